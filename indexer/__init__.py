@@ -1,0 +1,1 @@
+"""How files become rows: walking, the queue, the pipeline."""

@@ -1,0 +1,103 @@
+"""Every error that Sensorium raises on purpose. Each says which, why, and what to do.
+
+SensoriumError
+├── InputError            the caller asked for something that cannot be: exit code 2
+│   ├── QueryError        no terms, terms that cancel out, an unknown segment
+│   └── UnknownName       a space, model, modality, channel or collection that is not there; lists those that are
+├── MediaError            a file that cannot be read as media; ``reason`` is a word of the ledger
+├── ModelMissing          weights that are not here and cannot be fetched: exit code 5
+├── StoreError            the database
+│   ├── NewerDatabase     was written by a newer Sensorium
+│   └── HomeLocked        another process is writing to this home
+├── DiskFull              no room to write
+└── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SensoriumError(Exception):
+    """Base of all. ``remedy`` says what to do; the command line prints it below the message and exits with ``exit_code``."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class InputError(SensoriumError):
+    """The caller asked for something that cannot be."""
+
+    exit_code = 2
+
+
+class QueryError(InputError):
+    """A query without meaning: no terms, terms that cancel out, a segment that is not there."""
+
+
+class UnknownName(InputError):
+    """A name that is not in its registry. Lists the near names, else all known ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3)
+        remedy = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none yet'}."
+        super().__init__(f"There is no {what} named {name!r}.", remedy=remedy)
+
+
+class MediaError(SensoriumError):
+    """A file that cannot be read as media. ``reason`` is one of ``REASONS``; ``str()`` gives the detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail, remedy=REASONS[reason])
+        self.reason = reason
+
+
+class ModelMissing(SensoriumError):
+    """Weights that are not here and cannot be fetched."""
+
+    exit_code = 5
+
+
+class StoreError(SensoriumError):
+    """The database cannot be used as it is."""
+
+
+class NewerDatabase(StoreError):
+    """The database was written by a newer Sensorium than this one."""
+
+
+class HomeLocked(StoreError):
+    """Another process is writing to this home."""
+
+
+class DiskFull(SensoriumError):
+    """There is no room to write; what was acknowledged is safe."""
+
+
+class IndexDamaged(SensoriumError):
+    """A generation on disk is not what its manifest says. SQL holds the truth: it is rebuilt from there."""
+
+
+REASONS = {
+    "empty": "The file has no bytes. Copy it again from where it came from.",
+    "unreadable": "Check the permissions of the file and of its folders, then index again.",
+    "vanished": "The file went away or changed while it was read. Index again.",
+    "unsupported": "Sensorium does not read this format. Convert it to a common one (JPEG, PNG, MP4, WAV, TXT, PDF).",
+    "undecodable": "The file is damaged or is not what its name says. Open it in another program; replace it if that fails too.",
+    "truncated": "The end of the file is missing. What could be read is indexed; copy the file again for the rest.",
+    "not_text": "The file is named like a text but holds binary data. Rename it after what it is.",
+    "too_large": "The file exceeds a limit. Make a smaller copy, or raise the limit that the message names.",
+    "too_slow": "Decoding took longer than its limit. Try the file alone; convert it if it stays slow.",
+    "killed": "The decoder crashed on this file or ran out of memory. It was not tried more than three times.",
+    "no_content": "The file holds nothing that can be searched: no picture, no sound, no words.",
+    "not_sampled": "Part of the file could not be decoded, and so cannot be found.",
+    "no_sound": "The sound track could not be decoded. The pictures are indexed.",
+    "no_picture": "The pictures could not be decoded. The sound is indexed.",
+    "encoder": "The model failed on this file. Run `sensorium doctor`, then `sensorium index --retry`.",
+}
+"""The words of the ledger, each with its remedy."""

@@ -1,0 +1,92 @@
+"""Settings: the only place that reads the environment and the configuration files.
+
+Flags beat environment variables, these beat ``sensorium.toml`` in the working folder, that beats the user's own.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path, user_data_path
+
+from search.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run of Sensorium may be told. Each field is a key of the TOML files and, as ``SENSORIUM_NAME``, a variable.
+
+    home            where state lives: database, index generations, locks
+    database_url    SQLAlchemy URL of the database; empty: SQLite under ``home``
+    space           the embedding space to index into and to search
+    decoders        decoding processes; 0: chosen by the number of cores
+    encoders        encoding threads; 0: one a core
+    max_pixels      an image with more is refused, in pixels
+    max_frames      frames taken from an animation, at most
+    decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
+    decode_memory   address space of a decoding process, in bytes
+    """
+
+    home: Path
+    database_url: str = ""
+    space: str = "pocket"
+    decoders: int = 0
+    encoders: int = 0
+    max_pixels: int = 250_000_000
+    max_frames: int = 32
+    decode_seconds: int = 30
+    decode_memory: int = 3 << 30
+
+    @property
+    def database(self) -> str:
+        """The database's URL, SQLite under ``home`` unless another one is set."""
+        return self.database_url or f"sqlite:///{self.home / 'sensorium.db'}"
+
+    @property
+    def cores(self) -> int:
+        """Cores that this process may use."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Merge the sources by precedence.
+
+    Raises:
+        InputError: a file that is not TOML, an unknown key, or a value of the wrong type.
+    """
+    environment = os.environ if environment is None else environment
+    merged: dict[str, Any] = {"home": user_data_path("sensorium", appauthor=False)}
+    for file in (user_config_path("sensorium", appauthor=False) / "sensorium.toml", Path("sensorium.toml")):
+        merged |= _read_toml(file)
+    known = {field.name: field for field in fields(Settings)}
+    merged |= {name: value for name in known if (value := environment.get(f"SENSORIUM_{name.upper()}"))}
+    merged |= {name: value for name, value in (flags or {}).items() if value is not None}
+    if unknown := sorted(set(merged) - set(known)):
+        raise InputError(f"Unknown setting {unknown[0]!r}.", remedy=f"Known settings: {', '.join(known)}.")
+    return Settings(**{name: _convert(name, known[name].type, value) for name, value in merged.items()})
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.", remedy="Mend or remove it.") from error
+
+
+def _convert(name: str, kind: object, value: Any) -> Any:
+    try:
+        if kind == "int":
+            number = int(value)
+            if number < 0:
+                raise ValueError
+            return number
+        return Path(value).expanduser().absolute() if kind == "Path" else str(value)
+    except (TypeError, ValueError):
+        raise InputError(f"Setting {name} is {value!r}, not a whole number of at least 0.") from None

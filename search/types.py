@@ -1,0 +1,191 @@
+"""The nouns of Sensorium: what is stored, embedded, asked and found.
+
+Arrays are named by what they hold. ``Vectors`` are float32 ``(n, dim)`` with rows of unit length, ``Ids`` are
+int64 ``(n,)``. Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is float32 ``(samples,)``, mono, in
+[-1, 1]. Times are whole milliseconds; spans are half-open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors: TypeAlias = NDArray[np.float32]
+Ids: TypeAlias = NDArray[np.int64]
+Picture: TypeAlias = NDArray[np.uint8]
+Sound: TypeAlias = NDArray[np.float32]
+
+
+class Modality(StrEnum):
+    """What an asset is, and what a query term is."""
+
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+    TEXT = "text"
+
+
+class Channel(StrEnum):
+    """Through which aspect a segment speaks."""
+
+    VISUAL = "visual"
+    SOUND = "sound"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A modality seen through one channel: the unit in which raw scores compare with each other."""
+
+    modality: Modality
+    channel: Channel
+
+    def __str__(self) -> str:
+        return f"{self.modality}/{self.channel}"
+
+
+KINDS = (
+    Kind(Modality.IMAGE, Channel.VISUAL),
+    Kind(Modality.AUDIO, Channel.SOUND),
+    Kind(Modality.VIDEO, Channel.VISUAL),
+    Kind(Modality.VIDEO, Channel.SOUND),
+    Kind(Modality.TEXT, Channel.TEXT),
+)
+"""Every kind that an archive can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open stretch ``[start, end)`` of an asset, in milliseconds or in characters of its text."""
+
+    start: int
+    end: int
+    unit: Literal["ms", "char"] = "ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One embedding space. Vectors compare only inside one space; its name is part of their identity."""
+
+    name: str
+    family: str
+    model: str
+    revision: str
+    dim: int
+    accepts: frozenset[Modality]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an encoder wants its input to look like; the decoder delivers exactly this.
+
+    Pictures are ``size`` x ``size``. ``fit`` says how other shapes get there: ``crop`` scales the short side and cuts the
+    middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with ``pad_value``.
+    Sound comes at ``rate`` Hz in windows of at most ``window_ms``. Text is cut to at most ``characters``.
+    """
+
+    size: int
+    fit: Literal["crop", "squash", "pad"]
+    rate: int
+    window_ms: int
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What probing learned of an asset. Sizes in pixels as displayed, duration in milliseconds; None: has none."""
+
+    modality: Modality
+    format: str
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    taken_at: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A segment as the decoder delivers it: where it lies, and the content that the encoder gets.
+
+    ``content`` by ``modality``: image (H, W, 3) uint8; video (frames, H, W, 3) uint8; audio (samples,) float32; text str.
+    """
+
+    channel: Channel
+    modality: Modality
+    span: Span | None
+    content: NDArray[np.uint8] | NDArray[np.float32] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something of an asset that could not be searched, for the ledger. The asset as a whole is still indexed."""
+
+    reason: str
+    detail: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment in the archive, with what a person needs to recognise it."""
+
+    id: int
+    asset: int
+    modality: Modality
+    channel: Channel
+    path: str
+    span: Span | None
+    text: str | None
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What of the archive a query may see. Empty tuples and None do not restrict.
+
+    ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the day that
+    the asset was taken, or else last changed; durations are in milliseconds, and exclude what has none.
+    """
+
+    modalities: tuple[Modality, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    collections: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    shortest_ms: int | None = None
+    longest_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A moment that was found: neighbouring segments of one asset, seen through one channel.
+
+    ``score`` is the best segment's standardised score: how many standard deviations it lies above what this query scores over a
+    random sample of segments of its kind. ``confidence`` in [0, 1] is the chance that no unrelated segment of that kind would
+    have reached that score. ``cosine`` is the raw similarity, comparable only within one kind and one query.
+    """
+
+    rank: int
+    score: float
+    confidence: float
+    cosine: float
+    space: str
+    segment: Segment
+    span: Span | None
+    evidence: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds."""
+
+    hits: tuple[Hit, ...]
+    generation: int
+    searched: int
+    timings_ms: dict[str, float] = field(default_factory=dict)
