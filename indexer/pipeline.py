@@ -1,0 +1,283 @@
+"""The pipeline: leased units are decoded in children, their cuts encoded in batches, and whole units committed.
+
+    scan thread -> queue in SQL -> decode threads (a child each) -> batches -> encode threads -> one writer
+
+Every arrow is bounded, so that memory does not grow with the number of files; every stage runs while the others do.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.scan import unchanged_since
+from search.encoders import Content, Encoder
+from search.errors import MediaError
+from search.media import DecodePool
+from search.settings import Settings
+from search.store import Finished, Intake, Unit
+from search.store.intake import path_of
+from search.types import Cut, Gap, Info, Modality, Vectors
+
+BATCH = 8
+"""Pictures, windows or texts that are encoded together."""
+
+WINDOW = 48
+"""Decoded cuts that wait for the encoder, at most: a shot of ten frames has some two megabytes."""
+
+COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
+"""A transaction is written when this many units are done, or the first of them has waited this long."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the pipeline has done so far. ``media_ms`` is the length of the sound and video among it."""
+
+    done: int = 0
+    failed: int = 0
+    segments: int = 0
+    media_ms: int = 0
+    current: str = ""
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """A unit on its way: complete when it is ``decoded`` and every cut has its vector."""
+
+    unit: Unit
+    info: Info | None = None
+    cuts: list[Cut] = field(default_factory=list)
+    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    decoded: bool = False
+    error: MediaError | None = None
+    settled: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return self.decoded and (self.error is not None or len(self.vectors) == len(self.cuts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A cut's content on its way to the encoder."""
+
+    work: _Work
+    index: int
+    modality: Modality
+    content: Content
+
+    @property
+    def weight(self) -> int:
+        """How many pictures, windows or texts it makes the encoder run."""
+        return len(self.content) if self.modality is Modality.VIDEO else 1
+
+
+class Pipeline:
+    """Works off the units of one space until a scan has ended and none are left."""
+
+    def __init__(self, settings: Settings, intake: Intake, encoder: Encoder, space: int) -> None:
+        self._settings, self._intake, self._encoder, self._space = settings, intake, encoder, space
+        self.progress = Progress()
+        self._stop = threading.Event()
+        self._units: queue.Queue[Unit | None] = queue.Queue()
+        self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(WINDOW)
+        self._waiting: dict[Modality, list[_Piece]] = {modality: [] for modality in Modality}
+        self._encoding: dict[Future[Vectors], list[_Piece]] = {}
+        self._complete: list[_Work] = []
+        self._in_flight = 0
+        self._committed = time.monotonic()
+
+    def stop(self) -> None:
+        """Make ``run`` return after what is being decoded; for other threads and for signals."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
+    def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None]) -> None:
+        """Work until ``scanning`` says no and the queue is empty; ``report`` is called several times a second."""
+        decoders = self._settings.decoders or self._settings.cores
+        encoders = self._settings.encoders or self._settings.cores
+        with DecodePool(self._settings, decoders) as pool, ThreadPoolExecutor(encoders, "encode") as executor:
+            threads = [threading.Thread(target=self._decode, args=(pool,), daemon=True) for _ in range(decoders)]
+            for thread in threads:
+                thread.start()
+            try:
+                while self._feed(decoders, scanning()):
+                    self._collect(executor, 2 * encoders)
+                    self._commit()
+                    report(self.progress)
+                self._commit(everything=True)
+                report(self.progress)
+            finally:
+                self._stop.set()
+                self._wind_down(threads)
+
+    def _feed(self, decoders: int, scanning: bool) -> bool:
+        """Lease units for idle decoders; says whether there is anything left to do."""
+        if not self._stop.is_set() and self._units.qsize() < decoders:
+            units = self._intake.lease(self._space, 4 * decoders)
+            self._in_flight += len(units)
+            for unit in units:
+                self._units.put(unit)
+            if not units and scanning and not self._in_flight:
+                time.sleep(0.02)
+        elif self._stop.is_set():
+            self._hand_back()
+        return self._in_flight > 0 or (scanning and not self._stop.is_set())
+
+    def _decode(self, pool: DecodePool) -> None:
+        """A decode thread: unit by unit, its cuts into the bounded queue."""
+        while (unit := self._units.get()) is not None:
+            work = _Work(unit)
+            try:
+                for item in pool.decode(Path(path_of(unit.path)), self._encoder.needs):
+                    self._decoded.put((work, item))
+                self._decoded.put((work, None))
+            except MediaError as error:
+                self._decoded.put((work, error))
+            except Exception as error:  # noqa: BLE001 - one file never stops a run: the ledger says what happened
+                self._decoded.put((work, MediaError("undecodable", f"{type(error).__name__}: {error}")))
+
+    def _collect(self, executor: ThreadPoolExecutor, most: int) -> None:
+        """Take what was decoded, send full batches on, and take in what was encoded."""
+        try:
+            for _ in range(WINDOW):
+                self._take(*self._decoded.get(timeout=0.02))
+                self._send(executor, full=True)
+                if len(self._encoding) >= most:
+                    break
+        except queue.Empty:
+            if len(self._encoding) < most // 2:  # the encoder is about to starve: what waits goes as it is
+                self._send(executor, full=False)
+        self._gather(most)
+
+    def _take(self, work: _Work, item: Info | Cut | Gap | MediaError | None) -> None:
+        if isinstance(item, Cut):
+            text = isinstance(item.content, str)
+            self._waiting[item.modality].append(_Piece(work, len(work.cuts), item.modality, item.content))
+            work.cuts.append(item if text else replace(item, content=_NOTHING))  # pictures and sound are not kept
+        elif isinstance(item, Gap):
+            work.gaps.append(item)
+        elif isinstance(item, Info):
+            work.info = item
+            self.progress.current = path_of(work.unit.path)
+        else:
+            work.decoded = True
+            work.error = item if item or work.cuts else MediaError("no_content", "Nothing in it can be searched.")
+            self._settle(work)
+
+    def _send(self, executor: ThreadPoolExecutor, *, full: bool) -> None:
+        for modality, waiting in self._waiting.items():
+            while waiting and (not full or sum(piece.weight for piece in waiting) >= BATCH):
+                count, weight = 0, 0
+                while count < len(waiting) and weight < BATCH:
+                    weight += waiting[count].weight
+                    count += 1
+                batch, waiting[:count] = waiting[:count], []
+                contents = [piece.content for piece in batch]
+                self._encoding[executor.submit(self._encode, modality, contents)] = batch
+
+    def _encode(self, modality: Modality, contents: Sequence[Content]) -> Vectors:
+        vectors = self._encoder.encode(modality, contents)
+        if vectors.shape != (len(contents), self._encoder.space.dim):
+            raise ValueError(f"the encoder gave shape {vectors.shape}")
+        if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3):  # also false for NaN
+            raise ValueError("the encoder gave vectors that are not finite and of unit length")
+        return vectors
+
+    def _gather(self, most: int) -> None:
+        """Give encoded vectors to their units; waits only when the encoder has more than enough before it."""
+        timeout = None if len(self._encoding) >= most else 0
+        done, _ = wait(self._encoding, timeout=timeout, return_when=FIRST_COMPLETED)
+        for future in done:
+            batch = self._encoding.pop(future)
+            if (error := future.exception()) is None:
+                for piece, vector in zip(batch, future.result(), strict=True):
+                    piece.work.vectors[piece.index] = vector
+            else:
+                self._encode_singly(batch, error)
+            for piece in batch:
+                self._settle(piece.work)
+
+    def _encode_singly(self, batch: Sequence[_Piece], error: BaseException) -> None:
+        """After a batch failed: find the piece that did it, so that its neighbours do not suffer."""
+        for piece in batch:
+            try:
+                piece.work.vectors[piece.index] = self._encode(piece.modality, [piece.content])[0]
+            except Exception:  # noqa: BLE001 - any failure of a model is this file's failure
+                piece.work.error = MediaError("encoder", f"{type(error).__name__}: {error}")
+
+    def _settle(self, work: _Work) -> None:
+        if work.complete and not work.settled:
+            work.settled = True
+            self._complete.append(work)
+
+    def _commit(self, *, everything: bool = False) -> None:
+        """Write the units that are complete, in one transaction for all that went well."""
+        if not self._complete:
+            self._committed = time.monotonic()
+            return
+        late = time.monotonic() - self._committed > COMMIT_SECONDS
+        if not (everything or late or len(self._complete) >= COMMIT_UNITS or self._in_flight == len(self._complete)):
+            return
+        works, self._complete = self._complete, []
+        finished = []
+        for work in works:
+            unit = work.unit
+            if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
+                self._intake.forget(unit)
+                self._count_failure("vanished")
+            elif work.error is not None:
+                self._intake.fail(unit, work.error.reason, str(work.error))
+                self._count_failure(work.error.reason)
+            elif work.info is not None:
+                rows = [work.vectors[index] for index in range(len(work.cuts))]
+                finished.append(Finished(unit, work.info, work.cuts, np.stack(rows), work.gaps))
+        self._intake.put(self._space, finished)
+        for item in finished:
+            self.progress.done += 1
+            self.progress.segments += len(item.cuts)
+            self.progress.media_ms += item.info.duration_ms or 0
+        self._in_flight -= len(works)
+        self._committed = time.monotonic()
+
+    def _count_failure(self, reason: str) -> None:
+        self.progress.failed += 1
+        self.progress.failures[reason] = self.progress.failures.get(reason, 0) + 1
+
+    def _hand_back(self) -> None:
+        """Return the units that no decoder has begun."""
+        units = []
+        try:
+            while True:
+                if (unit := self._units.get_nowait()) is not None:
+                    units.append(unit)
+        except queue.Empty:
+            if units:
+                self._intake.hand_back(units)
+                self._in_flight -= len(units)
+
+    def _wind_down(self, threads: Sequence[threading.Thread]) -> None:
+        for _ in threads:
+            self._units.put(None)
+        while any(thread.is_alive() for thread in threads):
+            try:
+                self._decoded.get(timeout=0.05)  # a thread may be waiting for room
+            except queue.Empty:
+                continue
+
+
+_NOTHING = np.empty(0, np.uint8)

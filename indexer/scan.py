@@ -1,0 +1,107 @@
+"""Scanning: what the walk meets is compared with the store; new and changed files are hashed and queued."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from indexer.walk import Obstacle, walk
+from search.store import Intake
+from search.store.intake import Sighting
+
+BATCH = 256
+"""Files looked up, and recorded, in one transaction."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a scan met, in files. ``queued`` counts the new contents among them."""
+
+    files: int = 0
+    unchanged: int = 0
+    new: int = 0
+    changed: int = 0
+    queued: int = 0
+    missing: int = 0
+    rejected: int = 0
+    hashed_bytes: int = 0
+
+
+class Scan:
+    """One scan of a collection's roots for one space."""
+
+    def __init__(self, intake: Intake, collection: int, space: int, *, stopped: Callable[[], bool]) -> None:
+        self._intake, self._collection, self._space, self._stopped = intake, collection, space, stopped
+        self._number = intake.begin_scan()
+        self.tally = Tally()
+
+    def run(self, roots: Iterable[bytes]) -> None:
+        """Scan every root, then mark as missing what was not met. Stops between batches when told to."""
+        for root in roots:
+            whole = True
+            for batch in _batches(walk(root), BATCH):
+                if self._stopped():
+                    return
+                sightings = [item for item in batch if isinstance(item, Sighting)]
+                for obstacle in (item for item in batch if isinstance(item, Obstacle)):
+                    whole = whole and obstacle.path != root
+                    self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
+                self._take(sightings)
+            if whole:  # nothing is called missing because its disk is not there today
+                self.tally.missing += self._intake.end_scan(self._collection, self._number, root)
+
+    def _take(self, sightings: Sequence[Sighting]) -> None:
+        known = self._intake.known(self._collection, [sighting.path for sighting in sightings])
+        unchanged, files = [], []
+        for sighting in sightings:
+            before = known.get(sighting.path)
+            same = before is not None and (before.size, before.mtime_ns) == (sighting.size, sighting.mtime_ns)
+            if before is not None and same and (before.asset is not None or not sighting.size):
+                unchanged.append(before.location)
+            elif not sighting.size:
+                self._reject(sighting, "empty", "The file has no bytes.")
+            elif (digest := self._hash(sighting)) is not None:
+                files.append((sighting, digest))
+                self.tally.changed += before is not None
+                self.tally.new += before is None
+        self.tally.files += len(sightings)
+        self.tally.unchanged += len(unchanged)
+        if unchanged:
+            self._intake.seen(self._number, unchanged)
+        if files:
+            self.tally.queued += self._intake.put_files(self._collection, self._number, self._space, files)
+
+    def _hash(self, sighting: Sighting) -> bytes | None:
+        try:
+            with open(sighting.path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            self._reject(sighting, "unreadable", f"It cannot be opened: {error.strerror}.")
+            return None
+        self.tally.hashed_bytes += sighting.size
+        return digest
+
+    def _reject(self, sighting: Sighting, reason: str, detail: str) -> None:
+        self.tally.rejected += 1
+        self._intake.reject_file(self._collection, self._number, sighting, reason, detail)
+
+
+def unchanged_since(path: bytes, size: int, mtime_ns: int) -> bool:
+    """Whether a file still is what the scan met."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

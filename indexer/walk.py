@@ -1,0 +1,69 @@
+"""Walking a folder: every file that may be media, with its size and time; loops, links and unreadable folders included."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from search.media import EXTENSIONS
+from search.store.intake import Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """A path that could not be walked or read, and the operating system's word on why."""
+
+    path: bytes
+    why: str
+
+
+def walk(root: bytes) -> Iterator[Sighting | Obstacle]:
+    """Every file under ``root`` whose name ends like media, in the order of names; a root that is a file is yielded whatever its name.
+
+    Links are followed, each folder is entered once, so that loops end. Names that begin with a dot are passed over, as are pipes,
+    sockets and devices.
+    """
+    try:
+        status = os.stat(root)
+    except OSError as error:
+        yield Obstacle(root, error.strerror or str(error))
+        return
+    if stat.S_ISREG(status.st_mode):
+        yield Sighting(root, status.st_size, status.st_mtime_ns)
+        return
+    entered = {(status.st_dev, status.st_ino)}
+    folders = [root]
+    while folders:
+        below: list[bytes] = []
+        yield from _list(folders.pop(), entered, below)
+        folders.extend(reversed(below))
+
+
+def _list(folder: bytes, entered: set[tuple[int, int]], below: list[bytes]) -> Iterator[Sighting | Obstacle]:
+    try:
+        with os.scandir(folder) as opened:
+            entries = sorted(opened, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Obstacle(folder, error.strerror or str(error))
+        return
+    for entry in entries:
+        if entry.name.startswith(b"."):
+            continue
+        try:
+            status = entry.stat()
+        except OSError as error:  # a link into nowhere, or to itself
+            if _is_media(entry.name):
+                yield Obstacle(entry.path, error.strerror or str(error))
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            if (identity := (status.st_dev, status.st_ino)) not in entered:
+                entered.add(identity)
+                below.append(entry.path)
+        elif stat.S_ISREG(status.st_mode) and _is_media(entry.name):
+            yield Sighting(entry.path, status.st_size, status.st_mtime_ns)
+
+
+def _is_media(name: bytes) -> bool:
+    return os.fsdecode(os.path.splitext(name)[1]).lower() in EXTENSIONS

@@ -1,0 +1,1 @@
+"""The engine: everything that a query needs. Imports neither indexer nor ui."""

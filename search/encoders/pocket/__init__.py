@@ -1,0 +1,138 @@
+"""The pocket space: a small joint space of images, sound, video and text that ships with Sensorium.
+
+Three ONNX graphs, all of whose pre- and post-processing is inside: EfficientNet-Lite2 for pictures, MiniLM for text, and a
+log-mel student network for sound. A vector is ``[scene | sqrt(b) * concept]`` at unit length; MODEL_CARD.md tells how the
+halves were trained, what they reach and what they cannot do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from search.encoders import Content
+from search.errors import ModelMissing
+from search.types import Modality, Needs, Space, Vectors
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+BATCH = 8
+"""Items in one run of a graph: on a CPU larger batches only cost memory."""
+
+TOKENS = 256
+"""The most word pieces of a text that MiniLM was trained for; the rest is cut off."""
+
+
+class PocketEncoder:
+    """Encoder of the pocket space. Graphs are loaded, and their SHA-256 checked, when a modality is first asked for."""
+
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        """Read the manifest of ``weights``; raises ModelMissing where there is none."""
+        self._weights = weights
+        self._manifest = _read_manifest(weights / "manifest.json")
+        space = self._manifest["space"]
+        self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], frozenset(Modality))
+        self.needs = Needs(
+            size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000
+        )
+
+    def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
+        """Vectors (n, dim) of unit length; an empty batch gives (0, dim). A video is the mean of its frames."""
+        if modality is Modality.VIDEO:
+            return self._videos(cast("Sequence[NDArray[np.uint8]]", batch))
+        run = {Modality.TEXT: self._texts, Modality.IMAGE: self._images, Modality.AUDIO: self._sounds}[modality]
+        order = range(len(batch))
+        if modality is Modality.TEXT:  # neighbours in length waste the least padding
+            order = sorted(order, key=lambda i: len(batch[i]))  # type: ignore[assignment]
+        vectors = np.empty((len(batch), self.space.dim), np.float32)
+        for start in range(0, len(batch), BATCH):
+            rows = list(order[start : start + BATCH])
+            vectors[rows] = run([batch[row] for row in rows])
+        return vectors
+
+    def _videos(self, shots: Sequence[NDArray[np.uint8]]) -> Vectors:
+        frames = self.encode(Modality.IMAGE, [frame for shot in shots for frame in shot])
+        ends = np.cumsum([len(shot) for shot in shots])
+        means = [part.mean(axis=0) for part in np.split(frames, ends[:-1])] if shots else []
+        vectors = np.asarray(means, np.float32).reshape(len(shots), self.space.dim)
+        return cast("Vectors", vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+
+    def _images(self, batch: Sequence[Any]) -> Vectors:
+        return self._run(self._vision, {"pixels": np.stack(batch)})
+
+    def _texts(self, batch: Sequence[Any]) -> Vectors:
+        encoded = self._tokenizer.encode_batch([_speakable(text) for text in batch])
+        ids = np.array([item.ids for item in encoded], np.int64)
+        mask = np.array([item.attention_mask for item in encoded], np.int64)
+        return self._run(self._text, {"ids": ids, "mask": mask})
+
+    def _sounds(self, batch: Sequence[Any]) -> Vectors:
+        samples = self.needs.rate * self.needs.window_ms // 1000
+        waveform = np.zeros((len(batch), samples), np.float32)
+        length = np.empty(len(batch), np.int64)
+        for row, sound in enumerate(batch):
+            length[row] = min(len(sound), samples)
+            waveform[row, : length[row]] = sound[: length[row]]
+        return self._run(self._sound, {"waveform": waveform, "length": length})
+
+    def _run(self, graph: ort.InferenceSession, inputs: dict[str, NDArray[Any]]) -> Vectors:
+        return cast("Vectors", graph.run(["vectors"], inputs)[0])
+
+    @cached_property
+    def _vision(self) -> ort.InferenceSession:
+        return self._load("vision.onnx")
+
+    @cached_property
+    def _text(self) -> ort.InferenceSession:
+        return self._load("text.onnx")
+
+    @cached_property
+    def _sound(self) -> ort.InferenceSession:
+        return self._load("sound.onnx")
+
+    @cached_property
+    def _tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers has no types
+        tokenizer = Tokenizer.from_str(self._read("tokenizer.json").decode())
+        tokenizer.enable_truncation(TOKENS)
+        tokenizer.enable_padding()
+        return tokenizer
+
+    def _load(self, name: str) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # callers bring a thread a core: faster than one run on all
+        options.log_severity_level = 3
+        return ort.InferenceSession(self._read(name), options, providers=["CPUExecutionProvider"])
+
+    def _read(self, name: str) -> bytes:
+        try:
+            content = (self._weights / name).read_bytes()
+        except OSError as error:
+            raise _broken(f"{self._weights / name} cannot be read: {error}.") from error
+        if hashlib.sha256(content).hexdigest() != self._manifest["files"][name]["sha256"]:
+            raise _broken(f"{self._weights / name} is not the file that the manifest names: its SHA-256 differs.")
+        return content
+
+
+def _speakable(text: Any) -> str:  # noqa: ANN401 - content of a text is str
+    return str(text).encode("utf-8", "replace").decode()
+
+
+def _read_manifest(file: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _broken(f"{file} cannot be read: {error}.") from error
+    return manifest
+
+
+def _broken(message: str) -> ModelMissing:
+    return ModelMissing(message, remedy="Install Sensorium again: its wheel carries the pocket space.")

@@ -1,0 +1,44 @@
+"""The VectorIndex seam: nearest neighbours over one space. An index is a cache; SQL can always rebuild it."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.index.flat import FlatIndex
+from search.index.generations import Generations, Manifest
+from search.types import Ids, Vectors
+
+__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex"]
+
+
+@runtime_checkable
+class VectorIndex(Protocol):
+    """Nearest neighbours by inner product, over vectors kept as float16."""
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Take in vectors (n, dim) under ids (n,) that the index has never held; raises ValueError for one that it holds."""
+        ...
+
+    def remove(self, ids: Ids) -> None:
+        """Drop ids; those that are not there are ignored."""
+        ...
+
+    def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:
+        """The k best of each query (n, dim), best first: ids (n, k) and scores (n, k), filled up with -1 and -inf.
+
+        ``within`` (m,), ascending, restricts the search to these ids; ids that the index does not hold are ignored.
+        """
+        ...
+
+    def ids(self) -> Ids:
+        """Every id that can be found, ascending (n,)."""
+        ...
+
+    def reconstruct(self, ids: Ids) -> Vectors:
+        """The index's own copy of vectors (n, dim), as float32; raises KeyError for an id that it does not hold."""
+        ...
+
+    def __len__(self) -> int: ...

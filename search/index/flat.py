@@ -1,0 +1,177 @@
+"""An exact scan over float16 vectors, by FAISS.
+
+A read-only base, mapped from a generation on disk, and a small part that grows in memory. Both are scans over positions; ids
+stand beside them in arrays, ascending, since the archive never uses an id again.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, cast
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from search.types import Ids, Vectors
+
+faiss.omp_set_num_threads(1)  # it shares out queries, and ours come singly: more threads only wait for each other
+
+NARROW = 0.005
+"""Below this share of allowed vectors, gathering them costs less than walking past all others."""
+
+
+class _Part:
+    """Vectors in a FAISS index beside their ids (n,), ascending. ``live`` (n,) is False for what was removed."""
+
+    def __init__(self, scan: Any, ids: Ids) -> None:  # noqa: ANN401 - faiss has no types
+        self.scan, self.ids = scan, ids
+        self.live = np.ones(len(ids), np.bool_)
+        self._prepared: dict[int, tuple[Ids | None, NDArray[np.intp] | None, _Bitmap | None]] = {}
+
+    @classmethod
+    def empty(cls, dim: int) -> _Part:
+        quantizer = faiss.ScalarQuantizer.QT_fp16
+        return cls(faiss.IndexScalarQuantizer(dim, quantizer, faiss.METRIC_INNER_PRODUCT), np.empty(0, np.int64))
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        order = np.argsort(ids)
+        if len(self.ids) and ids[order[0]] < self.ids[-1]:  # older ids into a newer space: put the whole part in order
+            self._rebuild(np.concatenate([self.ids, ids]), np.concatenate([self.vectors(slice(None)), vectors]))
+            return
+        self.scan.add(np.ascontiguousarray(vectors[order], np.float32))
+        self.ids = np.concatenate([self.ids, ids[order]])
+        self.live = np.concatenate([self.live, np.ones(len(ids), np.bool_)])
+        self._prepared.clear()
+
+    def _rebuild(self, ids: Ids, vectors: Vectors) -> None:
+        live = np.concatenate([self.live, np.ones(len(ids) - len(self.live), np.bool_)])
+        order = np.argsort(ids)
+        fresh = _Part.empty(self.scan.d)
+        fresh.scan.add(np.ascontiguousarray(vectors[order], np.float32))
+        self.scan, self.ids, self.live = fresh.scan, ids[order], live[order]
+        self._prepared.clear()
+
+    def remove(self, ids: Ids) -> None:
+        self.live[self.positions(ids)] = False
+        self._prepared.clear()
+
+    def positions(self, ids: Ids) -> NDArray[np.intp]:
+        """Where those of ``ids`` stand that are live here, ascending (m,)."""
+        if not len(self.ids) or not len(ids):
+            return np.empty(0, np.intp)
+        at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        at = at[self.ids[at] == ids]
+        return cast("NDArray[np.intp]", at[self.live[at]])
+
+    def vectors(self, at: NDArray[np.intp] | slice) -> Vectors:
+        """Rows (m, dim) as float32."""
+        return self._codes[at].astype(np.float32)
+
+    @property
+    def _codes(self) -> NDArray[np.float16]:
+        """A view of FAISS's own float16 rows (n, dim): valid until the next ``add``."""
+        codes = self.scan.codes
+        size = codes.size()
+        raw = faiss.rev_swig_ptr(codes.data(), size) if size else np.empty(0, np.uint8)
+        return cast("NDArray[np.float16]", raw.view(np.float16).reshape(-1, self.scan.d))
+
+    def search(self, queries: Vectors, k: int, within: Ids | None) -> tuple[Ids, NDArray[np.float32]]:
+        at, selector = self._prepare(within)
+        if at is not None:
+            return self._gather(queries, k, at)
+        parameters = faiss.SearchParameters(sel=selector) if selector is not None else None
+        scores, found = self.scan.search(queries, min(k, max(len(self.ids), 1)), params=parameters)
+        ids = np.where(found >= 0, self.ids[np.maximum(found, 0)], -1)
+        return ids, np.where(found >= 0, scores, -np.inf).astype(np.float32)
+
+    def _gather(self, queries: Vectors, k: int, at: NDArray[np.intp]) -> tuple[Ids, NDArray[np.float32]]:
+        scores = queries @ self.vectors(at).T
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return self.ids[at][best], np.take_along_axis(scores, best, axis=1)
+
+    def _prepare(self, within: Ids | None) -> tuple[NDArray[np.intp] | None, Any]:
+        """Positions to gather, or a selector to scan with, or neither; kept for later searches with the same array object."""
+        if id(within) not in self._prepared:
+            if len(self._prepared) >= 64:
+                self._prepared.clear()
+            at = np.flatnonzero(self.live) if within is None else self.positions(within)
+            narrow, all_of_it = len(at) <= NARROW * len(self.ids), len(at) == len(self.ids)
+            bitmap = None if narrow or all_of_it else _Bitmap(np.isin(np.arange(len(self.ids)), at))
+            # The array is kept too: as long as it lives, no other one can have its identity.
+            self._prepared[id(within)] = (within, at if narrow else None, bitmap)
+        _, positions, bitmap = self._prepared[id(within)]
+        return positions, bitmap and bitmap.selector
+
+
+class _Bitmap:
+    """A FAISS selector that keeps the bits alive which it points to: FAISS itself would read freed memory, in silence."""
+
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        self._bits = np.packbits(mask, bitorder="little")
+        self.selector = faiss.IDSelectorBitmap(self._bits)
+
+
+class FlatIndex:
+    """The VectorIndex that scans everything: exact up to float16. See the seam for what its methods promise."""
+
+    def __init__(self, dim: int, base: Any = None, ids: Ids | None = None) -> None:  # noqa: ANN401
+        """An empty index, or one over ``base``, a FAISS index whose rows stand in the order of ``ids`` (n,), ascending."""
+        self.dim = dim
+        self._base = _Part.empty(dim) if base is None or ids is None else _Part(base, ids)
+        self._fresh = _Part.empty(dim)
+
+    @cached_property
+    def _parts(self) -> tuple[_Part, _Part]:
+        return self._base, self._fresh
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        if vectors.shape != (len(ids), self.dim):
+            raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self.dim}")
+        if len(np.unique(ids)) != len(ids) or any(np.isin(ids, part.ids).any() for part in self._parts):
+            raise ValueError("an id is held already, or was")
+        if len(ids):
+            self._fresh.add(ids, vectors)
+
+    def remove(self, ids: Ids) -> None:
+        for part in self._parts:
+            part.remove(ids)
+
+    def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:
+        queries = np.ascontiguousarray(queries, np.float32)
+        found = [part.search(queries, k, within) for part in self._parts if len(part.ids)]
+        ids = np.full((len(queries), k), -1, np.int64)
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        if found:
+            all_ids = np.concatenate([part[0] for part in found], axis=1)
+            all_scores = np.concatenate([part[1] for part in found], axis=1)
+            best = np.argsort(-all_scores, axis=1, kind="stable")[:, :k]
+            ids[:, : best.shape[1]] = np.take_along_axis(all_ids, best, axis=1)
+            scores[:, : best.shape[1]] = np.take_along_axis(all_scores, best, axis=1)
+        return ids, scores
+
+    def ids(self) -> Ids:
+        return np.sort(np.concatenate([part.ids[part.live] for part in self._parts]))
+
+    def reconstruct(self, ids: Ids) -> Vectors:
+        rows = np.empty((len(ids), self.dim), np.float32)
+        found = np.zeros(len(ids), np.bool_)
+        for part in self._parts:
+            here = np.isin(ids, part.ids[part.live])
+            rows[here] = part.vectors(np.searchsorted(part.ids, ids[here]))
+            found |= here
+        if not found.all():
+            raise KeyError(int(ids[~found][0]))
+        return rows
+
+    def compact(self) -> tuple[Any, Ids]:
+        """Everything live as one new FAISS index, and its ids (n,), ascending: what a generation holds."""
+        whole, batch = _Part.empty(self.dim), 50_000
+        ids = self.ids()
+        for start in range(0, len(ids), batch):  # float32 only a batch at a time
+            some = ids[start : start + batch]
+            whole.add(some, self.reconstruct(some))
+        return whole.scan, ids
+
+    def __len__(self) -> int:
+        return sum(int(part.live.sum()) for part in self._parts)

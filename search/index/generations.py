@@ -1,0 +1,197 @@
+"""Generations: immutable, hashed snapshots of an index on disk, under ``index/<space>/``.
+
+    gen-00000007/vectors.faiss  ids.npy  manifest.json
+    CURRENT                     the name of the one that serves
+
+A generation is written beside the others, synced, renamed into place, and only then named in CURRENT: a kill at any instant
+leaves the old one or the new one. Nothing is read before its SHA-256 was checked, since FAISS loads a file with a flipped bit
+without a word and answers wrongly.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from search.errors import DiskFull, IndexDamaged
+from search.index.flat import FlatIndex
+
+FORMAT = 1
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+FILES = ("vectors.faiss", "ids.npy")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a generation holds. ``last_embedding`` and ``last_removal`` are the SQL sequence numbers that it covers."""
+
+    format: int
+    generation: int
+    space: str
+    dim: int
+    count: int
+    last_embedding: int
+    last_removal: int
+    created_at: int
+    sha256: dict[str, str]
+
+
+class Generations:
+    """The generations of one space."""
+
+    def __init__(self, folder: Path, space: str, dim: int) -> None:
+        """``folder`` holds a folder for each space; nothing is created before the first write."""
+        self._folder = folder / re.sub(r"[^\w.-]+", "_", space)
+        self._space, self._dim = space, dim
+
+    def current(self) -> Manifest | None:
+        """The manifest of the generation that serves; None where there is none.
+
+        Raises:
+            IndexDamaged: CURRENT or the manifest is not what was written.
+        """
+        try:
+            name = (self._folder / "CURRENT").read_text("ascii").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise _damaged(self._folder / "CURRENT", str(error)) from error
+        if not re.fullmatch(r"gen-\d{8}", name):
+            raise _damaged(self._folder / "CURRENT", f"it names {name[:40]!r}")
+        return self._read_manifest(name)
+
+    def load(self) -> tuple[Manifest, FlatIndex] | None:
+        """Check the serving generation and map it; None where there is none.
+
+        Raises:
+            IndexDamaged: a file is missing or altered. SQL holds everything that it held.
+        """
+        if (manifest := self.current()) is None:
+            return None
+        folder = self._path(manifest.generation)
+        for name in FILES:
+            if (seen := _sha256(folder / name)) != manifest.sha256[name]:
+                raise _damaged(folder / name, f"its SHA-256 is {seen[:12]}…, not {manifest.sha256[name][:12]}…")
+        try:
+            scan = faiss.read_index(str(folder / "vectors.faiss"), faiss.IO_FLAG_MMAP_IFC)
+            ids = np.load(folder / "ids.npy", allow_pickle=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _damaged(folder, str(error)) from error
+        if (scan.d, scan.ntotal, len(ids)) != (self._dim, manifest.count, manifest.count):
+            raise _damaged(folder, f"it holds {scan.ntotal} vectors of dimension {scan.d} and {len(ids)} ids")
+        return manifest, FlatIndex(self._dim, scan, ids)
+
+    def write(self, index: FlatIndex, *, last_embedding: int, last_removal: int) -> Manifest:
+        """Write what is live in ``index`` as the next generation and let it serve; the one before is kept.
+
+        Raises:
+            DiskFull: there is no room. The old generation serves on, and nothing of the new one stays.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        number = max((int(path.name[4:]) for path in self._folder.glob("gen-*")), default=0) + 1
+        draft = self._folder / f"tmp-{number:08d}"
+        try:
+            draft.mkdir()
+            manifest = self._write_files(draft, number, index, last_embedding, last_removal)
+            draft.rename(self._path(number))
+            _sync(self._folder)
+            _write(self._folder / "CURRENT.tmp", f"gen-{number:08d}\n".encode())
+            os.replace(self._folder / "CURRENT.tmp", self._folder / "CURRENT")
+            _sync(self._folder)
+        except (OSError, RuntimeError) as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            if isinstance(error, RuntimeError) or error.errno in _NO_ROOM:  # FAISS raises RuntimeError for a failed write
+                raise DiskFull(
+                    f"No room to write the index under {self._folder}: {error}.",
+                    remedy="Free some space and run `sensorium index` again; searching goes on meanwhile.",
+                ) from error
+            raise
+        for path in self._folder.glob("gen-*"):
+            if int(path.name[4:]) < number - 1:
+                shutil.rmtree(path, ignore_errors=True)
+        return manifest
+
+    def _write_files(
+        self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int
+    ) -> Manifest:
+        scan, ids = index.compact()
+        faiss.write_index(scan, str(folder / "vectors.faiss"))
+        with (folder / "ids.npy").open("wb") as file:
+            np.save(file, ids, allow_pickle=False)
+        for name in FILES:
+            _sync(folder / name)
+        hashes = {name: _sha256(folder / name) for name in FILES}
+        manifest = Manifest(
+            FORMAT, number, self._space, self._dim, len(ids), last_embedding, last_removal, time.time_ns() // 10**6, hashes
+        )
+        _write(folder / "manifest.json", json.dumps(asdict(manifest), indent=1).encode())
+        _sync(folder)
+        return manifest
+
+    def _read_manifest(self, name: str) -> Manifest:
+        file = self._folder / name / "manifest.json"
+        try:
+            manifest = Manifest(**json.loads(file.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise _damaged(file, str(error)) from error
+        wanted: dict[str, Any] = {"format": FORMAT, "generation": int(name[4:]), "space": self._space, "dim": self._dim}
+        for field, value in wanted.items():
+            if getattr(manifest, field) != value:
+                raise _damaged(file, f"{field} is {getattr(manifest, field)!r}, not {value!r}")
+        numbers = (manifest.count, manifest.last_embedding, manifest.last_removal)
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise _damaged(file, "its counts are not whole numbers")
+        if not isinstance(manifest.sha256, dict) or {*manifest.sha256} != {*FILES}:
+            raise _damaged(file, "it does not name the files")
+        return manifest
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"gen-{number:08d}"
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer left."""
+        for path in self._folder.glob("tmp-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _damaged(path: Path, why: str) -> IndexDamaged:
+    return IndexDamaged(
+        f"{path} is damaged: {why}.", remedy="Nothing is lost: run `sensorium db rebuild` to write it again from the database."
+    )
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise _damaged(file, str(error)) from error
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    _sync(file)
+
+
+def _sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+

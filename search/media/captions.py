@@ -1,0 +1,56 @@
+"""Subtitles: SubRip and WebVTT cues, merged to passages, with their times."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+
+from search.types import Channel, Cut, Modality, Span
+
+_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIMING = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*$", re.MULTILINE)
+_MARKUP = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,200}\}")
+_PAUSE_MS = 5000
+"""A silence longer than this ends a passage."""
+
+
+def cues(text: str, characters: int) -> Iterator[Cut]:
+    """Yield passages of consecutive cues, of at most ``characters``, with spans in milliseconds."""
+    words, start, end = "", 0, 0
+    for begin, finish, line in _cues(text.replace("\r\n", "\n")):
+        for piece in _pieces(line, characters):
+            if words and (begin > end + _PAUSE_MS or begin < start or len(words) + 1 + len(piece) > characters):
+                yield _cut(words, start, end)
+                words = ""
+            words, start = (f"{words} {piece}", start) if words else (piece, begin)
+            end = max(finish, start + 1)
+    if words:
+        yield _cut(words, start, end)
+
+
+def _cues(text: str) -> Iterator[tuple[int, int, str]]:
+    timings = list(_TIMING.finditer(text))
+    for timing, following in zip(timings, [*timings[1:], None], strict=True):
+        body = text[timing.end() : following.start() if following else len(text)].lstrip("\n")
+        body = " ".join(_MARKUP.sub("", body.split("\n\n")[0]).split())
+        if body:
+            yield _ms(*timing.groups()[:4]), _ms(*timing.groups()[4:]), html.unescape(body)
+
+
+def _pieces(line: str, characters: int) -> Iterator[str]:
+    while len(line) > characters:
+        at = line.rfind(" ", 1, characters + 1)
+        at = at if at > 0 else characters
+        yield line[:at]
+        line = line[at:].lstrip()
+    if line:
+        yield line
+
+
+def _ms(hours: str | None, minutes: str, seconds: str, fraction: str) -> int:
+    return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(fraction.ljust(3, "0"))
+
+
+def _cut(words: str, start: int, end: int) -> Cut:
+    return Cut(Channel.TEXT, Modality.TEXT, Span(start, end), words)

@@ -1,0 +1,62 @@
+"""How a picture of any shape gets into the square that an encoder wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from search.types import Needs, Picture
+
+PAD = (0, 0, 0)
+"""Colour around a padded picture, RGB."""
+
+_LONGEST = 4
+"""A scaled picture is at most this many times as long as wide before its middle is cut out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Take ``box`` (left, top, right, bottom; source pixels), scale it to ``width`` x ``height``, centre that in the square."""
+
+    box: tuple[float, float, float, float]
+    width: int
+    height: int
+
+
+def fit(width: float, height: float, needs: Needs) -> Fit:
+    """Fit a source of ``width`` x ``height`` pixels, as displayed, into ``needs.size`` squared."""
+    size, how = needs.size, needs.fit
+    whole = (0.0, 0.0, float(width), float(height))
+    if how == "squash":
+        return Fit(whole, size, size)
+    if how == "pad":
+        scale = size / max(width, height)
+        return Fit(whole, max(1, round(width * scale)), max(1, round(height * scale)))
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return Fit((left, top, left + side, top + side), size, size)
+
+
+def scaled(width: float, height: float, size: int, how: Literal["crop", "squash", "pad"]) -> tuple[int, int]:
+    """Width and height to scale a whole frame to, before ``square`` cuts or pads it."""
+    if how == "squash":
+        return size, size
+    scale = size / (min(width, height) if how == "crop" else max(width, height))
+    return tuple(min(max(round(side * scale), 1), _LONGEST * size) for side in (width, height))  # type: ignore[return-value]
+
+
+def square(picture: Picture, size: int) -> Picture:
+    """Cut the middle out of, or pad, a picture (H, W, 3) so that it is (size, size, 3)."""
+    height, width = picture.shape[:2]
+    if (height, width) == (size, size):
+        return picture
+    top, left = max(height - size, 0) // 2, max(width - size, 0) // 2
+    middle = picture[top : top + size, left : left + size]
+    if middle.shape[:2] == (size, size):
+        return middle
+    canvas = np.full((size, size, 3), PAD, np.uint8)
+    top, left = (size - middle.shape[0]) // 2, (size - middle.shape[1]) // 2
+    canvas[top : top + middle.shape[0], left : left + middle.shape[1]] = middle
+    return canvas

@@ -1,0 +1,212 @@
+"""Pictures and animations, through Pillow."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from PIL.Image import Resampling, Transpose
+
+from search.errors import MediaError
+from search.media.geometry import PAD, fit
+from search.media.source import Found, Limits, Source
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture
+
+_PLUGINS = (
+    JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
+)  # fmt: skip
+"""Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
+"""Phones' multi-picture files (MPO) open as JPEG; naming MPO here raises KeyError."""
+_WHITES = (255, 1023, 4095, 16383, 65535)
+"""White in the bit depths that deep grey pictures come in."""
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
+_ORIENTATION, _EXIF, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
+
+Image.MAX_IMAGE_PIXELS = None  # Limits.max_pixels is checked here, before anything is decoded
+warnings.simplefilter("ignore")
+
+
+def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
+    """Decode a picture into one cut: (size, size, 3), or (frames, size, size, 3) where it is animated.
+
+    Raises:
+        MediaError: ``too_large``, ``undecodable``, ``truncated``.
+    """
+    image = _open(source, limits)
+    size, count = image.size, 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    gaps: list[Gap] = []
+    try:
+        _draft(image, needs)
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  damaged pictures raise a dozen types
+        image, count = _salvage(source, limits, needs, error), 1
+        gaps.append(Gap("truncated", f"the picture is damaged or cut short: {error}"))
+    orientation, taken_at = _exif(image)
+    if count > 1:
+        frames, duration = _animation(image, count, needs, limits, gaps)
+        content, modality = np.stack([_picture(frame, orientation) for frame in frames]), Modality.VIDEO
+    else:
+        content, modality, duration = _picture(_fitted(image, needs), orientation), Modality.IMAGE, None
+    if gaps and content.min() == content.max():
+        raise MediaError("truncated", "the picture ends before anything can be seen")
+    width, height = reversed(size) if orientation >= 5 else size
+    yield Info(Modality.IMAGE, (image.format or "").lower().replace("mpo", "jpeg"), width, height, duration, taken_at)
+    yield Cut(Channel.VISUAL, modality, None, content)
+    yield from gaps
+
+
+def _open(source: Source, limits: Limits) -> ImageFile.ImageFile:
+    source.file.seek(0)
+    try:
+        image = Image.open(source.file, formats=_FORMATS)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise MediaError("undecodable", f"not a picture that can be read: {error}") from error
+    _check(image, limits)
+    assert isinstance(image, ImageFile.ImageFile)
+    return image
+
+
+def _check(image: Image.Image, limits: Limits) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise MediaError("too_large", f"{width} x {height} pixels exceed max_pixels ({limits.max_pixels})")
+
+
+def _draft(image: ImageFile.ImageFile, needs: Needs) -> None:
+    """Have a JPEG decoded at half, a quarter or an eighth of its size, where that leaves enough pixels."""
+    width, height = image.size
+    if image.format in ("JPEG", "MPO"):
+        side = max(width, height) if needs.fit == "pad" else min(width, height)
+        image.draft(None, (width * needs.size // side or 1, height * needs.size // side or 1))
+
+
+def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> ImageFile.ImageFile:
+    """Decode what there is of a damaged picture; the rest stays grey or black."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        image = _open(source, limits)
+        _draft(image, needs)
+        image.load()
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001
+        raise MediaError("undecodable", f"the picture cannot be decoded: {error}") from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return image
+
+
+def _exif(image: Image.Image) -> tuple[int, str | None]:
+    """EXIF orientation, 1 to 8, and when the picture was taken (ISO 8601)."""
+    try:
+        exif = image.getexif()
+        details = exif.get_ifd(_EXIF)
+        taken = datetime.datetime.strptime(str(details.get(_TAKEN, ""))[:19], "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
+        taken_at: str | None = taken + _offset(str(details.get(_TAKEN_OFFSET, "")))
+    except Exception:  # noqa: BLE001  EXIF is often broken, and never worth a picture
+        taken_at = None
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001
+        orientation = 1
+    return orientation if 1 <= orientation <= 8 else 1, taken_at
+
+
+def _offset(value: str) -> str:
+    value = value.strip("\0 ")
+    return (
+        value if len(value) == 6 and value[0] in "+-" and value[3] == ":" and (value[1:3] + value[4:]).isdigit() else ""
+    )
+
+
+def _animation(
+    image: Image.Image, count: int, needs: Needs, limits: Limits, gaps: list[Gap]
+) -> tuple[list[Image.Image], int | None]:
+    """Up to ``max_frames`` evenly spread frames, fitted, and the duration of all in milliseconds."""
+    chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, limits.max_frames))).round().astype(int))
+    frames: list[Image.Image] = []
+    durations: list[float] = []
+    for number in chosen.tolist():
+        try:
+            image.seek(number)
+            _check(image, limits)
+            frames.append(_fitted(image, needs))
+        except (MemoryError, MediaError):
+            raise
+        except Exception as error:  # noqa: BLE001
+            if not frames:
+                raise
+            gaps.append(Gap("truncated", f"the animation ends at frame {number} of {count}: {error}"))
+            break
+        durations.append(float(image.info.get("duration", 0) or 0))
+    return frames, round(sum(durations) / len(durations) * count) or None
+
+
+def _fitted(image: Image.Image, needs: Needs) -> Image.Image:
+    """Scale as ``needs`` say, flatten to RGB and centre in the square."""
+    image.load()
+    if image.mode not in ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr") or "transparency" in image.info:
+        image = _flat(image)
+    plan = fit(*image.size, needs)
+    image = _flat(image.resize((plan.width, plan.height), Resampling.BICUBIC, box=plan.box, reducing_gap=3.0))
+    if image.size == (needs.size, needs.size):
+        return image
+    canvas = Image.new("RGB", (needs.size, needs.size), PAD)
+    canvas.paste(image, ((needs.size - plan.width) // 2, (needs.size - plan.height) // 2))
+    return canvas
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """Any mode to RGB; what is transparent becomes white."""
+    if image.mode.startswith(("I", "F")):
+        return _shallow(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """Deep grey (16 or 32 bits, or floating point) to 8 bits, white being white in the depth that the values point to."""
+    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if image.mode == "F" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and image.mode != "F":
+        low, high = 0.0, float(next((white for white in _WHITES if high <= white), high))
+    values = (values - low) * (255 / max(high - low, 1e-9))
+    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _picture(image: Image.Image, orientation: int) -> Picture:
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    return np.asarray(image)

@@ -1,0 +1,43 @@
+"""HTML: the text that a reader of the page would see."""
+
+from __future__ import annotations
+
+import re
+
+from selectolax.lexbor import LexborHTMLParser
+
+_HIDDEN = [
+    "script",
+    "style",
+    "noscript",
+    "template",
+    "svg",
+    "head",
+    "iframe",
+    "object",
+    "select",
+    "[hidden]",
+    "[aria-hidden=true]",
+]
+_BLOCKS = (
+    "address,article,aside,blockquote,dd,div,dl,dt,fieldset,figcaption,figure,footer,form,h1,h2,h3,h4,h5,h6,header,hr,li,main,nav,ol,p,pre,"
+    "section,table,tr,ul,summary,details"
+)
+_BREAK = "\u2029"
+"""Marks the ends of blocks while white space is folded."""
+
+
+def visible(page: str) -> tuple[str, str | None]:
+    """The visible text of a page, blocks separated by blank lines, and its title."""
+    tree = LexborHTMLParser(page)
+    node = tree.css_first("title")
+    title = " ".join(node.text().split()) if node is not None else ""
+    tree.strip_tags(_HIDDEN)
+    for block in tree.css(_BLOCKS):
+        block.insert_before(_BREAK)
+        block.insert_after(_BREAK)
+    for line_break in tree.css("br,td,th"):
+        line_break.insert_after(" ")
+    text = tree.body.text(separator="") if tree.body is not None else ""
+    blocks = (" ".join(block.split()) for block in re.split(_BREAK, text))
+    return "\n\n".join(block for block in blocks if block), title or None

@@ -1,0 +1,98 @@
+"""The pool of decoding processes: what the rest of Sensorium decodes media with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from search.errors import MediaError
+from search.media.process import Process
+from search.settings import Settings
+from search.types import Cut, Gap, Info, Needs
+
+_RECYCLED = 500
+"""Files after which a process is replaced, so that leaks in codecs stay small."""
+
+
+class DecodePool:
+    """``size`` processes that decode, each within the limits of ``settings``. Thread-safe; use it as a context manager.
+
+    A call of ``decode`` keeps one process until its iterator ends or is closed; further calls wait for an idle one. So one thread
+    must not hold more iterators open than there are processes.
+    """
+
+    def __init__(self, settings: Settings, size: int) -> None:
+        self._settings = settings
+        self._change = threading.Condition()
+        self._closed = False
+        self._idle = [Process(settings) for _ in range(max(1, size))]
+        self._all = set(self._idle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def decode(self, path: Path, needs: Needs) -> Iterator[Info | Cut | Gap]:
+        """Decode a file: its ``Info``, then ``Cut`` and ``Gap`` in order of time while decoding goes on.
+
+        Pictures are uint8 RGB (size, size, 3), shots (frames, size, size, 3), sound float32 (samples,) at ``needs.rate``, texts str.
+        Closing the iterator early stops the decoding.
+
+        Raises:
+            MediaError: nothing more of the file can be had; also amid the cuts, where the decoder dies (``killed``) or takes too
+                long (``too_slow``).
+            RuntimeError: the pool is closed.
+        """
+        process = self._borrow()
+        try:
+            process.ask(path, needs)
+            yield from process.replies()
+        except MediaError:
+            if self._closed:
+                raise RuntimeError("the decode pool was closed while it decoded") from None
+            raise
+        finally:
+            self._give_back(process)
+
+    def close(self) -> None:
+        """End every process; who is decoding gets a RuntimeError."""
+        with self._change:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for process in self._all:
+                process.kill()
+            self._change.notify_all()
+        for process in idle:
+            process.close()
+
+    def _borrow(self) -> Process:
+        with self._change:
+            self._change.wait_for(lambda: self._idle or self._closed)
+            if self._closed:
+                raise RuntimeError("the decode pool is closed")
+            process = self._idle.pop()
+            return process if process.alive else self._replace(process)
+
+    def _give_back(self, process: Process) -> None:
+        """Make a process idle again, or put a fresh one in its place where it is spent, dead, or cannot be brought to rest."""
+        reusable = process.settle() and process.served < _RECYCLED
+        with self._change:
+            if self._closed:
+                process.close()
+                return
+            self._idle.append(process if reusable else self._replace(process))
+            self._change.notify()
+
+    def _replace(self, process: Process) -> Process:
+        self._all.discard(process)
+        process.close()
+        fresh = Process(self._settings)
+        self._all.add(fresh)
+        return fresh

@@ -1,0 +1,150 @@
+"""What a file is, told by its first bytes. A name only decides between texts, and where the bytes say nothing."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from search.errors import MediaError
+from search.types import Modality
+
+HEAD = 4096
+"""Bytes that ``sniff`` wants to see, in bytes."""
+
+_SUFFIXES = {
+    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib",
+    Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv",
+    Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba",
+    Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt pdf",
+}
+
+EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
+    {f".{suffix}": modality for modality, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+)
+"""Lower-case suffix with its dot -> what such a file usually holds."""
+
+_MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
+    (0, b"\xff\xd8\xff", Modality.IMAGE),
+    (0, b"\x89PNG\r\n\x1a\n", Modality.IMAGE),
+    (0, b"GIF87a", Modality.IMAGE),
+    (0, b"GIF89a", Modality.IMAGE),
+    (0, b"II*\0", Modality.IMAGE),
+    (0, b"MM\0*", Modality.IMAGE),
+    (0, b"II+\0", Modality.IMAGE),
+    (0, b"MM\0+", Modality.IMAGE),
+    (0, b"\x1aE\xdf\xa3", Modality.VIDEO),
+    (0, b"\0\0\x01\xba", Modality.VIDEO),
+    (0, b"\0\0\x01\xb3", Modality.VIDEO),
+    (0, b"FLV\x01", Modality.VIDEO),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Modality.VIDEO),
+    (0, b"ID3", Modality.AUDIO),
+    (0, b"fLaC", Modality.AUDIO),
+    (0, b"caff", Modality.AUDIO),
+    (0, b"RF64", Modality.AUDIO),
+)
+_RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMAGE}
+_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
+_FOREIGN = re.compile(
+    rb"\s*(?:#EXTM3U|ffconcat version|v=0\r?\no=|\[playlist\]|%!PS|\{\\rtf|(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)?(?:<!DOCTYPE svg|<svg|<MPD|<SmoothStreamingMedia|<asx))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Playlists (which make ffmpeg read other files), PostScript, RTF and drawings: readable, but not as prose."""
+
+
+def sniff(head: bytes, suffix: str) -> Modality:
+    """Say what a file is from its first ``HEAD`` bytes and, where these leave it open, from its suffix.
+
+    A video without pictures is told from one with pictures only by decoding: the decoder's ``Info`` has the last word.
+
+    Raises:
+        MediaError: ``empty``; ``not_text``, a text's name over binary data; ``undecodable``, a picture's, sound's or video's
+            name over a text; ``unsupported``, nothing that is known.
+    """
+    if not head:
+        raise MediaError("empty", "the file has no bytes")
+    named = EXTENSIONS.get(suffix.lower())
+    found = _binary(head)
+    if found is not None:
+        return found
+    if _FOREIGN.match(head):
+        raise MediaError("unsupported", "a playlist, a drawing or a document in a format that is not read")
+    if is_text(head):
+        if named not in (None, Modality.TEXT):
+            raise MediaError("undecodable", f"named {suffix} like {_an(named)}, but holds a text")
+        return Modality.TEXT
+    if named is Modality.TEXT:
+        raise MediaError("not_text", f"named {suffix} like a text, but holds binary data")
+    if named is None:
+        raise MediaError("unsupported", "neither a known format nor a text")
+    return named
+
+
+def is_text(head: bytes) -> bool:
+    """Whether bytes could be a text: a byte order mark, or no NUL and next to no control characters."""
+    if head.startswith(_BOMS):
+        return True
+    return b"\0" not in head and len(head.translate(None, _CONTROLS)) >= 0.98 * len(head)
+
+
+def _binary(head: bytes) -> Modality | None:
+    for offset, magic, modality in _MAGIC:
+        if head.startswith(magic, offset):
+            return modality
+    if head[:4] == b"RIFF":
+        return _RIFF.get(head[8:12])
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return Modality.AUDIO
+    if head[:4] == b"OggS":
+        return Modality.VIDEO if b"theora" in head[:512] else Modality.AUDIO
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return _iso(head)
+    if b"%PDF-" in head[:1024]:
+        return Modality.TEXT
+    return _unmarked(head)
+
+
+def _iso(head: bytes) -> Modality:
+    """An ISO base media file, by its brands (ISO/IEC 14496-12, 4.3)."""
+    if head[4:8] != b"ftyp":
+        return Modality.VIDEO
+    size = min(int.from_bytes(head[:4], "big"), 256)
+    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, size, 4)}
+    if brands & {b"avif", b"avis"}:
+        return Modality.IMAGE
+    if head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        raise MediaError("unsupported", "a HEIF picture")
+    return Modality.AUDIO if head[8:12] in (b"M4A ", b"M4B ", b"F4A ") else Modality.VIDEO
+
+
+def _unmarked(head: bytes) -> Modality | None:
+    """Formats whose signature is short: BMP, MPEG transport streams, bare MP3 and AAC frames."""
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
+        return Modality.IMAGE
+    for start in (0, 4):
+        period = 188 + start
+        marks = head[start : start + 3 * period : period]
+        if len(head) >= start + 2 * period and set(marks) == {0x47}:
+            return Modality.VIDEO
+    if len(head) > 4 and head[0] == 0xFF and _is_frame(head):
+        return Modality.AUDIO
+    return None
+
+
+def _is_frame(head: bytes) -> bool:
+    """The fixed bits of an ADTS header, or those of an MPEG audio frame (layer, bit rate and sampling rate in range)."""
+    if head[1] & 0xF6 == 0xF0:
+        return head[2] >> 2 & 0xF < 13
+    return (
+        head[1] & 0xE0 == 0xE0
+        and head[1] & 6 != 0
+        and head[1] & 0x18 != 8
+        and head[2] >> 4 not in (0, 15)
+        and head[2] & 0xC != 0xC
+    )
+
+
+def _an(modality: Modality | None) -> str:
+    return {"image": "a picture", "audio": "sound", "video": "a video"}.get(str(modality), "something else")

@@ -1,0 +1,35 @@
+"""What a decoder is given, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, TypeAlias
+
+from search.types import Cut, Gap, Info, Needs
+
+Found: TypeAlias = Info | Cut | Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a decoder may take out of one file. ``memory``, in bytes, is only told, for messages: the system enforces it."""
+
+    max_pixels: int
+    max_frames: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An opened file. ``path`` is absolute (undecodable bytes as surrogates), ``suffix`` lower-case, ``head`` its first bytes."""
+
+    path: str
+    file: BinaryIO
+    size: int
+    head: bytes
+    suffix: str
+
+
+Read: TypeAlias = Callable[[Source, Needs, Limits], Iterator[Found]]
+"""A decoder: first ``Info``, then cuts and gaps in order of time. Raises MediaError, or whatever a library raises."""

@@ -1,0 +1,205 @@
+"""Sound and video files, through PyAV: one pass over the packets feeds pictures and sound."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.stream import Disposition
+
+from search.errors import MediaError
+from search.media.sound import SoundWindows
+from search.media.source import Found, Limits, Source
+from search.media.track import Clock, Damage
+from search.media.video import Shots
+from search.types import Cut, Gap, Info, Modality, Needs, Span
+
+_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,wav,w64,mp3,flac,ogg,aac,aiff,caf"
+"""Containers that are read. None that names other files: only this list keeps ffmpeg from following playlists."""
+_GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
+"""Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
+_SPARSE = 6
+"""Below this many frames a second none is skipped."""
+_HOLD = 64
+"""Cuts of sound that wait for the first picture, at most."""
+_MISSING_MS = 1500
+"""What may be missing of the announced duration before a file counts as truncated."""
+
+
+def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
+    """Decode a sound or video file; shots and windows of sound come as they are decoded.
+
+    Raises:
+        MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
+    """
+    options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+    try:
+        container = av.open(source.path, options=options, metadata_errors="replace")
+    except MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        raise _unopened(source, error) from error
+    with container:
+        yield from _Pass(container, source, needs, limits).run()
+
+
+class _Pass:
+    """One pass over the packets of a container."""
+
+    def __init__(self, container: av.container.InputContainer, source: Source, needs: Needs, limits: Limits) -> None:
+        self._container = container
+        self._format = _format(container, source)
+        self._video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+        self._audio = next(
+            iter(sorted(container.streams.audio, key=lambda s: not s.disposition & Disposition.default)), None
+        )
+        main = self._video or self._audio
+        if main is None:
+            raise MediaError("no_content", "the file has neither a picture nor a sound track")
+        self._duration_ms = _duration_ms(container, main)
+        start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
+        leaps = self._format in ("mpegts", "mpeg")
+        self._pictures, self._sounds = Clock(self._video, start, leaps=leaps), Clock(self._audio, start, leaps=leaps)
+        self._picture_damage, self._sound_damage = Damage("picture"), Damage("sound")
+        self._shots = Shots(needs, _aspect(self._video))
+        self._windows = SoundWindows(needs, skip_silence=self._video is not None)
+        self._broken = ""
+        self._set_tempo(limits)
+
+    def run(self) -> Iterator[Found]:
+        """Info, then what is found. Sound before the first picture waits for it: only pictures know how they are turned."""
+        waiting: list[Found] | None = []
+        for cut in self._cuts():
+            if waiting is None:
+                yield cut
+                continue
+            waiting.append(cut)
+            if self._video is None or self._shots.turned is not None or len(waiting) > _HOLD:
+                yield self._info()
+                yield from waiting
+                waiting = None
+        self._check_content()
+        if waiting is not None:
+            yield self._info()
+            yield from waiting
+        yield from self._gaps()
+
+    def _set_tempo(self, limits: Limits) -> None:
+        """Decode no more than is needed: frames that no other frame refers to, and the smoothing of blocks, are skipped."""
+        if self._audio is not None and self._audio.codec_context is not None:
+            self._audio.codec_context.thread_count = 1
+        if self._video is None or self._video.codec_context is None:
+            return
+        context = self._video.codec_context
+        if context.width * context.height > limits.max_pixels:
+            raise MediaError(
+                "too_large", f"{context.width} x {context.height} pixels exceed max_pixels ({limits.max_pixels})"
+            )
+        context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
+        context.options = {"skip_loop_filter": "all"}
+        if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
+            context.skip_frame = "NONREF"
+
+    def _cuts(self) -> Iterator[Cut]:
+        streams: list[Any] = [stream for stream in (self._video, self._audio) if stream is not None]
+        try:
+            for packet in self._container.demux(*streams):
+                yield from self._see(packet) if packet.stream is self._video else self._hear(packet)
+        except MemoryError:
+            raise
+        except av.error.FFmpegError as error:
+            self._broken = str(error)
+        yield from self._windows.finish()
+        yield from self._shots.finish(self._pictures.end_ms(self._duration_ms))
+
+    def _see(self, packet: av.Packet[Any]) -> Iterator[Cut]:
+        self._pictures.note(packet)
+        for frame in self._picture_damage.decode(packet, self._shots.seen_ms):
+            time = self._pictures.time_ms(frame)
+            if time - self._shots.seen_ms > 1000 and self._shots.turned is not None and self._video is not None:
+                self._video.codec_context.skip_frame = "DEFAULT"  # too little is left when frames are skipped
+            yield from self._shots.push(frame, time)
+
+    def _hear(self, packet: av.Packet[Any]) -> Iterator[Cut]:
+        self._sounds.note(packet)
+        for frame in self._sound_damage.decode(packet, self._windows.heard_ms):
+            yield from self._windows.push(frame, self._sounds.time_ms(frame))
+
+    def _info(self) -> Info:
+        tags = {name.lower(): value for name, value in self._container.metadata.items()}
+        words = {"title": tags.get("title") or None, "taken_at": _taken_at(tags), "duration_ms": self._duration_ms}
+        if self._video is None:
+            return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
+        width, height = round(self._video.width * _aspect(self._video)), self._video.height
+        if (self._shots.turned or 0) % 2:
+            width, height = height, width
+        return Info(Modality.VIDEO, self._format, width or None, height or None, **words)  # type: ignore[arg-type]
+
+    def _check_content(self) -> None:
+        """Raise MediaError if there was nothing to see and nothing to hear."""
+        if self._shots.seen_ms or self._windows.heard_ms:
+            return
+        damage = self._picture_damage.first or self._sound_damage.first or self._broken
+        if damage:
+            raise MediaError("undecodable", f"no picture and no sound could be decoded: {damage}")
+        raise MediaError("no_content", "the file holds neither a picture nor a sound")
+
+    def _gaps(self) -> Iterator[Gap]:
+        seen, heard = self._shots.seen_ms, self._windows.heard_ms
+        if self._video is not None and not seen:
+            yield Gap("no_picture", self._picture_damage.first or "the picture track is empty")
+        if self._video is not None and self._audio is not None and not heard and self._sound_damage.first:
+            yield Gap("no_sound", self._sound_damage.first)
+        for damage, reached in ((self._picture_damage, seen), (self._sound_damage, heard)):
+            if reached and (gap := damage.gap(reached)):
+                yield gap
+        end = seen or heard
+        announced = self._duration_ms if self._format not in _GUESSED else None
+        if self._broken or (announced is not None and announced - max(seen, heard) > max(_MISSING_MS, announced // 50)):
+            detail = self._broken or "the file ends before the duration that it announces"
+            yield Gap("truncated", detail, Span(end, max(end, announced or end)))
+
+
+def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
+    """Why a container could not be opened: a QuickTime file whose index, written last, is missing was cut short."""
+    if isinstance(error, FileNotFoundError):
+        return MediaError("vanished", "the file is no longer there")
+    if source.head[4:8] == b"ftyp" and b"moov" not in source.head:
+        return MediaError("truncated", "the index of the file is missing (no moov atom)")
+    return MediaError("undecodable", f"not sound or video that can be read: {error.strerror or error}")
+
+
+def _format(container: av.container.InputContainer, source: Source) -> str:
+    name = container.format.name.split(",")[0]
+    if name == "mov":
+        return "mov" if container.metadata.get("major_brand", "").startswith("qt") else "mp4"
+    return "webm" if name == "matroska" and b"webm" in source.head[:64] else name
+
+
+def _duration_ms(container: av.container.InputContainer, stream: Any) -> int | None:
+    if container.duration is not None and container.duration > 0:
+        return round(container.duration * 1000 / av.time_base)
+    if stream.duration is not None and stream.duration > 0 and stream.time_base:
+        return round(stream.duration * stream.time_base * 1000)
+    return None
+
+
+def _aspect(video: Any) -> float:
+    """Width of a pixel over its height."""
+    aspect = video.sample_aspect_ratio if video is not None else None
+    return float(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else 1.0
+
+
+def _taken_at(tags: dict[str, str]) -> str | None:
+    """When it was recorded, in ISO 8601; QuickTime's own tag knows the time zone. Cameras without a clock say 1904 or 1970."""
+    for name in ("com.apple.quicktime.creationdate", "creation_time"):
+        try:
+            taken = datetime.datetime.fromisoformat(tags.get(name, ""))
+        except ValueError:
+            continue
+        if taken.year > 1970:
+            return taken.replace(microsecond=0).isoformat()
+    return None

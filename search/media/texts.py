@@ -1,0 +1,106 @@
+"""Texts: prose, Markdown, HTML, subtitles and PDF, cut into paragraphs."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+
+from search.errors import MediaError
+from search.media import captions, markup
+from search.media.paragraphs import paragraphs
+from search.media.sniff import is_text
+from search.media.source import Found, Limits, Source
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
+
+MAX_BYTES = 50_000_000
+"""What is read of a text, in bytes."""
+_SHORT = 256
+"""Below this many bytes the frequencies of letters say little, and Western European is the likeliest."""
+
+_MARKED = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$|^(\S.*)\n=+[ \t]*$", re.MULTILINE)
+_HTML = re.compile(
+    r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_MARKDOWN = (".md", ".markdown")
+
+
+def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
+    """Decode a text into cuts of at most ``needs.characters``: spans in characters of the text, or in ms for subtitles.
+
+    Raises:
+        MediaError: ``not_text``, ``no_content``, ``undecodable``.
+    """
+    if b"%PDF-" in source.head[:1024]:
+        from search.media import pages
+
+        yield from pages.read(source, needs, limits)
+        return
+    text, form, title = _decode(source.file.read(MAX_BYTES)), source.suffix.lstrip(".") or "txt", None
+    if text.startswith("WEBVTT") or (source.suffix in (".srt", ".vtt") and "-->" in text):
+        cuts = captions.cues(text, needs.characters)
+        form = "vtt" if text.startswith("WEBVTT") else "srt"
+    else:
+        if _HTML.match(text) or source.suffix in (".html", ".htm", ".xhtml"):
+            text, title = markup.visible(text)
+            form = "html"
+        elif source.suffix in _MARKDOWN and (heading := _HEADING.search(text)):
+            title = (heading[1] or heading[2]).strip()
+        cuts = prose(text, needs.characters)
+    first = next(cuts, None)
+    if first is None:
+        raise MediaError("no_content", "the text has no words")
+    yield Info(Modality.TEXT, form, title=title)
+    yield first
+    yield from cuts
+    if source.size > MAX_BYTES:
+        yield Gap("not_sampled", f"only the first {MAX_BYTES} of {source.size} bytes were read")
+
+
+def prose(text: str, characters: int) -> Iterator[Cut]:
+    """The paragraphs of a text as cuts."""
+    for start, end in paragraphs(text, characters):
+        yield Cut(Channel.TEXT, Modality.TEXT, Span(start, end, "char"), text[start:end])
+
+
+def _decode(raw: bytes) -> str:
+    """Bytes to text: by byte order mark, else UTF-8, else by what the letters' frequencies say."""
+    for mark, encoding in _MARKED:
+        if raw.startswith(mark):
+            return raw.decode(encoding, "replace")
+    if not is_text(raw):
+        raise MediaError("not_text", "the file holds binary data")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if (
+            error.start >= len(raw) - 4 and error.reason == "unexpected end of data"
+        ):  # cut amid a letter, by MAX_BYTES or a bad copy
+            return raw.decode("utf-8", "ignore")
+    if len(raw) < _SHORT and (western := _western(raw)):
+        return western
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(raw[:200_000]).best()
+    if best is None:
+        raise MediaError("not_text", "the file's bytes are text in no known character set")
+    return raw.decode(best.encoding, "replace")
+
+
+def _western(raw: bytes) -> str | None:
+    """Bytes as Western European text, if what is not ASCII in it are single letters inside mostly ASCII words."""
+    try:
+        text = raw.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    foreign = [letter for letter in text if letter > "\x7f"]
+    plausible = (
+        all(letter.isalpha() or letter in "–—‘’“”«»…€°§£" for letter in foreign) and len(foreign) < len(text) / 4
+    )
+    return text if plausible else None

@@ -1,0 +1,92 @@
+"""The time of one track of a container, and what of it could not be decoded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from search.types import Gap, Span
+
+_LEAP_MS = 10_000
+"""A leap of a transport stream's clock beyond this is a break in the clock, not a pause."""
+
+
+class Clock:
+    """Turns a track's time stamps into milliseconds since the file's start, never running backwards.
+
+    Files tell time badly: stamps missing (AVI), starting anywhere (MPEG-TS), wrapping round or beginning anew amid the stream.
+    """
+
+    def __init__(self, stream: Any, start: Fraction | None, *, leaps: bool) -> None:
+        base = getattr(stream, "time_base", None) or Fraction(1, 1000)
+        self._scale = float(base * 1000)
+        first = getattr(stream, "start_time", None)
+        self._offset = float(start * 1000) if start is not None else (first or 0) * self._scale
+        rate = getattr(stream, "average_rate", None)
+        self._usual = 1000 / float(rate) if rate else 40.0
+        self._leaps = leaps
+        self._now: float | None = None
+        self._end = 0.0
+
+    def note(self, packet: Any) -> None:
+        """See a packet, decoded or not: the last ones may be skipped, and yet they last."""
+        if packet.pts is not None and packet.duration:
+            self._end = max(self._end, (packet.pts + packet.duration) * self._scale - self._offset)
+
+    def time_ms(self, frame: Any) -> int:
+        """When a frame begins."""
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        time = (
+            None
+            if stamp is None
+            else stamp * self._scale - self._offset
+        )
+        if self._now is None:
+            self._now = max(0.0, time or 0.0)
+        elif time is None:
+            self._now += self._usual
+        else:
+            if time < self._now - self._usual or (self._leaps and time > self._now + _LEAP_MS):
+                self._offset += time - (self._now + self._usual)
+                time = self._now + self._usual
+            self._now = max(self._now, time)
+        return round(self._now)
+
+    def end_ms(self, announced: int | None) -> int:
+        """When the track ends, at least a frame after the last one began."""
+        after = (self._now or 0.0) + self._usual
+        bound = max(after, float(announced)) if announced is not None else after + 1000
+        return round(max(after, min(self._end, bound)))
+
+
+class Damage:
+    """Decodes packets and keeps account of those that cannot be decoded."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._count = 0
+        self._span: tuple[int, int] | None = None
+        self.first = ""
+        """What the first failure said."""
+
+    def decode(self, packet: Any, position_ms: int) -> list[Any]:
+        """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come."""
+        try:
+            return list(packet.decode())
+        except MemoryError:
+            raise
+        except (av.error.FFmpegError, ValueError, AttributeError, NotImplementedError) as error:
+            self._count += 1
+            self.first = self.first or str(error)
+            self._span = (self._span[0] if self._span else position_ms, position_ms)
+            return []
+
+    def gap(self, reached_ms: int) -> Gap | None:
+        """The damage as a gap, if there was any."""
+        if self._span is None:
+            return None
+        start, end = self._span
+        detail = f"{self._count} packets of {self._what} could not be decoded: {self.first}"
+        return Gap("not_sampled", detail, Span(start, max(start, min(end + 1000, reached_ms))))

@@ -1,0 +1,70 @@
+"""The live index of a space: a generation from disk brought up to date from SQL, which alone is the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from search.errors import IndexDamaged
+from search.index import FlatIndex, Generations, Manifest
+from search.store import SqlStore
+from search.types import Ids, Space
+
+
+class LiveIndex:
+    """Follows the embeddings of one space. Not thread-safe: its owner serialises ``refresh`` against searches."""
+
+    def __init__(self, store: SqlStore, home: Path, space: Space, key: int, *, fresh: bool = False) -> None:
+        """Load the generation of ``space``, whose key in SQL is ``key``; from SQL alone if ``fresh``, or where it is damaged or absent."""
+        self._store, self._space, self._key = store, space, key
+        self.generations = Generations(home / "index", space.name, space.dim)
+        self.generation = 0
+        self.damage: IndexDamaged | None = None
+        self._last = (0, 0)
+        self.index = FlatIndex(space.dim)
+        if not fresh:
+            self._load()
+        self.refresh()
+
+    def _load(self) -> None:
+        try:
+            loaded = self.generations.load()
+        except IndexDamaged as damage:  # never searched: what it holds is in SQL, intact
+            self.damage = damage
+            return
+        if loaded is None:
+            return
+        manifest, index = loaded
+        ends = self._store.sequences(self._key)
+        if manifest.last_embedding > ends[0] or manifest.last_removal > ends[1]:  # another database's, or one set back
+            self.damage = IndexDamaged(f"Generation {manifest.generation} knows of more than the database holds.")
+            return
+        self.index, self.generation = index, manifest.generation
+        self._last = (manifest.last_embedding, manifest.last_removal)
+
+    def refresh(self) -> None:
+        """Take in what was committed since the last time."""
+        embedding, removal = self._last
+        until, removed = self._store.removals(self._key, after=removal)
+        for last, ids, vectors in self._store.embeddings(self._key, self._space.dim, after=embedding):
+            self.index.add(ids, vectors)
+            embedding = last
+        self.index.remove(removed)
+        self._last = (embedding, until)
+
+    def write(self) -> Manifest:
+        """Write what is live as a new generation. Only the holder of the home's lock may."""
+        manifest = self.generations.write(self.index, last_embedding=self._last[0], last_removal=self._last[1])
+        self.generation, self.damage = manifest.generation, None
+        return manifest
+
+    def pending(self) -> int:
+        """Segments that the current generation does not hold yet."""
+        current = None if self.damage else self.generations.current()
+        return len(self.index) - (current.count if current else 0)
+
+    def differences(self) -> tuple[Ids, Ids]:
+        """Segments that only SQL holds, and those that only the index holds: both empty, unless something drifted."""
+        truth, ours = self._store.ids(self._key), self.index.ids()
+        return np.setdiff1d(truth, ours), np.setdiff1d(ours, truth)

@@ -1,0 +1,133 @@
+"""From terms to query vectors: files are decoded like those of the archive, and each term is encoded once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.encoders import Encoder
+from search.errors import MediaError, QueryError
+from search.media import DecodePool
+from search.query.algebra import Query, Term, parts
+from search.settings import Settings
+from search.types import Channel, Cut, Info, Modality, Vectors
+
+Vector: TypeAlias = NDArray[np.float32]
+Aspects: TypeAlias = dict[Channel, Vector]
+"""A term's unit vectors (dim,). ``VISUAL`` is always there and stands for the whole; ``SOUND`` only where a video has sound:
+then sounds are asked for by its sound, and everything else by its pictures."""
+
+MEMORY = 1_024
+"""Query vectors that are kept."""
+
+
+class Terms:
+    """Encodes the terms of queries and remembers them."""
+
+    def __init__(self, encoder: Encoder, settings: Settings) -> None:
+        self._encoder, self._settings = encoder, settings
+        self._pool: DecodePool | None = None
+        self._memory: OrderedDict[object, Aspects] = OrderedDict()
+
+    def encode(self, term: Term) -> Aspects:
+        """The vectors of a term.
+
+        Raises:
+            QueryError: a file that cannot be read, or is of another modality than stated.
+        """
+        key = _identity(term)
+        if key not in self._memory:
+            self._memory[key] = self._encode_text(term.content) if isinstance(term.content, str) else self._encode_file(term)
+        self._memory.move_to_end(key)
+        while len(self._memory) > MEMORY:
+            self._memory.popitem(last=False)
+        return self._memory[key]
+
+    def prepare(self, queries: list[Query]) -> None:
+        """Encode the text terms of many queries at once: for evaluation, where batches are several times faster."""
+        terms = {term.content: term for query in queries for _, term in parts(query) if isinstance(term, Term)}
+        texts = [text for text in terms if isinstance(text, str) and len(text) <= self._encoder.needs.characters]
+        vectors = self._encoder.encode(Modality.TEXT, texts)
+        for text, vector in zip(texts, vectors, strict=True):
+            self._memory[_identity(terms[text])] = {Channel.VISUAL: vector}
+
+    def close(self) -> None:
+        """End the decoding process, if one was needed."""
+        if self._pool:
+            self._pool.close()
+
+    def _encode_text(self, text: str) -> Aspects:
+        size = self._encoder.needs.characters
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        return {Channel.VISUAL: unit(self._encoder.encode(Modality.TEXT, pieces).mean(axis=0))}
+
+    def _encode_file(self, term: Term) -> Aspects:
+        path = Path(term.content)
+        cuts = self._decode(path, term.modality)
+        aspects: Aspects = {}
+        for channel in dict.fromkeys(cut.channel for cut in cuts):
+            rows: list[Vectors] = []
+            for modality in Modality:
+                if batch := [cut.content for cut in cuts if cut.channel is channel and cut.modality is modality]:
+                    rows.append(self._encoder.encode(modality, batch))
+            aspects[channel] = unit(np.concatenate(rows).mean(axis=0))
+        if Channel.VISUAL not in aspects:
+            aspects[Channel.VISUAL] = next(iter(aspects.values()))
+        return aspects
+
+    def _decode(self, path: Path, stated: Modality) -> list[Cut]:
+        self._pool = self._pool or DecodePool(self._settings, 1)
+        cuts: list[Cut] = []
+        try:
+            for item in self._pool.decode(path, self._encoder.needs):
+                if isinstance(item, Info) and item.modality is not stated:
+                    raise QueryError(
+                        f"{path} is not {_a(stated)} but {_a(item.modality)}.", remedy=f"Ask with --{item.modality} instead."
+                    )
+                if isinstance(item, Cut):
+                    cuts.append(item)
+        except MediaError as error:
+            raise QueryError(f"The query file {path} cannot be used: {error}", remedy=error.remedy) from error
+        if not cuts:
+            raise QueryError(f"The query file {path} holds nothing to search with.", remedy="Choose another file.")
+        return cuts
+
+    def __enter__(self) -> Terms:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.close()
+
+
+def unit(vector: Vector) -> Vector:
+    """The vector (dim,) at unit length.
+
+    Raises:
+        QueryError: it has none, because terms cancelled out.
+    """
+    length = float(np.linalg.norm(vector))
+    if length < 1e-3:
+        raise QueryError("The terms cancel each other out.", remedy="Change a weight, or take a term away.")
+    return np.asarray(vector / length, np.float32)
+
+
+def _identity(term: Term) -> object:
+    """What a term's vector depends on: a file is another one when its size or time differ."""
+    if isinstance(term.content, str):
+        return term.modality, term.content
+    try:
+        stat = term.content.stat()
+    except OSError as error:
+        raise QueryError(
+            f"The query file {term.content} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
+        ) from error
+    return term.modality, term.content.absolute(), stat.st_size, stat.st_mtime_ns
+
+
+def _a(modality: Modality) -> str:
+    return {"image": "an image", "audio": "a sound", "video": "a video", "text": "a text"}[modality]

@@ -1,0 +1,7 @@
+"""The store: the only truth, vectors included. Everything else can be rebuilt from it."""
+
+from search.store.database import Database
+from search.store.intake import Finished, Intake, Unit
+from search.store.sql import SqlStore
+
+__all__ = ["Database", "Finished", "Intake", "SqlStore", "Unit"]

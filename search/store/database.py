@@ -1,0 +1,181 @@
+"""The database: connections, transactions, the schema's revision. SQLite under the home, or what the URL names."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, text, update
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from search.errors import DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
+from search.store.tables import REVISION, change
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Database:
+    """One database. ``reading`` and ``writing`` give transactions; errors of the driver come out as ours."""
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily to ``url`` (SQLAlchemy's form)."""
+        self.url = url
+        try:
+            self.engine: Engine = create_engine(url)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise InputError(
+                f"SENSORIUM_DATABASE_URL cannot be used: {error}.", remedy="Example: sqlite:////path/sensorium.db"
+            ) from error
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database throughout."""
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes: takes the write lock at once (no deadlock half-way) and moves ``change.count`` on."""
+        with self._translated(), self.engine.connect().execution_options(sensorium_write=True) as connection:
+            with connection.begin():
+                yield connection
+                connection.execute(update(change).values(count=change.c.count + 1))
+
+    def version(self) -> int:
+        """The number of committed writes: as long as it stays, nothing has changed."""
+        with self.reading() as connection:
+            return connection.execute(select(change.c.count)).scalar_one()
+
+    def revision(self) -> str | None:
+        """The schema's revision; None for a database without tables."""
+        with self.reading() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def exists(self) -> bool:
+        """Whether there is anything to open, without creating it."""
+        file = self.file
+        return (file is None or file.exists()) and self.revision() is not None
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database."""
+        url = make_url(self.url)
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+    def check(self) -> None:
+        """Make sure that the schema is the one that this program knows.
+
+        Raises:
+            NewerDatabase: a later program wrote it.
+            StoreError: it is older; ``upgrade`` mends that.
+        """
+        revision = self.revision()
+        if revision == REVISION:
+            return
+        if revision is not None and revision not in _known_revisions():
+            raise NewerDatabase(
+                f"The database has revision {revision}; this Sensorium knows {REVISION} and older.",
+                remedy="Install the newer Sensorium that wrote it. Nothing was changed.",
+            )
+        raise StoreError(
+            f"The database has revision {revision or 'none'}; {REVISION} is needed.", remedy="Run `sensorium db upgrade`."
+        )
+
+    def upgrade(self) -> None:
+        """Create the tables, or bring older ones up to date. A database from a newer program is left alone."""
+        from alembic import command
+
+        if file := self.file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        if (revision := self.revision()) == REVISION:
+            return
+        if revision is not None and revision not in _known_revisions():
+            self.check()
+        with self._translated(), self.engine.connect().execution_options(sensorium_write=True) as connection:
+            with connection.begin():
+                config = alembic_config()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SensoriumError:
+            raise
+        except DBAPIError as error:
+            raise self._translate(error) from error
+
+    def _translate(self, error: DBAPIError) -> SensoriumError:
+        reason = str(error.orig)
+        if "disk is full" in reason or "No space left" in reason:
+            return DiskFull(
+                f"There is no room left for the database: {reason}.",
+                remedy="Free some space and run the command again: what was acknowledged is safe, the rest goes on.",
+            )
+        if "locked" in reason and isinstance(error, OperationalError):
+            return StoreError("The database is busy.", remedy="Another process holds it; try again when that is done.")
+        if "not a database" in reason or "malformed" in reason:
+            return StoreError(
+                f"{self.file or 'The database'} is damaged: {reason}.",
+                remedy="Restore it from a backup, or move it away and index again.",
+            )
+        if "no such table" in reason:
+            return StoreError("There is no archive here yet.", remedy="Run `sensorium index PATH` first.")
+        return StoreError(f"The database failed: {reason}.", remedy="Run `sensorium doctor`.")
+
+
+def alembic_config() -> Config:
+    """The migrations' configuration: beside the packages in a checkout, inside them in a wheel."""
+    from alembic.config import Config
+
+    here = Path(__file__).parent
+    checkout = here.parent.parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(checkout if checkout.is_dir() else here / "migrations"))
+    return config
+
+
+def disk_full(error: OSError) -> bool:
+    """Whether an operating system error means that there is no room."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _known_revisions() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own object
+    connection.isolation_level = None  # transactions are begun by us, see below
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("sensorium_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,392 @@
+"""The writer's side of the store: what the indexer says of files, and the queue of work.
+
+A unit of work is one asset to be embedded into one space: pending -> leased -> done | failed | quarantined. The attempt is
+counted, and committed, before anything is decoded, so that a file that takes its worker down is noticed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+
+from search.store import tables as t
+from search.store.database import Database, now_ms
+from search.types import Cut, Gap, Info, Space, Vectors
+
+ATTEMPTS = 3
+"""A unit that was begun this often and never ended is quarantined."""
+
+LEASE_MS = 15 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A file as a scan met it. ``path`` is absolute, in the operating system's bytes."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of a path. ``asset`` None: its bytes could not be read last time."""
+
+    location: int
+    asset: int | None
+    size: int
+    mtime_ns: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A leased unit of work: embed ``asset``, to be read at ``path``."""
+
+    id: int
+    asset: int
+    collection: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped."""
+
+    unit: Unit
+    info: Info
+    cuts: Sequence[Cut]
+    vectors: Vectors
+    gaps: Sequence[Gap] = ()
+
+
+class Intake:
+    """Everything that is written while files become rows. Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collection(self, name: str, roots: Iterable[bytes]) -> int:
+        """The collection's id; made if it is new, and ``roots`` added to it."""
+        with self._database.writing() as connection:
+            found = connection.execute(select(t.collection.c.id).filter_by(name=name)).scalar()
+            if found is None:
+                row = {"name": name, "created_at": now_ms()}
+                found = connection.execute(insert(t.collection).values(row).returning(t.collection.c.id)).scalar_one()
+            have = set(connection.execute(select(t.root.c.path).filter_by(collection_id=found)).scalars())
+            if rows := [{"collection_id": found, "path": path} for path in roots if path not in have]:
+                connection.execute(insert(t.root), rows)
+            return found
+
+    def space(self, space: Space) -> int:
+        """The space's id; made if it is new. Another revision of the same name is another space."""
+        with self._database.writing() as connection:
+            same = select(t.space.c.id).filter_by(name=space.name, revision=space.revision)
+            if (found := connection.execute(same).scalar()) is not None:
+                return found
+            row = {
+                "name": space.name, "family": space.family, "model": space.model, "revision": space.revision,
+                "dim": space.dim, "accepts": ",".join(sorted(space.accepts)), "created_at": now_ms(),
+            }  # fmt: skip
+            return connection.execute(insert(t.space).values(row).returning(t.space.c.id)).scalar_one()
+
+    def begin_scan(self) -> int:
+        """The number of a new scan."""
+        with self._database.reading() as connection:
+            return (connection.execute(select(func.max(t.location.c.seen))).scalar() or 0) + 1
+
+    def known(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Known]:
+        """What the store knows of these paths."""
+        c = t.location.c
+        query = select(c.path, c.id, c.asset_id, c.size, c.mtime_ns, c.state).where(
+            c.collection_id == collection, c.path.in_(paths)
+        )
+        with self._database.reading() as connection:
+            return {row.path: Known(*row[1:]) for row in connection.execute(query)}
+
+    def seen(self, scan: int, locations: Sequence[int]) -> None:
+        """Note that these are where they were, unchanged."""
+        rows = update(t.location).where(t.location.c.id.in_(locations))
+        with self._database.writing() as connection:
+            connection.execute(rows.values(seen=scan, state="present"))
+
+    def put_files(self, collection: int, scan: int, space: int, files: Sequence[tuple[Sighting, bytes]]) -> int:
+        """Record files with the SHA-256 digests of their bytes, and queue the assets that the space does not hold yet.
+
+        Returns the number of units that were queued: bytes that are known already cost nothing but their location.
+        """
+        with self._database.writing() as connection:
+            digests = {digest: sighting.size for sighting, digest in files}
+            assets = self._assets(connection, digests)
+            for sighting, digest in files:
+                self._locate(connection, collection, scan, sighting, assets[digest])
+            queued = set(
+                connection.execute(
+                    select(t.unit.c.asset_id).where(t.unit.c.space_id == space, t.unit.c.asset_id.in_(assets.values()))
+                ).scalars()
+            )
+            rows = [
+                {"asset_id": asset, "space_id": space, "state": "pending", "attempts": 0, "updated_at": now_ms()}
+                for asset in dict.fromkeys(assets.values())
+                if asset not in queued
+            ]
+            if rows:
+                connection.execute(insert(t.unit), rows)
+            return len(rows)
+
+    def reject_file(self, collection: int, scan: int, sighting: Sighting, reason: str, detail: str) -> None:
+        """Record a file whose bytes cannot be had, with the reason."""
+        with self._database.writing() as connection:
+            self._locate(connection, collection, scan, sighting, None)
+            _write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
+
+    def end_scan(self, collection: int, scan: int, root: bytes) -> int:
+        """Mark as missing what the scan did not meet under ``root``; returns how many that are."""
+        c = t.location.c
+        gone = and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present")
+        with self._database.writing() as connection:
+            return connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
+
+    def lease(self, space: int, count: int) -> list[Unit]:
+        """Take up to ``count`` units, counting the attempt. Leases that ran out are taken again, at most three times in all."""
+        now, c, where = now_ms(), t.unit.c, t.location.c
+        ran_out = and_(c.state == "leased", c.leased_until < now)
+        place = (
+            select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
+        )
+        with self._database.writing() as connection:
+            exhausted = and_(c.space_id == space, ran_out, c.attempts >= ATTEMPTS)
+            self._quarantine(connection, exhausted)
+            query = (
+                select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts)
+                .join(t.location, where.id == place.correlate(t.unit).scalar_subquery())
+                .where(c.space_id == space, or_(c.state == "pending", ran_out))
+                .order_by(c.id)
+                .limit(count)
+            )
+            units = [Unit(*row[:-1], attempts=row.attempts + 1) for row in connection.execute(query)]
+            if units:
+                taken = update(t.unit).where(c.id.in_([unit.id for unit in units]))
+                values = {"state": "leased", "attempts": c.attempts + 1, "leased_until": now + LEASE_MS}
+                connection.execute(taken.values(**values, updated_at=now))
+            return units
+
+    def release(self, space: int) -> None:
+        """Give back every lease. Only the holder of the home's lock may: no other worker can be alive then."""
+        leased = update(t.unit).where(t.unit.c.space_id == space, t.unit.c.state == "leased")
+        with self._database.writing() as connection:
+            self._quarantine(
+                connection,
+                and_(t.unit.c.space_id == space, t.unit.c.state == "leased", t.unit.c.attempts >= ATTEMPTS),
+            )
+            connection.execute(leased.values(state="pending", leased_until=None, updated_at=now_ms()))
+
+    def hand_back(self, units: Sequence[Unit]) -> None:
+        """Give leases back untouched, their attempt not counted: the run was stopped before it got to them."""
+        rows = update(t.unit).where(t.unit.c.id.in_([unit.id for unit in units]), t.unit.c.state == "leased")
+        with self._database.writing() as connection:
+            connection.execute(rows.values(state="pending", attempts=t.unit.c.attempts - 1, leased_until=None))
+
+    def put(self, space: int, finished: Sequence[Finished]) -> None:
+        """Acknowledge units: assets, segments, vectors, gaps and the units' end, in one transaction."""
+        with self._database.writing() as connection:
+            for item in finished:
+                values = _describe(item)
+                connection.execute(update(t.asset).where(t.asset.c.id == item.unit.asset).values(values))
+                gaps = [_gap_row(gap) for gap in item.gaps]
+                _write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps)
+            rows = [row for item in finished for row in _segment_rows(item)]
+            if rows:
+                returning = insert(t.segment).returning(t.segment.c.id, sort_by_parameter_order=True)
+                ids = connection.execute(returning, rows).scalars().all()
+                blobs = (v.tobytes() for item in finished for v in item.vectors.astype("<f2"))
+                pairs = zip(ids, blobs, strict=True)
+                connection.execute(
+                    insert(t.embedding),
+                    [{"space_id": space, "segment_id": id_, "vector": vector} for id_, vector in pairs],
+                )
+            _end(connection, [item.unit.id for item in finished], state="done", reason=None)
+
+    def fail(self, unit: Unit, reason: str, detail: str) -> None:
+        """End a unit without a harvest. It is tried again only when asked for, or when the file changes."""
+        with self._database.writing() as connection:
+            _write_ledger(connection, unit.collection, unit.asset, unit.path, [(reason, detail, None, None)])
+            _end(connection, [unit.id], state="failed", reason=reason)
+
+    def forget(self, unit: Unit) -> None:
+        """Drop a unit whose file changed or went away before it was read; the next scan meets it afresh."""
+        with self._database.writing() as connection:
+            connection.execute(delete(t.unit).where(t.unit.c.id == unit.id))
+            stale = update(t.location).where(t.location.c.asset_id == unit.asset, t.location.c.path == unit.path)
+            connection.execute(stale.values(asset_id=None))
+            _write_ledger(
+                connection, unit.collection, None, unit.path, [("vanished", "It changed while it was read.", None, None)]
+            )
+
+    def retry(self, space: int, reason: str | None = None) -> int:
+        """Queue failed and quarantined units again, all or those with ``reason``; returns how many."""
+        c = t.unit.c
+        which = [c.space_id == space, c.state.in_(("failed", "quarantined"))]
+        if reason is not None:
+            which.append(c.reason == reason)
+        again = update(t.unit).where(*which).values(state="pending", attempts=0, reason=None, updated_at=now_ms())
+        with self._database.writing() as connection:
+            return connection.execute(again).rowcount
+
+    def prune(self, collection: int | None = None) -> int:
+        """Forget missing files, and every asset without a location; returns the number of locations dropped."""
+        c = t.location.c
+        gone = c.state == "missing" if collection is None else and_(c.state == "missing", c.collection_id == collection)
+        with self._database.writing() as connection:
+            connection.execute(
+                delete(t.ledger).where(t.ledger.c.path.in_(select(c.path).where(gone)), t.ledger.c.asset_id.is_(None))
+            )
+            return connection.execute(delete(t.location).where(gone)).rowcount
+
+    def drop_orphans(self) -> int:
+        """Remove assets that no location holds any more, with all that hangs on them; returns how many."""
+        orphan = ~exists().where(t.location.c.asset_id == t.asset.c.id)
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(select(t.asset.c.id).where(orphan).limit(1)).scalar() is None:
+                return 0
+        with self._database.writing() as connection:
+            return _delete_assets(connection, orphan)
+
+    def _quarantine(self, connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition
+        c = t.unit.c
+        for id_, asset in connection.execute(select(c.id, c.asset_id).where(which)).all():
+            where = t.location.c
+            place = select(where.collection_id, where.path).where(where.asset_id == asset).limit(1)
+            if found := connection.execute(place).first():
+                detail = f"It was begun {ATTEMPTS} times and took the indexer down each time."
+                _write_ledger(connection, found.collection_id, asset, found.path, [("killed", detail, None, None)])
+            _end(connection, [id_], state="quarantined", reason="killed")
+
+    def _assets(self, connection: Connection, digests: dict[bytes, int]) -> dict[bytes, int]:
+        c = t.asset.c
+        query = select(c.digest, c.id).where(c.digest.in_(digests))
+        have = {row.digest: row.id for row in connection.execute(query)}
+        rows = [
+            {"digest": digest, "size": size, "created_at": now_ms()}
+            for digest, size in digests.items()
+            if digest not in have
+        ]
+        if rows:
+            connection.execute(insert(t.asset), rows)
+            have |= {row.digest: row.id for row in connection.execute(query)}
+        return have
+
+    def _locate(
+        self, connection: Connection, collection: int, scan: int, sighting: Sighting, asset: int | None
+    ) -> None:
+        c = t.location.c
+        row = {
+            "asset_id": asset, "size": sighting.size, "mtime_ns": sighting.mtime_ns, "state": "present", "seen": scan,
+        }  # fmt: skip
+        at = and_(c.collection_id == collection, c.path == sighting.path)
+        if not connection.execute(update(t.location).where(at).values(row)).rowcount:
+            connection.execute(insert(t.location).values(row | {"collection_id": collection, "path": sighting.path}))
+        connection.execute(delete(t.ledger).where(t.ledger.c.path == sighting.path, t.ledger.c.asset_id.is_(None)))
+
+
+def under(column: Any, path: bytes) -> Any:  # noqa: ANN401 - an SQL condition
+    """SQL condition: a path is ``path`` or lies below it. A range, so that an index on the column serves it."""
+    folder = path.rstrip(b"/") + b"/"
+    return or_(column == path, and_(column >= folder, column < folder[:-1] + b"0"))  # "0" follows "/"
+
+
+def _describe(item: Finished) -> dict[str, Any]:
+    info = item.info
+    day = _day(info.taken_at)
+    return {
+        "modality": str(info.modality), "format": info.format, "width": info.width, "height": info.height,
+        "duration_ms": info.duration_ms, "title": info.title,
+        "day": item.unit.mtime_ns // 86_400_000_000_000 if day is None else day,
+    }  # fmt: skip
+
+
+def _day(taken_at: str | None) -> int | None:
+    try:
+        return (datetime.date.fromisoformat((taken_at or "")[:10]) - datetime.date(1970, 1, 1)).days
+    except ValueError:  # cameras write all sorts of things
+        return None
+
+
+def _segment_rows(item: Finished) -> list[dict[str, Any]]:
+    ordinals: dict[str, int] = {}
+    rows = []
+    for cut in item.cuts:
+        ordinal = ordinals.get(cut.channel, 0)
+        ordinals[cut.channel] = ordinal + 1
+        span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
+        rows.append(
+            {
+                "asset_id": item.unit.asset, "channel": str(cut.channel), "ordinal": ordinal,
+                "unit": span[0], "start": span[1], "end": span[2],
+                "text": cut.content if isinstance(cut.content, str) else None,
+            }  # fmt: skip
+        )
+    return rows
+
+
+def _gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:
+    span = gap.span if gap.span and gap.span.unit == "ms" else None
+    return gap.reason, gap.detail, span and span.start, span and span.end
+
+
+def _write_ledger(
+    connection: Connection,
+    collection: int,
+    asset: int | None,
+    path: bytes,
+    entries: Sequence[tuple[str, str, int | None, int | None]],
+) -> None:
+    """Replace what the ledger says of an asset (or, while it has none, of a path)."""
+    c = t.ledger.c
+    connection.execute(delete(t.ledger).where(c.asset_id == asset if asset else and_(c.path == path, c.asset_id.is_(None))))
+    rows = [
+        {
+            "collection_id": collection, "asset_id": asset, "path": path, "reason": reason,
+            "detail": detail.encode("utf-8", "replace").decode(), "start_ms": start, "end_ms": end, "created_at": now_ms(),
+        }  # fmt: skip
+        for reason, detail, start, end in entries
+    ]
+    if rows:
+        connection.execute(insert(t.ledger), rows)
+
+
+def _end(connection: Connection, units: Sequence[int], *, state: str, reason: str | None) -> None:
+    values = {"state": state, "reason": reason, "leased_until": None, "updated_at": now_ms()}
+    connection.execute(update(t.unit).where(t.unit.c.id.in_(units)).values(**values))
+
+
+def _delete_assets(connection: Connection, which: Any) -> int:  # noqa: ANN401 - an SQL condition
+    """Delete assets; the indexes learn of it from ``removal``, the rows below go by cascade."""
+    gone = (
+        select(t.embedding.c.space_id, t.embedding.c.segment_id)
+        .join(t.segment, t.segment.c.id == t.embedding.c.segment_id)
+        .join(t.asset, t.asset.c.id == t.segment.c.asset_id)
+        .where(which)
+        .order_by(t.embedding.c.id)
+    )
+    connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], gone))
+    return connection.execute(delete(t.asset).where(which)).rowcount
+
+
+def path_of(path: bytes) -> str:
+    """A stored path as Python's text, which keeps bytes that are no text as lone surrogates."""
+    return os.fsdecode(path)
+
+
+def unit_vectors(blobs: Sequence[bytes], dim: int) -> Vectors:
+    """Stored float16 rows as float32 (n, dim)."""
+    return np.frombuffer(b"".join(blobs), dtype="<f2").reshape(len(blobs), dim).astype(np.float32)

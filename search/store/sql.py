@@ -1,0 +1,293 @@
+"""The reader's side of the store: what the engine, the command line and the service ask of it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Row, func, or_, select
+
+from search.errors import REASONS, UnknownName
+from search.store import tables as t
+from search.store.database import Database
+from search.store.intake import path_of, under, unit_vectors
+from search.types import KINDS, Channel, Filter, Ids, Modality, Segment, Space, Span, Vectors
+
+_BATCH = 20_000
+_VARIABLES = 30_000  # SQLite takes 32,766 values in one statement
+
+_KIND_CODE = {(str(kind.modality), str(kind.channel)): code for code, kind in enumerate(KINDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What filters look at, a row for each segment that a space holds: arrays of one length, ascending by ``ids``.
+
+    ``kinds`` are positions in ``KINDS``; ``durations`` are milliseconds, -1 for none; ``days`` count from 1970. Segments whose
+    every location is missing are left out.
+    """
+
+    ids: Ids
+    assets: Ids
+    kinds: NDArray[np.int8]
+    durations: NDArray[np.int64]
+    days: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A line of the ledger, with the remedy."""
+
+    path: str
+    reason: str
+    detail: str
+    remedy: str
+    span: Span | None
+
+
+class SqlStore:
+    """Reads the archive. Every method is one transaction, and sees one state of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def version(self) -> int:
+        """Grows with every committed write."""
+        return self._database.version()
+
+    def space_id(self, space: Space) -> int | None:
+        """The key of a space; None: nothing was ever indexed into it."""
+        with self._database.reading() as connection:
+            query = select(t.space.c.id).filter_by(name=space.name, revision=space.revision)
+            return connection.execute(query).scalar()
+
+    def spaces(self) -> list[tuple[int, Space]]:
+        """All spaces of the archive with their keys."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(t.space).order_by(t.space.c.id)).all()
+        return [
+            (row.id, Space(row.name, row.family, row.model, row.revision, row.dim, _accepts(row.accepts))) for row in rows
+        ]
+
+    def embeddings(self, space: int, dim: int, *, after: int = 0) -> Iterator[tuple[int, Ids, Vectors]]:
+        """Committed vectors with sequence numbers above ``after``, in order and in batches: last number, ids (n,), vectors."""
+        c = t.embedding.c
+        while True:
+            query = select(c.id, c.segment_id, c.vector).where(c.space_id == space, c.id > after).order_by(c.id)
+            with self._database.reading() as connection:
+                rows = connection.execute(query.limit(_BATCH)).all()
+            if not rows:
+                return
+            after = rows[-1].id
+            ids = np.fromiter((row.segment_id for row in rows), np.int64, len(rows))
+            yield after, ids, unit_vectors([row.vector for row in rows], dim)
+
+    def removals(self, space: int, *, after: int = 0) -> tuple[int, Ids]:
+        """Segments removed with sequence numbers above ``after``: the last number, ids (n,)."""
+        c = t.removal.c
+        query = select(c.id, c.segment_id).where(c.space_id == space, c.id > after).order_by(c.id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return (rows[-1].id if rows else after), np.fromiter((row.segment_id for row in rows), np.int64, len(rows))
+
+    def sequences(self, space: int) -> tuple[int, int]:
+        """The highest numbers that embeddings and removals of a space have reached."""
+        with self._database.reading() as connection:
+            last = [
+                connection.execute(select(func.max(table.c.id)).where(table.c.space_id == space)).scalar() or 0
+                for table in (t.embedding, t.removal)
+            ]
+        return last[0], last[1]
+
+    def ids(self, space: int) -> Ids:
+        """Every segment that the space holds, ascending (n,)."""
+        query = select(t.embedding.c.segment_id).where(t.embedding.c.space_id == space).order_by(t.embedding.c.segment_id)
+        with self._database.reading() as connection:
+            return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def vectors(self, space: int, dim: int, ids: Ids) -> dict[int, NDArray[np.float32]]:
+        """Stored vectors by segment; segments that the space does not hold are absent."""
+        c = t.embedding.c
+        found: dict[int, NDArray[np.float32]] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), _VARIABLES):
+                some = ids[start : start + _VARIABLES].tolist()
+                query = select(c.segment_id, c.vector).where(c.space_id == space, c.segment_id.in_(some))
+                found |= {row.segment_id: unit_vectors([row.vector], dim)[0] for row in connection.execute(query)}
+        return found
+
+    def columns(self, space: int) -> Columns:
+        """The filter columns of everything that can be found in a space."""
+        s, a = t.segment.c, t.asset.c
+        here = select(t.location.c.asset_id).where(t.location.c.state == "present")
+        query = (
+            select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day)
+            .join(t.asset, a.id == s.asset_id)
+            .join(t.embedding, t.embedding.c.segment_id == s.id)
+            .where(t.embedding.c.space_id == space, a.id.in_(here))
+            .order_by(s.id)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        count = len(rows)
+        return Columns(
+            ids=np.fromiter((row[0] for row in rows), np.int64, count),
+            assets=np.fromiter((row[1] for row in rows), np.int64, count),
+            kinds=np.fromiter((_KIND_CODE.get((row[2], row[3]), -1) for row in rows), np.int8, count),
+            durations=np.fromiter((-1 if row[4] is None else row[4] for row in rows), np.int64, count),
+            days=np.fromiter((row[5] or 0 for row in rows), np.int32, count),
+        )
+
+    def select(self, columns: Columns, wanted: Filter) -> NDArray[np.bool_]:
+        """The rows of ``columns`` that a filter lets through, a mask (n,).
+
+        Raises:
+            UnknownName: a collection that is not there.
+        """
+        mask = np.ones(len(columns.ids), np.bool_)
+        if wanted.modalities or wanted.channels:
+            codes = [
+                code
+                for code, kind in enumerate(KINDS)
+                if (not wanted.modalities or kind.modality in wanted.modalities)
+                and (not wanted.channels or kind.channel in wanted.channels)
+            ]
+            mask &= np.isin(columns.kinds, codes)
+        if wanted.collections or wanted.under:
+            mask &= np.isin(columns.assets, self._assets_at(wanted))
+        if wanted.since is not None:
+            mask &= columns.days >= _day(wanted.since)
+        if wanted.until is not None:
+            mask &= columns.days <= _day(wanted.until)
+        if wanted.shortest_ms is not None:
+            mask &= columns.durations >= max(wanted.shortest_ms, 0)
+        if wanted.longest_ms is not None:
+            mask &= (columns.durations <= wanted.longest_ms) & (columns.durations >= 0)
+        return mask
+
+    def segments(self, ids: Sequence[int], wanted: Filter | None = None) -> dict[int, Segment]:
+        """Segments with where they lie, in one joined read. Of several locations one that the filter names is shown."""
+        s, a, where = t.segment.c, t.asset.c, t.location.c
+        prefer = [where.state == "present", *(_places(wanted) if wanted else [])]
+        query = (
+            select(s.id, s.asset_id, a.modality, s.channel, s.unit, s.start, s.end, s.text, where.path, where.state)
+            .join(t.asset, a.id == s.asset_id)
+            .join(t.location, where.asset_id == a.id)
+            .join(t.collection, t.collection.c.id == where.collection_id)
+            .where(s.id.in_(list(ids)))
+            .order_by(*[condition.desc() for condition in prefer], where.id)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        found: dict[int, Segment] = {}
+        for row in rows:
+            found.setdefault(row.id, _segment(row))
+        return found
+
+    def collections(self) -> dict[str, list[str]]:
+        """The collections with their roots."""
+        query = select(t.collection.c.name, t.root.c.path).outerjoin(t.root).order_by(t.collection.c.name, t.root.c.path)
+        found: dict[str, list[str]] = {}
+        with self._database.reading() as connection:
+            for name, path in connection.execute(query):
+                found.setdefault(name, []).extend([path_of(path)] if path is not None else [])
+        return found
+
+    def counts(self) -> dict[str, Any]:
+        """How much there is: files by state, assets and segments by kind, units by state, lines of the ledger by reason."""
+        tables: dict[str, Any] = {
+            "files": select(t.location.c.state, func.count()).group_by(t.location.c.state),
+            "assets": select(t.asset.c.modality, func.count())
+            .where(t.asset.c.modality.is_not(None))
+            .group_by(t.asset.c.modality),
+            "segments": select(t.asset.c.modality + "/" + t.segment.c.channel, func.count())
+            .join(t.asset)
+            .group_by(t.asset.c.modality, t.segment.c.channel),
+            "units": select(t.unit.c.state, func.count()).group_by(t.unit.c.state),
+            "ledger": select(t.ledger.c.reason, func.count()).group_by(t.ledger.c.reason),
+        }
+        with self._database.reading() as connection:
+            return {name: {k: v for k, v in connection.execute(query)} for name, query in tables.items()}  # noqa: C416
+
+    def failures(self, *, collection: str | None = None) -> list[Failure]:
+        """The ledger: what could not be searched and why, by reason and path."""
+        c = t.ledger.c
+        query = select(c.path, c.reason, c.detail, c.start_ms, c.end_ms).order_by(c.reason, c.path)
+        if collection is not None:
+            query = query.join(t.collection).where(t.collection.c.name == collection)
+        with self._database.reading() as connection:
+            return [
+                Failure(
+                    path_of(row.path), row.reason, row.detail, REASONS.get(row.reason, ""),
+                    None if row.start_ms is None else Span(row.start_ms, row.end_ms),
+                )
+                for row in connection.execute(query)
+            ]  # fmt: skip
+
+    def missing(self) -> list[str]:
+        """The files that the last scan did not find."""
+        query = select(t.location.c.path).where(t.location.c.state == "missing").order_by(t.location.c.path)
+        with self._database.reading() as connection:
+            return [path_of(path) for path in connection.execute(query).scalars()]
+
+    def done_without_vectors(self, space: int) -> int:
+        """Segments of finished units that have no vector in the space: 0, unless something was lost."""
+        query = (
+            select(func.count())
+            .select_from(t.segment)
+            .join(t.unit, t.unit.c.asset_id == t.segment.c.asset_id)
+            .outerjoin(t.embedding, (t.embedding.c.segment_id == t.segment.c.id) & (t.embedding.c.space_id == space))
+            .where(t.unit.c.space_id == space, t.unit.c.state == "done", t.embedding.c.id.is_(None))
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def _assets_at(self, wanted: Filter) -> Ids:
+        """Assets with a present location in the collections and under the paths of a filter, (n,)."""
+        if wanted.collections and (unknown := set(wanted.collections) - (known := self.collections()).keys()):
+            raise UnknownName("collection", min(unknown), known)
+        query = select(t.location.c.asset_id).join(t.collection).where(t.location.c.state == "present", *_places(wanted))
+        with self._database.reading() as connection:
+            return np.fromiter(connection.execute(query.where(t.location.c.asset_id.is_not(None))).scalars(), np.int64)
+
+
+def _places(wanted: Filter) -> list[Any]:
+    conditions: list[Any] = []
+    if wanted.collections:
+        conditions.append(t.collection.c.name.in_(wanted.collections))
+    if wanted.under:  # a name typed in one Unicode form finds files stored under the other
+        spellings = set().union(*map(_spellings, wanted.under))
+        conditions.append(or_(*(under(t.location.c.path, os.fsencode(path)) for path in sorted(spellings))))
+    return conditions
+
+
+def _spellings(path: str) -> set[str]:
+    return {path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)}
+
+
+def _segment(row: Row[Any]) -> Segment:
+    return Segment(
+        id=row.id,
+        asset=row.asset_id,
+        modality=Modality(row.modality),
+        channel=Channel(row.channel),
+        path=path_of(row.path),
+        span=None if row.start is None else Span(row.start, row.end, row.unit),
+        text=row.text,
+        missing=row.state != "present",
+    )
+
+
+def _accepts(stored: str) -> frozenset[Modality]:
+    return frozenset(Modality(name) for name in stored.split(",") if name)
+
+
+def _day(date: str) -> int:
+    return (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days
+

@@ -1,0 +1,178 @@
+"""The tables. Times are milliseconds since 1970; paths are bytes, since a file name need not be valid text.
+
+``change.count`` grows with every transaction that writes, so that readers know when their caches are stale. Rows of
+``embedding`` and ``removal`` are numbered in the order in which they were committed: an index that has seen both up to a number
+needs only what came after. Ids of segments are never used again.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISION = "0001"
+"""The head of the migrations that these tables equal."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _key() -> Column[int]:
+    return Column("id", _Id, primary_key=True, autoincrement=True)
+
+
+def _to(table: str, *, nullable: bool = False, index: bool = False) -> Column[int]:
+    target = ForeignKey(f"{table}.id", ondelete="CASCADE")
+    return Column(f"{table}_id", _Id, target, nullable=nullable, index=index)
+
+
+change = Table(
+    "change", metadata, Column("id", Integer, primary_key=True), Column("count", BigInteger, nullable=False)
+)
+
+collection = Table(
+    "collection",
+    metadata,
+    _key(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+root = Table(
+    "root",
+    metadata,
+    _key(),
+    _to("collection"),
+    Column("path", LargeBinary, nullable=False),
+    UniqueConstraint("collection_id", "path"),
+)
+
+asset = Table(
+    "asset",
+    metadata,
+    _key(),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the bytes
+    Column("size", BigInteger, nullable=False),
+    Column("modality", String(16)),  # None until it was decoded
+    Column("format", String(64)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("duration_ms", BigInteger),
+    Column("title", Text),
+    Column("day", Integer),  # days since 1970: taken, or else last changed
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+location = Table(
+    "location",
+    metadata,
+    _key(),
+    _to("collection"),
+    _to("asset", nullable=True, index=True),  # None: its bytes could not be read
+    Column("path", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),  # present, missing
+    Column("seen", BigInteger, nullable=False),  # the last scan that met it
+    UniqueConstraint("collection_id", "path"),
+    Index("ix_location_path", "path"),
+)
+
+segment = Table(
+    "segment",
+    metadata,
+    _key(),
+    _to("asset"),
+    Column("channel", String(16), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("unit", String(4)),  # of the span: ms, char; None: the asset as a whole
+    Column("start", BigInteger),
+    Column("end", BigInteger),
+    Column("text", Text),
+    UniqueConstraint("asset_id", "channel", "ordinal"),
+    sqlite_autoincrement=True,
+)
+
+space = Table(
+    "space",
+    metadata,
+    _key(),
+    Column("name", String(200), nullable=False),
+    Column("family", String(64), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("revision", String(64), nullable=False),
+    Column("dim", Integer, nullable=False),
+    Column("accepts", String(200), nullable=False),  # modalities, separated by commas
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("name", "revision"),
+)
+
+embedding = Table(
+    "embedding",
+    metadata,
+    _key(),
+    _to("space"),
+    _to("segment", index=True),
+    Column("vector", LargeBinary, nullable=False),  # float16, little-endian, unit length
+    UniqueConstraint("space_id", "segment_id"),
+    sqlite_autoincrement=True,
+)
+
+removal = Table(
+    "removal",
+    metadata,
+    _key(),
+    _to("space"),
+    Column("segment_id", _Id, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+unit = Table(
+    "unit",
+    metadata,
+    _key(),
+    _to("asset"),
+    _to("space"),
+    Column("state", String(16), nullable=False),  # pending, leased, done, failed, quarantined
+    Column("attempts", Integer, nullable=False),
+    Column("leased_until", BigInteger),
+    Column("reason", String(32)),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("asset_id", "space_id"),
+    Index("ix_unit_space_id_state", "space_id", "state"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    _key(),
+    _to("collection", nullable=True),
+    _to("asset", nullable=True, index=True),
+    Column("path", LargeBinary, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("start_ms", BigInteger),
+    Column("end_ms", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_ledger_path", "path"),
+)
