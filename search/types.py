@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the command line names these types before anything needs numpy, whose import takes a while
+    import numpy as np
+    from numpy.typing import NDArray
 
-Vectors: TypeAlias = NDArray[np.float32]
-Ids: TypeAlias = NDArray[np.int64]
-Picture: TypeAlias = NDArray[np.uint8]
-Sound: TypeAlias = NDArray[np.float32]
+Vectors: TypeAlias = "NDArray[np.float32]"
+Ids: TypeAlias = "NDArray[np.int64]"
+Picture: TypeAlias = "NDArray[np.uint8]"
+Sound: TypeAlias = "NDArray[np.float32]"
 
 
 class Modality(StrEnum):

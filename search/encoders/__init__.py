@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,13 @@ class Encoder(Protocol):
 
 
 _CLASSES = {"pocket": ("search.encoders.pocket", "PocketEncoder")}
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What is known of an encoder without loading it: ``bytes`` of weights and ``licence``."""
+    module, _ = _CLASSES[name]
+    described: dict[str, Any] = importlib.import_module(module).describe()
+    return described
 
 
 def names() -> tuple[str, ...]:

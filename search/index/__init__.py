@@ -7,11 +7,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from search.index.flat import FlatIndex
+from search.index.flat import FlatIndex, capabilities
 from search.index.generations import Generations, Manifest
 from search.types import Ids, Vectors
 
-__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex"]
+__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex", "capabilities"]
 
 
 @runtime_checkable

@@ -175,3 +175,8 @@ class FlatIndex:
 
     def __len__(self) -> int:
         return sum(int(part.live.sum()) for part in self._parts)
+
+
+def capabilities() -> str:
+    """FAISS's version and the instruction set that it was loaded for."""
+    return f"{faiss.__version__}, {faiss.get_compile_options().strip()}"

@@ -1,6 +1,7 @@
 """Media: what a file is, and its content cut into segments. The only importers of PyAV, Pillow, pdfium and selectolax.
 
-Importing this package loads none of them: they load, each when first needed, in the disposable processes of a ``DecodePool``.
+Importing this package loads none of them: they load, each when first needed, in the disposable processes of a
+``DecodePool``.
 """
 
 from search.media.pool import DecodePool

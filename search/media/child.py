@@ -92,7 +92,7 @@ def _open(path: str) -> BinaryIO:
 
 
 def _reader(modality: Modality) -> Read:
-    """The decoder of a modality, loaded when first needed. Files may be written meanwhile: Python's cache of compiled modules."""
+    """The decoder of a modality, loaded when first needed. Meanwhile Python may write its cache of compiled modules."""
     with _writable():
         read: Read = importlib.import_module(_READERS[modality]).read
     return read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -18,7 +17,10 @@ _LONGEST = 4
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Take ``box`` (left, top, right, bottom; source pixels), scale it to ``width`` x ``height``, centre that in the square."""
+    """Take ``box``, scale it to ``width`` x ``height``, centre it in the square.
+
+    ``box`` is (left, top, right, bottom) in pixels of the source.
+    """
 
     box: tuple[float, float, float, float]
     width: int
@@ -39,12 +41,16 @@ def fit(width: float, height: float, needs: Needs) -> Fit:
     return Fit((left, top, left + side, top + side), size, size)
 
 
-def scaled(width: float, height: float, size: int, how: Literal["crop", "squash", "pad"]) -> tuple[int, int]:
-    """Width and height to scale a whole frame to, before ``square`` cuts or pads it."""
-    if how == "squash":
-        return size, size
-    scale = size / (min(width, height) if how == "crop" else max(width, height))
-    return tuple(min(max(round(side * scale), 1), _LONGEST * size) for side in (width, height))  # type: ignore[return-value]
+def scaled(width: float, height: float, needs: Needs) -> tuple[int, int]:
+    """Width and height to scale a whole video frame to, before ``square`` cuts or pads it.
+
+    They are even: swscale takes three times as long for odd widths.
+    """
+    if needs.fit == "squash":
+        return needs.size, needs.size
+    scale = needs.size / (min(width, height) if needs.fit == "crop" else max(width, height))
+    sides = (min(max(2 * round(side * scale / 2), 2), _LONGEST * needs.size) for side in (width, height))
+    return next(sides), next(sides)
 
 
 def square(picture: Picture, size: int) -> Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import warnings
 from collections.abc import Iterator
 
@@ -86,7 +86,7 @@ def _open(source: Source, limits: Limits) -> ImageFile.ImageFile:
         image = Image.open(source.file, formats=_FORMATS)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise MediaError("undecodable", f"not a picture that can be read: {error}") from error
     _check(image, limits)
     assert isinstance(image, ImageFile.ImageFile)
@@ -128,7 +128,7 @@ def _exif(image: Image.Image) -> tuple[int, str | None]:
     try:
         exif = image.getexif()
         details = exif.get_ifd(_EXIF)
-        taken = datetime.datetime.strptime(str(details.get(_TAKEN, ""))[:19], "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
+        taken = dt.datetime.strptime(str(details.get(_TAKEN, ""))[:19], "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
         taken_at: str | None = taken + _offset(str(details.get(_TAKEN_OFFSET, "")))
     except Exception:  # noqa: BLE001  EXIF is often broken, and never worth a picture
         taken_at = None
@@ -160,7 +160,7 @@ def _animation(
             frames.append(_fitted(image, needs))
         except (MemoryError, MediaError):
             raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             if not frames:
                 raise
             gaps.append(Gap("truncated", f"the animation ends at frame {number} of {count}: {error}"))
@@ -195,7 +195,7 @@ def _flat(image: Image.Image) -> Image.Image:
 
 
 def _shallow(image: Image.Image) -> Image.Image:
-    """Deep grey (16 or 32 bits, or floating point) to 8 bits, white being white in the depth that the values point to."""
+    """Deep grey (16 or 32 bits, or floating point) to 8 bits; white is white in the depth that the values point to."""
     values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
     if image.mode == "F" and low >= 0 and high <= 1:

@@ -16,8 +16,8 @@ _TINY = 20
 def paragraphs(text: str, characters: int) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of the paragraphs in ``text``, in order, without the white space around them.
 
-    Blank lines separate; what is a heading, or tiny, joins what follows; what is longer than ``characters`` is split at the end of
-    a sentence, else at white space, else anywhere.
+    Blank lines separate; what is a heading, or tiny, joins what follows; what is longer than ``characters`` is split at
+    the end of a sentence, else at white space, else anywhere.
     """
     held: tuple[int, int] | None = None
     for start, end in _blocks(text):
@@ -58,7 +58,7 @@ def _split(text: str, start: int, end: int, characters: int) -> Iterator[tuple[i
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The span without white space at its ends; nothing, if nothing is left or there is no letter and no digit in it."""
+    """The span without white space at its ends; nothing, if there is no letter and no digit in it."""
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
     end = start + len(piece.strip())

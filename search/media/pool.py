@@ -20,11 +20,12 @@ _RECYCLED = 500
 class DecodePool:
     """``size`` processes that decode, each within the limits of ``settings``. Thread-safe; use it as a context manager.
 
-    A call of ``decode`` keeps one process until its iterator ends or is closed; further calls wait for an idle one. So one thread
-    must not hold more iterators open than there are processes.
+    A call of ``decode`` keeps one process until its iterator ends or is closed; further calls wait for an idle one. So
+    one thread must not hold more iterators open than there are processes.
     """
 
     def __init__(self, settings: Settings, size: int) -> None:
+        """Start the processes; they come up while the caller goes on."""
         self._settings = settings
         self._change = threading.Condition()
         self._closed = False
@@ -32,22 +33,25 @@ class DecodePool:
         self._all = set(self._idle)
 
     def __enter__(self) -> Self:
+        """Return the pool itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the pool."""
         self.close()
 
     def decode(self, path: Path, needs: Needs) -> Iterator[Info | Cut | Gap]:
-        """Decode a file: its ``Info``, then ``Cut`` and ``Gap`` in order of time while decoding goes on.
+        """Decode a file: its ``Info``, then ``Cut`` and ``Gap``, by time in each channel, as decoding goes on.
 
-        Pictures are uint8 RGB (size, size, 3), shots (frames, size, size, 3), sound float32 (samples,) at ``needs.rate``, texts str.
-        Closing the iterator early stops the decoding.
+        Pictures are uint8 RGB (size, size, 3), shots and animations (frames, size, size, 3), sound is float32
+        (samples,) at ``needs.rate``, texts are str. Closing the iterator early stops the decoding.
 
         Raises:
-            MediaError: nothing more of the file can be had; also amid the cuts, where the decoder dies (``killed``) or takes too
-                long (``too_slow``).
+            MediaError: nothing more of the file can be had; also amid the cuts, where the decoder dies (``killed``) or
+            takes
+                too long (``too_slow``).
             RuntimeError: the pool is closed.
         """
         process = self._borrow()
@@ -81,7 +85,7 @@ class DecodePool:
             return process if process.alive else self._replace(process)
 
     def _give_back(self, process: Process) -> None:
-        """Make a process idle again, or put a fresh one in its place where it is spent, dead, or cannot be brought to rest."""
+        """Make a process idle again, or put a fresh one in its place if it is spent, dead or does not come to rest."""
         reusable = process.settle() and process.served < _RECYCLED
         with self._change:
             if self._closed:

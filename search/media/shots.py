@@ -1,9 +1,12 @@
-"""Where one shot ends and the next begins: colour histograms of consecutive frames, with a threshold that follows the motion."""
+"""Where one shot ends and the next begins.
+
+Histograms of consecutive frames, and a threshold that follows the motion.
+"""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from av.video.plane import VideoPlane
 
 Histogram: TypeAlias = NDArray[np.float32]
-"""(128,) float32: 16 bins of luma in each quarter of the frame, then 32 of each chroma plane; each part sums to 1 or 4."""
+"""(128,) float32: 16 bins of luma for each quarter of the frame, then 32 for each chroma plane; each part sums to 1."""
 
 MIN_SHOT_MS = 500
 """Cuts nearer than this to the last one are not looked for."""
@@ -43,9 +46,13 @@ _PLANAR = {
 
 
 class ShotDetector:
-    """Says of each frame in turn whether a shot begins there. Frames come with their times, in milliseconds, in order."""
+    """Says of each frame in turn whether a shot begins there.
+
+    Frames come in order, with their times in milliseconds.
+    """
 
     def __init__(self) -> None:
+        """Begin before the first frame."""
         self._previous: Histogram | None = None
         self._before: Histogram | None = None
         self._candidate = 0
@@ -55,6 +62,10 @@ class ShotDetector:
     def watching_since(self, time: int) -> bool:
         """Whether there was a change before ``time`` of which it is still open if it was a cut or a flash."""
         return self._before is not None and self._candidate < time
+
+    def calm(self, histogram: Histogram) -> bool:
+        """Whether nothing is open, and this differs from the last frame by less than half a cut."""
+        return self._before is None and self._previous is not None and distance(self._previous, histogram) < _FLOOR / 2
 
     def push(self, histogram: Histogram, time: int) -> int | None:
         """Take the next frame. Returns where a shot has begun, now that this is certain; that lies before ``time``."""
@@ -75,7 +86,7 @@ class ShotDetector:
         return self._settle(end) if end - self._candidate >= MIN_SHOT_MS else None
 
     def _settle(self, time: int) -> int | None:
-        """Decide on the pending change, once the frame that is shown until ``time`` has been shown long enough after it."""
+        """Decide on the open change, once the frame that is shown until ``time`` has been there long enough."""
         if self._before is None or self._previous is None or time - self._candidate < FLASH_MS:
             return None
         before, self._before = self._before, None
@@ -109,15 +120,16 @@ def distance(a: Histogram, b: Histogram) -> float:
     return float(change[:64].sum() / 16 + change[64:].sum() / 8)
 
 
-def _grid(plane: VideoPlane, extra: int, coarser: int) -> NDArray[np.uint8]:
+def _grid(plane: VideoPlane, extra: int, coarser: int) -> NDArray[np.integer]:
     """About ``_ROWS`` x ``_COLUMNS`` samples of a plane, as 8 bits."""
     height, width = plane.height, plane.width
-    samples: NDArray[np.uint8] | NDArray[np.uint16] = np.frombuffer(plane, np.uint16 if extra else np.uint8)
+    samples: NDArray[np.integer] = np.frombuffer(cast(Any, plane), np.uint16 if extra else np.uint8)
     down, across = _steps(height, width, coarser)
     samples = samples.reshape(height, -1)[::down, :width:across]
-    return (samples >> extra).astype(np.uint8)
+    return (samples >> extra).astype(np.uint8) if extra else samples
 
 
+@functools.lru_cache(32)
 def _steps(height: int, width: int, coarser: int) -> tuple[int, int]:
     return max(1, coarser * height // _ROWS), max(1, coarser * width // _COLUMNS)
 

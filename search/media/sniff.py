@@ -48,7 +48,8 @@ _RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMA
 _BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
 _FOREIGN = re.compile(
-    rb"\s*(?:#EXTM3U|ffconcat version|v=0\r?\no=|\[playlist\]|%!PS|\{\\rtf|(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)?(?:<!DOCTYPE svg|<svg|<MPD|<SmoothStreamingMedia|<asx))",
+    rb"\s*(?:#EXTM3U|ffconcat version|v=0\r?\no=|\[playlist\]|%!PS|\{\\rtf"
+    rb"|(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)?(?:<!DOCTYPE svg|<svg|<MPD|<SmoothStreamingMedia|<asx))",
     re.IGNORECASE | re.DOTALL,
 )
 """Playlists (which make ffmpeg read other files), PostScript, RTF and drawings: readable, but not as prose."""
@@ -60,8 +61,8 @@ def sniff(head: bytes, suffix: str) -> Modality:
     A video without pictures is told from one with pictures only by decoding: the decoder's ``Info`` has the last word.
 
     Raises:
-        MediaError: ``empty``; ``not_text``, a text's name over binary data; ``undecodable``, a picture's, sound's or video's
-            name over a text; ``unsupported``, nothing that is known.
+        MediaError: ``empty``; ``not_text``, a text's name over binary data; ``undecodable``, a picture's, sound's or
+            video's name over a text; ``unsupported``, nothing that is known.
     """
     if not head:
         raise MediaError("empty", "the file has no bytes")
@@ -128,13 +129,13 @@ def _unmarked(head: bytes) -> Modality | None:
         marks = head[start : start + 3 * period : period]
         if len(head) >= start + 2 * period and set(marks) == {0x47}:
             return Modality.VIDEO
-    if len(head) > 4 and head[0] == 0xFF and _is_frame(head):
+    if len(head) > 4 and head[0] == 0xFF and head[1] != 0xFE and _is_frame(head):  # FF FE marks UTF-16
         return Modality.AUDIO
     return None
 
 
 def _is_frame(head: bytes) -> bool:
-    """The fixed bits of an ADTS header, or those of an MPEG audio frame (layer, bit rate and sampling rate in range)."""
+    """The fixed bits of an ADTS header, or those of an MPEG audio frame: layer, bit rate, sampling rate in range."""
     if head[1] & 0xF6 == 0xF0:
         return head[2] >> 2 & 0xF < 13
     return (

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 
 from search.types import Channel, Cut, Modality, Needs, Sound, Span
-
-if TYPE_CHECKING:
-    import av
 
 MIN_WINDOW_MS = 250
 """A last window shorter than this is dropped, unless it is the only one."""
 _SILENCE = 1e-4
 """A peak below this is digital silence."""
+_BATCH_MS = 1000
+"""Decoded sound is resampled when this much has come together."""
 _JUMP_MS = 500
 """A hole in the sound longer than this begins a new window."""
 
 
 class SoundWindows:
-    """Collects decoded sound and yields it as cuts: float32 (samples,) at ``needs.rate``, each of ``needs.window_ms`` at most."""
+    """Takes decoded sound and yields cuts: float32 (samples,) at ``needs.rate``, of ``needs.window_ms`` at most."""
 
     def __init__(self, needs: Needs, *, skip_silence: bool) -> None:
+        """``skip_silence``: windows of digital silence are left out."""
         self._rate, self._length = needs.rate, max(1, needs.rate * needs.window_ms // 1000)
         self._skip_silence = skip_silence
-        self._resampler: av.AudioResampler | None = None
+        self._resampler, self._queue = av.AudioResampler("fltp", None, self._rate), av.AudioFifo()
+        self._begun = False
+        self._queued_ms = 0.0
         self._parts: list[Sound] = []
         self._held = 0
         self._start_ms = 0.0
@@ -35,36 +37,53 @@ class SoundWindows:
         """Until when sound has been decoded, in milliseconds."""
 
     def push(self, frame: av.AudioFrame, time_ms: float | None) -> Iterator[Cut]:
-        """Take a decoded frame that begins at ``time_ms`` (None: right after the last one) and yield the windows that are full."""
-        expected = self._start_ms + self._held * 1000 / self._rate
-        if time_ms is not None and (time_ms > expected + _JUMP_MS or not (self._held or self._emitted)):
-            yield from self._flush(last=self._held > 0)
-            self._start_ms = max(0.0, time_ms)
-        yield from self._resample(frame)
+        """Take a decoded frame that begins at ``time_ms``; yield the windows that are full.
+
+        ``time_ms`` is None where the file does not say: then the frame follows the last one.
+        """
+        if time_ms is not None:
+            expected = self._start_ms + self._held * 1000 / self._rate + self._queued_ms
+            if not self._begun or time_ms > expected + _JUMP_MS:
+                yield from self._drain()
+                yield from self._flush(last=self._held > 0)
+                self._start_ms = max(0.0, time_ms)
+        self._begun = True
+        frame.pts = None
+        try:
+            self._queue.write(frame)
+        except ValueError:  # rate, layout or format have changed amid the stream
+            yield from self._drain()
+            self._queue.write(frame)
+        self._queued_ms += frame.samples * 1000 / (frame.sample_rate or self._rate)
+        if self._queued_ms >= _BATCH_MS:
+            yield from self._resample()
 
     def finish(self) -> Iterator[Cut]:
         """Yield what is left."""
-        if self._resampler is not None:
-            yield from self._resample(None)
+        yield from self._drain()
         yield from self._flush(last=True)
 
-    def _resample(self, frame: av.AudioFrame | None) -> Iterator[Cut]:
-        import av
+    def _resample(self) -> Iterator[Cut]:
+        """Move what is queued through the resampler, in one go: frame by frame would take three times as long."""
+        frame = self._queue.read()
+        self._queued_ms = 0.0
+        if frame is not None:
+            self._collect(frame)
+            yield from self._flush(last=False)
 
-        if self._resampler is None:
-            self._resampler = av.AudioResampler("flt", "mono", self._rate)
-        try:
-            resampled = self._resampler.resample(frame)
-        except ValueError:  # the sound changed its format amid the stream
-            self._resampler = av.AudioResampler("flt", "mono", self._rate)
-            resampled = self._resampler.resample(frame)
-        if frame is None:
-            self._resampler = None
-        for part in resampled:
-            samples = part.to_ndarray()[0]
+    def _drain(self) -> Iterator[Cut]:
+        """Empty queue and resampler: the sound ends, or goes on in another form."""
+        if not self._begun:
+            return
+        yield from self._resample()
+        self._collect(None)
+        self._resampler, self._queue = av.AudioResampler("fltp", None, self._rate), av.AudioFifo()
+
+    def _collect(self, frame: av.AudioFrame | None) -> None:
+        for part in self._resampler.resample(frame):
+            samples = part.to_ndarray().mean(0, dtype=np.float32)  # ffmpeg's own mix to mono is louder, and clips
             self._parts.append(samples)
             self._held += len(samples)
-        yield from self._flush(last=False)
 
     def _flush(self, *, last: bool) -> Iterator[Cut]:
         self.heard_ms = round(self._start_ms + self._held * 1000 / self._rate)

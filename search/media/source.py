@@ -13,7 +13,7 @@ Found: TypeAlias = Info | Cut | Gap
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a decoder may take out of one file. ``memory``, in bytes, is only told, for messages: the system enforces it."""
+    """What a decoder may take out of one file. ``memory`` (bytes) is here for messages: the system enforces it."""
 
     max_pixels: int
     max_frames: int
@@ -22,7 +22,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An opened file. ``path`` is absolute (undecodable bytes as surrogates), ``suffix`` lower-case, ``head`` its first bytes."""
+    """An opened file.
+
+    ``path`` is absolute (odd bytes as surrogates), ``suffix`` lower-case, ``head`` its first bytes.
+    """
 
     path: str
     file: BinaryIO

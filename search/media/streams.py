@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -66,11 +66,11 @@ class _Pass:
         self._picture_damage, self._sound_damage = Damage("picture"), Damage("sound")
         self._shots = Shots(needs, _aspect(self._video))
         self._windows = SoundWindows(needs, skip_silence=self._video is not None)
-        self._broken = ""
+        self._broken, self._cut_off = "", _is_cut_off(source)
         self._set_tempo(limits)
 
     def run(self) -> Iterator[Found]:
-        """Info, then what is found. Sound before the first picture waits for it: only pictures know how they are turned."""
+        """Info, then what is found. Sound before the first picture waits for it: only that knows how it is turned."""
         waiting: list[Found] | None = []
         for cut in self._cuts():
             if waiting is None:
@@ -88,7 +88,7 @@ class _Pass:
         yield from self._gaps()
 
     def _set_tempo(self, limits: Limits) -> None:
-        """Decode no more than is needed: frames that no other frame refers to, and the smoothing of blocks, are skipped."""
+        """Decode no more than is needed: no frames that no other frame refers to, and no smoothing of blocks."""
         if self._audio is not None and self._audio.codec_context is not None:
             self._audio.codec_context.thread_count = 1
         if self._video is None or self._video.codec_context is None:
@@ -124,7 +124,6 @@ class _Pass:
             yield from self._shots.push(frame, time)
 
     def _hear(self, packet: av.Packet[Any]) -> Iterator[Cut]:
-        self._sounds.note(packet)
         for frame in self._sound_damage.decode(packet, self._windows.heard_ms):
             yield from self._windows.push(frame, self._sounds.time_ms(frame))
 
@@ -158,9 +157,19 @@ class _Pass:
                 yield gap
         end = seen or heard
         announced = self._duration_ms if self._format not in _GUESSED else None
-        if self._broken or (announced is not None and announced - max(seen, heard) > max(_MISSING_MS, announced // 50)):
-            detail = self._broken or "the file ends before the duration that it announces"
+        short = announced is not None and announced - max(seen, heard) > max(_MISSING_MS, announced // 50)
+        if self._broken or short or self._cut_off:
+            detail = self._broken or "the file ends before the end that it announces"
             yield Gap("truncated", detail, Span(end, max(end, announced or end)))
+
+
+def _is_cut_off(source: Source) -> bool:
+    """Whether a RIFF file (WAV, AVI) is shorter than it says.
+
+    One that was streamed says nothing, or the most that can be said.
+    """
+    announced = int.from_bytes(source.head[4:8], "little") + 8
+    return source.head[:4] == b"RIFF" and source.size < announced < 0xFFFFF000
 
 
 def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
@@ -179,25 +188,28 @@ def _format(container: av.container.InputContainer, source: Source) -> str:
     return "webm" if name == "matroska" and b"webm" in source.head[:64] else name
 
 
-def _duration_ms(container: av.container.InputContainer, stream: Any) -> int | None:
+def _duration_ms(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream) -> int | None:
     if container.duration is not None and container.duration > 0:
         return round(container.duration * 1000 / av.time_base)
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
-        return round(stream.duration * stream.time_base * 1000)
+        return int(stream.duration * stream.time_base * 1000)
     return None
 
 
-def _aspect(video: Any) -> float:
+def _aspect(video: av.VideoStream | None) -> float:
     """Width of a pixel over its height."""
     aspect = video.sample_aspect_ratio if video is not None else None
     return float(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else 1.0
 
 
 def _taken_at(tags: dict[str, str]) -> str | None:
-    """When it was recorded, in ISO 8601; QuickTime's own tag knows the time zone. Cameras without a clock say 1904 or 1970."""
+    """When it was recorded, in ISO 8601.
+
+    QuickTime's own tag knows the zone. Cameras without a clock say 1904 or 1970.
+    """
     for name in ("com.apple.quicktime.creationdate", "creation_time"):
         try:
-            taken = datetime.datetime.fromisoformat(tags.get(name, ""))
+            taken = dt.datetime.fromisoformat(tags.get(name, ""))
         except ValueError:
             continue
         if taken.year > 1970:

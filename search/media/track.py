@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 
 from search.types import Gap, Span
+
+_Stream: TypeAlias = "av.VideoStream | av.AudioStream"
 
 _LEAP_MS = 10_000
 """A leap of a transport stream's clock beyond this is a break in the clock, not a pause."""
@@ -16,10 +18,14 @@ _LEAP_MS = 10_000
 class Clock:
     """Turns a track's time stamps into milliseconds since the file's start, never running backwards.
 
-    Files tell time badly: stamps missing (AVI), starting anywhere (MPEG-TS), wrapping round or beginning anew amid the stream.
+    Files tell time badly: stamps missing (AVI), starting anywhere (MPEG-TS), wrapping round or beginning anew.
     """
 
-    def __init__(self, stream: Any, start: Fraction | None, *, leaps: bool) -> None:
+    def __init__(self, stream: _Stream | None, start: Fraction | None, *, leaps: bool) -> None:
+        """``start``.
+
+        The file's, in seconds, if it is known; ``leaps``: whether the clock may leap forward for no reason.
+        """
         base = getattr(stream, "time_base", None) or Fraction(1, 1000)
         self._scale = float(base * 1000)
         first = getattr(stream, "start_time", None)
@@ -30,19 +36,15 @@ class Clock:
         self._now: float | None = None
         self._end = 0.0
 
-    def note(self, packet: Any) -> None:
+    def note(self, packet: av.Packet[Any]) -> None:
         """See a packet, decoded or not: the last ones may be skipped, and yet they last."""
         if packet.pts is not None and packet.duration:
             self._end = max(self._end, (packet.pts + packet.duration) * self._scale - self._offset)
 
-    def time_ms(self, frame: Any) -> int:
+    def time_ms(self, frame: av.VideoFrame | av.AudioFrame) -> int:
         """When a frame begins."""
         stamp = frame.pts if frame.pts is not None else frame.dts
-        time = (
-            None
-            if stamp is None
-            else stamp * self._scale - self._offset
-        )
+        time = None if stamp is None else stamp * self._scale - self._offset
         if self._now is None:
             self._now = max(0.0, time or 0.0)
         elif time is None:
@@ -65,13 +67,14 @@ class Damage:
     """Decodes packets and keeps account of those that cannot be decoded."""
 
     def __init__(self, what: str) -> None:
+        """``what`` the packets hold, for messages."""
         self._what = what
         self._count = 0
         self._span: tuple[int, int] | None = None
         self.first = ""
         """What the first failure said."""
 
-    def decode(self, packet: Any, position_ms: int) -> list[Any]:
+    def decode(self, packet: av.Packet[Any], position_ms: int) -> list[Any]:
         """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come."""
         try:
             return list(packet.decode())

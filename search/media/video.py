@@ -9,11 +9,13 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from search.media.geometry import scaled, square
-from search.media.shots import ShotDetector, histogram
+from search.media.shots import MIN_SHOT_MS, Histogram, ShotDetector, histogram
 from search.types import Channel, Cut, Modality, Needs, Picture, Span
 
 PERIOD_MS = 1000
 """A frame is sampled this often, in milliseconds."""
+_GLANCE_MS = 200
+"""Frames nearer than this to the last one that was looked at are passed over at first."""
 PIECE_MS = 10_000
 """A shot longer than this is cut into pieces."""
 
@@ -21,17 +23,19 @@ PIECE_MS = 10_000
 class Shots:
     """Takes the frames of a video in order of time and yields a cut a shot: (frames, size, size, 3) uint8 RGB.
 
-    What is sampled is the frame that is *shown* at the middle of each second of the shot, whatever the rate of frames; a shot shorter
-    than that gives its last frame. ``aspect`` is the width of a pixel over its height.
+    What is sampled is the frame that is *shown* about the middle of each second of the shot, whatever the rate of
+    frames; a shot shorter than that gives its last frame.
     """
 
     def __init__(self, needs: Needs, aspect: float) -> None:
+        """``aspect``: the width of a pixel over its height."""
         self._needs, self._aspect = needs, aspect
         self._detector = ShotDetector()
         self._scaler, self._packer = VideoReformatter(), VideoReformatter()
         self._held: av.VideoFrame | None = None
         self._last: av.VideoFrame | None = None
         self._begin = self._due = 0
+        self._passed: list[tuple[av.VideoFrame, int]] = []
         self._samples: list[Picture] = []
         self.turned: int | None = None
         """Quarter turns to the left that set the pictures upright; None until the first one."""
@@ -39,8 +43,36 @@ class Shots:
         """Until when pictures have been decoded, in milliseconds."""
 
     def push(self, frame: av.VideoFrame, time: int) -> Iterator[Cut]:
-        """Take the frame that is shown from ``time`` on, in milliseconds, and yield the shots that it ends."""
-        cut = self._detector.push(histogram(frame), time)
+        """Take the frame that is shown from ``time`` on, in milliseconds, and yield the shots that it ends.
+
+        Frames that follow quickly are looked at only if the one after them shows that something changed.
+        """
+        if self._held is not None and time - self.seen_ms < _GLANCE_MS:
+            self._passed.append((frame, time))
+            return
+        now = histogram(frame)
+        if self._passed and not self._detector.calm(now):
+            yield from self._catch_up()
+        self._passed.clear()
+        yield from self._look(frame, time, now)
+
+    def finish(self, end: int) -> Iterator[Cut]:
+        """Yield the last shot, which ends at ``end``."""
+        yield from self._catch_up()
+        if self._held is None:
+            return
+        self.seen_ms = max(end, self.seen_ms + 1)
+        yield from self._turn(self._detector.finish(self.seen_ms))
+        yield from self._advance(self.seen_ms, self._held)
+        yield from self._close(self.seen_ms, self._held)
+
+    def _catch_up(self) -> Iterator[Cut]:
+        for frame, time in self._passed:
+            yield from self._look(frame, time, histogram(frame))
+        self._passed.clear()
+
+    def _look(self, frame: av.VideoFrame, time: int, colours: Histogram) -> Iterator[Cut]:
+        cut = self._detector.push(colours, time)
         if self._held is None:
             self._begin, self._due = time, time + PERIOD_MS // 2
             self.turned = round(frame.rotation / 90) % 4
@@ -48,20 +80,8 @@ class Shots:
             yield from self._turn(cut)
             if not self._detector.watching_since(time):
                 yield from self._advance(time, self._held)
-            if self._detector.watching_since(time + 1):
-                self._last = self._last or self._held
-            else:
-                self._last = None
+            self._last = (self._last or self._held) if self._detector.watching_since(time + 1) else None
         self._held, self.seen_ms = frame, time
-
-    def finish(self, end: int) -> Iterator[Cut]:
-        """Yield the last shot, which ends at ``end``."""
-        if self._held is None:
-            return
-        self.seen_ms = max(end, self.seen_ms + 1)
-        yield from self._turn(self._detector.finish(self.seen_ms))
-        yield from self._advance(self.seen_ms, self._held)
-        yield from self._close(self.seen_ms, self._held)
 
     def _turn(self, cut: int | None) -> Iterator[Cut]:
         """Begin a shot at ``cut``, if there is one."""
@@ -70,27 +90,37 @@ class Shots:
             self._last = None
 
     def _advance(self, time: int, shown: av.VideoFrame) -> Iterator[Cut]:
-        """Move on to ``time``; ``shown`` is on screen until then. Samples it if that is due, and ends pieces that are full."""
+        """Move on to ``time``.
+
+        ``shown`` is on screen until then. Samples it if that is due; ends pieces that are full.
+        """
         while True:
             limit = self._begin + PIECE_MS
             until = min(time, limit)
             if self._due < until:
                 self._samples.append(self._picture(shown))
                 self._due += -(-(until - self._due) // PERIOD_MS) * PERIOD_MS
-            if time <= limit:
+            if time <= limit + MIN_SHOT_MS:
                 return
             yield from self._close(limit, shown)
 
     def _close(self, end: int, shown: av.VideoFrame) -> Iterator[Cut]:
-        """End the shot or piece; ``shown`` stands for it where nothing was sampled."""
+        """End the shot or piece, in two halves if it is a little too long.
+
+        ``shown`` stands for it where nothing was sampled.
+        """
         samples = self._samples or [self._picture(shown)]
-        span = Span(self._begin, max(end, self._begin + 1))
-        self._begin, self._due, self._samples = end, end + PERIOD_MS // 2, []
-        yield Cut(Channel.VISUAL, Modality.VIDEO, span, np.stack(samples))
+        stops = [end] if end - self._begin <= PIECE_MS else [(self._begin + end) // 2, end]
+        half = -(-len(samples) // len(stops))
+        for number, stop in enumerate(stops):
+            part = samples[number * half : (number + 1) * half] or samples[-1:]
+            yield Cut(Channel.VISUAL, Modality.VIDEO, Span(self._begin, max(stop, self._begin + 1)), np.stack(part))
+            self._begin = stop
+        self._due, self._samples = end + PERIOD_MS // 2, []
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
         """A frame as the encoder wants it: upright, with square pixels, (size, size, 3) RGB."""
-        width, height = scaled(frame.width * self._aspect, frame.height, self._needs.size, self._needs.fit)
+        width, height = scaled(frame.width * self._aspect, frame.height, self._needs)
         small = self._scaler.reformat(frame, width, height, "rgb0", interpolation="BICUBIC")
         pixels = self._packer.reformat(small, format="rgb24").to_ndarray()  # in one step this takes twice as long
         return square(np.rot90(pixels, self.turned or 0), self._needs.size)

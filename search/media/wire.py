@@ -1,8 +1,9 @@
 """What parent and decoder say to each other: a JSON header with lengths, then raw bytes. Never pickle.
 
-A message is ``u32 header length | u64 payload length | header | payload``, little-endian. A request is a message without
-payload. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``; ``error`` may take the place of any
-of them and is the last. The parent trusts nothing that it reads here: a decoder may have been taken over by the file it read.
+A message is ``u32 header length | u64 payload length | header | payload``, little-endian. A request is a message
+without payload. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``; ``error``
+may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may have been
+taken over by the file it read.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal, TypeAlias
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.errors import REASONS, MediaError
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
@@ -25,13 +28,14 @@ PIECE_FRAMES = 16
 """Frames that a piece of a shot has at most."""
 
 _DETAIL = 500
-_DTYPES = {Modality.IMAGE: "u1", Modality.VIDEO: "u1", Modality.AUDIO: "f4", Modality.TEXT: "utf-8"}
+_DTYPES = {Modality.IMAGE: np.uint8, Modality.VIDEO: np.uint8, Modality.AUDIO: np.float32}
+_Enum = TypeVar("_Enum", bound=StrEnum)
 
 Reply: TypeAlias = Info | Cut | Gap | MediaError | None
 """What a decoder says; None: it is done with the request."""
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """The other side broke the protocol."""
 
 
@@ -62,8 +66,7 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
     if isinstance(content, str):
         payload, shape = memoryview(content.encode("utf-8", "replace")), [len(content)]
     else:
-        content = np.ascontiguousarray(content)
-        payload, shape = memoryview(content).cast("B") if content.size else memoryview(b""), list(content.shape)
+        payload, shape = np.ascontiguousarray(content).data.cast("B"), list(content.shape)
     header = {
         "kind": "cut",
         "channel": reply.channel,
@@ -78,30 +81,30 @@ def unpack_header(raw: bytes) -> dict[str, Any]:
     """A header from its bytes.
 
     Raises:
-        Malformed: not a JSON object.
+        MalformedError: not a JSON object.
     """
     try:
         header = json.loads(raw)
     except ValueError as error:
-        raise Malformed("a header that is not JSON") from error
+        raise MalformedError("a header that is not JSON") from error
     if not isinstance(header, dict):
-        raise Malformed("a header that is not an object")
+        raise MalformedError("a header that is not an object")
     return header
 
 
-def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) -> np.ndarray[Any, Any] | bytearray:
+def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) -> NDArray[Any]:
     """Memory for the payload that ``header`` announces, if what it announces can be.
 
     Raises:
-        Malformed: the length is not the one that modality, shape and needs ask for.
+        MalformedError: the length is not the one that modality, shape and needs ask for.
     """
     if header.get("kind") != "cut":
         if length:
-            raise Malformed("a payload where none belongs")
-        return bytearray()
+            raise MalformedError("a payload where none belongs")
+        return np.empty(0, np.uint8)
     modality, shape = _member(Modality, header.get("modality")), header.get("shape")
     if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
-        raise Malformed("a shape that is none")
+        raise MalformedError("a shape that is none")
     side = (needs.size, needs.size, 3)
     if modality is Modality.TEXT:
         fits = len(shape) == 1 and 0 < shape[0] <= needs.characters and length <= 4 * shape[0]
@@ -116,36 +119,38 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
             and length == shape[0] * needs.size**2 * 3
         )
     if not fits:
-        raise Malformed(f"content of shape {shape} in {length} bytes")
-    return bytearray(length) if modality is Modality.TEXT else np.empty(shape, _DTYPES[modality])
+        raise MalformedError(f"content of shape {shape} in {length} bytes")
+    return np.empty(length, np.uint8) if modality is Modality.TEXT else np.empty(shape, _DTYPES[modality])
 
 
-def unpack_reply(header: Mapping[str, Any], payload: np.ndarray[Any, Any] | bytearray) -> Reply:
+def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
     """A reply from its header and the memory that ``room`` made for it, filled.
 
     Raises:
-        Malformed: a field that is missing, unknown, or of the wrong type.
+        MalformedError: a field that is missing, unknown, or of the wrong type.
     """
     kind = header.get("kind")
     if kind == "end":
         return None
     if kind == "info":
-        numbers = {name: _optional(int, header.get(name)) for name in ("width", "height", "duration_ms")}
-        words = {name: _optional(str, header.get(name)) for name in ("taken_at", "title")}
-        return Info(_member(Modality, header.get("modality")), _word(header.get("format")), **numbers, **words)
+        width, height, duration = (_number(header.get(name)) for name in ("width", "height", "duration_ms"))
+        modality, form = _member(Modality, header.get("modality")), _word(header.get("format"))
+        taken_at, title = _words(header.get("taken_at")), _words(header.get("title"))
+        return Info(modality, form, width, height, duration, taken_at, title)
     if kind == "cut":
-        content = bytes(payload).decode("utf-8", "replace") if isinstance(payload, bytearray) else payload
+        modality = _member(Modality, header.get("modality"))
+        content = payload.tobytes().decode("utf-8", "replace") if modality is Modality.TEXT else payload
         return Cut(
             _member(Channel, header.get("channel")),
-            _member(Modality, header.get("modality")),
+            modality,
             _span(header.get("span")),
             content,
         )
     if kind not in ("gap", "error"):
-        raise Malformed("a reply of no known kind")
+        raise MalformedError("a reply of no known kind")
     reason, detail = header.get("reason"), _word(header.get("detail"))
     if reason not in REASONS:
-        raise Malformed("a reason that is not in the ledger's words")
+        raise MalformedError("a reason that is not in the ledger's words")
     return Gap(reason, detail, _span(header.get("span"))) if kind == "gap" else MediaError(reason, detail)
 
 
@@ -157,28 +162,32 @@ def _span(value: object) -> Span | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 3:
-        raise Malformed("a span that is none")
+        raise MalformedError("a span that is none")
     start, end, unit = value
     if type(start) is not int or type(end) is not int or not 0 <= start <= end < 1 << 53 or unit not in ("ms", "char"):
-        raise Malformed("a span that cannot be")
+        raise MalformedError("a span that cannot be")
     checked: Literal["ms", "char"] = "ms" if unit == "ms" else "char"
     return Span(start, end, checked)
 
 
-def _member(kind: Any, value: object) -> Any:
+def _member(kind: type[_Enum], value: object) -> _Enum:
     try:
-        return kind(value)
+        return kind(_word(value))
     except ValueError:
-        raise Malformed(f"an unknown {kind.__name__.lower()}") from None
+        raise MalformedError(f"an unknown {kind.__name__.lower()}") from None
 
 
-def _optional(kind: type, value: object) -> Any:
-    if value is None or (type(value) is kind and (kind is str or 0 <= value < 1 << 53)):  # type: ignore[operator]
-        return value
-    raise Malformed("a field of the wrong type")
+def _number(value: object) -> int | None:
+    if value is not None and not (type(value) is int and 0 <= value < 1 << 53):
+        raise MalformedError("a field that is not a number")
+    return value
+
+
+def _words(value: object) -> str | None:
+    return None if value is None else _word(value)
 
 
 def _word(value: object) -> str:
     if not isinstance(value, str):
-        raise Malformed("a field that is not text")
+        raise MalformedError("a field that is not text")
     return value

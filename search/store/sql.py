@@ -190,6 +190,10 @@ class SqlStore:
             found.setdefault(row.id, _segment(row))
         return found
 
+    def assets_at(self, path: str) -> list[int]:
+        """The assets at a path or below it."""
+        return self._assets_at(Filter(under=(path,))).tolist()
+
     def collections(self) -> dict[str, list[str]]:
         """The collections with their roots."""
         query = select(t.collection.c.name, t.root.c.path).outerjoin(t.root).order_by(t.collection.c.name, t.root.c.path)

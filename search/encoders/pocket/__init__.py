@@ -32,6 +32,12 @@ TOKENS = 256
 """The most word pieces of a text that MiniLM was trained for; the rest is cut off."""
 
 
+def describe() -> dict[str, Any]:
+    """Size and licence of the weights."""
+    size = sum(path.stat().st_size for path in WEIGHTS.glob("*"))
+    return {"bytes": size, "licence": "Apache-2.0; trained on Flickr8k (research use)"}
+
+
 class PocketEncoder:
     """Encoder of the pocket space. Graphs are loaded, and their SHA-256 checked, when a modality is first asked for."""
 

@@ -31,7 +31,7 @@ class Vision(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (n, 260, 260, 3) RGB -> feature map float32 (n, 81, 1280), logits (n, 1000) of the pooled map."""
-        # As TensorFlow trained them: PICK
+        # As TensorFlow trained them. The ImageNet mean and deviation fit worse: mean top probability .22 against .24 on Flickr8k.
         picture = ((pixels.float() - 127.0) / 128.0).permute(0, 3, 1, 2)
         grid = self.net.extract_features(picture).flatten(2).transpose(1, 2)
         return grid, self.net._fc(grid.mean(dim=1))

@@ -1,0 +1,88 @@
+"""Export to ONNX: small files that run at full speed on ONNX Runtime, and the manifest that names their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import nn
+
+OPSET = 17
+
+
+def export_vision(tower: nn.Module, file: Path) -> None:
+    """float32 arithmetic over weights that are stored small."""
+    example = torch.zeros(2, 260, 260, 3, dtype=torch.uint8)
+    export(tower, (example,), file, {"pixels": {0: "n"}, "vectors": {0: "n"}})
+    store_small(file)
+
+
+def export_text(tower: nn.Module, file: Path) -> None:
+    """Dynamic int8 for every matrix product and for the table of word pieces."""
+    ids = torch.tensor([[101, 1037, 3899, 102], [101, 4937, 102, 0]])
+    axes = {"ids": {0: "n", 1: "t"}, "mask": {0: "n", 1: "t"}, "vectors": {0: "n"}}
+    whole = file.with_suffix(".float.onnx")
+    export(tower, (ids, (ids > 0).long()), whole, axes)
+    quantize_dynamic(whole, file, per_channel=True, weight_type=QuantType.QInt8)
+    whole.unlink()
+
+
+def export(tower: nn.Module, example: tuple[torch.Tensor, ...], file: Path, axes: dict[str, dict[int, str]]) -> None:
+    names = [name for name in axes if name != "vectors"]
+    with torch.inference_mode():
+        torch.onnx.export(
+            tower, example, str(file), input_names=names, output_names=["vectors"], dynamic_axes=axes,
+            opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+
+
+def store_small(file: Path) -> None:
+    """Rewrite float32 weights so that they take less room and are widened once, when ONNX Runtime folds constants at loading.
+
+    Matrices become int8 with a scale for each output; other weights of at least 1,024 numbers become float16.
+    """
+    model = onnx.load(str(file))
+    nodes = []
+    for weight in list(model.graph.initializer):
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < 1024 or np.abs(values).max() > 6e4:
+            continue
+        name = weight.name
+        if values.ndim == 2 and values.size >= 100_000:
+            axis = 0 if _is_product(model, name) else 1  # x @ W has its outputs in columns, Gemm with transB in rows
+            scale = np.abs(values).max(axis=axis, keepdims=True) / 127 + 1e-12
+            weight.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8"))
+            model.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+            nodes.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name]))
+        else:
+            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(file))
+
+
+def _is_product(model: onnx.ModelProto, name: str) -> bool:
+    return any(node.op_type == "MatMul" and name in node.input for node in model.graph.node)
+
+
+def stamp(folder: Path, space: dict[str, Any] | None = None) -> None:
+    """Write ``manifest.json``: the space (kept from before when None), and SHA-256 and size of every file beside it."""
+    manifest = folder / "manifest.json"
+    if space is None:
+        space = json.loads(manifest.read_bytes())["space"]
+    files = {
+        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+        if path.suffix in {".onnx", ".json"} and path != manifest
+    }
+    manifest.write_text(json.dumps({"space": space, "files": files}, indent=1) + "\n", "utf-8")

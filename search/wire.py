@@ -1,0 +1,42 @@
+"""How answers look outside: the JSON of the command line and of the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.types import Answer, Hit, Span
+
+
+def answer(found: Answer) -> dict[str, Any]:
+    """An answer as JSON values."""
+    return {
+        "hits": [hit(one) for one in found.hits],
+        "generation": found.generation,
+        "searched": found.searched,
+        "timings_ms": found.timings_ms,
+    }
+
+
+def hit(found: Hit) -> dict[str, Any]:
+    """A hit as JSON values. ``span`` is in time; ``evidence`` says which segments it was merged from, and what a text says."""
+    segment = found.segment
+    evidence: dict[str, Any] = {"cosine": round(found.cosine, 4), "segments": list(found.evidence)}
+    if segment.text is not None:
+        evidence["text"] = segment.text
+    if found.span and found.span.unit == "char":
+        evidence["characters"] = {"start": found.span.start, "end": found.span.end}
+    return {
+        "rank": found.rank,
+        "score": round(found.score, 4),
+        "confidence": round(found.confidence, 4),
+        "channel": str(segment.channel),
+        "space": found.space,
+        "asset": {"id": segment.asset, "modality": str(segment.modality), "path": segment.path},
+        "span": _time(found.span),
+        "segment": segment.id,
+        "evidence": evidence,
+    }
+
+
+def _time(span: Span | None) -> dict[str, int] | None:
+    return {"start_ms": span.start, "end_ms": span.end} if span and span.unit == "ms" else None

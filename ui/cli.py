@@ -1,0 +1,387 @@
+"""The command line. Data goes to stdout, progress and errors to stderr; ``--json`` everywhere.
+
+Exit codes: 0 ok, 1 error, 2 usage, 3 nothing found, 4 some files failed, 5 a model is not here and cannot be fetched.
+Each command imports what it needs when it runs, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.errors import InputError, SensoriumError, UnknownName
+from search.settings import Settings, load
+from search.types import Channel, Filter, Modality
+
+if TYPE_CHECKING:
+    from search.query import Query
+
+app = typer.Typer(
+    help="Search media archives: find images, video, sound and text with any of them.",
+    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None,
+)  # fmt: skip
+db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
+app.add_typer(db, name="db")
+
+Home = Annotated[Path | None, typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+
+NOTHING_FOUND, SOME_FAILED = 3, 4
+
+
+def main() -> None:
+    """Run the command; errors become a message with what to do, and an exit code."""
+    try:
+        app()
+    except SensoriumError as error:
+        _complain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Folders and files.", show_default=False)],
+    collection: Annotated[str, typer.Option(help="The collection they belong to.")] = "default",
+    retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
+    reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
+    prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the archive up to date with files: new, changed, moved and missing ones. Running it again is cheap."""
+    from indexer.run import Job
+    from indexer.run import index as run
+    from ui import show
+
+    with show.indexing(as_json=as_json) as report:
+        summary = run(load({"home": home}), Job(paths, collection, retry, reason, prune, report))
+    scan, work = summary.scan, summary.progress
+    if as_json:
+        show.emit({"event": "summary"} | asdict(summary))
+    else:
+        rate = f", {work.done / summary.seconds:.1f} files/s" if work.done else ""
+        show.out.print(
+            f"{scan.files} files: {work.done} indexed ({work.segments} segments), {scan.unchanged} unchanged,"
+            f" {scan.missing} missing, {work.failed + scan.rejected} failed. {summary.seconds:.1f} s{rate}.",
+            highlight=False,
+        )
+        if summary.stopped:
+            show.err.print("Stopped. Run the same command again to go on where it left off.")
+        if work.failed + scan.rejected:
+            show.err.print("`sensorium failures` says which files failed, why, and what to do.")
+    if summary.stopped:
+        raise typer.Exit(130)
+    if work.failed + scan.rejected:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def search(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="What to look for, in words.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A further text.")] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="A picture to search with.")] = None,
+    audio: Annotated[list[Path] | None, typer.Option(help="A sound to search with.")] = None,
+    video: Annotated[list[Path] | None, typer.Option(help="A video to search with.")] = None,
+    segment: Annotated[list[int] | None, typer.Option(help="A segment of the archive to search with.")] = None,
+    without: Annotated[list[str] | None, typer.Option("--not", help="A text to subtract.")] = None,
+    weights: Annotated[str | None, typer.Option(help="A number for each term, separated by commas, in the order of these options.")] = None,
+    targets: Annotated[str | None, typer.Option("--in", help="Media to find: image, audio, video, text; separated by commas.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Channels to search: visual, sound, text; separated by commas.")] = None,
+    under: Annotated[list[Path] | None, typer.Option(help="Only files at or below this path.")] = None,
+    collection: Annotated[list[str] | None, typer.Option(help="Only files of this collection.")] = None,
+    since: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or later: 2024-05-31.")] = None,
+    until: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or earlier.")] = None,
+    shortest: Annotated[float | None, typer.Option(help="At least this long, in seconds.")] = None,
+    longest: Annotated[float | None, typer.Option(help="At most this long, in seconds.")] = None,
+    group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
+    k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
+    offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Find moments, pictures, sounds and texts by words, files, or both at once."""
+    from search.query import Engine, Near, Term
+
+    texts = [" ".join(words)] if words else []
+    terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
+    for modality, files in ((Modality.IMAGE, image), (Modality.AUDIO, audio), (Modality.VIDEO, video)):
+        terms += [Term(file, modality) for file in files or []]
+    terms += [Near(number) for number in segment or []]
+    query = _blend(terms, without or [], weights)
+    wanted = Filter(
+        modalities=tuple(_named("modality", Modality, targets)), channels=tuple(_named("channel", Channel, channel)),
+        collections=tuple(collection or ()), under=tuple(str(path.absolute()) for path in under or ()),
+        since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest),
+    )  # fmt: skip
+    with Engine(load({"home": home})) as engine:
+        _show(engine.search(query, wanted, k=k, offset=offset, group=_grouping(group)), as_json)
+
+
+@app.command()
+def similar(
+    segment: Annotated[int, typer.Argument(help="A segment, by its number in the hits of a search.")],
+    targets: Annotated[str | None, typer.Option("--in", help="Media to find: image, audio, video, text.")] = None,
+    k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Find more like a segment of the archive, in other files."""
+    from search.query import Engine, Near
+
+    wanted = Filter(modalities=tuple(_named("modality", Modality, targets)))
+    with Engine(load({"home": home})) as engine:
+        known = engine.store.segments([segment])
+        own = [found.asset for found in known.values()]
+        _show(engine.search(Near(segment), wanted, k=k, without=own), as_json)
+
+
+@app.command()
+def status(home: Home = None, as_json: Json = False) -> None:
+    """What the archive holds, what waits and what failed."""
+    from ui import show
+    from ui.status import gather, render
+
+    found = gather(load({"home": home}))
+    if as_json:
+        show.emit(found)
+    else:
+        render(found)
+
+
+@app.command()
+def failures(
+    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None, home: Home = None, as_json: Json = False
+) -> None:
+    """What could not be searched, why, and what to do about it."""
+    from search.store import SqlStore
+    from ui import show
+
+    lines = SqlStore(_database(load({"home": home}))).failures(collection=collection)
+    if as_json:
+        show.emit({"failures": [asdict(line) for line in lines]})
+    elif lines:
+        show.failures(lines)
+    else:
+        show.err.print("Everything could be indexed.")
+
+
+@app.command()
+def verify(
+    deep: Annotated[bool, typer.Option(help="Also compare answers with brute force.")] = False, home: Home = None, as_json: Json = False
+) -> None:
+    """Check that the database and the index are whole and agree."""
+    from indexer.verify import verify as run
+    from ui.doctor import render
+
+    settings = load({"home": home})
+    _database(settings).close()
+    _report(run(settings, deep=deep), as_json, render)
+
+
+@app.command()
+def doctor(home: Home = None, as_json: Json = False) -> None:
+    """Look at this installation and archive, and say what to do about what is wrong."""
+    from ui.doctor import examine, render
+
+    _report(examine(load({"home": home})), as_json, render)
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="Use this home, and keep it, instead of a temporary one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Index the sample archive, and ask one question in each of the sixteen directions."""
+    from ui.demo import run
+
+    run(keep, as_json=as_json)
+
+
+@app.command(name="eval")
+def evaluate(
+    manifest: Annotated[Path, typer.Argument(help="A JSON object a line: query, targets, under, relevant.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how well the archive answers queries whose right answers are known."""
+    from search.query import Engine
+    from search.query.evaluate import evaluate as run
+    from search.query.evaluate import read_manifest
+    from ui import show
+    from ui.status import render_figures
+
+    judged = list(read_manifest(manifest))
+    if not judged:
+        raise InputError(f"{manifest} holds no queries.", remedy="Put a JSON object on each line.")
+    with Engine(load({"home": home})) as engine, show.counting("queries", len(judged)) as progress:
+        found = run(engine, judged, progress)
+    if as_json:
+        show.emit(found)
+    else:
+        render_figures(found)
+
+
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(help="How long to measure each thing.")] = 2.0, home: Home = None, as_json: Json = False
+) -> None:
+    """Measure this machine: the encoder by medium, and the scan of an index."""
+    from ui.bench import measure, render
+
+    found = measure(load({"home": home}), seconds)
+    if as_json:
+        from ui import show
+
+        show.emit(found)
+    else:
+        render(found)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """The encoders that can be used, what they take, and whether they are here."""
+    from ui.models import gather, render
+
+    found = gather()
+    if as_json:
+        from ui import show
+
+        show.emit({"models": found})
+    else:
+        render(found)
+
+
+@db.command()
+def upgrade(home: Home = None) -> None:
+    """Bring the database's tables up to date."""
+    from indexer.run import writer
+    from search.store import Database
+
+    settings = load({"home": home})
+    with writer(settings.home):
+        database = Database(settings.database)
+        database.upgrade()
+        typer.echo(f"The database has revision {database.revision()}.")
+        database.close()
+
+
+@db.command()
+def rebuild(home: Home = None) -> None:
+    """Write the index again from the database. Nothing is embedded."""
+    from indexer.run import rebuild as run
+
+    settings = load({"home": home})
+    _database(settings).close()
+    for space, count in run(settings).items():
+        typer.echo(f"{space}: {count} segments.")
+
+
+@db.command()
+def prune(
+    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None, home: Home = None, as_json: Json = False
+) -> None:
+    """Forget files that were missing at the last scan, and what was known of them."""
+    from indexer.run import prune as run
+    from ui import show
+
+    settings = load({"home": home})
+    _database(settings).close()
+    files, assets = run(settings, collection)
+    if as_json:
+        show.emit({"files": files, "assets": assets})
+    else:
+        typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
+
+
+def _complain(error: SensoriumError) -> None:
+    message = str(error).encode("utf-8", "backslashreplace").decode()
+    typer.echo(f"Error: {message}", err=True)
+    if error.remedy:
+        typer.echo(error.remedy, err=True)
+
+
+def _database(settings: Settings) -> Any:  # noqa: ANN401 - the store is imported late
+    from search.errors import StoreError
+    from search.store import Database
+
+    database = Database(settings.database)
+    if not database.exists():
+        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
+    database.check()
+    return database
+
+
+def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401
+    from search import wire
+    from ui import show
+
+    if as_json:
+        show.emit(wire.answer(answer))
+    elif answer.hits:
+        show.hits(answer)
+    if not answer.hits:
+        if not as_json:
+            show.err.print("Nothing found. Loosen the filters, or ask in other words.")
+        raise typer.Exit(NOTHING_FOUND)
+
+
+def _report(checks: Any, as_json: bool, render: Any) -> None:  # noqa: ANN401
+    from ui import show
+
+    if as_json:
+        show.emit({"checks": [asdict(check) for check in checks]})
+    else:
+        render(checks)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
+    from search.query import Blend, Term
+
+    numbers = [1.0] * len(terms)
+    if weights is not None:
+        try:
+            numbers = [float(number) for number in weights.split(",")]
+        except ValueError:
+            raise InputError(f"--weights is {weights!r}, not numbers separated by commas.") from None
+        if len(numbers) != len(terms) or not all(abs(number) < 1e6 for number in numbers):
+            raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one for each term.")
+    negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
+    return Blend((*zip(numbers, terms, strict=True), *negative))
+
+
+def _named(what: str, kind: type[Any], given: str | None) -> list[Any]:
+    names = [name.strip() for name in given.split(",")] if given else []
+    for name in names:
+        if name not in list(kind):
+            raise UnknownName(what, name, list(kind))
+    return [kind(name) for name in names]
+
+
+def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type
+    if given not in {"moment", "asset", "segment"}:
+        raise UnknownName("grouping", given, ("moment", "asset", "segment"))
+    return given
+
+
+def _date(option: str, given: str | None) -> str | None:
+    import datetime
+
+    try:
+        return given and datetime.date.fromisoformat(given).isoformat()
+    except ValueError:
+        raise InputError(f"--{option} is {given!r}, which is no day.", remedy="Write it like 2024-05-31.") from None
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

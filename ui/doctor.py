@@ -1,0 +1,90 @@
+"""The doctor: looks at the installation and the archive, and says what to do about each thing that is wrong."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+from collections.abc import Iterable
+
+from rich.markup import escape
+
+from indexer.verify import Check, verify
+from search import encoders
+from search.errors import SensoriumError
+from search.settings import Settings
+from search.store import Database
+from search.store.tables import REVISION
+from search.types import Modality
+from ui import show
+
+LOW_SPACE = 1 << 30
+
+EXTRAS = {"models": "open_clip", "asr": "faster_whisper", "ocr": "rapidocr", "postgres": "psycopg", "ray": "ray", "milvus": "pymilvus"}
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Every check, in the order in which things depend on each other; one that fails does not stop the others."""
+    checks: list[Check] = []
+    for step in (_program, _media, _index, _models, _disk, _database):
+        try:
+            checks += step(settings)
+        except (SensoriumError, OSError, ImportError) as error:
+            checks.append(Check(step.__name__.strip("_"), False, str(error), getattr(error, "remedy", "") or "Install Sensorium again."))
+    return checks
+
+
+def _program(_: Settings) -> Iterable[Check]:
+    version = importlib.metadata.version("sensorium")
+    yield Check("program", True, f"sensorium {version}, Python {platform.python_version()}, {platform.platform()}")
+    here = [name for name, module in EXTRAS.items() if importlib.util.find_spec(module)]
+    yield Check("extras", True, f"installed: {', '.join(here) or 'none; the core needs none'}")
+
+
+def _media(_: Settings) -> Iterable[Check]:
+    from search.media import versions
+
+    found = versions()
+    yield Check("ffmpeg", True, ", ".join(f"{name} {version}" for name, version in found.items()))
+
+
+def _index(_: Settings) -> Iterable[Check]:
+    from search.index import capabilities
+
+    yield Check("FAISS", True, capabilities())
+
+
+def _models(settings: Settings) -> Iterable[Check]:
+    encoder = encoders.load(settings.space)
+    encoder.encode(Modality.TEXT, ["a test"])
+    yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")
+
+
+def _disk(settings: Settings) -> Iterable[Check]:
+    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    yield Check("disk", free > LOW_SPACE, f"{free / 1e9:.1f} GB free under {folder}", "Free some space, or move the home.")
+
+
+def _database(settings: Settings) -> Iterable[Check]:
+    database = Database(settings.database)
+    try:
+        if not database.exists():
+            yield Check("archive", True, f"none in {settings.home} yet: `sensorium index PATH` makes one")
+            return
+        database.check()
+        yield Check("database", True, f"revision {REVISION}, {database.engine.dialect.name}")
+    finally:
+        database.close()
+    yield from verify(settings)
+
+
+def render(checks: list[Check]) -> None:
+    """Print a line a check, and what to do below each that fails."""
+    for check in checks:
+        mark = "[green]✓[/]" if check.ok else "[red]✗[/]"
+        show.out.print(f"{mark} {escape(check.name)}  [dim]{escape(check.seen)}[/]", highlight=False, soft_wrap=True)
+        if not check.ok and check.remedy:
+            show.out.print(f"  [yellow]{escape(check.remedy)}[/]", highlight=False, soft_wrap=True)
+

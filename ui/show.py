@@ -1,0 +1,149 @@
+"""What people see in the terminal: tables of hits, progress, sizes and times. Data goes to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from indexer.pipeline import Progress as Done
+from indexer.scan import Tally
+from search.types import Answer, Hit, Span
+
+out = Console()
+err = Console(stderr=True)
+
+ICONS = {"image": "▣ image", "audio": "♪ sound", "video": "▶ video", "text": "¶ text"}
+
+
+def emit(value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Print JSON on one line of stdout."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def name(path: str) -> str:
+    """A path as it can be printed: relative where that is shorter, bytes that are no text shown as such."""
+    near = os.path.relpath(path)
+    shown = near if len(near) < len(path) else path
+    return os.fsencode(shown).decode("utf-8", "backslashreplace")
+
+
+def clock(milliseconds: int) -> str:
+    """1:02.5, or 1:00:02.5 for what is longer than an hour."""
+    seconds, tenths = divmod(milliseconds // 100, 10)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}:{minutes:02}" if hours else f"{minutes}") + f":{seconds:02}.{tenths}"
+
+
+def span(where: Span | None) -> str:
+    """A span in time; empty for one in characters, and for none."""
+    return f"{clock(where.start)} - {clock(where.end)}" if where and where.unit == "ms" else ""
+
+
+def band(confidence: float) -> str:
+    """A confidence as five dots, green where it is unlikely to be chance."""
+    full = min(int(confidence * 5 + 0.5), 5)
+    colour = "green" if confidence >= 0.8 else "yellow" if confidence >= 0.4 else "bright_black"
+    return f"[{colour}]{'●' * full}{'○' * (5 - full)}[/]"
+
+
+def what(hit: Hit) -> str:
+    """What was found: the name, and the words of a text."""
+    shown = f"[bold]{escape(name(hit.segment.path))}[/]"
+    if hit.segment.text:
+        words = " ".join(hit.segment.text.split())
+        shown += f"\n[dim]{escape(words[:140] + ('…' if len(words) > 140 else ''))}[/]"
+    return shown
+
+
+def hits(answer: Answer) -> None:
+    """Print an answer as a table."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title, style in (("", "dim"), ("sure", ""), ("medium", "cyan"), ("found", ""), ("where", ""), ("segment", "dim")):
+        table.add_column(title, style=style, no_wrap=title != "found")
+    for hit in answer.hits:
+        medium = ICONS[hit.segment.modality]
+        if hit.segment.modality == "video" and hit.segment.channel == "sound":
+            medium = "▶ video ♪"
+        row = (str(hit.rank), band(hit.confidence), medium, what(hit), span(hit.span), str(hit.segment.id))
+        table.add_row(*row)
+    out.print(table)
+    err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
+
+
+def failures(lines: list[Any]) -> None:
+    """Print the ledger, grouped by reason, each with its remedy."""
+    reasons: dict[str, list[Any]] = {}
+    for line in lines:
+        reasons.setdefault(line.reason, []).append(line)
+    for reason, some in reasons.items():
+        out.print(f"[bold]{reason}[/] ({len(some)})  [green]{escape(some[0].remedy)}[/]", highlight=False)
+        for line in some:
+            where = f" {span(line.span)}" if line.span else ""
+            out.print(f"  {escape(name(line.path))}{where}  [dim]{escape(line.detail)}[/]", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def indexing(*, as_json: bool, quiet: bool = False) -> Iterator[Any]:
+    """A report function for the indexer: a bar with rate and time left on stderr, or a JSON event a second on stdout."""
+    if as_json:
+        yield _Events()
+        return
+    bar = Progress(
+        TextColumn("[cyan]{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed}/{task.fields[of]}"),
+        TextColumn("[dim]{task.fields[rate]}"), TimeRemainingColumn(compact=True), TextColumn("[dim]{task.fields[current]}"),
+        console=err, transient=True, disable=quiet,
+    )  # fmt: skip
+    with bar:
+        yield _Bar(bar)
+
+
+class _Bar:
+    """Feeds rich's progress bar from the pipeline's counts."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("scanning", total=None, of="?", rate="", current="")
+
+    def __call__(self, tally: Tally, done: Done, scanning: bool) -> None:
+        ended, task = done.done + done.failed, self._bar.tasks[0]
+        total = max(tally.queued, ended)
+        rate = f"{task.speed:.1f} files/s" if task.speed else ""
+        self._bar.update(
+            self._task, completed=ended, total=None if scanning else total, of=f"{total}{'+' if scanning else ''}",
+            description="scanning, indexing" if scanning else "indexing", rate=rate, current=name(done.current)[-40:],
+        )  # fmt: skip
+
+
+class _Events:
+    """Writes an event a second."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def __call__(self, tally: Tally, done: Done, scanning: bool) -> None:
+        now = time.monotonic()
+        if now - self._last >= 1.0:
+            self._last = now
+            emit({"event": "progress", "scanning": scanning, "scan": asdict(tally), "work": asdict(done)})
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Any]:
+    """A function that takes how many of ``total`` are done, and shows them on stderr."""
+    columns = (TextColumn("[cyan]{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=err, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)

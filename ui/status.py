@@ -1,0 +1,55 @@
+"""What the archive holds, as a dictionary and as text; and the figures of an evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from search.errors import StoreError
+from search.settings import Settings
+from search.store import Database, SqlStore
+from ui import show
+
+
+def gather(settings: Settings) -> dict[str, Any]:
+    """Counts of everything in the archive; raises StoreError where there is none."""
+    database = Database(settings.database)
+    if not database.exists():
+        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
+    database.check()
+    store = SqlStore(database)
+    file = database.file
+    return {
+        "home": str(settings.home),
+        "database_bytes": file.stat().st_size if file else None,
+        "collections": store.collections(),
+        "spaces": [{"name": space.name, "revision": space.revision, "dim": space.dim} for _, space in store.spaces()],
+        **store.counts(),
+    }
+
+
+def render(found: dict[str, Any]) -> None:
+    """Print what ``gather`` found."""
+    size = f", {found['database_bytes'] / 1e6:.1f} MB" if found["database_bytes"] else ""
+    show.out.print(f"[bold]{escape(found['home'])}[/]{size}", highlight=False)
+    for name, roots in found["collections"].items():
+        show.out.print(f"  {escape(name)}: {escape(', '.join(map(show.name, roots)))}", highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for key in ("files", "assets", "segments", "units", "ledger"):
+        counts = ", ".join(f"{count} {escape(str(name))}" for name, count in found[key].items())
+        table.add_row(key, counts or "none")
+    table.add_row("spaces", ", ".join(f"{space['name']} ({space['dim']})" for space in found["spaces"]) or "none")
+    show.out.print(table)
+
+
+def render_figures(found: dict[str, Any]) -> None:
+    """Print an evaluation as a table, a row a direction."""
+    names = ("queries", "R@1", "R@5", "R@10", "MRR", "nDCG@10", "median_rank")
+    table = Table("direction", *names, box=None, pad_edge=False, header_style="dim")
+    for direction, row in found["directions"].items():
+        table.add_row(direction, *(f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in names))
+    show.out.print(table)
