@@ -185,4 +185,3 @@ def _read(file: Path) -> str:
         return file.read_text().strip()
     except OSError:
         return ""
-

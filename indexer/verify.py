@@ -41,7 +41,10 @@ def verify(settings: Settings, *, deep: bool = False) -> list[Check]:
 
 
 _QUESTIONS = {
-    "the database file is whole": ("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check != 'ok'", "damaged pages"),
+    "the database file is whole": (
+        "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check != 'ok'",
+        "damaged pages",
+    ),
     "no row points to one that is gone": ("SELECT count(*) FROM pragma_foreign_key_check", "dangling rows"),
     "every finished unit's segments have a vector": (
         "SELECT count(*) FROM unit u JOIN segment s ON s.asset_id = u.asset_id LEFT JOIN embedding e"
@@ -113,5 +116,3 @@ def _brute_force(store: SqlStore, live: LiveIndex, key: int, space: Space, queri
     equal = int(np.isclose(scores[:, 0], best, atol=1e-3).sum())
     seen = f"{equal} of {len(queries)} sampled queries"
     return Check(f"space {space.name}: answers equal brute force", equal == len(queries), seen, "Run `sensorium db rebuild`.")
-
-

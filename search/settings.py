@@ -80,13 +80,16 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read: {error}.", remedy="Mend or remove it.") from error
 
 
-def _convert(name: str, kind: object, value: Any) -> Any:
+def _convert(name: str, kind: object, value: Any) -> Any:  # noqa: ANN401 - values come from TOML
     try:
         if kind == "int":
-            number = int(value)
-            if number < 0:
-                raise ValueError
-            return number
+            return _whole(value)
         return Path(value).expanduser().absolute() if kind == "Path" else str(value)
     except (TypeError, ValueError):
         raise InputError(f"Setting {name} is {value!r}, not a whole number of at least 0.") from None
+
+
+def _whole(value: Any) -> int:  # noqa: ANN401
+    if (number := int(value)) < 0:
+        raise ValueError
+    return number

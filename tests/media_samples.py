@@ -109,14 +109,10 @@ def _sound_stream(
 
 
 def _encode_sound(container: av.container.OutputContainer, codec: str, samples: NDArray[np.float32], rate: int) -> None:
-    _fill(
-        container, container.add_stream(codec, rate=48000 if codec == "libopus" else rate, layout="mono"), samples, rate
-    )
+    _fill(container, container.add_stream(codec, rate=48000 if codec == "libopus" else rate, layout="mono"), samples, rate)
 
 
-def _fill(
-    container: av.container.OutputContainer, stream: av.AudioStream, samples: NDArray[np.float32], rate: int
-) -> None:
+def _fill(container: av.container.OutputContainer, stream: av.AudioStream, samples: NDArray[np.float32], rate: int) -> None:
     resampler = av.AudioResampler(stream.format.name, "mono", stream.rate, frame_size=stream.frame_size or None)
     for start in range(0, len(samples), 4096):
         frame = av.AudioFrame.from_ndarray(samples[None, start : start + 4096], "flt", "mono")
@@ -149,8 +145,7 @@ def pdf(*pages: str) -> bytes:
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
         font = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
         objects.append(
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources %s >>"
-            % (len(objects), font)
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources %s >>" % (len(objects), font)
         )
         kids.append(b"%d 0 R" % len(objects))
     objects[1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (b" ".join(kids), len(kids))

@@ -31,7 +31,12 @@ def measure(settings: Settings, seconds: float) -> dict[str, Any]:
         Modality.TEXT: "A dog runs along the beach after a ball while gulls circle overhead.",
     }
     rates = {str(modality): _rate(encoder, modality, content, threads, seconds) for modality, content in contents.items()}
-    return {"space": encoder.space.name, "threads": threads, "encode_per_second": rates, "scan_ms": _scan(encoder.space.dim)}
+    return {
+        "space": encoder.space.name,
+        "threads": threads,
+        "encode_per_second": rates,
+        "scan_ms": _scan(encoder.space.dim),
+    }
 
 
 def _rate(encoder: encoders.Encoder, modality: Modality, content: Content, threads: int, seconds: float) -> float:

@@ -27,7 +27,10 @@ app = typer.Typer(
 db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
 app.add_typer(db, name="db")
 
-Home = Annotated[Path | None, typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder.")]
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
 
 NOTHING_FOUND, SOME_FAILED = 3, 4
@@ -93,8 +96,12 @@ def search(
     video: Annotated[list[Path] | None, typer.Option(help="A video to search with.")] = None,
     segment: Annotated[list[int] | None, typer.Option(help="A segment of the archive to search with.")] = None,
     without: Annotated[list[str] | None, typer.Option("--not", help="A text to subtract.")] = None,
-    weights: Annotated[str | None, typer.Option(help="A number for each term, separated by commas, in the order of these options.")] = None,
-    targets: Annotated[str | None, typer.Option("--in", help="Media to find: image, audio, video, text; separated by commas.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A number for each term, separated by commas, in the order of these options.")
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option("--in", help="Media to find: image, audio, video, text; separated by commas.")
+    ] = None,
     channel: Annotated[str | None, typer.Option(help="Channels to search: visual, sound, text; separated by commas.")] = None,
     under: Annotated[list[Path] | None, typer.Option(help="Only files at or below this path.")] = None,
     collection: Annotated[list[str] | None, typer.Option(help="Only files of this collection.")] = None,
@@ -159,7 +166,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
 @app.command()
 def failures(
-    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None, home: Home = None, as_json: Json = False
+    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """What could not be searched, why, and what to do about it."""
     from search.store import SqlStore
@@ -176,7 +185,9 @@ def failures(
 
 @app.command()
 def verify(
-    deep: Annotated[bool, typer.Option(help="Also compare answers with brute force.")] = False, home: Home = None, as_json: Json = False
+    deep: Annotated[bool, typer.Option(help="Also compare answers with brute force.")] = False,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Check that the database and the index are whole and agree."""
     from indexer.verify import verify as run
@@ -232,7 +243,9 @@ def evaluate(
 
 @app.command()
 def bench(
-    seconds: Annotated[float, typer.Option(help="How long to measure each thing.")] = 2.0, home: Home = None, as_json: Json = False
+    seconds: Annotated[float, typer.Option(help="How long to measure each thing.")] = 2.0,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Measure this machine: the encoder by medium, and the scan of an index."""
     from ui.bench import measure, render
@@ -287,7 +300,9 @@ def rebuild(home: Home = None) -> None:
 
 @db.command()
 def prune(
-    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None, home: Home = None, as_json: Json = False
+    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Forget files that were missing at the last scan, and what was known of them."""
     from indexer.run import prune as run
@@ -363,8 +378,8 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
 def _named(what: str, kind: type[Any], given: str | None) -> list[Any]:
     names = [name.strip() for name in given.split(",")] if given else []
     for name in names:
-        if name not in list(kind):
-            raise UnknownName(what, name, list(kind))
+        if name not in kind.__members__.values():
+            raise UnknownName(what, name, kind.__members__.values())
     return [kind(name) for name in names]
 
 

@@ -23,24 +23,24 @@ from ui import show
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 
-T, I, A, V = Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO
+TEXT, IMAGE, SOUND, VIDEO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO
 QUESTIONS = (
-    (T, "boats on the shore at sunset", I),
-    (T, "a dog barking", A),
-    (T, "a fire engine with its siren on", V),
-    (T, "how do I make a good espresso?", T),
-    (I, "images/marigolds-garden.jpg", I),
-    (I, "images/husky.jpg", A),
-    (I, "images/red-motorcycle.jpg", V),
-    (I, "images/rocket-launch-pad.jpg", T),
-    (A, "sounds/rooster-crowing.wav", I),
-    (A, "sounds/rain.m4a", A),
-    (A, "sounds/dog-bark.ogg", V),
-    (A, "sounds/cat-meow.mp3", T),
-    (V, "videos/forest-walk.mov", I),
-    (V, "videos/farm-morning.mp4", A),
-    (V, "videos/street.mp4", V),
-    (V, "videos/concert.mkv", T),
+    (TEXT, "boats on the shore at sunset", IMAGE),
+    (TEXT, "a dog barking", SOUND),
+    (TEXT, "a fire engine with its siren on", VIDEO),
+    (TEXT, "how do I make a good espresso?", TEXT),
+    (IMAGE, "images/marigolds-garden.jpg", IMAGE),
+    (IMAGE, "images/husky.jpg", SOUND),
+    (IMAGE, "images/red-motorcycle.jpg", VIDEO),
+    (IMAGE, "images/rocket-launch-pad.jpg", TEXT),
+    (SOUND, "sounds/rooster-crowing.wav", IMAGE),
+    (SOUND, "sounds/rain.m4a", SOUND),
+    (SOUND, "sounds/dog-bark.ogg", VIDEO),
+    (SOUND, "sounds/cat-meow.mp3", TEXT),
+    (VIDEO, "videos/forest-walk.mov", IMAGE),
+    (VIDEO, "videos/farm-morning.mp4", SOUND),
+    (VIDEO, "videos/street.mp4", VIDEO),
+    (VIDEO, "videos/concert.mkv", TEXT),
 )
 """A question, words or a file of the sample archive, for each direction: asked in a medium, answered in another."""
 
@@ -85,18 +85,21 @@ def _place(keep: Path | None) -> Iterator[Path]:
 def _ask(settings: Settings, archive: Path) -> Iterator[tuple[Modality, str, Modality, Answer]]:
     with Engine(settings) as engine:
         for asked, content, target in QUESTIONS:
-            query: Query = Term(content if asked is T else archive / content, asked)
-            own = [] if asked is T else engine.store.assets_at(str(archive / content))  # the question is no answer
-            yield asked, content, target, engine.search(query, Filter(modalities=(target,)), k=BEST, group="asset", without=own)
+            query: Query = Term(content if asked is TEXT else archive / content, asked)
+            own = [] if asked is TEXT else engine.store.assets_at(str(archive / content))  # the question is no answer
+            yield (
+                asked,
+                content,
+                target,
+                engine.search(query, Filter(modalities=(target,)), k=BEST, group="asset", without=own),
+            )
 
 
 def _json(asked: Modality, content: str, target: Modality, answer: Answer) -> dict[str, Any]:
     return {"asked": str(asked), "query": content, "target": str(target)} | wire.answer(answer)
 
 
-def _render(
-    summary: Summary, answers: list[tuple[Modality, str, Modality, Answer]], seconds: float
-) -> None:
+def _render(summary: Summary, answers: list[tuple[Modality, str, Modality, Answer]], seconds: float) -> None:
     work = summary.progress
     show.out.print(
         f"\n[bold]{work.done} files[/] of the sample archive indexed in [bold]{summary.seconds:.1f} s[/]: {work.segments} segments."
@@ -108,7 +111,7 @@ def _render(
         table.add_column(title)
     before = None
     for asked, content, target, answer in answers:
-        question = f'"{content}"' if asked is T else Path(content).name
+        question = f'"{content}"' if asked is TEXT else Path(content).name
         found = "\n".join(_line(hit) for hit in answer.hits)
         first = show.ICONS[asked] if asked is not before else ""
         table.add_row(f"[cyan]{first}[/]", escape(question), f"[cyan]{show.ICONS[target]}[/]", found)

@@ -21,7 +21,14 @@ from ui import show
 
 LOW_SPACE = 1 << 30
 
-EXTRAS = {"models": "open_clip", "asr": "faster_whisper", "ocr": "rapidocr", "postgres": "psycopg", "ray": "ray", "milvus": "pymilvus"}
+EXTRAS = {
+    "models": "open_clip",
+    "asr": "faster_whisper",
+    "ocr": "rapidocr",
+    "postgres": "psycopg",
+    "ray": "ray",
+    "milvus": "pymilvus",
+}
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -31,7 +38,14 @@ def examine(settings: Settings) -> list[Check]:
         try:
             checks += step(settings)
         except (SensoriumError, OSError, ImportError) as error:
-            checks.append(Check(step.__name__.strip("_"), False, str(error), getattr(error, "remedy", "") or "Install Sensorium again."))
+            checks.append(
+                Check(
+                    step.__name__.strip("_"),
+                    False,
+                    str(error),
+                    getattr(error, "remedy", "") or "Install Sensorium again.",
+                )
+            )
     return checks
 
 
@@ -87,4 +101,3 @@ def render(checks: list[Check]) -> None:
         show.out.print(f"{mark} {escape(check.name)}  [dim]{escape(check.seen)}[/]", highlight=False, soft_wrap=True)
         if not check.ok and check.remedy:
             show.out.print(f"  [yellow]{escape(check.remedy)}[/]", highlight=False, soft_wrap=True)
-

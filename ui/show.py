@@ -71,7 +71,14 @@ def what(hit: Hit) -> str:
 def hits(answer: Answer) -> None:
     """Print an answer as a table."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title, style in (("", "dim"), ("sure", ""), ("medium", "cyan"), ("found", ""), ("where", ""), ("segment", "dim")):
+    for title, style in (
+        ("", "dim"),
+        ("sure", ""),
+        ("medium", "cyan"),
+        ("found", ""),
+        ("where", ""),
+        ("segment", "dim"),
+    ):
         table.add_column(title, style=style, no_wrap=title != "found")
     for hit in answer.hits:
         medium = ICONS[hit.segment.modality]
@@ -143,7 +150,11 @@ class _Events:
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Any]:
     """A function that takes how many of ``total`` are done, and shows them on stderr."""
-    columns = (TextColumn("[cyan]{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed}/{task.total}"))
+    columns = (
+        TextColumn("[cyan]{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed}/{task.total}"),
+    )
     with Progress(*columns, TimeRemainingColumn(compact=True), console=err, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -125,7 +125,7 @@ class FlatIndex:
     def _parts(self) -> tuple[_Part, _Part]:
         return self._base, self._fresh
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
+    def add(self, ids: Ids, vectors: Vectors) -> None:  # noqa: D102 - documented at the seam, like the next four
         if vectors.shape != (len(ids), self.dim):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self.dim}")
         if len(np.unique(ids)) != len(ids) or any(np.isin(ids, part.ids).any() for part in self._parts):
@@ -133,11 +133,11 @@ class FlatIndex:
         if len(ids):
             self._fresh.add(ids, vectors)
 
-    def remove(self, ids: Ids) -> None:
+    def remove(self, ids: Ids) -> None:  # noqa: D102
         for part in self._parts:
             part.remove(ids)
 
-    def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:
+    def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:  # noqa: D102
         queries = np.ascontiguousarray(queries, np.float32)
         found = [part.search(queries, k, within) for part in self._parts if len(part.ids)]
         ids = np.full((len(queries), k), -1, np.int64)
@@ -150,10 +150,10 @@ class FlatIndex:
             scores[:, : best.shape[1]] = np.take_along_axis(all_scores, best, axis=1)
         return ids, scores
 
-    def ids(self) -> Ids:
+    def ids(self) -> Ids:  # noqa: D102
         return np.sort(np.concatenate([part.ids[part.live] for part in self._parts]))
 
-    def reconstruct(self, ids: Ids) -> Vectors:
+    def reconstruct(self, ids: Ids) -> Vectors:  # noqa: D102
         rows = np.empty((len(ids), self.dim), np.float32)
         found = np.zeros(len(ids), np.bool_)
         for part in self._parts:

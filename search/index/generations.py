@@ -123,9 +123,7 @@ class Generations:
                 shutil.rmtree(path, ignore_errors=True)
         return manifest
 
-    def _write_files(
-        self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int
-    ) -> Manifest:
+    def _write_files(self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int) -> Manifest:
         scan, ids = index.compact()
         faiss.write_index(scan, str(folder / "vectors.faiss"))
         with (folder / "ids.npy").open("wb") as file:
@@ -134,7 +132,15 @@ class Generations:
             _sync(folder / name)
         hashes = {name: _sha256(folder / name) for name in FILES}
         manifest = Manifest(
-            FORMAT, number, self._space, self._dim, len(ids), last_embedding, last_removal, time.time_ns() // 10**6, hashes
+            FORMAT,
+            number,
+            self._space,
+            self._dim,
+            len(ids),
+            last_embedding,
+            last_removal,
+            time.time_ns() // 10**6,
+            hashes,
         )
         _write(folder / "manifest.json", json.dumps(asdict(manifest), indent=1).encode())
         _sync(folder)
@@ -168,7 +174,8 @@ class Generations:
 
 def _damaged(path: Path, why: str) -> IndexDamaged:
     return IndexDamaged(
-        f"{path} is damaged: {why}.", remedy="Nothing is lost: run `sensorium db rebuild` to write it again from the database."
+        f"{path} is damaged: {why}.",
+        remedy="Nothing is lost: run `sensorium db rebuild` to write it again from the database.",
     )
 
 
@@ -192,6 +199,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-

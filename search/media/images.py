@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 from PIL import (
@@ -89,8 +90,7 @@ def _open(source: Source, limits: Limits) -> ImageFile.ImageFile:
     except Exception as error:
         raise MediaError("undecodable", f"not a picture that can be read: {error}") from error
     _check(image, limits)
-    assert isinstance(image, ImageFile.ImageFile)
-    return image
+    return cast("ImageFile.ImageFile", image)
 
 
 def _check(image: Image.Image, limits: Limits) -> None:
@@ -141,9 +141,7 @@ def _exif(image: Image.Image) -> tuple[int, str | None]:
 
 def _offset(value: str) -> str:
     value = value.strip("\0 ")
-    return (
-        value if len(value) == 6 and value[0] in "+-" and value[3] == ":" and (value[1:3] + value[4:]).isdigit() else ""
-    )
+    return value if len(value) == 6 and value[0] in "+-" and value[3] == ":" and (value[1:3] + value[4:]).isdigit() else ""
 
 
 def _animation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2
 
 from search.errors import MediaError
 from search.media.paragraphs import paragraphs

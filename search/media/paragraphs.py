@@ -34,9 +34,7 @@ def paragraphs(text: str, characters: int) -> Iterator[tuple[int, int]]:
 def _leads(passage: str) -> bool:
     """Whether a passage wants what follows it: it ends with a heading, or is tiny."""
     last = _BLANK.split(passage)[-1]
-    return len(passage) < _TINY or (
-        len(last) < _HEADING and (last.startswith("#") or last[-1] not in ".!?…\"'»”’)。！？")
-    )
+    return len(passage) < _TINY or (len(last) < _HEADING and (last.startswith("#") or last[-1] not in ".!?…\"'»”’)。！？"))
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:

@@ -53,13 +53,7 @@ class Clock:
 
         Between two replies, twice the seconds may pass.
         """
-        end = (
-            reply.duration_ms
-            if isinstance(reply, Info)
-            else reply.span.end
-            if reply.span and reply.span.unit == "ms"
-            else None
-        )
+        end = reply.duration_ms if isinstance(reply, Info) else reply.span.end if reply.span and reply.span.unit == "ms" else None
         end = min(end or 0, _LONGEST_MS)
         if end > self._paid_ms:
             self._left += self._seconds * (end - self._paid_ms) / _MINUTE_MS
@@ -93,10 +87,8 @@ class Process:
             env=environment(),
             process_group=0,
         )
-        assert self._popen.stdin and self._popen.stdout and self._popen.stderr  # noqa: PT018  mypy
-        self._requests, self._replies, self._complaints = (
-            stream.fileno() for stream in (self._popen.stdin, self._popen.stdout, self._popen.stderr)
-        )
+        pipes = (self._popen.stdin, self._popen.stdout, self._popen.stderr)
+        self._requests, self._replies, self._complaints = (pipe.fileno() for pipe in pipes if pipe)
         for descriptor in (self._replies, self._complaints):
             os.set_blocking(descriptor, False)
         _widen(self._replies)

@@ -53,9 +53,7 @@ class _Pass:
         self._container = container
         self._format = _format(container, source)
         self._video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
-        self._audio = next(
-            iter(sorted(container.streams.audio, key=lambda s: not s.disposition & Disposition.default)), None
-        )
+        self._audio = next(iter(sorted(container.streams.audio, key=lambda s: not s.disposition & Disposition.default)), None)
         main = self._video or self._audio
         if main is None:
             raise MediaError("no_content", "the file has neither a picture nor a sound track")
@@ -95,9 +93,7 @@ class _Pass:
             return
         context = self._video.codec_context
         if context.width * context.height > limits.max_pixels:
-            raise MediaError(
-                "too_large", f"{context.width} x {context.height} pixels exceed max_pixels ({limits.max_pixels})"
-            )
+            raise MediaError("too_large", f"{context.width} x {context.height} pixels exceed max_pixels ({limits.max_pixels})")
         context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
         context.options = {"skip_loop_filter": "all"}
         if self._video.average_rate is None or self._video.average_rate >= _SPARSE:

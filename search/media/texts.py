@@ -25,9 +25,7 @@ _MARKED = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$|^(\S.*)\n=+[ \t]*$", re.MULTILINE)
-_HTML = re.compile(
-    r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
+_HTML = re.compile(r"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _MARKDOWN = (".md", ".markdown")
 
 
@@ -100,7 +98,5 @@ def _western(raw: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     foreign = [letter for letter in text if letter > "\x7f"]
-    plausible = (
-        all(letter.isalpha() or letter in "–—‘’“”«»…€°§£" for letter in foreign) and len(foreign) < len(text) / 4
-    )
+    plausible = all(letter.isalpha() or letter in "–—‘’“”«»…€°§£" for letter in foreign) and len(foreign) < len(text) / 4
     return text if plausible else None

@@ -114,9 +114,7 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
         fits = tuple(shape) == side and length == needs.size**2 * 3
     else:
         fits = (
-            tuple(shape[1:]) == side
-            and 0 < shape[0] <= max(max_frames, PIECE_FRAMES)
-            and length == shape[0] * needs.size**2 * 3
+            tuple(shape[1:]) == side and 0 < shape[0] <= max(max_frames, PIECE_FRAMES) and length == shape[0] * needs.size**2 * 3
         )
     if not fits:
         raise MalformedError(f"content of shape {shape} in {length} bytes")

@@ -42,9 +42,7 @@ class Blend:
     def __post_init__(self) -> None:
         """Raises QueryError when there is nothing to look for."""
         if not any(weight for weight, _ in self.parts):
-            raise QueryError(
-                "The query has no terms.", remedy="Give some text, or --image, --audio, --video or --segment."
-            )
+            raise QueryError("The query has no terms.", remedy="Give some text, or --image, --audio, --video or --segment.")
 
 
 Query: TypeAlias = Term | Near | Blend

@@ -24,6 +24,8 @@ from search.store import Database, SqlStore
 from search.store.sql import Columns
 from search.types import KINDS, Answer, Channel, Filter, Hit, Ids, Kind, Vectors
 
+EVERYTHING = Filter()
+
 MOST = 1_000
 """The most hits of one answer."""
 
@@ -63,7 +65,7 @@ class Engine:
         self._refresh()
 
     def search(
-        self, query: Query, wanted: Filter = Filter(), *, k: int = 10, offset: int = 0,
+        self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
         group: Grouping = "moment", without: Sequence[int] = (),
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
@@ -95,9 +97,7 @@ class Engine:
                     break
                 more *= 4
             rivals = {kind: len(some) for kind, some in targets.items()}
-            hits = [
-                self._hit(rank, moment, rivals) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset
-            ]
+            hits = [self._hit(rank, moment, rivals) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
             return Answer(tuple(hits), self.live.generation, sum(rivals.values()), clock.total())
 
     def write_generation(self) -> Manifest:
@@ -117,7 +117,11 @@ class Engine:
         channels = {channel for _, aspects in terms for channel in aspects} | {Channel.VISUAL}
         return {
             channel: unit(
-                np.sum([w * aspects.get(channel, aspects[Channel.VISUAL]) for w, aspects in terms], axis=0, dtype=np.float32)
+                np.sum(
+                    [w * aspects.get(channel, aspects[Channel.VISUAL]) for w, aspects in terms],
+                    axis=0,
+                    dtype=np.float32,
+                )
             )
             for channel in channels
         }
@@ -151,9 +155,7 @@ class Engine:
         return self.live.index.reconstruct(ids)
 
     def _scales(self, asked: Aspects) -> dict[Kind, Scale]:
-        return {
-            kind: Scale.of(sample @ _vector(asked, kind)) for kind, sample in self._samples.items() if len(sample)
-        }
+        return {kind: Scale.of(sample @ _vector(asked, kind)) for kind, sample in self._samples.items() if len(sample)}
 
     def _targets(self, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
         """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""

@@ -95,15 +95,11 @@ def _figures(runs: list[tuple[Judged, list[str]]]) -> dict[str, Any]:
 
     qrels = [Qrel(str(number), path, 1) for number, (one, _) in enumerate(runs) for path in one.relevant]
     docs = [
-        ScoredDoc(str(number), path, -float(rank))
-        for number, (_, paths) in enumerate(runs)
-        for rank, path in enumerate(paths)
+        ScoredDoc(str(number), path, -float(rank)) for number, (_, paths) in enumerate(runs) for rank, path in enumerate(paths)
     ]
     docs += [ScoredDoc(str(number), "\0nothing", 0.0) for number, (_, paths) in enumerate(runs) if not paths]
     measures = {"R@1": Success @ 1, "R@5": Success @ 5, "R@10": Success @ 10, "MRR": RR, "nDCG@10": nDCG @ 10}
     found = ir_measures.calc_aggregate(measures.values(), qrels, docs)
-    ranks = [
-        next((rank for rank, path in enumerate(paths, 1) if path in one.relevant), _DEPTH) for one, paths in runs
-    ]
+    ranks = [next((rank for rank, path in enumerate(paths, 1) if path in one.relevant), _DEPTH) for one, paths in runs]
     shares = {name: round(float(found[measure]), 4) for name, measure in measures.items()}
     return {"queries": len(runs), **shares, "median_rank": median(ranks)}

@@ -15,7 +15,7 @@ from search.errors import MediaError, QueryError
 from search.media import DecodePool
 from search.query.algebra import Query, Term, parts
 from search.settings import Settings
-from search.types import Channel, Cut, Info, Modality, Vectors
+from search.types import Channel, Cut, Info, Modality
 
 Vector: TypeAlias = NDArray[np.float32]
 Aspects: TypeAlias = dict[Channel, Vector]
@@ -71,10 +71,11 @@ class Terms:
         cuts = self._decode(path, term.modality)
         aspects: Aspects = {}
         for channel in dict.fromkeys(cut.channel for cut in cuts):
-            rows: list[Vectors] = []
-            for modality in Modality:
-                if batch := [cut.content for cut in cuts if cut.channel is channel and cut.modality is modality]:
-                    rows.append(self._encoder.encode(modality, batch))
+            of_channel = [cut for cut in cuts if cut.channel is channel]
+            rows = [
+                self._encoder.encode(modality, [cut.content for cut in of_channel if cut.modality is modality])
+                for modality in dict.fromkeys(cut.modality for cut in of_channel)
+            ]
             aspects[channel] = unit(np.concatenate(rows).mean(axis=0))
         if Channel.VISUAL not in aspects:
             aspects[Channel.VISUAL] = next(iter(aspects.values()))
@@ -87,7 +88,8 @@ class Terms:
             for item in self._pool.decode(path, self._encoder.needs):
                 if isinstance(item, Info) and item.modality is not stated:
                     raise QueryError(
-                        f"{path} is not {_a(stated)} but {_a(item.modality)}.", remedy=f"Ask with --{item.modality} instead."
+                        f"{path} is not {_a(stated)} but {_a(item.modality)}.",
+                        remedy=f"Ask with --{item.modality} instead.",
                     )
                 if isinstance(item, Cut):
                     cuts.append(item)
@@ -124,7 +126,8 @@ def _identity(term: Term) -> object:
         stat = term.content.stat()
     except OSError as error:
         raise QueryError(
-            f"The query file {term.content} cannot be read: {error.strerror}.", remedy="Check the path and its permissions."
+            f"The query file {term.content} cannot be read: {error.strerror}.",
+            remedy="Check the path and its permissions.",
         ) from error
     return term.modality, term.content.absolute(), stat.st_size, stat.st_mtime_ns
 

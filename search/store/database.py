@@ -49,15 +49,15 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that writes: takes the write lock at once (no deadlock half-way) and moves ``change.count`` on."""
-        with self._translated(), self.engine.connect().execution_options(sensorium_write=True) as connection:
-            with connection.begin():
-                yield connection
-                connection.execute(update(change).values(count=change.c.count + 1))
+        write = self.engine.execution_options(sensorium_write=True)
+        with self._translated(), write.begin() as connection:
+            yield connection
+            connection.execute(update(change).values(count=change.c.count + 1))
 
     def version(self) -> int:
         """The number of committed writes: as long as it stays, nothing has changed."""
         with self.reading() as connection:
-            return connection.execute(select(change.c.count)).scalar_one()
+            return int(connection.execute(select(change.c.count)).scalar_one())
 
     def revision(self) -> str | None:
         """The schema's revision; None for a database without tables."""
@@ -93,7 +93,8 @@ class Database:
                 remedy="Install the newer Sensorium that wrote it. Nothing was changed.",
             )
         raise StoreError(
-            f"The database has revision {revision or 'none'}; {REVISION} is needed.", remedy="Run `sensorium db upgrade`."
+            f"The database has revision {revision or 'none'}; {REVISION} is needed.",
+            remedy="Run `sensorium db upgrade`.",
         )
 
     def upgrade(self) -> None:
@@ -106,11 +107,11 @@ class Database:
             return
         if revision is not None and revision not in _known_revisions():
             self.check()
-        with self._translated(), self.engine.connect().execution_options(sensorium_write=True) as connection:
-            with connection.begin():
-                config = alembic_config()
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+        write = self.engine.execution_options(sensorium_write=True)
+        with self._translated(), write.begin() as connection:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
 
     def close(self) -> None:
         """Give every connection back."""

@@ -85,19 +85,24 @@ class Intake:
             have = set(connection.execute(select(t.root.c.path).filter_by(collection_id=found)).scalars())
             if rows := [{"collection_id": found, "path": path} for path in roots if path not in have]:
                 connection.execute(insert(t.root), rows)
-            return found
+            return int(found)
 
     def space(self, space: Space) -> int:
         """The space's id; made if it is new. Another revision of the same name is another space."""
         with self._database.writing() as connection:
             same = select(t.space.c.id).filter_by(name=space.name, revision=space.revision)
             if (found := connection.execute(same).scalar()) is not None:
-                return found
+                return int(found)
             row = {
-                "name": space.name, "family": space.family, "model": space.model, "revision": space.revision,
-                "dim": space.dim, "accepts": ",".join(sorted(space.accepts)), "created_at": now_ms(),
-            }  # fmt: skip
-            return connection.execute(insert(t.space).values(row).returning(t.space.c.id)).scalar_one()
+                "name": space.name,
+                "family": space.family,
+                "model": space.model,
+                "revision": space.revision,
+                "dim": space.dim,
+                "accepts": ",".join(sorted(space.accepts)),
+                "created_at": now_ms(),
+            }
+            return int(connection.execute(insert(t.space).values(row).returning(t.space.c.id)).scalar_one())
 
     def begin_scan(self) -> int:
         """The number of a new scan."""
@@ -160,9 +165,7 @@ class Intake:
         """Take up to ``count`` units, counting the attempt. Leases that ran out are taken again, at most three times in all."""
         now, c, where = now_ms(), t.unit.c, t.location.c
         ran_out = and_(c.state == "leased", c.leased_until < now)
-        place = (
-            select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
-        )
+        place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
         with self._database.writing() as connection:
             exhausted = and_(c.space_id == space, ran_out, c.attempts >= ATTEMPTS)
             self._quarantine(connection, exhausted)
@@ -229,7 +232,11 @@ class Intake:
             stale = update(t.location).where(t.location.c.asset_id == unit.asset, t.location.c.path == unit.path)
             connection.execute(stale.values(asset_id=None))
             _write_ledger(
-                connection, unit.collection, None, unit.path, [("vanished", "It changed while it was read.", None, None)]
+                connection,
+                unit.collection,
+                None,
+                unit.path,
+                [("vanished", "It changed while it was read.", None, None)],
             )
 
     def retry(self, space: int, reason: str | None = None) -> int:
@@ -276,22 +283,22 @@ class Intake:
         query = select(c.digest, c.id).where(c.digest.in_(digests))
         have = {row.digest: row.id for row in connection.execute(query)}
         rows = [
-            {"digest": digest, "size": size, "created_at": now_ms()}
-            for digest, size in digests.items()
-            if digest not in have
+            {"digest": digest, "size": size, "created_at": now_ms()} for digest, size in digests.items() if digest not in have
         ]
         if rows:
             connection.execute(insert(t.asset), rows)
             have |= {row.digest: row.id for row in connection.execute(query)}
         return have
 
-    def _locate(
-        self, connection: Connection, collection: int, scan: int, sighting: Sighting, asset: int | None
-    ) -> None:
+    def _locate(self, connection: Connection, collection: int, scan: int, sighting: Sighting, asset: int | None) -> None:
         c = t.location.c
         row = {
-            "asset_id": asset, "size": sighting.size, "mtime_ns": sighting.mtime_ns, "state": "present", "seen": scan,
-        }  # fmt: skip
+            "asset_id": asset,
+            "size": sighting.size,
+            "mtime_ns": sighting.mtime_ns,
+            "state": "present",
+            "seen": scan,
+        }
         at = and_(c.collection_id == collection, c.path == sighting.path)
         if not connection.execute(update(t.location).where(at).values(row)).rowcount:
             connection.execute(insert(t.location).values(row | {"collection_id": collection, "path": sighting.path}))
@@ -308,10 +315,14 @@ def _describe(item: Finished) -> dict[str, Any]:
     info = item.info
     day = _day(info.taken_at)
     return {
-        "modality": str(info.modality), "format": info.format, "width": info.width, "height": info.height,
-        "duration_ms": info.duration_ms, "title": info.title,
+        "modality": str(info.modality),
+        "format": info.format,
+        "width": info.width,
+        "height": info.height,
+        "duration_ms": info.duration_ms,
+        "title": info.title,
         "day": item.unit.mtime_ns // 86_400_000_000_000 if day is None else day,
-    }  # fmt: skip
+    }
 
 
 def _day(taken_at: str | None) -> int | None:
@@ -330,17 +341,22 @@ def _segment_rows(item: Finished) -> list[dict[str, Any]]:
         span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
         rows.append(
             {
-                "asset_id": item.unit.asset, "channel": str(cut.channel), "ordinal": ordinal,
-                "unit": span[0], "start": span[1], "end": span[2],
+                "asset_id": item.unit.asset,
+                "channel": str(cut.channel),
+                "ordinal": ordinal,
+                "unit": span[0],
+                "start": span[1],
+                "end": span[2],
                 "text": cut.content if isinstance(cut.content, str) else None,
-            }  # fmt: skip
+            }
         )
     return rows
 
 
 def _gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:
-    span = gap.span if gap.span and gap.span.unit == "ms" else None
-    return gap.reason, gap.detail, span and span.start, span and span.end
+    if gap.span is None or gap.span.unit != "ms":
+        return gap.reason, gap.detail, None, None
+    return gap.reason, gap.detail, gap.span.start, gap.span.end
 
 
 def _write_ledger(
@@ -355,9 +371,15 @@ def _write_ledger(
     connection.execute(delete(t.ledger).where(c.asset_id == asset if asset else and_(c.path == path, c.asset_id.is_(None))))
     rows = [
         {
-            "collection_id": collection, "asset_id": asset, "path": path, "reason": reason,
-            "detail": detail.encode("utf-8", "replace").decode(), "start_ms": start, "end_ms": end, "created_at": now_ms(),
-        }  # fmt: skip
+            "collection_id": collection,
+            "asset_id": asset,
+            "path": path,
+            "reason": reason,
+            "detail": detail.encode("utf-8", "replace").decode(),
+            "start_ms": start,
+            "end_ms": end,
+            "created_at": now_ms(),
+        }
         for reason, detail, start, end in entries
     ]
     if rows:

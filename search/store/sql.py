@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import func, or_, select
 
 from search.errors import REASONS, UnknownName
 from search.store import tables as t
@@ -71,9 +71,7 @@ class SqlStore:
         """All spaces of the archive with their keys."""
         with self._database.reading() as connection:
             rows = connection.execute(select(t.space).order_by(t.space.c.id)).all()
-        return [
-            (row.id, Space(row.name, row.family, row.model, row.revision, row.dim, _accepts(row.accepts))) for row in rows
-        ]
+        return [(row.id, Space(row.name, row.family, row.model, row.revision, row.dim, _accepts(row.accepts))) for row in rows]
 
     def embeddings(self, space: int, dim: int, *, after: int = 0) -> Iterator[tuple[int, Ids, Vectors]]:
         """Committed vectors with sequence numbers above ``after``, in order and in batches: last number, ids (n,), vectors."""
@@ -192,7 +190,7 @@ class SqlStore:
 
     def assets_at(self, path: str) -> list[int]:
         """The assets at a path or below it."""
-        return self._assets_at(Filter(under=(path,))).tolist()
+        return [int(asset) for asset in self._assets_at(Filter(under=(path,)))]
 
     def collections(self) -> dict[str, list[str]]:
         """The collections with their roots."""
@@ -275,7 +273,7 @@ def _spellings(path: str) -> set[str]:
     return {path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)}
 
 
-def _segment(row: Row[Any]) -> Segment:
+def _segment(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
     return Segment(
         id=row.id,
         asset=row.asset_id,
@@ -294,4 +292,3 @@ def _accepts(stored: str) -> frozenset[Modality]:
 
 def _day(date: str) -> int:
     return (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days
-

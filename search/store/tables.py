@@ -45,9 +45,7 @@ def _to(table: str, *, nullable: bool = False, index: bool = False) -> Column[in
     return Column(f"{table}_id", _Id, target, nullable=nullable, index=index)
 
 
-change = Table(
-    "change", metadata, Column("id", Integer, primary_key=True), Column("count", BigInteger, nullable=False)
-)
+change = Table("change", metadata, Column("id", Integer, primary_key=True), Column("count", BigInteger, nullable=False))
 
 collection = Table(
     "collection",

@@ -65,9 +65,7 @@ def show(name: str, figures: list[float]) -> None:
 def main() -> None:
     if "MALLOC_MMAP_THRESHOLD_" not in os.environ:  # give both sides what a decoding process has
         os.execve(sys.executable, [sys.executable, *sys.argv], environment())
-    clips = sorted(
-        path for path in Path(sys.argv[1]).iterdir() if path.suffix in (".mp4", ".mkv", ".webm", ".mov", ".avi")
-    )
+    clips = sorted(path for path in Path(sys.argv[1]).iterdir() if path.suffix in (".mp4", ".mkv", ".webm", ".mov", ".avi"))
     compare(clips)
 
 

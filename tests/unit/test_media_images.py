@@ -60,9 +60,7 @@ def test_fits_differ_in_what_they_keep(pool, tmp_path):
     wide = picture("blue", (300, 100))
     wide.paste(COLOURS["red"], (0, 0, 90, 100))
     wide.save(tmp_path / "a.png")
-    crop, squash, pad = (
-        decode(pool, tmp_path / "a.png", replace(NEEDS, fit=fit)).content for fit in ("crop", "squash", "pad")
-    )
+    crop, squash, pad = (decode(pool, tmp_path / "a.png", replace(NEEDS, fit=fit)).content for fit in ("crop", "squash", "pad"))
     assert colour_of(crop[:, :8]) == "blue"
     assert colour_of(squash[:, :16]) == "red"
     assert colour_of(pad[24:40, :16]) == "red"
@@ -71,9 +69,7 @@ def test_fits_differ_in_what_they_keep(pool, tmp_path):
 
 def test_a_large_photo_decoded_small_looks_like_itself_decoded_whole(pool, tmp_path):
     ramp = np.linspace(0, 255, 2000)
-    photo = Image.fromarray(
-        np.stack(np.broadcast_arrays(ramp[None], ramp[:, None], np.float64(90)), -1).astype(np.uint8)
-    )
+    photo = Image.fromarray(np.stack(np.broadcast_arrays(ramp[None], ramp[:, None], np.float64(90)), -1).astype(np.uint8))
     photo.save(tmp_path / "a.jpg", quality=95)
     want = np.asarray(photo.resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
     assert np.abs(decode(pool, tmp_path / "a.jpg").content - want).mean() < 2
@@ -143,9 +139,7 @@ def test_when_a_picture_was_taken_is_told(pool, tmp_path):
     assert decode(pool, tmp_path / "a.jpg").info.taken_at == "2018-04-19T22:46:00"
 
 
-@pytest.mark.parametrize(
-    ("stored", "named"), [("jpg", "png"), ("png", "txt"), ("webp", "mp4"), ("gif", "mp3"), ("jpg", "")]
-)
+@pytest.mark.parametrize(("stored", "named"), [("jpg", "png"), ("png", "txt"), ("webp", "mp4"), ("gif", "mp3"), ("jpg", "")])
 def test_a_picture_under_a_wrong_name_is_still_a_picture(pool, tmp_path, stored, named):
     picture("green").save(tmp_path / f"a.{stored}")
     path = (tmp_path / f"a.{stored}").rename(tmp_path / f"b.{named}")
@@ -176,9 +170,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(pool, tmp_path):
     small = io.BytesIO()
     Image.new("1", (30, 30)).save(small, "png")
     head = b"IHDR" + struct.pack(">II", 30_000, 30_000) + small.getvalue()[24:29]
-    (tmp_path / "a.png").write_bytes(
-        small.getvalue()[:12] + head + struct.pack(">I", zlib.crc32(head)) + small.getvalue()[33:]
-    )
+    (tmp_path / "a.png").write_bytes(small.getvalue()[:12] + head + struct.pack(">I", zlib.crc32(head)) + small.getvalue()[33:])
     error = refusal(pool, tmp_path / "a.png")
     assert error.reason == "too_large"
     assert "max_pixels" in str(error)

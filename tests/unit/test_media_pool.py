@@ -46,9 +46,7 @@ def red(tmp_path):
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory):
-    return write_video(
-        tmp_path_factory.mktemp("film") / "a.mkv", [("red", 400.0)], fps=5, size=(320, 240), sound=tone(440, 60)
-    )
+    return write_video(tmp_path_factory.mktemp("film") / "a.mkv", [("red", 400.0)], fps=5, size=(320, 240), sound=tone(440, 60))
 
 
 def test_info_comes_first_and_cuts_come_while_decoding_goes_on(pool, film):
@@ -216,9 +214,7 @@ def test_decoders_end_when_their_parent_is_killed(film):
         "print('ready', flush=True)\nsys.stdin.read()"
     )
     root = Path(__file__).parents[2]
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(film)], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(film)], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdout.readline() == b"ready\n"
     orphans = psutil.Process(parent.pid).children()
     assert len(orphans) == 2

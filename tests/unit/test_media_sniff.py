@@ -66,6 +66,4 @@ def test_damaged_media_are_left_to_the_decoder_that_their_name_asks_for():
 def test_importing_media_loads_no_decoder():
     heavy = ("av", "PIL", "pypdfium2", "selectolax", "charset_normalizer")
     code = f"import sys, search.media; print([name for name in {heavy} if name in sys.modules])"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -33,9 +33,7 @@ def words(found):
 
 
 def test_blank_lines_part_paragraphs_and_spans_point_into_the_text(pool, write):
-    text = (
-        "A red bus stops.\r\nPeople get on.\r\n\r\n  \r\nA blue boat leaves the harbour.\n\n\n***\n\nThe end of it all."
-    )
+    text = "A red bus stops.\r\nPeople get on.\r\n\r\n  \r\nA blue boat leaves the harbour.\n\n\n***\n\nThe end of it all."
     found = decode(pool, write("a.txt", text))
     assert found.info.modality is Modality.TEXT
     assert words(found) == [
@@ -126,9 +124,7 @@ Much later.
 
 
 def test_subtitles_merge_only_up_to_what_an_encoder_reads(pool, write):
-    cues = "\n".join(
-        f"{n}\n00:00:{n:02},000 --> 00:00:{n + 1:02},000\nSentence number {n} of the film.\n" for n in range(30)
-    )
+    cues = "\n".join(f"{n}\n00:00:{n:02},000 --> 00:00:{n + 1:02},000\nSentence number {n} of the film.\n" for n in range(30))
     found = decode(pool, write("a.srt", cues), replace(NEEDS, characters=100))
     assert all(len(piece) <= 100 for piece in words(found))
     assert len(found.cuts) == 10

@@ -47,9 +47,7 @@ class PocketEncoder:
         self._manifest = _read_manifest(weights / "manifest.json")
         space = self._manifest["space"]
         self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], frozenset(Modality))
-        self.needs = Needs(
-            size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000
-        )
+        self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
         """Vectors (n, dim) of unit length; an empty batch gives (0, dim). A video is the mean of its frames."""
@@ -114,7 +112,9 @@ class PocketEncoder:
 
     def _load(self, name: str) -> ort.InferenceSession:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # callers bring a thread a core: faster than one run on all
+        options.intra_op_num_threads = options.inter_op_num_threads = (
+            1  # callers bring a thread a core: faster than one run on all
+        )
         options.log_severity_level = 3
         return ort.InferenceSession(self._read(name), options, providers=["CPUExecutionProvider"])
 

@@ -6,7 +6,6 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 SIZE = 260

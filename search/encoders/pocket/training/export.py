@@ -35,6 +35,7 @@ def export_text(tower: nn.Module, file: Path) -> None:
 
 
 def export(tower: nn.Module, example: tuple[torch.Tensor, ...], file: Path, axes: dict[str, dict[int, str]]) -> None:
+    """Write a tower to ONNX, with ``axes`` naming inputs, output and their dynamic dimensions."""
     names = [name for name in axes if name != "vectors"]
     with torch.inference_mode():
         torch.onnx.export(

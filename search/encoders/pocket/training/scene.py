@@ -84,9 +84,7 @@ class Inputs:
 
 
 @torch.inference_mode()
-def project(
-    heads: list[tuple[SceneImage, SceneText]], train: NDArray[np.int64], data: Captions, inputs: Inputs
-) -> Tensor:
+def project(heads: list[tuple[SceneImage, SceneText]], train: NDArray[np.int64], data: Captions, inputs: Inputs) -> Tensor:
     """The strongest directions of both modalities' concatenated vectors over the training set (512 x heads, 384)."""
     captions = np.array([data.of(picture)[0] for picture in train])
     pictures = torch.cat([image(inputs.pictures[0, train]) for image, _ in heads], dim=1)

@@ -82,7 +82,9 @@ def _folded(student: Student) -> Student:
     return folded
 
 
-def figures(out: Path, student_clips: dict[Path, str], names: list[str], teacher: Teacher, vectors: torch.Tensor, what: str) -> None:
+def figures(
+    out: Path, student_clips: dict[Path, str], names: list[str], teacher: Teacher, vectors: torch.Tensor, what: str
+) -> None:
     """Print how often a sound is found by its name, and its name by the sound: the exported student against its teacher."""
     paths = list(student_clips)
     sounds = [decode(path) for path in paths]
@@ -97,7 +99,9 @@ def figures(out: Path, student_clips: dict[Path, str], names: list[str], teacher
         order = np.argsort(-scores, axis=0)
         hit = [np.isin(np.flatnonzero(labels == n), order[:10, n]).any() for n in range(len(names))]
         precision = [np.mean(labels[order[:10, n]] == n) for n in range(len(names))]
-        print(f"  {who}: named right {100 * named:.1f}%, R@10 by name {100 * np.mean(hit):.1f}%, precision@10 {np.mean(precision):.2f}")
+        print(
+            f"  {who}: named right {100 * named:.1f}%, R@10 by name {100 * np.mean(hit):.1f}%, precision@10 {np.mean(precision):.2f}"
+        )
 
 
 _GRAPHS: dict[Path, object] = {}
@@ -127,7 +131,11 @@ def main() -> None:
     with (given.esc / "labels.csv").open(newline="") as file:
         labels = {given.esc / "clips" / row["clip"]: row["label"] for row in csv.DictReader(file)}
     held = split_recordings([path.name for path in labels])
-    teacher, data, weights = Teacher(given.teacher / "yamnet.tflite"), given.cache / "patches.npz", given.cache / "student.pt"
+    teacher, data, weights = (
+        Teacher(given.teacher / "yamnet.tflite"),
+        given.cache / "patches.npz",
+        given.cache / "student.pt",
+    )
     if not data.exists():
         learned = [path for path in labels if recording(path.name) not in held]
         patches, scores = build(given.packages, learned, teacher, COUNT, held_out=HELD_OUT)
