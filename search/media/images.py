@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 from PIL import (
@@ -90,7 +89,7 @@ def _open(source: Source, limits: Limits) -> ImageFile.ImageFile:
     except Exception as error:
         raise MediaError("undecodable", f"not a picture that can be read: {error}") from error
     _check(image, limits)
-    return cast("ImageFile.ImageFile", image)
+    return image
 
 
 def _check(image: Image.Image, limits: Limits) -> None:

@@ -141,7 +141,7 @@ class Intake:
             )
             rows = [
                 {"asset_id": asset, "space_id": space, "state": "pending", "attempts": 0, "updated_at": now_ms()}
-                for asset in dict.fromkeys(assets.values())
+                for asset in dict.fromkeys(assets[digest] for _, digest in files)  # in the order of the walk
                 if asset not in queued
             ]
             if rows:

@@ -1,0 +1,57 @@
+"""What many tests share: a small archive of coloured pictures, tones, clips and texts, and the data that stays outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search.settings import Settings
+from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def encoder() -> FakeEncoder:
+    return FakeEncoder()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Eight pictures, three tones and two texts, named after what they are."""
+    folder = tmp_path / "archive"
+    for name in ("pictures", "tones", "texts"):
+        (folder / name).mkdir(parents=True)
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (64, 48), colour).save(folder / "pictures" / f"{name}.png")
+    for name, pitch in PITCHES.items():
+        write_tone(folder / "tones" / f"{name}.wav", pitch)
+    (folder / "texts" / "flowers.txt").write_text("Red flowers stand in the garden.\n")
+    (folder / "texts" / "sea.md").write_text("# The sea\n\nBlue water as far as one can see.\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared data is not in {SHARED}")
+    return SHARED
+
+
+def write_tone(path: Path, pitch: float, seconds: float = 2.0) -> None:
+    import wave
+
+    samples = 0.5 * np.sin(2 * np.pi * pitch * np.arange(int(16_000 * seconds)) / 16_000)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())

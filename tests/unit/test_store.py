@@ -1,0 +1,250 @@
+"""The store: its schema, its transactions, the queue and the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from search.errors import NewerDatabase, StoreError, UnknownName
+from search.store import Database, Finished, Intake, SqlStore
+from search.store import tables as t
+from search.store.database import alembic_config
+from search.store.intake import Sighting
+from search.types import Channel, Cut, Filter, Gap, Info, Modality, Space, Span
+
+SPACE = Space("fake", "fake", "fake", "1", 4, frozenset({Modality.TEXT, Modality.IMAGE}))
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    database.upgrade()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def intake(database):
+    return Intake(database)
+
+
+@pytest.fixture
+def store(database):
+    return SqlStore(database)
+
+
+def sighting(path: str, size: int = 10, mtime: int = 1) -> Sighting:
+    return Sighting(path.encode(), size, mtime)
+
+
+def put(intake, space, unit, *, modality=Modality.IMAGE, cuts=1, text=None, taken=None, duration=None, gaps=()):
+    channel = Channel.TEXT if modality is Modality.TEXT else Channel.VISUAL
+    made = [Cut(channel, modality, Span(i * 1000, i * 1000 + 1000), text or np.empty(0, np.uint8)) for i in range(cuts)]
+    vectors = np.eye(4, dtype=np.float32)[np.arange(cuts) % 4]
+    intake.put(space, [Finished(unit, Info(modality, "x", 1, 2, duration, taken), made, vectors, gaps)])
+
+
+def queue(intake, *paths: str, collection: str = "c") -> tuple[int, int]:
+    key, space = intake.collection(collection, [b"/a"]), intake.space(SPACE)
+    intake.put_files(key, intake.begin_scan(), space, [(sighting(path), path.encode().ljust(32)) for path in paths])
+    return key, space
+
+
+def revisions() -> list[str]:
+    return [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
+
+
+def test_the_tables_equal_the_head_of_the_migrations(database):
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == t.REVISION == database.revision()
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), t.metadata) == []
+
+
+@pytest.mark.parametrize("revision", revisions())
+def test_a_database_of_each_revision_with_rows_is_upgraded_and_keeps_them(tmp_path, revision):
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    with database.engine.execution_options(sensorium_write=True).begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.execute(sa.text("INSERT INTO collection (name, created_at) VALUES ('kept', 1)"))
+    database.upgrade()
+    assert database.revision() == t.REVISION
+    assert "kept" in SqlStore(database).collections()
+
+
+def test_a_database_from_a_newer_program_is_refused_and_left_alone(database):
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    for use in (database.check, database.upgrade):
+        with pytest.raises(NewerDatabase, match="9999"):
+            use()
+    assert database.revision() == "9999"
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "a.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreError, match="damaged"):
+        Database(f"sqlite:///{tmp_path / 'a.db'}").revision()
+
+
+def test_sqlite_is_durable(database):
+    with database.engine.connect() as connection:
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys")]
+    assert pragmas == ["wal", 2, 1]
+
+
+def test_a_writer_takes_the_lock_at_once(database, tmp_path):
+    with database.writing():
+        other = sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+
+
+def test_a_failed_transaction_leaves_nothing_and_moves_no_version(database, store):
+    before = store.version()
+    with pytest.raises(RuntimeError), database.writing() as connection:
+        connection.execute(sa.insert(t.collection).values(name="x", created_at=1))
+        raise RuntimeError
+    assert store.collections() == {}
+    assert store.version() == before
+
+
+def test_same_bytes_are_queued_once_and_every_place_is_kept(intake, store):
+    key, space = intake.collection("c", [b"/a"]), intake.space(SPACE)
+    same = b"d" * 32
+    assert intake.put_files(key, 1, space, [(sighting("/a/one"), same), (sighting("/a/two"), same)]) == 1
+    assert intake.put_files(key, 1, space, [(sighting("/a/three"), same)]) == 0
+    assert store.counts()["files"] == {"present": 3}
+
+
+def test_an_attempt_is_counted_before_anything_is_decoded(intake, database):
+    _, space = queue(intake, "/a/x")
+    (unit,) = intake.lease(space, 5)
+    assert unit.attempts == 1
+    with database.reading() as connection:
+        assert connection.execute(sa.select(t.unit.c.state, t.unit.c.attempts)).one() == ("leased", 1)
+    assert intake.lease(space, 5) == []
+
+
+def test_a_unit_begun_three_times_is_quarantined_with_a_line_in_the_ledger(intake, store):
+    _, space = queue(intake, "/a/killer", "/a/good")
+    for attempt in (1, 2, 3):
+        units = intake.lease(space, 5)
+        assert [unit.attempts for unit in units][0] == attempt
+        for unit in units[1:]:
+            put(intake, space, unit)
+        intake.release(space)  # as a new process does after a crash
+    assert intake.lease(space, 5) == []
+    assert store.counts()["units"] == {"done": 1, "quarantined": 1}
+    (failure,) = store.failures()
+    assert (failure.path, failure.reason) == ("/a/killer", "killed")
+    assert intake.retry(space) == 1
+    assert len(intake.lease(space, 5)) == 1
+
+
+def test_units_handed_back_have_not_been_tried(intake):
+    _, space = queue(intake, "/a/x")
+    intake.hand_back(intake.lease(space, 5))
+    assert [unit.attempts for unit in intake.lease(space, 5)] == [1]
+
+
+def test_a_finished_unit_has_its_rows_in_order(intake, store):
+    _, space = queue(intake, "/a/x")
+    put(intake, space, intake.lease(space, 1)[0], cuts=3, gaps=[Gap("truncated", "the end is missing", Span(5, 9))])
+    ids = store.ids(space)
+    assert len(ids) == 3
+    vectors = store.vectors(space, 4, ids)
+    assert [int(vectors[int(id_)].argmax()) for id_ in ids] == [0, 1, 2]
+    segments = store.segments(ids.tolist())
+    assert [segments[int(id_)].span for id_ in ids] == [Span(i * 1000, i * 1000 + 1000) for i in range(3)]
+    assert [(f.reason, f.span) for f in store.failures()] == [("truncated", Span(5, 9))]
+
+
+def test_deleting_an_asset_tells_the_indexes(intake, store, database):
+    key, space = queue(intake, "/a/x")
+    put(intake, space, intake.lease(space, 1)[0], cuts=2)
+    ids = store.ids(space)
+    assert intake.end_scan(key, 99, b"/a") == 1
+    assert intake.prune(key) == 1
+    assert intake.drop_orphans() == 1
+    assert store.removals(space)[1].tolist() == ids.tolist()
+    assert len(store.ids(space)) == 0
+    assert store.counts()["segments"] == {}
+
+
+def test_ids_of_segments_are_never_used_again(intake, store):
+    key, space = queue(intake, "/a/x")
+    put(intake, space, intake.lease(space, 1)[0])
+    before = store.ids(space).tolist()
+    intake.end_scan(key, 99, b"/a")
+    intake.prune()
+    intake.drop_orphans()
+    queue(intake, "/a/y")
+    put(intake, space, intake.lease(space, 1)[0])
+    assert min(store.ids(space).tolist()) > max(before)
+
+
+def test_a_scan_marks_only_what_it_did_not_meet_under_its_root(intake, store):
+    key, _ = queue(intake, "/a/x", "/ab/y", "/a0")
+    assert intake.end_scan(key, 99, b"/a") == 1
+    assert store.missing() == ["/a/x"]
+
+
+@pytest.fixture
+def mixed(intake, store):
+    """Three assets in two collections: an old picture, a text, and a clip of 20 seconds."""
+    _, space = queue(intake, "/a/old.jpg", "/b/text.txt", collection="one")
+    old, text = intake.lease(space, 2)
+    put(intake, space, old, taken="2001-05-06T07:08:09")
+    put(intake, space, text, modality=Modality.TEXT, text="words", taken="2020-01-01")
+    queue(intake, "/b/cafe\u0301/clip.mp4", collection="two")
+    put(intake, space, intake.lease(space, 1)[0], modality=Modality.VIDEO, duration=20_000, taken="2020-06-01")
+    return space
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Filter(), ["old.jpg", "text.txt", "clip.mp4"]),
+        (Filter(modalities=(Modality.TEXT, Modality.VIDEO)), ["text.txt", "clip.mp4"]),
+        (Filter(channels=(Channel.VISUAL,)), ["old.jpg", "clip.mp4"]),
+        (Filter(collections=("two",)), ["clip.mp4"]),
+        (Filter(under=("/b",)), ["text.txt", "clip.mp4"]),
+        (Filter(under=("/b/text.txt", "/a")), ["old.jpg", "text.txt"]),
+        (Filter(under=("/b/caf\u00e9",)), ["clip.mp4"]),
+        (Filter(since="2020-01-01"), ["text.txt", "clip.mp4"]),
+        (Filter(until="2020-01-01"), ["old.jpg", "text.txt"]),
+        (Filter(shortest_ms=10_000), ["clip.mp4"]),
+        (Filter(longest_ms=10_000), []),
+        (Filter(collections=("one",), modalities=(Modality.VIDEO,)), []),
+    ],
+)
+def test_filters_let_through_what_they_name(store, mixed, wanted, expected):
+    columns = store.columns(mixed)
+    ids = columns.ids[store.select(columns, wanted)]
+    segments = store.segments(ids.tolist())
+    assert [segments[int(id_)].path.rsplit("/", 1)[1] for id_ in ids] == expected
+
+
+def test_an_unknown_collection_lists_the_known_ones(store, mixed):
+    with pytest.raises(UnknownName) as caught:
+        store.select(store.columns(mixed), Filter(collections=("onne",)))
+    assert "one" in caught.value.remedy
+
+
+def test_names_that_are_no_text_survive(intake, store):
+    key, space = intake.collection("c", []), intake.space(SPACE)
+    name = b"/a/\xff\xfe.jpg"
+    intake.put_files(key, 1, space, [(Sighting(name, 1, 1), b"x" * 32)])
+    put(intake, space, intake.lease(space, 1)[0])
+    (segment,) = store.segments(store.ids(space).tolist()).values()
+    assert segment.path.encode("utf-8", "surrogateescape") == name
