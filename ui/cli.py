@@ -400,3 +400,7 @@ def _date(option: str, given: str | None) -> str | None:
 
 def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
+
+
+if __name__ == "__main__":
+    main()

@@ -97,7 +97,9 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
 
 def test_sqlite_is_durable(database):
     with database.engine.connect() as connection:
-        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys")]
+        pragmas = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
     assert pragmas == ["wal", 2, 1]
 
 

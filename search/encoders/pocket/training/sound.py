@@ -30,7 +30,7 @@ from student import SAMPLES, SoundTower, Student, blend
 from torch import nn
 from torch.nn import functional
 
-COUNT, EPOCHS, BATCH, RATE = 40_000, 10, 128, 3e-3
+COUNT, EPOCHS, BATCH, RATE = 150_000, 6, 128, 3e-3
 POWER, MOST = 1.0, 10
 HELD_OUT = ("tuxpaint-stamps-default", "sound-icons")
 """Packages that are never trained on: their file names say what they are."""

@@ -1,0 +1,235 @@
+"""The command as people and programs run it: a process of its own, on real files, with the real pocket space."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+FILES = (
+    "images/cat-portrait.jpg", "images/husky.jpg", "images/espresso-cup.jpg", "images/rowing-boats-sunset.jpg",
+    "images/rooster.png", "images/fire-engine.jpg", "images/heron.gif", "images/jetty.avif",
+    "sounds/dog-bark.ogg", "sounds/rooster-crowing.wav", "sounds/rain.m4a", "sounds/drum-loop.wav",
+    "videos/street.mp4", "videos/storm.webm",
+    "texts/coffee-at-home.md", "texts/caring-for-cats.pdf", "texts/string-instruments.html", "texts/museum-guide.vtt",
+)  # fmt: skip
+
+
+def sensorium(*arguments: object, home: Path | None = None, cwd: Path | None = None, **environment: str):
+    command = [sys.executable, "-m", "ui.cli", *map(str, arguments)]
+    env = os.environ | {"SENSORIUM_HOME": str(home or "/nonexistent/home"), "PYTHONPATH": str(SAMPLE.parents[1])} | environment
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory) -> tuple[Path, Path]:
+    """A home, and the archive that it indexed."""
+    place = tmp_path_factory.mktemp("e2e")
+    for file in FILES:
+        (place / "archive" / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLE / file, place / "archive" / file)
+    done = sensorium("index", place / "archive", "--json", home=place / "home")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "summary"
+    assert events[-1]["progress"]["done"] == len(FILES)
+    return place / "home", place / "archive"
+
+
+def found(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return [Path(hit["asset"]["path"]).name for hit in json.loads(done.stdout)["hits"]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "target", "expected"),
+    [
+        (["a", "dog"], "image", "husky.jpg"),
+        (["a dog barking"], "audio", "dog-bark.ogg"),
+        (["a red fire truck"], "video", "street.mp4"),
+        (["how to brew an espresso"], "text", "coffee-at-home.md"),
+        (["--image", "images/espresso-cup.jpg"], "text", "coffee-at-home.md"),
+        (["--image", "images/husky.jpg"], "audio", "dog-bark.ogg"),
+        (["--image", "images/fire-engine.jpg"], "video", "street.mp4"),
+        (["--audio", "sounds/rooster-crowing.wav"], "image", "rooster.png"),
+        (["--audio", "sounds/rain.m4a"], "video", "storm.webm"),
+        (["--video", "videos/street.mp4"], "image", "fire-engine.jpg"),
+    ],
+)
+def test_questions_across_media_find_what_a_person_expects(indexed, asked, target, expected):
+    home, archive = indexed
+    assert expected in found(sensorium("search", *asked, "--in", target, "-k", "2", "--json", home=home, cwd=archive))
+
+
+def test_a_hit_has_the_shape_that_programs_rely_on(indexed):
+    home, _ = indexed
+    answer = json.loads(sensorium("search", "fire", "engine", "--in", "video", "--json", home=home).stdout)
+    assert set(answer) >= {"hits", "generation", "timings_ms"}
+    hit = answer["hits"][0]
+    assert set(hit) == {"rank", "score", "confidence", "channel", "space", "asset", "span", "segment", "evidence"}
+    assert set(hit["asset"]) == {"id", "modality", "path"}
+    assert 0 <= hit["span"]["start_ms"] < hit["span"]["end_ms"] <= 12_100
+    assert 0 <= hit["confidence"] <= 1
+
+
+def test_the_moment_is_where_the_shot_is(indexed):
+    """The fire engine is the second of three shots of four seconds."""
+    home, _ = indexed
+    answer = json.loads(
+        sensorium("search", "a fire engine", "--channel", "visual", "--in", "video", "-k", "1", "--json", home=home).stdout
+    )
+    span = answer["hits"][0]["span"]
+    assert abs(span["start_ms"] - 4000) < 500
+    assert abs(span["end_ms"] - 8000) < 500
+
+
+def test_a_table_for_people_goes_to_stdout_and_the_rest_to_stderr(indexed):
+    home, _ = indexed
+    done = sensorium("search", "a cat", home=home)
+    assert "cat-portrait.jpg" in done.stdout
+    assert "segments searched" in done.stderr
+    assert "segments searched" not in done.stdout
+
+
+def test_similar_leaves_the_file_itself_out(indexed):
+    home, archive = indexed
+    first = json.loads(sensorium("search", "--image", "images/husky.jpg", "-k", "1", "--json", home=home, cwd=archive).stdout)[
+        "hits"
+    ][0]
+    assert "husky.jpg" not in found(sensorium("similar", first["segment"], "--json", home=home))
+
+
+def test_running_again_finds_nothing_to_do(indexed):
+    home, archive = indexed
+    done = sensorium("index", archive, "--json", home=home)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["scan"]["unchanged"], summary["progress"]["done"]) == (len(FILES), 0)
+
+
+@pytest.mark.parametrize("command", [["status"], ["failures"], ["verify", "--deep"], ["doctor"], ["models"]])
+def test_every_report_speaks_to_people_and_to_programs(indexed, command):
+    home, _ = indexed
+    for done in (sensorium(*command, home=home), sensorium(*command, "--json", home=home)):
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_evaluation_counts_what_stands_in_the_first_k(indexed, tmp_path):
+    home, archive = indexed
+    lines = [
+        {"query": {"text": "a husky dog"}, "targets": ["image"], "relevant": ["images/husky.jpg"]},
+        {
+            "query": {"image": "images/espresso-cup.jpg"},
+            "targets": ["image"],
+            "under": "images",
+            "relevant": ["images/espresso-cup.jpg"],
+        },
+        {"query": {"text": "a husky dog"}, "targets": ["image"], "under": "sounds", "relevant": ["images/husky.jpg"]},
+    ]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("\n".join(json.dumps(line) for line in lines))
+    done = sensorium("eval", manifest, "--json", home=home, cwd=archive)
+    assert done.returncode == 0, done.stderr
+    directions = json.loads(done.stdout)["directions"]
+    assert directions["image->image"] == {
+        "queries": 1,
+        "R@1": 1.0,
+        "R@5": 1.0,
+        "R@10": 1.0,
+        "MRR": 1.0,
+        "nDCG@10": 1.0,
+        "median_rank": 1,
+    }
+    assert directions["text->image"]["queries"] == 2
+    assert directions["text->image"]["R@1"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["search"], 2, "no terms"),
+        (["search", "x", "--in", "smell"], 2, "smell"),
+        (["search", "x", "--in", "imagee"], 2, "image"),
+        (["search", "x", "--channel", "nose"], 2, "nose"),
+        (["search", "x", "--collection", "nowhere"], 2, "nowhere"),
+        (["search", "--segment", "999999"], 2, "999999"),
+        (["search", "--image", "missing.jpg"], 2, "missing.jpg"),
+        (["search", "--image", "sounds/rain.m4a"], 2, "--audio"),
+        (["search", "x", "--weights", "1,2"], 2, "2 numbers"),
+        (["search", "x", "--text", "x", "--weights", "1,-1"], 2, "cancel"),
+        (["search", "x", "--since", "yesterday"], 2, "2024-05-31"),
+        (["search", "x", "-k", "0"], 2, "k is 0"),
+        (["search", "x", "--nonsense"], 2, "nonsense"),
+        (["search", "x", "--under", "/nowhere/at/all"], 3, "Nothing found"),
+        (["index", "/nowhere/at/all"], 2, "not there"),
+        (["eval", "missing.jsonl"], 2, "missing.jsonl"),
+        (["similar", "999999"], 2, "999999"),
+    ],
+)
+def test_a_mistake_gets_a_sentence_and_its_exit_code(indexed, arguments, code, says):
+    home, archive = indexed
+    done = sensorium(*arguments, home=home, cwd=archive)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_home_says_what_to_do(tmp_path):
+    for command in (["search", "x"], ["status"], ["verify"], ["failures"], ["db", "rebuild"], ["db", "prune"]):
+        done = sensorium(*command, home=tmp_path / "empty")
+        assert done.returncode == 1, command
+        assert "sensorium index" in done.stderr
+    assert not (tmp_path / "empty").exists()
+
+
+def test_an_unknown_model_lists_the_known_ones(tmp_path):
+    (tmp_path / "a.txt").write_text("words")
+    done = sensorium("index", tmp_path / "a.txt", home=tmp_path / "home", SENSORIUM_SPACE="pockett")
+    assert done.returncode == 2
+    assert "pocket" in done.stderr
+
+
+def test_some_failed_files_are_an_exit_code_of_their_own(tmp_path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "empty.jpg").touch()
+    (tmp_path / "media" / "note.txt").write_text("A note about boats.")
+    done = sensorium("index", tmp_path / "media", home=tmp_path / "home")
+    assert done.returncode == 4
+    assert "1 indexed" in done.stdout
+    listed = sensorium("failures", home=tmp_path / "home")
+    assert "empty.jpg" in listed.stdout
+    assert "Copy it again" in listed.stdout
+
+
+def test_output_that_is_cut_off_is_no_error(indexed):
+    home, _ = indexed
+    command = f"{sys.executable} -m ui.cli search cat --json | head -c 1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, env=os.environ | {"SENSORIUM_HOME": str(home)}, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_every_command():
+    done = sensorium("--help")
+    for command in (
+        "index",
+        "search",
+        "similar",
+        "status",
+        "failures",
+        "verify",
+        "demo",
+        "doctor",
+        "eval",
+        "bench",
+        "db",
+        "models",
+    ):
+        assert f"  {command} " in done.stdout

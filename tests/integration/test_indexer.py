@@ -1,0 +1,318 @@
+"""The indexer over real files: what a second run, a rename, a change, a crash and a bad file do to the archive."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer import pipeline, run
+from indexer.run import Job, index, prune, rebuild, writer
+from indexer.verify import verify
+from indexer.walk import Obstacle, walk
+from search.errors import DiskFull, HomeLocked, InputError
+from search.query import Engine, Term
+from search.store import Database, Intake, SqlStore
+from search.types import Modality
+from tests.fakes.encoder import FakeEncoder
+
+
+@pytest.fixture
+def store(settings):
+    database = Database(settings.database)
+    yield SqlStore(database)
+    database.close()
+
+
+@pytest.fixture
+def go(settings, archive, encoder):
+    """Index the archive again."""
+
+    def again(**job) -> run.Summary:
+        return index(settings, Job([archive], **job), encoder=encoder)
+
+    return again
+
+
+def healthy(settings) -> bool:
+    return all(check.ok for check in verify(settings, deep=True))
+
+
+def test_everything_is_indexed_once(go, store, settings, encoder):
+    summary = go()
+    assert (summary.progress.done, summary.progress.failed) == (13, 0)
+    assert store.counts()["assets"] == {"image": 8, "audio": 3, "text": 2}
+    assert summary.generation == 1
+    assert encoder.encoded == summary.progress.segments
+    assert healthy(settings)
+
+
+def test_a_second_run_decodes_and_embeds_nothing(go, encoder, archive):
+    go()
+    before = encoder.encoded
+    os.utime(archive / "texts")
+    summary = go()
+    assert (summary.scan.unchanged, summary.scan.queued, summary.scan.hashed_bytes) == (13, 0, 0)
+    assert encoder.encoded == before
+    assert summary.generation is None
+
+
+def test_touched_renamed_and_copied_files_keep_their_vectors(go, encoder, archive, store, settings):
+    go()
+    before, ids = encoder.encoded, store.counts()["segments"]
+    os.utime(archive / "pictures" / "red.png", (1, 1))
+    (archive / "pictures" / "blue.png").rename(archive / "pictures" / "navy.png")
+    shutil.copy(archive / "pictures" / "green.png", archive / "texts" / "copy.png")
+    summary = go()
+    assert encoder.encoded == before
+    assert store.counts()["segments"] == ids
+    assert summary.scan.missing == 1
+    with Engine(settings, encoder=encoder) as engine:
+        assert Path(engine.search(Term("blue", Modality.TEXT), k=1).hits[0].segment.path).name == "navy.png"
+
+
+def test_a_changed_file_replaces_its_vectors(go, archive, settings, encoder, store):
+    go()
+    Image.new("RGB", (64, 48), (0, 0, 255)).resize((99, 9)).save(archive / "pictures" / "red.png")
+    summary = go()
+    assert (summary.scan.changed, summary.removed) == (1, 1)
+    assert store.counts()["segments"]["image/visual"] == 8
+    assert healthy(settings)
+
+
+def test_a_vanished_file_is_missing_then_pruned_on_request(go, archive, settings, store):
+    go()
+    (archive / "tones" / "low.wav").unlink()
+    go()
+    assert store.missing() == [str(archive / "tones" / "low.wav")]
+    assert store.counts()["segments"]["audio/sound"] == 3
+    assert prune(settings, None) == (1, 1)
+    assert store.counts()["segments"]["audio/sound"] == 2
+    rebuild(settings)
+    assert healthy(settings)
+
+
+def test_a_file_that_comes_back_is_found_again(go, archive, store, encoder):
+    go()
+    before = encoder.encoded
+    (archive / "tones").rename(archive.parent / "elsewhere")
+    assert go().scan.missing == 3
+    (archive.parent / "elsewhere").rename(archive / "tones")
+    go()
+    assert store.missing() == []
+    assert encoder.encoded == before
+
+
+def test_a_root_that_is_not_there_changes_nothing(go, settings, archive, store):
+    go()
+    archive.rename(archive.parent / "unplugged")
+    with pytest.raises(InputError, match="not there"):
+        go()
+    assert store.missing() == []
+
+
+def test_one_bad_file_never_stops_a_run(go, archive, store, settings):
+    bad = archive / "bad"
+    bad.mkdir()
+    good = (archive / "pictures" / "red.png").read_bytes()
+    (bad / "empty.jpg").touch()
+    (bad / "truncated.png").write_bytes(good[: len(good) // 2])
+    (bad / "binary.txt").write_bytes(bytes(range(256)) * 20)
+    (bad / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    (bad / "not-a-picture.jpg").write_text("words")
+    (bad / "really-a-picture.txt").write_bytes(Image.open(archive / "pictures" / "cyan.png").rotate(90).tobytes()[:0] + good)
+    summary = go()
+    reasons = {Path(failure.path).name: failure.reason for failure in store.failures()}
+    assert {name: reasons.pop(name, None) for name in ("empty.jpg", "binary.txt", "noise.mp4")} == {
+        "empty.jpg": "empty", "binary.txt": "not_text", "noise.mp4": "undecodable",
+    }  # fmt: skip
+    assert {*reasons} == {"truncated.png", "not-a-picture.jpg"}
+    assert all(failure.remedy and failure.detail for failure in store.failures())
+    assert summary.progress.done >= 13
+    assert healthy(settings)
+    assert go().progress.failed == 0  # known to fail, and unchanged
+
+
+def test_a_huge_picture_is_refused_before_it_is_decoded(go, archive, store):
+    Image.new("1", (30_000, 30_000)).save(archive / "huge.png")
+    go()
+    (failure,) = store.failures()
+    assert failure.reason == "too_large"
+    assert "30000" in failure.detail.replace(",", "").replace("\u202f", "")
+
+
+def test_an_unreadable_file_is_in_the_ledger_until_it_can_be_read(go, archive, store):
+    link = archive / "pictures" / "link.png"
+    link.symlink_to(archive / "nowhere.png")
+    go()
+    assert [failure.reason for failure in store.failures()] == ["unreadable"]
+    Image.new("RGB", (5, 5), (9, 9, 9)).save(archive / "nowhere.png")
+    go()
+    assert store.failures() == []
+
+
+def test_names_of_every_kind_are_indexed(go, archive, store):
+    folder = os.fsencode(archive / "pictures")
+    for number, name in enumerate(
+        (b"\xff\xfe.png", "caf\u00e9.png".encode(), "cafe\u0301.png".encode(), b"new\nline.png", b"[b]x[].png")
+    ):
+        Image.new("RGB", (6, 6 + number), (1, 2, 3)).save(os.path.join(folder, b"tmp.png").decode())
+        os.rename(os.path.join(folder, b"tmp.png"), os.path.join(folder, name))
+    assert go().progress.done == 18
+    assert store.failures() == []
+
+
+def test_loops_of_folders_end(archive):
+    (archive / "loop").symlink_to(archive, target_is_directory=True)
+    (archive / "texts" / "up").symlink_to("..", target_is_directory=True)
+    found = [item.path for item in walk(os.fsencode(archive))]
+    assert len(found) == len(set(found)) == 13
+
+
+def test_a_link_to_itself_is_an_obstacle(archive):
+    (archive / "self.png").symlink_to(archive / "self.png")
+    assert [type(item) for item in walk(os.fsencode(archive / "self.png"))] == [Obstacle]
+
+
+def test_hidden_files_and_other_kinds_are_passed_over(archive):
+    (archive / ".hidden.png").touch()
+    (archive / "program.exe").touch()
+    os.mkfifo(archive / "pipe.png")
+    assert len(list(walk(os.fsencode(archive)))) == 13
+
+
+def test_a_file_that_changes_while_it_is_read_is_met_again(go, archive, settings, encoder, store, monkeypatch):
+    path = archive / "pictures" / "red.png"
+    real = pipeline.unchanged_since
+
+    def changed(name, size, mtime):
+        return real(name, size, mtime) and os.fsdecode(name) != str(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "unchanged_since", changed)
+        assert go().progress.failures == {"vanished": 1}
+    summary = go()
+    assert (summary.progress.done, store.failures()) == (1, [])
+    assert healthy(settings)
+
+
+def test_a_killed_run_is_gone_on_with_and_nothing_is_lost_or_doubled(go, settings, archive, encoder, monkeypatch, store):
+    real = Intake.put
+
+    def dies(self, space, finished):
+        real(self, space, finished[:1])
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "put", dies)
+        with pytest.raises(SystemExit):
+            go()
+    assert store.counts()["units"]["done"] == 1
+    go()
+    assert store.counts()["units"] == {"done": 13}
+    assert healthy(settings)
+
+
+def test_one_input_that_the_encoder_fails_on_fails_alone(settings, archive, store):
+    class Picky(FakeEncoder):
+        def _picture(self, pixels):
+            if pixels.max() == 0:
+                raise RuntimeError("too dark")
+            return super()._picture(pixels)
+
+    summary = index(settings, Job([archive]), encoder=Picky())
+    assert (summary.progress.done, summary.progress.failures) == (12, {"encoder": 1})
+    assert Path(store.failures()[0].path).name == "black.png"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0, 2.0])
+def test_vectors_that_are_not_finite_and_of_unit_length_are_never_stored(settings, archive, store, value):
+    class Broken(FakeEncoder):
+        def encode(self, modality, batch):
+            return super().encode(modality, batch) * np.float32(value)
+
+    with np.errstate(all="ignore"):
+        assert index(settings, Job([archive]), encoder=Broken()).progress.done == 0
+    assert store.counts()["segments"] == {}
+
+
+def test_a_home_has_one_writer(settings, go):
+    with writer(settings.home), pytest.raises(HomeLocked, match=str(os.getpid())):
+        go()
+
+
+def test_a_full_disk_stops_with_what_to_do(go, settings, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 5_000_000))
+    with pytest.raises(DiskFull, match="5 MB|4 MB"):
+        go()
+
+
+def test_a_database_that_fills_up_during_a_run_says_so_and_the_next_run_goes_on(go, settings, monkeypatch, store):
+    import sqlite3
+
+    from sqlalchemy.exc import OperationalError
+
+    real = Intake.put
+
+    def full(self, space, finished):
+        with self._database._translated():
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "put", full)
+        with pytest.raises(DiskFull, match="no room"):
+            go()
+    assert Intake.put is real
+    go()
+    assert store.counts()["units"] == {"done": 13}
+
+
+def test_failed_files_are_tried_again_only_on_request(go, archive, store, settings):
+    (archive / "noise.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(5000))
+    assert go().progress.failed == 1
+    assert go().progress.failed == 0
+    assert go(retry=True).progress.failed == 1
+    assert go(retry=True, retry_reason="empty").retried == 0
+
+
+def test_progress_is_reported_and_memory_stays_bounded(settings, archive, encoder):
+    seen = []
+    index(settings, Job([archive], report=lambda tally, done, scanning: seen.append((done.done, scanning))), encoder=encoder)
+    assert seen[-1][0] == 13
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_no_thread_outlives_a_run(go):
+    before = threading.active_count()
+    go()
+    assert threading.active_count() == before
+
+
+def test_two_collections_share_an_asset(settings, archive, encoder, store):
+    index(settings, Job([archive], "one"), encoder=encoder)
+    before = encoder.encoded
+    index(settings, Job([archive], "two"), encoder=encoder)
+    assert encoder.encoded == before
+    assert store.counts()["files"] == {"present": 26}
+    assert set(store.collections()) == {"one", "two"}
+
+
+def test_verify_notices_what_is_wrong(go, settings, store):
+    from sqlalchemy import text
+
+    go()
+    database = Database(settings.database)
+    with database.writing() as connection:
+        connection.execute(text("DELETE FROM embedding WHERE id = 3"))
+        connection.execute(text("UPDATE embedding SET vector = zeroblob(length(vector)) WHERE id = 5"))
+    database.close()
+    wrong = {check.name for check in verify(settings, deep=True) if not check.ok}
+    assert "every finished unit's segments have a vector" in wrong
+    assert "space fake: index and database hold the same segments" in wrong
+    assert "space fake: vectors are finite and of unit length" in wrong
+    assert "space fake: the index's copies equal the database's" in wrong
