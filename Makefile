@@ -29,7 +29,7 @@ format: $(READY)
 
 lock: $(UV)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --upgrade --group dev --output-file requirements.lock pyproject.toml
+	  --upgrade --all-extras --group dev --output-file requirements.lock pyproject.toml
 
 # uv comes through pip into a folder of its own, so that nothing outside this checkout changes.
 $(UV):

@@ -34,7 +34,7 @@ def emit(value: Any) -> None:  # noqa: ANN401 - any JSON value
 
 def name(path: str) -> str:
     """A path as it can be printed: relative where that is shorter, bytes that are no text shown as such."""
-    near = os.path.relpath(path)
+    near = os.path.relpath(path) if path else path
     shown = near if len(near) < len(path) else path
     return os.fsencode(shown).decode("utf-8", "backslashreplace")
 

@@ -47,7 +47,7 @@ def export(tower: nn.Module, example: tuple[torch.Tensor, ...], file: Path, axes
 def store_small(file: Path) -> None:
     """Rewrite float32 weights so that they take less room and are widened once, when ONNX Runtime folds constants at loading.
 
-    Matrices become int8 with a scale for each output; other weights of at least 1,024 numbers become float16.
+    Matrices and convolutions become int8 with a scale for each output; other weights of at least 1,024 numbers become float16.
     """
     model = onnx.load(str(file))
     nodes = []
@@ -56,8 +56,9 @@ def store_small(file: Path) -> None:
         if weight.data_type != TensorProto.FLOAT or values.size < 1024 or np.abs(values).max() > 6e4:
             continue
         name = weight.name
-        if values.ndim == 2 and values.size >= 100_000:
-            axis = 0 if _is_product(model, name) else 1  # x @ W has its outputs in columns, Gemm with transB in rows
+        if values.ndim == 4 or (values.ndim == 2 and values.size >= 100_000):
+            # Outputs stand first, but for x @ W, which has them in columns.
+            axis = 0 if _is_product(model, name) else tuple(range(1, values.ndim))
             scale = np.abs(values).max(axis=axis, keepdims=True) / 127 + 1e-12
             weight.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8"))
             model.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
