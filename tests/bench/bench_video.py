@@ -1,7 +1,7 @@
-"""Decoding a video into sampled shots and windows of sound, against decoding all of it with PyAV.
+"""Decoding a video into sampled shots and windows of sound, against the plain way: decode all of it with PyAV, and take a picture a second.
 
-Both run in one process on the same files, in turn, on one thread, and decode the sound too where there is some. The median of the
-rounds' processor time counts, for the sake of busy machines.
+Both run in one process on the same files, in turn, on one thread, make pictures of the same size, and decode the sound where there is
+some. The median of the rounds' processor time counts, for the sake of busy machines.
 """
 
 from __future__ import annotations
@@ -35,15 +35,20 @@ def run() -> Iterator[Figure]:
     ratios: dict[str, float] = json.loads(done.stdout)
     whole = ratios.pop("all")
     for clip, ratio in ratios.items():
-        yield Figure(clip, ratio, "times a full decode")
-    yield Figure("all clips", whole, "times a full decode", least=1.6)
+        yield Figure(clip, ratio, "times the plain way")
+    yield Figure("all clips", whole, "times the plain way", least=1.6)
 
 
-def full(path: Path) -> int:
+def plain(path: Path) -> int:
     with av.open(str(path)) as container:
         for stream in container.streams.video[:1]:
             stream.thread_count = 1
-        return sum(1 for _ in container.decode(*container.streams.video[:1], *container.streams.audio[:1]))
+        due, pictures = 0.0, []
+        for frame in container.decode(*container.streams.video[:1], *container.streams.audio[:1]):
+            if isinstance(frame, av.VideoFrame) and frame.time is not None and frame.time >= due:
+                pictures.append(frame.to_ndarray(format="rgb24", width=NEEDS.size, height=NEEDS.size))
+                due += 1.0
+        return len(pictures)
 
 
 def shots(path: Path) -> int:
@@ -61,7 +66,7 @@ def _seconds(work: Callable[[Path], int], path: Path) -> float:
 def main() -> None:
     ratios, totals = {}, [0.0, 0.0]
     for clip in sorted(path for path in Path(sys.argv[1]).iterdir() if path.suffix in SUFFIXES):
-        rounds = [(_seconds(full, clip), _seconds(shots, clip)) for _ in range(ROUNDS)]
+        rounds = [(_seconds(plain, clip), _seconds(shots, clip)) for _ in range(ROUNDS)]
         whole, sampled = (median(column) for column in zip(*rounds, strict=True))
         ratios[clip.name] = whole / sampled
         totals = [totals[0] + whole, totals[1] + sampled]
