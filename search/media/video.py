@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import av
 import numpy as np
@@ -125,5 +126,5 @@ class Shots:
         inner = frame.format.name if frame.format.name in PLANAR else "rgb0"
         smaller = width <= frame.width and height <= frame.height
         small = self._scaler.reformat(frame, width, height, inner, interpolation="AREA" if smaller else "BICUBIC")
-        pixels = self._packer.reformat(small, format="rgb24").to_ndarray()
+        pixels = cast("Picture", self._packer.reformat(small, format="rgb24").to_ndarray())
         return square(np.rot90(pixels, self.turned) if self.turned else pixels, self._needs.size)
