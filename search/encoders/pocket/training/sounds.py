@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 import av
@@ -29,24 +28,6 @@ def decode(path: Path, seconds: int = 20) -> NDArray[np.float32]:
     except (av.FFmpegError, IndexError, ValueError):
         return np.zeros(0, np.float32)
     return np.concatenate(parts)[: seconds * RATE].astype(np.float32) if parts else np.zeros(0, np.float32)
-
-
-def recording(clip: str) -> str:
-    """The recording that an ESC-10 clip was cut from: ``dog_bark__3-180977-A.ogg`` -> ``180977``."""
-    return clip.rsplit("-", 2)[1]
-
-
-def split_recordings(clips: list[str], seed: int = 0) -> set[str]:
-    """A third of the recordings of each class, held out: a function of the names and the seed alone."""
-    by_class: dict[str, set[str]] = defaultdict(set)
-    for clip in clips:
-        by_class[clip.split("__")[0]].add(recording(clip))
-    rng = np.random.default_rng(seed)
-    held: set[str] = set()
-    for name in sorted(by_class):
-        every = sorted(by_class[name])
-        held |= {every[index] for index in rng.permutation(len(every))[: len(every) // 3]}
-    return held
 
 
 class Teacher:
