@@ -56,17 +56,20 @@ class Teacher:
 
 
 def build(
-    packages: Path, esc: list[Path], teacher: Teacher, count: int, *, held_out: tuple[str, ...], seed: int = 0
+    packages: Path, real: list[Path], teacher: Teacher, count: int, *, share: float, held_out: tuple[str, ...], seed: int = 0
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """Log-mel patches (count, 96, 64) and the teacher's scores (count, 521) of varied and mixed sounds.
 
-    Packages are drawn from by the square root of their size, so that none drowns the others.
+    Packages are drawn from by the square root of their size, so that none drowns the others; ``real``, recordings of real life, have
+    a ``share`` of all draws.
     """
     rng = np.random.default_rng(seed)
     groups = [sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) for folder in
               sorted(packages.iterdir()) if folder.name not in held_out]  # fmt: skip
-    groups = [group for group in [*groups, esc] if group]
+    groups = [group for group in groups if group]
     shares = np.sqrt([len(group) for group in groups])
+    shares *= (1 - share) / shares.sum()
+    groups, shares = [*groups, real], np.append(shares, share)
     heard: dict[Path, NDArray[np.float32]] = {}
 
     def draw() -> NDArray[np.float32]:
