@@ -185,7 +185,7 @@ class SqlStore:
             rows = connection.execute(query).all()
         found: dict[int, Segment] = {}
         for row in rows:
-            found.setdefault(row.id, _segment(row))
+            found.setdefault(row.id, segment_of(row))
         return found
 
     def assets_at(self, path: str) -> list[int]:
@@ -273,7 +273,8 @@ def _spellings(path: str) -> set[str]:
     return {path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)}
 
 
-def _segment(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    """A segment from a row of id, asset_id, modality, channel, unit, start, end, text, path and state."""
     return Segment(
         id=row.id,
         asset=row.asset_id,
