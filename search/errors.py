@@ -10,13 +10,20 @@ SensoriumError
 │   ├── NewerDatabase     was written by a newer Sensorium
 │   └── HomeLocked        another process is writing to this home
 ├── DiskFull              no room to write
-└── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
+├── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
+├── Problem               what the service answers instead of what was asked for: an HTTP status, a kind, a title
+└── ServiceError          what the client raises
+    ├── ServiceAway       nobody answers
+    ├── ServiceLoading    503: it is there, but not ready; ask again after ``retry_after`` seconds
+    ├── Refused           4xx: the request cannot be, as it is or at the moment; ``kind`` says which problem
+    └── ServiceFailed     anything else: the service's own fault
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class SensoriumError(Exception):
@@ -81,6 +88,47 @@ class DiskFull(SensoriumError):
 
 class IndexDamaged(SensoriumError):
     """A generation on disk is not what its manifest says. SQL holds the truth: it is rebuilt from there."""
+
+
+class Problem(SensoriumError):
+    """What the service answers instead of what was asked for (RFC 9457). ``kind`` is the last part of its type."""
+
+    def __init__(self, status: int, kind: str, title: str, detail: str, *, remedy: str = "", **headers: str) -> None:
+        super().__init__(detail, remedy=remedy)
+        self.status, self.kind, self.title = status, kind, title
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class ServiceError(SensoriumError):
+    """The service did not do what it was asked. ``status`` is HTTP's, 0 where nobody answered; ``problem`` the whole answer."""
+
+    def __init__(self, message: str, *, remedy: str = "", status: int = 0, problem: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+        self.problem: Mapping[str, Any] = problem or {}
+
+    @property
+    def kind(self) -> str:
+        """Which problem: the last part of its type, such as ``empty-archive``."""
+        return str(self.problem.get("type", "")).rpartition("/")[2]
+
+
+class ServiceAway(ServiceError):
+    """Nobody answers at the service's address."""
+
+
+class ServiceLoading(ServiceError):
+    """The service is not ready yet; ask again after ``retry_after`` seconds."""
+
+    retry_after = 1.0
+
+
+class Refused(ServiceError):
+    """The request cannot be, as it is or at the moment."""
+
+
+class ServiceFailed(ServiceError):
+    """The service failed by its own fault."""
 
 
 REASONS = {

@@ -30,6 +30,13 @@ class Settings:
     max_frames      frames taken from an animation, at most
     decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
     decode_memory   address space of a decoding process, in bytes
+    roots           folders that the service may index, separated like PATH; those of collections count as well
+    show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
+    hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
+    upload_bytes    the largest upload, in bytes
+    upload_quota    what all uploads together may take, in bytes
+    upload_hours    how long an upload is kept after it was last used
+    cache_bytes     what thumbnails and previews may take on disk, in bytes
     """
 
     home: Path
@@ -41,6 +48,13 @@ class Settings:
     max_frames: int = 32
     decode_seconds: int = 30
     decode_memory: int = 3 << 30
+    roots: str = ""
+    show_paths: str = ""
+    hosts: str = ""
+    upload_bytes: int = 256 << 20
+    upload_quota: int = 4 << 30
+    upload_hours: int = 24
+    cache_bytes: int = 2 << 30
 
     @property
     def database(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,7 +40,7 @@ class DecodePool:
         """Close the pool."""
         self.close()
 
-    def decode(self, path: Path, needs: Needs) -> Iterator[Info | Cut | Gap]:
+    def decode(self, path: Path, needs: Needs) -> Generator[Info | Cut | Gap]:
         """Decode a file: its ``Info``, then ``Cut`` and ``Gap``, by time in each channel, as decoding goes on.
 
         Pictures are uint8 RGB (size, size, 3), shots and animations (frames, size, size, 3), sound is float32

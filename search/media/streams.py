@@ -11,14 +11,13 @@ import av
 from av.stream import Disposition
 
 from search.errors import MediaError
+from search.media.demuxers import DEMUXERS
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
 from search.media.track import Clock, Damage
 from search.media.video import Shots
 from search.types import Cut, Gap, Info, Modality, Needs, Span
 
-_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,wav,w64,mp3,flac,ogg,aac,aiff,caf"
-"""Containers that are read. None that names other files: only this list keeps ffmpeg from following playlists."""
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
 """Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
 _SPARSE = 6
@@ -35,7 +34,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
     """
-    options = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+    options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
     try:
         container = av.open(source.path, options=options, metadata_errors="replace")
     except MemoryError:

@@ -15,10 +15,11 @@ from search.types import Modality
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Content to look for: the words themselves for text, a file for every other modality."""
+    """Content to look for: the words themselves for text, a file for every other modality. Errors call a file ``name``."""
 
     content: str | Path
     modality: Modality
+    name: str = ""
 
     def __post_init__(self) -> None:
         """Raises QueryError for a text without words."""
@@ -42,7 +43,7 @@ class Blend:
     def __post_init__(self) -> None:
         """Raises QueryError when there is nothing to look for."""
         if not any(weight for weight, _ in self.parts):
-            raise QueryError("The query has no terms.", remedy="Give some text, or --image, --audio, --video or --segment.")
+            raise QueryError("The query has no terms.", remedy="Give some text, a file or a segment, with a weight other than 0.")
 
 
 Query: TypeAlias = Term | Near | Blend

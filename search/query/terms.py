@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +28,13 @@ MEMORY = 1_024
 
 
 class Terms:
-    """Encodes the terms of queries and remembers them."""
+    """Encodes the terms of queries and remembers them. Thread-safe."""
 
     def __init__(self, encoder: Encoder, settings: Settings) -> None:
         self._encoder, self._settings = encoder, settings
         self._pool: DecodePool | None = None
         self._memory: OrderedDict[object, Aspects] = OrderedDict()
+        self._lock = threading.Lock()
 
     def encode(self, term: Term) -> Aspects:
         """The vectors of a term.
@@ -41,12 +43,15 @@ class Terms:
             QueryError: a file that cannot be read, or is of another modality than stated.
         """
         key = _identity(term)
-        if key not in self._memory:
-            self._memory[key] = self._encode_text(term.content) if isinstance(term.content, str) else self._encode_file(term)
-        self._memory.move_to_end(key)
-        while len(self._memory) > MEMORY:
-            self._memory.popitem(last=False)
-        return self._memory[key]
+        with self._lock:
+            known = self._memory.get(key)
+        aspects = known or (self._encode_text(term.content) if isinstance(term.content, str) else self._encode_file(term))
+        with self._lock:
+            self._memory[key] = aspects
+            self._memory.move_to_end(key)
+            while len(self._memory) > MEMORY:
+                self._memory.popitem(last=False)
+        return aspects
 
     def prepare(self, queries: list[Query]) -> None:
         """Encode the text terms of many queries at once: for evaluation, where batches are several times faster."""
@@ -68,7 +73,7 @@ class Terms:
 
     def _encode_file(self, term: Term) -> Aspects:
         path = Path(term.content)
-        cuts = self._decode(path, term.modality)
+        cuts = self._decode(path, term)
         aspects: Aspects = {}
         for channel in dict.fromkeys(cut.channel for cut in cuts):
             of_channel = [cut for cut in cuts if cut.channel is channel]
@@ -81,22 +86,24 @@ class Terms:
             aspects[Channel.VISUAL] = next(iter(aspects.values()))
         return aspects
 
-    def _decode(self, path: Path, stated: Modality) -> list[Cut]:
-        self._pool = self._pool or DecodePool(self._settings, 1)
+    def _decode(self, path: Path, term: Term) -> list[Cut]:
+        name, stated = term.name or str(path), term.modality
+        with self._lock:
+            self._pool = self._pool or DecodePool(self._settings, 1)
         cuts: list[Cut] = []
         try:
             for item in self._pool.decode(path, self._encoder.needs):
                 if isinstance(item, Info) and item.modality is not stated:
                     raise QueryError(
-                        f"{path} is not {_a(stated)} but {_a(item.modality)}.",
-                        remedy=f"Ask with --{item.modality} instead.",
+                        f"{name} is not {_a(stated)} but {_a(item.modality)}.",
+                        remedy=f"State what it is: {item.modality}, on the command line with --{item.modality}.",
                     )
                 if isinstance(item, Cut):
                     cuts.append(item)
         except MediaError as error:
-            raise QueryError(f"The query file {path} cannot be used: {error}", remedy=error.remedy) from error
+            raise QueryError(f"The query file {name} cannot be used: {error}", remedy=error.remedy) from error
         if not cuts:
-            raise QueryError(f"The query file {path} holds nothing to search with.", remedy="Choose another file.")
+            raise QueryError(f"The query file {name} holds nothing to search with.", remedy="Choose another file.")
         return cuts
 
     def __enter__(self) -> Terms:
@@ -126,7 +133,7 @@ def _identity(term: Term) -> object:
         stat = term.content.stat()
     except OSError as error:
         raise QueryError(
-            f"The query file {term.content} cannot be read: {error.strerror}.",
+            f"The query file {term.name or term.content} cannot be read: {error.strerror}.",
             remedy="Check the path and its permissions.",
         ) from error
     return term.modality, term.content.absolute(), stat.st_size, stat.st_mtime_ns

@@ -1,7 +1,9 @@
 """The store: the only truth, vectors included. Everything else can be rebuilt from it."""
 
+from search.store.catalogue import Catalogue
 from search.store.database import Database
 from search.store.intake import Finished, Intake, Unit
+from search.store.jobs import JobBook
 from search.store.sql import SqlStore
 
-__all__ = ["Database", "Finished", "Intake", "SqlStore", "Unit"]
+__all__ = ["Catalogue", "Database", "Finished", "Intake", "JobBook", "SqlStore", "Unit"]

@@ -39,6 +39,10 @@ class Columns:
     durations: NDArray[np.int64]
     days: NDArray[np.int32]
 
+    def only(self, mask: NDArray[np.bool_]) -> Columns:
+        """The rows that a mask (n,) names."""
+        return Columns(self.ids[mask], self.assets[mask], self.kinds[mask], self.durations[mask], self.days[mask])
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -185,7 +189,7 @@ class SqlStore:
             rows = connection.execute(query).all()
         found: dict[int, Segment] = {}
         for row in rows:
-            found.setdefault(row.id, _segment(row))
+            found.setdefault(row.id, segment_of(row))
         return found
 
     def assets_at(self, path: str) -> list[int]:
@@ -273,7 +277,8 @@ def _spellings(path: str) -> set[str]:
     return {path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)}
 
 
-def _segment(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    """A segment from a row of id, asset_id, modality, channel, unit, start, end, text, path and state."""
     return Segment(
         id=row.id,
         asset=row.asset_id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The head of the migrations that these tables equal."""
 
 metadata = MetaData(
@@ -173,4 +174,24 @@ ledger = Table(
     Column("end_ms", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Index("ix_ledger_path", "path"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    _key(),
+    Column("state", String(16), nullable=False, index=True),  # queued, running, done, failed, cancelled
+    Column("collection", String(200), nullable=False),
+    Column("paths", Text, nullable=False),  # absolute, as a JSON list
+    Column("retry", Boolean, nullable=False),
+    Column("prune", Boolean, nullable=False),
+    Column("progress", Text, nullable=False),  # what it reported last, as JSON
+    Column("error", Text),
+    Column("remedy", Text),
+    Column("key", String(200), unique=True),  # of the request, so that asking twice makes one job
+    Column("body", String(64), nullable=False),  # SHA-256 of what was asked for under that key
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    sqlite_autoincrement=True,
 )

@@ -1,0 +1,1 @@
+"""The service: FastAPI routes over one archive, and the typed client that calls them."""

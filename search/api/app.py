@@ -1,0 +1,67 @@
+"""The application: the API under /v1, probes at the root, guarded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from search.api import assets, health, jobs, media, problems, searching, uploads
+from search.api.guard import Bounded, Guard
+from search.api.links import BASE
+from search.api.metrics import Measured
+from search.api.schemas import Trouble
+from search.api.service import Service
+
+_ABOUT = """Search media archives: find images, video, sound and text with any of them.
+
+Every error is a problem (RFC 9457) that says what to do. Assets and segments are named by ids; paths of the server show only
+where a collection is configured to show them."""
+
+
+def create_api(service: Service) -> FastAPI:
+    """The API, to be mounted at ``/v1``."""
+    trouble: dict[int | str, dict[str, Any]] = {
+        "default": {"model": Trouble, "description": "A problem", "content": {problems.MEDIA_TYPE: {}}},
+        422: {"model": Trouble, "description": "The request cannot be", "content": {problems.MEDIA_TYPE: {}}},
+    }
+    api = FastAPI(title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
+    problems.install(api, service.places.hide)
+    for router in (
+        searching.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
+        jobs.router(service.jobs, service.catalogue), health.router(service),
+    ):  # fmt: skip
+        api.include_router(router)
+    api.add_middleware(Bounded, unbounded=f"{BASE}/uploads")
+    api.add_middleware(Measured, metrics=service.metrics)
+    return api
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """What is served beside a page: the API and the probes."""
+    return [*health.probes(service), Mount(BASE, app=create_api(service))]
+
+
+def guards(service: Service) -> list[Middleware]:
+    """The middleware that everything, the page included, stands behind."""
+    return [Middleware(Guard, hosts=service.settings.hosts.split(","))]
+
+
+def create_app(service: Service) -> Starlette:
+    """The API alone: ``/`` leads to its documentation. Starts the service, and closes it at the end."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        service.start()
+        yield
+        service.close()
+
+    front = Route("/", RedirectResponse(f"{BASE}/docs"))
+    return Starlette(routes=[*routes(service), front], middleware=guards(service), lifespan=lifespan)

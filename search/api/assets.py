@@ -1,0 +1,67 @@
+"""Leafing through the archive: assets, their segments, and what lies beside a segment in time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from search.api import links
+from search.api import schemas as s
+from search.api.cursors import Cursor, cursor_of, key_of
+from search.api.problems import not_found
+from search.api.service import Service
+from search.store.catalogue import Wanted
+from search.types import Channel, Modality
+
+
+def router(service: Service) -> APIRouter:
+    """The routes of assets and segments."""
+    routes = APIRouter(tags=["assets"])
+    catalogue, places = service.catalogue, service.places
+
+    @routes.get("/assets", operation_id="assets", summary="Assets, newest first")
+    def assets(
+        modality: Modality | None = None, collection: s.Words | None = None,
+        name: Annotated[s.Words | None, Query(description="Part of the file's name.")] = None,
+        state: Literal["present", "missing"] | None = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Cursor = None,
+    ) -> s.Assets:  # fmt: skip
+        """A page of assets."""
+        present = None if state is None else state == "present"
+        page = catalogue.page(Wanted(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
+        more = len(page) > limit
+        return s.Assets(
+            assets=[links.entry(one, places) for one in page[:limit]], cursor=cursor_of(page[limit - 1].id) if more else None
+        )
+
+    @routes.get("/assets/{id}", operation_id="asset", summary="An asset")
+    def asset(id: s.Id) -> s.AssetDetail:  # noqa: A002 - the name in the address
+        """All that is known of an asset, with what of it could not be searched."""
+        found = service.asset(id)
+        return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), places)
+
+    @routes.get("/assets/{id}/segments", operation_id="segments", summary="The segments of an asset")
+    def segments(
+        id: s.Id, channel: Channel | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 200, cursor: Cursor = None  # noqa: A002
+    ) -> s.Segments:  # fmt: skip
+        """A page of an asset's segments, in their order."""
+        service.asset(id)
+        page = catalogue.segments(id, after=key_of(cursor) or 0, limit=limit + 1, channel=channel)
+        more = len(page) > limit
+        return s.Segments(
+            segments=[links.segment(one) for one in page[:limit]], cursor=cursor_of(page[limit - 1].id) if more else None
+        )
+
+    @routes.get("/segments/{id}", operation_id="segment", summary="A segment and its neighbours in time")
+    def segment(id: s.Id, around: Annotated[int, Query(ge=0, le=50)] = 3) -> s.Neighbours:  # noqa: A002
+        """A segment with up to `around` others before and after it, in the same asset and channel."""
+        near = catalogue.neighbours(id, around)
+        at = next((at for at, one in enumerate(near) if one.id == id), None)
+        if at is None:
+            raise not_found("segment", id)
+        entries = [links.segment(one) for one in near]
+        reference = links.reference(service.asset(near[at].asset), places)
+        return s.Neighbours(segment=entries[at], before=entries[:at], after=entries[at + 1 :], asset=reference)
+
+    return routes

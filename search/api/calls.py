@@ -1,0 +1,197 @@
+"""The calls of the API: what each one sends, and what its answer becomes. Said once, for the clients that wait and those that await."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from httpx2 import Response
+
+from search.api import schemas as s
+from search.errors import Refused, ServiceError, ServiceFailed, ServiceLoading
+from search.types import Channel, Modality
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=s.Wire)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request, and what makes a value of its answer. ``content`` is sent as it is; a path is streamed."""
+
+    method: str
+    path: str
+    parse: Callable[[Response], T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    content: bytes | Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def search(
+    query: str | Sequence[s.Term | Mapping[str, Any]], *, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (),
+    filter: s.Where | Mapping[str, Any] | None = None, group: Literal["moment", "asset", "segment"] = "moment",  # noqa: A002
+    k: int = 20, cursor: str | None = None,
+) -> Call[s.Found]:  # fmt: skip
+    """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``."""
+    terms = [{"text": query}] if isinstance(query, str) else [_plain(term) for term in query]
+    body = {
+        "query": terms, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
+        "group": group, "k": k, "cursor": cursor,
+    }  # fmt: skip
+    return Call("POST", "/search", _as(s.Found), json=body)
+
+
+def assets(
+    *, modality: Modality | str | None = None, collection: str | None = None, name: str | None = None,
+    state: Literal["present", "missing"] | None = None, limit: int = 50, cursor: str | None = None,
+) -> Call[s.Assets]:  # fmt: skip
+    """A page of assets, newest first; ``name`` is part of the file's name."""
+    given = {"modality": modality, "collection": collection, "name": name, "state": state, "limit": limit, "cursor": cursor}
+    return Call("GET", "/assets", _as(s.Assets), params=_given(given))
+
+
+def asset(id: int) -> Call[s.AssetDetail]:  # noqa: A002 - as the API calls it
+    """All that is known of an asset."""
+    return Call("GET", f"/assets/{id}", _as(s.AssetDetail))
+
+
+def segments(
+    asset: int, *, channel: Channel | str | None = None, limit: int = 200, cursor: str | None = None
+) -> Call[s.Segments]:
+    """A page of an asset's segments."""
+    given = {"channel": channel, "limit": limit, "cursor": cursor}
+    return Call("GET", f"/assets/{asset}/segments", _as(s.Segments), params=_given(given))
+
+
+def segment(id: int, *, around: int = 3) -> Call[s.Neighbours]:  # noqa: A002
+    """A segment with its neighbours in time."""
+    return Call("GET", f"/segments/{id}", _as(s.Neighbours), params={"around": around})
+
+
+def media(asset: int, *, range: tuple[int, int] | None = None) -> Call[bytes]:  # noqa: A002
+    """The bytes of an asset, or those from ``range[0]`` up to, not including, ``range[1]``."""
+    headers = {} if range is None else {"Range": f"bytes={range[0]}-{range[1] - 1}"}
+    return Call("GET", f"/assets/{asset}/media", _bytes, headers=headers)
+
+
+def thumbnail(asset: int, *, t: float | None = None, size: int = 320) -> Call[bytes]:
+    """A picture of an asset: of a video its frame at ``t`` seconds, of a sound its wave."""
+    return Call("GET", f"/assets/{asset}/thumbnail", _bytes, params=_given({"t": t, "size": size}))
+
+
+def preview(asset: int) -> Call[bytes]:
+    """The sheet of frames of a video, or the wave of a sound."""
+    return Call("GET", f"/assets/{asset}/preview", _bytes)
+
+
+def sprite(asset: int) -> Call[s.Sprite]:
+    """How the frames lie in a video's sheet."""
+    return Call("GET", f"/assets/{asset}/preview", _as(s.Sprite), params={"info": 1})
+
+
+def upload(content: bytes | Path, *, name: str | None = None) -> Call[s.Upload]:
+    """Send content to search with; a path is streamed. ``name`` tells texts apart by its suffix."""
+    named = name or (content.name if isinstance(content, Path) else None)
+    headers = {"Content-Type": "application/octet-stream"}
+    return Call("POST", "/uploads", _as(s.Upload), params=_given({"name": named}), content=content, headers=headers)
+
+
+def get_upload(id: str) -> Call[s.Upload]:  # noqa: A002
+    """What is known of an upload."""
+    return Call("GET", f"/uploads/{id}", _as(s.Upload))
+
+
+def delete_upload(id: str) -> Call[None]:  # noqa: A002
+    """Forget an upload."""
+    return Call("DELETE", f"/uploads/{id}", _nothing)
+
+
+def index(
+    paths: Sequence[str], *, collection: str = "default", retry: bool = False, prune: bool = False, key: str | None = None
+) -> Call[s.Job]:
+    """Start an index job; the same ``key`` with the same request gives the same job again."""
+    body = {"paths": list(paths), "collection": collection, "retry": retry, "prune": prune}
+    return Call("POST", "/index-jobs", _as(s.Job), json=body, headers=_given({"Idempotency-Key": key}))
+
+
+def jobs(*, limit: int = 50, cursor: str | None = None) -> Call[s.Jobs]:
+    """A page of index jobs, newest first."""
+    return Call("GET", "/index-jobs", _as(s.Jobs), params=_given({"limit": limit, "cursor": cursor}))
+
+
+def job(id: int) -> Call[s.Job]:  # noqa: A002
+    """An index job with its progress."""
+    return Call("GET", f"/index-jobs/{id}", _as(s.Job))
+
+
+def job_errors(id: int, *, limit: int = 100, cursor: str | None = None) -> Call[s.Failures]:  # noqa: A002
+    """What a job could not index."""
+    return Call("GET", f"/index-jobs/{id}/errors", _as(s.Failures), params=_given({"limit": limit, "cursor": cursor}))
+
+
+def cancel_job(id: int) -> Call[s.Job]:  # noqa: A002
+    """End a job early."""
+    return Call("POST", f"/index-jobs/{id}/cancel", _as(s.Job))
+
+
+def job_events(id: int) -> Call[s.Job]:  # noqa: A002
+    """A job's progress as it comes."""
+    return Call("GET", f"/index-jobs/{id}/events", _as(s.Job))
+
+
+def status() -> Call[s.Status]:
+    """What the archive holds and how the service is."""
+    return Call("GET", "/status", _as(s.Status))
+
+
+def collections() -> Call[s.Collections]:
+    """Collections, and the folders that may be indexed."""
+    return Call("GET", "/collections", _as(s.Collections))
+
+
+def failures(
+    *, collection: str | None = None, reason: str | None = None, limit: int = 100, cursor: str | None = None
+) -> Call[s.Failures]:
+    """What could not be searched, and why."""
+    given = {"collection": collection, "reason": reason, "limit": limit, "cursor": cursor}
+    return Call("GET", "/failures", _as(s.Failures), params=_given(given))
+
+
+def trouble(response: Response) -> ServiceError:
+    """The error that a problem stands for. ``response`` has been read."""
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"title": response.reason_phrase}
+    message, remedy, status = problem.get("detail") or problem.get("title", ""), problem.get("remedy", ""), response.status_code
+    if status == 503 and (after := response.headers.get("retry-after")):
+        loading = ServiceLoading(message, remedy=remedy, status=status, problem=problem)
+        loading.retry_after = float(after) if after.isdigit() else 1.0
+        return loading
+    kind = Refused if 400 <= status < 500 else ServiceFailed
+    return kind(message, remedy=remedy, status=status, problem=problem)
+
+
+def _as(model: type[Model]) -> Callable[[Response], Model]:
+    return lambda response: model.model_validate_json(response.content)
+
+
+def _bytes(response: Response) -> bytes:
+    return response.content
+
+
+def _nothing(_: Response) -> None:
+    return None
+
+
+def _plain(value: s.Wire | Mapping[str, Any]) -> dict[str, Any]:
+    return value.model_dump(mode="json", exclude_none=True) if isinstance(value, s.Wire) else dict(value)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,207 @@
+"""The client of the API, typed: ``Client`` waits, ``AsyncClient`` awaits. Both make the calls of ``search.api.calls``.
+
+with Client("http://127.0.0.1:8571") as client:
+    for hit in client.search("boats at sunset", targets=["video"]).hits:
+        print(hit.asset.name, hit.links.moment)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import anyio
+import httpx2
+
+from search.api import calls
+from search.api.calls import Call
+from search.api.links import BASE
+from search.api.schemas import Job
+from search.errors import ServiceAway
+
+ADDRESS = "http://127.0.0.1:8571"
+TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
+_CHUNK = 1 << 20
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _waiting(build: Callable[P, Call[T]]) -> Callable[Concatenate[Client, P], T]:
+    @functools.wraps(build)
+    def method(self: Client, /, *args: P.args, **options: P.kwargs) -> T:
+        return self.send(build(*args, **options))
+
+    return method
+
+
+def _awaiting(build: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    @functools.wraps(build)
+    async def method(self: AsyncClient, /, *args: P.args, **options: P.kwargs) -> T:
+        return await self.send(build(*args, **options))
+
+    return method
+
+
+class Client:
+    """Calls the API and waits for its answers. Threads may share it.
+
+    Every call raises ServiceAway (nobody answers), ServiceLoading (ask again in a moment), Refused (4xx) or ServiceFailed.
+    """
+
+    def __init__(self, address: str = ADDRESS, *, transport: httpx2.BaseTransport | None = None) -> None:
+        """``transport`` takes the place of the network, in tests."""
+        self._http = httpx2.Client(base_url=address, timeout=TIMEOUT, transport=transport)
+
+    search = _waiting(calls.search)
+    assets = _waiting(calls.assets)
+    asset = _waiting(calls.asset)
+    segments = _waiting(calls.segments)
+    segment = _waiting(calls.segment)
+    media = _waiting(calls.media)
+    thumbnail = _waiting(calls.thumbnail)
+    preview = _waiting(calls.preview)
+    sprite = _waiting(calls.sprite)
+    upload = _waiting(calls.upload)
+    get_upload = _waiting(calls.get_upload)
+    delete_upload = _waiting(calls.delete_upload)
+    index = _waiting(calls.index)
+    jobs = _waiting(calls.jobs)
+    job = _waiting(calls.job)
+    job_errors = _waiting(calls.job_errors)
+    cancel_job = _waiting(calls.cancel_job)
+    status = _waiting(calls.status)
+    collections = _waiting(calls.collections)
+    failures = _waiting(calls.failures)
+
+    def send(self, call: Call[T]) -> T:
+        """Make a call."""
+        with _reaching():
+            response = self._http.send(_request(self._http, call, _pieces(call.content)))
+        return _parsed(call, response)
+
+    def job_events(self, id: int) -> Iterator[Job]:  # noqa: A002 - as the API calls it
+        """A job's progress as it comes: how it is now, then every change until it has ended."""
+        call = calls.job_events(id)
+        with _reaching(), self._http.stream(call.method, BASE + call.path) as response:
+            if response.is_error:
+                response.read()
+                raise calls.trouble(response)
+            for line in response.iter_lines():
+                if line.startswith("data: "):
+                    yield Job.model_validate_json(line.removeprefix("data: "))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """As ``Client``, for programs that await."""
+
+    def __init__(self, address: str = ADDRESS, *, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        """``transport`` takes the place of the network: ``httpx2.ASGITransport(app)`` calls an app in this process."""
+        self._http = httpx2.AsyncClient(base_url=address, timeout=TIMEOUT, transport=transport)
+
+    search = _awaiting(calls.search)
+    assets = _awaiting(calls.assets)
+    asset = _awaiting(calls.asset)
+    segments = _awaiting(calls.segments)
+    segment = _awaiting(calls.segment)
+    media = _awaiting(calls.media)
+    thumbnail = _awaiting(calls.thumbnail)
+    preview = _awaiting(calls.preview)
+    sprite = _awaiting(calls.sprite)
+    upload = _awaiting(calls.upload)
+    get_upload = _awaiting(calls.get_upload)
+    delete_upload = _awaiting(calls.delete_upload)
+    index = _awaiting(calls.index)
+    jobs = _awaiting(calls.jobs)
+    job = _awaiting(calls.job)
+    job_errors = _awaiting(calls.job_errors)
+    cancel_job = _awaiting(calls.cancel_job)
+    status = _awaiting(calls.status)
+    collections = _awaiting(calls.collections)
+    failures = _awaiting(calls.failures)
+
+    async def send(self, call: Call[T]) -> T:
+        """Make a call."""
+        with _reaching():
+            response = await self._http.send(_request(self._http, call, _async_pieces(call.content)))
+        return _parsed(call, response)
+
+    async def job_events(self, id: int) -> AsyncIterator[Job]:  # noqa: A002
+        """A job's progress as it comes: how it is now, then every change until it has ended."""
+        call = calls.job_events(id)
+        with _reaching():
+            async with self._http.stream(call.method, BASE + call.path) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise calls.trouble(response)
+                async for line in response.aiter_lines():
+                    if line.startswith("data: "):
+                        yield Job.model_validate_json(line.removeprefix("data: "))
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        await self.close()
+
+
+def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], content: Any) -> httpx2.Request:  # noqa: ANN401
+    headers = dict(call.headers)
+    if isinstance(call.content, Path):
+        headers["Content-Length"] = str(call.content.stat().st_size)
+    return http.build_request(call.method, BASE + call.path, params=call.params, json=call.json, content=content, headers=headers)
+
+
+def _parsed(call: Call[T], response: httpx2.Response) -> T:
+    if response.is_error:
+        raise calls.trouble(response)
+    return call.parse(response)
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise ServiceAway(
+            f"The service does not answer: {error or type(error).__name__}.",
+            remedy="Start it with `sensorium serve`, or check the address.",
+        ) from error
+
+
+def _pieces(content: bytes | Path | None) -> bytes | Iterator[bytes] | None:
+    return _read(content) if isinstance(content, Path) else content
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            yield piece
+
+
+def _async_pieces(content: bytes | Path | None) -> bytes | AsyncIterator[bytes] | None:
+    return _async_read(content) if isinstance(content, Path) else content
+
+
+async def _async_read(path: Path) -> AsyncIterator[bytes]:
+    async with await anyio.open_file(path, "rb") as file:
+        while piece := await file.read(_CHUNK):
+            yield piece

@@ -1,0 +1,116 @@
+"""The door: who may call.
+
+A page on the web can send a browser to this machine's own services. Two checks keep it out: the Host header must name an
+address or a name that is ours (a rebound DNS name is neither), and a request that changes something must not come from
+another origin.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from search.api.problems import respond
+from search.errors import Problem
+
+BODY = 24 << 20
+"""The largest body of a request that is not an upload, in bytes."""
+
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+class Guard:
+    """Middleware: refuses calls under foreign names and from foreign origins."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
+        """``hosts`` are further names, besides addresses and localhost."""
+        self._app = app
+        self._hosts = {host.strip().lower() for host in hosts if host.strip()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what may pass."""
+        if scope["type"] in ("http", "websocket"):
+            problem = self._objection(scope)
+            if problem and scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            if problem:
+                await respond(problem)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _objection(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._ours(host):
+            return Problem(
+                421, "foreign-host", "This service is not called that", "The Host header names another service.",
+                remedy="Call it by its address or as localhost, or add the name to the setting hosts.",
+            )  # fmt: skip
+        unsafe = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
+        origin = headers.get("origin")
+        foreign = (origin is not None and urlsplit(origin).netloc.lower() != host.lower()) or (
+            origin is None and headers.get("sec-fetch-site") == "cross-site"
+        )
+        if unsafe and foreign:
+            return Problem(
+                403, "foreign-origin", "Another site sent this", "The request comes from another origin.",
+                remedy="Send it from the service's own page, or from a program.",
+            )  # fmt: skip
+        return None
+
+    def _ours(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        if name == "localhost" or name.endswith(".localhost") or name in self._hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+class Bounded:
+    """Middleware: reads a request's body up to a limit before passing it on; uploads, which are counted as they come, go by.
+
+    Starlette's own limit answers in plain text, and every error here is a problem.
+    """
+
+    def __init__(self, app: ASGIApp, *, unbounded: str) -> None:
+        """``unbounded`` is the path whose bodies go by."""
+        self._app, self._unbounded = app, unbounded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 413."""
+        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or scope["path"] == self._unbounded:
+            await self._app(scope, receive, send)
+            return
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > BODY:
+                await respond(_TOO_LARGE)(scope, receive, send)
+                return
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        await self._app(scope, lambda: _next(whole, receive), send)
+
+
+_TOO_LARGE = Problem(
+    413, "too-large", "The request is too large", f"A request has at most {BODY >> 20} MB.",
+    remedy="Send media to POST /v1/uploads, and search with the id that it answers.",
+)  # fmt: skip
+
+
+async def _next(messages: list[Message], receive: Receive) -> Message:
+    return messages.pop() if messages else await receive()

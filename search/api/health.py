@@ -1,0 +1,93 @@
+"""How the service and the archive are: for people, for probes, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from search.api import links
+from search.api import schemas as s
+from search.api.cursors import Cursor, cursor_of, key_of
+from search.api.places import Places, printable
+from search.api.service import Service
+from search.errors import UnknownName
+
+
+def router(service: Service) -> APIRouter:
+    """The routes that say what there is."""
+    routes = APIRouter(tags=["status"])
+
+    @routes.get("/status", operation_id="status", summary="What there is, and how the service is")
+    def status() -> s.Status:
+        """Counts of the archive, whether the engine is ready, and what is being indexed."""
+        return _status(service)
+
+    @routes.get("/collections", operation_id="collections", summary="Collections and roots")
+    def collections() -> s.Collections:
+        """Every collection with its files by modality, and the folders that index jobs may name."""
+        places, known = service.places, service.places.collections()
+        files = service.catalogue.collections()
+        roots = [_root(places, path, shown=places.shown(None)) for path in places.roots().values()]
+        entries = [
+            s.Collection(
+                name=name, roots=[_root(places, path, shown=places.shown(name)) for path in paths], files=files.get(name, {})
+            )
+            for name, paths in known.items()
+        ]
+        return s.Collections(collections=entries, roots=roots)
+
+    @routes.get("/failures", operation_id="failures", summary="What could not be searched, and why")
+    def failures(
+        collection: s.Words | None = None, reason: s.Words | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: Cursor = None,
+    ) -> s.Failures:  # fmt: skip
+        """The ledger: counts by reason with what to do, and a page of its lines."""
+        if collection is not None and collection not in (known := service.places.collections()):
+            raise UnknownName("collection", collection, known)
+        page = service.catalogue.ledger(collection=collection, reason=reason, after=key_of(cursor) or 0, limit=limit + 1)
+        more = len(page) > limit
+        counts = service.catalogue.reasons(collection)
+        return links.failures(page[:limit], counts, service.places, cursor_of(page[limit - 1].id) if more else None)
+
+    return routes
+
+
+def probes(service: Service) -> list[Route]:
+    """The routes at the root: ``/livez``, ``/readyz`` and ``/metrics``."""
+
+    def live(_: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    def ready(_: Request) -> Response:
+        state, _error = service.state()
+        return JSONResponse({"ready": state != "loading", "engine": state}, 503 if state in ("loading", "failed") else 200)
+
+    def metrics(_: Request) -> Response:
+        segments = service.store.counts()["segments"]
+        return Response(service.metrics.render(segments, service.generation()), media_type=CONTENT_TYPE_LATEST)
+
+    served: dict[str, Callable[[Request], Response]] = {"/livez": live, "/readyz": ready, "/metrics": metrics}
+    return [Route(path, endpoint) for path, endpoint in served.items()]
+
+
+def _root(places: Places, path: str, *, shown: bool) -> s.Root:
+    return s.Root(name=places.tell(path), path=printable(path) if shown else None)
+
+
+def _status(service: Service) -> s.Status:
+    state, error = service.state()
+    running = service.jobs.running()
+    spaces = [s.SpaceEntry(name=space.name, revision=space.revision, dim=space.dim) for _, space in service.store.spaces()]
+    hide = service.places.hide
+    return s.Status(
+        engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,
+        generation=service.generation(), collections=sorted(service.places.collections()), spaces=spaces,
+        job=service.jobs.tell(running) if running else None, version=version("sensorium"), **service.store.counts(),
+    )  # fmt: skip

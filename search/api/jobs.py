@@ -1,0 +1,294 @@
+"""Index jobs: asked for over the line, run one at a time in a process of their own, remembered in SQL.
+
+A home has one writer, so jobs queue. A job on a folder that another open job covers is refused, naming that one. A job that the
+service's end interrupted goes on when it starts again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from search.api import links
+from search.api import schemas as s
+from search.api.cursors import Cursor, cursor_of, key_of
+from search.api.places import Places, overlaps, printable
+from search.api.problems import not_found
+from search.errors import HomeLocked, Problem, SensoriumError
+from search.store import Catalogue, Database, JobBook
+from search.store.jobs import OPEN, Job
+
+LOCKED_SECONDS = 2.0
+"""How long a job waits before it tries again, when another process holds the home."""
+
+Token = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+Report = Callable[[dict[str, Any]], None]
+
+
+class Runner(Protocol):
+    """Runs one index job to its end, outside of this process."""
+
+    def __call__(self, job: Job, report: Report, stop: threading.Event) -> None:
+        """Index; ``report`` takes progress (``scanning``, ``scan``, ``work``: the indexer's counts) as it comes; ``stop`` ends it early.
+
+        Raises:
+            SensoriumError: why it failed. HomeLocked: another process is writing; try later.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Run:
+    """The job that is running."""
+
+    job: int
+    stop: threading.Event
+    progress: dict[str, Any]
+
+
+class IndexJobs:
+    """The queue of jobs, and the thread that works it off. Thread-safe."""
+
+    def __init__(self, database: Database, places: Places, runner: Runner | None) -> None:
+        """Without a ``runner``, jobs are refused: the service only reads."""
+        self.book, self.places = JobBook(database), places
+        self._runner = runner
+        self._lock = threading.Lock()
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._run: _Run | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Take up what waits."""
+        if self._runner is None:
+            return
+        for job in self.book.open():
+            self.book.requeue(job.id)
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Interrupt the running job, which goes on at the next start."""
+        self._closing.set()
+        self._wake.set()
+        with self._lock:
+            if self._run:
+                self._run.stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def ask(self, asked: s.JobRequest, key: str | None) -> Job:
+        """Queue a job; the same ``key`` with the same request gives the same job again.
+
+        Raises:
+            Problem: a folder outside the roots (403) or not there (422); another job covers it (409); the key was used for
+                another request (422).
+        """
+        if self._runner is None:
+            raise Problem(
+                409,
+                "read-only",
+                "This service does not index",
+                "It was started without an indexer.",
+                remedy="Use `sensorium index`.",
+            )
+        body = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+        with self._lock:
+            if key is not None and (known := self.book.with_key(key)):
+                if known.body != body:
+                    raise Problem(
+                        422, "idempotency-key", "The key was used before", "This Idempotency-Key came with another request.",
+                        remedy="Make a new key for a new request.",
+                    )  # fmt: skip
+                return known
+            paths = [self.places.resolve(path) for path in asked.paths]
+            self._refuse_overlap(paths)
+            job = self.book.add(paths, asked.collection, retry=asked.retry, prune=asked.prune, key=key, body=body)
+        self._wake.set()
+        return job
+
+    def get(self, id_: int) -> Job:
+        """A job; raises Problem (404) where there is none."""
+        if (job := self.book.get(id_)) is None:
+            raise not_found("job", id_)
+        return job
+
+    def cancel(self, id_: int) -> Job:
+        """End a job early; what was indexed stays. One that has ended stays as it is."""
+        with self._lock:
+            if self._run and self._run.job == id_:
+                self._run.stop.set()
+            else:
+                self.book.end(self.get(id_).id, "cancelled", {})
+        return self.get(id_)
+
+    def running(self) -> Job | None:
+        """The job that is running."""
+        run = self._run
+        return self.book.get(run.job) if run else None
+
+    def tell(self, job: Job) -> s.Job:
+        """A job as it looks on the line, with its progress up to now."""
+        run = self._run
+        progress = run.progress if run and run.job == job.id else job.progress
+        hide = self.places.hide
+        return s.Job(
+            id=job.id, state=job.state, collection=job.collection, folders=[self.places.tell(path) for path in job.paths],  # type: ignore[arg-type]
+            retry=job.retry, prune=job.prune, progress=_progress(job, progress),
+            error=job.error and hide(job.error), remedy=job.remedy and hide(job.remedy), created_at=links.moment(job.created_at),
+            started_at=None if job.started_at is None else links.moment(job.started_at),
+            ended_at=None if job.ended_at is None else links.moment(job.ended_at),
+        )  # fmt: skip
+
+    def _refuse_overlap(self, paths: list[str]) -> None:
+        mine = [os.path.realpath(path) for path in paths]
+        for other in self.book.open():
+            if overlaps(mine, [os.path.realpath(path) for path in other.paths]):
+                raise Problem(
+                    409, "job-covers", "A job covers this folder already", f"Job {other.id} is {other.state} on it.",
+                    remedy=f"Wait for it, or cancel it: POST /v1/index-jobs/{other.id}/cancel.",
+                    Location=f"/v1/index-jobs/{other.id}",
+                )  # fmt: skip
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            self._wake.clear()
+            job = next(iter(self.book.open()), None)
+            if job is None:
+                self._wake.wait()
+            elif self._begin(job):
+                self._execute(job)
+
+    def _begin(self, job: Job) -> bool:
+        with self._lock:
+            if self._closing.is_set() or not self.book.begin(job.id):
+                return False
+            self._run = _Run(job.id, threading.Event(), {})
+            return True
+
+    def _execute(self, job: Job) -> None:
+        run, runner = self._run, self._runner
+        assert run is not None and runner is not None  # noqa: S101, PT018 - for the types: set by _begin, and by start
+        state, error, remedy = "done", None, None
+        try:
+            self._patiently(runner, job, run)
+        except SensoriumError as failure:
+            state, error, remedy = "failed", str(failure), failure.remedy
+        except Exception as failure:  # noqa: BLE001 - whatever happens to one job, the next one runs
+            state, error, remedy = "failed", f"{type(failure).__name__}: {failure}", "Look into the service's log."
+        with self._lock:
+            if run.stop.is_set() and self._closing.is_set():
+                self.book.requeue(job.id)
+            else:
+                self.book.end(job.id, "cancelled" if run.stop.is_set() else state, run.progress, error, remedy)
+            self._run = None
+
+    def _patiently(self, runner: Runner, job: Job, run: _Run) -> None:
+        """Run the job; while another process, such as a command, writes to this home, wait for it."""
+
+        def report(progress: dict[str, Any]) -> None:
+            run.progress = progress
+
+        while not run.stop.is_set():
+            try:
+                return runner(job, report, run.stop)
+            except HomeLocked:
+                run.stop.wait(LOCKED_SECONDS)
+        return None
+
+
+def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
+    """The routes of index jobs."""
+    routes = APIRouter(prefix="/index-jobs", tags=["index jobs"])
+
+    @routes.post("", status_code=202, operation_id="index", summary="Index folders")
+    def index(asked: s.JobRequest, response: Response, key: Token = None) -> s.Job:
+        """Bring the archive up to date with folders and files under the roots. Jobs run one after another.
+
+        Paths are absolute, or begin with the name of a root as `GET /v1/collections` lists it.
+        """
+        job = jobs.ask(asked, key)
+        response.headers["Location"] = f"{links.BASE}/index-jobs/{job.id}"
+        return jobs.tell(job)
+
+    @routes.get("", operation_id="jobs", summary="Index jobs, newest first")
+    def page(limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Cursor = None) -> s.Jobs:
+        """A page of jobs."""
+        found = jobs.book.page(before=key_of(cursor), limit=limit + 1)
+        more = len(found) > limit
+        return s.Jobs(jobs=[jobs.tell(job) for job in found[:limit]], cursor=cursor_of(found[limit - 1].id) if more else None)
+
+    @routes.get("/{id}", operation_id="job", summary="An index job")
+    def get(id: s.Id) -> s.Job:  # noqa: A002 - the name in the address
+        """A job with its progress."""
+        return jobs.tell(jobs.get(id))
+
+    @routes.post("/{id}/cancel", operation_id="cancel_job", summary="Cancel an index job")
+    def cancel(id: s.Id) -> s.Job:  # noqa: A002
+        """End a job early. What was indexed stays; a job that has ended stays as it is."""
+        return jobs.tell(jobs.cancel(id))
+
+    @routes.get(
+        "/{id}/events", response_class=StreamingResponse, operation_id="job_events", summary="A job's progress as it comes",
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )  # fmt: skip
+    async def events(id: s.Id, request: Request) -> StreamingResponse:  # noqa: A002
+        """Server-sent events: first how the job is now, then every change, until it has ended. Coming back misses nothing."""
+        await asyncio.to_thread(jobs.get, id)
+        return StreamingResponse(
+            _events(jobs, id, request), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+    @routes.get("/{id}/errors", operation_id="job_errors", summary="What a job could not index")
+    def errors(id: s.Id, limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: Cursor = None) -> s.Failures:  # noqa: A002
+        """The lines that the job wrote into the ledger."""
+        job = jobs.get(id)
+        spell = (job.started_at or job.created_at, job.ended_at)
+        found = catalogue.ledger(collection=job.collection, spell=spell, after=key_of(cursor) or 0, limit=limit + 1)
+        more = len(found) > limit
+        counts = catalogue.reasons(job.collection, spell=spell)
+        return links.failures(found[:limit], counts, jobs.places, cursor_of(found[limit - 1].id) if more else None)
+
+    return routes
+
+
+async def _events(jobs: IndexJobs, id_: int, request: Request) -> AsyncIterator[str]:
+    said, number, silent = "", 0, 0.0
+    while not await request.is_disconnected():
+        job = await asyncio.to_thread(lambda: jobs.tell(jobs.get(id_)))
+        told = job.model_dump_json()
+        if told != said:
+            said, number, silent = told, number + 1, 0.0
+            yield f"id: {number}\nevent: {'progress' if job.state in OPEN else 'end'}\ndata: {told}\n\n"
+        elif (silent := silent + 0.5) >= 15:
+            silent = 0.0
+            yield ": still here\n\n"
+        if job.state not in OPEN:
+            return
+        await asyncio.sleep(0.5)
+
+
+def _progress(job: Job, told: dict[str, Any]) -> s.Progress:
+    scan, work = told.get("scan", {}), told.get("work", {})
+    ended = work.get("done", 0) + work.get("failed", 0)
+    to_do = max(scan.get("queued", 0), ended)
+    until = job.ended_at or time.time() * 1000
+    seconds = max((until - (job.started_at or until)) / 1000, 1e-3)
+    rate = ended / seconds if ended else None
+    current = work.get("current", "")
+    return s.Progress(
+        scanning=told.get("scanning", True) and job.state in OPEN, files=scan.get("files", 0), unchanged=scan.get("unchanged", 0),
+        to_do=to_do, done=work.get("done", 0), failed=work.get("failed", 0) + scan.get("rejected", 0),
+        segments=work.get("segments", 0), current=printable(os.path.basename(current)),
+        files_per_second=rate and round(rate, 2),
+        seconds_left=round((to_do - ended) / rate, 1) if rate and job.state == "running" else None,
+    )  # fmt: skip

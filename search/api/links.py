@@ -1,0 +1,117 @@
+"""How stored things look on the line, and the links that lead to their media."""
+
+from __future__ import annotations
+
+import datetime
+from urllib.parse import quote
+
+from search import wire
+from search.api import schemas as s
+from search.api.places import Places
+from search.errors import REASONS
+from search.store.catalogue import Asset, Entry, Location
+from search.types import Channel, Hit, Modality, Segment, Span
+
+BASE = "/v1"
+
+
+def links(asset: int, modality: Modality, span: Span | None = None) -> s.Links:
+    """The links of an asset, or of the moment ``span`` in it."""
+    here = f"{BASE}/assets/{asset}"
+    timed = span if span and span.unit == "ms" else None
+    seconds = f"#t={_seconds(timed.start)},{_seconds(timed.end)}" if timed else ""
+    at = f"?t={_seconds((timed.start + timed.end) // 2)}" if timed and modality is Modality.VIDEO else ""
+    pictured = modality is not Modality.TEXT
+    return s.Links(
+        media=f"{here}/media", moment=f"{here}/media{seconds}",
+        thumbnail=f"{here}/thumbnail{at}" if pictured else None,
+        preview=f"{here}/preview" if modality in (Modality.VIDEO, Modality.AUDIO) else None,
+    )  # fmt: skip
+
+
+def hit(found: Hit, asset: Asset, places: Places) -> s.Hit:
+    """A hit: what the command line shows too, but without paths, and with links."""
+    values = wire.hit(found)
+    place = next((one for one in asset.locations if one.path == found.segment.path), asset.location)
+    values["asset"] = reference(asset, places, place)
+    values["links"] = links(asset.id, asset.modality, found.span)
+    return s.Hit.model_validate(values)
+
+
+def reference(asset: Asset, places: Places, place: Location | None = None) -> s.AssetRef:
+    """An asset as hits show it, at ``place`` or its first location."""
+    place = place or asset.location
+    spot = places.spot(place.collection, place.path)
+    return s.AssetRef(
+        id=asset.id, modality=asset.modality, name=spot.name, folder=spot.folder, collection=spot.collection, path=spot.path,
+        format=asset.format, width=asset.width, height=asset.height, duration_ms=asset.duration_ms, missing=not place.present,
+    )  # fmt: skip
+
+
+def entry(asset: Asset, places: Places) -> s.AssetEntry:
+    """An asset as lists show it."""
+    return s.AssetEntry(
+        **reference(asset, places).model_dump(), bytes=asset.size, title=asset.title, day=_day(asset.day),
+        added_at=moment(asset.created_at), links=links(asset.id, asset.modality),
+    )  # fmt: skip
+
+
+def detail(asset: Asset, counts: dict[str, int], gaps: list[Entry], places: Places) -> s.AssetDetail:
+    """All that is known of an asset."""
+    spots = [(places.spot(one.collection, one.path), one) for one in asset.locations]
+    locations = [
+        s.Place(collection=spot.collection, folder=spot.folder, name=spot.name, path=spot.path, missing=not one.present)
+        for spot, one in spots
+    ]
+    return s.AssetDetail(
+        **entry(asset, places).model_dump(), sha256=asset.digest, locations=locations, segments=counts,
+        gaps=[s.Gap(reason=one.reason, detail=places.hide(one.detail), remedy=one.remedy, span=span(one.span)) for one in gaps],
+    )  # fmt: skip
+
+
+def segment(found: Segment) -> s.SegmentEntry:
+    """A segment of an asset."""
+    chars = found.span if found.span and found.span.unit == "char" else None
+    return s.SegmentEntry(
+        id=found.id, asset=found.asset, channel=Channel(found.channel), span=span(found.span), text=found.text,
+        characters=s.Characters(start=chars.start, end=chars.end) if chars else None,
+        links=links(found.asset, found.modality, found.span),
+    )  # fmt: skip
+
+
+def failure(found: Entry, places: Places) -> s.Failure:
+    """A line of the ledger."""
+    spot = places.spot(found.collection or "", found.path)
+    return s.Failure(
+        id=found.id, asset=found.asset, collection=found.collection, folder=spot.folder, name=spot.name, path=spot.path,
+        reason=found.reason, detail=places.hide(found.detail), remedy=found.remedy, span=span(found.span),
+    )  # fmt: skip
+
+
+def failures(found: list[Entry], counts: dict[str, int], places: Places, cursor: str | None) -> s.Failures:
+    """A page of the ledger, with how often each reason stands in all of it."""
+    reasons = [s.Reason(reason=reason, count=count, remedy=REASONS.get(reason, "")) for reason, count in counts.items()]
+    return s.Failures(reasons=reasons, failures=[failure(one, places) for one in found], cursor=cursor)
+
+
+def span(found: Span | None) -> s.Span | None:
+    """A span of time; None for one of characters."""
+    return s.Span(start_ms=found.start, end_ms=found.end) if found and found.unit == "ms" else None
+
+
+def moment(ms: int) -> datetime.datetime:
+    """Milliseconds since 1970 as a date with its time zone."""
+    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)
+
+
+def attachment(name: str, *, inline: bool) -> str:
+    """A Content-Disposition header (RFC 6266) for a file name in any script."""
+    return f"{'inline' if inline else 'attachment'}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _day(days: int | None) -> datetime.date | None:
+    return None if days is None else datetime.date(1970, 1, 1) + datetime.timedelta(days=days)
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.3f}".rstrip("0").rstrip(".")

@@ -1,0 +1,171 @@
+"""The media themselves, with ranges; pictures of them. Nothing that is served here can run in a browser."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import FileResponse
+
+from search.api import schemas as s
+from search.api.links import attachment
+from search.api.places import printable
+from search.api.service import Service
+from search.api.thumbnails import Made, sprite
+from search.errors import Problem
+from search.store.catalogue import Asset
+from search.types import Modality
+
+TYPES = {
+    "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "tiff": "image/tiff",
+    "bmp": "image/bmp", "avif": "image/avif", "mp4": "video/mp4", "mov": "video/mp4", "matroska": "video/x-matroska",
+    "webm": "video/webm", "avi": "video/x-msvideo", "mpegts": "video/mp2t", "mpeg": "video/mpeg", "mpegvideo": "video/mpeg",
+    "flv": "video/x-flv", "asf": "video/x-ms-asf", "wav": "audio/wav", "w64": "audio/wav", "mp3": "audio/mpeg",
+    "flac": "audio/flac", "ogg": "audio/ogg", "aac": "audio/aac", "aiff": "audio/aiff", "caf": "audio/x-caf",
+    "m4a": "audio/mp4", "pdf": "application/pdf",
+}  # fmt: skip
+"""Formats, as the decoder named them, to media types. Every other text is plain text, whatever it would like to be."""
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_AGE = "private, max-age=3600"
+
+
+Seconds = Annotated[float, Query(ge=0, le=1e7, allow_inf_nan=False, description="The time of the frame, in seconds.")]
+Pixels = Annotated[int, Query(ge=16, le=1280, description="Longest side in pixels; rounded up to 160, 320, 640 or 1280.")]
+
+
+class File(FileResponse):
+    """A file sent a piece at a time. Starlette does single ranges, If-Range and HEAD."""
+
+    chunk_size = 256 * 1024
+
+
+def router(service: Service) -> APIRouter:
+    """The routes that answer media and pictures."""
+    routes = APIRouter(prefix="/assets/{id}", tags=["media"])
+    binary: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    pictures: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"image/jpeg": {}, "image/png": {}}},
+        304: {"description": "It has not changed."},
+    }
+    ranges: dict[int | str, dict[str, Any]] = {
+        200: binary,
+        206: binary | {"description": "A part."},
+        304: {"description": "It has not changed."},
+    }
+
+    @routes.head("/media", include_in_schema=False)
+    @routes.get("/media", response_class=Response, responses=ranges, operation_id="media", summary="The media")
+    def media(id: s.Id, request: Request, download: bool = False) -> Response:  # noqa: A002 - the name in the address
+        """The file, or a single range of it. What a browser could run is sent as plain text or to be saved."""
+        asset = service.asset(id)
+        path, found = locate(asset)
+        name = printable(os.path.basename(path))
+        kind = media_type(asset)
+        etag = f'"{asset.digest}"'
+        headers = {"ETag": etag, "Cache-Control": _AGE, "Accept-Ranges": "bytes"} | SAFE
+        if _matches(request, etag):
+            return Response(status_code=304, headers=headers)
+        _settle_range(request, found.st_size)
+        headers["Content-Disposition"] = attachment(name, inline=not download and kind != TYPES["pdf"])
+        return File(path, headers=headers, media_type=kind, stat_result=found)
+
+    @routes.get(
+        "/thumbnail", response_class=Response, responses=pictures, operation_id="thumbnail", summary="A thumbnail"
+    )  # fmt: skip
+    def thumbnail(id: s.Id, request: Request, t: Seconds | None = None, size: Pixels = 320) -> Response:  # noqa: A002
+        """A picture of the asset: of a video its frame at `t`, of a sound its wave. A text has none."""
+        asset = service.asset(id)
+        at = None if t is None else round(t * 1000)
+        return _picture(request, service.thumbnails.thumbnail(asset, lambda: locate(asset)[0], size, at))
+
+    @routes.get(
+        "/preview", response_class=Response, operation_id="preview", summary="A sheet of frames, or a wave",
+        responses={200: {"content": {"image/jpeg": {}, "image/png": {}, "application/json": {}}}, 304: pictures[304]},
+    )  # fmt: skip
+    def preview(id: s.Id, request: Request, info: bool = False) -> Response:  # noqa: A002
+        """For hovering: frames of a video side by side (`?info=1` says how they lie), or the wave of a sound."""
+        asset = service.asset(id)
+        if asset.modality is Modality.VIDEO and info:
+            return Response(sprite(asset).model_dump_json(), media_type="application/json")
+        return _picture(request, service.thumbnails.preview(asset, lambda: locate(asset)[0]))
+
+    return routes
+
+
+def locate(asset: Asset) -> tuple[str, os.stat_result]:
+    """A file that holds the asset as it was indexed.
+
+    Raises:
+        Problem: none is there any more (410), or what is there has changed since (409).
+    """
+    changed = False
+    for place in asset.locations:
+        try:
+            found = os.stat(place.path)
+        except OSError:
+            continue
+        if stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (place.size, place.mtime_ns):
+            return place.path, found
+        changed = True
+    again = "Index its folder again (POST /v1/index-jobs)."
+    if changed:
+        raise Problem(409, "changed", "The file has changed", "The file is another one than was indexed.", remedy=again)
+    raise Problem(410, "vanished", "The file is gone", "The file is no longer where it was indexed.", remedy=again)
+
+
+def media_type(asset: Asset) -> str:
+    """The type that an asset is served as: by what the decoder found it to be, never by its name."""
+    kind = TYPES.get(asset.format, "")
+    if asset.modality is Modality.TEXT:
+        return kind or "text/plain; charset=utf-8"
+    if asset.modality is Modality.AUDIO and kind.startswith("video/"):
+        return kind.replace("video/", "audio/", 1)
+    return kind or "application/octet-stream"
+
+
+def _picture(request: Request, made: Made) -> Response:
+    headers = {"ETag": made.etag, "Cache-Control": _AGE} | SAFE
+    if _matches(request, made.etag):
+        return Response(status_code=304, headers=headers)
+    return File(made.path, headers=headers, media_type=made.media_type)
+
+
+def _matches(request: Request, etag: str) -> bool:
+    """If-None-Match, which compares weakly (RFC 9110, 13.1.2)."""
+    given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return etag in given or given == ["*"]
+
+
+def _settle_range(request: Request, size: int) -> None:
+    """Leave a single range that can be to the response; drop one that is malformed or not single, as RFC 9110 allows.
+
+    Raises:
+        Problem: it begins beyond the end (416).
+    """
+    given = request.headers.get("range")
+    if given is None:
+        return
+    unit, _, ranges = given.partition("=")
+    start, dash, end = (part.strip() for part in ranges.partition("-"))
+    numbers = all(part == "" or (part.isascii() and part.isdigit() and len(part) < 19) for part in (start, end))
+    if (
+        unit.strip().lower() != "bytes"
+        or not dash
+        or not numbers
+        or not (start or end)
+        or (start and end and int(end) < int(start))
+    ):
+        request.scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name != b"range"]
+        return
+    if int(start) >= size if start else int(end) == 0:
+        raise Problem(
+            416, "range", "The range lies beyond the end", f"The file has {size} bytes.",
+            remedy="Ask for a range that begins before the end.", Content_Range=f"bytes */{size}",
+        )  # fmt: skip

@@ -1,0 +1,407 @@
+"""What crosses the line: the JSON of requests and answers, with examples for the documentation."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from search.query.moments import Grouping
+from search.types import Channel, Modality
+
+Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+Inline = Annotated[str, StringConstraints(min_length=1)]
+Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
+UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$"), Field(description="The id of an upload.")]
+
+CONTENTS = ("text", "image", "audio", "video", "upload", "segment")
+
+
+class Wire(BaseModel):
+    """Base of everything that crosses the line: unknown fields are refused, so that a misspelt one is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Term(Wire):
+    """One thing to look for: exactly one of the contents, and what it weighs. A negative weight subtracts."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")] | None = None
+    image: Inline | None = Field(default=None, description="A picture: base64, or a data: URL.")
+    audio: Inline | None = Field(default=None, description="A sound: base64, or a data: URL.")
+    video: Inline | None = Field(default=None, description="A video: base64, or a data: URL.")
+    upload: UploadId | None = None
+    segment: Id | None = Field(default=None, description="A segment of the archive: more like this.")
+    weight: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 1.0
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in CONTENTS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a term has exactly one of {', '.join(CONTENTS)}; this one has {len(given)}")
+        return self
+
+
+class Where(Wire):
+    """What of the archive may be found. What is absent does not restrict."""
+
+    collections: Annotated[list[Words], Field(max_length=100)] = []
+    under: Words | None = Field(
+        default=None, description="A folder, relative to the root of its collection.", examples=["2024/harbour"]
+    )
+    since: datetime.date | None = Field(default=None, description="Taken, or else changed, on this day or later.")
+    until: datetime.date | None = None
+    shortest_ms: Milliseconds | None = None
+    longest_ms: Milliseconds | None = None
+
+
+class SearchRequest(Wire):
+    """A search."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"query": [{"text": "boats at sunset"}], "targets": ["image", "video"], "k": 12},
+                {"query": [{"text": "a horse"}, {"text": "people", "weight": -0.5}], "filter": {"collections": ["default"]}},
+                {"query": [{"segment": 17}], "group": "asset"},
+            ]
+        },
+    )
+
+    query: Annotated[list[Term], Field(min_length=1, max_length=16)]
+    targets: list[Modality] = Field(default=[], max_length=8, description="Media to find; none: all.")
+    channels: list[Channel] = Field(default=[], max_length=8, description="Channels to search; none: all.")
+    filter: Where = Where()  # pydantic copies it
+    group: Grouping = "moment"
+    k: Annotated[int, Field(ge=1, le=200)] = 20
+    cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, description="What an answer to this same query gave, for the hits after its last."
+    )
+
+
+class Span(Wire):
+    """A half-open stretch of time, in milliseconds."""
+
+    start_ms: int
+    end_ms: int
+
+
+class Characters(Wire):
+    """A half-open stretch of a text, in characters."""
+
+    start: int
+    end: int
+
+
+class Links(Wire):
+    """Where to get what can be seen and heard. Absent: there is none, as there is no thumbnail of a text."""
+
+    media: str
+    moment: str = Field(description="The media, with the moment as a media fragment.", examples=["/v1/assets/7/media#t=12.5,18"])
+    thumbnail: str | None = None
+    preview: str | None = None
+
+
+class AssetRef(Wire):
+    """An asset as hits and lists show it. ``folder`` is relative to the collection's root."""
+
+    id: int
+    modality: Modality
+    name: str
+    folder: str
+    collection: str
+    path: str | None = Field(default=None, description="Only where the collection is configured to show it.")
+    format: str
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    missing: bool = False
+
+
+class Evidence(Wire):
+    """Why it was found: the raw similarity, the segments that were merged, and what a text says."""
+
+    cosine: float
+    segments: list[int]
+    text: str | None = None
+    characters: Characters | None = None
+
+
+class Hit(Wire):
+    """A moment that was found. ``score`` is in standard deviations, ``confidence`` a chance between 0 and 1."""
+
+    rank: int
+    score: float
+    confidence: float
+    channel: Channel
+    space: str
+    asset: AssetRef
+    span: Span | None
+    segment: int
+    evidence: Evidence
+    links: Links
+
+
+class Found(Wire):
+    """The answer to a search. ``searched`` counts the segments that the filter let through."""
+
+    hits: list[Hit]
+    cursor: str | None = Field(description="For the next page; null after the last.")
+    generation: int
+    searched: int
+    timings_ms: dict[str, float]
+
+
+class AssetEntry(AssetRef):
+    """An asset in a list."""
+
+    bytes: int
+    title: str | None = None
+    day: datetime.date | None = Field(default=None, description="Taken, or else last changed.")
+    added_at: datetime.datetime
+    links: Links
+
+
+class Assets(Wire):
+    """A page of assets, newest first."""
+
+    assets: list[AssetEntry]
+    cursor: str | None
+
+
+class Place(Wire):
+    """Where an asset lies."""
+
+    collection: str
+    folder: str
+    name: str
+    path: str | None = None
+    missing: bool
+
+
+class Gap(Wire):
+    """What of an asset could not be searched, why, and what to do."""
+
+    reason: str
+    detail: str
+    remedy: str
+    span: Span | None = None
+
+
+class AssetDetail(AssetEntry):
+    """All that is known of an asset. ``sha256`` is its identity."""
+
+    sha256: str
+    locations: list[Place]
+    segments: dict[str, int] = Field(description="Segments by channel.")
+    gaps: list[Gap]
+
+
+class SegmentEntry(Wire):
+    """A segment of an asset."""
+
+    id: int
+    asset: int
+    channel: Channel
+    span: Span | None = None
+    characters: Characters | None = None
+    text: str | None = None
+    links: Links
+
+
+class Segments(Wire):
+    """A page of an asset's segments, in their order."""
+
+    segments: list[SegmentEntry]
+    cursor: str | None
+
+
+class Neighbours(Wire):
+    """A segment with what comes before and after it, in the same asset and channel."""
+
+    segment: SegmentEntry
+    before: list[SegmentEntry]
+    after: list[SegmentEntry]
+    asset: AssetRef
+
+
+class Sprite(Wire):
+    """A sheet of frames for hovering: ``count`` frames, row by row, each ``width`` x ``height`` pixels and ``step_ms`` apart."""
+
+    columns: int
+    rows: int
+    count: int
+    width: int
+    height: int
+    step_ms: int
+
+
+class Upload(Wire):
+    """Content to search with."""
+
+    id: str
+    modality: Modality
+    bytes: int
+    expires_at: datetime.datetime
+
+
+class JobRequest(Wire):
+    """What to index. Folders and files lie under the configured roots; relative ones below any root of the collection."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"paths": ["/srv/media/2024"], "collection": "harbour"}]}
+    )
+
+    paths: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]],
+        Field(min_length=1, max_length=50),
+    ]
+    collection: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/]*$")] = "default"
+    retry: bool = Field(default=False, description="Try files again that failed before.")
+    prune: bool = Field(default=False, description="Forget files that are no longer there.")
+
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class Progress(Wire):
+    """How far a job is. ``files_per_second`` and ``seconds_left`` are guesses from what was done so far."""
+
+    scanning: bool = True
+    files: int = 0
+    unchanged: int = 0
+    to_do: int = 0
+    done: int = 0
+    failed: int = 0
+    segments: int = 0
+    current: str = Field(default="", description="The name of the file that is being indexed.")
+    files_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+class Job(Wire):
+    """An index job. ``error`` says why it failed, in words."""
+
+    id: int
+    state: JobState
+    collection: str
+    folders: list[str] = Field(description="What it indexes, as names below the roots.")
+    retry: bool
+    prune: bool
+    progress: Progress
+    error: str | None = None
+    remedy: str | None = None
+    created_at: datetime.datetime
+    started_at: datetime.datetime | None = None
+    ended_at: datetime.datetime | None = None
+
+
+class Jobs(Wire):
+    """Index jobs, newest first."""
+
+    jobs: list[Job]
+    cursor: str | None
+
+
+class Failure(Gap):
+    """A line of the ledger."""
+
+    id: int
+    asset: int | None = None
+    collection: str | None = None
+    folder: str
+    name: str
+    path: str | None = None
+
+
+class Reason(Wire):
+    """How often something failed for one reason, and what to do about it."""
+
+    reason: str
+    count: int
+    remedy: str
+
+
+class Failures(Wire):
+    """What could not be searched: counts by reason, and a page of the lines."""
+
+    reasons: list[Reason]
+    failures: list[Failure]
+    cursor: str | None
+
+
+class Root(Wire):
+    """A folder. Requests may call it by its name; its path shows only where a collection is configured to show it."""
+
+    name: str
+    path: str | None = None
+
+
+class Collection(Wire):
+    """A collection: its roots by name, and its files by modality; ``missing`` and ``failed`` files are counted besides."""
+
+    name: str
+    roots: list[Root]
+    files: dict[str, int]
+
+
+class Collections(Wire):
+    """Every collection, and the folders that index jobs may name."""
+
+    collections: list[Collection]
+    roots: list[Root]
+
+
+class SpaceEntry(Wire):
+    """An embedding space."""
+
+    name: str
+    revision: str
+    dim: int
+
+
+class Status(Wire):
+    """What the archive holds and how the service is."""
+
+    engine: Literal["ready", "loading", "empty", "failed"]
+    detail: str | None = Field(default=None, description="Why the engine failed.")
+    remedy: str | None = None
+    generation: int | None
+    collections: list[str]
+    spaces: list[SpaceEntry]
+    files: dict[str, int]
+    assets: dict[str, int]
+    segments: dict[str, int]
+    units: dict[str, int]
+    ledger: dict[str, int]
+    job: Job | None = Field(description="The index job that is running.")
+    version: str
+
+
+class Trouble(BaseModel):
+    """A problem (RFC 9457). ``remedy`` says what to do; ``errors`` which fields of the request cannot be."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "/v1/problems/empty-archive",
+                    "title": "The archive is empty",
+                    "status": 409,
+                    "detail": "Nothing is indexed yet, so nothing can be found.",
+                    "remedy": "Start an index job: POST /v1/index-jobs.",
+                }
+            ]
+        },
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    remedy: str = ""
+    errors: list[dict[str, Any]] | None = None

@@ -1,0 +1,136 @@
+"""POST /v1/search: a request becomes a query, an answer becomes hits with links."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+
+from fastapi import APIRouter
+
+from search.api import links
+from search.api import schemas as s
+from search.api.service import Service
+from search.errors import Problem
+from search.query import Blend, Engine, Near, Term
+from search.query.engine import MOST
+from search.types import Filter, Modality
+
+INLINE = 4 << 20
+"""The largest inlined medium, in bytes: what is larger is uploaded."""
+
+
+def router(service: Service) -> APIRouter:
+    """The route of searches."""
+    routes = APIRouter(tags=["search"])
+
+    @routes.post("/search", summary="Search", operation_id="search")
+    def search(asked: s.SearchRequest) -> s.Found:
+        """Find moments, pictures, sounds and texts by any mixture of them.
+
+        Small media may be inlined as base64; larger ones go through `POST /v1/uploads`. A segment's own asset is not found again.
+        """
+        return _answer(service, asked)
+
+    return routes
+
+
+def _answer(service: Service, asked: s.SearchRequest) -> s.Found:
+    engine = service.engine()
+    offset = _offset(asked, engine)
+    wanted = _filter(service, asked)
+    query = Blend(tuple((term.weight, _part(service, term)) for term in asked.query))
+    segments = [term.segment for term in asked.query if term.segment is not None]
+    own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
+    room = min(asked.k + 1, MOST - offset)  # one more than asked for says whether there is a next page
+    answer = engine.search(query, wanted, k=room, offset=offset, group=asked.group, without=own)
+    service.metrics.searched(answer.timings_ms)
+    hits = answer.hits[: asked.k]
+    assets = service.catalogue.assets(sorted({hit.segment.asset for hit in hits}))
+    more = len(answer.hits) > asked.k and offset + asked.k < MOST
+    return s.Found(
+        hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in hits if hit.segment.asset in assets],
+        cursor=_cursor(asked, offset + asked.k, answer.generation) if more else None,
+        generation=answer.generation, searched=answer.searched, timings_ms=answer.timings_ms,
+    )  # fmt: skip
+
+
+def _filter(service: Service, asked: s.SearchRequest) -> Filter:
+    where = asked.filter
+    return Filter(
+        modalities=tuple(dict.fromkeys(asked.targets)), channels=tuple(dict.fromkeys(asked.channels)),
+        collections=tuple(dict.fromkeys(where.collections)),
+        under=service.places.under(where.under, where.collections) if where.under else (),
+        since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
+        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms,
+    )  # fmt: skip
+
+
+def _part(service: Service, term: s.Term) -> Term | Near:
+    if term.segment is not None:
+        return Near(term.segment)
+    if term.text is not None:
+        return Term(term.text, Modality.TEXT)
+    if term.upload is not None:
+        upload = service.uploads.find(term.upload)
+        return Term(upload.path, upload.modality, f"upload {upload.id}")
+    modality, data = next((kind, data) for kind in Modality if (data := getattr(term, kind, None)))
+    return Term(service.uploads.keep(_decoded(data), modality), modality, f"inlined {modality}")
+
+
+def _decoded(data: str) -> bytes:
+    """The bytes of bare base64 or of a data: URL (RFC 2397)."""
+    if data.startswith("data:"):
+        header, comma, data = data.partition(",")
+        if not comma or not header.endswith(";base64"):
+            raise Problem(422, "inline", "The inlined medium cannot be read", "The data: URL is not base64.", remedy=_HOW)
+    if len(data) > INLINE * 4 // 3 + 1024:
+        raise Problem(
+            413, "too-large", "The inlined medium is too large", f"An inlined medium has at most {INLINE >> 20} MB.",
+            remedy="Send it to POST /v1/uploads, and search with the id that it answers.",
+        )  # fmt: skip
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem(422, "inline", "The inlined medium cannot be read", "It is not valid base64.", remedy=_HOW) from None
+    if not content:
+        raise Problem(422, "inline", "The inlined medium is empty", "It has no bytes.", remedy=_HOW)
+    return content
+
+
+_HOW = "Send base64 (RFC 4648) or a data: URL with ;base64."
+
+
+def _cursor(asked: s.SearchRequest, offset: int, generation: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([offset, _identity(asked), generation]).encode()).decode().rstrip("=")
+
+
+def _offset(asked: s.SearchRequest, engine: Engine) -> int:
+    """Where a page begins.
+
+    Raises:
+        Problem: the cursor is none, belongs to another query (422), or the index has changed since (409).
+    """
+    if asked.cursor is None:
+        return 0
+    try:
+        offset, identity, generation = json.loads(base64.urlsafe_b64decode(asked.cursor + "=" * (-len(asked.cursor) % 4)))
+    except (ValueError, TypeError):
+        offset, identity, generation = None, None, None
+    if type(offset) is not int or not 0 < offset < MOST or identity != _identity(asked):
+        raise Problem(
+            422, "cursor", "The cursor does not belong here", "It was not given for this query.",
+            remedy="Send the query that answered this cursor, unchanged, or leave the cursor out.",
+        )  # fmt: skip
+    if generation != engine.live.generation:
+        raise Problem(
+            409, "stale-cursor", "The archive has changed", "A new index has come into use since the page before.",
+            remedy="Ask again without a cursor.",
+        )  # fmt: skip
+    return offset
+
+
+def _identity(asked: s.SearchRequest) -> str:
+    stated = asked.model_dump_json(exclude={"cursor", "k"})
+    return hashlib.sha256(stated.encode()).hexdigest()[:16]

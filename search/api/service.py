@@ -1,0 +1,139 @@
+"""The service: one archive held open, its engine loading in the background, and what the routes share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from search import encoders
+from search.api.jobs import IndexJobs, Runner
+from search.api.metrics import Metrics
+from search.api.places import Places
+from search.api.problems import not_found
+from search.api.thumbnails import Thumbnails
+from search.api.uploads import Uploads
+from search.encoders import Encoder
+from search.errors import ModelMissing, Problem, SensoriumError
+from search.media import DecodePool
+from search.query import Engine
+from search.settings import Settings
+from search.store import Catalogue, Database, SqlStore
+from search.store.catalogue import Asset
+
+PATIENCE = 5.0
+"""Seconds that a search waits for the engine to load before it is told to come again."""
+
+State = Literal["ready", "loading", "empty", "failed"]
+
+
+class Service:
+    """Thread-safe. ``start`` begins loading, ``close`` ends what was started."""
+
+    def __init__(
+        self, settings: Settings, *, load: Callable[[], Encoder] | None = None, runner: Runner | None = None,
+        patience: float = PATIENCE,
+    ) -> None:  # fmt: skip
+        """Open the archive of ``settings``, made if there is none; ``load`` gives the encoder, ``runner`` runs index jobs.
+
+        Raises:
+            NewerDatabase: a later program wrote the database.
+        """
+        self.settings = settings
+        self.database = Database(settings.database)
+        self.database.upgrade()
+        self.store, self.catalogue = SqlStore(self.database), Catalogue(self.database)
+        self.places, self.metrics = Places(settings, self.store), Metrics()
+        self.pool = DecodePool(settings, max(1, settings.cores // 2))
+        self.thumbnails = Thumbnails(settings, self.pool)
+        self.uploads = Uploads(settings, self.pool)
+        self.jobs = IndexJobs(self.database, self.places, runner)
+        self._load = load or (lambda: encoders.load(settings.space))
+        self._patience = patience
+        self._encoder: Encoder | None = None
+        self._engine: Engine | None = None
+        self._failure: SensoriumError | None = None
+        self._loaded = threading.Event()
+        self._opening = threading.Lock()
+
+    def start(self) -> None:
+        """Load the encoder in the background, and take up the jobs that wait."""
+        threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
+        self.jobs.start()
+
+    def close(self) -> None:
+        """End jobs, decoding processes and connections."""
+        self.jobs.close()
+        if self._engine:
+            self._engine.close()
+        self.pool.close()
+        self.database.close()
+
+    def engine(self) -> Engine:
+        """The engine; waits a few seconds for it to load.
+
+        Raises:
+            Problem: it is still loading (503, with Retry-After), or nothing is indexed yet (409).
+            ModelMissing: the encoder's weights are not here.
+        """
+        if not self._loaded.wait(self._patience):
+            raise Problem(
+                503, "loading", "The engine is loading", "The models are being loaded; searching begins in a moment.",
+                remedy="Ask again in a few seconds.", retry_after="2",
+            )  # fmt: skip
+        if self._failure:
+            raise self._failure
+        engine = self._open()
+        if engine is None:
+            raise Problem(
+                409, "empty-archive", "The archive is empty", "Nothing is indexed yet, so nothing can be found.",
+                remedy="Start an index job (POST /v1/index-jobs), or run `sensorium index PATH`.",
+            )  # fmt: skip
+        return engine
+
+    def asset(self, id_: int) -> Asset:
+        """An asset with its locations; raises Problem (404) where there is none."""
+        if (found := self.catalogue.assets([id_]).get(id_)) is None:
+            raise not_found("asset", id_)
+        return found
+
+    def generation(self) -> int | None:
+        """The generation of the index that answers; None while there is no engine."""
+        return self._engine.live.generation if self._engine else None
+
+    def state(self) -> tuple[State, SensoriumError | None]:
+        """How the engine is, without waiting, and why it failed."""
+        if not self._loaded.is_set():
+            return "loading", None
+        if self._failure:
+            return "failed", self._failure
+        try:
+            return ("ready" if self._open() else "empty"), None
+        except SensoriumError as error:
+            return "failed", error
+
+    def _open(self) -> Engine | None:
+        """The engine, opened as soon as there is anything to search: the first index job makes it appear."""
+        if self._engine is None:
+            with self._opening:
+                if self._engine is None and self._encoder and self._anything(self._encoder):
+                    self._engine = Engine(self.settings, encoder=self._encoder)
+        return self._engine
+
+    def _anything(self, encoder: Encoder) -> bool:
+        key = self.store.space_id(encoder.space)
+        return key is not None and self.store.sequences(key)[0] > 0
+
+    def _load_encoder(self) -> None:
+        began = time.perf_counter()
+        try:
+            self._encoder = self._load()
+            self._open()
+        except SensoriumError as error:
+            self._failure = error
+        except Exception as error:  # noqa: BLE001 - whatever a model raises, the rest of the service stays up and says so
+            self._failure = ModelMissing(f"The model could not be loaded: {error}", remedy="Run `sensorium doctor`.")
+        finally:
+            self.metrics.loading.set(time.perf_counter() - began)
+            self._loaded.set()

@@ -1,0 +1,187 @@
+"""Thumbnails, sheets of frames and waves: made at first use, kept on disk, each made once however many ask for it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from search.api.schemas import Sprite
+from search.errors import MediaError, Problem
+from search.media import DecodePool, previews
+from search.media.geometry import fit
+from search.settings import Settings
+from search.store.catalogue import Asset
+from search.types import Cut, Info, Modality, Needs, Picture
+
+SIZES = (160, 320, 640, 1280)
+"""Longest sides, in pixels: what is asked for is rounded up to one of these, so that the cache cannot be blown up."""
+
+STEP_MS = 250
+"""Times of frames are rounded down to this."""
+
+CELL, GRID = 192, 5
+"""Longest side of a frame in a sheet, in pixels; a sheet has at most ``GRID`` by ``GRID`` frames."""
+
+SWEEP_EVERY = 200
+"""Pictures made between two looks at how much the cache takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A picture on disk."""
+
+    path: Path
+    media_type: str
+    etag: str
+
+
+class Thumbnails:
+    """Makes pictures of assets and keeps them under ``cache/`` of the home. Thread-safe."""
+
+    def __init__(self, settings: Settings, pool: DecodePool) -> None:
+        self._folder, self._quota = settings.home / "cache", settings.cache_bytes
+        self._pool = pool
+        self._room = threading.BoundedSemaphore(max(1, settings.cores))  # ffmpeg processes at the same time
+        self._lock = threading.Lock()
+        self._making: dict[str, tuple[threading.Lock, int]] = {}
+        self._made = 0
+
+    def thumbnail(self, asset: Asset, source: Callable[[], str], size: int, at_ms: int | None) -> Made:
+        """A picture, at most ``size`` pixels on its longer side: of a video its frame at a time, of a sound its wave.
+
+        ``source`` gives the file to read, if it has to be read.
+
+        Raises:
+            Problem: a text has no picture (404).
+            MediaError: the file cannot be decoded.
+        """
+        size = next((one for one in SIZES if one >= size), SIZES[-1])
+        if asset.modality is Modality.IMAGE:
+            return self._keep(asset, f"image {size}", "jpg", lambda: self._image(source(), size))
+        if asset.modality is Modality.AUDIO:
+            return self._keep(asset, f"wave {size}", "png", lambda: previews.wave(source(), size, size * 3 // 8))
+        if asset.modality is Modality.VIDEO:
+            last = max((asset.duration_ms or 0) - 1, 0)
+            wanted = last // 3 if at_ms is None else min(at_ms, last)
+            at = wanted - wanted % STEP_MS
+            return self._keep(asset, f"frame {size} {at}", "jpg", lambda: _frame(source(), at, size))
+        raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
+
+    def preview(self, asset: Asset, source: Callable[[], str]) -> Made:
+        """A sheet of frames of a video, or the wave of a sound; raises as ``thumbnail`` does."""
+        if asset.modality is Modality.AUDIO:
+            return self._keep(asset, "wave", "png", lambda: previews.wave(source(), 1280, 160))
+        if asset.modality is Modality.VIDEO:
+            plan = sprite(asset)
+            grid, cell = (plan.columns, plan.rows), (plan.width, plan.height)
+            duration = asset.duration_ms or 0
+            return self._keep(asset, "sheet", "jpg", lambda: previews.sheet(source(), duration, plan.step_ms, grid, cell))
+        raise Problem(
+            404, "no-preview", "There is no preview", f"There is no preview of {asset.modality} media.",
+            remedy="Use the thumbnail, or the media itself.",
+        )  # fmt: skip
+
+    def _image(self, source: str, size: int) -> bytes:
+        needs = Needs(size=size, fit="pad", rate=16_000, window_ms=1_000, characters=100)
+        replies = self._pool.decode(Path(source), needs)
+        info: Info | None = None
+        try:
+            for item in replies:
+                if isinstance(item, Info):
+                    info = item
+                elif isinstance(item, Cut) and info and not isinstance(item.content, str):
+                    picture = np.asarray(item.content[0] if item.modality is Modality.VIDEO else item.content, np.uint8)
+                    return previews.jpeg(_unpadded(picture, info, needs))
+        finally:
+            replies.close()  # one frame of an animation is enough
+        raise MediaError("undecodable", "The file is no picture any more.")
+
+    def _keep(self, asset: Asset, what: str, suffix: str, make: Callable[[], bytes]) -> Made:
+        key = hashlib.sha256(f"{asset.digest} {what}".encode()).hexdigest()[:40]
+        path = self._folder / key[:2] / f"{key}.{suffix}"
+        made = Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{key}"')
+        if not path.exists():
+            with self._once(key):
+                if not path.exists():
+                    with self._room:
+                        content = make()
+                    _write(path, content)
+                    self._sweep()
+        return made
+
+    @contextmanager
+    def _once(self, key: str) -> Iterator[None]:
+        """Of all who want to make one picture, one does at a time; the others then find it made."""
+        with self._lock:
+            lock, waiting = self._making.get(key, (threading.Lock(), 0))
+            self._making[key] = (lock, waiting + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                lock, waiting = self._making.pop(key)
+                if waiting > 1:
+                    self._making[key] = (lock, waiting - 1)
+
+    def _sweep(self) -> None:
+        """From time to time, drop the oldest pictures if all together take more than they may."""
+        with self._lock:
+            self._made += 1
+            if self._made % SWEEP_EVERY:
+                return
+        files = []
+        for path in self._folder.glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                files.append((path.stat().st_mtime, path.stat().st_size, path))
+        taken = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if taken <= self._quota:
+                break
+            path.unlink(missing_ok=True)
+            taken -= size
+
+
+def sprite(asset: Asset) -> Sprite:
+    """How the sheet of a video is laid out: a frame each half second at most, twenty-five at most."""
+    duration = max(asset.duration_ms or 0, 1)
+    count = min(GRID * GRID, max(1, duration // 500))
+    wide, high = asset.width or 16, asset.height or 9
+    scale = CELL / max(wide, high)
+    width, height = (max(2, 2 * round(side * scale / 2)) for side in (wide, high))
+    columns = min(count, GRID)
+    rows = -(-count // columns)
+    return Sprite(columns=columns, rows=rows, count=count, width=width, height=height, step_ms=max(1, duration // count))
+
+
+def _frame(source: str, at_ms: int, size: int) -> bytes:
+    try:
+        return previews.frame(source, at_ms, size)
+    except MediaError as error:
+        if error.reason != "undecodable" or at_ms == 0:
+            raise
+        return previews.frame(source, 0, size)  # containers announce more than their pictures last
+
+
+def _unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
+    """The middle of a padded square that is picture, (H, W, 3)."""
+    plan = fit(info.width or 1, info.height or 1, needs)
+    left, top = (needs.size - plan.width) // 2, (needs.size - plan.height) // 2
+    return np.ascontiguousarray(picture[top : top + plan.height, left : left + plan.width])
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put a whole file in place at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}")
+    part.write_bytes(content)
+    part.replace(path)

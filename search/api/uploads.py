@@ -1,0 +1,245 @@
+"""Content to search with, kept for a while in a folder under the home that has a quota."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from search.api import schemas as s
+from search.errors import MediaError, Problem
+from search.media import EXTENSIONS, DecodePool
+from search.settings import Settings
+from search.store.database import disk_full
+from search.types import Info, Modality, Needs
+
+PROBE = Needs(size=64, fit="pad", rate=16_000, window_ms=1_000, characters=2_000)
+"""What an upload is decoded to while it is found out what it is."""
+
+LEAST_FREE = 64 << 20
+"""Bytes that uploads leave free on the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to search with. ``used_at`` is in seconds since 1970."""
+
+    id: str
+    path: Path
+    modality: Modality
+    bytes: int
+    used_at: float
+
+
+class Uploads:
+    """Files named ``id.modality.suffix``. When a file was last used is its access time, set here: its modification time stays,
+    since query vectors are remembered by that. Thread-safe."""  # fmt: skip
+
+    def __init__(self, settings: Settings, pool: DecodePool) -> None:
+        self._settings, self._pool = settings, pool
+        self._folder = settings.home / "uploads"
+
+    async def receive(self, chunks: AsyncIterator[bytes], announced: int | None, name: str) -> Upload:
+        """Write what arrives, counting; then find out what it is. Nothing stays of what is cut, too big or no media.
+
+        Raises:
+            Problem: too large (413), no room (507), cut (400).
+            MediaError: it is not media that can be read.
+        """
+        suffix = os.path.splitext(name)[1].lower()
+        part = await anyio.to_thread.run_sync(self._begin, announced)
+        try:
+            size = await self._write(part, chunks, announced)
+            return await anyio.to_thread.run_sync(self._settle, part, size, suffix if suffix in EXTENSIONS else "")
+        except ClientDisconnect:
+            raise _cut(announced) from None
+        except OSError as error:
+            raise _full() if disk_full(error) else error from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def keep(self, content: bytes, modality: Modality) -> Path:
+        """Keep an inlined medium under its own hash, so that the same one again is neither written nor encoded again."""
+        id_ = hashlib.sha256(content).hexdigest()
+        path = self._folder / f"{id_}.{modality}"
+        if path.exists():
+            _touch(path)
+            return path
+        part = self._begin(len(content))
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError as error:
+            raise _full() if disk_full(error) else error from error
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    def find(self, id_: str) -> Upload:
+        """An upload that has not expired; that it was used now keeps it for longer.
+
+        Raises:
+            Problem: there is none (404).
+        """
+        self.sweep()
+        for path in self._folder.glob(f"{id_}.*"):
+            if path.name.split(".")[1] in set(Modality):
+                _touch(path)
+                return _upload(path)
+        raise Problem(
+            404, "no-upload", "There is no such upload", f"There is no upload {id_}.",
+            remedy="It may have expired: send the file to POST /v1/uploads again.",
+        )  # fmt: skip
+
+    def delete(self, id_: str) -> None:
+        """Forget an upload; raises Problem (404) where there is none."""
+        self.find(id_).path.unlink(missing_ok=True)
+
+    def expires_at(self, upload: Upload) -> datetime.datetime:
+        """When an upload will be forgotten unless it is used."""
+        return datetime.datetime.fromtimestamp(upload.used_at + self._settings.upload_hours * 3600, datetime.UTC)
+
+    def sweep(self) -> None:
+        """Forget what has expired, and what a killed service left half-written."""
+        oldest = time.time() - self._settings.upload_hours * 3600
+        for path in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                stat = path.stat()
+                if max(stat.st_atime, stat.st_mtime) < oldest:
+                    path.unlink()
+
+    def _begin(self, announced: int | None) -> Path:
+        """A new file to write into, if there is room for what is announced."""
+        if announced is not None and announced > self._settings.upload_bytes:
+            raise self._too_large()
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.sweep()
+        self._check_room(announced or 0)
+        return self._folder / f"{secrets.token_hex(16)}.part"
+
+    def _check_room(self, more: int) -> None:
+        taken = 0
+        for path in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                taken += path.stat().st_size
+        if taken + more > self._settings.upload_quota or shutil.disk_usage(self._folder).free < more + LEAST_FREE:
+            raise _full()
+
+    async def _write(self, part: Path, chunks: AsyncIterator[bytes], announced: int | None) -> int:
+        size = checked = 0
+        with part.open("xb") as file:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > self._settings.upload_bytes:
+                    raise self._too_large()
+                await anyio.to_thread.run_sync(file.write, chunk)
+                if size - checked > 16 << 20:  # many uploads at once share one quota
+                    checked = size
+                    await anyio.to_thread.run_sync(self._check_room, 0)
+        if announced is not None and size != announced:
+            raise _cut(announced)
+        return size
+
+    def _settle(self, part: Path, size: int, suffix: str) -> Upload:
+        """Give a file that has arrived its name, by what the decoder says that it is."""
+        probed = part.with_name(f"{part.stem}.probe{suffix}")  # the decoder tells texts apart by their suffix
+        part.replace(probed)
+        try:
+            modality = self._probe(probed)
+            final = part.with_name(f"{part.stem}.{modality}{suffix}")
+            probed.replace(final)
+        finally:
+            probed.unlink(missing_ok=True)
+        return Upload(part.stem, final, modality, size, time.time())
+
+    def _probe(self, path: Path) -> Modality:
+        replies = self._pool.decode(path, PROBE)
+        try:
+            for item in replies:
+                if isinstance(item, Info):
+                    return item.modality
+        finally:
+            replies.close()  # what follows need not be decoded
+        raise MediaError("no_content", "Nothing in it can be searched with.")
+
+    def _files(self) -> list[Path]:
+        return list(self._folder.iterdir()) if self._folder.is_dir() else []
+
+    def _too_large(self) -> Problem:
+        return Problem(
+            413, "too-large", "The upload is too large", f"An upload has at most {self._settings.upload_bytes >> 20} MB.",
+            remedy="Cut the part out that you search with, or raise the setting upload_bytes.",
+        )  # fmt: skip
+
+
+def router(uploads: Uploads) -> APIRouter:
+    """The routes of uploads."""
+    routes = APIRouter(prefix="/uploads", tags=["uploads"])
+    binary = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
+
+    @routes.post(
+        "",
+        status_code=201,
+        openapi_extra={"requestBody": binary},
+        operation_id="upload",
+        summary="Send content",
+    )
+    async def upload(request: Request, name: s.Words | None = None) -> s.Upload:
+        """Send a picture, sound, video or text as the body, to search with. `name` helps to tell texts apart by their suffix.
+
+        What it is, is found out by decoding it, not from its name. It expires when it was not used for a while.
+        """
+        announced = request.headers.get("content-length", "")
+        length = int(announced) if announced.isascii() and announced.isdigit() else None
+        return _entry(uploads, await uploads.receive(request.stream(), length, name or ""))
+
+    @routes.get("/{id}", operation_id="get_upload", summary="An upload")
+    def get(id: s.UploadId) -> s.Upload:  # noqa: A002 - the name in the address
+        """What is known of an upload."""
+        return _entry(uploads, uploads.find(id))
+
+    @routes.delete("/{id}", status_code=204, operation_id="delete_upload", summary="Forget an upload")
+    def delete(id: s.UploadId) -> Response:  # noqa: A002
+        """Forget an upload now."""
+        uploads.delete(id)
+        return Response(status_code=204)
+
+    return routes
+
+
+def _entry(uploads: Uploads, upload: Upload) -> s.Upload:
+    return s.Upload(id=upload.id, modality=upload.modality, bytes=upload.bytes, expires_at=uploads.expires_at(upload))
+
+
+def _upload(path: Path) -> Upload:
+    id_, modality, *_ = path.name.split(".")
+    stat = path.stat()
+    return Upload(id_, path, Modality(modality), stat.st_size, max(stat.st_atime, stat.st_mtime))
+
+
+def _touch(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def _cut(announced: int | None) -> Problem:
+    said = f"{announced} bytes were announced, and fewer arrived." if announced else "The connection ended before the file did."
+    return Problem(400, "cut-upload", "The upload was cut", said, remedy="Send it again. Nothing of it was kept.")
+
+
+def _full() -> Problem:
+    return Problem(
+        507, "uploads-full", "There is no room for uploads", "The folder of uploads is full.",
+        remedy="Delete uploads (DELETE /v1/uploads/{id}) or wait until some expire; or raise the setting upload_quota.",
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Pictures of videos and sounds: a frame, a sheet of frames, a wave. The only user of ffmpeg-python, whose graphs run on the
+ffmpeg that imageio-ffmpeg ships, in a process of its own with limits.
+"""  # fmt: skip
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+from typing import Any, Literal
+
+from search.errors import MediaError
+from search.media.demuxers import DEMUXERS
+from search.types import Picture
+
+SECONDS = 30
+"""Wall-clock limit of one picture."""
+
+MEMORY = 3 << 30
+"""Address space of ffmpeg, in bytes."""
+
+_KEYFRAMES_FROM = 60_000
+"""Sheets of videos longer than this, in milliseconds, are made from keyframes alone: thirty times faster."""
+
+_LIMITED = 'ulimit -c 0; ulimit -f 0; ulimit -t "$1"; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"'
+"""A shell sets the limits: in a program with threads, nothing may run between fork and exec. Not every system knows ``-v``."""
+
+
+def frame(path: str, at_ms: int, size: int) -> bytes:
+    """The frame of a video at a time, at most ``size`` pixels on its longer side: a JPEG.
+
+    Raises:
+        MediaError: it cannot be decoded, or takes too long.
+    """
+    scaled = _open(path, ss=at_ms / 1000).filter(
+        "scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2
+    )
+    return _run(scaled, "mjpeg", qscale=4)
+
+
+def sheet(path: str, duration_ms: int, step_ms: int, grid: tuple[int, int], cell: tuple[int, int]) -> bytes:
+    """Frames of a video ``step_ms`` apart, in a ``grid`` of (columns, rows) cells of (width, height) pixels: a JPEG."""
+    some = {"skip_frame": "nokey"} if duration_ms > _KEYFRAMES_FROM else {}
+    frames = _open(path, **some).filter("fps", f"1000/{step_ms}", start_time=0, round="up").filter("scale", *cell)
+    return _run(frames.filter("tile", f"{grid[0]}x{grid[1]}"), "mjpeg", qscale=5)
+
+
+def wave(path: str, width: int, height: int) -> bytes:
+    """The loudness of a sound over its time: a PNG on transparent ground, to be seen on light and on dark."""
+    mono = _open(path).audio.filter("aformat", channel_layouts="mono", sample_rates=16_000)
+    return _run(mono.filter("showwavespic", s=f"{width}x{height}", colors="0x6b7fd7", scale="sqrt"), "png")
+
+
+def jpeg(picture: Picture) -> bytes:
+    """A picture (H, W, 3) uint8 RGB as a JPEG."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=82)
+    return file.getvalue()
+
+
+def _open(path: str, **options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
+    """An input that can only be a media file by itself: no playlist, no network, no other protocol hidden in the name."""
+    import ffmpeg
+
+    return ffmpeg.input(f"file:{path}", protocol_whitelist="file", format_whitelist=DEMUXERS, threads=1, **options)
+
+
+def _run(graph: Any, codec: Literal["mjpeg", "png"], **options: Any) -> bytes:  # noqa: ANN401
+    import ffmpeg
+    import imageio_ffmpeg
+
+    output = graph.output("pipe:1", format="image2pipe", vcodec=codec, vframes=1, threads=1, **options)
+    command = ffmpeg.compile(output.global_args("-nostdin", "-loglevel", "error"), cmd=imageio_ffmpeg.get_ffmpeg_exe())
+    process = subprocess.Popen(  # noqa: S603
+        ["/bin/sh", "-c", _LIMITED, "sh", str(SECONDS), str(MEMORY >> 10), *command],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
+    )  # fmt: skip
+    try:
+        made, complaints = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise MediaError("too_slow", f"no picture within {SECONDS} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+    if process.returncode or not made:
+        said = complaints.decode("utf-8", "replace").replace(_input(command), "the file").strip().splitlines()
+        raise MediaError("undecodable", said[-1][:300] if said else "there is no picture at that time")
+    return made
+
+
+def _input(command: list[str]) -> str:
+    """The input of a command, as ffmpeg names it in what it complains."""
+    return command[command.index("-i") + 1]

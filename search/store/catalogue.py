@@ -1,0 +1,241 @@
+"""The catalogue: assets, segments and the ledger as people leaf through them. Pages go by keys, so that they never shift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, Text, case, cast, func, select
+
+from search.errors import REASONS
+from search.store import tables as t
+from search.store.database import Database
+from search.store.intake import path_of
+from search.store.sql import segment_of
+from search.types import Channel, Modality, Segment, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where an asset lies. ``size`` (bytes) and ``mtime_ns`` are those that the last scan saw."""
+
+    collection: str
+    path: str
+    size: int
+    mtime_ns: int
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """An asset as it is stored. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``day`` counts from 1970."""
+
+    id: int
+    digest: str
+    size: int
+    modality: Modality
+    format: str
+    width: int | None
+    height: int | None
+    duration_ms: int | None
+    title: str | None
+    day: int | None
+    created_at: int
+    locations: tuple[Location, ...]
+
+    @property
+    def location(self) -> Location:
+        """The one to show: a present one where there is any."""
+        return self.locations[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which assets a list shall show; None does not restrict. ``name`` is part of the file's name."""
+
+    modality: Modality | None = None
+    collection: str | None = None
+    name: str | None = None
+    present: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the ledger. ``asset`` None: its bytes could not be read."""
+
+    id: int
+    asset: int | None
+    collection: str | None
+    path: str
+    reason: str
+    detail: str
+    remedy: str
+    span: Span | None
+    created_at: int
+
+
+class Catalogue:
+    """Reads for lists and details. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, wanted: Wanted, *, before: int | None, limit: int) -> list[Asset]:
+        """The newest ``limit`` assets with ids below ``before``."""
+        a, where = t.asset.c, t.location.c
+        places: Select[Any] = select(where.asset_id).join(t.collection).where(where.asset_id.is_not(None))
+        if wanted.collection is not None:
+            places = places.where(t.collection.c.name == wanted.collection)
+        if wanted.name:
+            places = places.where(_name().icontains(wanted.name, autoescape=True))
+        if wanted.present is not None:
+            places = places.where(where.state == ("present" if wanted.present else "missing"))
+        query = select(a.id).where(a.modality.is_not(None), a.id.in_(places)).order_by(a.id.desc()).limit(limit)
+        if wanted.modality is not None:
+            query = query.where(a.modality == str(wanted.modality))
+        if before is not None:
+            query = query.where(a.id < before)
+        with self._database.reading() as connection:
+            ids = connection.execute(query).scalars().all()
+        found = self.assets(ids)
+        return [found[id_] for id_ in ids if id_ in found]
+
+    def assets(self, ids: Sequence[int]) -> dict[int, Asset]:
+        """Assets with their locations, in one joined read; those that are not there are absent."""
+        a, where = t.asset.c, t.location.c
+        query = (
+            select(t.asset, t.collection.c.name, where.path, where.size.label("seen"), where.mtime_ns, where.state)
+            .join(t.location, where.asset_id == a.id)
+            .join(t.collection, t.collection.c.id == where.collection_id)
+            .where(a.id.in_(list(ids)), a.modality.is_not(None))
+            .order_by(a.id, (where.state == "present").desc(), where.id)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        by_asset: dict[int, list[Any]] = {}
+        for row in rows:
+            by_asset.setdefault(row.id, []).append(row)
+        return {id_: _asset(some) for id_, some in by_asset.items()}
+
+    def segments(self, asset: int, *, after: int = 0, limit: int, channel: Channel | None = None) -> list[Segment]:
+        """An asset's segments with ids above ``after``."""
+        s = t.segment.c
+        query = _segments().where(s.asset_id == asset, s.id > after).order_by(s.id).limit(limit)
+        if channel is not None:
+            query = query.where(s.channel == str(channel))
+        with self._database.reading() as connection:
+            return [segment_of(row) for row in connection.execute(query)]
+
+    def segment(self, id_: int) -> Segment | None:
+        """One segment."""
+        with self._database.reading() as connection:
+            row = connection.execute(_segments().where(t.segment.c.id == id_)).first()
+        return None if row is None else segment_of(row)
+
+    def neighbours(self, segment: int, count: int) -> list[Segment]:
+        """A segment with up to ``count`` before it and after it, of the same asset and channel, in order."""
+        s = t.segment.c
+        with self._database.reading() as connection:
+            own = connection.execute(select(s.asset_id, s.channel, s.ordinal).where(s.id == segment)).first()
+            if own is None:
+                return []
+            near = s.ordinal.between(own.ordinal - count, own.ordinal + count)
+            query = _segments().where(s.asset_id == own.asset_id, s.channel == own.channel, near).order_by(s.ordinal)
+            return [segment_of(row) for row in connection.execute(query)]
+
+    def counts_of(self, asset: int) -> dict[str, int]:
+        """An asset's segments by channel."""
+        s = t.segment.c
+        with self._database.reading() as connection:
+            rows = connection.execute(select(s.channel, func.count()).where(s.asset_id == asset).group_by(s.channel))
+            return {channel: count for channel, count in rows}  # noqa: C416 - rows are no pairs to mypy
+
+    def collections(self) -> dict[str, dict[str, int]]:
+        """Every collection's files by modality; ``missing`` and ``failed`` count besides."""
+        where, c = t.location.c, t.collection.c
+        kind = case((where.state != "present", "missing"), (t.asset.c.modality.is_(None), "failed"), else_=t.asset.c.modality)
+        query = (
+            select(c.name, kind, func.count(where.id))
+            .select_from(t.collection.outerjoin(t.location).outerjoin(t.asset, t.asset.c.id == where.asset_id))
+            .group_by(c.name, kind)
+            .order_by(c.name)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._database.reading() as connection:
+            for name, of, count in connection.execute(query):
+                found.setdefault(name, {}).update({of: count} if count else {})
+        return found
+
+    def ledger(
+        self, *, asset: int | None = None, reason: str | None = None, collection: str | None = None,
+        spell: tuple[int, int | None] | None = None, after: int = 0, limit: int = 1_000,
+    ) -> list[Entry]:  # fmt: skip
+        """Lines of the ledger with ids above ``after``; ``spell`` is when they were written: from, until."""
+        c = t.ledger.c
+        query = select(t.ledger, t.collection.c.name).outerjoin(t.collection).where(c.id > after).order_by(c.id).limit(limit)
+        for column, value in ((c.asset_id, asset), (c.reason, reason), (t.collection.c.name, collection)):
+            if value is not None:
+                query = query.where(column == value)
+        query = query.where(*_written(spell))
+        with self._database.reading() as connection:
+            return [_entry(row) for row in connection.execute(query)]
+
+    def reasons(self, collection: str | None = None, *, spell: tuple[int, int | None] | None = None) -> dict[str, int]:
+        """Lines of the ledger by reason, most first."""
+        c = t.ledger.c
+        query = select(c.reason, func.count()).group_by(c.reason).order_by(func.count().desc(), c.reason).where(*_written(spell))
+        if collection is not None:
+            query = query.join(t.collection).where(t.collection.c.name == collection)
+        with self._database.reading() as connection:
+            return {reason: count for reason, count in connection.execute(query)}  # noqa: C416
+
+
+def _segments() -> Select[Any]:
+    """Segments beside one location of theirs: a present one where there is any."""
+    s, a, where = t.segment.c, t.asset.c, t.location.c
+    best = (
+        select(where.id)
+        .where(where.asset_id == a.id)
+        .order_by((where.state == "present").desc(), where.id)
+        .limit(1)
+        .correlate(t.asset)
+        .scalar_subquery()
+    )
+    return (
+        select(s.id, s.asset_id, a.modality, s.channel, s.unit, s.start, s.end, s.text, where.path, where.state)
+        .join(t.asset, a.id == s.asset_id)
+        .join(t.location, where.id == best)
+    )
+
+
+def _written(spell: tuple[int, int | None] | None) -> list[Any]:
+    """SQL conditions: a line of the ledger was written from, until (milliseconds since 1970)."""
+    if spell is None:
+        return []
+    since, until = spell
+    return [t.ledger.c.created_at >= since, *([] if until is None else [t.ledger.c.created_at <= until])]
+
+
+def _name() -> Any:  # noqa: ANN401 - an SQL expression
+    """The last part of a location's path, as text: what remains after trimming everything that is no slash from its end."""
+    path = cast(t.location.c.path, Text)
+    return func.substr(path, func.length(func.rtrim(path, func.replace(path, "/", ""))) + 1)
+
+
+def _asset(rows: list[Any]) -> Asset:
+    one = rows[0]
+    locations = [Location(row.name, path_of(row.path), row.seen, row.mtime_ns, row.state == "present") for row in rows]
+    return Asset(
+        id=one.id, digest=one.digest.hex(), size=one.size, modality=Modality(one.modality), format=one.format,
+        width=one.width, height=one.height, duration_ms=one.duration_ms, title=one.title, day=one.day,
+        created_at=one.created_at, locations=tuple(locations),
+    )  # fmt: skip
+
+
+def _entry(row: Any) -> Entry:  # noqa: ANN401
+    span = None if row.start_ms is None else Span(row.start_ms, row.end_ms)
+    return Entry(
+        id=row.id, asset=row.asset_id, collection=row.name, path=path_of(row.path), reason=row.reason, detail=row.detail,
+        remedy=REASONS.get(row.reason, ""), span=span, created_at=row.created_at,
+    )  # fmt: skip

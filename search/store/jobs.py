@@ -1,0 +1,107 @@
+"""Index jobs as they are remembered: a queue of which one runs at a time, since a home has one writer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from search.store import tables as t
+from search.store.database import Database, now_ms
+
+OPEN = ("queued", "running")
+"""States of jobs that have not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An index job. ``state`` is queued, running, done, failed or cancelled; ``progress`` what it last reported."""
+
+    id: int
+    state: str
+    collection: str
+    paths: tuple[str, ...]
+    retry: bool
+    prune: bool
+    progress: dict[str, Any]
+    error: str | None
+    remedy: str | None
+    key: str | None
+    body: str
+    created_at: int
+    started_at: int | None
+    ended_at: int | None
+
+
+class JobBook:
+    """The table of jobs. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, paths: Sequence[str], collection: str, *, retry: bool, prune: bool, key: str | None, body: str) -> Job:
+        """Queue a job. ``key`` names the request, ``body`` is the hash of what it asked for."""
+        row = {
+            "state": "queued", "collection": collection, "paths": json.dumps(list(paths)), "retry": retry, "prune": prune,
+            "progress": "{}", "key": key, "body": body, "created_at": now_ms(),
+        }  # fmt: skip
+        with self._database.writing() as connection:
+            id_ = connection.execute(insert(t.job).values(row)).inserted_primary_key
+            assert id_ is not None  # noqa: S101 - for the types: an insert of one row has a key
+            return _job(connection.execute(select(t.job).where(t.job.c.id == id_[0])).one())
+
+    def get(self, id_: int) -> Job | None:
+        """A job."""
+        return self._first(t.job.c.id == id_)
+
+    def with_key(self, key: str) -> Job | None:
+        """The job that a request with this key made."""
+        return self._first(t.job.c.key == key)
+
+    def page(self, *, before: int | None = None, limit: int = 50) -> list[Job]:
+        """The newest jobs with ids below ``before``."""
+        query = select(t.job).order_by(t.job.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(t.job.c.id < before)
+        with self._database.reading() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def open(self) -> list[Job]:
+        """Jobs that have not ended, in the order in which they run."""
+        with self._database.reading() as connection:
+            query = select(t.job).where(t.job.c.state.in_(OPEN)).order_by(t.job.c.id)
+            return [_job(row) for row in connection.execute(query)]
+
+    def begin(self, id_: int) -> bool:
+        """Take a queued job to run it; False: it is no longer queued."""
+        return self._move(id_, ("queued",), state="running", started_at=now_ms())
+
+    def requeue(self, id_: int) -> None:
+        """Put a job that did not end back into the queue: it goes on where it left off."""
+        self._move(id_, ("running",), state="queued")
+
+    def end(self, id_: int, state: str, progress: dict[str, Any], error: str | None = None, remedy: str | None = None) -> bool:
+        """Write down how a job ended; False: it had ended already."""
+        told = json.dumps(progress)
+        return self._move(id_, OPEN, state=state, progress=told, error=error, remedy=remedy, ended_at=now_ms())
+
+    def _move(self, id_: int, states: Sequence[str], **values: Any) -> bool:  # noqa: ANN401
+        which = (t.job.c.id == id_) & t.job.c.state.in_(states)
+        with self._database.writing() as connection:
+            return connection.execute(update(t.job).where(which).values(**values)).rowcount == 1
+
+    def _first(self, which: Any) -> Job | None:  # noqa: ANN401 - an SQL condition
+        with self._database.reading() as connection:
+            row = connection.execute(select(t.job).where(which)).first()
+        return None if row is None else _job(row)
+
+
+def _job(row: Any) -> Job:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    return Job(
+        id=row.id, state=row.state, collection=row.collection, paths=tuple(json.loads(row.paths)), retry=row.retry,
+        prune=row.prune, progress=json.loads(row.progress), error=row.error, remedy=row.remedy, key=row.key, body=row.body,
+        created_at=row.created_at, started_at=row.started_at, ended_at=row.ended_at,
+    )  # fmt: skip
