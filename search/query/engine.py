@@ -87,7 +87,7 @@ class Engine:
         asked = self._encode(query)
         clock.lap("encode")
         view = self._current()
-        scales = {kind: Scale.of(sample @ _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
+        scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
         targets = self._targets(view, wanted, tuple(without))
         clock.lap("filter")
         moments, more = [], _ROOM * (offset + k)
@@ -249,6 +249,11 @@ def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
     if len(ids) > SAMPLE:
         ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
     return live.index.reconstruct(ids)
+
+
+def _scale(sample: Vectors, vector: Vector) -> Scale:
+    """The scale of a kind. By einsum, which stays in this thread: BLAS shares out even this little, and its threads wait for each other."""
+    return Scale.of(np.einsum("nd,d->n", sample, vector))
 
 
 class _Clock:

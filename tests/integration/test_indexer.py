@@ -248,7 +248,7 @@ def test_a_home_has_one_writer(settings, go):
 
 def test_a_full_disk_stops_with_what_to_do(go, settings, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 5_000_000))
-    with pytest.raises(DiskFull, match="5 MB|4 MB"):
+    with pytest.raises(DiskFull, match=r"5 MB|4 MB"):
         go()
 
 
