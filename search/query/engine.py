@@ -19,12 +19,12 @@ from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import SAMPLE, Scale, confidence
 from search.query.gate import Gate
 from search.query.live import LiveIndex
-from search.query.moments import Grouping, Moment, merge
+from search.query.moments import Moment, merge
 from search.query.terms import Aspects, Terms, Vector, unit
 from search.settings import Settings
 from search.store import Database, SqlStore
 from search.store.sql import Columns
-from search.types import KINDS, Answer, Channel, Filter, Hit, Ids, Kind, Vectors
+from search.types import KINDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Vectors
 
 EVERYTHING = Filter()
 
@@ -199,7 +199,7 @@ class Engine:
     ) -> tuple[_View, dict[Kind, Scale], dict[Kind, Ids]]:
         """What a scan needs: the archive as it is now, the scale of each kind for this query, and the ids that may be found."""
         view = self._current()
-        scales = {kind: Scale.of(sample @ _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
+        scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
         return view, scales, self._targets(view, wanted, without)
 
     def _targets(self, view: _View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
@@ -268,6 +268,11 @@ def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
     if len(ids) > SAMPLE:
         ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
     return live.index.reconstruct(ids)
+
+
+def _scale(sample: Vectors, vector: Vector) -> Scale:
+    """The scale of a kind. By einsum, which stays in this thread: BLAS shares out even this little, and its threads wait for each other."""
+    return Scale.of(np.einsum("nd,d->n", sample, vector))
 
 
 class _Clock:
