@@ -1,0 +1,172 @@
+"""Library: what the archive holds, adding a folder and watching it come in, what failed, what is new."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from search.api.schemas import Collections, Failures, Job, Status
+from search.errors import Refused, ServiceError
+from ui.page import frame, look, words
+from ui.page.components import grid, shelf
+from ui.page.state import State
+
+NEWEST = 24
+_SAMPLE = "sample"
+_LAST, _TROUBLE = "job", "job-trouble"
+
+
+def show() -> None:
+    """Draw the library."""
+    client = frame.client()
+    status, collections, failures = client.status(), client.collections(), client.failures()
+    counts = [
+        {"medium": one, "count": f"{status.assets.get(one, 0):,}", "noun": f"{noun}{'' if status.assets.get(one) == 1 else 's'}"}
+        for one, noun in words.MEDIA.items()
+    ]
+    shelf({"counts": counts}, key="counts")
+    _add(collections)
+    _progress()
+    shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
+    entries = client.assets(limit=NEWEST).assets
+    if entries:
+        grid({"cards": [look.new_card(one) for one in entries], "more": False, "sure": 0, "marked": None, "summary": "What is new"}, look.sent, key="new")
+
+
+def welcome(status: Status) -> None:
+    """An empty archive: how to fill it, and the sample to try it with."""
+    roots = [root.name for root in frame.client().collections().roots]
+    with st.container(key="welcome", horizontal_alignment="center"):
+        st.markdown("#### The archive is empty", text_alignment="center")
+        st.markdown(
+            "Fill it from a folder of this machine: add one below, or run `sensorium index PATH`. "
+            "Images, video, sound and text in it can then be found by any of them.", text_alignment="center",
+        )  # fmt: skip
+        if _SAMPLE in roots and not status.job:
+            st.button("Try it with the sample archive", type="primary", on_click=_start, args=([_SAMPLE], "sample"))
+    _progress()
+    _add(frame.client().collections())
+
+
+def _add(collections: Collections) -> None:
+    roots = [root.name for root in collections.roots]
+    with st.expander("Add a folder", expanded=False, icon=":material/create_new_folder:"):
+        if not roots:
+            st.markdown("The service may read no folder yet. Start it with `sensorium serve --root PATH`.")
+            return
+        with st.form("add", border=False):
+            one, two, three = st.columns([2, 3, 2])
+            root = one.selectbox("Under", roots, help="Folders that the service may read.")
+            folder = two.text_input("Folder", placeholder="all of it, or a folder such as 2024/harbour")
+            collection = three.text_input("Collection", "default")
+            if st.form_submit_button("Add", type="primary"):
+                _start(["/".join(part for part in (root, folder.strip().strip("/")) if part)], collection.strip() or "default")
+
+
+def _start(paths: list[str], collection: str, *, retry: bool = False) -> None:
+    """Ask for an index job; why there is none is said where its progress would be."""
+    st.session_state.pop(_TROUBLE, None)
+    try:
+        st.session_state[_LAST] = frame.client().index(paths, collection=collection, retry=retry, key=secrets.token_hex(8)).id
+    except Refused as error:
+        st.session_state[_TROUBLE] = f"{error} {error.remedy}"
+
+
+def _progress() -> None:
+    """The job that runs, or that was started here, watched while it goes on."""
+    if trouble := st.session_state.get(_TROUBLE):
+        st.warning(words.plain(trouble))
+    running = _job()
+    if running is None:
+        return
+    if running.state in ("queued", "running"):
+        st.fragment(run_every=1.0)(_watch)()
+    else:
+        _ended(running)
+
+
+def _watch() -> None:
+    try:
+        job = _job()
+    except ServiceError:
+        return  # the page says it as soon as anything is asked
+    if job is None or job.state not in ("queued", "running"):
+        look.forget()
+        st.rerun()
+    share, told = progress(job)
+    with st.container(key="progress", border=True):
+        st.progress(share, words.plain(told))
+        if job.progress.current:
+            st.caption(words.plain(job.progress.current))
+        st.button("Stop", on_click=_cancel, args=(job.id,), help="What is indexed stays.")
+
+
+def progress(job: Job) -> tuple[float, str]:
+    """How far a job is: a share from 0 to 1, and a line with the rate and the time left."""
+    now, folders = job.progress, ", ".join(job.folders)
+    if job.state == "queued":
+        return 0.0, f"{folders}: waits for its turn"
+    if now.scanning:
+        return 0.0, f"{folders}: looking through the folder, {words.count(now.files, 'file')} so far"
+    ended = now.done + now.failed
+    rate = f", {now.files_per_second:.1f} files a second" if now.files_per_second else ""
+    left = f", {words.left(now.seconds_left)} left" if now.seconds_left else ""
+    return min(ended / max(now.to_do, 1), 1.0), f"{folders}: {ended:,} of {now.to_do:,}{rate}{left}"
+
+
+def _ended(job: Job) -> None:
+    now = job.progress
+    if job.state == "failed":
+        st.warning(words.plain(f"{job.error} {job.remedy or ''}"))
+        return
+    failed = f", {now.failed:,} failed" if now.failed else ""
+    word = "stopped" if job.state == "cancelled" else "done"
+    st.success(words.plain(f"{', '.join(job.folders)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}."))
+
+
+def _job() -> Job | None:
+    """The job that runs; else the one that was started from here."""
+    client = frame.client()
+    running = client.status().job
+    if running is None and (last := st.session_state.get(_LAST)):
+        running = client.job(last)
+    return running
+
+
+def _cancel(job: int) -> None:
+    frame.client().cancel_job(job)
+
+
+def _collections(told: Collections) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": one.name, "roots": ", ".join(root.path or root.name for root in one.roots),
+            "files": " · ".join(f"{number:,} {what}" for what, number in one.files.items() if number),
+        }
+        for one in told.collections
+    ]  # fmt: skip
+
+
+def _failures(told: Failures) -> list[dict[str, Any]]:
+    return [
+        {
+            "reason": one.reason, "count": words.count(one.count, "file"), "why": one.remedy or one.reason,
+            "files": [
+                {"name": f"{line.folder}/{line.name}".strip("/"), "detail": line.detail}
+                for line in told.failures
+                if line.reason == one.reason
+            ],
+        }
+        for one in told.reasons
+    ]  # fmt: skip
+
+
+def _again(told: Mapping[str, Any]) -> None:
+    """Index collections again: one of them, or all that have files which failed for a reason."""
+    failed = {line.collection for line in frame.client().failures(reason=told.get("reason")).failures} if told.get("reason") else set()
+    for one in frame.client().collections().collections:
+        if one.name == told.get("collection") or one.name in failed:
+            _start([root.name for root in one.roots], one.name, retry=bool(told.get("retry")))
