@@ -10,7 +10,8 @@ import streamlit as st
 from search.api.client import ADDRESS, Client
 from ui.page.state import State
 
-_STYLE = (Path(__file__).parent / "components" / "page.css").read_text("utf-8")
+_FOLDER = Path(__file__).parent / "components"
+_STYLE = (_FOLDER / "page.css").read_text("utf-8")
 
 
 @st.cache_resource(show_spinner=False)
@@ -21,9 +22,11 @@ def client() -> Client:
 
 def begin(state: State) -> None:
     """Set the window up; comes before anything is drawn."""
-    about = "Library" if state.view == "library" else state.text or ", ".join(piece.label or piece.value for piece in state.pieces)
+    about = (
+        "Library" if state.view == "library" else state.text or ", ".join(piece.label or piece.value for piece in state.pieces)
+    )
     st.set_page_config(
-        page_title=f"{about[:60]} · Sensorium" if about else "Sensorium", page_icon=":material/graphic_eq:", layout="wide",
+        page_title=f"{about[:60]} · Sensorium" if about else "Sensorium", page_icon=str(_FOLDER / "mark.svg"), layout="wide",
         initial_sidebar_state="collapsed",
     )  # fmt: skip
     st.html(f"<style>{_STYLE}</style>")

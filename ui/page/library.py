@@ -11,8 +11,7 @@ import streamlit as st
 from search.api.schemas import Collections, Failures, Job, Status
 from search.errors import Refused, ServiceError
 from ui.page import frame, look, words
-from ui.page.components import grid, shelf
-from ui.page.state import State
+from ui.page.components import shelf
 
 NEWEST = 24
 _SAMPLE = "sample"
@@ -31,9 +30,7 @@ def show() -> None:
     _add(collections)
     _progress()
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
-    entries = client.assets(limit=NEWEST).assets
-    if entries:
-        grid({"cards": [look.new_card(one) for one in entries], "more": False, "sure": 0, "marked": None, "summary": "What is new"}, look.sent, key="new")
+    look.newest(NEWEST, "What is new")
 
 
 def welcome(status: Status) -> None:
@@ -124,7 +121,11 @@ def _ended(job: Job) -> None:
         return
     failed = f", {now.failed:,} failed" if now.failed else ""
     word = "stopped" if job.state == "cancelled" else "done"
-    st.success(words.plain(f"{', '.join(job.folders)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}."))
+    st.success(
+        words.plain(
+            f"{', '.join(job.folders)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}."
+        )
+    )
 
 
 def _job() -> Job | None:
@@ -144,10 +145,16 @@ def _collections(told: Collections) -> list[dict[str, Any]]:
     return [
         {
             "name": one.name, "roots": ", ".join(root.path or root.name for root in one.roots),
-            "files": " · ".join(f"{number:,} {what}" for what, number in one.files.items() if number),
+            "files": " · ".join(_held(one.files)),
         }
         for one in told.collections
     ]  # fmt: skip
+
+
+def _held(files: Mapping[str, int]) -> list[str]:
+    """Files by what they are, then those that are missing or failed."""
+    media = [words.count(files[one], noun) for one, noun in words.MEDIA.items() if files.get(one)]
+    return [*media, *(f"{number:,} {what}" for what, number in files.items() if number and what not in words.MEDIA)]
 
 
 def _failures(told: Failures) -> list[dict[str, Any]]:
@@ -166,7 +173,9 @@ def _failures(told: Failures) -> list[dict[str, Any]]:
 
 def _again(told: Mapping[str, Any]) -> None:
     """Index collections again: one of them, or all that have files which failed for a reason."""
-    failed = {line.collection for line in frame.client().failures(reason=told.get("reason")).failures} if told.get("reason") else set()
+    failed = (
+        {line.collection for line in frame.client().failures(reason=told.get("reason")).failures} if told.get("reason") else set()
+    )
     for one in frame.client().collections().collections:
         if one.name == told.get("collection") or one.name in failed:
             _start([root.name for root in one.roots], one.name, retry=bool(told.get("retry")))

@@ -96,11 +96,26 @@ def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def new_card(entry: AssetEntry) -> dict[str, Any]:
-    """A card of an asset that was not asked for: what is new."""
-    return plain_card(entry, entry.links, entry.title, None) | {
+def newest(limit: int, summary: str) -> None:
+    """Draw what came last into the archive, without a question."""
+    entries = frame.client().assets(limit=limit).assets
+    cards = [_new_card(entry) for entry in entries]
+    if cards:
+        grid({"cards": cards, "more": False, "sure": 0, "marked": None, "summary": summary}, sent, key="newest")
+
+
+def _new_card(entry: AssetEntry) -> dict[str, Any]:
+    text = _beginning(entry.id) if entry.modality == "text" else None
+    return plain_card(entry, entry.links, text, None) | {
         "segment": None, "href": None, "channel": "", "bars": 0, "sure": "", "confidence": 1.0, "strip": [], "more": "",
     }  # fmt: skip
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def _beginning(asset: int) -> str | None:
+    """The first words of a text; an asset never changes, so they are asked for once."""
+    segments = frame.client().segments(asset, limit=1).segments
+    return segments[0].text if segments else None
 
 
 def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,7 @@ class Piece:
     def read(cls, told: str) -> Self | None:
         """A piece as ``str`` wrote it; None for what is none."""
         kind, _, rest = told.partition("~")
-        value, weight, medium, label = (rest.split("~", 3) + ["", "", ""])[:4]
+        value, weight, medium, label = [*rest.split("~", 3), "", "", ""][:4]
         if kind == "text":
             return cls.of({"kind": kind, "weight": value, "value": rest.partition("~")[2]})
         return cls.of({"kind": kind, "value": value, "weight": weight, "medium": medium, "label": label})
@@ -168,7 +169,7 @@ def _weight(given: Any) -> float:  # noqa: ANN401
         number = round(float(given), 2)
     except (TypeError, ValueError):
         return 1.0
-    return min(max(number, -2.0), 2.0) if number == number else 1.0  # noqa: PLR0124 - NaN is not itself
+    return 1.0 if math.isnan(number) else min(max(number, -2.0), 2.0)
 
 
 def _day(given: Any) -> str:  # noqa: ANN401

@@ -20,7 +20,10 @@ def show(error: ServiceError) -> None:
     elif isinstance(error, ServiceLoading):
         _wait("The service is loading its models.", "This takes some seconds; the page goes on by itself.")
     elif error.kind == "no-upload":
-        _say("A file of this question is not kept any more.", "Uploads are forgotten after a while. Remove it, and add the file again.")
+        _say(
+            "A file of this question is not kept any more.",
+            "Uploads are forgotten after a while. Remove it, and add the file again.",
+        )
     else:
         title = str(error.problem.get("title") or "The service could not do this")
         _say(f"{title}.", " ".join(part for part in (_told(str(error), title), error.remedy) if part))

@@ -25,7 +25,9 @@ class Part:
         style = "\n".join((_FOLDER / file).read_text("utf-8") for file in ("base.css", f"{name}.css"))
         self._mount = component(f"sensorium_{name}", css=style, js=script)
 
-    def __call__(self, data: Mapping[str, Any], sent: Callable[[Mapping[str, Any]], None] | None = None, *, key: str = "") -> None:
+    def __call__(
+        self, data: Mapping[str, Any], sent: Callable[[Mapping[str, Any]], None] | None = None, *, key: str = ""
+    ) -> None:
         """Draw it with ``data``; ``sent`` takes what it sends."""
         key = key or self._name
 

@@ -35,12 +35,15 @@ function el(tag, given = {}, ...children) {
     else if (["value", "checked", "muted", "currentTime"].includes(name)) node[name] = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
 const button = (kind, label, mark, onclick, more = {}) =>
   el("button", { type: "button", class: kind, title: label, "aria-label": label, onclick, ...more }, icon(mark));
+
+// A sentence in which `backticks` mark what is typed as it stands.
+const prose = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
 
 // A listener on the document that goes when the part that wanted it has gone.
 function listen(host, target, type, handle, options) {

@@ -42,7 +42,6 @@ class Grid {
 
   card(card, at) {
     const shot = el("span", { class: `shot ${card.medium}` }, this.picture(card));
-    shot.append(el("span", { class: "mark" }, icon(card.medium)));
     if (card.length) shot.append(el("span", { class: "length" }, card.length));
     if (card.strip.length) shot.append(el("span", { class: "strip" }, card.strip.map((one) =>
       el("i", { style: { left: `${one.from * 100}%`, width: `${(one.to - one.from) * 100}%`, opacity: 0.35 + 0.65 * one.sure } }))));
@@ -50,7 +49,7 @@ class Grid {
     const where = [card.span, card.channel, card.more].filter(Boolean).join(" · ") || card.folder || card.format;
     const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;
     const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
-      shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, el("span", { class: "where" }, where), band));
+      shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));
     const add = card.segment ? button("add", `Add ${card.name} to the question`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
     return el("li", { class: "card", "data-segment": card.segment }, link, add);
   }

@@ -21,14 +21,14 @@ class Shelf {
     if (!collections?.length) return null;
     return [el("h2", {}, "Collections"), el("div", { class: "rows" }, collections.map((one) => el("div", { class: "row" },
       el("b", {}, one.name), el("span", { class: "wide faint" }, one.roots), el("span", { class: "faint" }, one.files),
-      el("a", { class: "action", href: one.search, onclick: (event) => { event.preventDefault(); this.send({ kind: "again", collection: one.name, retry: false }); } }, icon("retry"), "Look for changes"))))];
+      el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", collection: one.name, retry: false }) }, icon("retry"), "Look for changes"))))];
   }
 
   failures({ failures }) {
     if (!failures) return null;
     if (!failures.length) return [el("h2", {}, "What failed"), el("p", { class: "faint" }, "Everything could be indexed.")];
     return [el("h2", {}, "What failed"), el("div", { class: "rows" }, failures.map((one) => el("div", {},
-      el("div", { class: "row" }, el("b", {}, one.count), el("span", { class: "wide" }, one.why),
+      el("div", { class: "row" }, el("b", {}, one.count), el("span", { class: "wide" }, prose(one.why)),
         el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", reason: one.reason, retry: true }) }, icon("retry"), "Try again")),
       el("details", {}, el("summary", {}, "Which files"), one.files.map((file) => el("div", { class: "row" }, el("span", { class: "wide" }, file.name), el("span", { class: "wide faint" }, file.detail)))))))];
   }
