@@ -27,7 +27,10 @@ def encoder() -> FakeEncoder:
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     """Eight pictures, three tones and two texts, named after what they are."""
-    folder = tmp_path / "archive"
+    return make_archive(tmp_path / "archive")
+
+
+def make_archive(folder: Path) -> Path:
     for name in ("pictures", "tones", "texts"):
         (folder / name).mkdir(parents=True)
     for name, colour in COLOURS.items():

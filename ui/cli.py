@@ -217,6 +217,32 @@ def demo(
     run(keep, as_json=as_json)
 
 
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0: any that is free.", min=0, max=65535)] = 8571,
+    root: Annotated[list[Path] | None, typer.Option(help="A folder that may be indexed over the API; may be repeated.")] = None,
+    page: Annotated[bool, typer.Option(help="Serve the page too, not the API alone.")] = True,
+    home: Home = None,
+) -> None:
+    """Serve the page at / and the API under /v1, to this machine alone unless --host says otherwise."""
+    from ui import show
+
+    try:
+        from ui.serve import is_loopback, run
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The service needs the package {error.name}.", remedy="Install it with: pip install 'sensorium[serve]'"
+        ) from error
+    if not is_loopback(host):
+        show.err.print(f"[yellow]Warning:[/] anyone who can reach {host} can search this archive, and start index jobs.")
+
+    def ready(address: str) -> None:
+        show.err.print(f"Sensorium serves {address} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False)
+
+    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready)
+
+
 @app.command(name="eval")
 def evaluate(
     manifest: Annotated[Path, typer.Argument(help="A JSON object a line: query, targets, under, relevant.")],

@@ -14,14 +14,11 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from search.api import assets, health, jobs, media, problems, searching, uploads
-from search.api.guard import Guard
+from search.api.guard import Bounded, Guard
 from search.api.links import BASE
 from search.api.metrics import Measured
 from search.api.schemas import Trouble
 from search.api.service import Service
-
-BODY = 24 << 20
-"""The largest body of a request that is not an upload, in bytes."""
 
 _ABOUT = """Search media archives: find images, video, sound and text with any of them.
 
@@ -35,13 +32,14 @@ def create_api(service: Service) -> FastAPI:
         "default": {"model": Trouble, "description": "A problem", "content": {problems.MEDIA_TYPE: {}}},
         422: {"model": Trouble, "description": "The request cannot be", "content": {problems.MEDIA_TYPE: {}}},
     }
-    api = FastAPI(title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble, max_body_size=BODY)
+    api = FastAPI(title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
     problems.install(api, service.places.hide)
     for router in (
         searching.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
         jobs.router(service.jobs, service.catalogue), health.router(service),
     ):  # fmt: skip
         api.include_router(router)
+    api.add_middleware(Bounded, unbounded=f"{BASE}/uploads")
     api.add_middleware(Measured, metrics=service.metrics)
     return api
 

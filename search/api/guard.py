@@ -12,10 +12,13 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search.api.problems import respond
 from search.errors import Problem
+
+BODY = 24 << 20
+"""The largest body of a request that is not an upload, in bytes."""
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -72,3 +75,42 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+class Bounded:
+    """Middleware: reads a request's body up to a limit before passing it on; uploads, which are counted as they come, go by.
+
+    Starlette's own limit answers in plain text, and every error here is a problem.
+    """
+
+    def __init__(self, app: ASGIApp, *, unbounded: str) -> None:
+        """``unbounded`` is the path whose bodies go by."""
+        self._app, self._unbounded = app, unbounded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 413."""
+        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or scope["path"] == self._unbounded:
+            await self._app(scope, receive, send)
+            return
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > BODY:
+                await respond(_TOO_LARGE)(scope, receive, send)
+                return
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        await self._app(scope, lambda: _next(whole, receive), send)
+
+
+_TOO_LARGE = Problem(
+    413, "too-large", "The request is too large", f"A request has at most {BODY >> 20} MB.",
+    remedy="Send media to POST /v1/uploads, and search with the id that it answers.",
+)  # fmt: skip
+
+
+async def _next(messages: list[Message], receive: Receive) -> Message:
+    return messages.pop() if messages else await receive()

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cursor_of, key_of
-from search.api.places import printable
+from search.api.places import Places, printable
 from search.api.service import Service
 from search.errors import UnknownName
 
@@ -33,16 +33,12 @@ def router(service: Service) -> APIRouter:
     def collections() -> s.Collections:
         """Every collection with its files by modality, and the folders that index jobs may name."""
         places, known = service.places, service.places.collections()
-        names = {path: name for name, path in places.roots().items()}
         files = service.catalogue.collections()
-        shown_by = {path: any(places.shown(one) for one, roots in known.items() if path in roots) for path in names}
-        roots = [
-            s.Root(name=name, path=printable(path) if shown_by[path] or places.shown(None) else None)
-            for path, name in names.items()
-        ]
-        by_name = {root.name: root for root in roots}
+        roots = [_root(places, path, shown=places.shown(None)) for path in places.roots().values()]
         entries = [
-            s.Collection(name=name, roots=[by_name[names[path]] for path in paths], files=files.get(name, {}))
+            s.Collection(
+                name=name, roots=[_root(places, path, shown=places.shown(name)) for path in paths], files=files.get(name, {})
+            )
             for name, paths in known.items()
         ]
         return s.Collections(collections=entries, roots=roots)
@@ -79,6 +75,10 @@ def probes(service: Service) -> list[Route]:
 
     served: dict[str, Callable[[Request], Response]] = {"/livez": live, "/readyz": ready, "/metrics": metrics}
     return [Route(path, endpoint) for path, endpoint in served.items()]
+
+
+def _root(places: Places, path: str, *, shown: bool) -> s.Root:
+    return s.Root(name=places.tell(path), path=printable(path) if shown else None)
 
 
 def _status(service: Service) -> s.Status:

@@ -76,8 +76,11 @@ class Places:
         """The folders that may be indexed, absolute, by names that can be told apart."""
         configured = [os.path.abspath(os.path.expanduser(path)) for path in self._settings.roots.split(os.pathsep) if path]
         known = [root for roots in self.collections().values() for root in roots]
+        every = dict.fromkeys([*configured, *known])
         named: dict[str, str] = {}
-        for root in dict.fromkeys([*configured, *known]):
+        for root in every:
+            if any(_inside(root, other) for other in every if other != root):
+                continue  # it goes by the name of the root around it
             base = name = printable(os.path.basename(root)) or "root"
             number = 1
             while name in named:
@@ -88,7 +91,7 @@ class Places:
 
     def tell(self, path: str) -> str:
         """A file or folder below a root, as ``root/folder``."""
-        for name, root in sorted(self.roots().items(), key=lambda item: -len(item[1])):
+        for name, root in self.roots().items():
             if _inside(path, root):
                 rest = os.path.relpath(path, root)
                 return name if rest == "." else f"{name}/{printable(rest)}"

@@ -334,7 +334,7 @@ class Failures(Wire):
 
 
 class Root(Wire):
-    """A folder that may be indexed. ``id`` stands for it in requests where its path is not shown."""
+    """A folder. Requests may call it by its name; its path shows only where a collection is configured to show it."""
 
     name: str
     path: str | None = None

@@ -117,9 +117,13 @@ class Service:
         """The engine, opened as soon as there is anything to search: the first index job makes it appear."""
         if self._engine is None:
             with self._opening:
-                if self._engine is None and self._encoder and self.store.space_id(self._encoder.space) is not None:
+                if self._engine is None and self._encoder and self._anything(self._encoder):
                     self._engine = Engine(self.settings, encoder=self._encoder)
         return self._engine
+
+    def _anything(self, encoder: Encoder) -> bool:
+        key = self.store.space_id(encoder.space)
+        return key is not None and self.store.sequences(key)[0] > 0
 
     def _load_encoder(self) -> None:
         began = time.perf_counter()

@@ -27,9 +27,6 @@ from search.types import Info, Modality, Needs
 PROBE = Needs(size=64, fit="pad", rate=16_000, window_ms=1_000, characters=2_000)
 """What an upload is decoded to while it is found out what it is."""
 
-UNBOUNDED = 1 << 62
-"""The web framework's limit on an upload: none, since uploads are counted here."""
-
 LEAST_FREE = 64 << 20
 """Bytes that uploads leave free on the disk."""
 
@@ -195,7 +192,6 @@ def router(uploads: Uploads) -> APIRouter:
         "",
         status_code=201,
         openapi_extra={"requestBody": binary},
-        max_body_size=UNBOUNDED,
         operation_id="upload",
         summary="Send content",
     )

@@ -77,10 +77,10 @@ class _Part:
         return cast("NDArray[np.float16]", raw.view(np.float16).reshape(-1, self.scan.d))
 
     def search(self, queries: Vectors, k: int, within: Ids | None) -> tuple[Ids, NDArray[np.float32]]:
-        at, selector = self._prepare(within)
+        at, bitmap = self._prepare(within)
         if at is not None:
             return self._gather(queries, k, at)
-        parameters = faiss.SearchParameters(sel=selector) if selector is not None else None
+        parameters = faiss.SearchParameters(sel=bitmap.selector) if bitmap else None
         scores, found = self.scan.search(queries, min(k, max(len(self.ids), 1)), params=parameters)
         ids = np.where(found >= 0, self.ids[np.maximum(found, 0)], -1)
         return ids, np.where(found >= 0, scores, -np.inf).astype(np.float32)
@@ -90,18 +90,17 @@ class _Part:
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return self.ids[at][best], np.take_along_axis(scores, best, axis=1)
 
-    def _prepare(self, within: Ids | None) -> tuple[NDArray[np.intp] | None, Any]:
+    def _prepare(self, within: Ids | None) -> tuple[NDArray[np.intp] | None, _Bitmap | None]:
         """Positions to gather, or a selector to scan with, or neither; kept for later searches with the same array object."""
-        if id(within) not in self._prepared:
+        if (known := self._prepared.get(id(within))) is None:
             if len(self._prepared) >= 64:
                 self._prepared.clear()
             at = np.flatnonzero(self.live) if within is None else self.positions(within)
             narrow, all_of_it = len(at) <= NARROW * len(self.ids), len(at) == len(self.ids)
             bitmap = None if narrow or all_of_it else _Bitmap(np.isin(np.arange(len(self.ids)), at))
             # The array is kept too: as long as it lives, no other one can have its identity.
-            self._prepared[id(within)] = (within, at if narrow else None, bitmap)
-        _, positions, bitmap = self._prepared[id(within)]
-        return positions, bitmap and bitmap.selector
+            self._prepared[id(within)] = known = (within, at if narrow else None, bitmap)
+        return known[1], known[2]
 
 
 class _Bitmap:

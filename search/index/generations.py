@@ -71,6 +71,13 @@ class Generations:
             raise _damaged(self._folder / "CURRENT", f"it names {name[:40]!r}")
         return self._read_manifest(name)
 
+    def stamp(self) -> int:
+        """Changes whenever another generation begins to serve; 0: none does."""
+        try:
+            return (self._folder / "CURRENT").stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def load(self) -> tuple[Manifest, FlatIndex] | None:
         """Check the serving generation and map it; None where there is none.
 

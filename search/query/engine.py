@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from search import encoders
 from search.encoders import Encoder
 from search.errors import InputError, QueryError, StoreError
-from search.index import Manifest
+from search.index import Generations, Manifest
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import SAMPLE, Scale, confidence
+from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.moments import Grouping, Moment, merge
 from search.query.terms import Aspects, Terms, Vector, unit
@@ -28,6 +30,9 @@ EVERYTHING = Filter()
 
 MOST = 1_000
 """The most hits of one answer."""
+
+_NOTICED = 0.05
+"""Refreshing that takes longer, in seconds, is not done at every search."""
 
 _ROOM = 4
 """Candidates looked at for every hit wanted, so that merging neighbours leaves enough."""
@@ -58,11 +63,12 @@ class Engine:
                 f"Nothing is indexed into the space {self.space.name!r}.", remedy="Run `sensorium index PATH` first."
             )
         self.terms = Terms(self.encoder, settings)
-        self.live = LiveIndex(self.store, settings.home, self.space, key)
-        self._key = key
-        self._lock = threading.Lock()
-        self._version = -1
-        self._refresh()
+        self._key, self._home = key, settings.home
+        self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
+        self._gate = Gate()
+        self._refreshing = threading.Lock()
+        self._due = 0.0
+        self._view = self._look()
 
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
@@ -80,30 +86,29 @@ class Engine:
         clock = _Clock()
         asked = self._encode(query)
         clock.lap("encode")
-        with self._lock:
-            self._refresh()
-            scales = self._scales(asked)
-            targets = self._targets(wanted, tuple(without))
-            clock.lap("filter")
-            moments, more = [], _ROOM * (offset + k)
-            while True:
-                ids, scores, cosines = self._scan(asked, scales, targets, more)
-                clock.lap("scan")
-                known = self.store.segments(ids.tolist(), wanted)
-                found = zip(ids.tolist(), scores.tolist(), cosines.tolist(), strict=True)
-                moments = merge([(known[id_], score, cosine) for id_, score, cosine in found if id_ in known], group)
-                clock.lap("hydrate")
-                if len(moments) >= offset + k or len(ids) < more:
-                    break
-                more *= 4
-            rivals = {kind: len(some) for kind, some in targets.items()}
-            hits = [self._hit(rank, moment, rivals) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
-            return Answer(tuple(hits), self.live.generation, sum(rivals.values()), clock.total())
+        view = self._current()
+        scales = {kind: Scale.of(sample @ _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
+        targets = self._targets(view, wanted, tuple(without))
+        clock.lap("filter")
+        moments, more = [], _ROOM * (offset + k)
+        while True:
+            ids, scores, cosines = self._scan(view, asked, scales, targets, more)
+            clock.lap("scan")
+            known = self.store.segments(ids.tolist(), wanted)
+            found = zip(ids.tolist(), scores.tolist(), cosines.tolist(), strict=True)
+            moments = merge([(known[id_], score, cosine) for id_, score, cosine in found if id_ in known], group)
+            clock.lap("hydrate")
+            if len(moments) >= offset + k or len(ids) < more:
+                break
+            more *= 4
+        rivals = {kind: len(some) for kind, some in targets.items()}
+        hits = [self._hit(rank, moment, rivals) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
+        return Answer(tuple(hits), view.live.generation, sum(rivals.values()), clock.total())
 
     def write_generation(self) -> Manifest:
         """Write a new generation of the index; only the holder of the home's lock may."""
-        with self._lock:
-            self._refresh()
+        with self._refreshing, self._gate.alone():
+            self.live.refresh()
             return self.live.write()
 
     def close(self) -> None:
@@ -137,45 +142,69 @@ class Engine:
             )
         return {Channel.VISUAL: unit(found[term.segment])}
 
-    def _refresh(self) -> None:
-        version = self.store.version()
-        if version == self._version:
-            return
-        self.live.refresh()
-        self._columns: Columns = self.store.columns(self._key)
-        self._samples = {kind: self._sample(code) for code, kind in enumerate(KINDS)}
-        self._filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = {}
-        self._version = version
+    @property
+    def live(self) -> LiveIndex:
+        """The index that answers now."""
+        return self._view.live
 
-    def _sample(self, code: int) -> Vectors:
-        """A fixed random sample of a kind's vectors (n, dim): the same one as long as the archive stays the same."""
-        ids = self._columns.ids[self._columns.kinds == code]
-        if len(ids) > SAMPLE:
-            ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
-        return self.live.index.reconstruct(ids)
+    def _current(self) -> _View:
+        """What is known of the archive, brought up to date by one of the threads that ask; the others go on with what there is.
 
-    def _scales(self, asked: Aspects) -> dict[Kind, Scale]:
-        return {kind: Scale.of(sample @ _vector(asked, kind)) for kind, sample in self._samples.items() if len(sample)}
+        While the archive grows without pause, looking again takes at most a fifth of the time.
+        """
+        if time.monotonic() >= self._due and self._state() != self._view.state and self._refreshing.acquire(blocking=False):
+            began = time.monotonic()
+            try:
+                self._view = self._look(self._view)
+            finally:
+                ended = time.monotonic()
+                self._due = ended + 4 * (ended - began) if ended - began > _NOTICED else 0.0
+                self._refreshing.release()
+        return self._view
 
-    def _targets(self, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
+    def _state(self) -> tuple[int, int]:
+        return self.store.version(), self._generations.stamp()
+
+    def _look(self, before: _View | None = None) -> _View:
+        """Read what filters and calibration need, and have the index take in what is new.
+
+        A generation that was written meanwhile is loaded beside the index that answers, and then takes its place.
+        """
+        state = self._state()
+        columns = self.store.columns(self._key)  # before the index is brought up to date, which then knows all of these
+        live = before.live if before and before.state[1] == state[1] else None
+        if live is None:
+            live = LiveIndex(self.store, self._home, self.space, self._key)
+        else:
+            live.refresh(self._gate.alone)
+        with self._gate.shared():
+            held = np.isin(columns.ids, live.index.ids())  # but may have dropped some since
+            columns = columns if held.all() else columns.only(held)
+            samples = {kind: _sample(live, columns, code) for code, kind in enumerate(KINDS)}
+        return _View(state, live, columns, samples)
+
+    def _targets(self, view: _View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
         """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
-        if (key := (wanted, without)) not in self._filtered:
-            if len(self._filtered) >= 64:
-                self._filtered.clear()
-            columns, mask = self._columns, self.store.select(self._columns, wanted)
+        key = (wanted, without)
+        if (known := view.filtered.get(key)) is None:
+            columns, mask = view.columns, self.store.select(view.columns, wanted)
             mask &= ~np.isin(columns.assets, without)
             by_kind = {kind: columns.ids[mask & (columns.kinds == code)] for code, kind in enumerate(KINDS)}
-            self._filtered[key] = {kind: ids for kind, ids in by_kind.items() if len(ids)}
-        return self._filtered[key]
+            known = {kind: ids for kind, ids in by_kind.items() if len(ids)}
+            if len(view.filtered) >= 64:
+                view.filtered.clear()
+            view.filtered[key] = known
+        return known
 
     def _scan(
-        self, asked: Aspects, scales: dict[Kind, Scale], targets: dict[Kind, Ids], count: int
+        self, view: _View, asked: Aspects, scales: dict[Kind, Scale], targets: dict[Kind, Ids], count: int
     ) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
         """The ``count`` best segments over all kinds, best first: ids, standardised scores, cosines, each (n,)."""
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
         for kind, within in targets.items():
             vector = _vector(asked, kind)[None]
-            found, cosine = self.live.index.search(vector, min(count, len(within)), within=within)
+            with self._gate.shared():
+                found, cosine = view.live.index.search(vector, min(count, len(within)), within=within)
             held = found[0] >= 0
             ids.append(found[0][held])
             cosines.append(cosine[0][held])
@@ -197,6 +226,29 @@ class Engine:
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What the engine knows of the archive in one ``state``: (writes to the database, stamp of the generation).
+
+    ``samples`` are vectors (n, dim) by kind; ``filtered`` remembers what filters let through. The index itself may be newer:
+    then it holds more than the filter columns, which decide.
+    """
+
+    state: tuple[int, int]
+    live: LiveIndex
+    columns: Columns
+    samples: dict[Kind, Vectors]
+    filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
+
+
+def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
+    """A fixed random sample of a kind's vectors (n, dim): the same one as long as the archive stays the same."""
+    ids = columns.ids[columns.kinds == code]
+    if len(ids) > SAMPLE:
+        ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
+    return live.index.reconstruct(ids)
 
 
 class _Clock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from search.types import Ids, Space
 
 
 class LiveIndex:
-    """Follows the embeddings of one space. Not thread-safe: its owner serialises ``refresh`` against searches."""
+    """Follows the embeddings of one space. Not thread-safe: its owner keeps searches out while the index changes."""
 
     def __init__(self, store: SqlStore, home: Path, space: Space, key: int, *, fresh: bool = False) -> None:
         """Load the generation of ``space``, whose key in SQL is ``key``; from SQL alone if ``fresh``, or where it is damaged or absent."""
@@ -43,14 +45,18 @@ class LiveIndex:
         self.index, self.generation = index, manifest.generation
         self._last = (manifest.last_embedding, manifest.last_removal)
 
-    def refresh(self) -> None:
-        """Take in what was committed since the last time."""
+    def refresh(self, alone: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        """Take in what was committed since the last time. Inside ``alone`` the index changes; reading happens outside of it."""
         embedding, removal = self._last
         until, removed = self._store.removals(self._key, after=removal)
         for last, ids, vectors in self._store.embeddings(self._key, self._space.dim, after=embedding):
-            self.index.add(ids, vectors)
+            with alone():
+                self.index.add(ids, vectors)
             embedding = last
-        self.index.remove(removed)
+            self._last = (embedding, removal)
+        if len(removed):
+            with alone():
+                self.index.remove(removed)
         self._last = (embedding, until)
 
     def write(self) -> Manifest:

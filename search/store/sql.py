@@ -39,6 +39,10 @@ class Columns:
     durations: NDArray[np.int64]
     days: NDArray[np.int32]
 
+    def only(self, mask: NDArray[np.bool_]) -> Columns:
+        """The rows that a mask (n,) names."""
+        return Columns(self.ids[mask], self.assets[mask], self.kinds[mask], self.durations[mask], self.days[mask])
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

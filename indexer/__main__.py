@@ -1,0 +1,71 @@
+"""One index job for the service: the request is a line of JSON on standard input, events are lines on standard output.
+
+It ends early on an interrupt, and when standard input ends, since then nobody is left to want it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from indexer.pipeline import Progress
+from indexer.run import Job, index
+from indexer.scan import Tally
+from search.errors import SensoriumError
+from search.settings import Settings
+
+EVERY = 0.5
+"""Seconds between two reports of progress."""
+
+
+def main() -> int:
+    """Run the job; the exit code is 0 unless it failed."""
+    request = json.loads(sys.stdin.readline())
+    settings = Settings(**request["settings"] | {"home": Path(request["settings"]["home"])})
+    paths = [Path(path) for path in request["paths"]]
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    job = Job(paths, request["collection"], request["retry"], None, request["prune"], _Reports())
+    try:
+        summary = index(settings, job)
+    except SensoriumError as error:
+        _say({"event": "error", "kind": type(error).__name__, "message": str(error), "remedy": error.remedy})
+        return 1
+    except KeyboardInterrupt:  # before there was anything to stop
+        return 0
+    _say({"event": "summary", "scanning": False, "scan": asdict(summary.scan), "work": asdict(summary.progress)})
+    return 0
+
+
+class _Reports:
+    """Says how far the run is, not too often."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def __call__(self, tally: Tally, done: Progress, scanning: bool) -> None:
+        now = time.monotonic()
+        if now - self._last >= EVERY:
+            self._last = now
+            _say({"event": "progress", "scanning": scanning, "scan": asdict(tally), "work": asdict(done)})
+
+
+def _say(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def _stop_with_parent() -> None:
+    while sys.stdin.readline():
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

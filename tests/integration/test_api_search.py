@@ -1,0 +1,261 @@
+"""Searching over the line: every kind of term, filters, pages, and what cannot be asked."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from indexer import run
+from search.errors import ModelMissing
+from search.query.live import LiveIndex
+from search.store import Database, SqlStore
+
+
+def ask(http, *terms, **options):
+    return http.post("/v1/search", json={"query": list(terms), **options})
+
+
+def names(response):
+    assert response.status_code == 200, response.text
+    return [hit["asset"]["name"] for hit in response.json()["hits"]]
+
+
+def assert_problem(response, status, kind):
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (status, f"/v1/problems/{kind}"), problem
+    assert response.headers["content-type"] == "application/problem+json"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["remedy"]
+    return problem
+
+
+def encoded(path):
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def test_a_text_finds_a_picture_with_links_and_without_a_path(http, archive):
+    hit = ask(http, {"text": "blue"}, targets=["image"], k=1).json()["hits"][0]
+    assert (hit["asset"]["name"], hit["asset"]["folder"], hit["asset"]["collection"]) == ("blue.png", "pictures", "default")
+    assert hit["asset"]["path"] is None
+    assert str(archive.parent) not in http.post("/v1/search", json={"query": [{"text": "blue"}]}).text
+    for link in ("media", "thumbnail"):
+        assert http.get(hit["links"][link]).status_code == 200
+
+
+@pytest.mark.parametrize("data_url", [False, True])
+@pytest.mark.parametrize(("modality", "file"), [("image", "pictures/red.png"), ("audio", "tones/high.wav")])
+def test_an_inlined_medium_finds_its_like(http, archive, modality, file, data_url):
+    data = ("data:application/x-anything;base64," if data_url else "") + encoded(archive / file)
+    assert names(ask(http, {modality: data}, targets=[modality], k=1)) == [file.partition("/")[2]]
+
+
+def test_an_inlined_medium_is_encoded_once(http, archive, encoder):
+    ask(http, {"image": encoded(archive / "pictures" / "red.png")})
+    before = encoder.encoded
+    ask(http, {"image": encoded(archive / "pictures" / "red.png")})
+    assert encoder.encoded == before
+
+
+def test_an_upload_finds_its_like(http, archive):
+    upload = http.post("/v1/uploads", content=(archive / "tones" / "low.wav").read_bytes()).json()
+    assert upload["modality"] == "audio"
+    assert names(ask(http, {"upload": upload["id"]}, targets=["audio"], k=1)) == ["low.wav"]
+
+
+def test_a_segment_finds_others_but_not_its_own_asset(still):
+    hit = ask(still, {"text": "red"}, targets=["image"], k=1).json()["hits"][0]
+    assert hit["asset"]["name"] == "red.png"
+    found = names(ask(still, {"segment": hit["segment"]}, targets=["image"]))
+    assert len(found) == 7
+    assert "red.png" not in found
+
+
+def test_a_negative_weight_subtracts(still):
+    mixed = ask(still, {"text": "red flowers"}, {"text": "flowers", "weight": -0.5}, targets=["image"], k=1)
+    assert names(mixed) == ["red.png"]
+
+
+def test_filters_narrow(still):
+    everything = ask(still, {"text": "red"}, k=100).json()
+    assert everything["searched"] == 13
+    assert set(names(ask(still, {"text": "red"}, k=100, filter={"under": "tones"}))) == {"low.wav", "middle.wav", "high.wav"}
+    assert names(ask(still, {"text": "red"}, filter={"shortest_ms": 60_000})) == []
+    assert len(names(ask(still, {"text": "red"}, k=100, filter={"collections": ["default"], "since": "2020-01-01"}))) == 13
+    assert names(ask(still, {"text": "red"}, filter={"until": "1999-12-31"})) == []
+    assert names(ask(still, {"text": "red"}, channels=["sound"], targets=["image"])) == []
+
+
+def test_pages_follow_each_other_and_hold_everything_once(still):
+    seen, cursor = [], None
+    for _ in range(10):
+        page = ask(still, {"text": "red"}, k=5, group="segment", cursor=cursor).json()
+        seen += [(hit["rank"], hit["segment"]) for hit in page["hits"]]
+        if (cursor := page["cursor"]) is None:
+            break
+    assert [rank for rank, _ in seen] == list(range(1, 14))
+    assert len({segment for _, segment in seen}) == 13
+
+
+def test_a_cursor_of_another_query_is_refused(still):
+    cursor = ask(still, {"text": "red"}, k=2).json()["cursor"]
+    assert_problem(ask(still, {"text": "blue"}, k=2, cursor=cursor), 422, "cursor")
+    for nonsense in ("", "x", "!!!", "bnVsbA", "W10", "é"):
+        assert_problem(ask(still, {"text": "red"}, cursor=nonsense), 422, "cursor")
+
+
+def test_a_cursor_from_before_a_new_generation_is_told(http, archive, settings, encoder):
+    cursor = ask(http, {"text": "red"}, k=2).json()["cursor"]
+    (archive / "texts" / "new.txt").write_text("Something new.\n")
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    assert ask(http, {"text": "red"}, k=2).json()["generation"] == 2
+    assert_problem(ask(http, {"text": "red"}, k=2, cursor=cursor), 409, "stale-cursor")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"query": []}, "validation"),
+        ({}, "validation"),
+        ({"query": [{}]}, "validation"),
+        ({"query": [{"text": ""}]}, "validation"),
+        ({"query": [{"text": " \n "}]}, "validation"),
+        ({"query": [{"text": "a", "segment": 1}]}, "validation"),
+        ({"query": [{"text": "a", "wight": 1}]}, "validation"),
+        ({"query": [{"text": "a", "weight": 1e9}]}, "validation"),
+        ({"query": [{"text": "a", "weight": 0}]}, "query"),
+        ({"query": [{"text": "a"}, {"text": "a", "weight": -1}]}, "query"),
+        ({"query": [{"text": "a"}], "k": 0}, "validation"),
+        ({"query": [{"text": "a"}], "k": 10**30}, "validation"),
+        ({"query": [{"text": "a"}], "targets": ["smell"]}, "validation"),
+        ({"query": [{"text": "a"}], "filter": {"since": "yesterday"}}, "validation"),
+        ({"query": [{"text": "a"}], "filter": {"under": "/etc"}}, "folder"),
+        ({"query": [{"text": "a"}], "filter": {"under": "a/../../etc"}}, "folder"),
+        ({"query": [{"text": "a"}], "filter": {"collections": ["defualt"]}}, "unknown-name"),
+        ({"query": [{"segment": 424242}]}, "query"),
+        ({"query": [{"segment": 2**70}]}, "validation"),
+        ({"query": [{"image": "%%%"}]}, "inline"),
+        ({"query": [{"image": "data:image/png,abc"}]}, "inline"),
+        ({"query": [{"image": "AAAA"}]}, "query"),
+        ({"query": [{"upload": "../../etc/passwd"}]}, "validation"),
+    ],
+)
+def test_what_cannot_be_asked_says_so(still, body, kind):
+    assert_problem(still.post("/v1/search", json=body), 422, kind)
+    assert ask(still, {"text": "red"}, k=1).status_code == 200
+
+
+def test_lone_surrogates_and_broken_json_are_refused(still):
+    for body in (b'{"query": [{"text": "\\ud800"}]}', b"{", b"[]", b'{"query": [{"text": "a", "weight": NaN}]}'):
+        response = still.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+        assert_problem(response, 422, "validation")
+    response = still.post("/v1/search", content=b"\xff", headers={"Content-Type": "application/json"})
+    assert_problem(response, 400, "bad-request")
+
+
+def test_an_unknown_upload_is_not_found(still):
+    assert_problem(ask(still, {"upload": "0" * 32}), 404, "no-upload")
+
+
+def test_an_inlined_medium_that_is_something_else_says_what_it_is(http, archive):
+    problem = assert_problem(ask(http, {"audio": encoded(archive / "pictures" / "red.png")}), 422, "query")
+    assert "not a sound but an image" in problem["detail"]
+    assert "/" not in problem["detail"]
+
+
+def test_a_large_inlined_medium_is_sent_to_uploads(still):
+    problem = assert_problem(ask(still, {"image": "A" * (8 << 20)}), 413, "too-large")
+    assert "/v1/uploads" in problem["remedy"]
+    assert_problem(still.post("/v1/search", content=b" " * (30 << 20)), 413, "too-large")
+
+
+def test_an_empty_archive_teaches_and_fills_by_itself(start, settings, archive):
+    http = start(replace(settings, roots=str(archive)))
+    problem = assert_problem(ask(http, {"text": "red"}), 409, "empty-archive")
+    assert "/v1/index-jobs" in problem["remedy"]
+    assert http.get("/v1/status").json()["engine"] == "empty"
+    assert http.get("/readyz").status_code == 200
+    job = http.post("/v1/index-jobs", json={"paths": ["archive"]}).json()
+    assert wait_for(http, job["id"])["state"] == "done"
+    assert names(ask(http, {"text": "red"}, targets=["image"], k=1)) == ["red.png"]
+    assert http.get("/v1/status").json()["engine"] == "ready"
+
+
+def wait_for(http, job):
+    for _ in range(600):
+        told = http.get(f"/v1/index-jobs/{job}").json()
+        if told["state"] not in ("queued", "running"):
+            return told
+        time.sleep(0.05)
+    raise AssertionError(told)
+
+
+def test_a_search_while_the_engine_loads_waits_or_is_told_to_come_again(start, indexed, encoder):
+    loaded = threading.Event()
+
+    def load():
+        loaded.wait(30)
+        return encoder
+
+    http = start(indexed, load=load, patience=0.2)
+    response = ask(http, {"text": "red"})
+    assert_problem(response, 503, "loading")
+    assert response.headers["retry-after"] == "2"
+    assert http.get("/readyz").status_code == 503
+    assert http.get("/livez").status_code == 200
+    assert http.get("/v1/status").json()["engine"] == "loading"
+    assert http.get("/v1/assets").status_code == 200
+    loaded.set()
+    for _ in range(100):
+        if (response := ask(http, {"text": "red"})).status_code == 200:
+            break
+    assert response.status_code == 200
+
+
+def test_a_model_that_is_not_here_is_told_and_the_rest_stays_up(start, indexed):
+    def load():
+        raise ModelMissing("The weights are not here.", remedy="Fetch them.")
+
+    http = start(indexed, load=load)
+    assert_problem(ask(http, {"text": "red"}), 503, "model-missing")
+    status = http.get("/v1/status").json()
+    assert (status["engine"], status["remedy"]) == ("failed", "Fetch them.")
+    assert http.get("/v1/assets").status_code == 200
+
+
+def test_our_own_fault_is_told_without_its_insides(start, indexed, monkeypatch):
+    http = start(indexed)
+    monkeypatch.setattr(http.service, "engine", lambda: 1 / 0)
+    problem = assert_problem(ask(http, {"text": "red"}), 500, "internal")
+    assert "division" not in str(problem)
+
+
+def test_searches_go_on_while_the_archive_grows_and_generations_change(http, archive, settings, encoder):
+    wrong, stop = [], threading.Event()
+
+    def keep_asking():
+        while not stop.is_set():
+            response = ask(http, {"text": "red"}, targets=["image"], k=1)
+            if response.status_code != 200 or names(response) != ["red.png"]:
+                wrong.append(response.text)
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(4):
+        (archive / "texts" / f"new-{number}.txt").write_text(f"Paragraph number {number}.\n")
+        run.index(settings, run.Job([archive]), encoder=encoder)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert ask(http, {"text": "red"}).json()["searched"] == 17
+    database = Database(settings.database)
+    live = LiveIndex(SqlStore(database), settings.home, encoder.space, 1)
+    assert (live.generation, len(live.index)) == (5, 17)
+    database.close()

@@ -1,0 +1,105 @@
+"""The service in one process: the API under /v1, and the page at / where there is one."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from indexer.jobs import SubprocessRunner
+from search.api.app import create_app, guards, routes
+from search.api.service import Service
+from search.errors import InputError
+from search.settings import Settings
+
+PAGE = Path(__file__).parent / "page" / "app.py"
+"""The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+
+
+def run(settings: Settings, *, host: str, port: int, roots: list[Path], page: bool, ready: Callable[[str], None]) -> None:
+    """Serve until stopped by a signal; ``ready`` takes the address once it can be called.
+
+    Raises:
+        InputError: the address cannot be bound to, or a root is no folder.
+        NewerDatabase: a later program wrote the database.
+    """
+    settings = replace(settings, roots=os.pathsep.join(_roots(settings, roots)))
+    with _bound(host, port) as listening:
+        port = listening.getsockname()[1]
+        service = Service(settings, runner=SubprocessRunner(settings))
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        app = _with_page(service, _reachable(host, address)) if page and PAGE.exists() else create_app(service)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, server_header=False)
+        ready(address)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can call the address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _roots(settings: Settings, given: list[Path]) -> list[str]:
+    for path in given:
+        if not path.is_dir():
+            raise InputError(f"The root {path} is not a folder.", remedy="Check the path that --root names.")
+    configured = [path for path in settings.roots.split(os.pathsep) if path]
+    return [*map(str, map(Path.absolute, given)), *configured, *([str(SAMPLE)] if SAMPLE.is_dir() else [])]
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that listens; so that a port that is taken is told before anything loads."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except (OSError, OverflowError) as error:
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        raise InputError(
+            f"Port {port} of {host} is taken." if taken else f"{host}, port {port}, cannot be bound to: {error}.",
+            remedy="Choose another one with --port; 0 takes any that is free.",
+        ) from error
+    return listening
+
+
+def _reachable(host: str, address: str) -> str:
+    """The address for the page's own calls: a wildcard can be listened to, not called."""
+    return {"0.0.0.0": address.replace(host, "127.0.0.1"), "::": address.replace("[::]", "[::1]")}.get(host, address)  # noqa: S104
+
+
+def _with_page(service: Service, address: str) -> ASGIApp:
+    """The page with the API mounted beside it: Streamlit's own routes, behind the same guard."""
+    from streamlit import config
+    from streamlit.starlette import App
+
+    os.environ["SENSORIUM_SERVICE"] = address
+    for name, value in _STREAMLIT.items():
+        config.set_option(name, value)
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:  # noqa: ANN401 - Streamlit's own app
+        service.start()
+        yield
+        service.close()
+
+    started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
+    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service))
+    return app
+
+
+_STREAMLIT = {"browser.gatherUsageStats": False, "server.headless": True, "client.toolbarMode": "minimal"}
