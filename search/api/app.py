@@ -15,9 +15,8 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from search.api import assets, health, jobs, media, problems, searching, uploads
 from search.api.guard import Bounded, Guard
-from search.api.links import BASE
 from search.api.metrics import Measured
-from search.api.schemas import Trouble
+from search.api.schemas import BASE, Trouble
 from search.api.service import Service
 
 _ABOUT = """Search media archives: find images, video, sound and text with any of them.

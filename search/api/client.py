@@ -19,8 +19,7 @@ import httpx2
 
 from search.api import calls
 from search.api.calls import Call
-from search.api.links import BASE
-from search.api.schemas import Job
+from search.api.schemas import BASE, Job
 from search.errors import ServiceAway
 
 ADDRESS = "http://127.0.0.1:8571"

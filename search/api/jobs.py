@@ -217,7 +217,7 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
         Paths are absolute, or begin with the name of a root as `GET /v1/collections` lists it.
         """
         job = jobs.ask(asked, key)
-        response.headers["Location"] = f"{links.BASE}/index-jobs/{job.id}"
+        response.headers["Location"] = f"{s.BASE}/index-jobs/{job.id}"
         return jobs.tell(job)
 
     @routes.get("", operation_id="jobs", summary="Index jobs, newest first")

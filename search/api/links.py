@@ -8,11 +8,10 @@ from urllib.parse import quote
 from search import wire
 from search.api import schemas as s
 from search.api.places import Places
+from search.api.schemas import BASE
 from search.errors import REASONS
 from search.store.catalogue import Asset, Entry, Location
 from search.types import Channel, Hit, Modality, Segment, Span
-
-BASE = "/v1"
 
 
 def links(asset: int, modality: Modality, span: Span | None = None) -> s.Links:

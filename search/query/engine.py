@@ -19,12 +19,12 @@ from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import SAMPLE, Scale, confidence
 from search.query.gate import Gate
 from search.query.live import LiveIndex
-from search.query.moments import Grouping, Moment, merge
+from search.query.moments import Moment, merge
 from search.query.terms import Aspects, Terms, Vector, unit
 from search.settings import Settings
 from search.store import Database, SqlStore
 from search.store.sql import Columns
-from search.types import KINDS, Answer, Channel, Filter, Hit, Ids, Kind, Vectors
+from search.types import KINDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Vectors
 
 EVERYTHING = Filter()
 

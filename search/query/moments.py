@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
-from search.types import Segment, Span
-
-Grouping: TypeAlias = Literal["moment", "asset", "segment"]
+from search.types import Grouping, Segment, Span
 
 NEAR = {"ms": 1_000, "char": 8}
 """The widest gap between neighbours."""
