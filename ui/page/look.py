@@ -29,7 +29,7 @@ def show(state: State) -> None:
     more = bool(found.cursor) and state.count < MOST
     took = found.timings_ms.get("total", 0)
     data = {
-        "cards": shown, "more": more, "group": state.group, "sure": _SURE, "marked": state.opened,
+        "cards": shown, "more": more, "group": state.group, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
         "summary": f"{words.count(len(shown), noun)}{' and more' if more else ''} of {found.searched:,} searched · {took / 1000:.2f} s",
     }  # fmt: skip
     grid(data, sent)
@@ -101,7 +101,7 @@ def newest(limit: int, summary: str) -> None:
     entries = frame.client().assets(limit=limit).assets
     cards = [_new_card(entry) for entry in entries]
     if cards:
-        grid({"cards": cards, "more": False, "sure": 0, "marked": None, "summary": summary}, sent, key="newest")
+        grid({"cards": cards, "more": False, "sure": 0, "marked": None, "summary": summary, "question": ""}, sent, key="newest")
 
 
 def _new_card(entry: AssetEntry) -> dict[str, Any]:

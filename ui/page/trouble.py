@@ -31,11 +31,10 @@ def show(error: ServiceError) -> None:
 
 def nothing(state: State) -> None:
     """Nothing was found: what could be changed, and one press that changes it."""
-    hints = ["Ask in other, simpler words", "or begin from something that you have: a picture, a sound, a video"]
-    if state.narrowed:
-        hints.insert(0, "Take filters away")
+    hint = "Take filters away, or ask in simpler words" if state.narrowed else "Ask in other, simpler words"
+    more = f"{hint}. Or begin from what you have: drop a picture, a sound or a video that is like it."
     with st.container(key="nothing", horizontal_alignment="center"):
-        _say("Nothing found.", f"{'; '.join(hints)}.")
+        _say("Nothing found.", more)
         if state.narrowed:
             st.button("Search without filters", on_click=lambda: frame.go(_wide(state)))
 

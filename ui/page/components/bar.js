@@ -82,7 +82,7 @@ class Bar {
     });
     const fold = el("button", { type: "button", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!this.unfolded), onclick: () => { this.unfolded = !this.unfolded; this.draw(); } },
       icon("filter"), active.length ? `Filters (${active.length})` : "Filters");
-    const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", title: `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
+    const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", title: `Remove the filter ${label}`, "aria-label": `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
     return [...media, fold, ...chips];
   }
 

@@ -25,6 +25,7 @@ class Grid {
     this.button = data.more ? el("button", { type: "button", class: "action more", onclick: () => this.send({ kind: "more" }) }, "Show more") : null;
     if (this.button) this.root.append(this.button);
     this.mark(data.marked);
+    this.root.dataset.question = data.question;
   }
 
   draw(data) {
