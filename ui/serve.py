@@ -102,4 +102,3 @@ def _with_page(service: Service, address: str) -> ASGIApp:
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
     app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service))
     return app
-

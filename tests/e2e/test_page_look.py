@@ -95,7 +95,9 @@ def test_keys_lead_through_the_page(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog&in=image")
     names = cards(page)
     page.keyboard.press("/")
-    focused = "() => { let node = document.activeElement; while (node?.shadowRoot) node = node.shadowRoot.activeElement; return node }"
+    focused = (
+        "() => { let node = document.activeElement; while (node?.shadowRoot) node = node.shadowRoot.activeElement; return node }"
+    )
     assert page.evaluate(f"({focused})().getAttribute('aria-label')") == "What to look for"
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowDown")
@@ -116,7 +118,9 @@ def test_the_page_fits_and_follows_light_and_dark(served, open_page, width, dark
     page = open_page(f"{served.address}/?q=a+dog", width=width, height=844, dark=dark)
     cards(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    light = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)")
+    light = page.evaluate(
+        "getComputedStyle(document.querySelector('.stApp')).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
+    )
     assert (light < 200) == dark
     assert page.locator("img:not([alt])").count() == 0
     for chrome in ("stToolbar", "stDeployButton", "stMainMenu"):

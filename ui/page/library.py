@@ -35,32 +35,37 @@ def show() -> None:
 
 def welcome(status: Status) -> None:
     """An empty archive: how to fill it, and the sample to try it with."""
-    roots = [root.name for root in frame.client().collections().roots]
+    collections = frame.client().collections()
     with st.container(key="welcome", horizontal_alignment="center"):
         st.markdown("#### The archive is empty", text_alignment="center")
         st.markdown(
             "Fill it from a folder of this machine: add one below, or run `sensorium index PATH`. "
             "Images, video, sound and text in it can then be found by any of them.", text_alignment="center",
         )  # fmt: skip
-        if _SAMPLE in roots and not status.job:
+        if _SAMPLE in {root.name for root in collections.roots} and not status.job:
             st.button("Try it with the sample archive", type="primary", on_click=_start, args=([_SAMPLE], "sample"))
     _progress()
-    _add(frame.client().collections())
+    _add(collections)
 
 
 def _add(collections: Collections) -> None:
     roots = [root.name for root in collections.roots]
-    with st.expander("Add a folder", expanded=False, icon=":material/create_new_folder:"):
+    with st.expander("Add a folder", icon=":material/create_new_folder:"):
         if not roots:
             st.markdown("The service may read no folder yet. Start it with `sensorium serve --root PATH`.")
             return
         with st.form("add", border=False):
             one, two, three = st.columns([2, 3, 2])
-            root = one.selectbox("Under", roots, help="Folders that the service may read.")
-            folder = two.text_input("Folder", placeholder="all of it, or a folder such as 2024/harbour")
-            collection = three.text_input("Collection", "default")
-            if st.form_submit_button("Add", type="primary"):
-                _start(["/".join(part for part in (root, folder.strip().strip("/")) if part)], collection.strip() or "default")
+            one.selectbox("Under", roots, help="Folders that the service may read.", key="add-root")
+            two.text_input("Folder", placeholder="all of it, or a folder such as 2024/harbour", key="add-folder")
+            three.text_input("Collection", "default", key="add-collection")
+            st.form_submit_button("Add", type="primary", on_click=_started)
+
+
+def _started() -> None:
+    """Ask for a job as the form says."""
+    root, folder, collection = (str(st.session_state[f"add-{name}"]).strip() for name in ("root", "folder", "collection"))
+    _start(["/".join(part for part in (root, folder.strip("/")) if part)], collection or "default")
 
 
 def _start(paths: list[str], collection: str, *, retry: bool = False) -> None:
@@ -73,16 +78,15 @@ def _start(paths: list[str], collection: str, *, retry: bool = False) -> None:
 
 
 def _progress() -> None:
-    """The job that runs, or that was started here, watched while it goes on."""
-    if trouble := st.session_state.get(_TROUBLE):
-        st.warning(words.plain(trouble))
-    running = _job()
-    if running is None:
-        return
-    if running.state in ("queued", "running"):
-        st.fragment(run_every=1.0)(_watch)()
-    else:
-        _ended(running)
+    """The job that runs, or that was started here, watched while it goes on; or why there is none."""
+    with st.container(key="job"):  # always there, so that what follows keeps its place, and what is open stays open
+        if trouble := st.session_state.get(_TROUBLE):
+            st.warning(words.plain(trouble))
+        job = _job()
+        if job and job.state in ("queued", "running"):
+            st.fragment(run_every=1.0)(_watch)()
+        elif job:
+            _ended(job)
 
 
 def _watch() -> None:
