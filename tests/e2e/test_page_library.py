@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.e2e.conftest import SAMPLE, Served, cards
+from tests.e2e.conftest import SAMPLE, Served, asked, cards
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_the_library_counts_and_says_what_failed_and_what_is_new(served, open_pa
 
 
 def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder_with_live_progress(empty, open_page):
-    service, folder = empty
+    service, _ = empty
     page = open_page(service.address)
     page.get_by_text("The archive is empty").wait_for()
     page.get_by_role("button", name="Try it with the sample archive").wait_for()
@@ -51,7 +51,7 @@ def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder_with_live_progr
     assert set(cards(page)) == {"seagull.jpg", "jetty.avif", "gulls-at-the-beach.txt"}
     page.get_by_label("What to look for", exact=True).first.fill("a bird")
     page.keyboard.press("Enter")
-    page.wait_for_function("() => location.search.includes('q=')")
+    asked(page, "q=a+bird")
     assert "seagull.jpg" in cards(page)[:2]
 
 
@@ -59,13 +59,14 @@ def test_the_service_being_away_is_said_and_the_page_recovers(empty, open_page):
     service, _ = empty
     page = open_page(f"{service.address}/?q=a+bird")
     before = cards(page)
+    box = page.get_by_label("What to look for", exact=True).first
     service.stop()
     page.get_by_text("The service is away.").wait_for()
-    page.screenshot()
+    box.fill("gulls")
     service.start()
     page.get_by_text("The service is away.").wait_for(state="detached", timeout=60_000)
-    page.get_by_label("What to look for", exact=True).first.fill("text about gulls")
-    page.wait_for_timeout(4000)  # Streamlit connects again
-    page.get_by_label("What to look for", exact=True).first.press("Enter")
-    page.wait_for_function("() => location.search.includes('gulls')")
+    cards(page)
+    assert box.input_value() == "gulls"  # what was typed meanwhile is still there
+    box.press("Enter")
+    asked(page, "q=gulls")
     assert set(cards(page)) == set(before)

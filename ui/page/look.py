@@ -62,10 +62,11 @@ def cards(state: State, hits: Sequence[Hit]) -> list[dict[str, Any]]:
 def _card(state: State, hits: Sequence[Hit]) -> dict[str, Any]:
     best = hits[0]
     bars, sure = words.band(best.confidence)
-    moments = len(hits) if best.span else 0
+    likely = [best, *(hit for hit in hits[1:] if hit.confidence >= _SURE)]
+    moments = len(likely) if best.span else 0
     return plain_card(best.asset, best.links, best.evidence.text, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
-        "bars": bars, "sure": sure, "confidence": best.confidence, "strip": strip(best.asset, hits),
+        "bars": bars, "sure": sure, "confidence": best.confidence, "strip": strip(best.asset, likely),
         "more": f"{moments} moments" if moments > 1 else "",
     }  # fmt: skip
 
@@ -83,13 +84,15 @@ def plain_card(asset: AssetRef, links: Links, text: str | None, span: Span | Non
 
 
 def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
-    """Where in a timed asset its hits lie: shares of its length, from 0 to 1, and how sure each is."""
-    if not asset.duration_ms:
+    """Where in a timed asset its hits lie: shares of its length, from 0 to 1, and how sure each is; a lane for each channel."""
+    length, channels = asset.duration_ms, sorted({hit.channel for hit in hits if hit.span}, reverse=True)
+    if not length:
         return []
     return [
         {
-            "from": hit.span.start_ms / asset.duration_ms, "to": min(hit.span.end_ms / asset.duration_ms, 1), "at": hit.span.start_ms,
-            "sure": hit.confidence, "segment": hit.segment, "label": words.clock(hit.span.start_ms),
+            "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
+            "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": hit.span.start_ms,
+            "sure": hit.confidence, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
         }
         for hit in hits
         if hit.span

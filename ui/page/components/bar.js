@@ -1,6 +1,6 @@
 // Ask: the box with its pieces, the toggles, the filters, what was asked before.
 
-const RECENT = "sensorium.recent", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
+const RECENT = "sensorium.recent", TYPED = "sensorium.typed", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
 const pictures = new Map(); // what this browser knows of its uploads: id -> address of a picture
 
 class Bar {
@@ -38,6 +38,8 @@ class Bar {
       this.open(null);
       this.say("");
       if (data.asks) this.remember();
+      if (!this.drawn) this.restore();
+      this.drawn = true;
     }
     this.draw();
   }
@@ -238,10 +240,30 @@ class Bar {
     const look = async () => {
       if (!this.host.isConnected) return clearInterval(timer);
       const alive = await fetch("/livez", { cache: "no-store" }).then((response) => response.ok).catch(() => false);
-      if (alive) { this.gone?.remove(); this.gone = null; }
+      if (alive) this.back();
       else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, "The service is away. The page goes on by itself as soon as it is back.")));
     };
-    const timer = setInterval(look, 2500);
+    const timer = setInterval(look, 2000);
+  }
+
+  // The page's own connection comes back late, if at all: loading again is quicker. What was typed is kept.
+  back() {
+    if (!this.gone) return;
+    if (document.querySelector(".stApp")?.dataset.testConnectionState !== "CONNECTED") {
+      try { sessionStorage.setItem(TYPED, this.input.value); } catch { /* then it has to be typed again */ }
+      return location.reload();
+    }
+    this.gone.remove();
+    this.gone = null;
+  }
+
+  // What was typed before the page was loaded again.
+  restore() {
+    try {
+      const typed = sessionStorage.getItem(TYPED);
+      sessionStorage.removeItem(TYPED);
+      if (typed) this.input.value = typed;
+    } catch { /* nothing was kept */ }
   }
 }
 

@@ -51,6 +51,11 @@ function listen(host, target, type, handle, options) {
   target.addEventListener(type, once, options);
 }
 
+// Where a mark of a strip lies, and how strongly it shows.
+const place = (one) => ({
+  left: `${one.from * 100}%`, width: `${one.width * 100}%`, top: `${one.lane * 100}%`, height: `${one.height * 100}%`, opacity: 0.35 + 0.65 * one.sure,
+});
+
 // Whether a key belongs to what is being typed into.
 function typing(event) {
   const target = event.composedPath()[0];

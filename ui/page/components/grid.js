@@ -45,7 +45,7 @@ class Grid {
     const shot = el("span", { class: `shot ${card.medium}` }, this.picture(card));
     if (card.length) shot.append(el("span", { class: "length" }, card.length));
     if (card.strip.length) shot.append(el("span", { class: "strip" }, card.strip.map((one) =>
-      el("i", { style: { left: `${one.from * 100}%`, width: `${(one.to - one.from) * 100}%`, opacity: 0.35 + 0.65 * one.sure } }))));
+      el("i", { style: place(one) }))));
     if (card.medium === "video" && card.preview) this.hover(shot, card);
     const where = [card.span, card.channel, card.more].filter(Boolean).join(" · ") || card.folder || card.format;
     const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;

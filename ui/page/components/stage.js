@@ -56,7 +56,7 @@ class Stage {
     };
     const bar = el("div", { class: "strip", onclick: jump }, strip.map((one) => el("button", {
       type: "button", title: `Jump to ${one.label}`, "aria-label": `Jump to ${one.label}`, "aria-current": String(one.segment === this.data.segment),
-      style: { left: `${one.from * 100}%`, width: `${(one.to - one.from) * 100}%`, opacity: 0.4 + 0.6 * one.sure },
+      style: place(one),
       onclick: (event) => { event.stopPropagation(); this.seek(one.at); },
     })), this.needle);
     return [bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, "matches in this file"), el("span", {}, ends))];
