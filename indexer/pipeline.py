@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder
-from search.errors import MediaError
+from search.errors import MediaError, ModelMissing
 from search.media import DecodePool
 from search.settings import Settings
 from search.store import Finished, Intake, Unit
@@ -88,17 +88,17 @@ class Pipeline:
     def __init__(self, settings: Settings, intake: Intake, encoder: Encoder, space: int) -> None:
         self._settings, self._intake, self._encoder, self._space = settings, intake, encoder, space
         self.progress = Progress()
-        self._stop = threading.Event()
+        self._stop, self._abandoned = threading.Event(), threading.Event()
         self._units: queue.Queue[Unit | None] = queue.Queue()
         self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(WINDOW)
         self._waiting: dict[Modality, list[_Piece]] = {modality: [] for modality in Modality}
         self._encoding: dict[Future[Vectors], list[_Piece]] = {}
         self._complete: list[_Work] = []
-        self._in_flight = 0
+        self._leased: dict[int, Unit] = {}
         self._committed = time.monotonic()
 
     def stop(self) -> None:
-        """Make ``run`` return after what is being decoded; for other threads and for signals."""
+        """Make ``run`` return after what is being decoded; for other threads."""
         self._stop.set()
 
     @property
@@ -107,7 +107,13 @@ class Pipeline:
         return self._stop.is_set()
 
     def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None]) -> None:
-        """Work until ``scanning`` says no and the queue is empty; ``report`` is called several times a second."""
+        """Work until ``scanning`` says no and the queue is empty; ``report`` is called several times a second.
+
+        Whatever ends it early, leases that were not worked off are given back.
+
+        Raises:
+            ModelMissing: the encoder has no weights for what it is given.
+        """
         decoders = self._settings.decoders or self._settings.cores
         encoders = self._settings.encoders or self._settings.cores
         with DecodePool(self._settings, decoders) as pool, ThreadPoolExecutor(encoders, "encode") as executor:
@@ -122,21 +128,20 @@ class Pipeline:
                 self._commit(everything=True)
                 report(self.progress)
             finally:
-                self._stop.set()
-                self._wind_down(threads)
+                self._abandon(threads)
 
     def _feed(self, decoders: int, scanning: bool) -> bool:
         """Lease units for idle decoders; says whether there is anything left to do."""
         if not self._stop.is_set() and self._units.qsize() < decoders:
             units = self._intake.lease(self._space, 4 * decoders)
-            self._in_flight += len(units)
             for unit in units:
+                self._leased[unit.id] = unit
                 self._units.put(unit)
-            if not units and scanning and not self._in_flight:
+            if not units and scanning and not self._leased:
                 time.sleep(0.02)
         elif self._stop.is_set():
-            self._hand_back()
-        return self._in_flight > 0 or (scanning and not self._stop.is_set())
+            self._hand_back(self._unbegun())
+        return bool(self._leased) or (scanning and not self._stop.is_set())
 
     def _decode(self, pool: DecodePool) -> None:
         """A decode thread: unit by unit, its cuts into the bounded queue."""
@@ -144,6 +149,8 @@ class Pipeline:
             work = _Work(unit)
             try:
                 for item in pool.decode(Path(path_of(unit.path)), self._encoder.needs):
+                    if self._abandoned.is_set():
+                        return
                     self._decoded.put((work, item))
                 self._decoded.put((work, None))
             except MediaError as error:
@@ -207,6 +214,8 @@ class Pipeline:
             if (error := future.exception()) is None:
                 for piece, vector in zip(batch, future.result(), strict=True):
                     piece.work.vectors[piece.index] = vector
+            elif isinstance(error, ModelMissing):  # not the files' fault: all others would fail alike
+                raise error
             else:
                 self._encode_singly(batch, error)
             for piece in batch:
@@ -231,7 +240,7 @@ class Pipeline:
             self._committed = time.monotonic()
             return
         late = time.monotonic() - self._committed > COMMIT_SECONDS
-        if not (everything or late or len(self._complete) >= COMMIT_UNITS or self._in_flight == len(self._complete)):
+        if not (everything or late or len(self._complete) >= COMMIT_UNITS or len(self._leased) == len(self._complete)):
             return
         works, self._complete = self._complete, []
         finished = []
@@ -251,26 +260,34 @@ class Pipeline:
             self.progress.done += 1
             self.progress.segments += len(item.cuts)
             self.progress.media_ms += item.info.duration_ms or 0
-        self._in_flight -= len(works)
+        for work in works:
+            del self._leased[work.unit.id]
         self._committed = time.monotonic()
 
     def _count_failure(self, reason: str) -> None:
         self.progress.failed += 1
         self.progress.failures[reason] = self.progress.failures.get(reason, 0) + 1
 
-    def _hand_back(self) -> None:
-        """Return the units that no decoder has begun."""
-        units = []
+    def _unbegun(self) -> list[Unit]:
+        """Take back the units that no decoder has begun."""
+        units: list[Unit] = []
         try:
-            while True:
-                if (unit := self._units.get_nowait()) is not None:
-                    units.append(unit)
+            while unit := self._units.get_nowait():
+                units.append(unit)
         except queue.Empty:
-            if units:
-                self._intake.hand_back(units)
-                self._in_flight -= len(units)
+            pass
+        return units
 
-    def _wind_down(self, threads: Sequence[threading.Thread]) -> None:
+    def _hand_back(self, units: Sequence[Unit]) -> None:
+        self._intake.hand_back(units)
+        for unit in units:
+            del self._leased[unit.id]
+
+    def _abandon(self, threads: Sequence[threading.Thread]) -> None:
+        """End the decode threads, and give back what is not committed: nothing, unless ``run`` was broken off."""
+        self._stop.set()
+        self._abandoned.set()
+        self._unbegun()
         for _ in threads:
             self._units.put(None)
         while any(thread.is_alive() for thread in threads):
@@ -278,6 +295,7 @@ class Pipeline:
                 self._decoded.get(timeout=0.05)  # a thread may be waiting for room
             except queue.Empty:
                 continue
+        self._hand_back(list(self._leased.values()))
 
 
 _NOTHING = np.empty(0, np.uint8)

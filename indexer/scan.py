@@ -53,13 +53,15 @@ class Scan:
                     whole = whole and obstacle.path != root
                     self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
                 self._take(sightings)
-            if whole:  # nothing is called missing because its disk is not there today
+            if whole and not self._stopped():  # nothing is called missing because its disk is not there today
                 self.tally.missing += self._intake.end_scan(self._collection, self._number, root)
 
     def _take(self, sightings: Sequence[Sighting]) -> None:
         known = self._intake.known(self._collection, [sighting.path for sighting in sightings])
         unchanged, files = [], []
         for sighting in sightings:
+            if self._stopped():
+                break
             before = known.get(sighting.path)
             same = before is not None and (before.size, before.mtime_ns) == (sighting.size, sighting.mtime_ns)
             if before is not None and same and (before.asset is not None or not sighting.size):

@@ -52,7 +52,7 @@ def main() -> None:
 
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Folders and files.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and files.", show_default=False)],
     collection: Annotated[str, typer.Option(help="The collection they belong to.")] = "default",
     retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
@@ -76,6 +76,7 @@ def index(
             f"{scan.files} files: {work.done} indexed ({work.segments} segments), {scan.unchanged} unchanged,"
             f" {scan.missing} missing, {work.failed + scan.rejected} failed. {summary.seconds:.1f} s{rate}.",
             highlight=False,
+            soft_wrap=True,
         )
         if summary.stopped:
             show.err.print("Stopped. Run the same command again to go on where it left off.")
@@ -135,7 +136,7 @@ def search(
 
 @app.command()
 def similar(
-    segment: Annotated[int, typer.Argument(help="A segment, by its number in the hits of a search.")],
+    segment: Annotated[int, typer.Argument(metavar="SEGMENT", help="A segment, by its number in the hits of a search.")],
     targets: Annotated[str | None, typer.Option("--in", help="Media to find: image, audio, video, text.")] = None,
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     home: Home = None,
@@ -245,7 +246,7 @@ def serve(
 
 @app.command(name="eval")
 def evaluate(
-    manifest: Annotated[Path, typer.Argument(help="A JSON object a line: query, targets, under, relevant.")],
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A JSON object a line: query, targets, under, relevant.")],
     home: Home = None,
     as_json: Json = False,
 ) -> None:

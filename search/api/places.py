@@ -127,7 +127,7 @@ class Places:
         text = text.replace(home + "/", "").replace(home, "the home")
         for name, root in sorted(self._known_roots().items(), key=lambda item: -len(item[1])):
             if len(root) > 1:
-                text = re.sub(rf"{re.escape(root)}(?![\w.-])", lambda _, name=name: name, text)  # type: ignore[misc]
+                text = re.sub(rf"{re.escape(root)}(?![\w-]|\.\w)", lambda _, name=name: name, text)  # type: ignore[misc]
         return printable(text)
 
     def _known_roots(self) -> dict[str, str]:

@@ -32,7 +32,7 @@ _MEMORY = 0.85
 _ROWS, _COLUMNS = 36, 64
 """About how many luma samples of a frame are counted."""
 
-_PLANAR = {
+PLANAR = {
     "yuv420p": 0,
     "yuvj420p": 0,
     "yuv422p": 0,
@@ -42,7 +42,7 @@ _PLANAR = {
     "yuv420p10le": 2,
     "yuv422p10le": 2,
 }
-"""Pixel formats whose planes are read in place -> bits beyond eight."""
+"""Pixel formats of three planes that are read in place -> bits beyond eight."""
 
 
 class ShotDetector:
@@ -99,7 +99,7 @@ class ShotDetector:
 
 def histogram(frame: av.VideoFrame) -> Histogram:
     """Count the colours of a frame, on a coarse grid read straight from its planes."""
-    extra = _PLANAR.get(frame.format.name)
+    extra = PLANAR.get(frame.format.name)
     if extra is None:
         frame, extra = frame.reformat(_COLUMNS, _ROWS, "yuv420p", interpolation="POINT"), 0
     planes = frame.planes

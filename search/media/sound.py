@@ -31,7 +31,7 @@ class SoundWindows:
         self._queued_ms = 0.0
         self._parts: list[Sound] = []
         self._held = 0
-        self._start_ms = 0.0
+        self._start_ms = self._reached_ms = 0.0
         self._emitted = False
         self.heard_ms = 0
         """Until when sound has been decoded, in milliseconds."""
@@ -41,12 +41,10 @@ class SoundWindows:
 
         ``time_ms`` is None where the file does not say: then the frame follows the last one.
         """
-        if time_ms is not None:
-            expected = self._start_ms + self._held * 1000 / self._rate + self._queued_ms
-            if not self._begun or time_ms > expected + _JUMP_MS:
-                yield from self._drain()
-                yield from self._flush(last=self._held > 0)
-                self._start_ms = max(0.0, time_ms)
+        if time_ms is not None and (not self._begun or time_ms > self._reached_ms + self._queued_ms + _JUMP_MS):
+            yield from self._drain()
+            yield from self._flush(last=self._held > 0)
+            self._start_ms = self._reached_ms = max(0.0, time_ms)
         self._begun = True
         frame.pts = None
         try:
@@ -86,7 +84,8 @@ class SoundWindows:
             self._held += len(samples)
 
     def _flush(self, *, last: bool) -> Iterator[Cut]:
-        self.heard_ms = round(self._start_ms + self._held * 1000 / self._rate)
+        self._reached_ms = self._start_ms + self._held * 1000 / self._rate
+        self.heard_ms = round(self._reached_ms)
         if self._held < self._length and not last:
             return
         samples = np.concatenate(self._parts) if self._parts else np.empty(0, np.float32)

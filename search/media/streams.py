@@ -101,8 +101,9 @@ class _Pass:
     def _cuts(self) -> Iterator[Cut]:
         streams: list[Any] = [stream for stream in (self._video, self._audio) if stream is not None]
         try:
+            video = self._video
             for packet in self._container.demux(*streams):
-                yield from self._see(packet) if packet.stream is self._video else self._hear(packet)
+                yield from self._see(packet) if packet.stream is video else self._hear(packet)
         except MemoryError:
             raise
         except av.error.FFmpegError as error:

@@ -38,12 +38,17 @@ class Clock:
 
     def note(self, packet: av.Packet[Any]) -> None:
         """See a packet, decoded or not: the last ones may be skipped, and yet they last."""
-        if packet.pts is not None and packet.duration:
-            self._end = max(self._end, (packet.pts + packet.duration) * self._scale - self._offset)
+        stamp, lasts = packet.pts, packet.duration
+        if stamp is not None and lasts:
+            end = (stamp + lasts) * self._scale - self._offset
+            if end > self._end:
+                self._end = end
 
     def time_ms(self, frame: av.VideoFrame | av.AudioFrame) -> int:
         """When a frame begins."""
-        stamp = frame.pts if frame.pts is not None else frame.dts
+        stamp = frame.pts
+        if stamp is None:
+            stamp = frame.dts
         time = None if stamp is None else stamp * self._scale - self._offset
         if self._now is None:
             self._now = max(0.0, time or 0.0)
@@ -77,7 +82,7 @@ class Damage:
     def decode(self, packet: av.Packet[Any], position_ms: int) -> list[Any]:
         """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come."""
         try:
-            return list(packet.decode())
+            return packet.decode()
         except MemoryError:
             raise
         except (av.error.FFmpegError, ValueError, AttributeError, NotImplementedError) as error:

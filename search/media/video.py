@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from search.media.geometry import scaled, square
-from search.media.shots import MIN_SHOT_MS, Histogram, ShotDetector, histogram
+from search.media.shots import MIN_SHOT_MS, PLANAR, Histogram, ShotDetector, histogram
 from search.types import Channel, Cut, Modality, Needs, Picture, Span
 
 PERIOD_MS = 1000
 """A frame is sampled this often, in milliseconds."""
-_GLANCE_MS = 200
+_GLANCE_MS = 300
 """Frames nearer than this to the last one that was looked at are passed over at first."""
 PIECE_MS = 10_000
 """A shot longer than this is cut into pieces."""
@@ -121,6 +122,9 @@ class Shots:
     def _picture(self, frame: av.VideoFrame) -> Picture:
         """A frame as the encoder wants it: upright, with square pixels, (size, size, 3) RGB."""
         width, height = scaled(frame.width * self._aspect, frame.height, self._needs)
-        small = self._scaler.reformat(frame, width, height, "rgb0", interpolation="BICUBIC")
-        pixels = self._packer.reformat(small, format="rgb24").to_ndarray()  # in one step this takes twice as long
-        return square(np.rot90(pixels, self.turned or 0), self._needs.size)
+        # Scaled as it is and coloured after: half the time of doing both at once, and nearer to what Pillow makes of the same picture.
+        inner = frame.format.name if frame.format.name in PLANAR else "rgb0"
+        smaller = width <= frame.width and height <= frame.height
+        small = self._scaler.reformat(frame, width, height, inner, interpolation="AREA" if smaller else "BICUBIC")
+        pixels = cast("Picture", self._packer.reformat(small, format="rgb24").to_ndarray())
+        return square(np.rot90(pixels, self.turned) if self.turned else pixels, self._needs.size)

@@ -194,7 +194,9 @@ class Intake:
             connection.execute(leased.values(state="pending", leased_until=None, updated_at=now_ms()))
 
     def hand_back(self, units: Sequence[Unit]) -> None:
-        """Give leases back untouched, their attempt not counted: the run was stopped before it got to them."""
+        """Give leases back untouched, their attempt not counted: the run was stopped before it was done with them."""
+        if not units:
+            return
         rows = update(t.unit).where(t.unit.c.id.in_([unit.id for unit in units]), t.unit.c.state == "leased")
         with self._database.writing() as connection:
             connection.execute(rows.values(state="pending", attempts=t.unit.c.attempts - 1, leased_until=None))

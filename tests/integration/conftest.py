@@ -62,7 +62,10 @@ def still(tmp_path_factory):
     folder, encoder = tmp_path_factory.mktemp("still"), FakeEncoder()
     settings = Settings(home=folder / "home", roots=str(make_archive(folder / "archive")))
     run.index(settings, run.Job([folder / "archive"]), encoder=encoder)
-    with TestClient(create_app(Service(settings, load=lambda: encoder)), base_url="http://localhost") as client:
+    with TestClient(
+        create_app(Service(settings, load=lambda: encoder, runner=lambda *_: None)), base_url="http://localhost"
+    ) as client:
+        client.settings = settings
         yield client
 
 

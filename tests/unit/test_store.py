@@ -113,9 +113,14 @@ def test_a_writer_takes_the_lock_at_once(database, tmp_path):
 
 def test_a_failed_transaction_leaves_nothing_and_moves_no_version(database, store):
     before = store.version()
-    with pytest.raises(RuntimeError), database.writing() as connection:
-        connection.execute(sa.insert(t.collection).values(name="x", created_at=1))
-        raise RuntimeError
+
+    def fails():
+        with database.writing() as connection:
+            connection.execute(sa.insert(t.collection).values(name="x", created_at=1))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     assert store.collections() == {}
     assert store.version() == before
 
@@ -141,7 +146,7 @@ def test_a_unit_begun_three_times_is_quarantined_with_a_line_in_the_ledger(intak
     _, space = queue(intake, "/a/killer", "/a/good")
     for attempt in (1, 2, 3):
         units = intake.lease(space, 5)
-        assert [unit.attempts for unit in units][0] == attempt
+        assert units[0].attempts == attempt
         for unit in units[1:]:
             put(intake, space, unit)
         intake.release(space)  # as a new process does after a crash

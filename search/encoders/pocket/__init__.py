@@ -54,13 +54,9 @@ class PocketEncoder:
         if modality is Modality.VIDEO:
             return self._videos(cast("Sequence[NDArray[np.uint8]]", batch))
         run = {Modality.TEXT: self._texts, Modality.IMAGE: self._images, Modality.AUDIO: self._sounds}[modality]
-        order = range(len(batch))
-        if modality is Modality.TEXT:  # neighbours in length waste the least padding
-            order = sorted(order, key=lambda i: len(batch[i]))  # type: ignore[assignment]
         vectors = np.empty((len(batch), self.space.dim), np.float32)
         for start in range(0, len(batch), BATCH):
-            rows = list(order[start : start + BATCH])
-            vectors[rows] = run([batch[row] for row in rows])
+            vectors[start : start + BATCH] = run(batch[start : start + BATCH])
         return vectors
 
     def _videos(self, shots: Sequence[NDArray[np.uint8]]) -> Vectors:
@@ -74,10 +70,12 @@ class PocketEncoder:
         return self._run(self._vision, {"pixels": np.stack(batch)})
 
     def _texts(self, batch: Sequence[Any]) -> Vectors:
-        encoded = self._tokenizer.encode_batch([_speakable(text) for text in batch])
-        ids = np.array([item.ids for item in encoded], np.int64)
-        mask = np.array([item.attention_mask for item in encoded], np.int64)
-        return self._run(self._text, {"ids": ids, "mask": mask})
+        """One at a time: in int8 the activations of a batch share a scale, and a text's vector would depend on its neighbours."""
+        rows = []
+        for item in self._tokenizer.encode_batch([_speakable(text) for text in batch]):
+            ids = np.array([item.ids], np.int64)
+            rows.append(self._run(self._text, {"ids": ids, "mask": np.ones_like(ids)}))
+        return np.concatenate(rows)
 
     def _sounds(self, batch: Sequence[Any]) -> Vectors:
         samples = self.needs.rate * self.needs.window_ms // 1000
@@ -107,7 +105,7 @@ class PocketEncoder:
     def _tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers has no types
         tokenizer = Tokenizer.from_str(self._read("tokenizer.json").decode())
         tokenizer.enable_truncation(TOKENS)
-        tokenizer.enable_padding()
+        tokenizer.no_padding()
         return tokenizer
 
     def _load(self, name: str) -> ort.InferenceSession:

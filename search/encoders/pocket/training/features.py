@@ -40,12 +40,6 @@ def read_captions(folder: Path) -> Captions:
     return Captions(pictures, [row["caption"] for row in rows], np.array([at[row["image"]] for row in rows]))
 
 
-def split(count: int, held_out: int = 1000, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the pictures to train on and of those held out: a function of their number and the seed alone."""
-    order = np.random.default_rng(seed).permutation(count)
-    return order[held_out:], order[:held_out]
-
-
 def plain(picture: Image.Image, _: np.random.Generator) -> Image.Image:
     """The picture as it is."""
     return picture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -23,21 +22,16 @@ def session(file: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def encode_texts(folder: Path, texts: list[str], batch: int = 8) -> NDArray[np.float32]:
-    """Joint vectors (n, dim) of texts."""
+def encode_texts(folder: Path, texts: list[str]) -> NDArray[np.float32]:
+    """Joint vectors (n, dim) of texts, one at a time as the program does it."""
     graph, tokenizer = session(folder / "text.onnx"), Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(256)
-    tokenizer.enable_padding()
-    vectors: list[Any] = [None] * len(texts)
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        encoded = tokenizer.encode_batch([texts[row] for row in rows])
-        ids = np.array([item.ids for item in encoded], np.int64)
-        mask = np.array([item.attention_mask for item in encoded], np.int64)
-        for row, vector in zip(rows, graph.run(None, {"ids": ids, "mask": mask})[0], strict=True):
-            vectors[row] = vector
-    return np.stack(vectors)
+    tokenizer.no_padding()
+    rows = []
+    for item in tokenizer.encode_batch(texts):
+        ids = np.array([item.ids], np.int64)
+        rows.append(graph.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0])
+    return np.concatenate(rows)
 
 
 def encode_pictures(folder: Path, paths: list[Path], size: int) -> NDArray[np.float32]:

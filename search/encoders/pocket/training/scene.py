@@ -27,7 +27,8 @@ import numpy as np
 import torch
 from backbones import SIZE, Text, Vision, text_folder
 from export import export_text, export_vision, stamp
-from features import Captions, picture_features, read_captions, split, text_features, tokenize
+from features import Captions, picture_features, read_captions, text_features, tokenize
+from held_out import split_pictures
 from numpy.typing import NDArray
 from report import table
 from torch import Tensor, nn
@@ -121,7 +122,7 @@ def main() -> None:
     for folder in (given.cache, given.out):
         folder.mkdir(parents=True, exist_ok=True)
     data = read_captions(given.captions)
-    train, held_out = split(len(data.pictures))
+    train, held_out = split_pictures(len(data.pictures))
     inputs = Inputs(data, given.cache)
     heads = [train_head(seed, data, train, inputs) for seed in range(HEADS)]
     projection = project(heads, train, data, inputs)

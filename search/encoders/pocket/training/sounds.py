@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 import av
@@ -31,24 +30,6 @@ def decode(path: Path, seconds: int = 20) -> NDArray[np.float32]:
     return np.concatenate(parts)[: seconds * RATE].astype(np.float32) if parts else np.zeros(0, np.float32)
 
 
-def recording(clip: str) -> str:
-    """The recording that an ESC-10 clip was cut from: ``dog_bark__3-180977-A.ogg`` -> ``180977``."""
-    return clip.rsplit("-", 2)[1]
-
-
-def split_recordings(clips: list[str], seed: int = 0) -> set[str]:
-    """A third of the recordings of each class, held out: a function of the names and the seed alone."""
-    by_class: dict[str, set[str]] = defaultdict(set)
-    for clip in clips:
-        by_class[clip.split("__")[0]].add(recording(clip))
-    rng = np.random.default_rng(seed)
-    held: set[str] = set()
-    for name in sorted(by_class):
-        every = sorted(by_class[name])
-        held |= {every[index] for index in rng.permutation(len(every))[: len(every) // 3]}
-    return held
-
-
 class Teacher:
     """YAMNet (AudioSet; MobileNet v1) in TensorFlow Lite."""
 
@@ -75,17 +56,20 @@ class Teacher:
 
 
 def build(
-    packages: Path, esc: list[Path], teacher: Teacher, count: int, *, held_out: tuple[str, ...], seed: int = 0
+    packages: Path, real: list[Path], teacher: Teacher, count: int, *, share: float, held_out: tuple[str, ...], seed: int = 0
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """Log-mel patches (count, 96, 64) and the teacher's scores (count, 521) of varied and mixed sounds.
 
-    Packages are drawn from by the square root of their size, so that none drowns the others.
+    Packages are drawn from by the square root of their size, so that none drowns the others; ``real``, recordings of real life, have
+    a ``share`` of all draws.
     """
     rng = np.random.default_rng(seed)
     groups = [sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) for folder in
               sorted(packages.iterdir()) if folder.name not in held_out]  # fmt: skip
-    groups = [group for group in [*groups, esc] if group]
+    groups = [group for group in groups if group]
     shares = np.sqrt([len(group) for group in groups])
+    shares *= (1 - share) / shares.sum()
+    groups, shares = [*groups, real], np.append(shares, share)
     heard: dict[Path, NDArray[np.float32]] = {}
 
     def draw() -> NDArray[np.float32]:

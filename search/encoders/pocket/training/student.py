@@ -85,8 +85,8 @@ class Student(nn.Module):
 class SoundTower(nn.Module):
     """Waveforms (n, 80000) of which ``length`` (n,) samples are sound -> joint vectors (n, dim) of unit length.
 
-    A convex combination of the joint text vectors of "the sound of {class}", weighted by the scores, sharpened
-    (ConSE, Norouzi et al., arXiv 1312.5650).
+    A convex combination of the classes' joint text vectors, weighted by a power of their scores (ConSE, Norouzi et al., arXiv
+    1312.5650).
     """
 
     def __init__(self, student: Student, classes: Tensor, power: float, most: int) -> None:

@@ -1,0 +1,112 @@
+"""Indexing photographs and sounds, against the encoder alone on content that is decoded already.
+
+Both run in one process, with as many threads, on the same files; the encoder alone runs before and after the indexing, and
+the mean of the two counts, so that a machine whose speed drifts does not decide. Memory is the sum over the process and its decoders.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from indexer.run import Job, index
+from search import encoders
+from search.encoders import Content, Encoder
+from search.media import DecodePool
+from search.settings import Settings
+from search.types import Cut, Modality
+from tests.bench.report import Figure, given, seconds
+
+PHOTOS, SOUNDS = 2_000, 100
+MOST_MEMORY_MB = 1_200
+
+
+def run() -> Iterator[Figure]:
+    photos = sorted((given("flickr8k") / "images").iterdir())[:PHOTOS]
+    few, _ = _index(photos[: PHOTOS // 4])
+    before = _alone(photos[:400], Modality.IMAGE)
+    many, rate = _index(photos)
+    alone = (before + _alone(photos[:400], Modality.IMAGE)) / 2
+    yield Figure("photos indexed", rate, "a second")
+    yield Figure("photos, of the rate of the encoder alone", rate / alone, "", least=0.85)
+    yield Figure("peak memory over 2,000 photos", many, "MB", most=MOST_MEMORY_MB)
+    yield Figure("peak memory, 2,000 photos over 500", many / few, "", most=1.1)
+    sounds = sorted((given("esc10") / "clips").iterdir())[:SOUNDS]
+    before = _alone(sounds, Modality.AUDIO)
+    _, rate = _index(sounds)
+    alone = (before + _alone(sounds, Modality.AUDIO)) / 2
+    yield Figure("sounds indexed", rate, "a second")
+    yield Figure("sounds, of the rate of the encoder alone", rate / alone, "", least=0.85)
+
+
+def _index(files: Sequence[Path]) -> tuple[float, float]:
+    """Index files into a home of their own, the encoder being loaded: peak memory in MB, files a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "archive")
+        archive.mkdir()
+        for file in files:
+            (archive / file.name).symlink_to(file)
+        settings = Settings(home=Path(folder, "home"))
+        encoder = encoders.load("pocket")
+        _warm(encoder)
+        with _Memory() as memory:
+            took = seconds(lambda: index(settings, Job([archive]), encoder=encoder))
+        return memory.peak_mb, len(files) / took
+
+
+def _warm(encoder: Encoder) -> None:
+    """Load every graph: a long run pays that once."""
+    size, samples = encoder.needs.size, encoder.needs.rate
+    encoder.encode(Modality.IMAGE, [np.zeros((size, size, 3), np.uint8)])
+    encoder.encode(Modality.AUDIO, [np.zeros(samples, np.float32)])
+    encoder.encode(Modality.TEXT, ["warm"])
+
+
+def _alone(files: Sequence[Path], modality: Modality) -> float:
+    """Files a second of the encoder alone, a thread a core, on batches of eight."""
+    settings, encoder = Settings(home=Path("/nonexistent")), encoders.load("pocket")
+    _warm(encoder)
+    contents: list[Content] = []
+    with DecodePool(settings, 1) as pool:
+        for file in files:
+            contents += [item.content for item in pool.decode(file, encoder.needs) if isinstance(item, Cut)]
+    rest = iter(contents)
+    batches = list(iter(lambda: list(islice(rest, 8)), []))
+    with ThreadPoolExecutor(settings.cores) as executor:
+        took = seconds(lambda: list(executor.map(lambda batch: encoder.encode(modality, batch), batches)))
+    return len(files) / took
+
+
+class _Memory:
+    """The highest resident memory of this process and its children, sampled ten times a second."""
+
+    def __enter__(self) -> _Memory:
+        self.peak_mb = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        own = psutil.Process()
+        while not self._ended.is_set():
+            total = 0
+            for process in (own, *own.children(recursive=True)):
+                try:
+                    total += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            self.peak_mb = max(self.peak_mb, total / 1e6)
+            time.sleep(0.1)

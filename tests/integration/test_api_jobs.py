@@ -1,0 +1,271 @@
+"""Uploads, index jobs and the door: what is cut, too big, hostile, outside the roots, twice, or from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from indexer import run
+from search.api.client import AsyncClient, Client
+from search.api.service import Service
+from search.errors import Refused, SensoriumError, ServiceAway
+from tests.integration.conftest import listening
+from tests.integration.test_api_search import assert_problem, wait_for
+
+
+def left(settings):
+    return list((settings.home / "uploads").glob("*"))
+
+
+def test_an_upload_is_known_by_what_it_is_and_can_be_forgotten(http, archive, settings):
+    content = (archive / "pictures" / "red.png").read_bytes()
+    answer = http.post("/v1/uploads?name=song.mp3", content=content, headers={"Content-Type": "audio/mpeg"})
+    upload = answer.json()
+    assert (answer.status_code, upload["modality"], upload["bytes"]) == (201, "image", len(content))
+    assert http.get(f"/v1/uploads/{upload['id']}").json()["expires_at"] >= upload["expires_at"]
+    assert http.delete(f"/v1/uploads/{upload['id']}").status_code == 204
+    assert left(settings) == []
+    assert_problem(http.get(f"/v1/uploads/{upload['id']}"), 404, "no-upload")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 99, b"\0\1\2\3" * 99, b"#EXTM3U\n/etc/passwd\n", b"%!PS\n", b"<svg onload='x'/>", b"GIF89a"]
+)  # fmt: skip
+def test_a_hostile_upload_is_refused_and_leaves_nothing(still, content):
+    assert_problem(still.post("/v1/uploads", content=content), 422, "media")
+    assert left(still.settings) == []
+    assert still.get("/livez").status_code == 200
+
+
+def test_an_upload_that_is_too_large_is_refused_as_it_is_announced_and_as_it_comes(start, indexed):
+    http = start(replace(indexed, upload_bytes=10_000))
+    assert_problem(http.post("/v1/uploads", content=b"x" * 10_001), 413, "too-large")
+    assert_problem(http.post("/v1/uploads", content=iter([b"x" * 6_000] * 2)), 413, "too-large")
+    assert left(indexed) == []
+
+
+def test_a_full_folder_of_uploads_is_told_and_searching_goes_on(start, indexed, archive):
+    content = (archive / "tones" / "low.wav").read_bytes()
+    http = start(replace(indexed, upload_quota=len(content) + 100))
+    assert http.post("/v1/uploads", content=content).status_code == 201
+    assert_problem(http.post("/v1/uploads", content=content), 507, "uploads-full")
+    assert http.post("/v1/search", json={"query": [{"text": "red"}]}).status_code == 200
+
+
+def test_uploads_expire_unless_they_are_used(http, archive, settings):
+    content = (archive / "pictures" / "red.png").read_bytes()
+    used, unused = (http.post("/v1/uploads", content=content).json()["id"] for _ in range(2))
+    old = time.time_ns() - 25 * 3600 * 10**9
+    for file in left(settings):
+        os.utime(file, ns=(old if unused in file.name else time.time_ns(), old))
+    assert_problem(http.post("/v1/search", json={"query": [{"upload": unused}]}), 404, "no-upload")
+    assert http.post("/v1/search", json={"query": [{"upload": used}]}).status_code == 200
+
+
+def test_an_upload_that_is_cut_leaves_nothing(port, settings):
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        head = f"POST /v1/uploads HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 100000\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * 5_000)
+        for _ in range(200):
+            if left(settings):
+                break
+            time.sleep(0.01)
+        assert left(settings)
+    for _ in range(500):
+        if not left(settings):
+            break
+        time.sleep(0.01)
+    assert left(settings) == []
+
+
+def test_the_client_searches_uploads_and_reads(client, archive):
+    found = client.search("blue", targets=["image"], k=1)
+    asset = found.hits[0].asset
+    assert asset.name == "blue.png"
+    assert client.media(asset.id) == (archive / "pictures" / "blue.png").read_bytes()
+    assert client.media(asset.id, range=(1, 4)) == b"PNG"
+    assert client.thumbnail(asset.id, size=160)[:2] == b"\xff\xd8"
+    upload = client.upload(archive / "tones" / "high.wav")
+    assert client.search([{"upload": upload.id}], targets=["audio"], k=1).hits[0].asset.name == "high.wav"
+    client.delete_upload(upload.id)
+    with pytest.raises(Refused) as caught:
+        client.get_upload(upload.id)
+    assert (caught.value.status, caught.value.kind) == (404, "no-upload")
+    assert caught.value.remedy
+    assert client.asset(asset.id).segments == {"visual": 1}
+    assert client.segment(found.hits[0].segment).segment.asset == asset.id
+    assert [one.name for one in client.collections().roots] == ["archive"]
+    assert client.failures().failures == []
+
+
+def test_the_client_follows_a_job_to_its_end(client, archive):
+    (archive / "texts" / "more.txt").write_text("A lighthouse.\n")
+    (archive / "pictures" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    job = client.index(["archive"])
+    states = [told.state for told in client.job_events(job.id)]
+    assert states[-1] == "done"
+    last = client.job(job.id)
+    assert (last.progress.done, last.progress.failed, last.folders) == (1, 1, ["archive"])
+    errors = client.job_errors(job.id)
+    assert [(one.name, one.folder) for one in errors.failures] == [("bad.png", "pictures")]
+    assert errors.reasons[0].remedy
+    assert client.search("lighthouse", targets=["text"], k=1).hits[0].asset.name == "more.txt"
+    assert client.jobs().jobs[0].id == job.id
+
+
+def test_nobody_there_is_told_as_that():
+    with Client("http://127.0.0.1:9") as client, pytest.raises(ServiceAway) as caught:
+        client.status()
+    assert "sensorium serve" in caught.value.remedy
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_the_awaiting_client_does_the_same(start, indexed, archive):
+    http = start(indexed)
+    async with AsyncClient("http://localhost", transport=httpx2.ASGITransport(http.app)) as client:
+        assert (await client.search("red", targets=["image"], k=1)).hits[0].asset.name == "red.png"
+        upload = await client.upload(archive / "tones" / "low.wav")
+        assert upload.modality == "audio"
+        job = await client.index(["archive"])
+        assert [told.state async for told in client.job_events(job.id)][-1] == "done"
+        with pytest.raises(Refused):
+            await client.asset(424242)
+
+
+@pytest.fixture
+def held(encoder):
+    """A runner whose jobs last until they are let go."""
+    go = threading.Event()
+
+    def runner(job, report, stop):
+        report({"scanning": False, "scan": {"files": 9, "queued": 9}, "work": {"done": 3, "current": "/srv/secret/a.png"}})
+        while not (go.is_set() or stop.wait(0.02)):
+            pass
+
+    runner.go = go
+    return runner
+
+
+def post(http, *paths, key=None, **options):
+    headers = {"Idempotency-Key": key} if key else {}
+    return http.post("/v1/index-jobs", json={"paths": list(paths), **options}, headers=headers)
+
+
+def test_two_jobs_on_one_folder_are_one_too_many(start, indexed, held, archive):
+    http = start(indexed, runner=held)
+    first = post(http, str(archive))
+    assert (first.status_code, first.headers["location"]) == (202, "/v1/index-jobs/1")
+    for again in ("archive", "archive/texts", str(archive / "texs" / ".." / "texts")):
+        second = post(http, again)
+        problem = assert_problem(second, 409, "job-covers")
+        assert "Job 1" in problem["detail"]
+        assert second.headers["location"] == "/v1/index-jobs/1"
+    told = http.get("/v1/status").json()["job"]
+    assert (told["id"], told["progress"]["current"], told["progress"]["to_do"]) == (1, "a.png", 9)
+    held.go.set()
+    assert wait_for(http, 1)["state"] == "done"
+    assert post(http, "archive").status_code == 202
+
+
+def test_other_jobs_wait_their_turn_and_can_be_cancelled(start, indexed, held):
+    http = start(indexed, runner=held)
+    post(http, "archive/texts")
+    assert post(http, "archive/tones").json()["state"] == "queued"
+    assert http.post("/v1/index-jobs/2/cancel").json()["state"] == "cancelled"
+    http.post("/v1/index-jobs/1/cancel")
+    assert wait_for(http, 1)["state"] == "cancelled"
+    assert http.post("/v1/index-jobs/1/cancel").json()["state"] == "cancelled"
+
+
+def test_the_same_key_asks_once(start, indexed, held):
+    http = start(indexed, runner=held)
+    first, again = post(http, "archive", key="k1").json(), post(http, "archive", key="k1").json()
+    assert first["id"] == again["id"]
+    assert_problem(post(http, "archive/texts", key="k1"), 422, "idempotency-key")
+
+
+def test_a_folder_outside_the_roots_is_refused_in_every_spelling(start, indexed, held, archive, tmp_path):
+    http = start(indexed, runner=held)
+    (tmp_path / "secret").mkdir()
+    (archive / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "archive-2").mkdir()
+    for path in (
+        "/etc", str(tmp_path / "secret"), f"{archive}/../secret", "archive/../secret", "archive/link", f"{archive}/link", "..", ".",
+        f"{archive}-2", str(archive).upper(), "ARCHIVE", "unknown/root", "~", f"{archive}/link/../../secret", "/",
+    ):  # fmt: skip
+        problem = assert_problem(post(http, path), 403, "outside-roots")
+        assert str(tmp_path) not in str(problem)
+    problem = assert_problem(post(http, "archive/none"), 422, "not-there")
+    assert str(tmp_path) not in str(problem)
+    assert http.get("/v1/index-jobs").json()["jobs"] == []
+
+
+def test_a_job_that_fails_says_why_without_paths(start, indexed, archive):
+    def runner(job, report, stop):
+        raise SensoriumError(f"{indexed.home}/x and {archive}/y went wrong.", remedy=f"Look at {archive}.")
+
+    http = start(indexed, runner=runner)
+    post(http, "archive")
+    told = wait_for(http, 1)
+    assert (told["state"], told["error"], told["remedy"]) == ("failed", "x and archive/y went wrong.", "Look at archive.")
+
+
+def test_a_job_waits_while_a_command_writes_to_the_home(http, indexed, monkeypatch):
+    from search.api import jobs
+
+    monkeypatch.setattr(jobs, "LOCKED_SECONDS", 0.05)
+    with run.writer(indexed.home):
+        post(http, "archive")
+        time.sleep(0.3)
+        assert http.get("/v1/index-jobs/1").json()["state"] == "running"
+    assert wait_for(http, 1)["state"] == "done"
+
+
+def test_a_job_that_the_end_of_the_service_interrupted_goes_on_at_the_next_start(indexed, encoder, runner, held):
+    service = Service(indexed, load=lambda: encoder, runner=held)
+    with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:
+        client.index(["archive"])
+        while client.job(1).state != "running":
+            time.sleep(0.01)
+    with listening(Service(indexed, load=lambda: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
+        assert [told.state for told in client.job_events(1)][-1] == "done"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "[::1", "sensorium.lan.evil"])
+def test_a_foreign_host_name_is_refused(still, host):
+    assert_problem(still.get("/v1/status", headers={"Host": host}), 421, "foreign-host")
+
+
+def test_our_own_names_and_addresses_are_taken(start, indexed):
+    http = start(replace(indexed, hosts="sensorium.lan, other.lan"))
+    for host in ("localhost:1", "127.0.0.1:8571", "[::1]:8571", "10.0.0.7", "sensorium.lan:8571", "app.localhost"):
+        assert http.get("/v1/status", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://localhost.evil", "http://localhost:9999"])
+def test_another_sites_request_that_changes_something_is_refused(still, origin):
+    body = {"query": [{"text": "red"}]}
+    assert_problem(still.post("/v1/search", json=body, headers={"Origin": origin}), 403, "foreign-origin")
+    assert_problem(still.post("/v1/search", json=body, headers={"Sec-Fetch-Site": "cross-site"}), 403, "foreign-origin")
+    assert still.post("/v1/search", json=body, headers={"Origin": "http://localhost"}).status_code == 200
+
+
+def test_metrics_count_by_route_and_probes_answer(still):
+    still.get("/v1/assets/1")
+    still.get("/v1/assets/2")
+    told = still.get("/metrics").text
+    assert 'sensorium_requests_total{method="GET",route="/assets/{id}",status="200"}' in told
+    assert 'sensorium_segments{kind="image/visual"} 8.0' in told
+    assert still.get("/livez").json() == {"live": True}
+    assert still.get("/", follow_redirects=False).headers["location"] == "/v1/docs"
+    assert still.get("/v1/docs").status_code == 200
+    assert_problem(still.get("/v1/nothing"), 404, "not-found")
+    assert_problem(still.put("/v1/search"), 405, "method-not-allowed")
+    assert_problem(still.get("/v1/failures?collection=nope"), 422, "unknown-name")
