@@ -20,6 +20,9 @@ Ids: TypeAlias = "NDArray[np.int64]"
 Picture: TypeAlias = "NDArray[np.uint8]"
 Sound: TypeAlias = "NDArray[np.float32]"
 
+Grouping: TypeAlias = Literal["moment", "asset", "segment"]
+"""What a hit is."""
+
 
 class Modality(StrEnum):
     """What an asset is, and what a query term is."""

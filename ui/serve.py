@@ -87,8 +87,10 @@ def _with_page(service: Service, address: str) -> ASGIApp:
     from streamlit import config
     from streamlit.starlette import App
 
+    from ui.page import OPTIONS
+
     os.environ["SENSORIUM_SERVICE"] = address
-    for name, value in _STREAMLIT.items():
+    for name, value in OPTIONS.items():
         config.set_option(name, value)
 
     @asynccontextmanager
@@ -100,6 +102,3 @@ def _with_page(service: Service, address: str) -> ASGIApp:
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
     app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service))
     return app
-
-
-_STREAMLIT = {"browser.gatherUsageStats": False, "server.headless": True, "client.toolbarMode": "minimal"}

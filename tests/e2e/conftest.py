@@ -1,0 +1,143 @@
+"""The page as people meet it: a real `sensorium serve` on a small archive, and a real browser that looks at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "data" / "sample"
+SHOTS = os.environ.get("SENSORIUM_SCREENSHOTS")
+ARGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run", "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required",
+)  # fmt: skip
+FILES = (
+    "images/cat-portrait.jpg", "images/husky.jpg", "images/espresso-cup.jpg", "images/rowing-boats-sunset.jpg",
+    "images/fire-engine.jpg", "images/violin.tiff", "sounds/dog-bark.ogg", "sounds/rooster-crowing.wav", "sounds/rain.m4a",
+    "videos/pets.mp4", "videos/travel.mp4", "videos/storm.webm", "texts/coffee-at-home.md", "texts/caring-for-cats.pdf",
+    "texts/museum-guide.vtt", "texts/training-a-young-dog.md",
+)  # fmt: skip
+
+
+class Served:
+    """A running service; it can be stopped and started again at the same address."""
+
+    def __init__(self, home: Path, *roots: Path) -> None:
+        self.home, self.roots, self.log = home, roots, home.with_suffix(".log")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        roots = [part for root in self.roots for part in ("--root", str(root))]
+        command = [sys.executable, "-m", "ui.cli", "serve", "--port", str(self.port), *roots]
+        env = os.environ | {"SENSORIUM_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(command, env=env, stderr=log)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.address}/readyz", timeout=2):
+                    return
+            except OSError:
+                assert self.process.poll() is None, self.log.read_text()
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.2)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory) -> Path:
+    """A few files of each medium, and one that is none."""
+    folder = tmp_path_factory.mktemp("page") / "archive"
+    for file in FILES:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLE / file, folder / file)
+    (folder / "images" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture follows")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(archive: Path, tmp_path_factory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("page-home")
+    command = [sys.executable, "-m", "ui.cli", "index", str(archive), "--json"]
+    env = os.environ | {"SENSORIUM_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
+    assert json.loads(done.stdout.splitlines()[-1])["progress"]["done"] == len(FILES), done.stderr
+    service = Served(home, archive)
+    yield service
+    service.stop()
+    assert "Traceback" not in service.log.read_text(), service.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    if not Path(path).exists():
+        pytest.skip("there is no Chromium here; CHROMIUM names one")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=path, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, request, tmp_path):
+    """Opens pages; afterwards takes a picture of each, and fails if a script complained."""
+    pages, complaints = [], []
+
+    def open_(address: str, *, width: int = 1600, height: int = 1000, dark: bool = False, permissions=()):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light",
+            permissions=list(permissions), accept_downloads=True,
+        )  # fmt: skip
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        pages.append(page)
+        return page
+
+    yield open_
+    for number, page in enumerate(pages):
+        name = re.sub(r"\W+", "-", request.node.name).strip("-") + (f"-{number}" if number else "")
+        page.screenshot(path=(Path(SHOTS) if SHOTS else tmp_path) / f"{name}.png")
+        page.context.close()
+    assert not complaints
+
+
+def cards(page) -> list[str]:
+    """The names on the grid's cards, in their order."""
+    page.locator("a[data-at] .name").first.wait_for()
+    return page.locator("a[data-at] .name").all_text_contents()
+
+
+def asked(page, part: str) -> None:
+    """Wait until the address carries a part, and the grid is the answer to that address."""
+    page.wait_for_function(
+        """part => {
+            const plain = (told) => decodeURIComponent(told).replace(/&?open=\\d+/, "").replace(/^\\?/, "");
+            const grids = [...document.querySelectorAll("*")].map((node) => node.shadowRoot?.querySelector("[data-question]"));
+            return plain(location.search).includes(part) && grids.some((grid) => grid && plain(grid.dataset.question) === plain(location.search));
+        }""",
+        arg=part,
+    )

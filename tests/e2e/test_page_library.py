@@ -1,0 +1,72 @@
+"""Library, the empty archive, and the service being away."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from tests.e2e.conftest import SAMPLE, Served, asked, cards
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("more")
+    (folder / "harbour").mkdir()
+    for file in ("images/seagull.jpg", "images/jetty.avif", "texts/gulls-at-the-beach.txt"):
+        shutil.copy(SAMPLE / file, folder / "harbour")
+    service = Served(tmp_path_factory.mktemp("empty-home"), folder)
+    yield service, folder
+    service.stop()
+
+
+def test_the_library_counts_and_says_what_failed_and_what_is_new(served, open_page):
+    page = open_page(f"{served.address}/?view=library")
+    page.get_by_text("What failed").wait_for()
+    counts = page.locator(".counts").inner_text()
+    assert [int(number) for number in re.findall(r"\d+", counts)] == [6, 3, 3, 4]
+    page.get_by_text("Which files").click()
+    page.get_by_text("images/broken.jpg").wait_for()
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text(re.compile(r"done: 0 files indexed, .* 1 failed")).wait_for()
+    assert len(cards(page)) == 16
+    page.locator("a[data-at]").first.click()
+    page.get_by_role("dialog").wait_for()
+
+
+def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder_with_live_progress(empty, open_page):
+    service, _ = empty
+    page = open_page(service.address)
+    page.get_by_text("The archive is empty").wait_for()
+    page.get_by_role("button", name="Try it with the sample archive").wait_for()
+    page.get_by_text("Add a folder").click()
+    page.get_by_label("Folder", exact=True).fill("../..")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_text(re.compile("outside the|under the configured roots")).first.wait_for()
+    page.get_by_label("Folder", exact=True).fill("harbour")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_text(re.compile("harbour")).first.wait_for()
+    page.locator("a[data-at]").first.wait_for(timeout=60_000)
+    assert set(cards(page)) == {"seagull.jpg", "jetty.avif", "gulls-at-the-beach.txt"}
+    page.get_by_label("What to look for", exact=True).first.fill("a bird")
+    page.keyboard.press("Enter")
+    asked(page, "q=a+bird")
+    assert "seagull.jpg" in cards(page)[:2]
+
+
+def test_the_service_being_away_is_said_and_the_page_recovers(empty, open_page):
+    service, _ = empty
+    page = open_page(f"{service.address}/?q=a+bird")
+    before = cards(page)
+    box = page.get_by_label("What to look for", exact=True).first
+    service.stop()
+    page.get_by_text("The service is away.").wait_for()
+    box.fill("gulls")
+    service.start()
+    page.get_by_text("The service is away.").wait_for(state="detached", timeout=60_000)
+    cards(page)
+    assert box.input_value() == "gulls"  # what was typed meanwhile is still there
+    box.press("Enter")
+    asked(page, "q=gulls")
+    assert set(cards(page)) == set(before)

@@ -1,0 +1,120 @@
+"""Open: the dialog on a moment."""
+
+from __future__ import annotations
+
+import re
+
+from tests.e2e.conftest import asked, cards
+
+
+def opened(page, name: str):
+    page.locator(".card").filter(has_text=name).locator("a").click()
+    page.get_by_role("dialog").wait_for()
+    page.locator(".stage").wait_for()
+    return page.get_by_role("dialog")
+
+
+def test_a_video_starts_at_the_moment_and_the_strip_jumps(served, open_page):
+    ranges = []
+    page = open_page(f"{served.address}/?q=a+dog&in=video")
+    page.on("response", lambda answer: ranges.append(answer.status) if "/media" in answer.url else None)
+    dialog = opened(page, "pets.mp4")
+    video = dialog.locator("video")
+    page.wait_for_function("video => video.currentTime > 3.5 && !video.paused", arg=video.element_handle())
+    assert 206 in ranges
+    dialog.get_by_role("button", name="Jump to 0:00, visual").click()
+    page.wait_for_function("video => video.currentTime < 3", arg=video.element_handle())
+    dialog.locator(".near button").nth(1).click()
+    page.wait_for_function("video => video.currentTime > 3.5", arg=video.element_handle())
+
+
+def test_a_sound_plays(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog+barking&in=audio")
+    dialog = opened(page, "dog-bark.ogg")
+    page.wait_for_function("sound => sound.currentTime > 0", arg=dialog.locator("audio").element_handle())
+
+
+def test_a_text_shows_the_words_among_their_neighbours(served, open_page):
+    page = open_page(f"{served.address}/?q=how+to+brew+an+espresso&in=text")
+    dialog = opened(page, "coffee-at-home.md")
+    assert "espresso" in dialog.locator("p.here").text_content().lower()
+    assert dialog.locator(".screen p").count() > 1
+
+
+def test_a_picture_that_browsers_cannot_show_is_shown(served, open_page):
+    page = open_page(f"{served.address}/?q=a+violin&in=image")
+    dialog = opened(page, "violin.tiff")
+    page.wait_for_function("image => image.naturalWidth > 300", arg=dialog.locator(".screen img").element_handle())
+
+
+def test_metadata_and_where_the_file_lies(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&in=video")
+    facts = opened(page, "pets.mp4").locator("dl").inner_text()
+    assert re.search(r"Lies in\s+videos/pets\.mp4 \(default\)", facts)
+    assert "mp4, " in facts
+    assert "640 × 360" in facts
+
+
+def test_more_like_this_asks_with_the_moment(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog")
+    opened(page, "husky.jpg").get_by_role("button", name="More like this").click()
+    asked(page, "~image~husky.jpg")
+    page.get_by_role("dialog").wait_for(state="detached")
+    assert "husky.jpg" not in cards(page)
+    assert "pets.mp4" in cards(page)[:4]
+
+
+def test_a_frame_searches(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&in=video")
+    dialog = opened(page, "pets.mp4")
+    page.wait_for_function("video => video.currentTime > 3.5", arg=dialog.locator("video").element_handle())
+    dialog.get_by_role("button", name="Search with this frame").click()
+    asked(page, "with=upload~")
+    page.get_by_role("dialog").wait_for(state="detached")
+    assert page.locator(".chip .label").text_content().startswith("pets.mp4 0:0")
+
+
+def test_the_link_is_copied_and_opens_the_dialog(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&in=image", permissions=["clipboard-read", "clipboard-write"])
+    opened(page, "husky.jpg").get_by_role("button", name="Copy link").click()
+    page.get_by_text("The link is copied.").wait_for()
+    link = page.evaluate("navigator.clipboard.readText()")
+    again = open_page(link)
+    assert "husky.jpg" in again.get_by_role("dialog").inner_text()
+
+
+def test_the_file_is_downloaded(served, open_page, archive):
+    page = open_page(f"{served.address}/?q=a+dog&in=image")
+    dialog = opened(page, "husky.jpg")
+    with page.expect_download() as waiting:
+        dialog.get_by_role("link", name="Download").click()
+    assert waiting.value.suggested_filename == "husky.jpg"
+    assert waiting.value.path().read_bytes() == (archive / "images/husky.jpg").read_bytes()
+
+
+def test_arrows_lead_to_the_next_hit_and_back_closes(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&in=image")
+    names = cards(page)
+    dialog = opened(page, names[0])
+    dialog.get_by_role("button", name="Next hit").click()
+    page.get_by_role("dialog").get_by_role("heading", name=names[1]).wait_for()
+    page.go_back()
+    page.get_by_role("dialog").get_by_role("heading", name=names[0]).wait_for()
+    page.go_back()
+    page.get_by_role("dialog").wait_for(state="detached")
+
+
+def test_a_vanished_file_is_said(served, open_page, archive):
+    file, hidden = archive / "sounds/rain.m4a", archive / "sounds/rain.hidden"
+    file.rename(hidden)
+    try:
+        page = open_page(f"{served.address}/?q=rain&in=audio")
+        opened(page, "rain.m4a")
+        page.get_by_text("The file is gone.").wait_for()
+    finally:
+        hidden.rename(file)
+
+
+def test_an_unknown_moment_is_said(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&open=999999")
+    page.get_by_role("dialog").get_by_text("There is no segment 999999.").wait_for()

@@ -1,0 +1,87 @@
+"""The page's address, and numbers as people read them."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ui.page import words
+from ui.page.state import MOST, Piece, State
+
+label = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=30).map(str.strip)
+weight = st.integers(-20, 20).map(lambda tenths: tenths / 10)
+piece = st.one_of(
+    st.builds(Piece, st.just("text"), label.filter(bool), weight),
+    st.builds(Piece, st.just("upload"), st.text("0123456789abcdef", min_size=32, max_size=32), weight, st.sampled_from(["image", "audio", "video"]), label),
+    st.builds(Piece, st.just("segment"), st.integers(1, 10**9).map(str), weight, st.sampled_from(["image", "audio", "video", "text"]), label),
+)  # fmt: skip
+state = st.builds(
+    State, view=st.sampled_from(["search", "library"]), text=label, pieces=st.lists(piece, max_size=4).map(tuple),
+    targets=st.sampled_from([(), ("image",), ("image", "audio")]), channels=st.sampled_from([(), ("sound",)]),
+    collections=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, since=st.dates().map(str), until=st.just(""),
+    shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
+    count=st.sampled_from([60, MOST]), opened=st.one_of(st.none(), st.integers(1, 10**9)),
+)  # fmt: skip
+
+
+@given(state)
+def test_an_address_says_the_whole_state(given_state):
+    assert State.read(given_state.params()) == given_state
+    assert State.link(given_state.href()) == given_state
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["q", "with", "in", "open", "shortest", "since", "group", "view", "more"]),
+        st.lists(st.text(max_size=40), max_size=3),
+    )
+)
+def test_a_mangled_address_still_opens(params):
+    read = State.read(params)
+    assert read.count in (60, MOST)
+    assert all(piece.kind in ("text", "upload", "segment") for piece in read.pieces)
+
+
+def test_a_question_becomes_the_request_of_the_api():
+    asked = State.link(
+        "?q=a+dog&with=upload~" + "0" * 32 + "~-0.5~image~cat.jpg&with=segment~7~2~video~pets&in=audio&shortest=1.5&under=2024"
+    )
+    assert asked.request() == {
+        "query": [{"text": "a dog"}, {"upload": "0" * 32, "weight": -0.5}, {"segment": 7, "weight": 2.0}], "targets": ("audio",),
+        "channels": (), "filter": {"under": "2024", "shortest_ms": 1500}, "group": "moment", "k": 60,
+    }  # fmt: skip
+
+
+def test_all_media_chosen_is_no_restriction():
+    assert State.link("?in=image,video,audio,text").targets == ()
+
+
+@pytest.mark.parametrize(
+    ("ms", "told"), [(0, "0:00"), (7_540, "0:07.5"), (7_960, "0:08"), (61_000, "1:01"), (3_723_000, "1:02:03")]
+)
+def test_times(ms, told):
+    assert words.clock(ms) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(1, "1 byte"), (812, "812 bytes"), (1_400_000, "1.4 MB"), (999_999_999_999_999, "1e+03 TB")]
+)
+def test_sizes(number, told):
+    assert words.size(number) == told
+
+
+@pytest.mark.parametrize(("sure", "told"), [(1.0, (4, "strong")), (0.6, (3, "good")), (0.3, (2, "fair")), (0.0, (1, "weak"))])
+def test_bands(sure, told):
+    assert words.band(sure) == told
+
+
+def test_names_are_no_markup():
+    assert words.plain("*a* [b](c) :red[d] `e` $f$") == r"\*a\* \[b\]\(c\) \:red\[d\] \`e\` \$f\$"
+
+
+def test_days_and_waits():
+    assert words.day(datetime.date(2026, 11, 24)) == "24 Nov 2026"
+    assert [words.left(seconds) for seconds in (0.2, 80, 600, 9000)] == ["1 s", "80 s", "10 min", "2 h"]

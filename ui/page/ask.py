@@ -1,0 +1,64 @@
+"""Ask: the box, the pieces of the question, what to look for, and the filters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
+
+import streamlit as st
+
+from search.errors import ServiceError
+from ui.page import frame, look
+from ui.page.components import bar
+from ui.page.state import FIRST, State
+
+
+def show(state: State) -> None:
+    """Draw the bar that everything starts from."""
+    data = {
+        "state": asdict(state), "known": _collections(), "here": state.href(opened=None), "asks": state.asks,
+        "pictures": _pictures(state), "library": State(view="library").href(),
+    }  # fmt: skip
+    with st.container(key="top"):
+        bar(data, _sent)
+
+
+def _sent(told: Mapping[str, Any]) -> None:
+    """What the bar sends: a question, a link to follow, or a wish to see all again."""
+    look.forget()
+    if told.get("kind") == "ask":
+        asked = State.of(told.get("state", {}))
+        frame.go(replace(asked, view="search", opened=None, count=FIRST))
+    elif told.get("kind") == "go":
+        frame.go(State.link(str(told.get("to", ""))))
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def _known() -> list[str]:
+    return [one.name for one in frame.client().collections().collections]
+
+
+def _collections() -> list[str]:
+    """The names to filter by; none while the service is away, which the page says elsewhere."""
+    try:
+        return _known()
+    except ServiceError:
+        return []
+
+
+@st.cache_data(ttl=3600, show_spinner=False)
+def _picture(segment: int) -> str | None:
+    thumbnail = frame.client().segment(segment, around=0).segment.links.thumbnail
+    return thumbnail and f"{thumbnail}{'&' if '?' in thumbnail else '?'}size=160"
+
+
+def _pictures(state: State) -> dict[str, str]:
+    """Thumbnails of the segments that are asked with; none for what is gone."""
+    found: dict[str, str] = {}
+    for piece in state.pieces:
+        with suppress(ServiceError):
+            if piece.kind == "segment" and (picture := _picture(int(piece.value))):
+                found[piece.value] = picture
+    return found

@@ -1,0 +1,274 @@
+// Ask: the box with its pieces, the toggles, the filters, what was asked before.
+
+const RECENT = "sensorium.recent", TYPED = "sensorium.typed", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
+const pictures = new Map(); // what this browser knows of its uploads: id -> address of a picture
+
+class Bar {
+  constructor(host) {
+    this.host = host;
+    this.draft = null;
+    this.waiting = [];
+    this.input = el("input", {
+      class: "words", type: "text", enterkeyhint: "search", autocomplete: "off", spellcheck: "false", "aria-label": "What to look for",
+      placeholder: "Describe it, or drop, paste or record something", oninput: () => this.open(null),
+      onfocus: () => this.input.value || this.draft?.pieces.length || this.open("recent"),
+    });
+    this.file = el("input", { type: "file", multiple: true, accept: "image/*,audio/*,video/*,.mkv", hidden: true, "aria-label": "Files to search with" });
+    this.file.addEventListener("change", () => { this.take([...this.file.files]); this.file.value = ""; });
+    this.more = button("quiet", "Add a picture, sound or video", "plus", () => this.open(this.panel ? null : "add"), { "aria-expanded": "false" });
+    this.box = el("form", { class: "box", role: "search", onsubmit: (event) => { event.preventDefault(); this.ask(); } });
+    this.asking = el("div", { class: "asking" }, this.box, this.file);
+    this.below = el("div", { class: "options", role: "group", "aria-label": "What to look for" });
+    this.said = el("div", { role: "status", "aria-live": "polite" });
+    this.nav = el("span", { class: "nav" });
+    this.home = el("a", { class: "mark", href: "/", onclick: (event) => this.follow(event, "") }, icon("audio"), "Sensorium");
+    this.root = el("div", { class: "part bar" }, el("div", { class: "line" }, this.home, this.asking, this.nav), this.below, this.said);
+    host.append(this.root);
+    this.hear();
+    this.watch();
+  }
+
+  update(data) {
+    const told = JSON.stringify(data.state);
+    this.data = data;
+    if (told !== this.told) {
+      this.told = told;
+      this.draft = structuredClone(data.state);
+      this.input.value = data.state.text;
+      this.open(null);
+      this.say("");
+      if (data.asks) this.remember();
+      if (!this.drawn) this.restore();
+      this.drawn = true;
+    }
+    this.draw();
+  }
+
+  draw() {
+    const chips = [...this.draft.pieces.map((piece) => this.chip(piece)), ...this.waiting.map((name) =>
+      el("span", { class: "chip waiting" }, icon("file"), el("span", { class: "label" }, name)))];
+    const go = el("button", { type: "submit", class: "go" }, "Search");
+    if (!this.input.isConnected) this.box.replaceChildren(icon("search"), this.input, this.more, go);
+    this.box.querySelectorAll(".chip").forEach((chip) => chip.remove());
+    this.input.before(...chips);
+    const library = this.data.state.view === "library";
+    this.nav.replaceChildren(el("a", { class: `toggle${library ? " active" : ""}`, href: this.data.library, onclick: (event) => this.follow(event, this.data.library) }, icon("shelf"), "Library"));
+    this.below.hidden = library;
+    this.below.style.display = library ? "none" : "";
+    this.below.replaceChildren(...this.toggles(), el("span", { class: "gap" }), this.groups());
+    this.folded();
+  }
+
+  chip(piece) {
+    const less = piece.weight < 0, name = piece.label || (piece.kind === "text" ? piece.value : MEDIA[piece.medium]);
+    const picture = piece.kind === "upload" ? pictures.get(piece.value) : this.data.pictures[piece.value];
+    const change = (weight) => { piece.weight = Math.round(weight * 100) / 100; this.draw(); this.send_if_asked(); };
+    const slider = el("input", {
+      type: "range", min: "0.1", max: "2", step: "0.1", value: Math.abs(piece.weight), "aria-label": `Weight of ${name}`, title: `Weight ${Math.abs(piece.weight)}`,
+      onchange: (event) => change((less ? -1 : 1) * event.target.valueAsNumber),
+      onkeydown: (event) => event.stopPropagation(),
+    });
+    return el("span", { class: `chip${less ? " less" : ""}` },
+      picture && piece.medium !== "audio" ? el("img", { src: picture, alt: "" }) : icon(piece.medium),
+      el("span", { class: "label", title: name }, name), slider,
+      button("small", less ? `Look for ${name} again` : `Less of ${name}`, "minus", () => change(-piece.weight), { "aria-pressed": String(less) }),
+      button("small", `Remove ${name}`, "close", () => { this.draft.pieces = this.draft.pieces.filter((one) => one !== piece); this.draw(); this.send_if_asked(); }));
+  }
+
+  toggles() {
+    const { targets } = this.draft, active = this.active();
+    const media = Object.entries(MEDIA).map(([name, label]) => {
+      const on = targets.includes(name);
+      const press = () => { this.draft.targets = on ? targets.filter((one) => one !== name) : [...targets, name]; this.draw(); this.send_if_asked(); };
+      return el("button", { type: "button", class: "toggle", "aria-pressed": String(on), onclick: press }, icon(name), label);
+    });
+    const fold = el("button", { type: "button", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!this.unfolded), onclick: () => { this.unfolded = !this.unfolded; this.draw(); } },
+      icon("filter"), active.length ? `Filters (${active.length})` : "Filters");
+    const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", title: `Remove the filter ${label}`, "aria-label": `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
+    return [...media, fold, ...chips];
+  }
+
+  groups() {
+    const one = (name, label) => el("button", { type: "button", class: "toggle", "aria-pressed": String(this.draft.group === name), onclick: () => { this.draft.group = name; this.draw(); this.send_if_asked(); } }, label);
+    return el("span", { class: "pair", role: "group", "aria-label": "Grouped by" }, one("files", "By file"), one("moments", "By moment"));
+  }
+
+  active() {
+    const d = this.draft, found = [];
+    const plain = { under: "in", since: "since", until: "until", shortest: "at least", longest: "at most" };
+    for (const name of d.collections) found.push([name, () => (d.collections = d.collections.filter((one) => one !== name))]);
+    for (const name of d.channels) found.push([`${name} channel`, () => (d.channels = d.channels.filter((one) => one !== name))]);
+    for (const [name, word] of Object.entries(plain)) if (d[name]) found.push([`${word} ${d[name]}${word.startsWith("at ") ? " s" : ""}`, () => (d[name] = name.endsWith("est") ? null : "")]);
+    return found;
+  }
+
+  folded() {
+    if (!this.unfolded || this.data.state.view === "library") { this.filters?.remove(); this.filters = null; return; }
+    const d = this.draft, set = (name, value) => { d[name] = value; this.draw(); this.send_if_asked(); };
+    const field = (label, name, type, more = {}) => el("label", {}, label, el("input", { type, value: d[name] ?? "", onchange: (event) => set(name, type === "number" ? event.target.valueAsNumber || null : event.target.value.trim()), ...more }));
+    const many = (label, name, known) => el("fieldset", {}, el("legend", {}, label), el("div", { class: "many" }, known.map((one) =>
+      el("button", { type: "button", class: "toggle", "aria-pressed": String(d[name].includes(one)), onclick: () => set(name, d[name].includes(one) ? d[name].filter((other) => other !== one) : [...d[name], one]) }, one))));
+    const focused = this.filters?.contains(this.host.activeElement) ? this.host.activeElement.parentElement.textContent : null;
+    const filters = el("div", { class: "filters" },
+      many("Collection", "collections", this.data.known), many("Channel", "channels", ["visual", "sound", "text"]),
+      field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Since", "since", "date"), field("Until", "until", "date"),
+      field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 }));
+    this.filters ? this.filters.replaceWith(filters) : this.below.after(filters);
+    this.filters = filters;
+    if (focused) [...filters.querySelectorAll("label")].find((one) => one.textContent === focused)?.querySelector("input").focus();
+  }
+
+  open(name) {
+    this.panel?.remove();
+    this.panel = null;
+    this.more.setAttribute("aria-expanded", String(name === "add"));
+    const content = { add: () => this.adding(), recent: () => this.recent() }[name]?.();
+    if (content?.length) this.asking.append((this.panel = el("div", { class: `panel${name === "add" ? " side" : ""}` }, content)));
+  }
+
+  adding() {
+    const item = (mark, label, act) => el("button", { type: "button", class: "item", onclick: act }, icon(mark), el("span", {}, label));
+    const live = (start, device, name) => async () => {
+      this.panel?.remove();
+      this.asking.append((this.panel = el("div", { class: "panel" }, el("p", { class: "note" }, `Waiting for the ${device} …`))));
+      try { await start(this.panel, (file) => { this.open(null); this.take([file]); }); }
+      catch (error) { this.open(null); this.say(refusal(error, device)); }
+    };
+    return [
+      item("file", "Choose files", () => { this.open(null); this.file.click(); }),
+      item("record", "Record a sound", live(recorder, "microphone")),
+      item("camera", "Take a picture", live(camera, "camera")),
+      item("text", "Weigh this text", () => this.weigh()),
+      el("p", { class: "note" }, "Files can be dropped or pasted anywhere."),
+    ];
+  }
+
+  weigh() {
+    const value = this.input.value.trim();
+    this.open(null);
+    if (!value) return this.say("Type the text first; it then becomes a piece with a weight of its own.");
+    this.draft.pieces.push({ kind: "text", value, weight: 1, medium: "text", label: "" });
+    this.input.value = "";
+    this.draw();
+    this.input.focus();
+  }
+
+  recent() {
+    const known = stored();
+    if (!known.length) return [];
+    return [el("h2", {}, "Asked before"), ...known.map((one) => el("button", { type: "button", class: "item", onclick: () => this.send({ kind: "go", to: one.to }) }, icon("clock"), el("span", {}, one.label)))];
+  }
+
+  remember() {
+    const { text, pieces } = this.data.state;
+    const label = [text, ...pieces.map((one) => (one.weight < 0 ? "− " : "+ ") + (one.label || one.value))].filter(Boolean).join("  ").replace(/^\+ /, "");
+    const known = [{ to: this.data.here, label }, ...stored().filter((one) => one.label !== label)].slice(0, 8);
+    try { localStorage.setItem(RECENT, JSON.stringify(known)); } catch { /* a browser that keeps nothing */ }
+  }
+
+  async take(files) {
+    if (!files.length) return;
+    this.say("");
+    this.waiting = files.map((file) => file.name);
+    this.draw();
+    const failed = [];
+    for (const file of files) {
+      try {
+        const kept = await upload(file);
+        if (file.type.startsWith("image/")) pictures.set(kept.id, URL.createObjectURL(file));
+        this.draft.pieces.push({ kind: "upload", value: kept.id, weight: 1, medium: kept.modality, label: file.name.replaceAll("~", "-") });
+      } catch (error) { failed.push(`${file.name}: ${error.message}`); }
+      this.waiting.shift();
+      this.draw();
+    }
+    if (failed.length) this.say(failed.join(" "));
+    if (failed.length < files.length) this.ask();
+  }
+
+  ask() {
+    this.draft.text = this.input.value.trim();
+    this.open(null);
+    if (!this.draft.text && !this.draft.pieces.length) return this.say("Type what to look for, or add a picture, a sound or a video.");
+    if (!this.draft.pieces.length || this.draft.text || this.draft.pieces.some((one) => one.weight > 0)) {
+      this.input.blur();
+      this.send({ kind: "ask", state: this.draft });
+    } else this.say("Everything is subtracted: add something to look for.");
+  }
+
+  send_if_asked() { if (this.data.asks || this.draft.pieces.length) this.input.value.trim() || this.draft.pieces.length ? this.ask() : this.send({ kind: "go", to: "" }); }
+
+  follow(event, to) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.send({ kind: "go", to });
+  }
+
+  say(text) {
+    this.said.replaceChildren(...(text ? [el("p", { class: "said bad" }, text, button("quiet", "Dismiss", "close", () => this.say("")))] : []));
+  }
+
+  hear() {
+    const { host } = this, files = (event) => event.dataTransfer?.types.includes("Files");
+    listen(host, document, "keydown", (event) => {
+      if (event.key === "/" && !typing(event) && !event.ctrlKey && !event.metaKey && !document.querySelector('[role="dialog"]')) {
+        event.preventDefault();
+        this.input.focus();
+        this.input.select();
+      } else if (event.key === "Escape" && this.panel) this.open(null);
+      else if (event.key === "Escape" && typing(event)) this.input.blur();
+    });
+    listen(host, document, "pointerdown", (event) => { if (this.panel && !event.composedPath().includes(this.asking)) this.open(null); });
+    listen(host, document, "dragover", (event) => {
+      if (!files(event)) return;
+      event.preventDefault();
+      if (!this.over) this.root.append((this.over = el("div", { class: "drop" }, el("div", {}, "Drop it to search with it"))));
+    });
+    listen(host, document, "dragleave", (event) => { if (!event.relatedTarget) { this.over?.remove(); this.over = null; } });
+    listen(host, document, "drop", (event) => {
+      this.over?.remove();
+      this.over = null;
+      if (files(event)) { event.preventDefault(); this.take([...event.dataTransfer.files]); }
+    });
+    listen(host, document, "paste", (event) => {
+      const pasted = [...(event.clipboardData?.files ?? [])];
+      if (pasted.length) { event.preventDefault(); this.take(pasted); }
+    });
+  }
+
+  // The whole service may go, and this page's own server with it: say so, and say when it is back.
+  watch() {
+    const look = async () => {
+      if (!this.host.isConnected) return clearInterval(timer);
+      const alive = await fetch("/livez", { cache: "no-store" }).then((response) => response.ok).catch(() => false);
+      if (alive) this.back();
+      else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, "The service is away. The page goes on by itself as soon as it is back.")));
+    };
+    const timer = setInterval(look, 2000);
+  }
+
+  // The page's own connection comes back late, if at all: loading again is quicker. What was typed is kept.
+  back() {
+    if (!this.gone) return;
+    if (document.querySelector(".stApp")?.dataset.testConnectionState !== "CONNECTED") {
+      try { sessionStorage.setItem(TYPED, this.input.value); } catch { /* then it has to be typed again */ }
+      return location.reload();
+    }
+    this.gone.remove();
+    this.gone = null;
+  }
+
+  // What was typed before the page was loaded again.
+  restore() {
+    try {
+      const typed = sessionStorage.getItem(TYPED);
+      sessionStorage.removeItem(TYPED);
+      if (typed) this.input.value = typed;
+    } catch { /* nothing was kept */ }
+  }
+}
+
+function stored() {
+  try { return JSON.parse(localStorage.getItem(RECENT)) ?? []; } catch { return []; }
+}
+
+export default mounted(Bar);

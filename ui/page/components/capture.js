@@ -1,0 +1,56 @@
+// What is recorded here and now, and how files reach the service.
+
+async function upload(file) {
+  const name = encodeURIComponent((file.name || "upload").slice(-200));
+  const response = await fetch(`/v1/uploads?name=${name}`, {
+    method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
+  }).catch(() => null);
+  if (!response) throw new Error("The service does not answer. Try again in a moment.");
+  if (!response.ok) throw new Error(await sentence(response));
+  return response.json();
+}
+
+// Why a microphone or a camera cannot be used, as a sentence.
+function refusal(error, device) {
+  if (!navigator.mediaDevices?.getUserMedia) return `This browser has no ${device} here: open the page over https or on this machine, or choose a file.`;
+  if (error?.name === "NotAllowedError") return `The browser may not use the ${device}. Allow it in the browser's settings, or choose a file.`;
+  if (error?.name === "NotFoundError") return `There is no ${device} on this machine. Choose a file instead.`;
+  return `The ${device} cannot be used: ${error?.message ?? "unknown reason"}. Choose a file instead.`;
+}
+
+const release = (stream) => stream?.getTracks().forEach((track) => track.stop());
+
+// A panel that records until it is told to stop; `take` gets the file.
+async function recorder(panel, take) {
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+  const recording = new MediaRecorder(stream), pieces = [], began = Date.now();
+  const time = el("span", {}, "0:00");
+  const timer = setInterval(() => (panel.isConnected ? (time.textContent = clock((Date.now() - began) / 1000)) : recording.stop()), 250);
+  recording.ondataavailable = (event) => pieces.push(event.data);
+  recording.onstop = () => {
+    clearInterval(timer);
+    release(stream);
+    const kind = recording.mimeType.split(";")[0];
+    if (panel.isConnected) take(new File(pieces, `recording.${kind.includes("mp4") ? "m4a" : "webm"}`, { type: kind }));
+  };
+  recording.start();
+  const stop = el("button", { type: "button", class: "action chief", onclick: () => recording.stop() }, "Search with it");
+  panel.replaceChildren(el("div", { class: "live" }, el("span", { class: "dot" }), el("span", {}, "Recording"), time, stop));
+  stop.focus();
+}
+
+// A panel that shows the camera; `take` gets the picture.
+async function camera(panel, take) {
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  const video = el("video", { autoplay: true, playsinline: true, muted: true, "aria-label": "What the camera sees" });
+  video.srcObject = stream;
+  const watch = setInterval(() => panel.isConnected || (release(stream), clearInterval(watch)), 500);
+  const shoot = async () => {
+    const picture = await still(video, "camera.jpg");
+    release(stream);
+    take(picture);
+  };
+  const shot = el("button", { type: "button", class: "action chief", onclick: shoot }, "Search with this picture");
+  panel.replaceChildren(el("div", { class: "live" }, video, shot));
+  shot.focus();
+}

@@ -1,0 +1,95 @@
+// Shared by every part: building elements, icons, keys. Text goes in as text nodes, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+const ICONS = {
+  search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
+  plus: "M12 5v14M5 12h14", minus: "M5 12h14", close: "M6 6l12 12M18 6L6 18",
+  image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01", video: "M3 6h13v12H3zM16 10l5-3v10l-5-3",
+  audio: "M4 10v4M8 6v12M12 9v6M16 4v16M20 10v4", text: "M5 6h14M5 10h14M5 14h14M5 18h8",
+  record: "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5 11a7 7 0 0 0 14 0M12 18v3",
+  camera: "M4 8h4l2-3h4l2 3h4v11H4zM12 10a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7z",
+  file: "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4", filter: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4",
+  clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2", shelf: "M4 5h4v14H4zM10 5h4v14h-4zM16 6l4-1 2 13-4 1z",
+  similar: "M4 4h9v9H4zM11 16v4h9v-9h-4", frame: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
+  link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
+  download: "M12 4v12M7 11l5 5 5-5M4 20h16", retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7",
+};
+
+function icon(name) {
+  const svg = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", ICONS[name] ?? ICONS.text);
+  svg.append(path);
+  return svg;
+}
+
+// el("button", { class: "quiet", onclick: f, "aria-label": "Close" }, icon("close"), "Close")
+function el(tag, given = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") for (const [key, one] of Object.entries(value)) node.style.setProperty(key, one);
+    else if (["value", "checked", "muted", "currentTime"].includes(name)) node[name] = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+const button = (kind, label, mark, onclick, more = {}) =>
+  el("button", { type: "button", class: kind, title: label, "aria-label": label, onclick, ...more }, icon(mark));
+
+// A sentence in which `backticks` mark what is typed as it stands.
+const prose = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
+
+// A listener on the document that goes when the part that wanted it has gone.
+function listen(host, target, type, handle, options) {
+  const once = (event) => (host.isConnected ? handle(event) : target.removeEventListener(type, once, options));
+  target.addEventListener(type, once, options);
+}
+
+// Where a mark of a strip lies, and how strongly it shows.
+const place = (one) => ({
+  left: `${one.from * 100}%`, width: `${one.width * 100}%`, top: `${one.lane * 100}%`, height: `${one.height * 100}%`, opacity: 0.35 + 0.65 * one.sure,
+});
+
+// Whether a key belongs to what is being typed into.
+function typing(event) {
+  const target = event.composedPath()[0];
+  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+}
+
+// The words of a problem as the API tells it.
+async function sentence(response) {
+  try {
+    const problem = await response.json();
+    return [problem.title && `${problem.title}.`, problem.detail, problem.remedy].filter(Boolean).join(" ");
+  } catch {
+    return `The service answered ${response.status}.`;
+  }
+}
+
+const clock = (seconds) => {
+  const whole = Math.max(0, Math.floor(seconds)), pad = (n) => String(n).padStart(2, "0");
+  const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  return hours ? `${hours}:${pad(minutes)}:${pad(whole % 60)}` : `${minutes}:${pad(whole % 60)}`;
+};
+
+// One object a mounted part, kept over the runs of the page's script.
+const mounted = (make) => (component) => {
+  const host = component.parentElement;
+  host.part ??= new make(host);
+  host.part.send = (value) => component.setTriggerValue("sent", value);
+  host.part.update(component.data);
+};
+
+// The frame that a video shows, as a picture file.
+async function still(video, name) {
+  const canvas = el("canvas", { width: video.videoWidth, height: video.videoHeight });
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.9));
+  return new File([blob], name, { type: "image/jpeg" });
+}

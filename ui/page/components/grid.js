@@ -1,0 +1,154 @@
+// Look: all cards at once, drawn here, pictures loaded as they come into sight.
+
+class Grid {
+  constructor(host) {
+    this.host = host;
+    this.summary = el("p", { class: "summary", role: "status" });
+    this.list = el("ul");
+    this.root = el("div", { class: "part" }, this.summary, this.list);
+    host.append(this.root);
+    this.list.addEventListener("click", (event) => this.clicked(event));
+    this.list.addEventListener("keydown", (event) => this.pressed(event));
+    listen(host, document, "keydown", (event) => this.entered(event));
+  }
+
+  update(data) {
+    const told = JSON.stringify(data.cards);
+    this.summary.textContent = data.summary;
+    this.summary.hidden = !data.summary;
+    if (told !== this.told) {
+      this.told = told;
+      this.cards = data.cards;
+      this.draw(data);
+    }
+    this.button?.remove();
+    this.button = data.more ? el("button", { type: "button", class: "action more", onclick: () => this.send({ kind: "more" }) }, "Show more") : null;
+    if (this.button) this.root.append(this.button);
+    this.mark(data.marked);
+    this.root.dataset.question = data.question;
+  }
+
+  draw(data) {
+    const items = [];
+    let sure = true;
+    this.cards.forEach((card, at) => {
+      if (sure && card.confidence < data.sure) {
+        sure = false;
+        items.push(el("li", { class: "rule" }, at ? "less sure from here" : "nothing is close; the nearest"));
+      }
+      items.push(this.card(card, at));
+    });
+    this.list.replaceChildren(...items);
+  }
+
+  card(card, at) {
+    const shot = el("span", { class: `shot ${card.medium}` }, this.picture(card));
+    if (card.length) shot.append(el("span", { class: "length" }, card.length));
+    if (card.strip.length) shot.append(el("span", { class: "strip" }, card.strip.map((one) =>
+      el("i", { style: place(one) }))));
+    if (card.medium === "video" && card.preview) this.hover(shot, card);
+    const where = [card.span, card.channel, card.more].filter(Boolean).join(" · ") || card.folder || card.format;
+    const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;
+    const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
+      shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));
+    const add = card.segment ? button("add", `Add ${card.name} to the question`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
+    return el("li", { class: "card", "data-segment": card.segment }, link, add);
+  }
+
+  picture(card) {
+    if (card.medium === "text") return el("span", { class: "quote" }, card.text || card.name);
+    const lost = () => image.replaceWith(el("span", { class: "lost" }, "There is no picture of it any more."));
+    const image = el("img", { loading: "lazy", decoding: "async", alt: card.alt, src: card.thumbnail + (card.thumbnail.includes("?") ? "&" : "?") + "size=320", onerror: lost });
+    return image;
+  }
+
+  // The sheet of frames is asked for when a pointer rests on the card for the first time.
+  hover(shot, card) {
+    let timer = null, plan = null;
+    const leave = () => { clearInterval(timer); timer = null; shot.querySelector(".sprite")?.remove(); };
+    const enter = async () => {
+      leave();
+      timer = setInterval(() => {}, 1e6);
+      const mine = timer;
+      plan ??= await fetch(`${card.preview}?info=1`).then((response) => (response.ok ? response.json() : null)).catch(() => null);
+      if (!plan || timer !== mine) return;
+      const sheet = new Image();
+      sheet.src = card.preview;
+      await sheet.decode().catch(() => {});
+      if (timer !== mine) return;
+      clearInterval(timer);
+      const film = el("span", { class: "sprite", style: { "background-image": `url("${card.preview}")` } });
+      shot.querySelector("img")?.after(film);
+      // Cover, as the thumbnail does: the frame's longer overhang is cut on both sides.
+      const width = shot.clientWidth, height = shot.clientHeight, scale = Math.max(width / plan.width, height / plan.height);
+      film.style.backgroundSize = `${plan.columns * plan.width * scale}px ${plan.rows * plan.height * scale}px`;
+      const inset = [(plan.width * scale - width) / 2, (plan.height * scale - height) / 2];
+      let frame = Math.min(plan.count - 1, Math.floor(card.start / plan.step_ms));
+      const step = () => {
+        const column = frame % plan.columns, row = Math.floor(frame / plan.columns);
+        film.style.backgroundPosition = `${-(column * plan.width * scale + inset[0])}px ${-(row * plan.height * scale + inset[1])}px`;
+        film.dataset.frame = frame;
+        frame = (frame + 1) % plan.count;
+      };
+      step();
+      timer = setInterval(step, 300);
+    };
+    shot.addEventListener("pointerenter", enter);
+    shot.addEventListener("pointerleave", leave);
+  }
+
+  about(card) { return { segment: card.segment, asset: card.asset, medium: card.medium, name: card.name }; }
+
+  links() { return [...this.list.querySelectorAll("a[data-at]")]; }
+
+  clicked(event) {
+    const link = event.target.closest("a[data-at]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.send({ kind: "open", ...this.about(this.cards[link.dataset.at]) });
+  }
+
+  pressed(event) {
+    const link = event.target.closest("a[data-at]");
+    if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
+    const card = this.cards[link.dataset.at];
+    if (event.key === "+" && card.segment) this.send({ kind: "add", ...this.about(card) });
+    else if (!this.step(event.key, link)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  // From card to card; up and down keep to the column.
+  step(key, link) {
+    const links = this.links(), at = links.indexOf(link);
+    if (key === "ArrowRight") return links[at + 1]?.focus(), true;
+    if (key === "ArrowLeft") return links[at - 1]?.focus(), true;
+    if (key !== "ArrowDown" && key !== "ArrowUp") return false;
+    const here = link.getBoundingClientRect(), down = key === "ArrowDown";
+    const rows = links.filter((one) => { const box = one.getBoundingClientRect(); return down ? box.top > here.top + 8 : box.top < here.top - 8; });
+    const nearest = rows.sort((a, b) => this.distance(here, a) - this.distance(here, b))[0];
+    nearest?.focus();
+    return true;
+  }
+
+  distance(here, link) {
+    const box = link.getBoundingClientRect();
+    return Math.abs(box.top - here.top) * 4 + Math.abs(box.left - here.left);
+  }
+
+  // An arrow pressed anywhere else leads into the grid.
+  entered(event) {
+    if (event.defaultPrevented || document.querySelector('[role="dialog"]') || this.list.contains(event.composedPath()[0])) return;
+    const inside = typing(event);
+    if ((event.key === "ArrowDown" || (event.key === "ArrowRight" && !inside)) && event.composedPath()[0].type !== "range") {
+      const first = this.root.querySelector(".card.marked a") ?? this.links()[0];
+      if (first) { event.preventDefault(); first.focus(); }
+    }
+  }
+
+  mark(segment) {
+    for (const item of this.list.querySelectorAll(".card")) item.classList.toggle("marked", !!segment && item.dataset.segment === String(segment));
+  }
+}
+
+export default mounted(Grid);

@@ -1,0 +1,37 @@
+// Library: counts, collections, what failed and why.
+
+class Shelf {
+  constructor(host) {
+    this.root = el("div", { class: "part" });
+    host.append(this.root);
+  }
+
+  update(data) {
+    const told = JSON.stringify(data);
+    if (told === this.told) return;
+    this.told = told;
+    this.root.replaceChildren(...[this.counts(data), this.collections(data), this.failures(data)].flat().filter(Boolean));
+  }
+
+  counts({ counts }) {
+    return counts && el("div", { class: "counts" }, counts.map((one) => el("div", {}, el("b", {}, one.count), el("span", {}, icon(one.medium), one.noun))));
+  }
+
+  collections({ collections }) {
+    if (!collections?.length) return null;
+    return [el("h2", {}, "Collections"), el("div", { class: "rows" }, collections.map((one) => el("div", { class: "row" },
+      el("b", {}, one.name), el("span", { class: "wide faint" }, one.roots), el("span", { class: "faint" }, one.files),
+      el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", collection: one.name, retry: false }) }, icon("retry"), "Look for changes"))))];
+  }
+
+  failures({ failures }) {
+    if (!failures) return null;
+    if (!failures.length) return [el("h2", {}, "What failed"), el("p", { class: "faint" }, "Everything could be indexed.")];
+    return [el("h2", {}, "What failed"), el("div", { class: "rows" }, failures.map((one) => el("div", {},
+      el("div", { class: "row" }, el("b", {}, one.count), el("span", { class: "wide" }, prose(one.why)),
+        el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", reason: one.reason, retry: true }) }, icon("retry"), "Try again")),
+      el("details", {}, el("summary", {}, "Which files"), one.files.map((file) => el("div", { class: "row" }, el("span", { class: "wide" }, file.name), el("span", { class: "wide faint" }, file.detail)))))))];
+  }
+}
+
+export default mounted(Shelf);

@@ -1,0 +1,133 @@
+// Open: one moment with its medium, which starts there, the strip to jump by, what lies beside it, and what to do with it.
+
+class Stage {
+  constructor(host) {
+    this.host = host;
+    this.root = el("div", { class: "part" });
+    host.append(this.root);
+    listen(host, document, "keydown", (event) => this.pressed(event));
+  }
+
+  update(data) {
+    const told = JSON.stringify(data);
+    if (told === this.told) return;
+    this.told = told;
+    this.data = data;
+    this.player = null;
+    this.said = el("p", { class: "said faint", role: "status" });
+    const main = el("div", {}, this.screen(), this.timed(), this.near());
+    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.acts(), this.said, this.facts())));
+    this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
+  }
+
+  screen() {
+    const { medium, media, poster, name, start, alt } = this.data;
+    const frame = el("div", { class: `screen ${medium}` });
+    const fail = async () => frame.replaceChildren(el("p", { class: "trouble" }, await this.reason()));
+    if (medium === "image") frame.append(el("img", { src: poster, alt, onerror: fail }));
+    else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, one.text)));
+    else {
+      if (medium === "audio") frame.append(el("img", { src: poster, alt }));
+      this.player = el(medium, { controls: true, playsinline: true, preload: "metadata", poster: medium === "video" ? poster : null, "aria-label": name, onerror: fail });
+      this.player.addEventListener("loadedmetadata", () => { this.player.currentTime = start / 1000; }, { once: true });
+      this.player.addEventListener("timeupdate", () => this.tick());
+      // A browser may forbid sound that nobody asked for; the controls are there then.
+      this.player.addEventListener("seeked", () => this.player.play().catch(() => {}), { once: true });
+      this.player.src = `${media}#t=${start / 1000}`;
+      frame.append(this.player);
+    }
+    return frame;
+  }
+
+  // Why the medium cannot be played: what the service says of it, else the browser lacks the format.
+  async reason() {
+    const response = await fetch(this.data.media, { headers: { Range: "bytes=0-0" } }).catch(() => null);
+    if (!response) return "The service does not answer. Try again in a moment.";
+    return response.ok ? `This browser cannot play ${this.data.format}. Download it to play it elsewhere.` : sentence(response);
+  }
+
+  timed() {
+    const { strip, length, ends } = this.data;
+    if (!this.player || !length) return null;
+    this.needle = el("span", { class: "needle" });
+    const jump = (event) => {
+      const box = bar.getBoundingClientRect();
+      this.seek(((event.clientX - box.left) / box.width) * length);
+    };
+    const bar = el("div", { class: "strip", onclick: jump }, strip.map((one) => el("button", {
+      type: "button", title: `Jump to ${one.label}`, "aria-label": `Jump to ${one.label}`, "aria-current": String(one.segment === this.data.segment),
+      style: place(one),
+      onclick: (event) => { event.stopPropagation(); this.seek(one.at); },
+    })), this.needle);
+    return [bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, "matches in this file"), el("span", {}, ends))];
+  }
+
+  near() {
+    const { near } = this.data;
+    if (!this.player || near.length < 2) return null;
+    return [el("h3", {}, "Before and after"), el("div", { class: "near" }, near.map((one) => el("button", {
+      type: "button", "aria-current": String(one.here), "aria-label": `Jump to ${one.span}`, onclick: () => this.seek(one.start),
+    }, one.thumbnail ? el("img", { src: one.thumbnail, alt: "", loading: "lazy" }) : el("span", { class: "wave" }, icon("audio")), one.span)))];
+  }
+
+  leaf() {
+    const { before, after, place } = this.data;
+    const turn = (label, mark, segment) => button("quiet", label, mark, () => this.send({ kind: "open", segment }), segment ? {} : { disabled: true, style: { opacity: 0.3 } });
+    return place ? el("div", { class: "leaf" }, turn("Previous hit", "left", before), el("span", { class: "faint" }, place), turn("Next hit", "right", after)) : null;
+  }
+
+  acts() {
+    const act = (mark, label, onclick, kind = "action") => el("button", { type: "button", class: kind, onclick }, icon(mark), label);
+    return el("div", { class: "acts" },
+      act("similar", "More like this", () => this.send({ kind: "similar" }), "action chief"),
+      act("plus", "Add to the question", () => this.send({ kind: "add" })),
+      this.data.medium === "video" ? act("frame", "Search with this frame", () => this.frame()) : null,
+      act("link", "Copy link", () => this.copy()),
+      el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), "Download"));
+  }
+
+  facts() {
+    return el("dl", {}, this.data.facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  }
+
+  seek(ms) {
+    this.player.currentTime = ms / 1000;
+    this.player.play().catch(() => {});
+  }
+
+  tick() {
+    if (this.needle) this.needle.style.left = `${Math.min(100, (this.player.currentTime * 1e5) / this.data.length)}%`;
+  }
+
+  async frame() {
+    if (!this.player.videoWidth) return (this.said.textContent = "The video has no frame to show yet.");
+    this.said.textContent = "Sending the frame …";
+    try {
+      const kept = await upload(await still(this.player, "frame.jpg"));
+      this.send({ kind: "frame", upload: kept.id, label: `${this.data.name} ${clock(this.player.currentTime)}` });
+    } catch (error) { this.said.textContent = error.message; }
+  }
+
+  async copy() {
+    const address = new URL(this.data.share, location.href).href;
+    try {
+      await navigator.clipboard.writeText(address);
+      this.said.textContent = "The link is copied.";
+    } catch {
+      const field = el("input", { value: address, readonly: true, "aria-label": "The link" });
+      this.said.replaceChildren("Copy this: ", field);
+      field.select();
+    }
+  }
+
+  pressed(event) {
+    if (typing(event) || event.ctrlKey || event.metaKey || event.altKey || event.composedPath()[0] === this.player) return;
+    if (event.key === "ArrowRight" && this.data.after) this.send({ kind: "open", segment: this.data.after });
+    else if (event.key === "ArrowLeft" && this.data.before) this.send({ kind: "open", segment: this.data.before });
+    else if (event.key === "+") this.send({ kind: "add" });
+    else return;
+    event.preventDefault();
+  }
+}
+
+export default mounted(Stage);

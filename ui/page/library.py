@@ -1,0 +1,185 @@
+"""Library: what the archive holds, adding a folder and watching it come in, what failed, what is new."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from search.api.schemas import Collections, Failures, Job, Status
+from search.errors import Refused, ServiceError
+from ui.page import frame, look, words
+from ui.page.components import shelf
+
+NEWEST = 24
+_SAMPLE = "sample"
+_LAST, _TROUBLE = "job", "job-trouble"
+
+
+def show() -> None:
+    """Draw the library."""
+    client = frame.client()
+    status, collections, failures = client.status(), client.collections(), client.failures()
+    counts = [
+        {"medium": one, "count": f"{status.assets.get(one, 0):,}", "noun": f"{noun}{'' if status.assets.get(one) == 1 else 's'}"}
+        for one, noun in words.MEDIA.items()
+    ]
+    shelf({"counts": counts}, key="counts")
+    _add(collections)
+    _progress()
+    shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
+    look.newest(NEWEST, "What is new")
+
+
+def welcome(status: Status) -> None:
+    """An empty archive: how to fill it, and the sample to try it with."""
+    collections = frame.client().collections()
+    with st.container(key="welcome", horizontal_alignment="center"):
+        st.markdown("#### The archive is empty", text_alignment="center")
+        st.markdown(
+            "Fill it from a folder of this machine: add one below, or run `sensorium index PATH`. "
+            "Images, video, sound and text in it can then be found by any of them.", text_alignment="center",
+        )  # fmt: skip
+        if _SAMPLE in {root.name for root in collections.roots} and not status.job:
+            st.button("Try it with the sample archive", type="primary", on_click=_start, args=([_SAMPLE], "sample"))
+    _progress()
+    _add(collections)
+
+
+def _add(collections: Collections) -> None:
+    roots = [root.name for root in collections.roots]
+    with st.expander("Add a folder", icon=":material/create_new_folder:"):
+        if not roots:
+            st.markdown("The service may read no folder yet. Start it with `sensorium serve --root PATH`.")
+            return
+        with st.form("add", border=False):
+            one, two, three = st.columns([2, 3, 2])
+            one.selectbox("Under", roots, help="Folders that the service may read.", key="add-root")
+            two.text_input("Folder", placeholder="all of it, or a folder such as 2024/harbour", key="add-folder")
+            three.text_input("Collection", "default", key="add-collection")
+            st.form_submit_button("Add", type="primary", on_click=_started)
+
+
+def _started() -> None:
+    """Ask for a job as the form says."""
+    root, folder, collection = (str(st.session_state[f"add-{name}"]).strip() for name in ("root", "folder", "collection"))
+    _start(["/".join(part for part in (root, folder.strip("/")) if part)], collection or "default")
+
+
+def _start(paths: list[str], collection: str, *, retry: bool = False) -> None:
+    """Ask for an index job; why there is none is said where its progress would be."""
+    st.session_state.pop(_TROUBLE, None)
+    try:
+        st.session_state[_LAST] = frame.client().index(paths, collection=collection, retry=retry, key=secrets.token_hex(8)).id
+    except Refused as error:
+        st.session_state[_TROUBLE] = f"{error} {error.remedy}"
+
+
+def _progress() -> None:
+    """The job that runs, or that was started here, watched while it goes on; or why there is none."""
+    with st.container(key="job"):  # always there, so that what follows keeps its place, and what is open stays open
+        if trouble := st.session_state.get(_TROUBLE):
+            st.warning(words.plain(trouble))
+        job = _job()
+        if job and job.state in ("queued", "running"):
+            st.fragment(run_every=1.0)(_watch)()
+        elif job:
+            _ended(job)
+
+
+def _watch() -> None:
+    try:
+        job = _job()
+    except ServiceError:
+        return  # the page says it as soon as anything is asked
+    if job is None or job.state not in ("queued", "running"):
+        look.forget()
+        st.rerun()
+    share, told = progress(job)
+    with st.container(key="progress", border=True):
+        st.progress(share, words.plain(told))
+        if job.progress.current:
+            st.caption(words.plain(job.progress.current))
+        st.button("Stop", on_click=_cancel, args=(job.id,), help="What is indexed stays.")
+
+
+def progress(job: Job) -> tuple[float, str]:
+    """How far a job is: a share from 0 to 1, and a line with the rate and the time left."""
+    now, folders = job.progress, ", ".join(job.folders)
+    if job.state == "queued":
+        return 0.0, f"{folders}: waits for its turn"
+    if now.scanning:
+        return 0.0, f"{folders}: looking through the folder, {words.count(now.files, 'file')} so far"
+    ended = now.done + now.failed
+    rate = f", {now.files_per_second:.1f} files a second" if now.files_per_second else ""
+    left = f", {words.left(now.seconds_left)} left" if now.seconds_left else ""
+    return min(ended / max(now.to_do, 1), 1.0), f"{folders}: {ended:,} of {now.to_do:,}{rate}{left}"
+
+
+def _ended(job: Job) -> None:
+    now = job.progress
+    if job.state == "failed":
+        st.warning(words.plain(f"{job.error} {job.remedy or ''}"))
+        return
+    failed = f", {now.failed:,} failed" if now.failed else ""
+    word = "stopped" if job.state == "cancelled" else "done"
+    st.success(
+        words.plain(
+            f"{', '.join(job.folders)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}."
+        )
+    )
+
+
+def _job() -> Job | None:
+    """The job that runs; else the one that was started from here."""
+    client = frame.client()
+    running = client.status().job
+    if running is None and (last := st.session_state.get(_LAST)):
+        running = client.job(last)
+    return running
+
+
+def _cancel(job: int) -> None:
+    frame.client().cancel_job(job)
+
+
+def _collections(told: Collections) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": one.name, "roots": ", ".join(root.path or root.name for root in one.roots),
+            "files": " · ".join(_held(one.files)),
+        }
+        for one in told.collections
+    ]  # fmt: skip
+
+
+def _held(files: Mapping[str, int]) -> list[str]:
+    """Files by what they are, then those that are missing or failed."""
+    media = [words.count(files[one], noun) for one, noun in words.MEDIA.items() if files.get(one)]
+    return [*media, *(f"{number:,} {what}" for what, number in files.items() if number and what not in words.MEDIA)]
+
+
+def _failures(told: Failures) -> list[dict[str, Any]]:
+    return [
+        {
+            "reason": one.reason, "count": words.count(one.count, "file"), "why": one.remedy or one.reason,
+            "files": [
+                {"name": f"{line.folder}/{line.name}".strip("/"), "detail": line.detail}
+                for line in told.failures
+                if line.reason == one.reason
+            ],
+        }
+        for one in told.reasons
+    ]  # fmt: skip
+
+
+def _again(told: Mapping[str, Any]) -> None:
+    """Index collections again: one of them, or all that have files which failed for a reason."""
+    failed = (
+        {line.collection for line in frame.client().failures(reason=told.get("reason")).failures} if told.get("reason") else set()
+    )
+    for one in frame.client().collections().collections:
+        if one.name == told.get("collection") or one.name in failed:
+            _start([root.name for root in one.roots], one.name, retry=bool(told.get("retry")))

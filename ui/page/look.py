@@ -1,0 +1,150 @@
+"""Look: the answer as a grid of cards, by file with all its moments or moment by moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
+from ui.page import frame, trouble, words
+from ui.page.components import grid
+from ui.page.state import MOST, Piece, State
+
+_ANSWER = "answer"
+_SURE = 0.3
+"""Hits that are less sure than this stand below a line."""
+
+
+def show(state: State) -> None:
+    """Search, and draw what was found."""
+    found = answer(state)
+    if not found.hits:
+        trouble.nothing(state)
+        return
+    shown = cards(state, found.hits)
+    noun = "file" if state.group == "files" else "moment"
+    more = bool(found.cursor) and state.count < MOST
+    took = found.timings_ms.get("total", 0)
+    data = {
+        "cards": shown, "more": more, "group": state.group, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
+        "summary": f"{words.count(len(shown), noun)}{' and more' if more else ''} of {found.searched:,} searched · {took / 1000:.2f} s",
+    }  # fmt: skip
+    grid(data, sent)
+
+
+def answer(state: State) -> Found:
+    """The answer to a state's question; asked once, however often the page is drawn again."""
+    request = state.request()
+    kept = st.session_state.get(_ANSWER)
+    if kept and kept[0] == request:
+        return kept[1]  # type: ignore[no-any-return]
+    found = frame.client().search(**request)
+    st.session_state[_ANSWER] = (request, found)
+    return found
+
+
+def forget() -> None:
+    """Have the next look ask again."""
+    st.session_state.pop(_ANSWER, None)
+
+
+def cards(state: State, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """Cards for the grid: one a hit, or one an asset with the strip of all its hits, where its best one stood."""
+    groups: dict[int, list[Hit]] = {}
+    for hit in hits:
+        groups.setdefault(hit.asset.id if state.group == "files" else hit.segment, []).append(hit)
+    return [_card(state, group) for group in groups.values()]
+
+
+def _card(state: State, hits: Sequence[Hit]) -> dict[str, Any]:
+    best = hits[0]
+    bars, sure = words.band(best.confidence)
+    likely = [best, *(hit for hit in hits[1:] if hit.confidence >= _SURE)]
+    moments = len(likely) if best.span else 0
+    return plain_card(best.asset, best.links, best.evidence.text, best.span) | {
+        "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
+        "bars": bars, "sure": sure, "confidence": best.confidence, "strip": strip(best.asset, likely),
+        "more": f"{moments} moments" if moments > 1 else "",
+    }  # fmt: skip
+
+
+def plain_card(asset: AssetRef, links: Links, text: str | None, span: Span | None) -> dict[str, Any]:
+    """What every card shows of an asset, asked for or not."""
+    medium = words.MEDIA[asset.modality]
+    length = words.clock(asset.duration_ms) if asset.duration_ms and asset.modality in ("audio", "video") else ""
+    when = f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else ""
+    return {
+        "asset": asset.id, "medium": asset.modality, "name": asset.name, "folder": asset.folder, "missing": asset.missing,
+        "alt": f"{medium} {asset.name}" + (f", {when}" if when else ""), "text": text or "", "span": when, "length": length,
+        "thumbnail": links.thumbnail, "preview": links.preview, "start": span.start_ms if span else 0, "format": asset.format,
+    }  # fmt: skip
+
+
+def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """Where in a timed asset its hits lie: shares of its length, from 0 to 1, and how sure each is; a lane for each channel."""
+    length, channels = asset.duration_ms, sorted({hit.channel for hit in hits if hit.span}, reverse=True)
+    if not length:
+        return []
+    return [
+        {
+            "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
+            "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": hit.span.start_ms,
+            "sure": hit.confidence, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
+        }
+        for hit in hits
+        if hit.span
+    ]  # fmt: skip
+
+
+def newest(limit: int, summary: str) -> None:
+    """Draw what came last into the archive, without a question."""
+    entries = frame.client().assets(limit=limit).assets
+    cards = [_new_card(entry) for entry in entries]
+    if cards:
+        grid({"cards": cards, "more": False, "sure": 0, "marked": None, "summary": summary, "question": ""}, sent, key="newest")
+
+
+def _new_card(entry: AssetEntry) -> dict[str, Any]:
+    text = _beginning(entry.id) if entry.modality == "text" else None
+    return plain_card(entry, entry.links, text, None) | {
+        "segment": None, "href": None, "channel": "", "bars": 0, "sure": "", "confidence": 1.0, "strip": [], "more": "",
+    }  # fmt: skip
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def _beginning(asset: int) -> str | None:
+    """The first words of a text; an asset never changes, so they are asked for once."""
+    segments = frame.client().segments(asset, limit=1).segments
+    return segments[0].text if segments else None
+
+
+def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -> State:
+    """The state that asks for more like a segment, or that adds it to what is asked."""
+    piece = Piece("segment", str(segment), 1.0, medium, label)
+    if add:
+        kept = tuple(one for one in state.pieces if (one.kind, one.value) != (piece.kind, piece.value))
+        return replace(state, pieces=(*kept, piece), opened=None)
+    return replace(state, text="", pieces=(piece,), opened=None)
+
+
+def sent(told: Mapping[str, Any]) -> None:
+    """What the grid sends: a card to open, one to add to the question, or a wish for more."""
+    state = State.read({name: st.query_params.get_all(name) for name in st.query_params})
+    kind, segment = told.get("kind"), told.get("segment") or _first(told.get("asset"))
+    if kind == "more":
+        frame.go(replace(state, count=MOST))
+    elif kind == "open" and isinstance(segment, int):
+        frame.go(replace(state, opened=segment))
+    elif kind == "add" and isinstance(segment, int):
+        frame.go(similar(state, segment, str(told.get("medium")), str(told.get("name")), add=True))
+
+
+def _first(asset: Any) -> int | None:  # noqa: ANN401 - whatever a browser sent
+    """The first segment of an asset, which stands for it where nothing was asked."""
+    if not isinstance(asset, int):
+        return None
+    segments = frame.client().segments(asset, limit=1).segments
+    return segments[0].id if segments else None

@@ -1,0 +1,128 @@
+"""Open: a dialog on one moment of the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from search.api.schemas import AssetDetail, Hit, Neighbours, SegmentEntry
+from search.errors import ServiceError
+from ui.page import frame, look, words
+from ui.page.components import stage
+from ui.page.state import Piece, State
+
+_AROUND = 4
+_MOVED = "moved"
+
+
+def show(state: State, segment: int) -> None:
+    """Open the dialog on a segment."""
+    try:
+        near = frame.client().segment(segment, around=_AROUND)
+        data = describe(state, near, frame.client().asset(near.asset.id))
+    except ServiceError as error:
+        if error.status != 404:
+            raise
+        data = {"name": "It is not there any more", "lost": f"{error} {error.remedy}"}
+
+    def sent(told: Mapping[str, Any]) -> None:
+        st.session_state[_MOVED] = True
+        frame.go(follow(state, data, told))
+
+    def inside() -> None:
+        if st.session_state.pop(_MOVED, False):
+            st.rerun()  # a dialog draws itself alone; the page behind it has to follow
+        if "lost" in data:
+            st.markdown(words.plain(data["lost"]))
+        else:
+            stage(data, sent)
+
+    dismissed = lambda: frame.go(replace(state, opened=None))  # noqa: E731 - one line, used once
+    st.dialog(words.plain(data["name"]), width="large", on_dismiss=dismissed)(inside)()
+
+
+def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, Any]:
+    """What the dialog shows of a segment, its neighbours and its asset."""
+    here, links = near.segment, near.segment.links
+    hits = list(look.answer(state).hits) if state.asks else []
+    order = _order(state, hits)
+    at = next((at for at, one in enumerate(order) if here.id == one.segment or here.id in one.evidence.segments), None)
+    found = order[at] if at is not None else None
+    span = (found.span if found else None) or here.span
+    mine = [hit for hit in hits if hit.asset.id == asset.id]
+    return {
+        "segment": here.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
+        "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
+        "start": span.start_ms if span else 0, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
+        "strip": look.strip(asset, mine), "words": _words(near), "near": _near(near),
+        "share": state.href(opened=here.id), "facts": facts(asset, here, found),
+        "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
+        "before": order[at - 1].segment if at else None,
+        "after": order[at + 1].segment if at is not None and at + 1 < len(order) else None,
+    }  # fmt: skip
+
+
+def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[tuple[str, str]]:
+    """Metadata as pairs of a name and what it says; what is not known is left out."""
+    span = (found.span if found else None) or segment.span
+    channels = ", ".join(f"{channel} {number}" for channel, number in asset.segments.items())
+    pixels = f"{asset.width} × {asset.height}" if asset.width and asset.height else ""
+    places = "\n".join(_place(one.path, one.collection, one.folder, one.name, missing=one.missing) for one in asset.locations)
+    known = {
+        "Match": f"{words.band(found.confidence)[1]}, {found.confidence:.0%}" if found else "",
+        "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Channel": str(segment.channel),
+        "Title": asset.title or "", "Date": words.day(asset.day) if asset.day else "",
+        "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
+        "File": f"{asset.format}, {words.size(asset.bytes)}", "Lies in": places, "Added": words.day(asset.added_at),
+        "Segments": channels, "Gaps": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
+    }  # fmt: skip
+    return [(name, value) for name, value in known.items() if value]
+
+
+def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> State:
+    """Where what the dialog sends leads to."""
+    kind, segment = told.get("kind"), told.get("segment")
+    if kind == "open" and isinstance(segment, int):
+        return replace(state, opened=segment)
+    if kind in ("similar", "add"):
+        return look.similar(state, data["segment"], data["medium"], data["name"], add=kind == "add")
+    if kind == "frame":
+        piece = Piece.of({"kind": "upload", "value": told.get("upload"), "medium": "image", "label": told.get("label")})
+        return replace(state, text="", pieces=(piece,), opened=None) if piece else state
+    return state
+
+
+def _order(state: State, hits: list[Hit]) -> list[Hit]:
+    """The hits in the order of their cards."""
+    seen: set[int] = set()
+    keys = [hit.asset.id if state.group == "files" else hit.segment for hit in hits]
+    return [hit for hit, key in zip(hits, keys, strict=True) if not (key in seen or seen.add(key))]  # type: ignore[func-returns-value]
+
+
+def _near(near: Neighbours) -> list[dict[str, Any]]:
+    entries = [*near.before, near.segment, *near.after]
+    return [
+        {
+            "start": one.span.start_ms, "span": f"{words.clock(one.span.start_ms)} – {words.clock(one.span.end_ms)}",
+            "thumbnail": f"{one.links.thumbnail}&size=160" if "?" in (one.links.thumbnail or "") else None, "here": one is near.segment,
+        }
+        for one in entries
+        if one.span
+    ]  # fmt: skip
+
+
+def _words(near: Neighbours) -> list[dict[str, Any]]:
+    entries = [*near.before, near.segment, *near.after]
+    return [{"text": one.text, "here": one is near.segment} for one in entries if one.text]
+
+
+def _large(thumbnail: str | None) -> str | None:
+    return thumbnail and f"{thumbnail}{'&' if '?' in thumbnail else '?'}size=1280"
+
+
+def _place(path: str | None, collection: str, folder: str, name: str, *, missing: bool) -> str:
+    where = path or "/".join(part for part in (folder, name) if part)
+    return f"{where} ({collection}{', missing' if missing else ''})"

@@ -1,0 +1,195 @@
+"""What is asked, as the address of the page says it: everything that a link must carry, and nothing else."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+from urllib.parse import parse_qs, urlencode
+
+FIRST, MOST = 60, 200
+"""Hits that are shown at first, and after "show more"."""
+
+MEDIA = ("image", "video", "audio", "text")
+CHANNELS = ("visual", "sound", "text")
+_UPLOAD = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a question beside its main text: a further text, an upload, or a segment of the archive.
+
+    ``value`` is the text, the upload's id or the segment's number; ``medium`` is what it is, for its picture.
+    """
+
+    kind: Literal["text", "upload", "segment"]
+    value: str
+    weight: float = 1.0
+    medium: str = "text"
+    label: str = ""
+
+    @classmethod
+    def read(cls, told: str) -> Self | None:
+        """A piece as ``str`` wrote it; None for what is none."""
+        kind, _, rest = told.partition("~")
+        value, weight, medium, label = [*rest.split("~", 3), "", "", ""][:4]
+        if kind == "text":
+            return cls.of({"kind": kind, "weight": value, "value": rest.partition("~")[2]})
+        return cls.of({"kind": kind, "value": value, "weight": weight, "medium": medium, "label": label})
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self | None:
+        """A piece from what a browser sent; None for what is none."""
+        kind, value = given.get("kind"), str(given.get("value", "")).strip()
+        known = {"text": bool(value), "upload": bool(_UPLOAD.fullmatch(value)), "segment": value.isdecimal() and len(value) < 19}
+        if not known.get(str(kind)):
+            return None
+        medium = str(given.get("medium", "text"))
+        return cls(
+            kind, value, _weight(given.get("weight")), medium if medium in MEDIA else "text", str(given.get("label", ""))[:120]  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        if self.kind == "text":
+            return f"text~{self.weight:g}~{self.value}"
+        return f"{self.kind}~{self.value}~{self.weight:g}~{self.medium}~{self.label}"
+
+    def term(self) -> dict[str, Any]:
+        """The piece as a term of a search."""
+        return {self.kind: int(self.value) if self.kind == "segment" else self.value, "weight": self.weight}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A question and how its answer is looked at. ``since`` and ``until`` are ISO days; lengths are in seconds."""
+
+    view: Literal["search", "library"] = "search"
+    text: str = ""
+    pieces: tuple[Piece, ...] = ()
+    targets: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    under: str = ""
+    since: str = ""
+    until: str = ""
+    shortest: float | None = None
+    longest: float | None = None
+    group: Literal["files", "moments"] = "files"
+    count: int = FIRST
+    opened: int | None = None
+
+    @classmethod
+    def read(cls, params: Mapping[str, Sequence[str]]) -> Self:
+        """The state that an address names. What makes no sense in it is left out: an old link still opens."""
+        one = {name: values[0] for name, values in params.items() if values}
+        return cls.of(
+            {
+                "text": one.get("q", ""), "pieces": [Piece.read(told) for told in params.get("with", ())],
+                "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","),
+                "collections": params.get("collection", ()), "group": one.get("group"), "view": one.get("view"),
+                "more": one.get("more") == "1", "opened": one.get("open"),
+            }
+            | {name: one.get(name, "") for name in ("under", "since", "until", "shortest", "longest")}
+        )  # fmt: skip
+
+    @classmethod
+    def link(cls, told: str) -> Self:
+        """The state that a query string names."""
+        return cls.read(parse_qs(told.removeprefix("?")))
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """A state from what a browser sent."""
+        pieces = (one if isinstance(one, Piece | None) else Piece.of(one) for one in given.get("pieces", ()))
+        opened = str(given.get("opened") or "")
+        return cls(
+            view="library" if given.get("view") == "library" else "search",
+            text=str(given.get("text", "")).strip(), pieces=tuple(one for one in pieces if one),
+            targets=_among(given.get("targets"), MEDIA), channels=_among(given.get("channels"), CHANNELS),
+            collections=tuple(str(name) for name in given.get("collections", ()) if name), under=str(given.get("under", "")).strip(),
+            since=_day(given.get("since")), until=_day(given.get("until")),
+            shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
+            group="moments" if given.get("group") == "moments" else "files", count=MOST if given.get("more") else FIRST,
+            opened=int(opened) if opened.isdecimal() and len(opened) < 19 else None,
+        )  # fmt: skip
+
+    def params(self) -> dict[str, list[str]]:
+        """The state as the parameters of an address; ``read`` turns it back."""
+        given: dict[str, list[str]] = {
+            "view": [self.view] if self.view != "search" else [], "q": [self.text], "with": [str(piece) for piece in self.pieces],
+            "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
+            "under": [self.under], "since": [self.since], "until": [self.until],
+            "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
+            "group": [self.group] if self.group != "files" else [], "more": ["1"] if self.count > FIRST else [],
+            "open": [str(self.opened or "")],
+        }  # fmt: skip
+        return {name: kept for name, values in given.items() if (kept := [value for value in values if value])}
+
+    def href(self, **changes: Any) -> str:  # noqa: ANN401 - any of the fields
+        """The address of this state with changes."""
+        return "?" + urlencode(replace(self, **changes).params(), doseq=True)
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything to look for."""
+        return bool(self.text or self.pieces)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether something keeps hits out."""
+        return bool(self.targets or self.channels or self.filter())
+
+    def request(self) -> dict[str, Any]:
+        """The arguments of the search that answers this."""
+        terms = [{"text": self.text}] if self.text else []
+        return {
+            "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
+            "filter": self.filter(), "group": "moment", "k": self.count,
+        }  # fmt: skip
+
+    def filter(self) -> dict[str, Any]:
+        """What of the archive may be found, as the API takes it."""
+        given = {
+            "collections": list(self.collections), "under": self.under, "since": self.since, "until": self.until,
+            "shortest_ms": _ms(self.shortest), "longest_ms": _ms(self.longest),
+        }  # fmt: skip
+        return {name: value for name, value in given.items() if value not in ("", [], None)}
+
+
+def _among(given: Any, known: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401 - whatever a browser sent
+    chosen = tuple(name for name in known if name in (given or ()))
+    return () if len(chosen) == len(known) else chosen
+
+
+def _weight(given: Any) -> float:  # noqa: ANN401
+    try:
+        number = round(float(given), 2)
+    except (TypeError, ValueError):
+        return 1.0
+    return 1.0 if math.isnan(number) else min(max(number, -2.0), 2.0)
+
+
+def _day(given: Any) -> str:  # noqa: ANN401
+    try:
+        return datetime.date.fromisoformat(str(given or "")).isoformat()
+    except ValueError:
+        return ""
+
+
+def _seconds(given: Any) -> float | None:  # noqa: ANN401
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number < 1e7 else None
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

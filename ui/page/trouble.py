@@ -1,0 +1,73 @@
+"""What is not as it should be, said in a sentence with what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from search.errors import ServiceAway, ServiceError, ServiceLoading
+from ui.page import frame, look, words
+from ui.page.state import State
+
+_WAITING = "waiting"
+
+
+def show(error: ServiceError) -> None:
+    """Say what the service said; where it will be well again by itself, go on by itself."""
+    if isinstance(error, ServiceAway):
+        _wait("The service is away.", "This page goes on by itself as soon as it is back.")
+    elif isinstance(error, ServiceLoading):
+        _wait("The service is loading its models.", "This takes some seconds; the page goes on by itself.")
+    elif error.kind == "no-upload":
+        _say(
+            "A file of this question is not kept any more.",
+            "Uploads are forgotten after a while. Remove it, and add the file again.",
+        )
+    else:
+        title = str(error.problem.get("title") or "The service could not do this")
+        _say(f"{title}.", " ".join(part for part in (_told(str(error), title), error.remedy) if part))
+
+
+def nothing(state: State) -> None:
+    """Nothing was found: what could be changed, and one press that changes it."""
+    hint = "Take filters away, or ask in simpler words" if state.narrowed else "Ask in other, simpler words"
+    more = f"{hint}. Or begin from what you have: drop a picture, a sound or a video that is like it."
+    with st.container(key="nothing", horizontal_alignment="center"):
+        _say("Nothing found.", more)
+        if state.narrowed:
+            st.button("Search without filters", on_click=lambda: frame.go(_wide(state)))
+
+
+def _wide(state: State) -> State:
+    return replace(
+        state, targets=(), channels=(), collections=(), under="", since="", until="", shortest=None, longest=None, opened=None
+    )
+
+
+def _say(what: str, more: str) -> None:
+    with st.container(key="said", horizontal_alignment="center"):
+        st.markdown(f"#### {words.plain(what)}", text_alignment="center")
+        st.markdown(words.plain(more), text_alignment="center")
+
+
+def _wait(what: str, more: str) -> None:
+    """Say it, and look every second whether it is over."""
+    st.session_state[_WAITING] = True
+    _say(what, more)
+    _look()
+
+
+@st.fragment(run_every=1.0)
+def _look() -> None:
+    try:
+        status = frame.client().status()
+    except ServiceError:
+        return
+    if status.engine != "loading":
+        look.forget()
+        st.rerun()
+
+
+def _told(detail: str, title: str) -> str:
+    return "" if detail.rstrip(".") == title.rstrip(".") else detail

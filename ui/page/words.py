@@ -1,0 +1,60 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+MEDIA = {"image": "image", "video": "video", "audio": "sound", "text": "text"}
+"""What people call the modalities."""
+
+_BANDS = ((0.9, 4, "strong"), (0.6, 3, "good"), (0.3, 2, "fair"), (0.0, 1, "weak"))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 image``, ``1,204 images``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def clock(ms: int) -> str:
+    """Milliseconds as ``0:07.5``, ``12:30`` or ``1:02:03``; tenths only where there are any."""
+    tenths = round(ms / 100)
+    seconds, tenth = divmod(tenths, 10)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02}" if hours else str(minutes)
+    return f"{head}:{seconds:02}" + (f".{tenth}" if tenth else "")
+
+
+def left(seconds: float) -> str:
+    """A time to wait, roughly: ``4 s``, ``3 min``, ``2 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
+
+
+def size(number: int) -> str:
+    """Bytes as ``812 bytes``, ``1.4 MB``."""
+    if number < 1000:
+        return count(number, "byte")
+    value = float(number)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 1000 or unit == "TB":
+            break
+    return f"{value:.3g} {unit}"
+
+
+def band(confidence: float) -> tuple[int, str]:
+    """How sure a hit is: bars from 1 to 4, and a word."""
+    return next((bars, word) for least, bars, word in _BANDS if confidence >= least)
+
+
+def day(moment: datetime.datetime | datetime.date) -> str:
+    """``24 Nov 2026``."""
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def plain(text: str) -> str:
+    """A text that Markdown leaves as it is: names of files are no markup."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
