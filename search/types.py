@@ -185,10 +185,6 @@ class Hit:
     evidence: tuple[int, ...] = ()
 
 
-Grouping: TypeAlias = Literal["moment", "asset", "segment"]
-"""What a hit is."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds."""
