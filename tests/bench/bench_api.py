@@ -1,14 +1,11 @@
 """The service's speed: overhead over the engine, thumbnails, memory while serving, fifty clients at once.
 
-    python -m tests.bench.bench_api
-
 Serves 100,000 random segments of 512 dimensions from a process of its own, and calls it over loopback.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import socket
@@ -35,6 +32,7 @@ from search.settings import Settings
 from search.store import Database, Intake
 from search.store import tables as t
 from search.types import Modality, Needs, Space
+from tests.bench.report import Figure
 
 SEGMENTS, DIM, CLIENTS, EACH = 100_000, 512, 50, 10
 WORDS = [f"word {number}" for number in range(64)]
@@ -135,7 +133,7 @@ def timed(call: Callable[[], object], times: int) -> np.ndarray:
     return np.array(spent)
 
 
-def overhead(settings: Settings, address: str) -> dict[str, float]:
+def overhead(settings: Settings, address: str) -> Iterator[Figure]:
     """The API's p50 less the engine's, both warm and one after the other."""
     with Engine(settings, encoder=Wordy()) as engine, httpx2.Client(base_url=address) as http:
         words = iter(WORDS * 100)
@@ -143,20 +141,21 @@ def overhead(settings: Settings, address: str) -> dict[str, float]:
             engine.search(Term(word, Modality.TEXT), k=21)
         alone = timed(lambda: engine.search(Term(next(words), Modality.TEXT), k=21), 100)
         over = timed(lambda: http.post("/v1/search", json=asked(next(words))).raise_for_status(), 100)
-    p50 = float(np.median(alone)), float(np.median(over))
-    return {"engine_p50_ms": p50[0], "api_p50_ms": p50[1], "overhead_p50_ms": p50[1] - p50[0]}
+    yield Figure("a search of the engine, p50", float(np.median(alone)), "ms")
+    yield Figure("what the API adds, p50", float(np.median(over) - np.median(alone)), "ms", most=10)
 
 
-def thumbnails(address: str) -> dict[str, float]:
+def thumbnails(address: str) -> Iterator[Figure]:
     with httpx2.Client(base_url=address, timeout=60) as http:
         addresses = [f"/v1/assets/{number}/thumbnail" for number in range(1, 101)]
         first, again = iter(addresses), iter(addresses * 5)
         made = timed(lambda: http.get(next(first)).raise_for_status(), 100)
         kept = timed(lambda: http.get(next(again)).raise_for_status(), 500)
-    return {"thumbnail_made_p50_ms": float(np.median(made)), "thumbnail_cached_p95_ms": float(np.quantile(kept, 0.95))}
+    yield Figure("a thumbnail, made, p50", float(np.median(made)), "ms")
+    yield Figure("a thumbnail, kept, p95", float(np.quantile(kept, 0.95)), "ms", most=20)
 
 
-def memory(address: str, process: psutil.Process) -> dict[str, float]:
+def memory(address: str, process: psutil.Process) -> Iterator[Figure]:
     """Memory that serving 500 MB, whole and by ranges, added at its highest."""
     before, peak, done = process.memory_info().rss, 0, threading.Event()
 
@@ -179,10 +178,11 @@ def memory(address: str, process: psutil.Process) -> dict[str, float]:
     done.set()
     watcher.join()
     assert size == 500_000_000
-    return {"memory_added_mb": max(peak - before, 0) / 1e6, "served_mb_per_second": size / 1e6 / seconds}
+    yield Figure("memory added by serving 500 MB", max(peak - before, 0) / 1e6, "MB", most=20)
+    yield Figure("served", size / 1e6 / seconds, "MB a second")
 
 
-def crowd(address: str) -> dict[str, float]:
+def crowd(address: str) -> Iterator[Figure]:
     """``CLIENTS`` threads, each with a connection of its own, all asking as fast as they can."""
     spent: list[float] = []
     errors: list[str] = []
@@ -204,25 +204,20 @@ def crowd(address: str) -> dict[str, float]:
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - began
-    return {
-        "crowd_errors": len(errors), "crowd_p50_ms": float(np.median(spent)), "crowd_p99_ms": float(np.quantile(spent, 0.99)),
-        "crowd_searches_per_second": len(spent) / seconds,
-    }  # fmt: skip
+    yield Figure("fifty clients at once, errors", len(errors), "", most=0)
+    yield Figure("fifty clients at once, p50", float(np.median(spent)), "ms")
+    yield Figure("fifty clients at once, p99", float(np.quantile(spent, 0.99)), "ms", most=1000)
+    yield Figure("fifty clients at once", len(spent) / seconds, "searches a second")
 
 
-def main() -> None:
-    """Measure, and print a JSON object for each thing measured."""
+def run() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "archive"
         archive.mkdir()
         settings = replace(Settings(home=Path(folder) / "home"), roots=str(archive))
         fill(settings, archive)
         with service(settings) as (address, process):
-            for measure in (
-                lambda: overhead(settings, address), lambda: thumbnails(address), lambda: memory(address, process), lambda: crowd(address),
-            ):  # fmt: skip
-                print(json.dumps({name: round(value, 2) for name, value in measure().items()}), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+            yield from overhead(settings, address)
+            yield from thumbnails(address)
+            yield from memory(address, process)
+            yield from crowd(address)
