@@ -102,7 +102,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, request, tmp_path):
-    """Opens pages; afterwards takes a picture of each, and fails if a script complained."""
+    """Opens pages; ``shoot`` takes a picture of one. Afterwards takes one of each, and fails if a script complained."""
     pages, complaints = [], []
 
     def open_(address: str, *, width: int = 1600, height: int = 1000, dark: bool = False, permissions=()):
@@ -117,10 +117,14 @@ def open_page(browser, request, tmp_path):
         pages.append(page)
         return page
 
+    def shoot(page, moment: str) -> None:
+        name = re.sub(r"\W+", "-", f"{request.node.name}-{moment}").strip("-")
+        page.screenshot(path=(Path(SHOTS) if SHOTS else tmp_path) / f"{name}.png")
+
+    open_.shoot = shoot
     yield open_
     for number, page in enumerate(pages):
-        name = re.sub(r"\W+", "-", request.node.name).strip("-") + (f"-{number}" if number else "")
-        page.screenshot(path=(Path(SHOTS) if SHOTS else tmp_path) / f"{name}.png")
+        shoot(page, str(number or ""))
         page.context.close()
     assert not complaints
 

@@ -74,6 +74,7 @@ def test_a_dropped_sound_searches(served, open_page):
     page.locator("a[data-at]").first.wait_for()
     fire(page, "dragover", "sounds/dog-bark.ogg", "audio/ogg")
     page.get_by_text("Drop it to search with it").wait_for()
+    open_page.shoot(page, "over")
     fire(page, "drop", "sounds/dog-bark.ogg", "audio/ogg")
     asked(page, "~audio~dog-bark.ogg")
     assert cards(page)[0] == "dog-bark.ogg"
@@ -147,6 +148,7 @@ def test_a_browser_without_a_microphone_says_what_to_do(served, open_page):
     page.get_by_label("Add a picture, sound or video").click()
     page.get_by_role("button", name="Record a sound").click()
     page.get_by_text("Allow it in the browser's settings, or choose a file.").wait_for()
+    open_page.shoot(page, "forbidden")
     page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
     page.get_by_label("Add a picture, sound or video").click()
     page.get_by_role("button", name="Take a picture").click()
@@ -194,6 +196,7 @@ def test_filters_are_folded_and_active_ones_are_chips(served, open_page):
     asked(page, "shortest=9")
     chip = page.get_by_role("button", name="Remove the filter at least 9 s")
     chip.wait_for()
+    open_page.shoot(page, "unfolded")
     page.get_by_role("button", name="Filters (1)").click()
     assert set(cards(page)) <= {"travel.mp4", "storm.webm", "rain.m4a", "rooster-crowing.wav", "museum-guide.vtt"}
     chip.click()
@@ -207,5 +210,6 @@ def test_questions_asked_before_come_back(served, open_page):
     asked(page, "")
     box(page).focus()
     page.get_by_text("Asked before").wait_for()
+    open_page.shoot(page, "asked-before")
     page.get_by_role("button", name="boats at sunset").click()
     asked(page, "q=boats")

@@ -43,6 +43,7 @@ def test_hovering_a_video_plays_its_sprite(served, open_page):
     first = film.get_attribute("data-frame")
     page.wait_for_timeout(700)
     assert film.get_attribute("data-frame") != first
+    open_page.shoot(page, "hovering")
     assert "preview" in film.evaluate("film => film.style.backgroundImage")
     page.mouse.move(5, 5)
     film.wait_for(state="detached")
@@ -86,6 +87,7 @@ def test_nothing_found_says_so_and_what_to_try(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog&since=2090-01-01")
     page.get_by_text("Nothing found.").wait_for()
     page.get_by_text("simpler words").wait_for()
+    open_page.shoot(page, "said")
     page.get_by_role("button", name="Search without filters").click()
     asked(page, "q=a+dog")
     assert cards(page)
@@ -125,3 +127,10 @@ def test_the_page_fits_and_follows_light_and_dark(served, open_page, width, dark
     assert page.locator("img:not([alt])").count() == 0
     for chrome in ("stToolbar", "stDeployButton", "stMainMenu"):
         assert not page.get_by_test_id(chrome).is_visible()
+    open_page.shoot(page, "grid")
+    page.locator("a[data-at]").first.click()
+    page.locator(".stage").wait_for()
+    page.wait_for_timeout(500)  # it slides in
+    box = page.get_by_role("dialog").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width

@@ -22,6 +22,7 @@ def test_a_video_starts_at_the_moment_and_the_strip_jumps(served, open_page):
     video = dialog.locator("video")
     page.wait_for_function("video => video.currentTime > 3.5 && !video.paused", arg=video.element_handle())
     assert 206 in ranges
+    open_page.shoot(page, "playing")
     dialog.get_by_role("button", name="Jump to 0:00, visual").click()
     page.wait_for_function("video => video.currentTime < 3", arg=video.element_handle())
     dialog.locator(".near button").nth(1).click()
@@ -80,6 +81,7 @@ def test_the_link_is_copied_and_opens_the_dialog(served, open_page):
     page.get_by_text("The link is copied.").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
     again = open_page(link)
+    again.get_by_role("dialog").locator(".stage").wait_for()
     assert "husky.jpg" in again.get_by_role("dialog").inner_text()
 
 

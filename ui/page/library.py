@@ -125,7 +125,7 @@ def _ended(job: Job) -> None:
         return
     failed = f", {now.failed:,} failed" if now.failed else ""
     word = "stopped" if job.state == "cancelled" else "done"
-    st.success(
+    st.caption(
         words.plain(
             f"{', '.join(job.folders)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}."
         )

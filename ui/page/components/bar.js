@@ -35,7 +35,7 @@ class Bar {
       this.told = told;
       this.draft = structuredClone(data.state);
       this.input.value = data.state.text;
-      this.open(null);
+      this.open(this.input.matches(":focus") && !data.asks ? "recent" : null);
       this.say("");
       if (data.asks) this.remember();
       if (!this.drawn) this.restore();
@@ -246,15 +246,12 @@ class Bar {
     const timer = setInterval(look, 2000);
   }
 
-  // The page's own connection comes back late, if at all: loading again is quicker. What was typed is kept.
+  // The page's own connection comes back late, and what is sent before all is drawn again gets lost: so load the page
+  // again, whose address says everything. What was typed is kept.
   back() {
     if (!this.gone) return;
-    if (document.querySelector(".stApp")?.dataset.testConnectionState !== "CONNECTED") {
-      try { sessionStorage.setItem(TYPED, this.input.value); } catch { /* then it has to be typed again */ }
-      return location.reload();
-    }
-    this.gone.remove();
-    this.gone = null;
+    try { sessionStorage.setItem(TYPED, this.input.value); } catch { /* then it has to be typed again */ }
+    location.reload();
   }
 
   // What was typed before the page was loaded again.

@@ -59,7 +59,7 @@ class Stage {
       style: place(one),
       onclick: (event) => { event.stopPropagation(); this.seek(one.at); },
     })), this.needle);
-    return [bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, "matches in this file"), el("span", {}, ends))];
+    return [bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, strip.length ? "matches in this file" : ""), el("span", {}, ends))];
   }
 
   near() {
