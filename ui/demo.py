@@ -26,7 +26,7 @@ SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 TEXT, IMAGE, SOUND, VIDEO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO
 QUESTIONS = (
     (TEXT, "boats on the shore at sunset", IMAGE),
-    (TEXT, "a dog barking", SOUND),
+    (TEXT, "a rooster crowing", SOUND),
     (TEXT, "a fire engine with its siren on", VIDEO),
     (TEXT, "how do I make a good espresso?", TEXT),
     (IMAGE, "images/marigolds-garden.jpg", IMAGE),
@@ -39,7 +39,7 @@ QUESTIONS = (
     (SOUND, "sounds/cat-meow.mp3", TEXT),
     (VIDEO, "videos/forest-walk.mov", IMAGE),
     (VIDEO, "videos/farm-morning.mp4", SOUND),
-    (VIDEO, "videos/street.mp4", VIDEO),
+    (VIDEO, "videos/pets.mp4", VIDEO),
     (VIDEO, "videos/concert.mkv", TEXT),
 )
 """A question, words or a file of the sample archive, for each direction: asked in a medium, answered in another."""

@@ -79,7 +79,7 @@ def hits(answer: Answer) -> None:
         ("where", ""),
         ("segment", "dim"),
     ):
-        table.add_column(title, style=style, no_wrap=title != "found")
+        table.add_column(title, style=style, no_wrap=title != "found", overflow="fold")
     for hit in answer.hits:
         medium = ICONS[hit.segment.modality]
         if hit.segment.modality == "video" and hit.segment.channel == "sound":

@@ -23,7 +23,7 @@ MIN_SHOT_MS = 500
 FLASH_MS = 150
 """A change that is undone within this time was a flash."""
 
-_FLOOR = 0.22
+_FLOOR = 0.16
 """A change below this is never a cut; distances lie between 0 and 1."""
 _FACTOR = 4.0
 """A cut changes this many times as much as the frames before it did on average."""
