@@ -32,7 +32,7 @@ QUESTIONS = (
     (IMAGE, "images/marigolds-garden.jpg", IMAGE),
     (IMAGE, "images/husky.jpg", SOUND),
     (IMAGE, "images/red-motorcycle.jpg", VIDEO),
-    (IMAGE, "images/rocket-launch-pad.jpg", TEXT),
+    (IMAGE, "images/espresso-cup.jpg", TEXT),
     (SOUND, "sounds/rooster-crowing.wav", IMAGE),
     (SOUND, "sounds/rain.m4a", SOUND),
     (SOUND, "sounds/dog-bark.ogg", VIDEO),

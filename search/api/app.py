@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
@@ -31,7 +32,8 @@ def create_api(service: Service) -> FastAPI:
         "default": {"model": Trouble, "description": "A problem", "content": {problems.MEDIA_TYPE: {}}},
         422: {"model": Trouble, "description": "The request cannot be", "content": {problems.MEDIA_TYPE: {}}},
     }
-    api = FastAPI(title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
+    # FastAPI's own documentation pages fetch their scripts from the web; these bring them along.
+    api = FastAPIOffline(redoc_url=None, title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
     problems.install(api, service.places.hide)
     for router in (
         searching.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),

@@ -11,7 +11,7 @@ from httpx2 import Response
 
 from search.api import schemas as s
 from search.errors import Refused, ServiceError, ServiceFailed, ServiceLoading
-from search.types import Channel, Modality
+from search.types import Channel, Grouping, Modality
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=s.Wire)
@@ -32,7 +32,7 @@ class Call(Generic[T]):
 
 def search(
     query: str | Sequence[s.Term | Mapping[str, Any]], *, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (),
-    filter: s.Where | Mapping[str, Any] | None = None, group: Literal["moment", "asset", "segment"] = "moment",  # noqa: A002
+    filter: s.Where | Mapping[str, Any] | None = None, group: Grouping = "moment",  # noqa: A002
     k: int = 20, cursor: str | None = None,
 ) -> Call[s.Found]:  # fmt: skip
     """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from search.errors import Problem
 from search.settings import Settings
 from search.store import SqlStore
+
+FRESH = 0.5
+"""Seconds for which the roots of collections are not looked up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Places:
     def __init__(self, settings: Settings, store: SqlStore) -> None:
         self._settings, self._store = settings, store
         self._lock = threading.Lock()
-        self._version = -1
+        self._version, self._checked = -1, 0.0
         self._collections: dict[str, list[str]] = {}
         shown = {name.strip() for name in settings.show_paths.split(",")}
         self._all_shown, self._shown = "*" in shown, shown
@@ -40,11 +44,18 @@ class Places:
         with self._lock:
             if version != self._version:
                 self._collections, self._version = self._store.collections(), version
+            self._checked = time.monotonic()
             return self._collections
+
+    def _roots_of(self, collection: str) -> list[str]:
+        """A collection's roots, as they were a moment ago: an answer asks for each of its hits."""
+        if time.monotonic() - self._checked > FRESH or collection not in self._collections:
+            return self.collections().get(collection, [])
+        return self._collections[collection]
 
     def spot(self, collection: str, path: str) -> Spot:
         """How a file of a collection is told to the outside."""
-        roots = self.collections().get(collection, [])
+        roots = self._roots_of(collection)
         home = max((root for root in roots if _inside(path, root)), key=len, default=os.path.dirname(path))
         base = os.path.dirname(home) if home == path else home
         folder = os.path.relpath(os.path.dirname(path), base) if _inside(path, base) else ""

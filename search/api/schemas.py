@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from search.types import Channel, Grouping, Modality
 
-BASE = "/v1"
-"""Where the API lies; part of every link."""
-
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 Inline = Annotated[str, StringConstraints(min_length=1)]
@@ -19,6 +16,10 @@ Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
 UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$"), Field(description="The id of an upload.")]
 
 CONTENTS = ("text", "image", "audio", "video", "upload", "segment")
+
+
+BASE = "/v1"
+"""Where the API is mounted."""
 
 
 class Wire(BaseModel):

@@ -86,9 +86,7 @@ class Engine:
         clock = _Clock()
         asked = self._encode(query)
         clock.lap("encode")
-        view = self._current()
-        scales = {kind: Scale.of(sample @ _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
-        targets = self._targets(view, wanted, tuple(without))
+        view, scales, targets = self._prepare(asked, wanted, tuple(without))
         clock.lap("filter")
         moments, more = [], _ROOM * (offset + k)
         while True:
@@ -104,6 +102,19 @@ class Engine:
         rivals = {kind: len(some) for kind, some in targets.items()}
         hits = [self._hit(rank, moment, rivals) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
         return Answer(tuple(hits), view.live.generation, sum(rivals.values()), clock.total())
+
+    def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int) -> Ids:
+        """The ``k`` assets that answer best, best first (n,): those of ``search`` grouped by asset, without reading what they are."""
+        asked = self._encode(query)
+        view, scales, targets = self._prepare(asked, wanted, ())
+        more = k
+        while True:
+            ids, _, _ = self._scan(view, asked, scales, targets, more)
+            assets = view.columns.assets[np.searchsorted(view.columns.ids, ids)]
+            _, first = np.unique(assets, return_index=True)
+            if len(first) >= k or len(ids) < more:
+                return assets[np.sort(first)][:k]
+            more *= 4
 
     def write_generation(self) -> Manifest:
         """Write a new generation of the index; only the holder of the home's lock may."""
@@ -183,6 +194,14 @@ class Engine:
             samples = {kind: _sample(live, columns, code) for code, kind in enumerate(KINDS)}
         return _View(state, live, columns, samples)
 
+    def _prepare(
+        self, asked: Aspects, wanted: Filter, without: tuple[int, ...]
+    ) -> tuple[_View, dict[Kind, Scale], dict[Kind, Ids]]:
+        """What a scan needs: the archive as it is now, the scale of each kind for this query, and the ids that may be found."""
+        view = self._current()
+        scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
+        return view, scales, self._targets(view, wanted, without)
+
     def _targets(self, view: _View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
         """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
         key = (wanted, without)
@@ -249,6 +268,11 @@ def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
     if len(ids) > SAMPLE:
         ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
     return live.index.reconstruct(ids)
+
+
+def _scale(sample: Vectors, vector: Vector) -> Scale:
+    """The scale of a kind. By einsum, which stays in this thread: BLAS shares out even this little, and its threads wait for each other."""
+    return Scale.of(np.einsum("nd,d->n", sample, vector))
 
 
 class _Clock:

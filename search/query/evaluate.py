@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from search.errors import InputError
@@ -74,32 +74,57 @@ def evaluate(engine: Engine, judged: list[Judged], progress: Callable[[int], Non
 
     Assets are ranked; a query whose answer is not among the first 1,000 counts with that rank, and 0 in every share.
     """
-    runs: dict[str, list[tuple[Judged, list[str]]]] = defaultdict(list)
-    for start in range(0, len(judged), 512):
-        some = judged[start : start + 512]
+    found: dict[str, list[dict[str, float]]] = defaultdict(list)
+    assets = engine.store.assets_of({path for one in judged for path in one.relevant})
+    for start in range(0, len(judged), _TOGETHER):
+        some = judged[start : start + _TOGETHER]
         queries: list[Query] = [one.query for one in some]
         engine.terms.prepare(queries)
+        runs = []
         for number, one in enumerate(some, start + 1):
-            answer = engine.search(one.query, one.wanted, k=_DEPTH, group="asset")
-            runs[one.direction].append((one, [hit.segment.path for hit in answer.hits]))
+            ranked = engine.rank(one.query, one.wanted, k=MOST).tolist()
+            # A file that is not indexed can be found by nobody: it counts, under a name of its own.
+            runs.append(_Run(ranked, {assets.get(path, path) for path in one.relevant}))
             progress(number)
-    return {"directions": {direction: _figures(runs[direction]) for direction in sorted(runs)}}
+        for one, figures in zip(some, _measure(runs), strict=True):
+            found[one.direction].append(figures)
+    return {"directions": {direction: _summary(found[direction]) for direction in sorted(found)}}
 
 
-_DEPTH = MOST
+_TOGETHER = 512
+"""Queries whose texts are encoded, and whose answers are judged, at once."""
 
 
-def _figures(runs: list[tuple[Judged, list[str]]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Assets as they were ranked, and those that are right."""
+
+    ranked: list[int]
+    relevant: set[int | str]
+
+    @property
+    def rank(self) -> int:
+        return next((rank for rank, asset in enumerate(self.ranked, 1) if asset in self.relevant), MOST)
+
+
+def _measure(runs: list[_Run]) -> list[dict[str, float]]:
+    """The figures of each query alone."""
     import ir_measures
     from ir_measures import RR, Qrel, ScoredDoc, Success, nDCG
 
-    qrels = [Qrel(str(number), path, 1) for number, (one, _) in enumerate(runs) for path in one.relevant]
+    measures = {Success @ 1: "R@1", Success @ 5: "R@5", Success @ 10: "R@10", RR: "MRR", nDCG @ 10: "nDCG@10"}
+    qrels = [Qrel(str(number), str(asset), 1) for number, run in enumerate(runs) for asset in run.relevant]
     docs = [
-        ScoredDoc(str(number), path, -float(rank)) for number, (_, paths) in enumerate(runs) for rank, path in enumerate(paths)
+        ScoredDoc(str(number), str(asset), -float(rank))
+        for number, run in enumerate(runs)
+        for rank, asset in enumerate(run.ranked)
     ]
-    docs += [ScoredDoc(str(number), "\0nothing", 0.0) for number, (_, paths) in enumerate(runs) if not paths]
-    measures = {"R@1": Success @ 1, "R@5": Success @ 5, "R@10": Success @ 10, "MRR": RR, "nDCG@10": nDCG @ 10}
-    found = ir_measures.calc_aggregate(measures.values(), qrels, docs)
-    ranks = [next((rank for rank, path in enumerate(paths, 1) if path in one.relevant), _DEPTH) for one, paths in runs]
-    shares = {name: round(float(found[measure]), 4) for name, measure in measures.items()}
-    return {"queries": len(runs), **shares, "median_rank": median(ranks)}
+    figures = [dict.fromkeys(measures.values(), 0.0) | {"rank": float(run.rank)} for run in runs]
+    for metric in ir_measures.iter_calc(measures, qrels, docs):
+        figures[int(metric.query_id)][measures[metric.measure]] = metric.value
+    return figures
+
+
+def _summary(figures: list[dict[str, float]]) -> dict[str, float]:
+    shares = {name: round(fmean(one[name] for one in figures), 4) for name in figures[0] if name != "rank"}
+    return {"queries": len(figures), **shares, "median_rank": median(one["rank"] for one in figures)}

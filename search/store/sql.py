@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,6 +190,19 @@ class SqlStore:
         found: dict[int, Segment] = {}
         for row in rows:
             found.setdefault(row.id, segment_of(row))
+        return found
+
+    def assets_of(self, paths: Iterable[str]) -> dict[str, int]:
+        """The assets of files, by path; files that the archive does not hold are absent."""
+        spelled = {os.fsencode(spelling): path for path in paths for spelling in _spellings(path)}
+        found: dict[str, int] = {}
+        with self._database.reading() as connection:
+            names = list(spelled)
+            for start in range(0, len(names), _VARIABLES):
+                some = names[start : start + _VARIABLES]
+                query = select(t.location.c.path, t.location.c.asset_id).where(t.location.c.path.in_(some))
+                rows = connection.execute(query.where(t.location.c.asset_id.is_not(None)))
+                found |= {spelled[row.path]: row.asset_id for row in rows}
         return found
 
     def assets_at(self, path: str) -> list[int]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.errors import DiskFull, IndexDamaged
-from search.index import FlatIndex, Generations, VectorIndex
+from search.index import FlatIndex, Generations, VectorIndex, flat
 from tests.fakes.index import FakeIndex
 
 DIM = 16
@@ -76,6 +76,23 @@ def test_only_allowed_ids_are_found_however_many_there_are(index, allowed):
     wanted_ids, wanted_scores = expected.search(vectors[:3], 5, within=within)
     assert ids.tolist() == wanted_ids.tolist()
     assert np.allclose(scores[ids >= 0], wanted_scores[ids >= 0], atol=1e-3)
+
+
+def test_a_filter_that_is_asked_again_is_answered_the_same_from_its_copy(monkeypatch):
+    ids, rows = np.arange(10, 1010), unit(1000)
+    whole, copied = FlatIndex(DIM), FlatIndex(DIM)
+    for index in (whole, copied):
+        index.add(ids, rows)
+    within = ids[::2].copy()
+    monkeypatch.setattr(flat, "COPIES", 0)
+    expected = [whole.search(rows[:3], 7, within=within) for _ in range(3)]
+    monkeypatch.undo()
+    for found, scores in [copied.search(rows[:3], 7, within=within) for _ in range(3)]:
+        np.testing.assert_array_equal(found, expected[0][0])
+        np.testing.assert_allclose(scores, expected[0][1], atol=1e-6)
+    assert any(way.copy for way in copied._fresh._prepared.values())
+    copied.remove(found[:, 0])
+    assert not np.isin(copied.search(rows[:3], 7, within=within)[0], found[:, 0]).any()
 
 
 def test_an_id_cannot_be_added_twice(index):

@@ -31,7 +31,7 @@ from student import SAMPLES, SoundTower, Student, blend
 from torch import nn
 from torch.nn import functional
 
-STAGES = ((150_000, 0.015, 6, 3e-3), (60_000, 0.4, 4, 1.5e-3))
+STAGES = ((150_000, 0.015, 6, 3e-3), (60_000, 0.4, 3, 1.5e-3))
 """Patches, the share of real recordings among them, epochs, learning rate: first everything, then nearer to what people record."""
 
 BATCH = 128

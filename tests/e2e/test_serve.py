@@ -1,0 +1,92 @@
+"""The command that serves: one process that can be called, told apart from a taken port, and stopped."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from search.api.client import Client
+
+
+@pytest.fixture
+def serve(tmp_path):
+    processes = []
+
+    def go(*options):
+        command = [sys.executable, "-m", "ui.cli", "serve", "--home", str(tmp_path / "home"), "--no-page", *options]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        return process
+
+    yield go
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def address(process):
+    told = ""
+    while process.poll() is None and not (found := re.search(r"http://[\d.]+:\d+", told)):
+        told += process.stderr.readline()
+    assert found, told
+    return found.group()
+
+
+def test_serve_indexes_a_folder_in_a_process_of_its_own_and_stops_on_an_interrupt(serve, tmp_path):
+    archive = tmp_path / "media"
+    archive.mkdir()
+    for name, colour in (("red", (220, 20, 20)), ("blue", (20, 20, 220))):
+        Image.new("RGB", (64, 64), colour).save(archive / f"{name}.png")
+    (archive / "note.txt").write_text("A note on lighthouses.\n")
+    process = serve("--port", "0", "--root", str(archive))
+    with Client(address(process)) as client:
+        assert client.status().engine in ("loading", "empty")
+        job = client.index(["media"])
+        *_, last = client.job_events(job.id)
+        assert (last.state, last.progress.files, last.progress.done) == ("done", 3, 3), last
+        assert client.search("lighthouses", targets=["text"], k=1).hits[0].asset.name == "note.txt"
+        assert client.search("something blue", targets=["image"], k=2).searched == 2
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) in (0, 130)
+
+
+def test_a_taken_port_is_told(serve):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = serve("--port", str(port))
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"Port {port} of 127.0.0.1 is taken" in told.replace("\n", " ")
+
+
+def test_everybodys_address_gives_a_warning(serve):
+    process = serve("--host", "0.0.0.0", "--port", "0")
+    told = process.stderr.readline()
+    assert "Warning" in told
+    assert "search this archive" in told + process.stderr.readline()
+
+
+def test_the_page_and_the_api_are_one_process(tmp_path, monkeypatch, encoder):
+    """Streamlit's own app, with the API beside its routes and the guard before both."""
+    from starlette.testclient import TestClient
+
+    from search.api.service import Service
+    from search.settings import Settings
+    from ui import serve as module
+
+    page = tmp_path / "app.py"
+    page.write_text("import streamlit as st\nst.write('hello')\n")
+    monkeypatch.setattr(module, "PAGE", page)
+    monkeypatch.setenv("SENSORIUM_SERVICE", "")
+    service = Service(Settings(home=tmp_path / "home"), load=lambda: encoder)
+    with TestClient(module._with_page(service, "http://127.0.0.1:1"), base_url="http://localhost") as http:
+        assert "streamlit" in http.get("/").text.lower()
+        assert http.get("/v1/status").json()["engine"] in ("loading", "empty")
+        assert http.get("/livez").json() == {"live": True}
+        assert http.get("/", headers={"Host": "evil.example"}).status_code == 421
