@@ -79,6 +79,8 @@ def _serving(home: str) -> Iterator[str]:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
                 break
             except OSError:
+                if process.poll() is not None:
+                    raise RuntimeError("the service ended before it could be called") from None
                 time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -7,17 +7,31 @@ import shutil
 
 import pytest
 
-from tests.e2e.conftest import SAMPLE, Served, asked, cards
+from tests.e2e.conftest import SAMPLE, Served, asked, cards, index
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("more")
-    (folder / "harbour").mkdir()
+def harbour(tmp_path_factory):
+    """A root with one small folder in it."""
+    root = tmp_path_factory.mktemp("more")
+    (root / "harbour").mkdir()
     for file in ("images/seagull.jpg", "images/jetty.avif", "texts/gulls-at-the-beach.txt"):
-        shutil.copy(SAMPLE / file, folder / "harbour")
-    service = Served(tmp_path_factory.mktemp("empty-home"), folder)
-    yield service, folder
+        shutil.copy(SAMPLE / file, root / "harbour")
+    return root
+
+
+@pytest.fixture
+def empty(harbour, tmp_path):
+    service = Served(tmp_path / "home", harbour)
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def little(harbour, tmp_path):
+    assert index(tmp_path / "home", harbour / "harbour") == 3
+    service = Served(tmp_path / "home", harbour)
+    yield service
     service.stop()
 
 
@@ -36,8 +50,7 @@ def test_the_library_counts_and_says_what_failed_and_what_is_new(served, open_pa
 
 
 def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder(empty, open_page):
-    service, _ = empty
-    page = open_page(service.address)
+    page = open_page(empty.address)
     page.get_by_text("The archive is empty").wait_for()
     page.get_by_role("button", name="Try it with the sample archive").wait_for()
     page.get_by_text("Add a folder").click()
@@ -56,9 +69,8 @@ def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder(empty, open_pag
     assert "seagull.jpg" in cards(page)[:2]
 
 
-def test_a_folder_is_added_with_live_progress(empty, open_page):
-    service, _ = empty
-    page = open_page(f"{service.address}/?view=library")
+def test_a_folder_is_added_with_live_progress(little, open_page):
+    page = open_page(f"{little.address}/?view=library")
     page.get_by_text("Add a folder").click()
     page.get_by_role("combobox", name="Under").click()
     page.get_by_role("option", name="sample").click()
@@ -72,16 +84,15 @@ def test_a_folder_is_added_with_live_progress(empty, open_page):
     page.get_by_text("47 images").wait_for()  # in the line of its collection
 
 
-def test_the_service_being_away_is_said_and_the_page_recovers(empty, open_page):
-    service, _ = empty
-    page = open_page(f"{service.address}/?q=a+bird")
+def test_the_service_being_away_is_said_and_the_page_recovers(little, open_page):
+    page = open_page(f"{little.address}/?q=a+bird")
     before = cards(page)
     box = page.get_by_label("What to look for", exact=True).first
-    service.stop()
+    little.stop()
     page.get_by_text("The service is away.").wait_for()
     open_page.shoot(page, "away")
     box.fill("gulls")
-    service.start()
+    little.start()
     page.get_by_text("The service is away.").wait_for(state="detached", timeout=60_000)
     cards(page)
     assert box.input_value() == "gulls"  # what was typed meanwhile is still there

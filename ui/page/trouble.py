@@ -10,8 +10,6 @@ from search.errors import ServiceAway, ServiceError, ServiceLoading
 from ui.page import frame, look, words
 from ui.page.state import State
 
-_WAITING = "waiting"
-
 
 def show(error: ServiceError) -> None:
     """Say what the service said; where it will be well again by itself, go on by itself."""
@@ -53,7 +51,6 @@ def _say(what: str, more: str) -> None:
 
 def _wait(what: str, more: str) -> None:
     """Say it, and look every second whether it is over."""
-    st.session_state[_WAITING] = True
     _say(what, more)
     _look()
 
