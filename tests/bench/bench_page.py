@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench.report import ROOT, SAMPLE, Figure, Skipped
+from tests.e2e.test_page_look import TWO_HUNDRED
 
 QUESTIONS = (
     "a dog", "boats at sunset", "a cup of coffee", "thunder", "an old red car", "somebody plays the guitar", "the night sky", "cat looking up",
@@ -38,6 +39,7 @@ def run() -> Iterator[Figure]:
             page.locator("a[data-at]").first.wait_for()
             _ask(page, "a picture to warm up with")
             yield Figure("Enter to the first results", median(_ask(page, question) for question in QUESTIONS), "ms", most=600)
+            yield Figure("two hundred cards drawn", median(page.evaluate(TWO_HUNDRED) for _ in range(5)), "ms")
 
 
 def _ask(page: Any, question: str) -> float:

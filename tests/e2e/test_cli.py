@@ -91,8 +91,8 @@ def test_the_moment_is_where_the_shot_is(indexed):
 
 def test_a_table_for_people_goes_to_stdout_and_the_rest_to_stderr(indexed):
     home, _ = indexed
-    done = sensorium("search", "a cat", home=home)
-    assert "cat-portrait.jpg" in done.stdout
+    done = sensorium("search", "a husky dog", "--in", "image", home=home)
+    assert "husky.jpg" in done.stdout
     assert "segments searched" in done.stderr
     assert "segments searched" not in done.stdout
 
