@@ -85,8 +85,8 @@ class _Piece:
 class Pipeline:
     """Works off the units of one space until a scan has ended and none are left."""
 
-    def __init__(self, settings: Settings, intake: Intake, encoder: Encoder, space: int) -> None:
-        self._settings, self._intake, self._encoder, self._space = settings, intake, encoder, space
+    def __init__(self, settings: Settings, intake: Intake, encoder: Encoder, space: int, pool: DecodePool) -> None:
+        self._settings, self._intake, self._encoder, self._space, self._pool = settings, intake, encoder, space, pool
         self.progress = Progress()
         self._stop, self._abandoned = threading.Event(), threading.Event()
         self._units: queue.Queue[Unit | None] = queue.Queue()
@@ -114,10 +114,10 @@ class Pipeline:
         Raises:
             ModelMissing: the encoder has no weights for what it is given.
         """
-        decoders = self._settings.decoders or self._settings.cores
+        decoders = self._pool.size
         encoders = self._settings.encoders or self._settings.cores
-        with DecodePool(self._settings, decoders) as pool, ThreadPoolExecutor(encoders, "encode") as executor:
-            threads = [threading.Thread(target=self._decode, args=(pool,), daemon=True) for _ in range(decoders)]
+        with ThreadPoolExecutor(encoders, "encode") as executor:
+            threads = [threading.Thread(target=self._decode, daemon=True) for _ in range(decoders)]
             for thread in threads:
                 thread.start()
             try:
@@ -143,12 +143,12 @@ class Pipeline:
             self._hand_back(self._unbegun())
         return bool(self._leased) or (scanning and not self._stop.is_set())
 
-    def _decode(self, pool: DecodePool) -> None:
+    def _decode(self) -> None:
         """A decode thread: unit by unit, its cuts into the bounded queue."""
         while (unit := self._units.get()) is not None:
             work = _Work(unit)
             try:
-                for item in pool.decode(Path(path_of(unit.path)), self._encoder.needs):
+                for item in self._pool.decode(Path(path_of(unit.path)), self._encoder.needs):
                     if self._abandoned.is_set():
                         return
                     self._decoded.put((work, item))

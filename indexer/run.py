@@ -18,6 +18,7 @@ from indexer.scan import Scan, Tally
 from search import encoders
 from search.encoders import Encoder
 from search.errors import DiskFull, HomeLocked, InputError, UnknownName
+from search.media import DecodePool
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, SqlStore
@@ -94,20 +95,21 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
         encoder = encoder or encoders.load(settings.space)
         database = Database(settings.database)
         try:
-            database.upgrade()
-            return _run(settings, job, encoder, database, began)
+            with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
+                database.upgrade()
+                return _run(settings, job, encoder, database, pool, began)
         finally:
             database.close()
 
 
-def _run(settings: Settings, job: Job, encoder: Encoder, database: Database, began: float) -> Summary:
+def _run(settings: Settings, job: Job, encoder: Encoder, database: Database, pool: DecodePool, began: float) -> Summary:
     intake, store = Intake(database), SqlStore(database)
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
     space = intake.space(encoder.space)
     collection = intake.collection(job.collection, roots)
     intake.release(space)
     retried = intake.retry(space, job.retry_reason) if job.retry else 0
-    pipeline = Pipeline(settings, intake, encoder, space)
+    pipeline = Pipeline(settings, intake, encoder, space, pool)
     scan = Scan(intake, collection, space, stopped=lambda: pipeline.stopped)
     summary = Summary(scan.tally, pipeline.progress, retried=retried, collection=job.collection)
     summary.stopped = not _work(pipeline, scan, roots, job)

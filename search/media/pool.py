@@ -26,10 +26,10 @@ class DecodePool:
 
     def __init__(self, settings: Settings, size: int) -> None:
         """Start the processes; they come up while the caller goes on."""
-        self._settings = settings
+        self._settings, self.size = settings, max(1, size)
         self._change = threading.Condition()
         self._closed = False
-        self._idle = [Process(settings) for _ in range(max(1, size))]
+        self._idle = [Process(settings) for _ in range(self.size)]
         self._all = set(self._idle)
 
     def __enter__(self) -> Self:
