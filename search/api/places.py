@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import search
 from search.errors import Problem
 from search.settings import Settings
 from search.store import SqlStore
@@ -133,9 +135,9 @@ class Places:
         return known if any(_inside(known, root) for root in roots.values()) else real
 
     def hide(self, text: str) -> str:
-        """A text without the server's own paths: its home, its roots."""
+        """A text without the server's own paths: its home, its roots, where the program lies."""
         home = str(self._settings.home)
-        text = text.replace(home + "/", "").replace(home, "the home")
+        text = text.replace(home + "/", "").replace(home, "the home").replace(_PROGRAM, "")
         for name, root in sorted(self._known_roots().items(), key=lambda item: -len(item[1])):
             if len(root) > 1:
                 text = re.sub(rf"{re.escape(root)}(?![\w-]|\.\w)", lambda _, name=name: name, text)  # type: ignore[misc]
@@ -147,6 +149,9 @@ class Places:
             return self.roots()
         except Exception:  # noqa: BLE001 - hiding is done while a problem is told: it must not raise another one
             return {}
+
+
+_PROGRAM = str(Path(search.__file__).parents[1]) + "/"
 
 
 def printable(text: str) -> str:

@@ -259,3 +259,14 @@ def test_searches_go_on_while_the_archive_grows_and_generations_change(http, arc
     live = LiveIndex(SqlStore(database), settings.home, encoder.space, 1)
     assert (live.generation, len(live.index)) == (5, 17)
     database.close()
+
+
+def test_a_model_that_is_not_here_is_told_without_the_programs_own_path(start, indexed):
+    from search.encoders.pocket import WEIGHTS
+
+    def absent():
+        raise ModelMissing(f"{WEIGHTS / 'text.onnx'} cannot be read.", remedy="Install Sensorium again.")
+
+    problem = assert_problem(ask(start(indexed, load=absent), {"text": "blue"}), 503, "model-missing")
+    assert "text.onnx" in problem["detail"]
+    assert str(WEIGHTS.parents[3]) not in problem["detail"]
