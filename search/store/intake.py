@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
@@ -132,8 +132,7 @@ class Intake:
         with self._database.writing() as connection:
             digests = {digest: sighting.size for sighting, digest in files}
             assets = self._assets(connection, digests)
-            for sighting, digest in files:
-                self._locate(connection, collection, scan, sighting, assets[digest])
+            _locate(connection, collection, scan, {sighting: assets[digest] for sighting, digest in files})
             queued = set(
                 connection.execute(
                     select(t.unit.c.asset_id).where(t.unit.c.space_id == space, t.unit.c.asset_id.in_(assets.values()))
@@ -151,7 +150,7 @@ class Intake:
     def reject_file(self, collection: int, scan: int, sighting: Sighting, reason: str, detail: str) -> None:
         """Record a file whose bytes cannot be had, with the reason."""
         with self._database.writing() as connection:
-            self._locate(connection, collection, scan, sighting, None)
+            _locate(connection, collection, scan, {sighting: None})
             _write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
 
     def end_scan(self, collection: int, scan: int, root: bytes) -> int:
@@ -292,19 +291,24 @@ class Intake:
             have |= {row.digest: row.id for row in connection.execute(query)}
         return have
 
-    def _locate(self, connection: Connection, collection: int, scan: int, sighting: Sighting, asset: int | None) -> None:
-        c = t.location.c
-        row = {
-            "asset_id": asset,
-            "size": sighting.size,
-            "mtime_ns": sighting.mtime_ns,
-            "state": "present",
-            "seen": scan,
-        }
-        at = and_(c.collection_id == collection, c.path == sighting.path)
-        if not connection.execute(update(t.location).where(at).values(row)).rowcount:
-            connection.execute(insert(t.location).values(row | {"collection_id": collection, "path": sighting.path}))
-        connection.execute(delete(t.ledger).where(t.ledger.c.path == sighting.path, t.ledger.c.asset_id.is_(None)))
+
+def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[Sighting, int | None]) -> None:
+    """Record where assets were met; None: its bytes cannot be had. What the ledger said of these paths alone is over."""
+    c, paths = t.location.c, [sighting.path for sighting in assets]
+    query = select(c.path).where(c.collection_id == collection, c.path.in_(paths))
+    known = set(connection.execute(query).scalars())
+    old, new = [], []
+    for sighting, asset in assets.items():
+        row = {"asset_id": asset, "size": sighting.size, "mtime_ns": sighting.mtime_ns, "state": "present", "seen": scan}
+        if sighting.path in known:
+            old.append(row | {"of": collection, "at": sighting.path})
+        else:
+            new.append(row | {"collection_id": collection, "path": sighting.path})
+    if old:
+        connection.execute(update(t.location).where(c.collection_id == bindparam("of"), c.path == bindparam("at")), old)
+    if new:
+        connection.execute(insert(t.location), new)
+    connection.execute(delete(t.ledger).where(t.ledger.c.path.in_(paths), t.ledger.c.asset_id.is_(None)))
 
 
 def under(column: Any, path: bytes) -> Any:  # noqa: ANN401 - an SQL condition
