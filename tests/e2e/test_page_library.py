@@ -72,16 +72,16 @@ def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder(empty, open_pag
 def test_a_folder_is_added_with_live_progress(little, open_page):
     page = open_page(f"{little.address}/?view=library")
     page.get_by_text("Add a folder").click()
+    page.wait_for_timeout(1000)  # the form unfolds; the list closes when what it hangs on moves
     page.get_by_role("combobox", name="Under").click()
     page.get_by_role("option", name="sample").click()
-    page.get_by_label("Folder", exact=True).fill("images")
     page.get_by_label("Collection", exact=True).fill("sample")
     page.get_by_role("button", name="Add", exact=True).click()
-    page.get_by_text(re.compile(r"sample/images: \d+ of \d+, .* files a second, .* left")).wait_for(timeout=60_000)
+    page.get_by_text(re.compile(r"sample: \d+ of \d+, .* files a second, .* left")).wait_for(timeout=60_000)
     assert page.get_by_role("button", name="Stop").is_visible()
     open_page.shoot(page, "running")
-    page.get_by_text(re.compile(r"sample/images done: \d+ files indexed")).wait_for(timeout=120_000)
-    page.get_by_text("47 images").wait_for()  # in the line of its collection
+    page.get_by_text(re.compile(r"sample done: \d+ files indexed")).wait_for(timeout=120_000)
+    page.get_by_text(re.compile("47 images")).first.wait_for()  # in the line of its collection
 
 
 def test_the_service_being_away_is_said_and_the_page_recovers(little, open_page):
