@@ -10,14 +10,12 @@ import os
 import signal
 import sys
 import threading
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from indexer.pipeline import Progress
+from indexer.events import Events
 from indexer.run import Job, index
-from indexer.scan import Tally
 from search.errors import SensoriumError
 from search.settings import Settings
 
@@ -31,7 +29,7 @@ def main() -> int:
     settings = Settings(**request["settings"] | {"home": Path(request["settings"]["home"])})
     paths = [Path(path) for path in request["paths"]]
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    job = Job(paths, request["collection"], request["retry"], None, request["prune"], _Reports())
+    job = Job(paths, request["collection"], request["retry"], None, request["prune"], Events(_say, EVERY))
     try:
         summary = index(settings, job)
     except SensoriumError as error:
@@ -41,19 +39,6 @@ def main() -> int:
         return 0
     _say({"event": "summary", "scanning": False, "scan": asdict(summary.scan), "work": asdict(summary.progress)})
     return 0
-
-
-class _Reports:
-    """Says how far the run is, not too often."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-
-    def __call__(self, tally: Tally, done: Progress, scanning: bool) -> None:
-        now = time.monotonic()
-        if now - self._last >= EVERY:
-            self._last = now
-            _say({"event": "progress", "scanning": scanning, "scan": asdict(tally), "work": asdict(done)})
 
 
 def _say(event: dict[str, Any]) -> None:

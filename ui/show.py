@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.types import Answer, Hit, Span
@@ -106,7 +105,7 @@ def failures(lines: list[Any]) -> None:
 def indexing(*, as_json: bool, quiet: bool = False) -> Iterator[Any]:
     """A report function for the indexer: a bar with rate and time left on stderr, or a JSON event a second on stdout."""
     if as_json:
-        yield _Events()
+        yield Events(emit, every=1.0)
         return
     bar = Progress(
         TextColumn("[cyan]{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed}/{task.fields[of]}"),
@@ -132,19 +131,6 @@ class _Bar:
             self._task, completed=ended, total=None if scanning else total, of=f"{total}{'+' if scanning else ''}",
             description="scanning, indexing" if scanning else "indexing", rate=rate, current=name(done.current)[-40:],
         )  # fmt: skip
-
-
-class _Events:
-    """Writes an event a second."""
-
-    def __init__(self) -> None:
-        self._last = 0.0
-
-    def __call__(self, tally: Tally, done: Done, scanning: bool) -> None:
-        now = time.monotonic()
-        if now - self._last >= 1.0:
-            self._last = now
-            emit({"event": "progress", "scanning": scanning, "scan": asdict(tally), "work": asdict(done)})
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from search.api import links
 from search.api import schemas as s
-from search.api.cursors import Cursor, cursor_of, key_of
+from search.api.cursors import Cursor, cut, key_of
 from search.api.problems import not_found
 from search.api.service import Service
 from search.store.catalogue import Wanted
@@ -29,11 +29,9 @@ def router(service: Service) -> APIRouter:
     ) -> s.Assets:  # fmt: skip
         """A page of assets."""
         present = None if state is None else state == "present"
-        page = catalogue.page(Wanted(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
-        more = len(page) > limit
-        return s.Assets(
-            assets=[links.entry(one, places) for one in page[:limit]], cursor=cursor_of(page[limit - 1].id) if more else None
-        )
+        found = catalogue.page(Wanted(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
+        page, following = cut(found, limit)
+        return s.Assets(assets=[links.entry(one, places) for one in page], cursor=following)
 
     @routes.get("/assets/{id}", operation_id="asset", summary="An asset")
     def asset(id: s.Id) -> s.AssetDetail:  # noqa: A002 - the name in the address
@@ -47,11 +45,9 @@ def router(service: Service) -> APIRouter:
     ) -> s.Segments:  # fmt: skip
         """A page of an asset's segments, in their order."""
         service.asset(id)
-        page = catalogue.segments(id, after=key_of(cursor) or 0, limit=limit + 1, channel=channel)
-        more = len(page) > limit
-        return s.Segments(
-            segments=[links.segment(one) for one in page[:limit]], cursor=cursor_of(page[limit - 1].id) if more else None
-        )
+        found = catalogue.segments(id, after=key_of(cursor) or 0, limit=limit + 1, channel=channel)
+        page, following = cut(found, limit)
+        return s.Segments(segments=[links.segment(one) for one in page], cursor=following)
 
     @routes.get("/segments/{id}", operation_id="segment", summary="A segment and its neighbours in time")
     def segment(id: s.Id, around: Annotated[int, Query(ge=0, le=50)] = 3) -> s.Neighbours:  # noqa: A002

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Query
 
 from search.errors import Problem
 
 Cursor = Annotated[str | None, Query(max_length=60, description="What the page before answered.")]
+
+
+class Keyed(Protocol):
+    """What a list holds: each has a key, and the list is in the order of these."""
+
+    @property
+    def id(self) -> int:
+        """The key."""
+        ...
+
+
+Item = TypeVar("Item", bound=Keyed)
+
+
+def cut(found: list[Item], limit: int) -> tuple[list[Item], str | None]:
+    """A page of ``limit`` from up to one more that were found, and the cursor of the next page; None: there is none."""
+    page = found[:limit]
+    return page, cursor_of(page[-1].id) if len(found) > limit else None
 
 
 def cursor_of(key: int) -> str:

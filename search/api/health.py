@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from search.api import links
 from search.api import schemas as s
-from search.api.cursors import Cursor, cursor_of, key_of
+from search.api.cursors import Cursor, cut, key_of
 from search.api.places import Places, printable
 from search.api.service import Service
 from search.errors import UnknownName
@@ -51,10 +51,9 @@ def router(service: Service) -> APIRouter:
         """The ledger: counts by reason with what to do, and a page of its lines."""
         if collection is not None and collection not in (known := service.places.collections()):
             raise UnknownName("collection", collection, known)
-        page = service.catalogue.ledger(collection=collection, reason=reason, after=key_of(cursor) or 0, limit=limit + 1)
-        more = len(page) > limit
-        counts = service.catalogue.reasons(collection)
-        return links.failures(page[:limit], counts, service.places, cursor_of(page[limit - 1].id) if more else None)
+        found = service.catalogue.ledger(collection=collection, reason=reason, after=key_of(cursor) or 0, limit=limit + 1)
+        page, following = cut(found, limit)
+        return links.failures(page, service.catalogue.reasons(collection), service.places, following)
 
     return routes
 

@@ -20,7 +20,7 @@ from fastapi.responses import StreamingResponse
 
 from search.api import links
 from search.api import schemas as s
-from search.api.cursors import Cursor, cursor_of, key_of
+from search.api.cursors import Cursor, cut, key_of
 from search.api.places import Places, overlaps, printable
 from search.api.problems import not_found
 from search.errors import HomeLocked, Problem, SensoriumError
@@ -223,9 +223,8 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
     @routes.get("", operation_id="jobs", summary="Index jobs, newest first")
     def page(limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Cursor = None) -> s.Jobs:
         """A page of jobs."""
-        found = jobs.book.page(before=key_of(cursor), limit=limit + 1)
-        more = len(found) > limit
-        return s.Jobs(jobs=[jobs.tell(job) for job in found[:limit]], cursor=cursor_of(found[limit - 1].id) if more else None)
+        some, following = cut(jobs.book.page(before=key_of(cursor), limit=limit + 1), limit)
+        return s.Jobs(jobs=[jobs.tell(job) for job in some], cursor=following)
 
     @routes.get("/{id}", operation_id="job", summary="An index job")
     def get(id: s.Id) -> s.Job:  # noqa: A002 - the name in the address
@@ -254,9 +253,8 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
         job = jobs.get(id)
         spell = (job.started_at or job.created_at, job.ended_at)
         found = catalogue.ledger(collection=job.collection, spell=spell, after=key_of(cursor) or 0, limit=limit + 1)
-        more = len(found) > limit
-        counts = catalogue.reasons(job.collection, spell=spell)
-        return links.failures(found[:limit], counts, jobs.places, cursor_of(found[limit - 1].id) if more else None)
+        some, following = cut(found, limit)
+        return links.failures(some, catalogue.reasons(job.collection, spell=spell), jobs.places, following)
 
     return routes
 

@@ -20,7 +20,6 @@ from search.types import Ids, Vectors
 NARROW = 0.005
 """Below this share of allowed vectors, gathering them costs less than walking past all others."""
 
-
 COPIES = 256 << 20
 """What copies of that which filters let through may take, in bytes; a filter is copied when it is asked for again."""
 
@@ -92,9 +91,8 @@ class _Part:
             return self._gather(queries, k, way.positions)
         scan, of, bitmap = (self.scan, self.ids, way.bitmap) if way.copy is None else (*way.copy, None)
         parameters = faiss.SearchParameters(sel=bitmap.selector) if bitmap else None
-        faiss.omp_set_num_threads(
-            1
-        )  # in every thread anew. It shares out queries, and ours come singly: more only wait for each other
+        # It shares out queries, and ours come singly: more threads only wait for each other. Holds for the calling thread alone.
+        faiss.omp_set_num_threads(1)
         scores, found = scan.search(queries, min(k, max(len(of), 1)), params=parameters)
         ids = np.where(found >= 0, of[np.maximum(found, 0)], -1)
         return ids, np.where(found >= 0, scores, -np.inf).astype(np.float32)
@@ -117,17 +115,20 @@ class _Part:
             return way
 
     def _way(self, within: Ids | None) -> _Way:
-        at = np.flatnonzero(self.live) if within is None else self.positions(within)
+        at = self._allowed(within)
         narrow, all_of_it = len(at) <= NARROW * len(self.ids), len(at) == len(self.ids)
         bitmap = None if narrow or all_of_it else _Bitmap(np.isin(np.arange(len(self.ids)), at))
         return _Way(within, at if narrow else None, bitmap, len(at))
+
+    def _allowed(self, within: Ids | None) -> NDArray[np.intp]:
+        return np.flatnonzero(self.live) if within is None else self.positions(within)
 
     def _copy(self, way: _Way) -> None:
         """Lay what a filter lets through side by side, if there is room: FAISS walks past a bitmap three times as slowly."""
         size = way.count * self.scan.code_size
         if self._copied + size > COPIES:
             return
-        at = np.flatnonzero(self.live) if way.within is None else self.positions(way.within)
+        at = self._allowed(way.within)
         scan = _Part.empty(self.scan.d).scan
         scan.add_sa_codes(np.ascontiguousarray(self._codes[at]).view(np.uint8))
         way.copy = scan, self.ids[at]

@@ -54,12 +54,13 @@ class Terms:
         return aspects
 
     def prepare(self, queries: list[Query]) -> None:
-        """Encode the text terms of many queries at once: for evaluation, where batches are several times faster."""
+        """Encode the text terms of many queries at once: for evaluation, as some encoders are faster in batches."""
         terms = {term.content: term for query in queries for _, term in parts(query) if isinstance(term, Term)}
         texts = [text for text in terms if isinstance(text, str) and len(text) <= self._encoder.needs.characters]
         vectors = self._encoder.encode(Modality.TEXT, texts)
-        for text, vector in zip(texts, vectors, strict=True):
-            self._memory[_identity(terms[text])] = {Channel.VISUAL: vector}
+        with self._lock:
+            for text, vector in zip(texts, vectors, strict=True):
+                self._memory[_identity(terms[text])] = {Channel.VISUAL: vector}
 
     def close(self) -> None:
         """End the decoding process, if one was needed."""
