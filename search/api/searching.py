@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import json
 
+from anyio import to_thread
 from fastapi import APIRouter
 
 from search.api import links
@@ -25,22 +27,36 @@ def router(service: Service) -> APIRouter:
     """The route of searches."""
     routes = APIRouter(tags=["search"])
 
+    # As many at a time as there are cores, in the order in which they came. Left to themselves, dozens of threads spend more
+    # time waiting for each other than searching, and some far longer than others.
+    turn = asyncio.Semaphore(service.settings.cores)
+
     @routes.post("/search", summary="Search", operation_id="search")
-    def search(asked: s.SearchRequest) -> s.Found:
+    async def search(asked: s.SearchRequest) -> s.Found:
         """Find moments, pictures, sounds and texts by any mixture of them.
 
         Small media may be inlined as base64; larger ones go through `POST /v1/uploads`. A segment's own asset is not found again.
         """
-        return _answer(service, asked)
+        engine, query = await to_thread.run_sync(_understand, service, asked)
+        async with turn:
+            return await to_thread.run_sync(_answer, service, engine, query, asked)
 
     return routes
 
 
-def _answer(service: Service, asked: s.SearchRequest) -> s.Found:
+def _understand(service: Service, asked: s.SearchRequest) -> tuple[Engine, Blend]:
+    """The engine and the query, whose files are decoded: what may take long, and is done before it is this request's turn."""
     engine = service.engine()
+    query = Blend(tuple((term.weight, _part(service, term)) for term in asked.query))
+    for weight, part in query.parts:
+        if weight and isinstance(part, Term) and part.modality is not Modality.TEXT:
+            engine.terms.encode(part)  # which remembers it
+    return engine, query
+
+
+def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchRequest) -> s.Found:
     offset = _offset(asked, engine)
     wanted = _filter(service, asked)
-    query = Blend(tuple((term.weight, _part(service, term)) for term in asked.query))
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
     room = min(asked.k + 1, MOST - offset)  # one more than asked for says whether there is a next page
