@@ -100,5 +100,5 @@ def _listen(lines: Any, report: Report) -> SensoriumError | None:  # noqa: ANN40
 
 
 def _error(kind: str, message: str, remedy: str) -> SensoriumError:
-    known = {one.__name__: one for one in (errors.HomeLocked, errors.DiskFull, errors.InputError, errors.ModelMissing)}
+    known = {one.__name__: one for one in (errors.DiskFull, errors.InputError, errors.ModelMissing)}
     return known.get(kind, SensoriumError)(message, remedy=remedy)

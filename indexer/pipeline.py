@@ -2,11 +2,13 @@
 
     scan thread -> queue in SQL -> decode threads (a child each) -> batches -> encode threads -> one writer
 
-Every arrow is bounded, so that memory does not grow with the number of files; every stage runs while the others do.
+Every arrow is bounded, so that memory does not grow with the number of files; every stage runs while the others do. Other processes
+may work on the same queue.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -20,11 +22,12 @@ from numpy.typing import NDArray
 
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder
-from search.errors import MediaError, ModelMissing
+from search.errors import MediaError, ModelMissing, SensoriumError
 from search.media import DecodePool
 from search.settings import Settings
-from search.store import Finished, Intake, Unit
+from search.store import Finished, Queue, Unit
 from search.store.intake import path_of
+from search.store.queue import BEAT_SECONDS
 from search.types import Cut, Gap, Info, Modality, Vectors
 
 BATCH = 8
@@ -47,6 +50,11 @@ class Progress:
     media_ms: int = 0
     current: str = ""
     failures: dict[str, int] = field(default_factory=dict)
+
+    def count_failure(self, reason: str) -> None:
+        """One more file that failed."""
+        self.failed += 1
+        self.failures[reason] = self.failures.get(reason, 0) + 1
 
 
 @dataclass(slots=True, eq=False)
@@ -83,11 +91,14 @@ class _Piece:
 
 
 class Pipeline:
-    """Works off the units of one space until a scan has ended and none are left."""
+    """Works off the units of a queue, once: until a scan has ended and none are left."""
 
-    def __init__(self, settings: Settings, intake: Intake, encoder: Encoder, space: int, pool: DecodePool) -> None:
-        self._settings, self._intake, self._encoder, self._space, self._pool = settings, intake, encoder, space, pool
-        self.progress = Progress()
+    def __init__(self, settings: Settings, work: Queue, encoder: Encoder, pool: DecodePool, progress: Progress) -> None:
+        """``progress`` is counted up."""
+        self._settings, self._queue, self._encoder, self._pool = settings, work, encoder, pool
+        self.progress = progress
+        self.changed: list[bytes] = []
+        """Files that changed or went away while they were read."""
         self._stop, self._abandoned = threading.Event(), threading.Event()
         self._units: queue.Queue[Unit | None] = queue.Queue()
         self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(WINDOW)
@@ -96,6 +107,7 @@ class Pipeline:
         self._complete: list[_Work] = []
         self._leased: dict[int, Unit] = {}
         self._committed = time.monotonic()
+        self._last: int | None = None
 
     def stop(self) -> None:
         """Make ``run`` return after what is being decoded; for other threads."""
@@ -106,10 +118,11 @@ class Pipeline:
         """Whether it was told to stop."""
         return self._stop.is_set()
 
-    def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None]) -> None:
-        """Work until ``scanning`` says no and the queue is empty; ``report`` is called several times a second.
+    def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None], take_back: Callable[[], None]) -> None:
+        """Work until ``scanning`` says no and what was queued by then has ended, here or in other processes.
 
-        Whatever ends it early, leases that were not worked off are given back.
+        ``report`` is called several times a second, ``take_back`` now and then, to queue again what dead workers had. Whatever ends
+        it early, leases that were not worked off are given back.
 
         Raises:
             ModelMissing: the encoder has no weights for what it is given.
@@ -118,10 +131,10 @@ class Pipeline:
         encoders = self._settings.encoders or self._settings.cores
         with ThreadPoolExecutor(encoders, "encode") as executor:
             threads = [threading.Thread(target=self._decode, daemon=True) for _ in range(decoders)]
-            for thread in threads:
+            for thread in (*threads, threading.Thread(target=self._beat, name="heartbeat", daemon=True)):
                 thread.start()
             try:
-                while self._feed(decoders, scanning()):
+                while self._feed(decoders, scanning) or self._others(take_back):
                     self._collect(executor, 2 * encoders)
                     self._commit()
                     report(self.progress)
@@ -130,18 +143,37 @@ class Pipeline:
             finally:
                 self._abandon(threads)
 
-    def _feed(self, decoders: int, scanning: bool) -> bool:
-        """Lease units for idle decoders; says whether there is anything left to do."""
-        if not self._stop.is_set() and self._units.qsize() < decoders:
-            units = self._intake.lease(self._space, 4 * decoders)
-            for unit in units:
+    def _feed(self, decoders: int, scanning: Callable[[], bool]) -> bool:
+        """Lease units for idle decoders; says whether there is anything to do here."""
+        if self._stop.is_set():
+            self._hand_back(self._unbegun())
+            return bool(self._leased)
+        more = scanning()  # asked first: what it queued before it ended is seen below
+        if self._units.qsize() < decoders:
+            for unit in self._queue.lease(4 * decoders, suspect=not self._leased and not more):
                 self._leased[unit.id] = unit
                 self._units.put(unit)
-            if not units and scanning and not self._leased:
-                time.sleep(0.02)
-        elif self._stop.is_set():
-            self._hand_back(self._unbegun())
-        return bool(self._leased) or (scanning and not self._stop.is_set())
+        if not self._leased and more:
+            time.sleep(0.02)
+        return bool(self._leased) or more
+
+    def _others(self, take_back: Callable[[], None]) -> bool:
+        """Nothing is left to do here: wait a moment for other workers; says whether they had anything, which may yet fall to us."""
+        if self._stop.is_set():
+            return False
+        if self._last is None:
+            self._last = self._queue.last()
+        take_back()
+        if not self._queue.unended(self._last):
+            return False
+        self._stop.wait(0.2)
+        return True
+
+    def _beat(self) -> None:
+        """Keep the leases while the run goes on; a beat that fails is made up for by the next."""
+        while not self._abandoned.wait(BEAT_SECONDS):
+            with contextlib.suppress(SensoriumError):
+                self._queue.beat()
 
     def _decode(self) -> None:
         """A decode thread: unit by unit, its cuts into the bounded queue."""
@@ -247,26 +279,21 @@ class Pipeline:
         for work in works:
             unit = work.unit
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
-                self._intake.forget(unit)
-                self._count_failure("vanished")
+                self._queue.forget(unit)
+                self.changed.append(unit.path)
             elif work.error is not None:
-                self._intake.fail(unit, work.error.reason, str(work.error))
-                self._count_failure(work.error.reason)
+                if self._queue.fail(unit, work.error.reason, str(work.error)):
+                    self.progress.count_failure(work.error.reason)
             elif work.info is not None:
                 rows = [work.vectors[index] for index in range(len(work.cuts))]
                 finished.append(Finished(unit, work.info, work.cuts, np.stack(rows), work.gaps))
-        self._intake.put(self._space, finished)
-        for item in finished:
+        for item in self._queue.put(finished) if finished else ():
             self.progress.done += 1
             self.progress.segments += len(item.cuts)
             self.progress.media_ms += item.info.duration_ms or 0
         for work in works:
             del self._leased[work.unit.id]
         self._committed = time.monotonic()
-
-    def _count_failure(self, reason: str) -> None:
-        self.progress.failed += 1
-        self.progress.failures[reason] = self.progress.failures.get(reason, 0) + 1
 
     def _unbegun(self) -> list[Unit]:
         """Take back the units that no decoder has begun."""
@@ -279,7 +306,7 @@ class Pipeline:
         return units
 
     def _hand_back(self, units: Sequence[Unit]) -> None:
-        self._intake.hand_back(units)
+        self._queue.hand_back(units)
         for unit in units:
             del self._leased[unit.id]
 

@@ -1,4 +1,4 @@
-"""A run of the indexer: lock the home, scan, work off the queue, tidy up, write a generation."""
+"""A run of the indexer: scan, work off the queue, tidy up, write a generation. Several may run on one home at the same time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from indexer.pipeline import Pipeline, Progress
 from indexer.scan import Scan, Tally
 from search import encoders
 from search.encoders import Encoder
-from search.errors import DiskFull, HomeLocked, InputError, UnknownName
+from search.errors import DiskFull, InputError, UnknownName
+from search.locks import Worker, bury, dead
 from search.media import DecodePool
 from search.query.live import LiveIndex
 from search.settings import Settings
-from search.store import Database, Intake, SqlStore
+from search.store import Database, Intake, Queue, SqlStore
 
 LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
+
+CHANGING, SETTLE = 3, 1.0
+"""Files that change while they are read are read again this often in a run, after this many seconds."""
+
+Report = Callable[[Tally, Progress, bool], None]
 
 
 @dataclass(slots=True)
@@ -50,30 +54,105 @@ class Job:
     retry: bool = False
     retry_reason: str | None = None
     prune: bool = False
-    report: Callable[[Tally, Progress, bool], None] = field(default=lambda *_: None)
+    report: Report = field(default=lambda *_: None)
+
+
+class Indexer:
+    """What a run holds: the database, the decoding processes, the encoder, and a place among the workers of the home."""
+
+    def __init__(self, settings: Settings, encoder: Encoder, database: Database, pool: DecodePool, worker: Worker) -> None:
+        self._settings, self._encoder, self._pool = settings, encoder, pool
+        self.intake, self.store = Intake(database), SqlStore(database)
+        self._space = self.intake.space(encoder.space)
+        self._queue = Queue(database, self._space, worker.name)
+        self._take_back()
+
+    def retry(self, reason: str | None) -> int:
+        """Queue failed units again; returns how many."""
+        return self.intake.retry(self._space, reason)
+
+    def bring(self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress) -> bool:
+        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``; False when stopped by Ctrl-C."""
+        for turn in range(CHANGING):
+            if turn:
+                time.sleep(SETTLE)  # somebody may still be writing
+            changed = self._pass(collection, paths, report, scan, progress)
+            if not changed:
+                return changed is not None
+            paths = changed
+        for _ in paths:
+            progress.count_failure("vanished")
+        return True
+
+    def tidy(self) -> tuple[int, int | None]:
+        """Remove assets without files, and write a generation if there is anything new: how many, and its number."""
+        removed = self.intake.drop_orphans()
+        live = LiveIndex(self.store, self._settings.home, self._encoder.space, self._space)
+        new = live.damage or live.pending() or removed
+        return removed, live.write().generation if new else None
+
+    def _pass(
+        self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress
+    ) -> list[bytes] | None:
+        """Scan in a thread of its own while the pipeline runs in this one; returns what changed meanwhile, None if stopped by Ctrl-C."""
+        pipeline = Pipeline(self._settings, self._queue, self._encoder, self._pool, progress)
+        scan = Scan(self.intake, collection, self._space, tally, stopped=lambda: pipeline.stopped)
+        failed: list[BaseException] = []
+
+        def scanning() -> None:
+            try:
+                scan.run(paths)
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that can tell of it
+                failed.append(error)
+                pipeline.stop()
+
+        thread = threading.Thread(target=scanning, name="scan", daemon=True)
+        thread.start()
+        interrupted = False
+        try:
+            pipeline.run(thread.is_alive, lambda now: report(tally, now, thread.is_alive()), self._take_back)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            pipeline.stop()
+            thread.join()
+        if failed:
+            raise failed[0]
+        return None if interrupted else pipeline.changed
+
+    def _take_back(self) -> None:
+        """Queue again what workers of this machine had leased when they died."""
+        if names := dead(self._settings.home):
+            self._queue.take_back(names)
+            bury(self._settings.home, names)
 
 
 @contextmanager
-def writer(home: Path) -> Iterator[None]:
-    """Hold the home's lock: one writer at a time.
+def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Indexer]:
+    """An Indexer for the home of ``settings``.
 
     Raises:
-        HomeLocked: another process holds it.
         InputError: the home cannot be written to.
+        DiskFull: there is no room to begin.
+        NewerDatabase, ModelMissing: see the error tree.
     """
+    home = settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / "writer.lock", timeout=0):
-            (home / "writer.pid").write_text(str(os.getpid()))
-            yield
-    except Timeout:
-        holder = _read(home / "writer.pid")
-        raise HomeLocked(
-            f"Another Sensorium (process {holder or 'unknown'}) is writing to {home}.",
-            remedy="Wait until it is done, or use another --home. Searching goes on meanwhile.",
-        ) from None
+        worker = Worker(home)
     except PermissionError as error:
         raise InputError(f"{home} cannot be written to: {error}.", remedy="Choose another --home.") from error
+    database = Database(settings.database)
+    try:
+        if (free := shutil.disk_usage(home).free) < LEAST_FREE:
+            raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
+        encoder = encoder or encoders.load(settings.space)
+        with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
+            database.upgrade()
+            yield Indexer(settings, encoder, database, pool, worker)
+    finally:
+        database.close()
+        worker.close()
 
 
 def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Summary:
@@ -83,107 +162,51 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
 
     Raises:
         InputError: a path that is not there.
-        HomeLocked, NewerDatabase, ModelMissing, DiskFull: see the error tree; what was acknowledged stays.
+        NewerDatabase, ModelMissing, DiskFull: see the error tree; what was acknowledged stays.
     """
     began = time.monotonic()
     for path in job.paths:
         if not os.path.lexists(path):
             raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
-    with writer(settings.home):
-        if (free := shutil.disk_usage(settings.home).free) < LEAST_FREE:
-            raise DiskFull(f"Only {free >> 20} MB are free under {settings.home}.", remedy="Free some space first.")
-        encoder = encoder or encoders.load(settings.space)
-        database = Database(settings.database)
-        try:
-            with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
-                database.upgrade()
-                return _run(settings, job, encoder, database, pool, began)
-        finally:
-            database.close()
-
-
-def _run(settings: Settings, job: Job, encoder: Encoder, database: Database, pool: DecodePool, began: float) -> Summary:
-    intake, store = Intake(database), SqlStore(database)
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
-    space = intake.space(encoder.space)
-    collection = intake.collection(job.collection, roots)
-    intake.release(space)
-    retried = intake.retry(space, job.retry_reason) if job.retry else 0
-    pipeline = Pipeline(settings, intake, encoder, space, pool)
-    scan = Scan(intake, collection, space, stopped=lambda: pipeline.stopped)
-    summary = Summary(scan.tally, pipeline.progress, retried=retried, collection=job.collection)
-    summary.stopped = not _work(pipeline, scan, roots, job)
-    if job.prune and not summary.stopped:
-        intake.prune(collection)
-    summary.removed = intake.drop_orphans()
-    live = LiveIndex(store, settings.home, encoder.space, space)
-    if live.damage or live.pending() or summary.removed:
-        summary.generation = live.write().generation
+    with indexer(settings, encoder) as running:
+        collection = running.intake.collection(job.collection, roots)
+        summary = Summary(Tally(), Progress(), collection=job.collection)
+        summary.retried = running.retry(job.retry_reason) if job.retry else 0
+        summary.stopped = not running.bring(collection, roots, job.report, summary.scan, summary.progress)
+        if job.prune and not summary.stopped:
+            running.intake.prune(collection)
+        summary.removed, summary.generation = running.tidy()
     summary.seconds = time.monotonic() - began
     return summary
 
 
-def _work(pipeline: Pipeline, scan: Scan, roots: Sequence[bytes], job: Job) -> bool:
-    """Scan in a thread of its own while the pipeline runs in this one; False when it was stopped by Ctrl-C."""
-    failed: list[BaseException] = []
-
-    def scanning() -> None:
-        try:
-            scan.run(roots)
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that can tell of it
-            failed.append(error)
-            pipeline.stop()
-
-    thread = threading.Thread(target=scanning, name="scan", daemon=True)
-    thread.start()
-    interrupted = False
-    try:
-        pipeline.run(thread.is_alive, lambda progress: job.report(scan.tally, progress, thread.is_alive()))
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        pipeline.stop()
-        thread.join()
-    if failed:
-        raise failed[0]
-    return not interrupted
-
-
 def prune(settings: Settings, collection: str | None) -> tuple[int, int]:
     """Forget missing files; returns how many, and how many assets went with them."""
-    with writer(settings.home):
-        database = Database(settings.database)
-        try:
-            database.check()
-            store, intake = SqlStore(database), Intake(database)
-            key = None
-            if collection is not None:
-                if collection not in (known := store.collections()):
-                    raise UnknownName("collection", collection, known)
-                key = intake.collection(collection, [])
-            return intake.prune(key), intake.drop_orphans()
-        finally:
-            database.close()
+    database = Database(settings.database)
+    try:
+        database.check()
+        store, intake = SqlStore(database), Intake(database)
+        key = None
+        if collection is not None:
+            if collection not in (known := store.collections()):
+                raise UnknownName("collection", collection, known)
+            key = intake.collection(collection, [])
+        return intake.prune(key), intake.drop_orphans()
+    finally:
+        database.close()
 
 
 def rebuild(settings: Settings) -> dict[str, int]:
     """Write the index of every space again from SQL, without embedding anything; returns the segments in each."""
-    with writer(settings.home):
-        database = Database(settings.database)
-        try:
-            database.check()
-            store = SqlStore(database)
-            written: dict[str, int] = {}
-            for key, space in store.spaces():
-                live = LiveIndex(store, settings.home, space, key, fresh=True)
-                written[space.name] = live.write().count
-            return written
-        finally:
-            database.close()
-
-
-def _read(file: Path) -> str:
+    database = Database(settings.database)
     try:
-        return file.read_text().strip()
-    except OSError:
-        return ""
+        database.check()
+        store = SqlStore(database)
+        written: dict[str, int] = {}
+        for key, space in store.spaces():
+            live = LiveIndex(store, settings.home, space, key, fresh=True)
+            written[space.name] = live.write().count
+        return written
+    finally:
+        database.close()

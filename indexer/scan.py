@@ -36,10 +36,13 @@ class Tally:
 class Scan:
     """One scan of a collection's roots for one space."""
 
-    def __init__(self, intake: Intake, collection: int, space: int, *, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, intake: Intake, collection: int, space: int, tally: Tally, *, stopped: Callable[[], bool]
+    ) -> None:  # fmt: skip
+        """``tally`` is counted up."""
         self._intake, self._collection, self._space, self._stopped = intake, collection, space, stopped
         self._number = intake.begin_scan()
-        self.tally = Tally()
+        self.tally = tally
 
     def run(self, roots: Iterable[bytes]) -> None:
         """Scan every root, then mark as missing what was not met. Stops between batches when told to."""
@@ -65,7 +68,7 @@ class Scan:
             before = known.get(sighting.path)
             same = before is not None and (before.size, before.mtime_ns) == (sighting.size, sighting.mtime_ns)
             if before is not None and same and (before.asset is not None or not sighting.size):
-                unchanged.append(before.location)
+                unchanged.append(before)
             elif not sighting.size:
                 self._reject(sighting, "empty", "The file has no bytes.")
             elif (digest := self._hash(sighting)) is not None:

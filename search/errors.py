@@ -7,8 +7,7 @@ SensoriumError
 ├── MediaError            a file that cannot be read as media; ``reason`` is a word of the ledger
 ├── ModelMissing          weights that are not here and cannot be fetched: exit code 5
 ├── StoreError            the database
-│   ├── NewerDatabase     was written by a newer Sensorium
-│   └── HomeLocked        another process is writing to this home
+│   └── NewerDatabase     was written by a newer Sensorium
 ├── DiskFull              no room to write
 ├── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
 ├── Problem               what the service answers instead of what was asked for: an HTTP status, a kind, a title
@@ -76,10 +75,6 @@ class StoreError(SensoriumError):
 
 class NewerDatabase(StoreError):
     """The database was written by a newer Sensorium than this one."""
-
-
-class HomeLocked(StoreError):
-    """Another process is writing to this home."""
 
 
 class DiskFull(SensoriumError):

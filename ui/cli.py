@@ -303,15 +303,12 @@ def models(as_json: Json = False) -> None:
 @db.command()
 def upgrade(home: Home = None) -> None:
     """Bring the database's tables up to date."""
-    from indexer.run import writer
     from search.store import Database
 
-    settings = load({"home": home})
-    with writer(settings.home):
-        database = Database(settings.database)
-        database.upgrade()
-        typer.echo(f"The database has revision {database.revision()}.")
-        database.close()
+    database = Database(load({"home": home}).database)
+    database.upgrade()
+    typer.echo(f"The database has revision {database.revision()}.")
+    database.close()
 
 
 @db.command()

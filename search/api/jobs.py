@@ -1,6 +1,6 @@
 """Index jobs: asked for over the line, run one at a time in a process of their own, remembered in SQL.
 
-A home has one writer, so jobs queue. A job on a folder that another open job covers is refused, naming that one. A job that the
+Jobs queue, since one takes the whole machine. A job on a folder that another open job covers is refused, naming that one. A job that the
 service's end interrupted goes on when it starts again.
 """
 
@@ -23,12 +23,9 @@ from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
 from search.api.places import Places, overlaps, printable
 from search.api.problems import not_found
-from search.errors import HomeLocked, Problem, SensoriumError
+from search.errors import Problem, SensoriumError
 from search.store import Catalogue, Database, JobBook
 from search.store.jobs import OPEN, Job
-
-LOCKED_SECONDS = 2.0
-"""How long a job waits before it tries again, when another process holds the home."""
 
 Token = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 Report = Callable[[dict[str, Any]], None]
@@ -41,7 +38,7 @@ class Runner(Protocol):
         """Index; ``report`` takes progress (``scanning``, ``scan``, ``work``: the indexer's counts) as it comes; ``stop`` ends it early.
 
         Raises:
-            SensoriumError: why it failed. HomeLocked: another process is writing; try later.
+            SensoriumError: why it failed.
         """
         ...
 
@@ -179,8 +176,12 @@ class IndexJobs:
         run, runner = self._run, self._runner
         assert run is not None and runner is not None  # noqa: S101, PT018 - for the types: set by _begin, and by start
         state, error, remedy = "done", None, None
+
+        def report(progress: dict[str, Any]) -> None:
+            run.progress = progress
+
         try:
-            self._patiently(runner, job, run)
+            runner(job, report, run.stop)
         except SensoriumError as failure:
             state, error, remedy = "failed", str(failure), failure.remedy
         except Exception as failure:  # noqa: BLE001 - whatever happens to one job, the next one runs
@@ -191,19 +192,6 @@ class IndexJobs:
             else:
                 self.book.end(job.id, "cancelled" if run.stop.is_set() else state, run.progress, error, remedy)
             self._run = None
-
-    def _patiently(self, runner: Runner, job: Job, run: _Run) -> None:
-        """Run the job; while another process, such as a command, writes to this home, wait for it."""
-
-        def report(progress: dict[str, Any]) -> None:
-            run.progress = progress
-
-        while not run.stop.is_set():
-            try:
-                return runner(job, report, run.stop)
-            except HomeLocked:
-                run.stop.wait(LOCKED_SECONDS)
-        return None
 
 
 def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:

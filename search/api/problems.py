@@ -25,7 +25,6 @@ _KINDS: tuple[tuple[type[SensoriumError], int, str, str], ...] = (
     (errors.InputError, 422, "input", "The request cannot be"),
     (errors.MediaError, 422, "media", "The media cannot be read"),
     (errors.ModelMissing, 503, "model-missing", "The model is not here"),
-    (errors.HomeLocked, 409, "locked", "Another process is writing"),
     (errors.NewerDatabase, 503, "newer-database", "The database is from a newer version"),
     (errors.StoreError, 503, "store", "The database cannot be used"),
     (errors.DiskFull, 507, "disk-full", "There is no room left"),

@@ -17,6 +17,8 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import numpy as np
 
 from search.errors import DiskFull, IndexDamaged
 from search.index.flat import FlatIndex
+from search.locks import locked
 
 FORMAT = 1
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -99,8 +102,15 @@ class Generations:
             raise _damaged(folder, f"it holds {scan.ntotal} vectors of dimension {scan.d} and {len(ids)} ids")
         return manifest, FlatIndex(self._dim, scan, ids)
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only one to write generations of this space."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with locked(self._folder / "lock"):
+            yield
+
     def write(self, index: FlatIndex, *, last_embedding: int, last_removal: int) -> Manifest:
-        """Write what is live in ``index`` as the next generation and let it serve; the one before is kept.
+        """Write what is live in ``index`` as the next generation and let it serve; the one before is kept. To be called inside ``writing``.
 
         Raises:
             DiskFull: there is no room. The old generation serves on, and nothing of the new one stays.

@@ -117,9 +117,8 @@ class Engine:
             more *= 4
 
     def write_generation(self) -> Manifest:
-        """Write a new generation of the index; only the holder of the home's lock may."""
+        """Write a new generation of the index."""
         with self._refreshing, self._gate.alone():
-            self.live.refresh()
             return self.live.write()
 
     def close(self) -> None:

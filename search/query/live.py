@@ -60,8 +60,10 @@ class LiveIndex:
         self._last = (embedding, until)
 
     def write(self) -> Manifest:
-        """Write what is live as a new generation. Only the holder of the home's lock may."""
-        manifest = self.generations.write(self.index, last_embedding=self._last[0], last_removal=self._last[1])
+        """Write what is live as a new generation. Of several processes one writes at a time, so that none serves less than the one before."""
+        with self.generations.writing():
+            self.refresh()
+            manifest = self.generations.write(self.index, last_embedding=self._last[0], last_removal=self._last[1])
         self.generation, self.damage = manifest.generation, None
         return manifest
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, text, update
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from search.errors import DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
+from search.locks import locked
 from search.store.tables import REVISION, change
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+_LOCK = 0x53454E53
+"""The number of PostgreSQL's lock for writers."""
 
 
 class Database:
@@ -47,12 +53,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that writes: takes the write lock at once (no deadlock half-way) and moves ``change.count`` on."""
-        write = self.engine.execution_options(sensorium_write=True)
-        with self._translated(), write.begin() as connection:
+    def writing(self, *, quiet: bool = False) -> Iterator[Connection]:
+        """A transaction that writes, the only one at its time. Moves ``change.count`` on, unless ``quiet``: nothing to see changes."""
+        with self._translated(), self._alone() as connection:
             yield connection
-            connection.execute(update(change).values(count=change.c.count + 1))
+            if not quiet:
+                connection.execute(update(change).values(count=change.c.count + 1))
 
     def version(self) -> int:
         """The number of committed writes: as long as it stays, nothing has changed."""
@@ -107,8 +113,7 @@ class Database:
             return
         if revision is not None and revision not in _known_revisions():
             self.check()
-        write = self.engine.execution_options(sensorium_write=True)
-        with self._translated(), write.begin() as connection:
+        with self._translated(), self._alone() as connection:  # and if another process was first, there is nothing left to do
             config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -116,6 +121,19 @@ class Database:
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
+
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        """A transaction while which no other writes, here or elsewhere, so that rows are numbered in the order of their commits.
+
+        Writers wait in a queue: SQLite alone would have them try again and again, until one of them has had no luck for too long.
+        """
+        write = self.engine.execution_options(sensorium_write=True)
+        turn = locked(self.file.with_name(f"{self.file.name}-writer")) if self.file else nullcontext()
+        with turn, write.begin() as connection:
+            if not self.file:
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            yield connection
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -170,11 +188,26 @@ def _known_revisions() -> set[str]:
 def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own object
     connection.isolation_level = None  # transactions are begun by us, see below
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 30000")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA busy_timeout = 120000")
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        _set_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _set_wal(cursor: Any) -> None:  # noqa: ANN401
+    """Turn a new database to WAL, once in its life. SQLite does not wait while another process is doing just that."""
+    for _ in range(300):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(0.1)
+        else:
+            return
+    raise sqlite3.OperationalError("database is locked")
 
 
 def _begin_sqlite(connection: Connection) -> None:

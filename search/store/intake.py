@@ -1,12 +1,7 @@
-"""The writer's side of the store: what the indexer says of files, and the queue of work.
-
-A unit of work is one asset to be embedded into one space: pending -> leased -> done | failed | quarantined. The attempt is
-counted, and committed, before anything is decoded, so that a file that takes its worker down is noticed.
-"""
+"""The writer's side of the store: what the indexer says of files. What becomes of their content is the queue's."""
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
-from search.types import Cut, Gap, Info, Space, Vectors
-
-ATTEMPTS = 3
-"""A unit that was begun this often and never ended is quarantined."""
-
-LEASE_MS = 15 * 60 * 1000
+from search.types import Space, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +33,6 @@ class Known:
     size: int
     mtime_ns: int
     state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A leased unit of work: embed ``asset``, to be read at ``path``."""
-
-    id: int
-    asset: int
-    collection: int
-    path: bytes
-    size: int
-    mtime_ns: int
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped."""
-
-    unit: Unit
-    info: Info
-    cuts: Sequence[Cut]
-    vectors: Vectors
-    gaps: Sequence[Gap] = ()
 
 
 class Intake:
@@ -105,9 +71,9 @@ class Intake:
             return int(connection.execute(insert(t.space).values(row).returning(t.space.c.id)).scalar_one())
 
     def begin_scan(self) -> int:
-        """The number of a new scan."""
+        """The number of a new scan: the time, so that what another scan meets meanwhile is not missing to this one."""
         with self._database.reading() as connection:
-            return (connection.execute(select(func.max(t.location.c.seen))).scalar() or 0) + 1
+            return max(now_ms(), (connection.execute(select(func.max(t.location.c.seen))).scalar() or 0) + 1)
 
     def known(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Known]:
         """What the store knows of these paths."""
@@ -118,11 +84,11 @@ class Intake:
         with self._database.reading() as connection:
             return {row.path: Known(*row[1:]) for row in connection.execute(query)}
 
-    def seen(self, scan: int, locations: Sequence[int]) -> None:
+    def seen(self, scan: int, known: Sequence[Known]) -> None:
         """Note that these are where they were, unchanged."""
-        rows = update(t.location).where(t.location.c.id.in_(locations))
-        with self._database.writing() as connection:
-            connection.execute(rows.values(seen=scan, state="present"))
+        rows = update(t.location).where(t.location.c.id.in_([one.location for one in known]))
+        with self._database.writing(quiet=all(one.state == "present" for one in known)) as connection:
+            connection.execute(rows.values(seen=max(scan, now_ms()), state="present"))
 
     def put_files(self, collection: int, scan: int, space: int, files: Sequence[tuple[Sighting, bytes]]) -> int:
         """Record files with the SHA-256 digests of their bytes, and queue the assets that the space does not hold yet.
@@ -151,7 +117,7 @@ class Intake:
         """Record a file whose bytes cannot be had, with the reason."""
         with self._database.writing() as connection:
             _locate(connection, collection, scan, {sighting: None})
-            _write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
+            write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
 
     def end_scan(self, collection: int, scan: int, root: bytes) -> int:
         """Mark as missing what the scan did not meet under ``root``; returns how many that are."""
@@ -159,86 +125,6 @@ class Intake:
         gone = and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present")
         with self._database.writing() as connection:
             return connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
-
-    def lease(self, space: int, count: int) -> list[Unit]:
-        """Take up to ``count`` units, counting the attempt. Leases that ran out are taken again, at most three times in all."""
-        now, c, where = now_ms(), t.unit.c, t.location.c
-        ran_out = and_(c.state == "leased", c.leased_until < now)
-        place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
-        with self._database.writing() as connection:
-            exhausted = and_(c.space_id == space, ran_out, c.attempts >= ATTEMPTS)
-            self._quarantine(connection, exhausted)
-            query = (
-                select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts)
-                .join(t.location, where.id == place.correlate(t.unit).scalar_subquery())
-                .where(c.space_id == space, or_(c.state == "pending", ran_out))
-                .order_by(c.id)
-                .limit(count)
-            )
-            units = [Unit(*row[:-1], attempts=row.attempts + 1) for row in connection.execute(query)]
-            if units:
-                taken = update(t.unit).where(c.id.in_([unit.id for unit in units]))
-                values = {"state": "leased", "attempts": c.attempts + 1, "leased_until": now + LEASE_MS}
-                connection.execute(taken.values(**values, updated_at=now))
-            return units
-
-    def release(self, space: int) -> None:
-        """Give back every lease. Only the holder of the home's lock may: no other worker can be alive then."""
-        leased = update(t.unit).where(t.unit.c.space_id == space, t.unit.c.state == "leased")
-        with self._database.writing() as connection:
-            self._quarantine(
-                connection,
-                and_(t.unit.c.space_id == space, t.unit.c.state == "leased", t.unit.c.attempts >= ATTEMPTS),
-            )
-            connection.execute(leased.values(state="pending", leased_until=None, updated_at=now_ms()))
-
-    def hand_back(self, units: Sequence[Unit]) -> None:
-        """Give leases back untouched, their attempt not counted: the run was stopped before it was done with them."""
-        if not units:
-            return
-        rows = update(t.unit).where(t.unit.c.id.in_([unit.id for unit in units]), t.unit.c.state == "leased")
-        with self._database.writing() as connection:
-            connection.execute(rows.values(state="pending", attempts=t.unit.c.attempts - 1, leased_until=None))
-
-    def put(self, space: int, finished: Sequence[Finished]) -> None:
-        """Acknowledge units: assets, segments, vectors, gaps and the units' end, in one transaction."""
-        with self._database.writing() as connection:
-            for item in finished:
-                values = _describe(item)
-                connection.execute(update(t.asset).where(t.asset.c.id == item.unit.asset).values(values))
-                gaps = [_gap_row(gap) for gap in item.gaps]
-                _write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps)
-            rows = [row for item in finished for row in _segment_rows(item)]
-            if rows:
-                returning = insert(t.segment).returning(t.segment.c.id, sort_by_parameter_order=True)
-                ids = connection.execute(returning, rows).scalars().all()
-                blobs = (v.tobytes() for item in finished for v in item.vectors.astype("<f2"))
-                pairs = zip(ids, blobs, strict=True)
-                connection.execute(
-                    insert(t.embedding),
-                    [{"space_id": space, "segment_id": id_, "vector": vector} for id_, vector in pairs],
-                )
-            _end(connection, [item.unit.id for item in finished], state="done", reason=None)
-
-    def fail(self, unit: Unit, reason: str, detail: str) -> None:
-        """End a unit without a harvest. It is tried again only when asked for, or when the file changes."""
-        with self._database.writing() as connection:
-            _write_ledger(connection, unit.collection, unit.asset, unit.path, [(reason, detail, None, None)])
-            _end(connection, [unit.id], state="failed", reason=reason)
-
-    def forget(self, unit: Unit) -> None:
-        """Drop a unit whose file changed or went away before it was read; the next scan meets it afresh."""
-        with self._database.writing() as connection:
-            connection.execute(delete(t.unit).where(t.unit.c.id == unit.id))
-            stale = update(t.location).where(t.location.c.asset_id == unit.asset, t.location.c.path == unit.path)
-            connection.execute(stale.values(asset_id=None))
-            _write_ledger(
-                connection,
-                unit.collection,
-                None,
-                unit.path,
-                [("vanished", "It changed while it was read.", None, None)],
-            )
 
     def retry(self, space: int, reason: str | None = None) -> int:
         """Queue failed and quarantined units again, all or those with ``reason``; returns how many."""
@@ -269,16 +155,6 @@ class Intake:
         with self._database.writing() as connection:
             return _delete_assets(connection, orphan)
 
-    def _quarantine(self, connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition
-        c = t.unit.c
-        for id_, asset in connection.execute(select(c.id, c.asset_id).where(which)).all():
-            where = t.location.c
-            place = select(where.collection_id, where.path).where(where.asset_id == asset).limit(1)
-            if found := connection.execute(place).first():
-                detail = f"It was begun {ATTEMPTS} times and took the indexer down each time."
-                _write_ledger(connection, found.collection_id, asset, found.path, [("killed", detail, None, None)])
-            _end(connection, [id_], state="quarantined", reason="killed")
-
     def _assets(self, connection: Connection, digests: dict[bytes, int]) -> dict[bytes, int]:
         c = t.asset.c
         query = select(c.digest, c.id).where(c.digest.in_(digests))
@@ -296,10 +172,10 @@ def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[
     """Record where assets were met; None: its bytes cannot be had. What the ledger said of these paths alone is over."""
     c, paths = t.location.c, [sighting.path for sighting in assets]
     query = select(c.path).where(c.collection_id == collection, c.path.in_(paths))
-    known = set(connection.execute(query).scalars())
+    known, seen = set(connection.execute(query).scalars()), max(scan, now_ms())
     old, new = [], []
     for sighting, asset in assets.items():
-        row = {"asset_id": asset, "size": sighting.size, "mtime_ns": sighting.mtime_ns, "state": "present", "seen": scan}
+        row = {"asset_id": asset, "size": sighting.size, "mtime_ns": sighting.mtime_ns, "state": "present", "seen": seen}
         if sighting.path in known:
             old.append(row | {"of": collection, "at": sighting.path})
         else:
@@ -317,55 +193,7 @@ def under(column: Any, path: bytes) -> Any:  # noqa: ANN401 - an SQL condition
     return or_(column == path, and_(column >= folder, column < folder[:-1] + b"0"))  # "0" follows "/"
 
 
-def _describe(item: Finished) -> dict[str, Any]:
-    info = item.info
-    day = _day(info.taken_at)
-    return {
-        "modality": str(info.modality),
-        "format": info.format,
-        "width": info.width,
-        "height": info.height,
-        "duration_ms": info.duration_ms,
-        "title": info.title,
-        "day": item.unit.mtime_ns // 86_400_000_000_000 if day is None else day,
-    }
-
-
-def _day(taken_at: str | None) -> int | None:
-    try:
-        return (datetime.date.fromisoformat((taken_at or "")[:10]) - datetime.date(1970, 1, 1)).days
-    except ValueError:  # cameras write all sorts of things
-        return None
-
-
-def _segment_rows(item: Finished) -> list[dict[str, Any]]:
-    ordinals: dict[str, int] = {}
-    rows = []
-    for cut in item.cuts:
-        ordinal = ordinals.get(cut.channel, 0)
-        ordinals[cut.channel] = ordinal + 1
-        span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
-        rows.append(
-            {
-                "asset_id": item.unit.asset,
-                "channel": str(cut.channel),
-                "ordinal": ordinal,
-                "unit": span[0],
-                "start": span[1],
-                "end": span[2],
-                "text": cut.content if isinstance(cut.content, str) else None,
-            }
-        )
-    return rows
-
-
-def _gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:
-    if gap.span is None or gap.span.unit != "ms":
-        return gap.reason, gap.detail, None, None
-    return gap.reason, gap.detail, gap.span.start, gap.span.end
-
-
-def _write_ledger(
+def write_ledger(
     connection: Connection,
     collection: int,
     asset: int | None,
@@ -390,11 +218,6 @@ def _write_ledger(
     ]
     if rows:
         connection.execute(insert(t.ledger), rows)
-
-
-def _end(connection: Connection, units: Sequence[int], *, state: str, reason: str | None) -> None:
-    values = {"state": state, "reason": reason, "leased_until": None, "updated_at": now_ms()}
-    connection.execute(update(t.unit).where(t.unit.c.id.in_(units)).values(**values))
 
 
 def _delete_assets(connection: Connection, which: Any) -> int:  # noqa: ANN401 - an SQL condition

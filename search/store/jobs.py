@@ -1,4 +1,4 @@
-"""Index jobs as they are remembered: a queue of which one runs at a time, since a home has one writer."""
+"""Index jobs as they are remembered: a queue of which one runs at a time, since it takes the whole machine."""
 
 from __future__ import annotations
 

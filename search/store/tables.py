@@ -1,6 +1,7 @@
 """The tables. Times are milliseconds since 1970; paths are bytes, since a file name need not be valid text.
 
-``change.count`` grows with every transaction that writes, so that readers know when their caches are stale. Rows of
+``change.count`` grows with every transaction that changes what can be found or is shown, so that readers know when their caches are
+stale. Rows of
 ``embedding`` and ``removal`` are numbered in the order in which they were committed: an index that has seen both up to a number
 needs only what came after. Ids of segments are never used again.
 """
@@ -22,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The head of the migrations that these tables equal."""
 
 metadata = MetaData(
@@ -155,6 +156,7 @@ unit = Table(
     Column("state", String(16), nullable=False),  # pending, leased, done, failed, quarantined
     Column("attempts", Integer, nullable=False),
     Column("leased_until", BigInteger),
+    Column("worker", String(64)),  # who has it leased
     Column("reason", String(32)),
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("asset_id", "space_id"),

@@ -16,7 +16,7 @@ from search import encoders
 from search.index import FlatIndex
 from search.query import Engine, Term
 from search.settings import Settings
-from search.store import Database, Finished, Intake
+from search.store import Database, Finished, Intake, Queue
 from search.store.intake import Sighting
 from search.types import Channel, Cut, Info, Modality, Vectors
 from tests.bench.report import Figure, seconds
@@ -55,8 +55,9 @@ def make(settings: Settings, encoder: encoders.Encoder, count: int) -> Vectors:
         files = [(Sighting(b"/made-up/%06d.jpg" % n, 1, 0), n.to_bytes(32, "big")) for n in some]
         for batch in (files[at : at + 500] for at in range(0, len(files), 500)):
             intake.put_files(collection, 1, space, batch)
-        units = intake.lease(space, len(files))
-        intake.put(space, [Finished(unit, info, [cut], vectors[unit.asset - 1][None]) for unit in units])
+        work = Queue(database, space, "bench")
+        units = work.lease(len(files))
+        work.put([Finished(unit, info, [cut], vectors[unit.asset - 1][None]) for unit in units])
     database.close()
     return vectors
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from indexer import run
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
 from search.errors import Refused, SensoriumError, ServiceAway
@@ -215,17 +214,6 @@ def test_a_job_that_fails_says_why_without_paths(start, indexed, archive):
     post(http, "archive")
     told = wait_for(http, 1)
     assert (told["state"], told["error"], told["remedy"]) == ("failed", "x and archive/y went wrong.", "Look at archive.")
-
-
-def test_a_job_waits_while_a_command_writes_to_the_home(http, indexed, monkeypatch):
-    from search.api import jobs
-
-    monkeypatch.setattr(jobs, "LOCKED_SECONDS", 0.05)
-    with run.writer(indexed.home):
-        post(http, "archive")
-        time.sleep(0.3)
-        assert http.get("/v1/index-jobs/1").json()["state"] == "running"
-    assert wait_for(http, 1)["state"] == "done"
 
 
 def test_a_job_that_the_end_of_the_service_interrupted_goes_on_at_the_next_start(indexed, encoder, runner, held):

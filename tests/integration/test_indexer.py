@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from indexer import pipeline, run
-from indexer.run import Job, index, prune, rebuild, writer
+from indexer.run import Job, index, prune, rebuild
 from indexer.verify import verify
 from indexer.walk import Obstacle, walk
-from search.errors import DiskFull, HomeLocked, InputError, ModelMissing
+from search.errors import DiskFull, InputError, ModelMissing
 from search.media import DecodePool
 from search.query import Engine, Term
-from search.store import Database, Intake, SqlStore
+from search.store import Database, Queue, SqlStore
 from search.types import Modality
 from tests.fakes.encoder import FakeEncoder
 
@@ -188,30 +188,46 @@ def test_hidden_files_and_other_kinds_are_passed_over(archive):
     assert len(list(walk(os.fsencode(archive)))) == 13
 
 
-def test_a_file_that_changes_while_it_is_read_is_met_again(go, archive, settings, encoder, store, monkeypatch):
-    path = archive / "pictures" / "red.png"
-    real = pipeline.unchanged_since
+def changing(monkeypatch, path, times: int) -> None:
+    """The first ``times`` that this file has been read, it has changed meanwhile."""
+    real, seen = pipeline.unchanged_since, []
 
-    def changed(name, size, mtime):
-        return real(name, size, mtime) and os.fsdecode(name) != str(path)
+    def look(name, size, mtime):
+        if os.fsdecode(name) == str(path) and len(seen) < times:
+            seen.append(name)
+            return False
+        return real(name, size, mtime)
 
+    monkeypatch.setattr(pipeline, "unchanged_since", look)
+    monkeypatch.setattr(run, "SETTLE", 0.0)
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(go, archive, settings, store, monkeypatch):
+    changing(monkeypatch, archive / "pictures" / "red.png", 2)
+    summary = go()
+    assert (summary.progress.done, summary.progress.failed, store.failures()) == (13, 0, [])
+    assert healthy(settings)
+
+
+def test_a_file_that_never_stops_changing_is_named_and_met_again_by_the_next_run(go, archive, settings, store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "unchanged_since", changed)
+        changing(patch, archive / "pictures" / "red.png", 100)
         assert go().progress.failures == {"vanished": 1}
+    assert [line.reason for line in store.failures()] == ["vanished"]
     summary = go()
     assert (summary.progress.done, store.failures()) == (1, [])
     assert healthy(settings)
 
 
 def test_a_killed_run_is_gone_on_with_and_nothing_is_lost_or_doubled(go, settings, archive, encoder, monkeypatch, store):
-    real = Intake.put
+    real = Queue.put
 
-    def dies(self, space, finished):
-        real(self, space, finished[:1])
+    def dies(self, finished):
+        real(self, finished[:1])
         raise SystemExit("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "put", dies)
+        patch.setattr(Queue, "put", dies)
         with pytest.raises(SystemExit):
             go()
     assert store.counts()["units"]["done"] == 1
@@ -279,11 +295,6 @@ def test_vectors_that_are_not_finite_and_of_unit_length_are_never_stored(setting
     assert store.counts()["segments"] == {}
 
 
-def test_a_home_has_one_writer(settings, go):
-    with writer(settings.home), pytest.raises(HomeLocked, match=str(os.getpid())):
-        go()
-
-
 def test_a_full_disk_stops_with_what_to_do(go, settings, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 5_000_000))
     with pytest.raises(DiskFull, match="Only 4 MB"):
@@ -295,17 +306,17 @@ def test_a_database_that_fills_up_during_a_run_says_so_and_the_next_run_goes_on(
 
     from sqlalchemy.exc import OperationalError
 
-    real = Intake.put
+    real = Queue.put
 
-    def full(self, space, finished):
+    def full(self, finished):
         with self._database._translated():
             raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "put", full)
+        patch.setattr(Queue, "put", full)
         with pytest.raises(DiskFull, match="no room"):
             go()
-    assert Intake.put is real
+    assert Queue.put is real
     go()
     assert store.counts()["units"] == {"done": 13}
 

@@ -13,12 +13,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from search.errors import NewerDatabase, StoreError, UnknownName
-from search.store import Database, Finished, Intake, SqlStore
+from search.store import Database, Finished, Intake, Queue, SqlStore
 from search.store import tables as t
-from search.store.database import alembic_config
+from search.store.database import alembic_config, now_ms
 from search.store.intake import Sighting
+from search.store.queue import LEASE_MS
 from search.types import Channel, Cut, Filter, Gap, Info, Modality, Space, Span
 
+LATER = 1 << 60
 SPACE = Space("fake", "fake", "fake", "1", 4, frozenset({Modality.TEXT, Modality.IMAGE}))
 
 
@@ -44,11 +46,18 @@ def sighting(path: str, size: int = 10, mtime: int = 1) -> Sighting:
     return Sighting(path.encode(), size, mtime)
 
 
-def put(intake, space, unit, *, modality=Modality.IMAGE, cuts=1, text=None, taken=None, duration=None, gaps=()):
+@pytest.fixture
+def work(database):
+    """The queue of the fake space, as a worker of that name works on it."""
+    space = Intake(database).space(SPACE)
+    return lambda name="one": Queue(database, space, name)
+
+
+def put(work, unit, *, modality=Modality.IMAGE, cuts=1, text=None, taken=None, duration=None, gaps=()):
     channel = Channel.TEXT if modality is Modality.TEXT else Channel.VISUAL
     made = [Cut(channel, modality, Span(i * 1000, i * 1000 + 1000), text or np.empty(0, np.uint8)) for i in range(cuts)]
     vectors = np.eye(4, dtype=np.float32)[np.arange(cuts) % 4]
-    intake.put(space, [Finished(unit, Info(modality, "x", 1, 2, duration, taken), made, vectors, gaps)])
+    return work.put([Finished(unit, Info(modality, "x", 1, 2, duration, taken), made, vectors, gaps)])
 
 
 def queue(intake, *paths: str, collection: str = "c") -> tuple[int, int]:
@@ -133,40 +142,105 @@ def test_same_bytes_are_queued_once_and_every_place_is_kept(intake, store):
     assert store.counts()["files"] == {"present": 3}
 
 
-def test_an_attempt_is_counted_before_anything_is_decoded(intake, database):
-    _, space = queue(intake, "/a/x")
-    (unit,) = intake.lease(space, 5)
+def test_an_attempt_is_counted_before_anything_is_decoded(intake, work, database):
+    queue(intake, "/a/x")
+    (unit,) = work().lease(5)
     assert unit.attempts == 1
     with database.reading() as connection:
         assert connection.execute(sa.select(t.unit.c.state, t.unit.c.attempts)).one() == ("leased", 1)
-    assert intake.lease(space, 5) == []
+    assert work("another").lease(5, suspect=True) == []
 
 
-def test_a_unit_begun_three_times_is_quarantined_with_a_line_in_the_ledger(intake, store):
-    _, space = queue(intake, "/a/killer", "/a/good")
+def test_a_unit_that_takes_its_worker_down_three_times_is_quarantined_and_no_other_file_is_blamed(intake, work, store):
+    queue(intake, "/a/good", "/a/killer", "/a/other")
     for attempt in (1, 2, 3):
-        units = intake.lease(space, 5)
-        assert units[0].attempts == attempt
-        for unit in units[1:]:
-            put(intake, space, unit)
-        intake.release(space)  # as a new process does after a crash
-    assert intake.lease(space, 5) == []
-    assert store.counts()["units"] == {"done": 1, "quarantined": 1}
+        doomed = work(f"worker {attempt}")
+        units = doomed.lease(5) or doomed.lease(5, suspect=True)
+        assert len(units) == (3 if attempt == 1 else 1)
+        while attempt > 1 and units[0].path != b"/a/killer":
+            put(doomed, units[0])
+            units = doomed.lease(5, suspect=True)
+        assert {unit.attempts for unit in units} == {attempt}
+        work("the next").take_back([f"worker {attempt}"])
+    assert work().lease(5, suspect=True) == []
+    assert store.counts()["units"] == {"done": 2, "quarantined": 1}
     (failure,) = store.failures()
     assert (failure.path, failure.reason) == ("/a/killer", "killed")
-    assert intake.retry(space) == 1
-    assert len(intake.lease(space, 5)) == 1
+    assert intake.retry(intake.space(SPACE)) == 1
+    assert len(work().lease(5)) == 1
 
 
-def test_units_handed_back_have_not_been_tried(intake):
+def test_a_file_that_kills_its_decoder_is_tried_three_times(intake, work, store):
+    queue(intake, "/a/killer")
+    ended = [work().fail(work().lease(1, suspect=True)[0], "killed", "it died") for _ in range(3)]
+    assert ended == [False, False, True]
+    assert store.counts()["units"] == {"quarantined": 1}
+    assert [line.reason for line in store.failures()] == ["killed"]
+
+
+def test_units_handed_back_have_not_been_tried(intake, work):
+    queue(intake, "/a/x")
+    work().hand_back(work().lease(5))
+    assert [unit.attempts for unit in work().lease(5)] == [1]
+
+
+def test_a_lease_lasts_as_long_as_its_worker_gives_signs_of_life(intake, work, monkeypatch):
+    queue(intake, "/a/x")
+    begun, one, two = now_ms(), work("one"), work("two")
+    clock = iter(begun + LEASE_MS * step // 4 for step in range(100))
+    monkeypatch.setattr("search.store.queue.now_ms", lambda: next(clock))
+    assert len(one.lease(1, suspect=True)) == 1
+    for _ in range(6):
+        one.beat()
+        assert two.lease(1, suspect=True) == []
+    for _ in range(6):
+        if units := two.lease(1, suspect=True):
+            break
+    assert [unit.attempts for unit in units] == [2]
+
+
+def test_what_a_worker_lost_it_cannot_end(intake, work, store):
     _, space = queue(intake, "/a/x")
-    intake.hand_back(intake.lease(space, 5))
-    assert [unit.attempts for unit in intake.lease(space, 5)] == [1]
+    slow, quick = work("slow"), work("quick")
+    (unit,) = slow.lease(1)
+    quick.take_back(["slow"])
+    (same,) = quick.lease(1, suspect=True)
+    assert len(put(quick, same)) == 1
+    assert put(slow, unit) == []
+    assert not slow.fail(unit, "undecodable", "x")
+    slow.forget(unit)
+    slow.hand_back([unit])
+    assert store.counts()["units"] == {"done": 1}
+    assert len(store.ids(space)) == 1
 
 
-def test_a_finished_unit_has_its_rows_in_order(intake, store):
+def test_two_workers_share_what_there_is(intake, work):
+    queue(intake, *(f"/a/{number}" for number in range(10)))
+    one, two = work("one").lease(6), work("two").lease(6)
+    assert len(one) == 6
+    assert len(two) == 4
+    assert not {unit.id for unit in one} & {unit.id for unit in two}
+    last = work().last()
+    assert work().unended(last)
+    for worker, units in (("one", one), ("two", two)):
+        for unit in units:
+            put(work(worker), unit)
+    assert not work().unended(last)
+
+
+def test_two_scans_at_once_do_not_miss_each_others_files(intake, store):
+    key, space = queue(intake, "/a/x")
+    first, second = intake.begin_scan(), intake.begin_scan()
+    intake.put_files(key, second, space, [(sighting("/a/x"), b"x" * 32)])
+    intake.put_files(key, first, space, [(sighting("/a/y"), b"y" * 32)])
+    assert intake.end_scan(key, first, b"/a") == 0
+    assert intake.end_scan(key, second, b"/a") == 0
+    assert store.missing() == []
+
+
+def test_a_finished_unit_has_its_rows_in_order(intake, work, store):
     _, space = queue(intake, "/a/x")
-    put(intake, space, intake.lease(space, 1)[0], cuts=3, gaps=[Gap("truncated", "the end is missing", Span(5, 9))])
+    put(work(), work().lease(1)[0], cuts=3, gaps=[Gap("truncated", "the end is missing", Span(5, 9))])
     ids = store.ids(space)
     assert len(ids) == 3
     vectors = store.vectors(space, 4, ids)
@@ -176,11 +250,11 @@ def test_a_finished_unit_has_its_rows_in_order(intake, store):
     assert [(f.reason, f.span) for f in store.failures()] == [("truncated", Span(5, 9))]
 
 
-def test_deleting_an_asset_tells_the_indexes(intake, store, database):
+def test_deleting_an_asset_tells_the_indexes(intake, work, store, database):
     key, space = queue(intake, "/a/x")
-    put(intake, space, intake.lease(space, 1)[0], cuts=2)
+    put(work(), work().lease(1)[0], cuts=2)
     ids = store.ids(space)
-    assert intake.end_scan(key, 99, b"/a") == 1
+    assert intake.end_scan(key, LATER, b"/a") == 1
     assert intake.prune(key) == 1
     assert intake.drop_orphans() == 1
     assert store.removals(space)[1].tolist() == ids.tolist()
@@ -188,33 +262,33 @@ def test_deleting_an_asset_tells_the_indexes(intake, store, database):
     assert store.counts()["segments"] == {}
 
 
-def test_ids_of_segments_are_never_used_again(intake, store):
+def test_ids_of_segments_are_never_used_again(intake, work, store):
     key, space = queue(intake, "/a/x")
-    put(intake, space, intake.lease(space, 1)[0])
+    put(work(), work().lease(1)[0])
     before = store.ids(space).tolist()
-    intake.end_scan(key, 99, b"/a")
+    intake.end_scan(key, LATER, b"/a")
     intake.prune()
     intake.drop_orphans()
     queue(intake, "/a/y")
-    put(intake, space, intake.lease(space, 1)[0])
+    put(work(), work().lease(1)[0])
     assert min(store.ids(space).tolist()) > max(before)
 
 
 def test_a_scan_marks_only_what_it_did_not_meet_under_its_root(intake, store):
     key, _ = queue(intake, "/a/x", "/ab/y", "/a0")
-    assert intake.end_scan(key, 99, b"/a") == 1
+    assert intake.end_scan(key, LATER, b"/a") == 1
     assert store.missing() == ["/a/x"]
 
 
 @pytest.fixture
-def mixed(intake, store):
+def mixed(intake, work, store):
     """Three assets in two collections: an old picture, a text, and a clip of 20 seconds."""
     _, space = queue(intake, "/a/old.jpg", "/b/text.txt", collection="one")
-    old, text = intake.lease(space, 2)
-    put(intake, space, old, taken="2001-05-06T07:08:09")
-    put(intake, space, text, modality=Modality.TEXT, text="words", taken="2020-01-01")
+    old, text = work().lease(2)
+    put(work(), old, taken="2001-05-06T07:08:09")
+    put(work(), text, modality=Modality.TEXT, text="words", taken="2020-01-01")
     queue(intake, "/b/cafe\u0301/clip.mp4", collection="two")
-    put(intake, space, intake.lease(space, 1)[0], modality=Modality.VIDEO, duration=20_000, taken="2020-06-01")
+    put(work(), work().lease(1)[0], modality=Modality.VIDEO, duration=20_000, taken="2020-06-01")
     return space
 
 
@@ -248,10 +322,10 @@ def test_an_unknown_collection_lists_the_known_ones(store, mixed):
     assert "one" in caught.value.remedy
 
 
-def test_names_that_are_no_text_survive(intake, store):
+def test_names_that_are_no_text_survive(intake, work, store):
     key, space = intake.collection("c", []), intake.space(SPACE)
     name = b"/a/\xff\xfe.jpg"
     intake.put_files(key, 1, space, [(Sighting(name, 1, 1), b"x" * 32)])
-    put(intake, space, intake.lease(space, 1)[0])
+    put(work(), work().lease(1)[0])
     (segment,) = store.segments(store.ids(space).tolist()).values()
     assert segment.path.encode("utf-8", "surrogateescape") == name

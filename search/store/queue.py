@@ -1,0 +1,259 @@
+"""The queue of work: units, each one asset to be embedded into one space.
+
+    pending -> leased -> done | failed | quarantined
+
+Several workers, in several processes and on several machines, take from it at the same time. A lease is kept alive by a heartbeat;
+it falls back when the worker's lock is free (same machine) or its time has run out (another machine). The attempt is counted, and
+committed, before anything is decoded, so that a file that takes its worker down is noticed; who did so twice is tried alone, so that
+no other file is blamed for it. Nobody ends a unit that is no longer leased to it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
+
+from search.store import tables as t
+from search.store.database import Database, now_ms
+from search.store.intake import write_ledger
+from search.types import Cut, Gap, Info, Vectors
+
+ATTEMPTS = 3
+"""A unit that was begun this often and never ended is quarantined."""
+
+LEASE_MS = 60_000
+"""How long a lease lasts without a heartbeat."""
+
+BEAT_SECONDS = 15.0
+"""How often workers give a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A leased unit of work: embed ``asset``, to be read at ``path``."""
+
+    id: int
+    asset: int
+    collection: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped."""
+
+    unit: Unit
+    info: Info
+    cuts: Sequence[Cut]
+    vectors: Vectors
+    gaps: Sequence[Gap] = ()
+
+
+class Queue:
+    """The units of one space, as ``worker`` works on them. Each method is one transaction. Thread-safe."""
+
+    def __init__(self, database: Database, space: int, worker: str) -> None:
+        self._database, self._space, self._worker = database, space, worker
+
+    def lease(self, count: int, *, suspect: bool = False) -> list[Unit]:
+        """Take up to ``count`` units that nobody has begun yet, counting the attempt; if ``suspect``, or else one that was begun before.
+
+        A suspect may take its worker down: ask for one only when nothing else is in hand.
+        """
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(self._waiting().limit(1)).first() is None:
+                return []
+        now, c = now_ms(), t.unit.c
+        with self._database.writing(quiet=True) as connection:
+            self._take_back(connection, c.leased_until < now)
+            fresh = self._units().where(c.state == "pending", c.attempts == 0).order_by(c.id).limit(count)
+            rows = connection.execute(fresh).all()
+            if not rows and suspect:
+                begun = self._units().where(c.state == "pending").order_by(c.attempts, c.id).limit(1)
+                rows = connection.execute(begun).all()
+            units = [Unit(*place, attempts + 1) for *place, attempts in rows]
+            if units:
+                taken = update(t.unit).where(c.id.in_([unit.id for unit in units]))
+                values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now}
+                connection.execute(taken.values(attempts=c.attempts + 1, **values))
+            return units
+
+    def beat(self) -> None:
+        """Keep every lease of this worker for another while."""
+        mine = update(t.unit).where(self._mine())
+        with self._database.writing(quiet=True) as connection:
+            connection.execute(mine.values(leased_until=now_ms() + LEASE_MS))
+
+    def take_back(self, workers: Sequence[str]) -> None:
+        """Queue again what dead workers had leased."""
+        if workers:
+            with self._database.writing(quiet=True) as connection:
+                self._take_back(connection, t.unit.c.worker.in_(workers))
+
+    def last(self) -> int:
+        """The newest unit's number."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.max(t.unit.c.id)).where(t.unit.c.space_id == self._space)).scalar() or 0
+
+    def unended(self, until: int) -> bool:
+        """Whether any unit up to that number waits, or is being worked on by anybody."""
+        c = t.unit.c
+        query = self._units().where(c.state.in_(("pending", "leased")), c.id <= until).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def hand_back(self, units: Sequence[Unit]) -> None:
+        """Give leases back untouched, their attempt not counted: the run was stopped before it was done with them."""
+        if units:
+            rows = update(t.unit).where(self._mine(), t.unit.c.id.in_([unit.id for unit in units]))
+            with self._database.writing(quiet=True) as connection:
+                connection.execute(rows.values(state="pending", attempts=t.unit.c.attempts - 1, leased_until=None, worker=None))
+
+    def put(self, finished: Sequence[Finished]) -> list[Finished]:
+        """Acknowledge units: assets, segments, vectors, gaps and the units' end, in one transaction.
+
+        Returns those that were still leased to this worker; the others are somebody else's now, and nothing is written of them.
+        """
+        with self._database.writing() as connection:
+            held = self._held(connection, [item.unit for item in finished])
+            ours = [item for item in finished if item.unit.id in held]
+            for item in ours:
+                connection.execute(update(t.asset).where(t.asset.c.id == item.unit.asset).values(_describe(item)))
+                gaps = [_gap_row(gap) for gap in item.gaps]
+                write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps)
+            rows = [row for item in ours for row in _segment_rows(item)]
+            if rows:
+                returning = insert(t.segment).returning(t.segment.c.id, sort_by_parameter_order=True)
+                ids = connection.execute(returning, rows).scalars().all()
+                blobs = (v.tobytes() for item in ours for v in item.vectors.astype("<f2"))
+                pairs = zip(ids, blobs, strict=True)
+                connection.execute(
+                    insert(t.embedding),
+                    [{"space_id": self._space, "segment_id": id_, "vector": vector} for id_, vector in pairs],
+                )
+            _end(connection, [item.unit.id for item in ours], state="done", reason=None)
+            return ours
+
+    def fail(self, unit: Unit, reason: str, detail: str) -> bool:
+        """End a unit without a harvest; it is tried again only when asked for, or when the file changes.
+
+        A file that killed its decoder is tried again, and quarantined after the last attempt. Returns whether the unit has ended.
+        """
+        again = reason == "killed" and unit.attempts < ATTEMPTS
+        with self._database.writing(quiet=again) as connection:
+            if not self._held(connection, [unit]):
+                return False
+            if again:
+                _end(connection, [unit.id], state="pending", reason=None)
+                return False
+            write_ledger(connection, unit.collection, unit.asset, unit.path, [(reason, detail, None, None)])
+            _end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
+            return True
+
+    def forget(self, unit: Unit) -> None:
+        """Drop a unit whose file changed or went away before it was read; the next look at the file meets it afresh."""
+        with self._database.writing() as connection:
+            if not self._held(connection, [unit]):
+                return
+            connection.execute(delete(t.unit).where(t.unit.c.id == unit.id))
+            stale = update(t.location).where(t.location.c.asset_id == unit.asset, t.location.c.path == unit.path)
+            connection.execute(stale.values(asset_id=None))
+            changed = [("vanished", "It changed while it was read.", None, None)]
+            write_ledger(connection, unit.collection, None, unit.path, changed)
+
+    def _units(self) -> Select[Any]:
+        """The space's units whose file is there, each with where it is to be read."""
+        c, where = t.unit.c, t.location.c
+        place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
+        return (
+            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts)
+            .join(t.location, where.id == place.correlate(t.unit).scalar_subquery())
+            .where(c.space_id == self._space)
+        )
+
+    def _waiting(self) -> Select[Any]:
+        c = t.unit.c
+        ran_out = and_(c.state == "leased", c.leased_until < now_ms())
+        return select(c.id).where(c.space_id == self._space, or_(c.state == "pending", ran_out))
+
+    def _mine(self) -> Any:  # noqa: ANN401 - an SQL condition
+        c = t.unit.c
+        return and_(c.space_id == self._space, c.state == "leased", c.worker == self._worker)
+
+    def _held(self, connection: Connection, units: Sequence[Unit]) -> set[int]:
+        """Those of the units that are still leased to this worker."""
+        query = select(t.unit.c.id).where(self._mine(), t.unit.c.id.in_([unit.id for unit in units]))
+        return set(connection.execute(query).scalars())
+
+    def _take_back(self, connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition
+        """Queue leased units again; quarantine those that have had all their attempts."""
+        c, where = t.unit.c, t.location.c
+        leased = and_(c.space_id == self._space, c.state == "leased", which)
+        for id_, asset in connection.execute(select(c.id, c.asset_id).where(leased, c.attempts >= ATTEMPTS)).all():
+            place = select(where.collection_id, where.path).where(where.asset_id == asset).limit(1)
+            if found := connection.execute(place).first():
+                detail = f"It was begun {ATTEMPTS} times and took the indexer down each time."
+                write_ledger(connection, found.collection_id, asset, found.path, [("killed", detail, None, None)])
+            _end(connection, [id_], state="quarantined", reason="killed")
+        again = {"state": "pending", "leased_until": None, "worker": None, "updated_at": now_ms()}
+        connection.execute(update(t.unit).where(leased).values(**again))
+
+
+def _describe(item: Finished) -> dict[str, Any]:
+    info = item.info
+    day = _day(info.taken_at)
+    return {
+        "modality": str(info.modality),
+        "format": info.format,
+        "width": info.width,
+        "height": info.height,
+        "duration_ms": info.duration_ms,
+        "title": info.title,
+        "day": item.unit.mtime_ns // 86_400_000_000_000 if day is None else day,
+    }
+
+
+def _day(taken_at: str | None) -> int | None:
+    try:
+        return (datetime.date.fromisoformat((taken_at or "")[:10]) - datetime.date(1970, 1, 1)).days
+    except ValueError:  # cameras write all sorts of things
+        return None
+
+
+def _segment_rows(item: Finished) -> list[dict[str, Any]]:
+    ordinals: dict[str, int] = {}
+    rows = []
+    for cut in item.cuts:
+        ordinal = ordinals.get(cut.channel, 0)
+        ordinals[cut.channel] = ordinal + 1
+        span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
+        rows.append(
+            {
+                "asset_id": item.unit.asset,
+                "channel": str(cut.channel),
+                "ordinal": ordinal,
+                "unit": span[0],
+                "start": span[1],
+                "end": span[2],
+                "text": cut.content if isinstance(cut.content, str) else None,
+            }
+        )
+    return rows
+
+
+def _gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:
+    if gap.span is None or gap.span.unit != "ms":
+        return gap.reason, gap.detail, None, None
+    return gap.reason, gap.detail, gap.span.start, gap.span.end
+
+
+def _end(connection: Connection, units: Sequence[int], *, state: str, reason: str | None) -> None:
+    values = {"state": state, "reason": reason, "leased_until": None, "worker": None, "updated_at": now_ms()}
+    connection.execute(update(t.unit).where(t.unit.c.id.in_(units)).values(**values))

@@ -1,0 +1,112 @@
+"""Several processes at once on one home: nothing is done twice, nothing is left, and nobody is told that the database is locked."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.run import Job, index
+from indexer.verify import verify
+from search.settings import Settings
+from search.store import Database, SqlStore
+from tests.fakes.encoder import FakeEncoder
+
+SECONDS = float(os.environ.get("SENSORIUM_WORKERS_SECONDS", "4"))
+"""How long the processes go at it."""
+WORKERS = int(os.environ.get("SENSORIUM_WORKERS", "4"))
+
+_PROCESSES = multiprocessing.get_context("spawn")
+
+
+class Slow(FakeEncoder):
+    """Takes its time, so that a run is still at work when it is looked at."""
+
+    def encode(self, modality, batch):
+        time.sleep(0.05 * len(batch))
+        return super().encode(modality, batch)
+
+
+def pictures(folder: Path, count: int, seed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        Image.fromarray(rng.integers(0, 255, (24, 24, 3), np.uint8)).save(folder / f"{seed}-{number}.png")
+
+
+def once(home: str, folder: str, database: str = "", slow: bool = True) -> None:
+    index(Settings(Path(home), database_url=database), Job([Path(folder)]), encoder=Slow() if slow else FakeEncoder())
+
+
+def keep_going(home: str, folder: str, number: int, until: float, errors) -> None:
+    """Add files and index, again and again; what went wrong goes into ``errors``."""
+    turn = 0
+    while time.monotonic() < until:
+        turn += 1
+        try:
+            pictures(Path(folder) / str(number), 5, number * 100_000 + turn)
+            index(Settings(Path(home)), Job([Path(folder)]), encoder=FakeEncoder())
+        except BaseException:
+            errors.put(traceback.format_exc())
+            return
+
+
+def start(target, *arguments):
+    process = _PROCESSES.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def assert_whole(settings: Settings, files: int) -> None:
+    store = SqlStore(database := Database(settings.database))
+    assert store.counts()["units"] == {"done": files}
+    database.close()
+    assert [check for check in verify(settings, deep=True) if not check.ok] == []
+
+
+def test_processes_that_index_the_same_folder_share_the_work(tmp_path):
+    pictures(tmp_path / "archive", 60, 1)
+    settings = Settings(tmp_path / "home")
+    processes = [start(once, str(settings.home), str(tmp_path / "archive")) for _ in range(3)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert_whole(settings, 60)
+    assert list((settings.home / "workers").iterdir()) == []
+
+
+def test_what_a_killed_worker_had_is_done_by_one_that_lives(tmp_path):
+    pictures(tmp_path / "archive", 60, 1)
+    settings = Settings(tmp_path / "home")
+    doomed, other = (start(once, str(settings.home), str(tmp_path / "archive")) for _ in range(2))
+    workers = settings.home / "workers"
+    while not workers.is_dir() or len(list(workers.glob("[!.]*"))) < 2:
+        time.sleep(0.02)
+    time.sleep(1)
+    os.kill(doomed.pid, signal.SIGKILL)
+    other.join()
+    doomed.join()
+    assert (doomed.exitcode, other.exitcode) == (-signal.SIGKILL, 0)
+    assert_whole(settings, 60)
+
+
+@pytest.mark.timeout(SECONDS + 300)
+def test_nobody_is_told_that_the_database_is_locked(tmp_path):
+    settings, errors = Settings(tmp_path / "home"), _PROCESSES.Queue()
+    (tmp_path / "archive").mkdir()
+    until = time.monotonic() + 2 + SECONDS
+    processes = [
+        start(keep_going, str(settings.home), str(tmp_path / "archive"), number, until, errors) for number in range(WORKERS)
+    ]
+    for process in processes:
+        process.join()
+    assert errors.empty(), errors.get()
+    once(str(settings.home), str(tmp_path / "archive"), slow=False)
+    assert_whole(settings, sum(1 for _ in (tmp_path / "archive").glob("*/*.png")))
