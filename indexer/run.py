@@ -33,7 +33,7 @@ Report = Callable[[Tally, Progress, bool], None]
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was written."""
+    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due."""
 
     scan: Tally
     progress: Progress
@@ -65,6 +65,7 @@ class Indexer:
         self.intake, self.store = Intake(database), SqlStore(database)
         self._space = self.intake.space(encoder.space)
         self._queue = Queue(database, self._space, worker.name)
+        self._live: LiveIndex | None = None
         self._take_back()
 
     def retry(self, reason: str | None) -> int:
@@ -84,12 +85,18 @@ class Indexer:
             progress.count_failure("vanished")
         return True
 
+    def missing(self, collection: int, paths: Sequence[bytes]) -> int:
+        """Note that files and folders have gone; returns how many files that are."""
+        return self.intake.end_scan(collection, self.intake.begin_scan(), paths)
+
     def tidy(self) -> tuple[int, int | None]:
-        """Remove assets without files, and write a generation if there is anything new: how many, and its number."""
+        """Remove assets without files, and write a generation if one is due: how many, and its number."""
         removed = self.intake.drop_orphans()
-        live = LiveIndex(self.store, self._settings.home, self._encoder.space, self._space)
-        new = live.damage or live.pending() or removed
-        return removed, live.write().generation if new else None
+        if self._live is None:
+            self._live = LiveIndex(self.store, self._settings.home, self._encoder.space, self._space)
+        else:
+            self._live.refresh()
+        return removed, self._live.write().generation if self._live.due() else None
 
     def _pass(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress

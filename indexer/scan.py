@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from indexer.walk import Obstacle, walk
@@ -44,20 +44,20 @@ class Scan:
         self._number = intake.begin_scan()
         self.tally = tally
 
-    def run(self, roots: Iterable[bytes]) -> None:
-        """Scan every root, then mark as missing what was not met. Stops between batches when told to."""
-        for root in roots:
-            whole = True
-            for batch in _batches(walk(root), BATCH):
-                if self._stopped():
-                    return
-                sightings = [item for item in batch if isinstance(item, Sighting)]
-                for obstacle in (item for item in batch if isinstance(item, Obstacle)):
-                    whole = whole and obstacle.path != root
-                    self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
-                self._take(sightings)
-            if whole and not self._stopped():  # nothing is called missing because its disk is not there today
-                self.tally.missing += self._intake.end_scan(self._collection, self._number, root)
+    def run(self, roots: Sequence[bytes]) -> None:
+        """Scan files and folders, then mark as missing what was not met in the folders. Stops between batches when told to."""
+        met = chain.from_iterable(map(walk, roots))
+        away: set[bytes] = set()
+        for batch in _batches(met, BATCH):
+            if self._stopped():
+                return
+            for obstacle in (item for item in batch if isinstance(item, Obstacle)):
+                away.add(obstacle.path)
+                self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
+            self._take([item for item in batch if isinstance(item, Sighting)])
+        folders = [root for root in roots if root not in away and os.path.isdir(root)]  # not those whose disk is not there today
+        if folders and not self._stopped():
+            self.tally.missing += self._intake.end_scan(self._collection, self._number, folders)
 
     def _take(self, sightings: Sequence[Sighting]) -> None:
         known = self._intake.known(self._collection, [sighting.path for sighting in sightings])

@@ -54,16 +54,17 @@ def _list(folder: bytes, entered: set[tuple[int, int]], below: list[bytes]) -> I
         try:
             status = entry.stat()
         except OSError as error:  # a link into nowhere, or to itself
-            if _is_media(entry.name):
+            if is_media(entry.name):
                 yield Obstacle(entry.path, error.strerror or str(error))
             continue
         if stat.S_ISDIR(status.st_mode):
             if (identity := (status.st_dev, status.st_ino)) not in entered:
                 entered.add(identity)
                 below.append(entry.path)
-        elif stat.S_ISREG(status.st_mode) and _is_media(entry.name):
+        elif stat.S_ISREG(status.st_mode) and is_media(entry.name):
             yield Sighting(entry.path, status.st_size, status.st_mtime_ns)
 
 
-def _is_media(name: bytes) -> bool:
+def is_media(name: bytes) -> bool:
+    """Whether a file's name ends like media."""
     return os.fsdecode(os.path.splitext(name)[1]).lower() in EXTENSIONS

@@ -89,6 +89,38 @@ def index(
 
 
 @app.command()
+def watch(
+    paths: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders.", show_default=False)],
+    collection: Annotated[str, typer.Option(help="The collection they belong to.")] = "default",
+    settle: Annotated[float, typer.Option(help="Seconds that a file must not have changed before it is read.", min=0)] = 2.0,
+    poll: Annotated[
+        bool, typer.Option(help="Look again and again instead of waiting to be told. Network mounts always do.")
+    ] = False,
+    prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Index folders, and then whatever comes, changes, moves or goes in them, until stopped."""
+    import signal
+
+    from ui import show
+
+    try:
+        from indexer import watch as watching
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"Watching needs the package {error.name}.", remedy="Install it with: pip install 'sensorium[watch]'"
+        ) from error
+    from indexer.run import Job
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as service managers stop it: what is begun is finished
+    with show.indexing(as_json=as_json) as report:
+        job = Job(paths, collection, prune=prune, report=report)
+        events = watching.Events(show.round_of(as_json=as_json), lambda note: show.err.print(note, highlight=False))
+        watching.watch(load({"home": home}), job, events, settle=settle, polling=poll)
+
+
+@app.command()
 def search(
     words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="What to look for, in words.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="A further text.")] = None,

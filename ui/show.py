@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -131,6 +133,25 @@ class _Bar:
             self._task, completed=ended, total=None if scanning else total, of=f"{total}{'+' if scanning else ''}",
             description="scanning, indexing" if scanning else "indexing", rate=rate, current=name(done.current)[-40:],
         )  # fmt: skip
+
+
+def round_of(*, as_json: bool) -> Callable[[Any], None]:
+    """What tells of a round of watching: a line with the time, or a JSON event."""
+
+    def tell(found: Any) -> None:  # noqa: ANN401 - indexer.watch needs a package of its own
+        scan, work = found.scan, found.progress
+        if as_json:
+            emit({"event": "round"} | asdict(found))
+            return
+        counts = {
+            "indexed": work.done, "known already": scan.files - scan.unchanged - work.done - work.failed - scan.rejected,
+            "unchanged": scan.unchanged, "gone": found.missing, "failed": work.failed + scan.rejected,
+        }  # fmt: skip
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count > 0)
+        if told:
+            out.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {told}", highlight=False)
+
+    return tell
 
 
 @contextmanager

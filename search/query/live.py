@@ -13,6 +13,9 @@ from search.index import FlatIndex, Generations, Manifest
 from search.store import SqlStore
 from search.types import Ids, Space
 
+DELTA = 0.02
+"""The share of an index that is read from SQL when it is opened, at most; writing everything for less would cost more than it saves."""
+
 
 class LiveIndex:
     """Follows the embeddings of one space. Not thread-safe: its owner keeps searches out while the index changes."""
@@ -23,7 +26,7 @@ class LiveIndex:
         self.generations = Generations(home / "index", space.name, space.dim)
         self.generation = 0
         self.damage: IndexDamaged | None = None
-        self._last = (0, 0)
+        self._last, self._behind = (0, 0), 0
         self.index = FlatIndex(space.dim)
         if not fresh:
             self._load()
@@ -39,7 +42,8 @@ class LiveIndex:
             return
         manifest, index = loaded
         ends = self._store.sequences(self._key)
-        if manifest.last_embedding > ends[0] or manifest.last_removal > ends[1]:  # another database's, or one set back
+        ahead = manifest.last_embedding > ends[0] and manifest.last_removal == ends[1]  # what was removed lowers the end
+        if ahead or manifest.last_removal > ends[1]:  # another database's, or one set back
             self.damage = IndexDamaged(f"Generation {manifest.generation} knows of more than the database holds.")
             return
         self.index, self.generation = index, manifest.generation
@@ -52,11 +56,12 @@ class LiveIndex:
         for last, ids, vectors in self._store.embeddings(self._key, self._space.dim, after=embedding):
             with alone():
                 self.index.add(ids, vectors)
-            embedding = last
+            embedding, self._behind = last, self._behind + len(ids)
             self._last = (embedding, removal)
         if len(removed):
             with alone():
                 self.index.remove(removed)
+            self._behind += len(removed)
         self._last = (embedding, until)
 
     def write(self) -> Manifest:
@@ -64,13 +69,12 @@ class LiveIndex:
         with self.generations.writing():
             self.refresh()
             manifest = self.generations.write(self.index, last_embedding=self._last[0], last_removal=self._last[1])
-        self.generation, self.damage = manifest.generation, None
+        self.generation, self.damage, self._behind = manifest.generation, None, 0
         return manifest
 
-    def pending(self) -> int:
-        """Segments that the current generation does not hold yet."""
-        current = None if self.damage else self.generations.current()
-        return len(self.index) - (current.count if current else 0)
+    def due(self) -> bool:
+        """Whether a new generation is worth its writing: the one on disk is damaged, or what came after it is more than ``DELTA`` of it."""
+        return self.damage is not None or self._behind > DELTA * len(self.index)
 
     def differences(self) -> tuple[Ids, Ids]:
         """Segments that only SQL holds, and those that only the index holds: both empty, unless something drifted."""

@@ -119,12 +119,15 @@ class Intake:
             _locate(connection, collection, scan, {sighting: None})
             write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
 
-    def end_scan(self, collection: int, scan: int, root: bytes) -> int:
-        """Mark as missing what the scan did not meet under ``root``; returns how many that are."""
+    def end_scan(self, collection: int, scan: int, roots: Sequence[bytes]) -> int:
+        """Mark as missing what the scan did not meet at or under ``roots``; returns how many that are."""
         c = t.location.c
-        gone = and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present")
+        count = 0
         with self._database.writing() as connection:
-            return connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
+            for root in roots:
+                gone = and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present")
+                count += connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
+        return count
 
     def retry(self, space: int, reason: str | None = None) -> int:
         """Queue failed and quarantined units again, all or those with ``reason``; returns how many."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
@@ -78,7 +78,7 @@ class Queue:
             if not rows and suspect:
                 begun = self._units().where(c.state == "pending").order_by(c.attempts, c.id).limit(1)
                 rows = connection.execute(begun).all()
-            units = [Unit(*place, attempts + 1) for *place, attempts in rows]
+            units = [replace(Unit(*row), attempts=row.attempts + 1) for row in rows]
             if units:
                 taken = update(t.unit).where(c.id.in_([unit.id for unit in units]))
                 values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now}

@@ -233,8 +233,8 @@ def test_two_scans_at_once_do_not_miss_each_others_files(intake, store):
     first, second = intake.begin_scan(), intake.begin_scan()
     intake.put_files(key, second, space, [(sighting("/a/x"), b"x" * 32)])
     intake.put_files(key, first, space, [(sighting("/a/y"), b"y" * 32)])
-    assert intake.end_scan(key, first, b"/a") == 0
-    assert intake.end_scan(key, second, b"/a") == 0
+    assert intake.end_scan(key, first, [b"/a"]) == 0
+    assert intake.end_scan(key, second, [b"/a"]) == 0
     assert store.missing() == []
 
 
@@ -254,7 +254,7 @@ def test_deleting_an_asset_tells_the_indexes(intake, work, store, database):
     key, space = queue(intake, "/a/x")
     put(work(), work().lease(1)[0], cuts=2)
     ids = store.ids(space)
-    assert intake.end_scan(key, LATER, b"/a") == 1
+    assert intake.end_scan(key, LATER, [b"/a"]) == 1
     assert intake.prune(key) == 1
     assert intake.drop_orphans() == 1
     assert store.removals(space)[1].tolist() == ids.tolist()
@@ -266,7 +266,7 @@ def test_ids_of_segments_are_never_used_again(intake, work, store):
     key, space = queue(intake, "/a/x")
     put(work(), work().lease(1)[0])
     before = store.ids(space).tolist()
-    intake.end_scan(key, LATER, b"/a")
+    intake.end_scan(key, LATER, [b"/a"])
     intake.prune()
     intake.drop_orphans()
     queue(intake, "/a/y")
@@ -276,7 +276,7 @@ def test_ids_of_segments_are_never_used_again(intake, work, store):
 
 def test_a_scan_marks_only_what_it_did_not_meet_under_its_root(intake, store):
     key, _ = queue(intake, "/a/x", "/ab/y", "/a0")
-    assert intake.end_scan(key, LATER, b"/a") == 1
+    assert intake.end_scan(key, LATER, [b"/a"]) == 1
     assert store.missing() == ["/a/x"]
 
 

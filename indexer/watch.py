@@ -1,0 +1,198 @@
+"""Watching: folders whose archive follows them as files come, change, move and go."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import watchfiles
+
+from indexer.pipeline import Progress
+from indexer.run import Indexer, Job, indexer
+from indexer.scan import Tally
+from indexer.walk import is_media, walk
+from search.encoders import Encoder
+from search.errors import DiskFull, InputError
+from search.settings import Settings
+from search.store.intake import Sighting
+
+TICK = 0.25
+"""Seconds between two looks at what may have settled."""
+
+RESCAN = 3600.0
+"""Seconds after which the folders are looked through whole again: what the system did not tell is found then."""
+
+POLL = 10.0
+"""Seconds between two looks at folders that tell nothing of themselves."""
+
+NO_ROOM = 30.0
+"""Seconds between two tries while the disk is full."""
+
+_REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "fuse", "virtiofs", "vboxsf", "drvfs", "lustre", "davfs", "ncp")
+"""File systems whose changes may be made elsewhere, which the system here then does not tell. Beginnings of their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came of one batch of changes: the counts of a run, and ``missing`` files among the changes."""
+
+    scan: Tally
+    progress: Progress
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Who is told what: ``round`` what came of changes, ``note`` anything else in a sentence."""
+
+    round: Callable[[Round], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
+
+
+def watch(
+    settings: Settings, job: Job, events: Events, *, settle: float = 2.0, polling: bool = False,
+    stop: threading.Event | None = None, encoder: Encoder | None = None,
+) -> None:  # fmt: skip
+    """Index the folders of ``job``, and then whatever changes in them, until interrupted or ``stop`` is set.
+
+    A file is read once it has not changed for ``settle`` seconds. ``polling`` looks again and again instead of waiting to be told;
+    it is chosen by itself for network mounts. A full disk is waited out.
+
+    Raises:
+        InputError: a path that is not there, or no folder.
+        NewerDatabase, ModelMissing: see the error tree.
+    """
+    for path in job.paths:
+        if not path.is_dir():
+            raise InputError(f"{path} is not a folder.", remedy="Name folders to watch; single files are for `sensorium index`.")
+    roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
+    stop = stop or threading.Event()
+    with indexer(settings, encoder) as running:
+        watching = _Watching(running, job, roots, settle, events)
+        for changes in _changes(job.paths, events, stop, polling=polling or any(map(is_remote, job.paths))):
+            watching.note(os.fsencode(name) for _, name in changes)
+            if not watching.work(stop):
+                return
+
+
+class _Watching:
+    """What has changed and not been dealt with yet."""
+
+    def __init__(self, running: Indexer, job: Job, roots: Sequence[bytes], settle: float, events: Events) -> None:
+        self._running, self._job, self._roots, self._settle, self._events = running, job, roots, settle, events
+        self._collection = running.intake.collection(job.collection, roots)
+        self._identities = {root: _identity(root) for root in roots}
+        self._unsettled: dict[bytes, tuple[float, object]] = {}
+        self._scanned = -RESCAN
+
+    def note(self, paths: Iterable[bytes]) -> None:
+        """Take note of changes."""
+        for path in filter(self._concerns, paths):
+            moved_here = walk(path) if os.path.isdir(path) else ()  # whole: nothing is told of the files in it
+            for one in (path, *(item.path for item in moved_here if isinstance(item, Sighting))):
+                self._unsettled[one] = time.monotonic(), _looks(one)
+
+    def work(self, stop: threading.Event) -> bool:
+        """Deal with what has settled; False when stopped by Ctrl-C."""
+        now = time.monotonic()
+        if now - self._scanned >= RESCAN:
+            self._scanned = now
+            return self._bring(list(self._roots), [], stop)
+        settled = [path for path in list(self._unsettled) if self._has_settled(path, now)]
+        for path in settled:
+            del self._unsettled[path]
+        gone = [path for path in settled if not os.path.lexists(path) and self._is_there(path)]
+        files = [path for path in settled if os.path.lexists(path) and not os.path.isdir(path)]
+        return self._bring(files, gone, stop) if files or gone else True
+
+    def _bring(self, paths: list[bytes], gone: list[bytes], stop: threading.Event) -> bool:
+        scan, progress = Tally(), Progress()
+        while not stop.is_set():
+            try:
+                missing = self._running.missing(self._collection, gone) if gone else 0
+                going_on = self._running.bring(self._collection, paths, self._job.report, scan, progress)
+                if self._job.prune:
+                    self._running.intake.prune(self._collection)
+                self._running.tidy()
+            except DiskFull as error:
+                self._events.note(f"{error} Trying again every {NO_ROOM:.0f} seconds.")
+                stop.wait(NO_ROOM)
+            else:
+                self._events.round(Round(scan, progress, missing + scan.missing))
+                return going_on
+        return False
+
+    def _concerns(self, path: bytes) -> bool:
+        """Whether a change may be of media: not hidden, and named like it, or a folder, or gone and so perhaps a folder."""
+        root = next((root for root in self._roots if path.startswith(root.rstrip(b"/") + b"/")), None)
+        if root is None or any(part.startswith(b".") for part in path[len(root) :].split(b"/") if part):
+            return False
+        return is_media(os.path.basename(path)) or os.path.isdir(path) or not os.path.lexists(path)
+
+    def _has_settled(self, path: bytes, now: float) -> bool:
+        since, before = self._unsettled[path]
+        if (looks := _looks(path)) != before:
+            self._unsettled[path] = now, looks
+            return False
+        return now - since >= self._settle
+
+    def _is_there(self, path: bytes) -> bool:
+        """Whether the folder that a file went from is still the one that was watched: nothing is gone because a disk is away."""
+        root = next(root for root in self._roots if path.startswith(root.rstrip(b"/") + b"/"))
+        return _identity(root) == self._identities[root]
+
+
+def is_remote(path: Path, mounts: str = "/proc/self/mounts") -> bool:
+    """Whether a folder lies on a file system that others may change without this machine being told."""
+    try:
+        lines = Path(mounts).read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return False
+    real, best, kind = os.path.realpath(path), "", ""
+    for line in lines:
+        _, where, what = line.split(" ")[:3]
+        where = where.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+        if len(where) >= len(best) and (real == where or real.startswith(where.rstrip("/") + "/")):
+            best, kind = where, what
+    return kind.startswith(_REMOTE)
+
+
+def _changes(
+    paths: Sequence[Path], events: Events, stop: threading.Event, *, polling: bool
+) -> Iterator[set[watchfiles.main.FileChange]]:  # fmt: skip
+    """What the system tells of changes, and nothing several times a second; by looking again and again where it tells nothing."""
+    follow = partial(
+        watchfiles.watch, *paths, watch_filter=None, step=50, debounce=200, rust_timeout=int(TICK * 1000), yield_on_timeout=True,
+        stop_event=stop, ignore_permission_denied=True,
+    )  # fmt: skip
+    if not polling:
+        try:
+            yield from follow(force_polling=False)
+        except OSError as error:
+            events.note(f"The system cannot watch all of it ({error}): the folders are looked through every {POLL:.0f} seconds.")
+        else:
+            return
+    yield from follow(force_polling=True, poll_delay_ms=int(POLL * 1000))
+
+
+def _looks(path: bytes) -> tuple[int, int, int] | None:
+    """How a file looks from outside; None: it is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (0, 0, 0) if stat.S_ISDIR(found.st_mode) else (found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def _identity(root: bytes) -> tuple[int, int] | None:
+    try:
+        found = os.stat(root)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,188 @@
+"""Watching: the archive follows its folders."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer import run
+from indexer import watch as watching
+from indexer.run import Job
+from indexer.verify import verify
+from search.errors import DiskFull, InputError
+from search.store import Database, SqlStore
+from tests.fakes.encoder import FakeEncoder
+
+SETTLE = 0.3
+
+
+def picture(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (24, 24, 3), np.uint8)).save(path)
+    return path
+
+
+class Watched:
+    """A watched folder: what is there, what was found, what was told."""
+
+    def __init__(self, settings, folder: Path):
+        self.settings, self.folder, self.encoder = settings, folder, FakeEncoder()
+        self.rounds, self.notes = [], []
+        self.store = SqlStore(Database(settings.database))
+
+    def names(self) -> list[str]:
+        """The files that can be found."""
+        (key, _), *_ = self.store.spaces()
+        ids = self.store.columns(key).ids.tolist()
+        return sorted(os.path.relpath(segment.path, self.folder) for segment in self.store.segments(ids).values())
+
+    def wait(self, condition) -> None:
+        """Wait until something is so; what is not so within a minute never will be."""
+        until = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < until, f"{self.names()} {self.encoder.encoded} {self.rounds} {self.notes}"
+            time.sleep(0.05)
+
+    def wait_for(self, *names: str) -> None:
+        self.wait(lambda: self.names() == sorted(names))
+
+
+@contextmanager
+def watched(settings, folder: Path, **options):
+    found, stop = Watched(settings, folder), threading.Event()
+    events = watching.Events(found.rounds.append, found.notes.append)
+    job = Job([folder], prune=options.pop("prune", False))
+    failed = []
+
+    def go():
+        try:
+            watching.watch(settings, job, events, settle=SETTLE, stop=stop, encoder=found.encoder, **options)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    try:
+        found.wait(lambda: found.rounds or failed)
+        yield found
+    finally:
+        stop.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+    assert [check for check in verify(settings) if not check.ok] == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    picture(tmp_path / "watched" / "first.png", 1)
+    return tmp_path / "watched"
+
+
+@pytest.mark.parametrize("polling", [False, True])
+def test_files_come_change_move_and_go(settings, folder, monkeypatch, polling):
+    monkeypatch.setattr(watching, "POLL", 0.2)
+    with watched(settings, folder, polling=polling) as found:
+        found.wait_for("first.png")
+        picture(folder / "deep" / "er" / "second.png", 2)
+        found.wait_for("first.png", "deep/er/second.png")
+        before = found.store.version()
+        picture(folder / "first.png", 3)
+        found.wait(lambda: found.store.version() > before and found.encoder.encoded == 3)
+        (folder / "first.png").rename(folder / "moved.png")
+        found.wait_for("moved.png", "deep/er/second.png")
+        (folder / "deep").rename(folder / "deeper")
+        found.wait_for("moved.png", "deeper/er/second.png")
+        (folder / "moved.png").unlink()
+        found.wait_for("deeper/er/second.png")
+        assert found.encoder.encoded == 3  # nothing that moved was looked at again
+
+
+def test_a_folder_that_is_moved_in_whole_is_found(settings, folder, tmp_path):
+    for number in range(3):
+        picture(tmp_path / "outside" / "deep" / f"{number}.png", 10 + number)
+    with watched(settings, folder) as found:
+        (tmp_path / "outside").rename(folder / "inside")
+        found.wait_for("first.png", *(f"inside/deep/{number}.png" for number in range(3)))
+        (folder / "inside").rename(tmp_path / "outside")
+        found.wait_for("first.png")
+
+
+def test_a_file_that_is_still_being_written_is_left_alone(settings, folder):
+    whole = picture(folder.parent / "whole.png", 4).read_bytes()
+    with watched(settings, folder) as found, (folder / "growing.png").open("wb") as growing:
+        for piece in np.array_split(np.frombuffer(whole, np.uint8), 8):
+            growing.write(piece.tobytes())
+            growing.flush()
+            time.sleep(SETTLE / 2)
+        growing.close()
+        found.wait_for("first.png", "growing.png")
+        assert all(not entry.progress.failed for entry in found.rounds)
+
+
+def test_what_is_no_media_or_hidden_is_passed_over_and_bad_files_are_told(settings, folder):
+    with watched(settings, folder) as found:
+        (folder / "program.exe").write_bytes(b"x")
+        picture(folder / ".hidden" / "picture.png", 5)
+        picture(folder / ".partial.png", 6)
+        (folder / "broken.png").write_bytes(b"no picture")
+        found.wait(lambda: any(entry.progress.failed for entry in found.rounds))
+        assert found.names() == ["first.png"]
+        assert [Path(line.path).name for line in found.store.failures()] == ["broken.png"]
+
+
+def test_nothing_is_gone_because_its_disk_is_away(settings, folder):
+    with watched(settings, folder) as found:
+        folder.rename(folder.with_name("away"))
+        time.sleep(4 * SETTLE)
+        assert found.names() == ["first.png"]
+        folder.with_name("away").rename(folder)
+
+
+def test_gone_files_are_forgotten_if_asked_for(settings, folder):
+    picture(folder / "second.png", 2)
+    with watched(settings, folder, prune=True) as found:
+        (folder / "second.png").unlink()
+        found.wait(lambda: found.store.counts()["files"] == {"present": 1})
+
+
+def test_a_full_disk_is_waited_out(settings, folder, monkeypatch):
+    real, full = run.Indexer.tidy, [True, True]
+
+    def tidy(self):
+        if full:
+            full.pop()
+            raise DiskFull("There is no room.")
+        return real(self)
+
+    monkeypatch.setattr(run.Indexer, "tidy", tidy)
+    monkeypatch.setattr(watching, "NO_ROOM", 0.1)
+    with watched(settings, folder) as found:
+        found.wait_for("first.png")
+        assert len(found.notes) == 2
+        assert "no room" in found.notes[0]
+
+
+def test_a_folder_that_is_none_is_named(settings, folder):
+    for path in (folder / "nowhere", folder / "first.png"):
+        with pytest.raises(InputError, match="is not a folder"):
+            watching.watch(settings, Job([path]), watching.Events())
+
+
+def test_folders_of_other_machines_are_looked_at_again_and_again(tmp_path):
+    mounts = tmp_path / "mounts"
+    lines = [
+        "/dev/vda / ext4 rw 0 0",
+        f"nas:/x {tmp_path}/with\\040space nfs4 rw 0 0",
+        f"tmpfs {tmp_path}/with\\040space/in tmpfs rw 0 0",
+    ]
+    mounts.write_text("\n".join(lines))
+    for name, remote in (("", False), ("with space/x", True), ("with space/in/x", False), ("with", False)):
+        assert watching.is_remote(tmp_path / name, str(mounts)) is remote
