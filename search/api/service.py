@@ -123,7 +123,7 @@ class Service:
 
     def _anything(self, encoder: Encoder) -> bool:
         key = self.store.space_id(encoder.space)
-        return key is not None and self.store.sequences(key)[0] > 0
+        return key is not None and self.store.holds_any(key)
 
     def _load_encoder(self) -> None:
         began = time.perf_counter()

@@ -41,9 +41,8 @@ class LiveIndex:
         if loaded is None:
             return
         manifest, index = loaded
-        ends = self._store.sequences(self._key)
-        ahead = manifest.last_embedding > ends[0] and manifest.last_removal == ends[1]  # what was removed lowers the end
-        if ahead or manifest.last_removal > ends[1]:  # another database's, or one set back
+        ends = self._store.sequences()
+        if manifest.last_embedding > ends[0] or manifest.last_removal > ends[1]:  # another database's, or one set back
             self.damage = IndexDamaged(f"Generation {manifest.generation} knows of more than the database holds.")
             return
         self.index, self.generation = index, manifest.generation

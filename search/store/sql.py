@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, text
 
 from search.errors import REASONS, UnknownName
 from search.store import tables as t
@@ -98,14 +98,21 @@ class SqlStore:
             rows = connection.execute(query).all()
         return (rows[-1].id if rows else after), np.fromiter((row.segment_id for row in rows), np.int64, len(rows))
 
-    def sequences(self, space: int) -> tuple[int, int]:
-        """The highest numbers that embeddings and removals of a space have reached."""
+    def holds_any(self, space: int) -> bool:
+        """Whether anything is indexed into a space."""
         with self._database.reading() as connection:
-            last = [
-                connection.execute(select(func.max(table.c.id)).where(table.c.space_id == space)).scalar() or 0
-                for table in (t.embedding, t.removal)
-            ]
-        return last[0], last[1]
+            query = select(t.embedding.c.id).where(t.embedding.c.space_id == space).limit(1)
+            return connection.execute(query).first() is not None
+
+    def sequences(self) -> tuple[int, int]:
+        """The highest numbers that were ever given to embeddings and removals, those that are gone again included."""
+        with self._database.reading() as connection:
+            if connection.dialect.name == "sqlite":
+                given = text("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = :name")
+            else:
+                given = text("SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence(:name, 'id')::regclass), 0)")
+            embedding, removal = (connection.execute(given, {"name": name}).scalar_one() for name in ("embedding", "removal"))
+            return int(embedding), int(removal)
 
     def ids(self, space: int) -> Ids:
         """Every segment that the space holds, ascending (n,)."""
