@@ -217,6 +217,38 @@ def failures(
 
 
 @app.command()
+def delete(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files and folders.")] = None,
+    asset: Annotated[list[int] | None, typer.Option(help="An asset, by its number; may be repeated.")] = None,
+    collection: Annotated[str | None, typer.Option(help="A whole collection.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Remove from the archive what is known of files: rows, vectors, thumbnails. The files themselves stay where they are."""
+    from indexer.delete import What
+    from indexer.delete import delete as run
+    from ui import show
+
+    settings, what = load({"home": home}), What(asset or [], paths or [], collection)
+    _database(settings).close()
+    gone = run(settings, what, dry_run=True)
+    told = (
+        f"{gone.files} files, {gone.assets} assets with {gone.segments} segments and {gone.vectors} vectors,"
+        f" {gone.thumbnails} thumbnails ({gone.bytes / 1e6:.1f} MB)"
+    )
+    if not dry_run:
+        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {told}?")):
+            raise InputError("Nothing was deleted.", remedy="Say --yes to delete without being asked.")
+        gone = run(settings, what)
+    if as_json:
+        show.emit(asdict(gone) | {"deleted": not dry_run})
+    else:
+        typer.echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
+
+
+@app.command()
 def verify(
     deep: Annotated[bool, typer.Option(help="Also compare answers with brute force.")] = False,
     home: Home = None,

@@ -135,10 +135,17 @@ class Generations:
                     remedy="Free some space and run `sensorium index` again; searching goes on meanwhile.",
                 ) from error
             raise
-        for path in self._folder.glob("gen-*"):
-            if int(path.name[4:]) < number - 1:
-                shutil.rmtree(path, ignore_errors=True)
+        self._drop(number - 1)
         return manifest
+
+    def drop_former(self) -> None:
+        """Remove all but the newest generation, which would otherwise be kept with what was deleted since."""
+        self._drop(max((int(path.name[4:]) for path in self._folder.glob("gen-*")), default=0))
+
+    def _drop(self, before: int) -> None:
+        for path in self._folder.glob("gen-*"):
+            if int(path.name[4:]) < before:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _write_files(self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int) -> Manifest:
         scan, ids = index.compact()

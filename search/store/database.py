@@ -118,6 +118,13 @@ class Database:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def flush(self) -> None:
+        """Have SQLite's log written back and emptied, so that nothing of what was deleted stays in it."""
+        if self.file:
+            with self._translated(), self.engine.connect() as connection:
+                connection.rollback()
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
@@ -193,6 +200,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the d
         _set_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")  # deleted means gone: its bytes are overwritten
     cursor.close()
 
 

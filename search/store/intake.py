@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
@@ -33,6 +33,16 @@ class Known:
     size: int
     mtime_ns: int
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion takes away: locations, the digests of assets that have no other, their segments and vectors."""
+
+    files: int
+    digests: tuple[bytes, ...]
+    segments: int
+    vectors: int
 
 
 class Intake:
@@ -148,6 +158,43 @@ class Intake:
                 delete(t.ledger).where(t.ledger.c.path.in_(select(c.path).where(gone)), t.ledger.c.asset_id.is_(None))
             )
             return connection.execute(delete(t.location).where(gone)).rowcount
+
+    def delete(
+        self, *, assets: Sequence[int] = (), paths: Sequence[bytes] = (), collection: int | None = None, dry: bool = False
+    ) -> Deleted:  # fmt: skip
+        """Remove assets, what lies at or under paths, or a whole collection; if ``dry``, only say what that would be.
+
+        An asset that also lies elsewhere keeps that place, and stays.
+        """
+        c, a = t.location.c, t.asset.c
+        meant = or_(
+            c.asset_id.in_(assets),
+            *(under(c.path, path) for path in paths),
+            *([] if collection is None else [c.collection_id == collection]),
+        )
+        here = exists().where(c.asset_id == a.id, meant)
+        elsewhere = exists().where(c.asset_id == a.id, ~meant)
+        doomed = and_(here, ~elsewhere)
+        segments = select(t.segment.c.id).join(t.asset).where(doomed)
+        with self._database.reading() if dry else self._database.writing() as connection:
+
+            def count(query: Select[Any]) -> int:
+                return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+
+            found = Deleted(
+                files=count(select(c.id).where(meant)),
+                digests=tuple(connection.execute(select(a.digest).where(doomed)).scalars()),
+                segments=count(segments),
+                vectors=count(select(t.embedding.c.id).where(t.embedding.c.segment_id.in_(segments))),
+            )
+            if not dry:
+                lost = select(c.path).where(meant, c.asset_id.is_(None))
+                connection.execute(delete(t.ledger).where(t.ledger.c.path.in_(lost), t.ledger.c.asset_id.is_(None)))
+                _delete_assets(connection, doomed)
+                connection.execute(delete(t.location).where(meant))
+                if collection is not None:
+                    connection.execute(delete(t.collection).where(t.collection.c.id == collection))
+            return found
 
     def drop_orphans(self) -> int:
         """Remove assets that no location holds any more, with all that hangs on them; returns how many."""
