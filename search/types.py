@@ -7,6 +7,7 @@ int64 ``(n,)``. Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -186,10 +187,43 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of an archive, or of a collection, can be seen: its ``files``, each of them in one of the next three counts.
+
+    ``unsampled_ms`` is the length of sound and video that could not be decoded; ``without`` counts files by what of them is missing
+    (``sound``, ``picture``).
+    """
+
+    files: int = 0
+    seen: int = 0
+    waiting: int = 0
+    failed: int = 0
+    unsampled_ms: int = 0
+    without: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is hidden from a search."""
+        return self.seen == self.files and not self.unsampled_ms and not self.without
+
+    def __add__(self, other: Coverage) -> Coverage:
+        """Of both together."""
+        without = {what: self.without.get(what, 0) + other.without.get(what, 0) for what in {**self.without, **other.without}}
+        return Coverage(
+            self.files + other.files, self.seen + other.seen, self.waiting + other.waiting, self.failed + other.failed,
+            self.unsampled_ms + other.unsampled_ms, without,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds."""
+    """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds.
+
+    ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find.
+    """
 
     hits: tuple[Hit, ...]
     generation: int
     searched: int
+    coverage: Coverage
     timings_ms: dict[str, float] = field(default_factory=dict)

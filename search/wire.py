@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from search.types import Answer, Hit, Span
+from search.types import Answer, Coverage, Hit, Span
 
 
 def answer(found: Answer) -> dict[str, Any]:
@@ -13,8 +14,14 @@ def answer(found: Answer) -> dict[str, Any]:
         "hits": [hit(one) for one in found.hits],
         "generation": found.generation,
         "searched": found.searched,
+        "coverage": coverage(found.coverage),
         "timings_ms": found.timings_ms,
     }
+
+
+def coverage(found: Coverage) -> dict[str, Any]:
+    """How much can be seen, as JSON values."""
+    return asdict(found) | {"without": dict(found.without)}
 
 
 def hit(found: Hit) -> dict[str, Any]:

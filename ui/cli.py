@@ -204,13 +204,28 @@ def failures(
     as_json: Json = False,
 ) -> None:
     """What could not be searched, why, and what to do about it."""
+    from search import wire
     from search.store import SqlStore
     from ui import show
 
-    lines = SqlStore(_database(load({"home": home}))).failures(collection=collection)
+    settings = load({"home": home})
+    store = SqlStore(_database(settings))
+    lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:
-        show.emit({"failures": [asdict(line) for line in lines]})
-    elif lines:
+        reasons = {line.reason: line.remedy for line in lines}
+        show.emit({
+            "coverage": {name: wire.coverage(of) for name, of in coverage.items()},
+            "reasons": [
+                {"reason": reason, "count": sum(line.reason == reason for line in lines), "remedy": remedy}
+                for reason, remedy in reasons.items()
+            ],
+            "failures": [asdict(line) for line in lines],
+        })  # fmt: skip
+        return
+    for name, of in coverage.items():
+        if not of.whole:
+            show.err.print(f"{name}: {show.unseen(of)}", highlight=False, markup=False)
+    if lines:
         show.failures(lines)
     else:
         show.err.print("Everything could be indexed.")
@@ -421,6 +436,15 @@ def _database(settings: Settings) -> Any:  # noqa: ANN401 - the store is importe
         raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
     database.check()
     return database
+
+
+def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401
+    """How much of each collection can be found in the space that is searched."""
+    keys = [key for key, space in store.spaces() if space.name == settings.space]
+    if collection is not None and collection not in (known := store.collections()):
+        raise UnknownName("collection", collection, known)
+    found = store.coverage(keys[-1]) if keys else {}
+    return {name: of for name, of in found.items() if collection in (None, name)}
 
 
 def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401

@@ -148,6 +148,17 @@ class Hit(Wire):
     links: Links
 
 
+class Coverage(Wire):
+    """How much of what was searched can be seen: its files, each in one of the next three counts, and what is missing of them."""
+
+    files: int
+    seen: int
+    waiting: int
+    failed: int
+    unsampled_ms: int = Field(description="Length of sound and video that could not be decoded.")
+    without: dict[str, int] = Field(description="Files without their `sound` or `picture`.")
+
+
 class Found(Wire):
     """The answer to a search. ``searched`` counts the segments that the filter let through."""
 
@@ -155,6 +166,7 @@ class Found(Wire):
     cursor: str | None = Field(description="For the next page; null after the last.")
     generation: int
     searched: int
+    coverage: Coverage
     timings_ms: dict[str, float]
 
 

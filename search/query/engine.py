@@ -24,7 +24,7 @@ from search.query.terms import Aspects, Terms, Vector, unit
 from search.settings import Settings
 from search.store import Database, SqlStore
 from search.store.sql import Columns
-from search.types import KINDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Vectors
+from search.types import KINDS, Answer, Channel, Coverage, Filter, Grouping, Hit, Ids, Kind, Vectors
 
 EVERYTHING = Filter()
 
@@ -101,7 +101,7 @@ class Engine:
             more *= 4
         rivals = {kind: len(some) for kind, some in targets.items()}
         hits = [self._hit(rank, moment, rivals) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
-        return Answer(tuple(hits), view.live.generation, sum(rivals.values()), clock.total())
+        return Answer(tuple(hits), view.live.generation, sum(rivals.values()), _coverage(view, wanted), clock.total())
 
     def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int) -> Ids:
         """The ``k`` assets that answer best, best first (n,): those of ``search`` grouped by asset, without reading what they are."""
@@ -191,7 +191,7 @@ class Engine:
             held = np.isin(columns.ids, live.index.ids())  # but may have dropped some since
             columns = columns if held.all() else columns.only(held)
             samples = {kind: _sample(live, columns, code) for code, kind in enumerate(KINDS)}
-        return _View(state, live, columns, samples)
+        return _View(state, live, columns, samples, self.store.coverage(self._key))
 
     def _prepare(
         self, asked: Aspects, wanted: Filter, without: tuple[int, ...]
@@ -250,7 +250,7 @@ class Engine:
 class _View:
     """What the engine knows of the archive in one ``state``: (writes to the database, stamp of the generation).
 
-    ``samples`` are vectors (n, dim) by kind; ``filtered`` remembers what filters let through. The index itself may be newer:
+    ``samples`` are vectors (n, dim) by kind; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
     then it holds more than the filter columns, which decide.
     """
 
@@ -258,7 +258,13 @@ class _View:
     live: LiveIndex
     columns: Columns
     samples: dict[Kind, Vectors]
+    coverage: dict[str, Coverage]
     filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
+
+
+def _coverage(view: _View, wanted: Filter) -> Coverage:
+    """How much of the collections that a filter names can be seen."""
+    return sum((of for name, of in view.coverage.items() if not wanted.collections or name in wanted.collections), Coverage())
 
 
 def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:

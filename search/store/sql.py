@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import and_, case, func, or_, select, text
 
 from search.errors import REASONS, UnknownName
 from search.store import tables as t
 from search.store.database import Database
 from search.store.intake import path_of, under, unit_vectors
-from search.types import KINDS, Channel, Filter, Ids, Modality, Segment, Space, Span, Vectors
+from search.types import KINDS, Channel, Coverage, Filter, Ids, Modality, Segment, Space, Span, Vectors
 
 _BATCH = 20_000
 _VARIABLES = 30_000  # SQLite takes 32,766 values in one statement
+
+_WITHOUT = {"no_sound": "sound", "no_picture": "picture"}
+"""Reasons of the ledger that stand for a channel which a file lacks."""
 
 _KIND_CODE = {(str(kind.modality), str(kind.channel)): code for code, kind in enumerate(KINDS)}
 
@@ -255,6 +258,34 @@ class SqlStore:
                 )
                 for row in connection.execute(query)
             ]  # fmt: skip
+
+    def coverage(self, space: int) -> dict[str, Coverage]:
+        """How much of each collection a search in this space can see."""
+        where, c, line = t.location.c, t.collection.c, t.ledger.c
+        state = func.coalesce(t.unit.c.state, case((where.asset_id.is_(None), "failed"), else_="pending"))
+        of_space = and_(t.unit.c.asset_id == where.asset_id, t.unit.c.space_id == space)
+        files = (
+            select(c.name, state, func.count())
+            .select_from(t.location.join(t.collection).outerjoin(t.unit, of_space))
+            .where(where.state == "present")
+            .group_by(c.name, state)
+        )
+        gaps = select(c.name, line.reason, func.count(line.asset_id.distinct()), func.sum(line.end_ms - line.start_ms))
+        gaps = gaps.select_from(t.ledger.join(t.collection)).group_by(c.name, line.reason)
+        found: dict[str, Coverage] = {}
+
+        def add(name: str, more: Coverage) -> None:
+            found[name] = found.get(name, Coverage()) + more
+
+        with self._database.reading() as connection:
+            for name, is_, count in connection.execute(files):
+                kind = {"done": "seen", "pending": "waiting", "leased": "waiting"}.get(is_, "failed")
+                add(name, Coverage(files=count, **{kind: count}))
+            for name, reason, count, length in connection.execute(gaps):
+                add(
+                    name, Coverage(unsampled_ms=int(length or 0), without={_WITHOUT[reason]: count} if reason in _WITHOUT else {})
+                )
+        return found
 
     def missing(self) -> list[str]:
         """The files that the last scan did not find."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import insert, select
 
 from indexer import pipeline, run
 from indexer.run import Job, index, prune, rebuild
@@ -20,7 +21,8 @@ from search.errors import DiskFull, InputError, ModelMissing
 from search.media import DecodePool
 from search.query import Engine, Term
 from search.store import Database, Queue, SqlStore
-from search.types import Modality
+from search.store import tables as t
+from search.types import Filter, Modality
 from tests.fakes.encoder import FakeEncoder
 
 
@@ -365,3 +367,32 @@ def test_verify_notices_what_is_wrong(go, settings, store):
     assert "space fake: index and database hold the same segments" in wrong
     assert "space fake: vectors are finite and of unit length" in wrong
     assert "space fake: the index's copies equal the database's" in wrong
+
+
+def test_an_answer_says_what_it_could_not_see(go, archive, settings, encoder, store):
+    (archive / "broken.png").write_bytes(b"no picture")
+    (archive / "empty.png").touch()
+    go()
+    with Engine(settings, encoder=encoder) as engine:
+        seen = engine.search(Term("red", Modality.TEXT)).coverage
+        assert (seen.files, seen.seen, seen.failed, seen.waiting) == (15, 13, 2, 0)
+        assert not seen.whole
+        (archive / "broken.png").unlink()
+        (archive / "empty.png").unlink()
+        go()
+        assert engine.search(Term("red", Modality.TEXT)).coverage.whole
+        assert engine.search(Term("red", Modality.TEXT), Filter(collections=("default",))).coverage.files == 13
+
+
+def test_seconds_that_could_not_be_decoded_and_missing_channels_are_counted(go, store, settings):
+    go()
+    (key, _), *_ = store.spaces()
+    database = Database(settings.database)
+    with database.writing() as connection:
+        asset, collection = connection.execute(select(t.location.c.asset_id, t.location.c.collection_id)).first()
+        row = {"asset_id": asset, "collection_id": collection, "path": b"/x", "detail": "", "created_at": 1}
+        gaps = [("not_sampled", 1_000, 3_500), ("truncated", 9_000, 10_000), ("no_sound", None, None)]
+        connection.execute(insert(t.ledger), [row | {"reason": r, "start_ms": a, "end_ms": b} for r, a, b in gaps])
+    database.close()
+    coverage = store.coverage(key)["default"]
+    assert (coverage.files, coverage.seen, coverage.unsampled_ms, coverage.without) == (13, 13, 3_500, {"sound": 1})

@@ -29,6 +29,9 @@ def a_hit(segment: int, asset: int, start: int | None, confidence: float = 0.9, 
     )  # fmt: skip
 
 
+COVERAGE = s.Coverage(files=3, seen=2, waiting=0, failed=1, unsampled_ms=0, without={})
+
+
 class FakeService:
     """Answers what it was told to, and remembers what it was asked."""
 
@@ -40,7 +43,7 @@ class FakeService:
         self.asked.append(asked)
         if self.error:
             raise self.error
-        return s.Found(hits=self.hits, cursor=None, generation=1, searched=9, timings_ms={"total": 3.0})
+        return s.Found(hits=self.hits, cursor=None, generation=1, searched=9, coverage=COVERAGE, timings_ms={"total": 3.0})
 
     def status(self):
         if self.error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
+from search.api.schemas import AssetEntry, AssetRef, Coverage, Found, Hit, Links, Span
 from ui.page import frame, trouble, words
 from ui.page.components import grid
 from ui.page.state import MOST, Piece, State
@@ -30,9 +30,16 @@ def show(state: State) -> None:
     took = found.timings_ms.get("total", 0)
     data = {
         "cards": shown, "more": more, "group": state.group, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
-        "summary": f"{words.count(len(shown), noun)}{' and more' if more else ''} of {found.searched:,} searched · {took / 1000:.2f} s",
+        "summary": f"{words.count(len(shown), noun)}{' and more' if more else ''} of {found.searched:,} searched · {took / 1000:.2f} s"
+        + _unseen(found.coverage),
     }  # fmt: skip
     grid(data, sent)
+
+
+def _unseen(coverage: Coverage) -> str:
+    """What of the archive a search cannot see, if anything; the library says why."""
+    hidden = coverage.files - coverage.seen
+    return f" · {words.count(hidden, 'file')} cannot be found yet" if hidden else ""
 
 
 def answer(state: State) -> Found:
