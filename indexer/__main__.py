@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from indexer.events import Events
-from indexer.run import Job, index
+from indexer.jobs import job_of
+from indexer.run import index
 from search.errors import SensoriumError
 from search.settings import Settings
 
@@ -27,9 +28,8 @@ def main() -> int:
     """Run the job; the exit code is 0 unless it failed."""
     request = json.loads(sys.stdin.readline())
     settings = Settings(**request["settings"] | {"home": Path(request["settings"]["home"])})
-    paths = [Path(path) for path in request["paths"]]
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    job = Job(paths, request["collection"], request["retry"], None, request["prune"], Events(_say, EVERY))
+    job = job_of(request, Events(_say, EVERY))
     try:
         summary = index(settings, job)
     except SensoriumError as error:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from indexer import run
 from search import errors
 from search.api.jobs import Report
 from search.errors import SensoriumError
 from search.media.process import environment
 from search.settings import Settings
+from search.store.intake import Again
 from search.store.jobs import Job
 
 PATIENCE = 60.0
@@ -37,7 +41,7 @@ class SubprocessRunner:
         """
         request = {
             "settings": asdict(self._settings) | {"home": str(self._settings.home)}, "paths": list(job.paths),
-            "collection": job.collection, "retry": job.retry, "prune": job.prune,
+            "collection": job.collection, "kind": job.kind, "reason": job.reason, "retry": job.retry, "prune": job.prune,
         }  # fmt: skip
         with self._process() as process, _stopping(process, stop):
             assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - for the types: both are pipes
@@ -63,6 +67,15 @@ class SubprocessRunner:
             finally:
                 if process.poll() is None:
                     process.kill()
+
+
+def job_of(asked: Mapping[str, Any], report: run.Report) -> run.Job:
+    """A job of the service as a run: one that indexes folders, or one that tries failures again, of files or of a collection."""
+    paths, collection = asked["paths"], asked["collection"]
+    if asked["kind"] == "retry":
+        again = Again(asked["reason"], tuple(os.fsencode(path) for path in paths), collection or None)
+        return run.Job((), retry=again, report=report)
+    return run.Job([Path(path) for path in paths], collection, Again() if asked["retry"] else None, asked["prune"], report)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from search.media import DecodePool
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, Queue, SqlStore
+from search.store.intake import Again
 
 LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
@@ -47,12 +48,11 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run is asked to do: scan ``paths`` into ``collection``; queue failed units again if ``retry``; forget missing files if ``prune``."""
+    """What a run is asked to do: scan ``paths`` into ``collection``; try failures again that ``retry`` names; forget missing files if ``prune``."""
 
     paths: Sequence[Path]
     collection: str = "default"
-    retry: bool = False
-    retry_reason: str | None = None
+    retry: Again | None = None
     prune: bool = False
     report: Report = field(default=lambda *_: None)
 
@@ -68,9 +68,9 @@ class Indexer:
         self._live: LiveIndex | None = None
         self._take_back()
 
-    def retry(self, reason: str | None) -> int:
-        """Queue failed units again; returns how many."""
-        return self.intake.retry(self._space, reason)
+    def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
+        """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
+        return self.intake.retry(self._space, again)
 
     def bring(self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress) -> bool:
         """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``; False when stopped by Ctrl-C."""
@@ -177,12 +177,18 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
             raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
     with indexer(settings, encoder) as running:
-        collection = running.intake.collection(job.collection, roots)
         summary = Summary(Tally(), Progress(), collection=job.collection)
-        summary.retried = running.retry(job.retry_reason) if job.retry else 0
-        summary.stopped = not running.bring(collection, roots, job.report, summary.scan, summary.progress)
-        if job.prune and not summary.stopped:
-            running.intake.prune(collection)
+        work: list[tuple[int, list[bytes]]] = []
+        if roots:
+            work.append((running.intake.collection(job.collection, roots), roots))
+        if job.retry:
+            summary.retried, unread = running.retry(job.retry)
+            summary.retried += sum(map(len, unread.values()))
+            work += unread.items()
+        for collection, paths in work or [(0, [])]:  # without anything to scan, only the queue is worked off
+            summary.stopped = summary.stopped or not running.bring(collection, paths, job.report, summary.scan, summary.progress)
+        if job.prune and roots and not summary.stopped:
+            running.intake.prune(work[0][0])
         summary.removed, summary.generation = running.tidy()
     summary.seconds = time.monotonic() - began
     return summary

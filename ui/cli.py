@@ -6,8 +6,9 @@ Each command imports what it needs when it runs, so that help comes at once.
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,30 +63,33 @@ def index(
 ) -> None:
     """Bring the archive up to date with files: new, changed, moved and missing ones. Running it again is cheap."""
     from indexer.run import Job
-    from indexer.run import index as run
-    from ui import show
+    from search.store.intake import Again
 
-    with show.indexing(as_json=as_json) as report:
-        summary = run(load({"home": home}), Job(paths, collection, retry, reason, prune, report))
-    scan, work = summary.scan, summary.progress
-    if as_json:
-        show.emit({"event": "summary"} | asdict(summary))
-    else:
-        rate = f", {work.done / summary.seconds:.1f} files/s" if work.done else ""
-        show.out.print(
-            f"{scan.files} files: {work.done} indexed ({work.segments} segments), {scan.unchanged} unchanged,"
-            f" {scan.missing} missing, {work.failed + scan.rejected} failed. {summary.seconds:.1f} s{rate}.",
-            highlight=False,
-            soft_wrap=True,
-        )
-        if summary.stopped:
-            show.err.print("Stopped. Run the same command again to go on where it left off.")
-        if work.failed + scan.rejected:
-            show.err.print("`sensorium failures` says which files failed, why, and what to do.")
-    if summary.stopped:
-        raise typer.Exit(130)
-    if work.failed + scan.rejected:
-        raise typer.Exit(SOME_FAILED)
+    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json)
+
+
+@app.command()
+def retry(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Only files at or below these.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only what failed for this reason.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Try files again that failed, and nothing else."""
+    from indexer.run import Job
+    from search.errors import REASONS
+    from search.store import SqlStore
+    from search.store.intake import Again
+
+    settings = load({"home": home})
+    known = SqlStore(_database(settings)).collections()
+    if reason is not None and reason not in REASONS:
+        raise UnknownName("reason", reason, REASONS)
+    if collection is not None and collection not in known:
+        raise UnknownName("collection", collection, known)
+    under = tuple(os.fsencode(path.absolute()) for path in paths or ())
+    _index(settings, Job((), retry=Again(reason, under, collection)), as_json)
 
 
 @app.command()
@@ -418,6 +422,36 @@ def prune(
         show.emit({"files": files, "assets": assets})
     else:
         typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
+
+
+def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401 - the indexer is imported late
+    """Run an index job, and tell what came of it."""
+    from indexer.run import index as run
+    from ui import show
+
+    with show.indexing(as_json=as_json) as report:
+        summary = run(settings, replace(job, report=report))
+    scan, work = summary.scan, summary.progress
+    failed = work.failed + scan.rejected
+    if as_json:
+        show.emit({"event": "summary"} | asdict(summary))
+    else:
+        rate = f", {work.done / summary.seconds:.1f} files/s" if work.done else ""
+        begun = f"{scan.files} files" if job.paths else f"{summary.retried} failures tried again"
+        show.out.print(
+            f"{begun}: {work.done} indexed ({work.segments} segments), {scan.unchanged} unchanged,"
+            f" {scan.missing} missing, {failed} failed. {summary.seconds:.1f} s{rate}.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if summary.stopped:
+            show.err.print("Stopped. Run the same command again to go on where it left off.")
+        if failed:
+            show.err.print("`sensorium failures` says which files failed, why, and what to do.")
+    if summary.stopped:
+        raise typer.Exit(130)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _complain(error: SensoriumError) -> None:

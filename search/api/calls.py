@@ -160,6 +160,14 @@ def failures(
     return Call("GET", "/failures", _as(s.Failures), params=_given(given))
 
 
+def retry(
+    *, failures: Sequence[int] = (), reason: str | None = None, collection: str | None = None, key: str | None = None
+) -> Call[s.Job]:  # fmt: skip
+    """Try failures again: those with these ids or all, for one reason, of one collection."""
+    body = {"failures": list(failures), "reason": reason, "collection": collection}
+    return Call("POST", "/failures/retry", _as(s.Job), json=body, headers=_given({"Idempotency-Key": key}))
+
+
 def trouble(response: Response) -> ServiceError:
     """The error that a problem stands for. ``response`` has been read."""
     try:

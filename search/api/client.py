@@ -76,6 +76,7 @@ class Client:
     status = _waiting(calls.status)
     collections = _waiting(calls.collections)
     failures = _waiting(calls.failures)
+    retry = _waiting(calls.retry)
 
     def send(self, call: Call[T]) -> T:
         """Make a call."""
@@ -132,6 +133,7 @@ class AsyncClient:
     status = _awaiting(calls.status)
     collections = _awaiting(calls.collections)
     failures = _awaiting(calls.failures)
+    retry = _awaiting(calls.retry)
 
     async def send(self, call: Call[T]) -> T:
         """Make a call."""

@@ -15,7 +15,9 @@ from starlette.routing import Route
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
+from search.api.jobs import Token
 from search.api.places import Places, printable
+from search.api.problems import not_found
 from search.api.service import Service
 from search.errors import UnknownName
 
@@ -54,6 +56,18 @@ def router(service: Service) -> APIRouter:
         found = service.catalogue.ledger(collection=collection, reason=reason, after=key_of(cursor) or 0, limit=limit + 1)
         page, following = cut(found, limit)
         return links.failures(page, service.catalogue.reasons(collection), service.places, following)
+
+    @routes.post("/failures/retry", status_code=202, operation_id="retry", summary="Try failures again")
+    def retry(asked: s.RetryRequest, response: Response, key: Token = None) -> s.Job:
+        """Try files again that could not be searched, and nothing else. An index job like any other: watch it, or cancel it."""
+        if asked.collection is not None and asked.collection not in (known := service.places.collections()):
+            raise UnknownName("collection", asked.collection, known)
+        lines = service.catalogue.lines(asked.failures)
+        if missing := set(asked.failures) - lines.keys():
+            raise not_found("failure", min(missing))
+        job = service.jobs.ask_again(asked, sorted({line.path for line in lines.values()}), key)
+        response.headers["Location"] = f"{s.BASE}/index-jobs/{job.id}"
+        return service.jobs.tell(job)
 
     return routes
 

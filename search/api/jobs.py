@@ -84,12 +84,36 @@ class IndexJobs:
             self._thread.join()
 
     def ask(self, asked: s.JobRequest, key: str | None) -> Job:
-        """Queue a job; the same ``key`` with the same request gives the same job again.
+        """Queue a job that indexes folders; the same ``key`` with the same request gives the same job again.
 
         Raises:
             Problem: a folder outside the roots (403) or not there (422); another job covers it (409); the key was used for
                 another request (422).
         """
+
+        def add(body: str) -> Job:
+            paths = [self.places.resolve(path) for path in asked.paths]
+            self._refuse_overlap(paths)
+            return self.book.add(paths, asked.collection, retry=asked.retry, prune=asked.prune, key=key, body=body)
+
+        return self._once(asked, key, add)
+
+    def ask_again(self, asked: s.RetryRequest, paths: list[str], key: str | None) -> Job:
+        """Queue a job that tries failures again, those at ``paths`` if there are any.
+
+        Raises:
+            Problem: failures are being tried again already (409); the key was used for another request (422).
+        """
+
+        def add(body: str) -> Job:
+            if other := next((one for one in self.book.open() if one.kind == "retry"), None):
+                raise _covered(other, "Failures are being tried again already")
+            return self.book.add(paths, asked.collection or "", kind="retry", reason=asked.reason, key=key, body=body)
+
+        return self._once(asked, key, add)
+
+    def _once(self, asked: s.Wire, key: str | None, add: Callable[[str], Job]) -> Job:
+        """The job that a request with this key made before, or the one that ``add`` makes of it."""
         if self._runner is None:
             raise Problem(
                 409,
@@ -107,9 +131,7 @@ class IndexJobs:
                         remedy="Make a new key for a new request.",
                     )  # fmt: skip
                 return known
-            paths = [self.places.resolve(path) for path in asked.paths]
-            self._refuse_overlap(paths)
-            job = self.book.add(paths, asked.collection, retry=asked.retry, prune=asked.prune, key=key, body=body)
+            job = add(body)
         self._wake.set()
         return job
 
@@ -139,7 +161,7 @@ class IndexJobs:
         progress = run.progress if run and run.job == job.id else job.progress
         hide = self.places.hide
         return s.Job(
-            id=job.id, state=job.state, collection=job.collection, folders=[self.places.tell(path) for path in job.paths],  # type: ignore[arg-type]
+            id=job.id, state=job.state, kind=job.kind, reason=job.reason, collection=job.collection, folders=[self.places.tell(path) for path in job.paths],  # type: ignore[arg-type]
             retry=job.retry, prune=job.prune, progress=_progress(job, progress),
             error=job.error and hide(job.error), remedy=job.remedy and hide(job.remedy), created_at=links.moment(job.created_at),
             started_at=None if job.started_at is None else links.moment(job.started_at),
@@ -149,12 +171,8 @@ class IndexJobs:
     def _refuse_overlap(self, paths: list[str]) -> None:
         mine = [os.path.realpath(path) for path in paths]
         for other in self.book.open():
-            if overlaps(mine, [os.path.realpath(path) for path in other.paths]):
-                raise Problem(
-                    409, "job-covers", "A job covers this folder already", f"Job {other.id} is {other.state} on it.",
-                    remedy=f"Wait for it, or cancel it: POST /v1/index-jobs/{other.id}/cancel.",
-                    Location=f"/v1/index-jobs/{other.id}",
-                )  # fmt: skip
+            if other.kind == "index" and overlaps(mine, [os.path.realpath(path) for path in other.paths]):
+                raise _covered(other, "A job covers this folder already")
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -192,6 +210,13 @@ class IndexJobs:
             else:
                 self.book.end(job.id, "cancelled" if run.stop.is_set() else state, run.progress, error, remedy)
             self._run = None
+
+
+def _covered(other: Job, title: str) -> Problem:
+    return Problem(
+        409, "job-covers", title, f"Job {other.id} is {other.state} on it.",
+        remedy=f"Wait for it, or cancel it: POST /v1/index-jobs/{other.id}/cancel.", Location=f"/v1/index-jobs/{other.id}",
+    )  # fmt: skip
 
 
 def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
@@ -240,9 +265,9 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
         """The lines that the job wrote into the ledger."""
         job = jobs.get(id)
         spell = (job.started_at or job.created_at, job.ended_at)
-        found = catalogue.ledger(collection=job.collection, spell=spell, after=key_of(cursor) or 0, limit=limit + 1)
+        found = catalogue.ledger(collection=job.collection or None, spell=spell, after=key_of(cursor) or 0, limit=limit + 1)
         some, following = cut(found, limit)
-        return links.failures(some, catalogue.reasons(job.collection, spell=spell), jobs.places, following)
+        return links.failures(some, catalogue.reasons(job.collection or None, spell=spell), jobs.places, following)
 
     return routes
 

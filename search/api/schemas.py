@@ -279,6 +279,16 @@ class JobRequest(Wire):
     prune: bool = Field(default=False, description="Forget files that are no longer there.")
 
 
+class RetryRequest(Wire):
+    """Which failures to try again: those with these ids, or all; for one reason, of one collection, where these are given."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "too_slow"}, {"failures": [17, 23]}]})
+
+    failures: Annotated[list[Id], Field(max_length=500)] = Field(default=[], description="As `GET /v1/failures` lists them.")
+    reason: Words | None = None
+    collection: Words | None = None
+
+
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -302,8 +312,10 @@ class Job(Wire):
 
     id: int
     state: JobState
-    collection: str
+    kind: Literal["index", "retry"] = Field(description="Whether it looks through folders, or tries failures again.")
+    collection: str = Field(description="Of a retry: empty for all.")
     folders: list[str] = Field(description="What it indexes, as names below the roots.")
+    reason: str | None = Field(default=None, description="Of a retry: the only one that is tried again.")
     retry: bool
     prune: bool
     progress: Progress

@@ -181,6 +181,12 @@ class Catalogue:
         with self._database.reading() as connection:
             return [_entry(row) for row in connection.execute(query)]
 
+    def lines(self, ids: Sequence[int]) -> dict[int, Entry]:
+        """Lines of the ledger; those that are not there are absent."""
+        query = select(t.ledger, t.collection.c.name).outerjoin(t.collection).where(t.ledger.c.id.in_(list(ids)))
+        with self._database.reading() as connection:
+            return {row.id: _entry(row) for row in connection.execute(query)}
+
     def reasons(self, collection: str | None = None, *, spell: tuple[int, int | None] | None = None) -> dict[str, int]:
         """Lines of the ledger by reason, most first."""
         c = t.ledger.c

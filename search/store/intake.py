@@ -36,6 +36,20 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """Which failures are to be tried again: for a reason, at or under paths, of a collection; what is not given does not restrict."""
+
+    reason: str | None = None
+    paths: tuple[bytes, ...] = ()
+    collection: str | None = None
+
+    def at(self, path: Any) -> list[Any]:  # noqa: ANN401 - SQL conditions
+        """Where it lies, as SQL conditions on a column of paths beside its collection."""
+        conditions = [or_(*(under(path, one) for one in self.paths))] if self.paths else []
+        return [*conditions, *([] if self.collection is None else [t.collection.c.name == self.collection])]
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """What a deletion takes away: locations, the digests of assets that have no other, their segments and vectors."""
 
@@ -139,15 +153,28 @@ class Intake:
                 count += connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
         return count
 
-    def retry(self, space: int, reason: str | None = None) -> int:
-        """Queue failed and quarantined units again, all or those with ``reason``; returns how many."""
-        c = t.unit.c
-        which = [c.space_id == space, c.state.in_(("failed", "quarantined"))]
-        if reason is not None:
-            which.append(c.reason == reason)
-        again = update(t.unit).where(*which).values(state="pending", attempts=0, reason=None, updated_at=now_ms())
+    def retry(self, space: int, again: Again) -> tuple[int, dict[int, list[bytes]]]:
+        """Queue failed and quarantined units again: how many, and by collection the files whose bytes could not be had at all."""
+        u, where, line = t.unit.c, t.location.c, t.ledger.c
+        place = select(where.asset_id).join(t.collection).where(where.state == "present", *again.at(where.path))
+        failed = and_(
+            u.space_id == space, u.state.in_(("failed", "quarantined")), u.asset_id.in_(place.where(where.asset_id.is_not(None)))
+        )
+        unread = (
+            select(line.collection_id, line.path)
+            .join(t.collection)
+            .where(line.asset_id.is_(None), *again.at(line.path))
+            .distinct()
+        )
+        if again.reason is not None:
+            failed, unread = and_(failed, u.reason == again.reason), unread.where(line.reason == again.reason)
         with self._database.writing() as connection:
-            return connection.execute(again).rowcount
+            values = {"state": "pending", "attempts": 0, "reason": None, "updated_at": now_ms()}
+            queued = connection.execute(update(t.unit).where(failed).values(**values)).rowcount
+            files: dict[int, list[bytes]] = {}
+            for collection, path in connection.execute(unread):
+                files.setdefault(collection, []).append(path)
+            return queued, files
 
     def prune(self, collection: int | None = None) -> int:
         """Forget missing files, and every asset without a location; returns the number of locations dropped."""

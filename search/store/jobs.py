@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import insert, select, update
 
@@ -18,12 +18,18 @@ OPEN = ("queued", "running")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An index job. ``state`` is queued, running, done, failed or cancelled; ``progress`` what it last reported."""
+    """An index job. ``state`` is queued, running, done, failed or cancelled; ``progress`` what it last reported.
+
+    One of the kind ``retry`` tries failures again: for ``reason`` if there is one, at or under ``paths`` if there are any, of
+    ``collection`` unless that is empty.
+    """
 
     id: int
     state: str
+    kind: Literal["index", "retry"]
     collection: str
     paths: tuple[str, ...]
+    reason: str | None
     retry: bool
     prune: bool
     progress: dict[str, Any]
@@ -42,11 +48,14 @@ class JobBook:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, paths: Sequence[str], collection: str, *, retry: bool, prune: bool, key: str | None, body: str) -> Job:
+    def add(
+        self, paths: Sequence[str], collection: str, *, key: str | None, body: str, retry: bool = False, prune: bool = False,
+        kind: Literal["index", "retry"] = "index", reason: str | None = None,
+    ) -> Job:  # fmt: skip
         """Queue a job. ``key`` names the request, ``body`` is the hash of what it asked for."""
         row = {
-            "state": "queued", "collection": collection, "paths": json.dumps(list(paths)), "retry": retry, "prune": prune,
-            "progress": "{}", "key": key, "body": body, "created_at": now_ms(),
+            "state": "queued", "kind": kind, "collection": collection, "paths": json.dumps(list(paths)), "reason": reason,
+            "retry": retry, "prune": prune, "progress": "{}", "key": key, "body": body, "created_at": now_ms(),
         }  # fmt: skip
         with self._database.writing() as connection:
             id_ = connection.execute(insert(t.job).values(row)).inserted_primary_key
@@ -101,7 +110,7 @@ class JobBook:
 
 def _job(row: Any) -> Job:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
     return Job(
-        id=row.id, state=row.state, collection=row.collection, paths=tuple(json.loads(row.paths)), retry=row.retry,
+        id=row.id, state=row.state, kind=row.kind, collection=row.collection, paths=tuple(json.loads(row.paths)), reason=row.reason, retry=row.retry,
         prune=row.prune, progress=json.loads(row.progress), error=row.error, remedy=row.remedy, key=row.key, body=row.body,
         created_at=row.created_at, started_at=row.started_at, ended_at=row.ended_at,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The head of the migrations that these tables equal."""
 
 metadata = MetaData(
@@ -183,8 +183,10 @@ job = Table(
     metadata,
     _key(),
     Column("state", String(16), nullable=False, index=True),  # queued, running, done, failed, cancelled
-    Column("collection", String(200), nullable=False),
-    Column("paths", Text, nullable=False),  # absolute, as a JSON list
+    Column("kind", String(16), nullable=False, server_default="index"),  # index, retry
+    Column("collection", String(200), nullable=False),  # of a retry: "" for all
+    Column("paths", Text, nullable=False),  # absolute, as a JSON list; of a retry: none for all
+    Column("reason", String(32)),  # of a retry: the only one to try again
     Column("retry", Boolean, nullable=False),
     Column("prune", Boolean, nullable=False),
     Column("progress", Text, nullable=False),  # what it reported last, as JSON

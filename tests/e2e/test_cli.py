@@ -233,3 +233,44 @@ def test_help_names_every_command():
         "models",
     ):
         assert f"  {command} " in done.stdout
+
+
+def test_failures_are_told_with_their_remedies_and_tried_again_on_request(indexed, tmp_path):
+    home = tmp_path / "home"
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "broken.png").write_bytes(b"no picture")
+    assert sensorium("index", tmp_path / "media", home=home).returncode == 4
+    told = json.loads(sensorium("failures", "--json", home=home).stdout)
+    assert [(one["reason"], one["count"]) for one in told["reasons"]] == [("undecodable", 1)]
+    assert told["coverage"]["default"]["failed"] == 1
+    done = sensorium("retry", tmp_path / "media", "--json", home=home)
+    assert (done.returncode, json.loads(done.stdout.splitlines()[-1])["retried"]) == (4, 1)
+    assert json.loads(sensorium("retry", "--reason", "too_slow", "--json", home=home).stdout.splitlines()[-1])["retried"] == 0
+    wrong = sensorium("retry", "--reason", "undecodabel", home=home)
+    assert (wrong.returncode, "undecodable" in wrong.stderr) == (2, True)
+
+
+def test_deleting_asks_first_and_leaves_the_files(indexed, tmp_path):
+    home, media = tmp_path / "home", tmp_path / "media"
+    media.mkdir()
+    shutil.copy(indexed[1] / "images" / "husky.jpg", media)
+    sensorium("index", media, home=home)
+    assert "1 assets" in sensorium("delete", media, "--dry-run", home=home).stdout
+    assert sensorium("delete", media, home=home).returncode == 2
+    assert json.loads(sensorium("delete", media, "--yes", "--json", home=home).stdout)["assets"] == 1
+    assert (media / "husky.jpg").exists()
+    assert sensorium("search", "husky", home=home).returncode == 3
+
+
+def test_watching_follows_a_folder_and_stops_when_told_to(indexed, tmp_path):
+    home, media = tmp_path / "home", tmp_path / "media"
+    media.mkdir()
+    command = [sys.executable, "-m", "ui.cli", "watch", str(media), "--settle", "0.2", "--json", "--home", str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        rounds = (json.loads(line) for line in process.stdout if '"round"' in line)
+        assert next(rounds)["progress"]["done"] == 0
+        shutil.copy(indexed[1] / "images" / "husky.jpg", media)
+        assert next(rounds)["progress"]["done"] == 1
+        process.terminate()
+        assert process.wait() == 130
+    assert found(sensorium("search", "a husky", "--json", home=home)) == ["husky.jpg"]

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from indexer import run
+from indexer.jobs import job_of
 from search.api.app import create_app
 from search.api.client import Client
 from search.api.service import Service
@@ -35,7 +36,7 @@ def runner(settings, encoder):
         def told(tally, done, scanning):
             report({"scanning": scanning, "scan": asdict(tally), "work": asdict(done)})
 
-        run.index(settings, run.Job(job.paths, job.collection, job.retry, None, job.prune, told), encoder=encoder)
+        run.index(settings, job_of(asdict(job), told), encoder=encoder)
 
     return go
 

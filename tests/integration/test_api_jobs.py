@@ -216,6 +216,35 @@ def test_a_job_that_fails_says_why_without_paths(start, indexed, archive):
     assert (told["state"], told["error"], told["remedy"]) == ("failed", "x and archive/y went wrong.", "Look at archive.")
 
 
+def test_failures_are_tried_again_by_id_by_reason_and_never_twice_at_once(start, indexed, archive, runner, held):
+    for name in ("one", "two"):
+        (archive / f"{name}.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + name.encode() * 999)
+    (archive / "empty.png").touch()
+    http = start(indexed)
+    post(http, "archive")
+    assert wait_for(http, 1)["progress"]["failed"] == 3
+    lines = http.get("/v1/failures").json()["failures"]
+    one = next(line["id"] for line in lines if line["name"] == "one.mp4")
+
+    answer = http.post("/v1/failures/retry", json={"failures": [one]}, headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.headers["location"]) == (202, "/v1/index-jobs/2")
+    assert http.post("/v1/failures/retry", json={"failures": [one]}, headers={"Idempotency-Key": "k"}).json()["id"] == 2
+    told = wait_for(http, 2)
+    assert (told["kind"], told["state"], told["progress"]["failed"], told["progress"]["files"]) == ("retry", "done", 1, 0)
+
+    http.post("/v1/failures/retry", json={"reason": "truncated"})
+    told = wait_for(http, 3)
+    assert (told["reason"], told["progress"]["failed"]) == ("truncated", 2)
+    assert_problem(http.post("/v1/failures/retry", json={"failures": [10**9]}), 404, "no-failure")
+    assert_problem(http.post("/v1/failures/retry", json={"collection": "nope"}), 422, "unknown-name")
+
+
+def test_failures_are_not_tried_again_twice_at_once(start, indexed, held):
+    http = start(indexed, runner=held)
+    http.post("/v1/failures/retry", json={})
+    assert_problem(http.post("/v1/failures/retry", json={}), 409, "job-covers")
+
+
 def test_a_job_that_the_end_of_the_service_interrupted_goes_on_at_the_next_start(indexed, encoder, runner, held):
     service = Service(indexed, load=lambda: encoder, runner=held)
     with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:

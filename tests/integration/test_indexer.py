@@ -22,6 +22,7 @@ from search.media import DecodePool
 from search.query import Engine, Term
 from search.store import Database, Queue, SqlStore
 from search.store import tables as t
+from search.store.intake import Again
 from search.types import Filter, Modality
 from tests.fakes.encoder import FakeEncoder
 
@@ -327,8 +328,32 @@ def test_failed_files_are_tried_again_only_on_request(go, archive, store, settin
     (archive / "noise.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(5000))
     assert go().progress.failed == 1
     assert go().progress.failed == 0
-    assert go(retry=True).progress.failed == 1
-    assert go(retry=True, retry_reason="empty").retried == 0
+    assert go(retry=Again()).progress.failed == 1
+    assert go(retry=Again("empty")).retried == 0
+
+
+def test_a_retry_tries_what_it_names_and_nothing_else(archive, settings, encoder, store):
+    for name in ("one", "two"):
+        (archive / name).mkdir()
+        (archive / name / "noise.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + name.encode() * 999)
+    os.symlink(archive / "not-there-yet.png", archive / "later.png")
+    index(settings, Job([archive]), encoder=encoder)
+    assert sorted(line.reason for line in store.failures()) == ["truncated", "truncated", "unreadable"]
+
+    def again(**which):
+        summary = index(settings, Job((), retry=Again(**which)), encoder=encoder)
+        return summary.retried, summary.progress.done, summary.progress.failed + summary.scan.rejected
+
+    before = encoder.encoded
+    assert again(paths=(os.fsencode(archive / "one"),)) == (1, 0, 1)
+    assert again(reason="truncated") == (2, 0, 2)
+    assert again(reason="too_slow") == (0, 0, 0)
+    assert again(collection="another") == (0, 0, 0)
+    assert encoder.encoded == before
+    (archive / "not-there-yet.png").write_bytes(Path(archive / "pictures" / "red.png").read_bytes())  # what the link leads to
+    assert again(reason="unreadable")[0] == 1
+    assert sorted(line.reason for line in store.failures()) == ["truncated", "truncated"]
+    assert store.collections().keys() == {"default"}
 
 
 def test_progress_is_reported_and_memory_stays_bounded(settings, archive, encoder):

@@ -149,7 +149,15 @@ def test_hits_of_one_file_become_one_card_with_lanes():
 def test_progress_says_rate_and_time_left():
     told = s.Progress(scanning=False, files=90, to_do=80, done=20, failed=1, files_per_second=4.25, seconds_left=14.0)
     job = s.Job(
-        id=1, state="running", collection="default", folders=["sample"], retry=False, prune=False, progress=told, created_at=NOW
+        id=1,
+        state="running",
+        collection="default",
+        kind="index",
+        folders=["sample"],
+        retry=False,
+        prune=False,
+        progress=told,
+        created_at=NOW,
     )
     assert library.progress(job) == (21 / 80, "sample: 21 of 80, 4.2 files a second, 14 s left")
     assert library.progress(job.model_copy(update={"state": "queued"}))[1] == "sample: waits for its turn"

@@ -16,7 +16,7 @@ from search.errors import NewerDatabase, StoreError, UnknownName
 from search.store import Database, Finished, Intake, Queue, SqlStore
 from search.store import tables as t
 from search.store.database import alembic_config, now_ms
-from search.store.intake import Sighting
+from search.store.intake import Again, Sighting
 from search.store.queue import LEASE_MS
 from search.types import Channel, Cut, Filter, Gap, Info, Modality, Space, Span
 
@@ -166,7 +166,7 @@ def test_a_unit_that_takes_its_worker_down_three_times_is_quarantined_and_no_oth
     assert store.counts()["units"] == {"done": 2, "quarantined": 1}
     (failure,) = store.failures()
     assert (failure.path, failure.reason) == ("/a/killer", "killed")
-    assert intake.retry(intake.space(SPACE)) == 1
+    assert intake.retry(intake.space(SPACE), Again()) == (1, {})
     assert len(work().lease(5)) == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
@@ -68,11 +68,15 @@ def _started() -> None:
     _start(["/".join(part for part in (root, folder.strip("/")) if part)], collection or "default")
 
 
-def _start(paths: list[str], collection: str, *, retry: bool = False) -> None:
+def _start(paths: list[str], collection: str) -> None:
+    _ask(lambda key: frame.client().index(paths, collection=collection, key=key))
+
+
+def _ask(job: Callable[[str], Job]) -> None:
     """Ask for an index job; why there is none is said where its progress would be."""
     st.session_state.pop(_TROUBLE, None)
     try:
-        st.session_state[_LAST] = frame.client().index(paths, collection=collection, retry=retry, key=secrets.token_hex(8)).id
+        st.session_state[_LAST] = job(secrets.token_hex(8)).id
     except Refused as error:
         st.session_state[_TROUBLE] = f"{error} {error.remedy}"
 
@@ -107,7 +111,7 @@ def _watch() -> None:
 
 def progress(job: Job) -> tuple[float, str]:
     """How far a job is: a share from 0 to 1, and a line with the rate and the time left."""
-    now, folders = job.progress, ", ".join(job.folders)
+    now, folders = job.progress, _named(job)
     if job.state == "queued":
         return 0.0, f"{folders}: waits for its turn"
     if now.scanning:
@@ -118,6 +122,11 @@ def progress(job: Job) -> tuple[float, str]:
     return min(ended / max(now.to_do, 1), 1.0), f"{folders}: {ended:,} of {now.to_do:,}{rate}{left}"
 
 
+def _named(job: Job) -> str:
+    """What a job works on."""
+    return ", ".join(job.folders) if job.kind == "index" else "Trying again"
+
+
 def _ended(job: Job) -> None:
     now = job.progress
     if job.state == "failed":
@@ -126,9 +135,7 @@ def _ended(job: Job) -> None:
     failed = f", {now.failed:,} failed" if now.failed else ""
     word = "stopped" if job.state == "cancelled" else "done"
     st.caption(
-        words.plain(
-            f"{', '.join(job.folders)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}."
-        )
+        words.plain(f"{_named(job)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}.")
     )
 
 
@@ -166,7 +173,7 @@ def _failures(told: Failures) -> list[dict[str, Any]]:
         {
             "reason": one.reason, "count": words.count(one.count, "file"), "why": one.remedy or one.reason,
             "files": [
-                {"name": f"{line.folder}/{line.name}".strip("/"), "detail": line.detail}
+                {"id": line.id, "name": f"{line.folder}/{line.name}".strip("/"), "detail": line.detail}
                 for line in told.failures
                 if line.reason == one.reason
             ],
@@ -176,10 +183,14 @@ def _failures(told: Failures) -> list[dict[str, Any]]:
 
 
 def _again(told: Mapping[str, Any]) -> None:
-    """Index collections again: one of them, or all that have files which failed for a reason."""
-    failed = (
-        {line.collection for line in frame.client().failures(reason=told.get("reason")).failures} if told.get("reason") else set()
-    )
+    """Try failures again, one file or all for a reason; or look through a collection's folders for changes."""
+    if told.get("retry"):
+        _ask(
+            lambda key: frame.client().retry(
+                failures=[told["failure"]] if told.get("failure") else (), reason=told.get("reason"), key=key
+            )
+        )
+        return
     for one in frame.client().collections().collections:
-        if one.name == told.get("collection") or one.name in failed:
-            _start([root.name for root in one.roots], one.name, retry=bool(told.get("retry")))
+        if one.name == told.get("collection"):
+            _start([root.name for root in one.roots], one.name)

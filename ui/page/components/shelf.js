@@ -30,7 +30,8 @@ class Shelf {
     return [el("h2", {}, "What failed"), el("div", { class: "rows" }, failures.map((one) => el("div", {},
       el("div", { class: "row" }, el("b", {}, one.count), el("span", { class: "wide" }, prose(one.why)),
         el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", reason: one.reason, retry: true }) }, icon("retry"), "Try again")),
-      el("details", {}, el("summary", {}, "Which files"), one.files.map((file) => el("div", { class: "row" }, el("span", { class: "wide" }, file.name), el("span", { class: "wide faint" }, file.detail)))))))];
+      el("details", {}, el("summary", {}, "Which files"), one.files.map((file) => el("div", { class: "row" }, el("span", { class: "wide" }, file.name), el("span", { class: "wide faint" }, file.detail),
+        el("button", { type: "button", class: "action", "aria-label": `Try ${file.name} again`, onclick: () => this.send({ kind: "again", failure: file.id, retry: true }) }, icon("retry"))))))))];
   }
 }
 
