@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.e2e.conftest import asked, cards
 
 
@@ -101,9 +103,42 @@ def test_arrows_lead_to_the_next_hit_and_back_closes(served, open_page):
     dialog.get_by_role("button", name="Next hit").click()
     page.get_by_role("dialog").get_by_role("heading", name=names[1]).wait_for()
     page.go_back()
-    page.get_by_role("dialog").get_by_role("heading", name=names[0]).wait_for()
-    page.go_back()
     page.get_by_role("dialog").wait_for(state="detached")
+    assert cards(page) == names
+    page.go_forward()
+    page.get_by_role("dialog").get_by_role("heading", name=names[1]).wait_for()
+
+
+@pytest.mark.parametrize("close", ["Escape", "X"])
+def test_back_never_opens_what_was_closed(served, open_page, close):
+    page = open_page(f"{served.address}/?q=a+cat")
+    asked(page, "q=a+cat")
+    page.get_by_label("What to look for", exact=True).first.fill("a dog")
+    page.keyboard.press("Enter")
+    asked(page, "q=a+dog")
+    names = cards(page)
+    for name in names[:3]:
+        opened(page, name)
+        if close == "Escape":
+            page.keyboard.press("Escape")
+        else:
+            page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        page.get_by_role("dialog").wait_for(state="detached")
+        page.wait_for_function("!location.search.includes('open=')")
+    page.go_back()
+    asked(page, "q=a+cat")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_moment_opened_by_its_link_can_be_closed(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog")
+    cards(page)
+    page.goto(page.locator("a[data-at]").first.evaluate("link => link.href"))
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.wait_for_function("!location.search.includes('open=')")
+    assert "q=a+dog" in page.url
 
 
 def test_a_vanished_file_is_said(served, open_page, archive):
