@@ -28,10 +28,10 @@ class Database:
     """One database. ``reading`` and ``writing`` give transactions; errors of the driver come out as ours."""
 
     def __init__(self, url: str) -> None:
-        """Connect lazily to ``url`` (SQLAlchemy's form)."""
-        self.url = url
+        """Connect lazily to ``url``, in SQLAlchemy's form; ``postgresql://`` means the driver that the extra brings."""
+        self.url = url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
         try:
-            self.engine: Engine = create_engine(url)
+            self.engine: Engine = create_engine(self.url)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise InputError(
                 f"SENSORIUM_DATABASE_URL cannot be used: {error}.", remedy="Example: sqlite:////path/sensorium.db"
@@ -39,20 +39,26 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+            self._snapshot = self.engine  # what a transaction of SQLite sees anyway
+        else:
+            self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout."""
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(), self._snapshot.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes: takes the write lock at once (no deadlock half-way) and moves ``change.count`` on."""
+        """A transaction that writes: takes the write lock at once (no deadlock half-way) and moves ``change.count`` on.
+
+        PostgreSQL's lock is that very row: writers wait for it in turn, and so number their rows in the order of their commits.
+        """
         write = self.engine.execution_options(sensorium_write=True)
         with self._translated(), write.begin() as connection:
-            yield connection
             connection.execute(update(change).values(count=change.c.count + 1))
+            yield connection
 
     def version(self) -> int:
         """The number of committed writes: as long as it stays, nothing has changed."""
@@ -109,6 +115,8 @@ class Database:
             self.check()
         write = self.engine.execution_options(sensorium_write=True)
         with self._translated(), write.begin() as connection:
+            if self.engine.dialect.name == "postgresql":  # of several that start at once, one makes the tables
+                connection.execute(text("SELECT pg_advisory_xact_lock(8571)"))
             config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -140,7 +148,7 @@ class Database:
                 f"{self.file or 'The database'} is damaged: {reason}.",
                 remedy="Restore it from a backup, or move it away and index again.",
             )
-        if "no such table" in reason:
+        if "no such table" in reason or ("relation" in reason and "does not exist" in reason):
             return StoreError("There is no archive here yet.", remedy="Run `sensorium index PATH` first.")
         return StoreError(f"The database failed: {reason}.", remedy="Run `sensorium doctor`.")
 
