@@ -10,6 +10,9 @@ from PIL import Image
 
 from search.settings import Settings
 from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder
+from tests.postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]  # fixtures
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

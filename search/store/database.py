@@ -34,10 +34,10 @@ class Database:
     """One database. ``reading`` and ``writing`` give transactions; errors of the driver come out as ours."""
 
     def __init__(self, url: str) -> None:
-        """Connect lazily to ``url`` (SQLAlchemy's form)."""
-        self.url = url
+        """Connect lazily to ``url``, in SQLAlchemy's form; ``postgresql://`` means the driver that the extra brings."""
+        self.url = url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
         try:
-            self.engine: Engine = create_engine(url)
+            self.engine: Engine = create_engine(self.url)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise InputError(
                 f"SENSORIUM_DATABASE_URL cannot be used: {error}.", remedy="Example: sqlite:////path/sensorium.db"
@@ -45,11 +45,14 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+            self._snapshot = self.engine  # what a transaction of SQLite sees anyway
+        else:
+            self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout."""
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(), self._snapshot.connect() as connection:
             yield connection
 
     @contextmanager
@@ -165,7 +168,7 @@ class Database:
                 f"{self.file or 'The database'} is damaged: {reason}.",
                 remedy="Restore it from a backup, or move it away and index again.",
             )
-        if "no such table" in reason:
+        if "no such table" in reason or ("relation" in reason and "does not exist" in reason):
             return StoreError("There is no archive here yet.", remedy="Run `sensorium index PATH` first.")
         return StoreError(f"The database failed: {reason}.", remedy="Run `sensorium doctor`.")
 

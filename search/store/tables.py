@@ -19,9 +19,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy import Text as _Text
 
 REVISION = "0004"
 """The head of the migrations that these tables equal."""
@@ -34,6 +35,18 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+class Text(TypeDecorator[str]):
+    """Text of any length. PostgreSQL takes no NUL, which files hold now and then: the sign for the unknown stands for it."""
+
+    impl = _Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _: object) -> str | None:
+        """What is stored of ``value``."""
+        return value.replace("\0", "\ufffd") if value else value
+
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 

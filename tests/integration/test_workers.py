@@ -41,18 +41,18 @@ def pictures(folder: Path, count: int, seed: int) -> None:
         Image.fromarray(rng.integers(0, 255, (24, 24, 3), np.uint8)).save(folder / f"{seed}-{number}.png")
 
 
-def once(home: str, folder: str, database: str = "", slow: bool = True) -> None:
-    index(Settings(Path(home), database_url=database), Job([Path(folder)]), encoder=Slow() if slow else FakeEncoder())
+def once(settings: Settings, folder: Path, slow: bool = True) -> None:
+    index(settings, Job([folder]), encoder=Slow() if slow else FakeEncoder())
 
 
-def keep_going(home: str, folder: str, number: int, until: float, errors) -> None:
+def keep_going(settings: Settings, folder: Path, number: int, until: float, errors) -> None:
     """Add files and index, again and again; what went wrong goes into ``errors``."""
     turn = 0
     while time.monotonic() < until:
         turn += 1
         try:
-            pictures(Path(folder) / str(number), 5, number * 100_000 + turn)
-            index(Settings(Path(home)), Job([Path(folder)]), encoder=FakeEncoder())
+            pictures(folder / str(number), 5, number * 100_000 + turn)
+            index(settings, Job([folder]), encoder=FakeEncoder())
         except BaseException:
             errors.put(traceback.format_exc())
             return
@@ -64,6 +64,12 @@ def start(target, *arguments):
     return process
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request, tmp_path) -> Settings:
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    return Settings(tmp_path / "home", database_url=url)
+
+
 def assert_whole(settings: Settings, files: int) -> None:
     store = SqlStore(database := Database(settings.database))
     assert store.counts()["units"] == {"done": files}
@@ -71,10 +77,9 @@ def assert_whole(settings: Settings, files: int) -> None:
     assert [check for check in verify(settings, deep=True) if not check.ok] == []
 
 
-def test_processes_that_index_the_same_folder_share_the_work(tmp_path):
+def test_processes_that_index_the_same_folder_share_the_work(settings, tmp_path):
     pictures(tmp_path / "archive", 60, 1)
-    settings = Settings(tmp_path / "home")
-    processes = [start(once, str(settings.home), str(tmp_path / "archive")) for _ in range(3)]
+    processes = [start(once, settings, tmp_path / "archive") for _ in range(3)]
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
@@ -82,10 +87,9 @@ def test_processes_that_index_the_same_folder_share_the_work(tmp_path):
     assert list((settings.home / "workers").iterdir()) == []
 
 
-def test_what_a_killed_worker_had_is_done_by_one_that_lives(tmp_path):
+def test_what_a_killed_worker_had_is_done_by_one_that_lives(settings, tmp_path):
     pictures(tmp_path / "archive", 60, 1)
-    settings = Settings(tmp_path / "home")
-    doomed, other = (start(once, str(settings.home), str(tmp_path / "archive")) for _ in range(2))
+    doomed, other = (start(once, settings, tmp_path / "archive") for _ in range(2))
     workers = settings.home / "workers"
     while not workers.is_dir() or len(list(workers.glob("[!.]*"))) < 2:
         time.sleep(0.02)
@@ -98,15 +102,13 @@ def test_what_a_killed_worker_had_is_done_by_one_that_lives(tmp_path):
 
 
 @pytest.mark.timeout(SECONDS + 300)
-def test_nobody_is_told_that_the_database_is_locked(tmp_path):
-    settings, errors = Settings(tmp_path / "home"), _PROCESSES.Queue()
+def test_nobody_is_told_that_the_database_is_locked(settings, tmp_path):
+    errors = _PROCESSES.Queue()
     (tmp_path / "archive").mkdir()
     until = time.monotonic() + 2 + SECONDS
-    processes = [
-        start(keep_going, str(settings.home), str(tmp_path / "archive"), number, until, errors) for number in range(WORKERS)
-    ]
+    processes = [start(keep_going, settings, tmp_path / "archive", number, until, errors) for number in range(WORKERS)]
     for process in processes:
         process.join()
     assert errors.empty(), errors.get()
-    once(str(settings.home), str(tmp_path / "archive"), slow=False)
+    once(settings, tmp_path / "archive", slow=False)
     assert_whole(settings, sum(1 for _ in (tmp_path / "archive").glob("*/*.png")))

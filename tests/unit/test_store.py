@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -24,9 +26,10 @@ LATER = 1 << 60
 SPACE = Space("fake", "fake", "fake", "1", 4, frozenset({Modality.TEXT, Modality.IMAGE}))
 
 
-@pytest.fixture
-def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    url = f"sqlite:///{tmp_path / 'a.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    database = Database(url)
     database.upgrade()
     yield database
     database.close()
@@ -104,6 +107,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
         Database(f"sqlite:///{tmp_path / 'a.db'}").revision()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_sqlite_is_durable(database):
     with database.engine.connect() as connection:
         pragmas = [
@@ -112,12 +116,60 @@ def test_sqlite_is_durable(database):
     assert pragmas == ["wal", 2, 1]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_writer_takes_the_lock_at_once(database, tmp_path):
     with database.writing():
         other = sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         other.close()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_writers_on_postgresql_number_their_rows_in_the_order_of_their_commits(database):
+    rows, began = sa.insert(t.collection), threading.Event()
+
+    def second():
+        began.set()
+        with database.writing() as connection:
+            connection.execute(rows.values(name="second", created_at=1))
+
+    thread = threading.Thread(target=second)
+    with database.writing() as connection:
+        thread.start()
+        began.wait()
+        thread.join(0.2)  # it would be through by then, had it not to wait
+        connection.execute(rows.values(name="first", created_at=1))
+    thread.join()
+    with database.reading() as connection:
+        names = connection.execute(sa.select(t.collection.c.name).order_by(t.collection.c.id)).scalars().all()
+    assert names == ["first", "second"]
+
+
+def test_a_reader_sees_one_state_throughout(database):
+    def count(connection):
+        return connection.execute(sa.select(sa.func.count()).select_from(t.collection)).scalar_one()
+
+    with database.reading() as reader:
+        before = count(reader)
+        with database.writing() as writer:
+            writer.execute(sa.insert(t.collection).values(name="x", created_at=1))
+        assert count(reader) == before == 0
+
+
+def test_several_that_start_at_once_make_the_tables_once(postgres_url):
+    databases = [Database(postgres_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(Database.upgrade, databases))
+    assert {database.revision() for database in databases} == {t.REVISION}
+    for database in databases:
+        database.close()
+
+
+def test_text_with_a_nul_is_kept(intake, work, store):
+    queue(intake, "/a/x")
+    put(work(), work().lease(1)[0], gaps=[Gap("truncated", "what\0ever")])
+    assert [failure.detail for failure in store.failures()] == ["what\ufffdever"]
 
 
 def test_a_failed_transaction_leaves_nothing_and_moves_no_version(database, store):
