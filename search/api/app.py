@@ -37,7 +37,7 @@ def create_api(service: Service) -> FastAPI:
     problems.install(api, service.places.hide)
     for router in (
         searching.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
-        jobs.router(service.jobs, service.catalogue), health.router(service),
+        jobs.router(service.jobs, service.catalogue), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)
     api.add_middleware(Bounded, unbounded=f"{BASE}/uploads")

@@ -177,8 +177,9 @@ def trouble(response: Response) -> ServiceError:
     if not isinstance(problem, dict):
         problem = {"title": response.reason_phrase}
     message, remedy, status = problem.get("detail") or problem.get("title", ""), problem.get("remedy", ""), response.status_code
-    if status == 503 and (after := response.headers.get("retry-after")):
-        loading = ServiceLoading(message, remedy=remedy, status=status, problem=problem)
+    loading = ServiceLoading(message, remedy=remedy, status=status, problem=problem)
+    if status == 503 and loading.kind == "loading":
+        after = response.headers.get("retry-after", "")
         loading.retry_after = float(after) if after.isdigit() else 1.0
         return loading
     kind = Refused if 400 <= status < 500 else ServiceFailed

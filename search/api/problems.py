@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -16,6 +16,9 @@ from search import errors
 from search.errors import Problem, SensoriumError
 
 TYPES = "/v1/problems/"
+AGAIN = 30
+"""Seconds after which a model that could not be loaded is tried again."""
+
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
 
@@ -30,6 +33,58 @@ _KINDS: tuple[tuple[type[SensoriumError], int, str, str], ...] = (
     (errors.DiskFull, 507, "disk-full", "There is no room left"),
     (errors.IndexDamaged, 503, "index-damaged", "The index is damaged"),
 )
+MEANINGS = {
+    "unknown-name": (
+        422,
+        "A collection, medium, channel or space of that name is not there. The remedy lists those that are, or near ones.",
+    ),
+    "query": (
+        422,
+        "The question has no meaning: terms that cancel each other out, a file that cannot be read, a segment that is not there.",
+    ),
+    "input": (422, "The request asks for something that cannot be, such as a number out of range."),
+    "validation": (422, "A field is missing, of the wrong type, or out of range; `errors` names each."),
+    "media": (422, "What was sent is no image, sound, video or text that can be decoded."),
+    "inline": (422, "Media that stand in the request must be base64 (RFC 4648), or a data: URL with base64."),
+    "folder": (422, "A folder in a filter is relative to a root of its collection, as hits show it."),
+    "not-there": (422, "The folder or file to be indexed does not exist."),
+    "idempotency-key": (422, "An Idempotency-Key stands for one request; another one came with it."),
+    "cursor": (422, "A cursor goes on with the very request that answered it, and with nothing else."),
+    "stale-cursor": (409, "The index has changed since the page before. Ask again without a cursor."),
+    "empty-archive": (409, "Nothing is indexed yet."),
+    "read-only": (409, "The service was started without an indexer."),
+    "job-covers": (409, "Another job that has not ended works on the same. Location names it."),
+    "changed": (409, "The file is not the one that was indexed any more. Index its folder again."),
+    "vanished": (410, "The file is no longer where it was indexed. Index its folder again."),
+    "range": (416, "The range begins beyond the end of the file; Content-Range says how long it is."),
+    "too-large": (413, "An upload, inlined medium or request exceeds its limit, which the detail names."),
+    "uploads-full": (507, "All uploads together take what they may. Delete some, or wait until some expire."),
+    "cut-upload": (400, "The connection ended before all was sent. Nothing was kept; send it again."),
+    "disk-full": (507, "There is no room on the server's disk. What was acknowledged is safe."),
+    "loading": (503, "The models are being loaded. Retry-After says when to ask again."),
+    "model-missing": (503, "The model could not be loaded. The service tries again by itself; Retry-After says when."),
+    "newer-database": (503, "The database was written by a newer Sensorium than the one that serves."),
+    "store": (503, "The database cannot be used at the moment."),
+    "index-damaged": (503, "The index on disk is not what was written. It is rebuilt from the database."),
+    "no-asset": (404, "No asset has this id. It may have been deleted, or its files forgotten."),
+    "no-segment": (404, "No segment has this id."),
+    "no-job": (404, "No index job has this id."),
+    "no-failure": (404, "No line of the ledger has this id. It may have been indexed meanwhile."),
+    "no-upload": (404, "No upload has this id. Uploads expire."),
+    "no-problem": (404, "No problem is called that."),
+    "no-picture": (404, "Texts have no thumbnail."),
+    "no-preview": (404, "Only video and sound have a preview."),
+    "foreign-host": (421, "The Host header names another service. The setting `hosts` lists the names of this one."),
+    "foreign-origin": (403, "A page of another site sent the request; only this service's own page may change anything."),
+    "outside-roots": (403, "Only what lies under the configured roots is indexed."),
+    "bad-request": (400, "The request is not HTTP as it should be."),
+    "not-found": (404, "There is nothing at this address; /v1/docs lists every one."),
+    "method-not-allowed": (405, "The address does not take this method; /v1/docs says which."),
+    "error": (500, "The service failed in a way that it has a word for: see the detail."),
+    "internal": (500, "The service failed by its own fault. Its log says more."),
+}
+"""Every kind of problem: its status, and what it means. ``GET /v1/problems/{kind}``, which types point to, answers from here."""
+
 _REMEDIES = {
     404: "Check the address; /v1/docs lists every one.",
     413: "Send media to POST /v1/uploads, and search with the id that it answers.",
@@ -48,6 +103,21 @@ def install(api: FastAPI, hide: Callable[[str], str]) -> None:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(Exception, _unexpected)
+
+
+def router() -> APIRouter:
+    """The route that types of problems point to."""
+    routes = APIRouter(tags=["status"])
+
+    @routes.get("/problems/{kind}", operation_id="problem", summary="What a problem means")
+    def problem(kind: str) -> dict[str, str | int]:
+        """A kind of problem, as the type of an error names it."""
+        if kind not in MEANINGS:
+            raise not_found("problem", _printable(kind)[:80])
+        status, meaning = MEANINGS[kind]
+        return {"type": TYPES + kind, "status": status, "meaning": meaning}
+
+    return routes
 
 
 def respond(problem: Problem, *, hide: Callable[[str], str] = str, **more: Any) -> JSONResponse:  # noqa: ANN401
@@ -70,7 +140,8 @@ def not_found(what: str, id_: object) -> Problem:
 def _of(error: Exception) -> Problem:
     for kind, status, name, title in _KINDS:
         if isinstance(error, kind):
-            return Problem(status, name, title, str(error), remedy=error.remedy)
+            headers = {"retry_after": str(AGAIN)} if isinstance(error, errors.ModelMissing) else {}
+            return Problem(status, name, title, str(error), remedy=error.remedy, **headers)
     remedy = getattr(error, "remedy", "")
     return Problem(500, "error", "The service failed", str(error), remedy=remedy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from search import encoders
 from search.api.jobs import IndexJobs, Runner
 from search.api.metrics import Metrics
 from search.api.places import Places
-from search.api.problems import not_found
+from search.api.problems import AGAIN, not_found
 from search.api.thumbnails import Thumbnails
 from search.api.uploads import Uploads
 from search.encoders import Encoder
@@ -33,9 +34,11 @@ class Service:
 
     def __init__(
         self, settings: Settings, *, load: Callable[[], Encoder] | None = None, runner: Runner | None = None,
-        patience: float = PATIENCE,
+        patience: float = PATIENCE, again: float = AGAIN,
     ) -> None:  # fmt: skip
         """Open the archive of ``settings``, made if there is none; ``load`` gives the encoder, ``runner`` runs index jobs.
+
+        A search waits ``patience`` seconds for the encoder; one that could not be loaded is tried again after ``again`` seconds.
 
         Raises:
             NewerDatabase: a later program wrote the database.
@@ -50,10 +53,11 @@ class Service:
         self.uploads = Uploads(settings, self.pool)
         self.jobs = IndexJobs(self.database, self.places, runner)
         self._load = load or (lambda: encoders.load(settings.space))
-        self._patience = patience
+        self._patience, self._again = patience, again
         self._encoder: Encoder | None = None
         self._engine: Engine | None = None
         self._failure: SensoriumError | None = None
+        self._due = 0.0
         self._loaded = threading.Event()
         self._opening = threading.Lock()
 
@@ -77,13 +81,14 @@ class Service:
             Problem: it is still loading (503, with Retry-After), or nothing is indexed yet (409).
             ModelMissing: the encoder's weights are not here.
         """
+        self._load_again()
         if not self._loaded.wait(self._patience):
             raise Problem(
                 503, "loading", "The engine is loading", "The models are being loaded; searching begins in a moment.",
                 remedy="Ask again in a few seconds.", retry_after="2",
             )  # fmt: skip
-        if self._failure:
-            raise self._failure
+        if failure := self._failure:
+            raise failure
         engine = self._open()
         if engine is None:
             raise Problem(
@@ -104,6 +109,7 @@ class Service:
 
     def state(self) -> tuple[State, SensoriumError | None]:
         """How the engine is, without waiting, and why it failed."""
+        self._load_again()
         if not self._loaded.is_set():
             return "loading", None
         if self._failure:
@@ -125,8 +131,17 @@ class Service:
         key = self.store.space_id(encoder.space)
         return key is not None and self.store.holds_any(key)
 
+    def _load_again(self) -> None:
+        """If loading failed, and that is a while ago, begin anew in the background."""
+        with self._opening:
+            if self._failure is None or time.monotonic() < self._due:
+                return
+            self._failure = None
+            self._loaded.clear()
+        threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
+
     def _load_encoder(self) -> None:
-        began = time.perf_counter()
+        began, self._due = time.perf_counter(), math.inf
         try:
             self._encoder = self._load()
             self._open()
@@ -135,5 +150,6 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the rest of the service stays up and says so
             self._failure = ModelMissing(f"The model could not be loaded: {error}", remedy="Run `sensorium doctor`.")
         finally:
+            self._due = time.monotonic() + self._again
             self.metrics.loading.set(time.perf_counter() - began)
             self._loaded.set()

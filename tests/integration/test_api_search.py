@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from indexer import run
+from search.api import problems
 from search.errors import ModelMissing
 from search.query.live import LiveIndex
 from search.store import Database, SqlStore
@@ -226,6 +229,52 @@ def test_a_model_that_is_not_here_is_told_and_the_rest_stays_up(start, indexed):
     status = http.get("/v1/status").json()
     assert (status["engine"], status["remedy"]) == ("failed", "Fetch them.")
     assert http.get("/v1/assets").status_code == 200
+
+
+def test_a_model_that_failed_to_load_is_tried_again(start, indexed, encoder):
+    tries = []
+
+    def load():
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise ModelMissing("The weights are not here yet.", remedy="Fetch them.")
+        return encoder
+
+    http = start(indexed, load=load, again=0.1)
+    statuses = []
+    for _ in range(200):
+        response = ask(http, {"text": "red"})
+        statuses.append(response.status_code)
+        if response.status_code == 200:
+            break
+        assert response.headers["retry-after"] == "30"
+        time.sleep(0.02)
+    assert (statuses[0], statuses[-1], len(tries)) == (503, 200, 3)
+
+
+def test_every_problem_says_what_it_means_where_its_type_points_to(still):
+    for kind, (status, meaning) in problems.MEANINGS.items():
+        assert still.get(f"/v1/problems/{kind}").json() == {"type": f"/v1/problems/{kind}", "status": status, "meaning": meaning}
+    assert_problem(still.get("/v1/problems/none"), 404, "no-problem")
+
+
+def test_no_problem_is_raised_that_has_no_meaning():
+    """Every kind that stands in the code of the API, found by reading it."""
+    kinds = set()
+    for file in Path(problems.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "Problem"
+                and isinstance(node.args[1], ast.Constant)
+            ):
+                kinds.add((node.args[1].value, node.args[0].value))
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "not_found":
+                assert isinstance(node.args[0], ast.Constant)
+                kinds.add((f"no-{node.args[0].value}", 404))
+    kinds |= {(name, status) for _, status, name, _ in problems._KINDS}
+    assert len(kinds) > 30
+    assert kinds <= {(kind, status) for kind, (status, _) in problems.MEANINGS.items()}
 
 
 def test_our_own_fault_is_told_without_its_insides(start, indexed, monkeypatch):
