@@ -35,8 +35,9 @@ FILES = (
 class Served:
     """A running service; it can be stopped and started again at the same address."""
 
-    def __init__(self, home: Path, *roots: Path) -> None:
+    def __init__(self, home: Path, *roots: Path, **settings: object) -> None:
         self.home, self.roots, self.log = home, roots, home.with_suffix(".log")
+        self.settings = {f"SENSORIUM_{name.upper()}": str(value) for name, value in settings.items()}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -46,7 +47,7 @@ class Served:
     def start(self) -> None:
         roots = [part for root in self.roots for part in ("--root", str(root))]
         command = [sys.executable, "-m", "ui.cli", "serve", "--port", str(self.port), *roots]
-        env = os.environ | {"SENSORIUM_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        env = os.environ | {"SENSORIUM_HOME": str(self.home), "PYTHONPATH": str(ROOT)} | self.settings
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, env=env, stderr=log)
         deadline = time.monotonic() + 60

@@ -88,6 +88,36 @@ def test_a_pasted_picture_searches(served, open_page):
     assert cards(page)[0] == "espresso-cup.jpg"
 
 
+def test_files_dragged_in_by_the_browser_itself_search(served, open_page):
+    """As Chromium sees a drag from outside, with files on the disk."""
+    page = open_page(served.address)
+    page.locator("a[data-at]").first.wait_for()
+    browser = page.context.new_cdp_session(page)
+    files = [str(SAMPLE / "images/husky.jpg"), str(SAMPLE / "sounds/dog-bark.ogg")]
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": files, "dragOperationsMask": 1}
+        browser.send("Input.dispatchDragEvent", {"type": kind, "x": 400, "y": 400, "data": data})
+    asked(page, "dog-bark.ogg")
+    assert page.locator(".chip .label").all_text_contents() == ["husky.jpg", "dog-bark.ogg"]
+
+
+def test_a_picture_on_the_clipboard_is_pasted_with_the_keyboard(served, open_page):
+    page = open_page(served.address, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("a[data-at]").first.wait_for()
+    png = base64.b64encode((SAMPLE / "images/rooster.png").read_bytes()).decode()
+    page.evaluate(
+        """async (png) => {
+            const blob = await (await fetch(`data:image/png;base64,${png}`)).blob();
+            await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+        }""",
+        png,
+    )
+    box(page).focus()
+    page.keyboard.press("Control+V")
+    asked(page, "with=upload~")
+    assert page.locator(".chip .label").count() == 1
+
+
 def test_a_video_searches(served, open_page):
     page = open_page(served.address)
     page.locator("input[type=file]").set_input_files(SAMPLE / "videos/pets.mp4")
