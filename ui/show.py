@@ -20,6 +20,7 @@ from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.types import Answer, Coverage, Hit, Span
+from ui import words
 
 out = Console()
 err = Console(stderr=True)
@@ -40,17 +41,9 @@ def name(path: str) -> str:
     return os.fsencode(shown).decode("utf-8", "backslashreplace")
 
 
-def clock(milliseconds: int) -> str:
-    """1:02.5, or 1:00:02.5 for what is longer than an hour."""
-    seconds, tenths = divmod(milliseconds // 100, 10)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return (f"{hours}:{minutes:02}" if hours else f"{minutes}") + f":{seconds:02}.{tenths}"
-
-
 def span(where: Span | None) -> str:
     """A span in time; empty for one in characters, and for none."""
-    return f"{clock(where.start)} - {clock(where.end)}" if where and where.unit == "ms" else ""
+    return f"{words.clock(where.start)} – {words.clock(where.end)}" if where and where.unit == "ms" else ""
 
 
 def band(confidence: float) -> str:
@@ -98,7 +91,7 @@ def unseen(coverage: Coverage) -> str:
     parts = [f"{coverage.seen} of {coverage.files} files can be found"]
     parts += [f"{count} {what}" for count, what in ((coverage.waiting, "waiting"), (coverage.failed, "failed")) if count]
     if coverage.unsampled_ms:
-        parts.append(f"{clock(coverage.unsampled_ms)} of sound and video not sampled")
+        parts.append(f"{words.clock(coverage.unsampled_ms)} of sound and video not sampled")
     parts += [f"{count} without {what}" for what, count in coverage.without.items()]
     return ", ".join(parts) + "."
 

@@ -215,7 +215,7 @@ class IndexJobs:
 def _covered(other: Job, title: str) -> Problem:
     return Problem(
         409, "job-covers", title, f"Job {other.id} is {other.state} on it.",
-        remedy=f"Wait for it, or cancel it: POST /v1/index-jobs/{other.id}/cancel.", Location=f"/v1/index-jobs/{other.id}",
+        remedy="Wait for it, or cancel it.", Location=f"/v1/index-jobs/{other.id}",
     )  # fmt: skip
 
 

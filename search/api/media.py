@@ -114,7 +114,7 @@ def locate(asset: Asset) -> tuple[str, os.stat_result]:
         if stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (place.size, place.mtime_ns):
             return place.path, found
         changed = True
-    again = "Index its folder again (POST /v1/index-jobs)."
+    again = "Index its folder again."
     if changed:
         raise Problem(409, "changed", "The file has changed", "The file is another one than was indexed.", remedy=again)
     raise Problem(410, "vanished", "The file is gone", "The file is no longer where it was indexed.", remedy=again)

@@ -99,7 +99,7 @@ class Uploads:
                 return _upload(path)
         raise Problem(
             404, "no-upload", "There is no such upload", f"There is no upload {id_}.",
-            remedy="It may have expired: send the file to POST /v1/uploads again.",
+            remedy="It may have expired: send the file again.",
         )  # fmt: skip
 
     def delete(self, id_: str) -> None:
@@ -241,5 +241,5 @@ def _cut(announced: int | None) -> Problem:
 def _full() -> Problem:
     return Problem(
         507, "uploads-full", "There is no room for uploads", "The folder of uploads is full.",
-        remedy="Delete uploads (DELETE /v1/uploads/{id}) or wait until some expire; or raise the setting upload_quota.",
+        remedy="Delete some, or wait until some expire; or raise the setting upload_quota.",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench.report import ROOT, SAMPLE, Figure, Skipped
-from tests.e2e.test_page_look import TWO_HUNDRED
+from tests.scripts import TWO_HUNDRED
 
 QUESTIONS = (
     "a dog", "boats at sunset", "a cup of coffee", "thunder", "an old red car", "somebody plays the guitar", "the night sky", "cat looking up",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.page import words
+from ui import words
 from ui.page.state import MOST, Piece, State
 
 label = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=30).map(str.strip)

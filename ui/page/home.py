@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ui.page import frame, library, look, words
+from ui import words
+from ui.page import frame, library, look
 
 NEWEST = 48
 

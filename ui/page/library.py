@@ -10,7 +10,8 @@ import streamlit as st
 
 from search.api.schemas import Collections, Failures, Job, Status
 from search.errors import Refused, ServiceError
-from ui.page import frame, look, words
+from ui import words
+from ui.page import frame, look
 from ui.page.components import shelf
 
 NEWEST = 24

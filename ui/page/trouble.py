@@ -7,7 +7,8 @@ from dataclasses import replace
 import streamlit as st
 
 from search.errors import ServiceAway, ServiceError, ServiceLoading
-from ui.page import frame, look, words
+from ui import words
+from ui.page import frame, look
 from ui.page.state import State
 
 
