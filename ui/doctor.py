@@ -57,10 +57,20 @@ def _program(_: Settings) -> Iterable[Check]:
 
 
 def _media(_: Settings) -> Iterable[Check]:
-    from search.media import versions
+    from search.media import confine, ffmpeg, versions
 
-    found = versions()
-    yield Check("ffmpeg", True, ", ".join(f"{name} {version}" for name, version in found.items()))
+    yield Check("decoders", True, ", ".join(f"{name} {version}" for name, version in versions().items()))
+    oldest = ".".join(map(str, ffmpeg.OLDEST))
+    for source, version in ffmpeg.versions().items():
+        seen = f"{version} of {source}" + (f", older than {oldest}, has known holes" if ffmpeg.outdated(version) else "")
+        yield Check(
+            "ffmpeg", not ffmpeg.outdated(version), seen, "Install Sensorium from requirements.lock; unset IMAGEIO_FFMPEG_EXE."
+        )
+    absent = confine.absent()
+    for name, why in absent.items():
+        yield Check("confinement", False, f"decoders run without {name}: {why}", confine.REMEDIES[name])
+    if not absent:
+        yield Check("confinement", True, f"decoders run with {', '.join(confine.REMEDIES)}")
 
 
 def _index(_: Settings) -> Iterable[Check]:

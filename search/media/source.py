@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
@@ -13,21 +13,21 @@ Found: TypeAlias = Info | Cut | Gap
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a decoder may take out of one file. ``memory`` (bytes) is here for messages: the system enforces it."""
+    """What a decoder may take out of one file.
+
+    ``memory`` (bytes) is here for messages: the system enforces it. ``formats``: those of pictures, as Pillow names them.
+    """
 
     max_pixels: int
     max_frames: int
     memory: int
+    formats: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An opened file.
+    """An opened file. ``suffix`` is lower-case, ``head`` its first bytes; its name is not told."""
 
-    ``path`` is absolute (odd bytes as surrogates), ``suffix`` lower-case, ``head`` its first bytes.
-    """
-
-    path: str
     file: BinaryIO
     size: int
     head: bytes

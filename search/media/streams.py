@@ -11,7 +11,7 @@ import av
 from av.stream import Disposition
 
 from search.errors import MediaError
-from search.media.demuxers import DEMUXERS
+from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
 from search.media.track import Clock, Damage
@@ -34,9 +34,15 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
     """
-    options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
+    options = {
+        "fd": str(source.file.fileno()),
+        "protocol_whitelist": PROTOCOL,
+        "format_whitelist": DEMUXERS,
+        "codec_whitelist": DECODERS,
+        "max_pixels": str(limits.max_pixels),
+    }
     try:
-        container = av.open(source.path, options=options, metadata_errors="replace")
+        container = av.open(f"{PROTOCOL}:", options=options, metadata_errors="replace")
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -94,7 +100,7 @@ class _Pass:
         if context.width * context.height > limits.max_pixels:
             raise MediaError("too_large", f"{context.width} x {context.height} pixels exceed max_pixels ({limits.max_pixels})")
         context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
-        context.options = {"skip_loop_filter": "all"}
+        context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
         if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
             context.skip_frame = "NONREF"
 
@@ -170,8 +176,6 @@ def _is_cut_off(source: Source) -> bool:
 
 def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
     """Why a container could not be opened: a QuickTime file whose index, written last, is missing was cut short."""
-    if isinstance(error, FileNotFoundError):
-        return MediaError("vanished", "the file is no longer there")
     if source.head[4:8] == b"ftyp" and b"moov" not in source.head:
         return MediaError("truncated", "the index of the file is missing (no moov atom)")
     return MediaError("undecodable", f"not sound or video that can be read: {error.strerror or error}")

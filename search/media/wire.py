@@ -1,9 +1,10 @@
-"""What parent and decoder say to each other: a JSON header with lengths, then raw bytes. Never pickle.
+"""What parent and decoder say to each other: JSON headers over a socket, raw arrays in shared memory. Never pickle.
 
-A message is ``u32 header length | u64 payload length | header | payload``, little-endian. A request is a message
-without payload. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``; ``error``
-may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may have been
-taken over by the file it read.
+A message is ``u32 header length | u64 payload length | header``, little-endian, and for each piece of the payload one
+byte: the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload, and
+brings the opened file along. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``;
+``error`` may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may
+have been taken over by the file it read.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ def pack(header: Mapping[str, Any], length: int = 0) -> bytes:
     return PREFIX.pack(len(encoded), length) + encoded
 
 
-def pack_request(path: bytes, needs: Needs, limits: Mapping[str, int]) -> bytes:
-    """A request to decode the file at ``path``, in the operating system's bytes."""
-    return pack({"path": path.hex(), "needs": asdict(needs), "limits": dict(limits)})
+def pack_request(modality: Modality, suffix: str, needs: Needs, limits: Mapping[str, Any]) -> bytes:
+    """A request to decode the file that comes with it. Of its name only the suffix is told."""
+    return pack({"modality": modality, "suffix": suffix, "needs": asdict(needs), "limits": dict(limits)})
 
 
 def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
@@ -85,7 +86,7 @@ def unpack_header(raw: bytes) -> dict[str, Any]:
     """
     try:
         header = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedError("a header that is not JSON") from error
     if not isinstance(header, dict):
         raise MalformedError("a header that is not an object")
@@ -137,7 +138,7 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
         return Info(modality, form, width, height, duration, taken_at, title)
     if kind == "cut":
         modality = _member(Modality, header.get("modality"))
-        content = payload.tobytes().decode("utf-8", "replace") if modality is Modality.TEXT else payload
+        content = payload.tobytes().decode("utf-8", "replace").replace("\0", " ") if modality is Modality.TEXT else payload
         return Cut(
             _member(Channel, header.get("channel")),
             modality,
@@ -186,6 +187,7 @@ def _words(value: object) -> str | None:
 
 
 def _word(value: object) -> str:
+    """A text that any database takes: valid Unicode without NUL, and not long."""
     if not isinstance(value, str):
         raise MalformedError("a field that is not text")
-    return value
+    return value[:_DETAIL].encode("utf-8", "replace").decode().replace("\0", " ")
