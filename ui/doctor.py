@@ -22,6 +22,7 @@ from ui import show
 LOW_SPACE = 1 << 30
 
 EXTRAS = {
+    "heic": "pillow_heif",
     "models": "open_clip",
     "asr": "faster_whisper",
     "ocr": "rapidocr",

@@ -32,6 +32,8 @@ _READERS = {
 }
 _LATE = ("_strptime", "unicodedata", "numpy.ma", "PIL.MpoImagePlugin", "charset_normalizer.md", "search.media.pages")
 """What libraries would import amid a file, when nothing can be opened any more; besides all of PyAV and all character sets."""
+_THREADS = 16
+"""Threads that a decoder may have where it may have any."""
 _DESCRIPTORS = 32
 """Descriptors that a decoder may hold: its own seven, and a few copies of the file's."""
 
@@ -42,7 +44,7 @@ def main() -> None:
     os.dup2(2, 1)
     _load(heif=bool(heif))
     control, slots = socket.socket(fileno=os.dup(0)), Slots.attach(shared, free)
-    _confine(memory)
+    _confine(memory, threads=bool(heif))
     while request := _receive(control):
         header, descriptor = request
         with os.fdopen(descriptor, "rb") as file:
@@ -69,12 +71,15 @@ def _load(*, heif: bool) -> None:
         images.learn_heif()
 
 
-def _confine(memory: int) -> None:
-    """Give up what decoding does not take. What the system does not grant, ``sensorium doctor`` says."""
+def _confine(memory: int, *, threads: bool) -> None:
+    """Give up what decoding does not take. What the system does not grant, ``sensorium doctor`` says.
+
+    ``threads``: HEIF's decoder cannot do without one.
+    """
     confine.isolate()
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    confine.limit(CORE=0, FSIZE=0, NPROC=0, NOFILE=_DESCRIPTORS, AS=memory)
-    confine.restrict_calls()
+    confine.limit(CORE=0, FSIZE=0, NPROC=_THREADS if threads else 0, NOFILE=_DESCRIPTORS, AS=memory)
+    confine.restrict_calls(threads=threads)
 
 
 def _answer(modality: Modality, source: Source, needs: Needs, limits: Limits) -> Iterator[wire.Reply]:

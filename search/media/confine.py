@@ -107,9 +107,12 @@ def isolate(readable: Iterable[str] = ()) -> Absent:
     return _all({_NETWORK: _no_network, _PRIVILEGES: _no_privileges, _LANDLOCK: lambda: _no_files(readable)})
 
 
-def restrict_calls(*, program: bool = False) -> Absent:
-    """Give up every system call, in all threads, that decoding does not take; ``program``: or to become another program."""
-    return _all({_SECCOMP: lambda: _filter_calls(program=program)})
+def restrict_calls(*, threads: bool = False, program: bool = False) -> Absent:
+    """Give up every system call, in all threads, that decoding does not take.
+
+    ``threads``: new ones may be started; ``program``: and another program run in this one's place.
+    """
+    return _all({_SECCOMP: lambda: _filter_calls(threads=threads or program, program=program)})
 
 
 def absent() -> Absent:
@@ -165,7 +168,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str) -> None:
         os.close(place)
 
 
-def _filter_calls(*, program: bool) -> None:
+def _filter_calls(*, threads: bool, program: bool) -> None:
     column, machine, seccomp = _MACHINES.get(platform.machine(), (0, 0, 0))
     if not machine or struct.calcsize("P") != 8:
         raise OSError(errno.ENOSYS, f"no table of system calls for {platform.machine()}")
@@ -175,7 +178,7 @@ def _filter_calls(*, program: bool) -> None:
             steps += [_step(_EQUAL, number, 0, 1), _step(_RETURN, _ALLOW)]
     steps += _only(_FCNTL[column], 1, [_step(_EQUAL, command, 0, 1) for command in _DUPLICATING])
     steps += _only(_TGKILL[column], 0, [_step(_EQUAL, os.getpid(), 0, 1)])  # how a process aborts
-    if program:
+    if threads:
         steps += _only(_CLONE[column], 0, [_step(_ANY_BIT, _THREAD, 0, 1)])
     steps += [_step(_EQUAL, _CLONE3[column], 0, 1), _step(_RETURN, _REFUSE | errno.ENOSYS)]  # C libraries then use clone
     steps.append(_step(_RETURN, _REFUSE | errno.EPERM))

@@ -24,17 +24,13 @@ from PIL.Image import Resampling, Transpose
 from search.errors import MediaError
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
-from search.media.source import Found, Limits, Source
+from search.media.source import PICTURES, Found, Limits, Source
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
 )  # fmt: skip
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
-_FORMATS = {
-    "JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "WEBP": "WEBP", "TIFF": "TIFF", "BMP": "BMP", "AVIF": "AVIF", "HEIC": "HEIF",
-}  # fmt: skip
-"""What ``Limits.formats`` may name -> what Pillow calls it. MPO, of phones, opens as JPEG; naming it here raises KeyError."""
 _LOOKED_AT, _UNPACKED = 2000, 4_000_000_000
 """Frames of an animation that are looked at, at most, and the pixels in them."""
 _WHITES = (255, 1023, 4095, 16383, 65535)
@@ -63,8 +59,8 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     Raises:
         MediaError: ``too_large``, ``undecodable``, ``truncated``.
     """
-    if is_heif(source.head) and "HEIC" not in limits.formats:
-        raise MediaError("unsupported", "a HEIF picture; with the extra heic and heic in image_formats it would be read")
+    if is_heif(source.head) and ("heic" not in limits.formats or "HEIF" not in Image.OPEN):
+        raise MediaError("unsupported", "a HEIF picture: read with the extra heic, and heic among image_formats")
     gaps: list[Gap] = []
     try:
         image = _open(source, limits)
@@ -102,7 +98,7 @@ def learn_heif() -> None:
 
 def _open(source: Source, limits: Limits) -> ImageFile.ImageFile:
     source.file.seek(0)
-    image = Image.open(source.file, formats=[_FORMATS[name] for name in limits.formats if _FORMATS.get(name) in Image.OPEN])
+    image = Image.open(source.file, formats=[PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN])
     _check(image, limits)
     return image
 

@@ -20,6 +20,7 @@ from search.media.clock import Clock
 from search.media.opening import opened
 from search.media.slots import SLOT, Slots
 from search.media.sniff import HEAD, sniff
+from search.media.source import picture_formats
 from search.settings import Settings
 from search.types import Cut, Gap, Info, Modality, Needs
 
@@ -29,10 +30,14 @@ _TAIL = 4096
 """How much of what the decoder complained is kept, in bytes."""
 _PATIENCE = 0.05
 """How long a decoder is heard out whose reader has gone, in seconds."""
+_PATIENT_READS = 16
+"""How often complaints are read at a time: a decoder might never stop complaining."""
 _SPARE = 2
 """Seconds of processor that a decoder has beyond the time that is left, and when it has nothing to do."""
-_MOST = 1_000_000
-"""Replies to one request: no real file gives more."""
+_MOST, _MOST_GAPS = 1_000_000, 10_000
+"""Replies to one request, and gaps among them: no real file gives more."""
+_CHILD = "search.media.child"
+"""The module that a decoder runs."""
 
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 """Has glibc keep the memory of one picture for the next, in bytes.
@@ -63,15 +68,15 @@ class Process:
     def __init__(self, settings: Settings) -> None:
         """Start the process; it comes up while the caller goes on."""
         self._settings = settings
-        formats = tuple(name.strip().upper() for name in settings.image_formats.split(",") if name.strip())
+        formats = picture_formats(settings.image_formats)
         self._limits = {"max_pixels": settings.max_pixels, "max_frames": settings.max_frames, "formats": formats}
         self._seconds = settings.decode_seconds
         self._control, theirs = socket.socketpair()
         self._slots = Slots.create()
-        arguments = (settings.decode_memory, self._slots.memory, self._slots.free, int("HEIC" in formats))
+        arguments = (settings.decode_memory, self._slots.memory, self._slots.free, int("heic" in formats))
         with theirs:
             self._popen = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "search.media.child", *map(str, arguments)],
+                [sys.executable, "-P", "-m", _CHILD, *map(str, arguments)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -125,14 +130,15 @@ class Process:
         Raises:
             MediaError: what the decoder says of the file; or ``too_slow``, ``killed``, and this process is dead.
         """
-        clock = Clock(self._seconds)
+        clock, gaps = Clock(self._seconds), 0
         for number in range(_MOST):
             reply = self._reply(clock)
             if isinstance(reply, MediaError):
                 raise reply
             if reply is None:
                 return
-            if isinstance(reply, Info) != (number == 0):
+            gaps += isinstance(reply, Gap)
+            if isinstance(reply, Info) != (number == 0) or gaps > _MOST_GAPS:
                 break
             if clock.extend(reply):
                 self._allow(clock.left)
@@ -148,7 +154,7 @@ class Process:
         except MediaError:
             return False
         self._allow(0)
-        return self.alive
+        return self.alive and not self._heard
 
     def kill(self) -> None:
         """End the process and whatever it started. Safe to call again, and from another thread."""
@@ -244,8 +250,8 @@ class Process:
     def _listen(self) -> None:
         """Take in what was complained, so that the pipe never fills up and blocks the decoder."""
         with contextlib.suppress(OSError, ValueError):
-            while heard := os.read(self._complaints, 65536):
-                self._tail = (self._tail + heard)[-_TAIL:]
+            for _ in range(_PATIENT_READS):
+                self._tail = (self._tail + os.read(self._complaints, _CHUNK))[-_TAIL:]
 
     def _liar(self, what: str) -> MediaError:
         self.kill()
