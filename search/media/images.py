@@ -31,7 +31,7 @@ _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
 )  # fmt: skip
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
-_LOOKED_AT, _UNPACKED = 2000, 4_000_000_000
+_LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
 """Frames of an animation that are looked at, at most, and the pixels in them."""
 _WHITES = (255, 1023, 4095, 16383, 65535)
 """White in the bit depths that deep grey pictures come in."""
