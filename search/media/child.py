@@ -7,6 +7,7 @@ to the next.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -30,7 +31,10 @@ _READERS = {
     Modality.VIDEO: "search.media.streams",
     Modality.TEXT: "search.media.texts",
 }
-_LATE = ("_strptime", "unicodedata", "numpy.ma", "PIL.MpoImagePlugin", "charset_normalizer.md", "search.media.pages")
+_LATE = (
+    "_strptime", "unicodedata", "mmap", "numpy.ma", "charset_normalizer.md", "search.media.pages",
+    "PIL.ImageCms", "PIL.ImageColor", "PIL.ImageFilter", "PIL.MpoImagePlugin",
+)  # fmt: skip
 """What libraries would import amid a file, when nothing can be opened any more; besides all of PyAV and all character sets."""
 _THREADS = 16
 """Threads that a decoder may have where it may have any."""
@@ -56,7 +60,7 @@ def main() -> None:
 
 
 def _load(*, heif: bool) -> None:
-    """Import all that any file may need."""
+    """Import all that any file may need; what stays for good, the collector of garbage need not look at."""
     import encodings
 
     import av
@@ -69,6 +73,7 @@ def _load(*, heif: bool) -> None:
         from search.media import images
 
         images.learn_heif()
+    gc.freeze()
 
 
 def _confine(memory: int, *, threads: bool) -> None:

@@ -46,6 +46,8 @@ _UPRIGHT = {
 }
 """EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
 _ORIENTATION, _EXIF, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
+_ROOM = 24 << 20
+"""What the frames of an animation may take together, in bytes."""
 
 Image.preinit()  # or Pillow would do so at the first picture, when nothing can be imported any more
 Image.MAX_IMAGE_PIXELS = None  # Limits.max_pixels is checked here, before anything is decoded
@@ -182,7 +184,8 @@ def _animation(
     image: Image.Image, count: int, needs: Needs, limits: Limits, gaps: list[Gap]
 ) -> tuple[list[Image.Image], int | None]:
     """Up to ``max_frames`` evenly spread frames, fitted, and the duration of all in milliseconds."""
-    chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, limits.max_frames))).round().astype(int))
+    most = max(1, min(count, limits.max_frames, _ROOM // (3 * needs.size**2)))
+    chosen = np.unique(np.linspace(0, count - 1, most).round().astype(int))
     frames: list[Image.Image] = []
     durations: list[float] = []
     for number in chosen.tolist():

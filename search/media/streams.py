@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 from av.stream import Disposition
@@ -18,6 +18,7 @@ from search.media.track import Clock, Damage
 from search.media.video import Shots
 from search.types import Cut, Gap, Info, Modality, Needs, Span
 
+_Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
 """Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
 _SPARSE = 6
@@ -57,9 +58,13 @@ class _Pass:
     def __init__(self, container: av.container.InputContainer, source: Source, needs: Needs, limits: Limits) -> None:
         self._container = container
         self._format = _format(container, source)
-        self._video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
-        self._audio = next(iter(sorted(container.streams.audio, key=lambda s: not s.disposition & Disposition.default)), None)
+        films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
+        self._video, self._audio = _decodable(films), _decodable(sounds)
+        self._unseen = bool(films) and self._video is None
         main = self._video or self._audio
+        if main is None and (films or sounds):
+            raise MediaError("unsupported", "its pictures and its sound are in codecs that are not read")
         if main is None:
             raise MediaError("no_content", "the file has neither a picture nor a sound track")
         self._duration_ms = _duration_ms(container, main)
@@ -150,6 +155,8 @@ class _Pass:
 
     def _gaps(self) -> Iterator[Gap]:
         seen, heard = self._shots.seen_ms, self._windows.heard_ms
+        if self._unseen:
+            yield Gap("no_picture", "the pictures are in a codec that is not read")
         if self._video is not None and not seen:
             yield Gap("no_picture", self._picture_damage.first or "the picture track is empty")
         if self._video is not None and self._audio is not None and not heard and self._sound_damage.first:
@@ -163,6 +170,11 @@ class _Pass:
         if self._broken or short or self._cut_off:
             detail = self._broken or "the file ends before the end that it announces"
             yield Gap("truncated", detail, Span(end, max(end, announced or end)))
+
+
+def _decodable(tracks: Sequence[_Track]) -> _Track | None:
+    """The first track for which there is a decoder."""
+    return next((track for track in tracks if track.codec_context is not None), None)
 
 
 def _is_cut_off(source: Source) -> bool:
