@@ -94,7 +94,8 @@ def _answer(modality: Modality, source: Source, needs: Needs, limits: Limits) ->
     except MediaError as error:
         yield error
     except MemoryError:
-        yield MediaError("too_large", f"needs more memory than it may have ({limits.memory >> 20} MiB)")
+        setting = "image_memory" if modality in (Modality.IMAGE, Modality.TEXT) else "decode_memory"
+        yield MediaError("too_large", f"needs more memory than {setting} allows ({limits.memory >> 20} MiB)")
     except Exception as error:  # noqa: BLE001  hostile files raise anything
         yield MediaError("undecodable", f"{type(error).__name__}: {error}")
     else:

@@ -94,7 +94,7 @@ def _damage(samples: Mapping[str, bytes], chance: random.Random) -> Iterator[Cas
     while True:
         for name in chance.sample(sorted(samples), len(samples)):
             harm = chance.choice(sorted(harms))
-            yield Case(harm, name.encode(), harms[harm](samples[name], chance))
+            yield Case(harm, f"{harm}.{name}".encode(), harms[harm](samples[name], chance))
 
 
 def _truncated(content: bytes, chance: random.Random) -> bytes:

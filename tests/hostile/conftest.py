@@ -17,12 +17,21 @@ def good(tmp_path_factory):
     return samples.write(tmp_path_factory.mktemp("good"))
 
 
-@pytest.fixture(scope="session")
+SECRET = "the canary sings of thirteen violet umbrellas"
+
+
+@pytest.fixture
 def canary(tmp_path_factory):
-    """A file outside every archive that nobody may read."""
+    """A file outside every archive that nobody may read; ``was_read`` tells."""
     path = tmp_path_factory.mktemp("outside") / "canary.txt"
-    path.write_text("the canary sings of thirteen violet umbrellas")
+    path.write_text(SECRET)
+    os.utime(path, (0, path.stat().st_mtime))
     return path
+
+
+def was_read(path):
+    """Whether a file was read since its time of access was set to nought: systems note at least the first time."""
+    return path.stat().st_atime != 0
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Decodes every file of a folder in a process of its own, and says what came of each and what it cost.
 
-    python -m tests.hostile.parent FOLDER DECODE_SECONDS CANARY
+    python -m tests.hostile.parent FOLDER DECODE_SECONDS SECRET
 
 The figures are this process's growth after its first file, and the most that a decoder held while it read a file, both
 from the kernel's own high-water marks (VmHWM).
@@ -60,8 +60,8 @@ def forget(pid: int) -> None:
 
 
 def main() -> None:
-    folder, seconds, canary = os.fsencode(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    secret, settings = canary.read_text(), Settings(home=Path("/nonexistent"), decode_seconds=seconds)
+    folder, seconds, secret = os.fsencode(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    settings = Settings(home=Path("/nonexistent"), decode_seconds=seconds)
     names = sorted(os.listdir(folder), reverse=True)
     outcomes: dict[str, dict[str, object]] = {}
 

@@ -8,7 +8,7 @@ from collections import Counter
 from search.errors import REASONS
 from tests.bench.report import ROOT
 from tests.hostile import cases
-from tests.hostile.conftest import CASES, SEED
+from tests.hostile.conftest import CASES, SECRET, SEED, was_read
 
 STILL = ("jpg", "png", "webp", "avif", "gif", "tiff", "bmp", "txt", "md", "html", "srt", "vtt", "pdf")
 MOST_MB = 1_000
@@ -20,7 +20,7 @@ def test_every_hostile_file_comes_to_a_visible_end_and_does_no_harm(good, canary
     before = sorted(tmp_path.parent.iterdir())
     seconds = 30 if CASES > 500 else 4
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile.parent", str(tmp_path), str(seconds), str(canary)],
+        [sys.executable, "-m", "tests.hostile.parent", str(tmp_path), str(seconds), SECRET],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         check=True,
@@ -38,6 +38,7 @@ def test_every_hostile_file_comes_to_a_visible_end_and_does_no_harm(good, canary
     )
     assert told["grown"] < GROWTH_MB
     assert listener.calls == 0
+    assert not was_read(canary)
     assert sorted(tmp_path.parent.iterdir()) == before
     assert len(list(tmp_path.iterdir())) == len(kinds)
 
