@@ -28,12 +28,12 @@ Absent = dict[str, str]
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 """What a program reads to start, besides itself."""
 
-_NETWORK, _PRIVILEGES, _LANDLOCK, _SECCOMP = "a network namespace", "dropped privileges", "Landlock", "seccomp"
+_NETWORK, _PRIVILEGES, _LANDLOCK, SECCOMP = "a network namespace", "dropped privileges", "Landlock", "seccomp"
 REMEDIES = {
     _NETWORK: "Allow user namespaces (sysctl user.max_user_namespaces, the container's seccomp profile, AppArmor).",
     _PRIVILEGES: "Run Sensorium on Linux for this.",
     _LANDLOCK: "Linux 5.13 or newer has it: `landlock` must stand in the kernel's `lsm=` list.",
-    _SECCOMP: "Run Sensorium on Linux for x86_64 or aarch64 for this.",
+    SECCOMP: "Run Sensorium on Linux for x86_64 or aarch64 for this.",
 }
 """What can be granted -> what to do where it is not."""
 
@@ -112,7 +112,7 @@ def restrict_calls(*, threads: bool = False, program: bool = False) -> Absent:
 
     ``threads``: new ones may be started; ``program``: and another program run in this one's place.
     """
-    return _all({_SECCOMP: lambda: _filter_calls(threads=threads or program, program=program)})
+    return _all({SECCOMP: lambda: _filter_calls(threads=threads or program, program=program)})
 
 
 def absent() -> Absent:

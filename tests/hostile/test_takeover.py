@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import time
 
+import imageio_ffmpeg
 import psutil
 import pytest
 
 from search.errors import MediaError
-from search.media import DecodePool, confine
+from search.media import DecodePool, confine, previews
 from search.types import Info
 from tests.hostile.parent import memory
 from tests.media_samples import colour_of, picture
@@ -22,12 +24,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def taken(monkeypatch):
-    monkeypatch.setattr("search.media.process._CHILD", "tests.hostile.taken")
-    monkeypatch.setenv("SENSORIUM_DATABASE_URL", "postgresql://user:hunter2@db/x")
-    with DecodePool(settings(decode_seconds=2), 1) as pool:
-        yield pool
+@pytest.fixture(scope="module")
+def taken():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.media.process._CHILD", "tests.hostile.taken")
+        patch.setenv("SENSORIUM_DATABASE_URL", "postgresql://user:hunter2@db/x")
+        with DecodePool(settings(decode_seconds=2), 1) as pool:
+            yield pool
 
 
 @pytest.fixture
@@ -38,6 +41,10 @@ def order(tmp_path):
         return path
 
     return write
+
+
+def decoders():
+    return [child for child in psutil.Process().children(recursive=True) if "tests.hostile.taken" in child.cmdline()]
 
 
 def report(pool, path):
@@ -86,7 +93,7 @@ def test_nobody_is_called(taken, order, listener):
 @pytest.mark.parametrize("attack", ["fork", "start_thread"])
 def test_nothing_multiplies(taken, order, attack):
     assert report(taken, order(attack)).startswith("refused")
-    assert len(psutil.Process().children(recursive=True)) == 1
+    assert len(decoders()) == 1
 
 
 @pytest.mark.parametrize("attack", ["execute", "become"])
@@ -134,7 +141,7 @@ def test_lies_end_the_liar_and_cost_nothing(taken, order, tmp_path, lie):
 
 
 def test_what_is_said_after_the_end_is_not_taken_for_the_next_answer(taken, order):
-    (child,) = psutil.Process().children()
+    (child,) = decoders()
     assert isinstance(*taken.decode(order("lie", "more after the end"), NEEDS), Info)
     assert not child.is_running()
     assert report(taken, order("environment"))
@@ -146,8 +153,9 @@ def test_a_decoder_that_runs_wild_is_replaced(taken, order, attack, reason):
     assert report(taken, order("environment"))
 
 
-def test_a_decoder_that_works_with_nothing_to_do_runs_out_of_time(tmp_path):
+def test_a_decoder_that_works_with_nothing_to_do_runs_out_of_time(tmp_path, monkeypatch):
     """The parent takes the processor's time away from a decoder that it gave no file."""
+    monkeypatch.setattr("search.media.process._CHILD", "search.media.child")
     picture("red").save(tmp_path / "a.png")
     with DecodePool(settings(), 1) as pool:
         decode(pool, tmp_path / "a.png")
@@ -159,18 +167,21 @@ def test_a_decoder_that_works_with_nothing_to_do_runs_out_of_time(tmp_path):
 
 def test_previews_are_confined_as_well(tmp_path, canary):
     """ffmpeg itself, asked to read a file by its name, is not let."""
-    from search.media import previews
-
     (tmp_path / "a.mp4").write_bytes(b"ffconcat version 1.0\nfile '%s'\n" % os.fsencode(canary))
     with pytest.raises(MediaError):
         previews.frame(str(tmp_path / "a.mp4"), 0, 160)
-    run = [*previews._CONFINED, previews_program(), "-nostdin", "-loglevel", "error", "-i", str(canary), "-f", "null", "-"]
-    done = __import__("subprocess").run(run, capture_output=True, text=True, check=False)
+    run = [
+        *previews._CONFINED,
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-i",
+        str(canary),
+        "-f",
+        "null",
+        "-",
+    ]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode
     assert "Permission denied" in done.stderr
-
-
-def previews_program():
-    import imageio_ffmpeg
-
-    return imageio_ffmpeg.get_ffmpeg_exe()

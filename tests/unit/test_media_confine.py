@@ -131,3 +131,17 @@ def test_every_mode_of_a_picture_can_be_read_without_a_path_being_opened(tmp_pat
         for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "LAB", "F"):
             picture("grey").convert(mode).save(tmp_path / f"{mode}.tiff")
             assert decode(pool, tmp_path / f"{mode}.tiff").content.shape == (64, 64, 3), mode
+
+
+def test_the_doctor_names_each_protection_that_is_absent_and_why():
+    from ui.doctor import _confinement
+
+    whole, lack = _confinement({"a network namespace": "Operation not permitted"})
+    assert whole.ok
+    assert "Landlock" in whole.seen
+    assert lack.ok
+    assert "a network namespace (Operation not permitted)" in lack.seen
+    nothing = list(_confinement(dict.fromkeys(confine.REMEDIES, "not on Plan 9")))
+    assert len(nothing) == 5
+    assert not any(check.ok for check in nothing)
+    assert all(check.remedy for check in nothing)
