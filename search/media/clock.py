@@ -24,18 +24,17 @@ class Clock:
         self._left = self._quiet = seconds
         self._paid_ms = 0
 
-    def extend(self, reply: Info | Cut | Gap) -> bool:
-        """Take note of a reply, and say whether it gave more time: sound and video get their seconds again for every minute that they last.
+    def extend(self, reply: Info | Cut | Gap) -> None:
+        """Take note of a reply. Sound and video get their seconds again for every minute that they last.
 
         Between two replies, twice the seconds may pass.
         """
         end = reply.duration_ms if isinstance(reply, Info) else reply.span.end if reply.span and reply.span.unit == "ms" else None
         end = min(end or 0, _LONGEST_MS)
-        if longer := end > self._paid_ms:
+        if end > self._paid_ms:
             self._left += self._seconds * (end - self._paid_ms) / _MINUTE_MS
             self._paid_ms = end
         self._quiet = 2 * self._seconds
-        return longer
 
     @property
     def left(self) -> float:

@@ -30,6 +30,8 @@ _TAIL = 4096
 """How much of what the decoder complained is kept, in bytes."""
 _PATIENCE = 0.05
 """How long a decoder is heard out whose reader has gone, in seconds."""
+_DYING = 2.0
+"""How long a decoder that has hung up may take to die, in seconds: writing its end takes a moment."""
 _PATIENT_READS = 16
 """How often complaints are read at a time: a decoder might never stop complaining."""
 _SPARE = 2
@@ -140,8 +142,8 @@ class Process:
             gaps += isinstance(reply, Gap)
             if isinstance(reply, Info) != (number == 0) or gaps > _MOST_GAPS:
                 break
-            if clock.extend(reply):
-                self._allow(clock.left)
+            clock.extend(reply)
+            self._allow(clock.left)
             yield reply
         raise self._liar("replies without end or order")
 
@@ -266,9 +268,10 @@ class Process:
         return self._late() if self._popen.returncode == -signal.SIGXCPU else MediaError("killed", epitaph)
 
     def _epitaph(self) -> str:
-        self._control.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that was taken over may hang up, and live on
+            self._popen.wait(_DYING)
+        self.kill()
         code = self._popen.wait()
-        self._listen()
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             hint = ", perhaps out of memory" if -code in (signal.SIGKILL, signal.SIGABRT) else ""

@@ -161,6 +161,19 @@ def abort(_: str) -> str:
     os.abort()
 
 
+def hang_up(_: str) -> str:
+    """Let go of everything, and live on."""
+    os.closerange(0, 32)
+    time.sleep(600)
+    return "never"
+
+
+def flood(_: str) -> str:
+    """Complain without end."""
+    while True:
+        os.write(2, b"x" * 65536)
+
+
 def number(value: str) -> str:
     return call(int(value), *[ctypes.c_long(0)] * 6)
 
@@ -173,7 +186,7 @@ ATTACKS: dict[str, Callable[[str], str]] = {
     one.__name__: one
     for one in (
         read, write, reopen, change_mode, change_time, shorten, shrink, connect, send, sockets, fork, start_thread, execute, become, trace, kill,
-        peek, own, raise_limits, eat, spin, abort, number, environment,
+        peek, own, raise_limits, eat, spin, abort, hang_up, flood, number, environment,
     )
 }  # fmt: skip
 

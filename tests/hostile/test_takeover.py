@@ -147,7 +147,9 @@ def test_what_is_said_after_the_end_is_not_taken_for_the_next_answer(taken, orde
     assert report(taken, order("environment"))
 
 
-@pytest.mark.parametrize(("attack", "reason"), [("spin", "too_slow"), ("abort", "killed")])
+@pytest.mark.parametrize(
+    ("attack", "reason"), [("spin", "too_slow"), ("abort", "killed"), ("hang_up", "too_slow"), ("flood", "too_slow")]
+)
 def test_a_decoder_that_runs_wild_is_replaced(taken, order, attack, reason):
     assert refusal(taken, order(attack)).reason == reason
     assert report(taken, order("environment"))
