@@ -28,7 +28,10 @@ MAX_HEADER = 64 * 1024
 PIECE_FRAMES = 16
 """Frames that a piece of a shot has at most."""
 
-_DETAIL = 500
+_DETAIL, _FORMAT = 500, 64
+"""Characters of a text, and of a format's name, that are kept."""
+_SIDE, _LONGEST = (1 << 31) - 1, (1 << 53) - 1
+"""The largest width and height, and the largest time, that any database takes."""
 _DTYPES = {Modality.IMAGE: np.uint8, Modality.VIDEO: np.uint8, Modality.AUDIO: np.float32}
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
@@ -132,8 +135,9 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
     if kind == "end":
         return None
     if kind == "info":
-        width, height, duration = (_number(header.get(name)) for name in ("width", "height", "duration_ms"))
-        modality, form = _member(Modality, header.get("modality")), _word(header.get("format"))
+        width, height = (_number(header.get(name), _SIDE) for name in ("width", "height"))
+        duration = _number(header.get("duration_ms"), _LONGEST)
+        modality, form = _member(Modality, header.get("modality")), _word(header.get("format"))[:_FORMAT]
         taken_at, title = _words(header.get("taken_at")), _words(header.get("title"))
         return Info(modality, form, width, height, duration, taken_at, title)
     if kind == "cut":
@@ -163,7 +167,7 @@ def _span(value: object) -> Span | None:
     if not isinstance(value, list) or len(value) != 3:
         raise MalformedError("a span that is none")
     start, end, unit = value
-    if type(start) is not int or type(end) is not int or not 0 <= start <= end < 1 << 53 or unit not in ("ms", "char"):
+    if type(start) is not int or type(end) is not int or not 0 <= start <= end <= _LONGEST or unit not in ("ms", "char"):
         raise MalformedError("a span that cannot be")
     checked: Literal["ms", "char"] = "ms" if unit == "ms" else "char"
     return Span(start, end, checked)
@@ -176,8 +180,8 @@ def _member(kind: type[_Enum], value: object) -> _Enum:
         raise MalformedError(f"an unknown {kind.__name__.lower()}") from None
 
 
-def _number(value: object) -> int | None:
-    if value is not None and not (type(value) is int and 0 <= value < 1 << 53):
+def _number(value: object, most: int) -> int | None:
+    if value is not None and not (type(value) is int and 0 <= value <= most):
         raise MalformedError("a field that is not a number")
     return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -345,7 +344,3 @@ BOMBS: dict[str, tuple[str, Make]] = {
     "utf-7, nearly": ("txt", lambda _: b"+AGE-\xe9" * 30_000),
 }
 """Name -> suffix, and what makes it."""
-
-
-def in_memory(image: Image.Image) -> io.BytesIO:
-    return io.BytesIO(saved(image, "png"))

@@ -90,9 +90,7 @@ def smuggled(samples: Mapping[str, bytes], canary: Path, port: int) -> Iterator[
         yield f"{name} behind a picture", "jpg", samples["jpg"] + lists[name]
         yield f"{name} in a free box", "mp4", _box(b"free", lists[name]) + samples["mp4"]
         yield f"{name} in ogg's place", "ogg", b"OggS" + lists[name]
-    alias = samples["mov"].replace(b"url \0\0\0\1", b"url \0\0\0\0")
-    yield "data elsewhere", "mov", alias
-    yield "data elsewhere, named", "mov", _elsewhere(samples["mov"], str(canary).encode())
+    yield "data elsewhere", "mov", _elsewhere(samples["mov"], str(canary).encode())
     yield "data elsewhere, on the web", "mov", _elsewhere(samples["mov"], f"http://127.0.0.1:{port}/a".encode())
     yield (
         "movie of movies",
@@ -119,8 +117,17 @@ def _box(name: bytes, body: bytes) -> bytes:
 
 
 def _elsewhere(film: bytes, place: bytes) -> bytes:
-    """A QuickTime film whose samples, it says, lie in another file: the reference is padded into the table of them."""
-    return film.replace(b"url \0\0\0\1", (b"alis\0\0\0\0" + place)[:8]).replace(b"dref", b"dref", 1)
+    """A QuickTime film whose samples, it says, lie in another place."""
+    rebuilt, at = b"", 0
+    while at + 8 <= len(film):
+        size, name = int.from_bytes(film[at : at + 4], "big"), film[at + 4 : at + 8]
+        body = film[at + 8 : at + size]
+        if name in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+            body = _elsewhere(body, place)
+        elif name == b"dref":
+            body = body[:8] + _box(b"url ", bytes(4) + place + b"\0")
+        rebuilt, at = rebuilt + _box(name, body), at + max(size, 8)
+    return rebuilt
 
 
 def _with_stream(film: bytes, note: bytes) -> bytes:
