@@ -30,3 +30,15 @@ def opened(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def head(file: int, length: int) -> bytes:
+    """The first bytes of an opened file; where it is read from next does not change.
+
+    Raises:
+        MediaError: ``unreadable``, as on a disk that fails.
+    """
+    try:
+        return os.pread(file, length, 0)
+    except OSError as error:
+        raise MediaError("unreadable", error.strerror or "cannot be read") from error

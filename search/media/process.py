@@ -17,7 +17,7 @@ import search
 from search.errors import MediaError
 from search.media import wire
 from search.media.clock import Clock
-from search.media.opening import opened
+from search.media.opening import head, opened
 from search.media.slots import SLOT, Slots
 from search.media.sniff import HEAD, sniff
 from search.media.source import picture_formats
@@ -113,7 +113,7 @@ class Process:
         self._needs = needs
         suffix = os.path.splitext(path)[1].lower()
         with opened(path) as file:
-            modality = sniff(os.pread(file, HEAD, 0), suffix)
+            modality = sniff(head(file, HEAD), suffix)
             still = modality in (Modality.IMAGE, Modality.TEXT)
             memory = min(self._settings.image_memory, self._settings.decode_memory) if still else self._settings.decode_memory
             self._bound("AS", memory)
