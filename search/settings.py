@@ -26,10 +26,12 @@ class Settings:
     space           the embedding space to index into and to search
     decoders        decoding processes; 0: chosen by the number of cores
     encoders        encoding threads; 0: one a core
-    max_pixels      an image with more is refused, in pixels
+    image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
+    max_pixels      a picture, or a video's frame, with more is refused, in pixels
     max_frames      frames taken from an animation, at most
     decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
-    decode_memory   address space of a decoding process, in bytes
+    image_memory    address space of a decoding process while it reads a picture or a text, in bytes
+    decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
@@ -44,9 +46,11 @@ class Settings:
     space: str = "pocket"
     decoders: int = 0
     encoders: int = 0
+    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"
     max_pixels: int = 250_000_000
     max_frames: int = 32
     decode_seconds: int = 30
+    image_memory: int = 1 << 30
     decode_memory: int = 3 << 30
     roots: str = ""
     show_paths: str = ""

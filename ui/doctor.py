@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.markup import escape
 
@@ -22,6 +22,7 @@ from ui import show
 LOW_SPACE = 1 << 30
 
 EXTRAS = {
+    "heic": "pillow_heif",
     "models": "open_clip",
     "asr": "faster_whisper",
     "ocr": "rapidocr",
@@ -57,10 +58,28 @@ def _program(_: Settings) -> Iterable[Check]:
 
 
 def _media(_: Settings) -> Iterable[Check]:
-    from search.media import versions
+    from search.media import confine, ffmpeg, versions
 
-    found = versions()
-    yield Check("ffmpeg", True, ", ".join(f"{name} {version}" for name, version in found.items()))
+    yield Check("decoders", True, ", ".join(f"{name} {version}" for name, version in versions().items()))
+    oldest = ".".join(map(str, ffmpeg.OLDEST))
+    for source, version in ffmpeg.versions().items():
+        seen = f"{version} of {source}" + (f", older than {oldest}, has known holes" if ffmpeg.outdated(version) else "")
+        yield Check(
+            "ffmpeg", not ffmpeg.outdated(version), seen, "Install Sensorium from requirements.lock; unset IMAGEIO_FFMPEG_EXE."
+        )
+    yield from _confinement(confine.absent())
+
+
+def _confinement(absent: Mapping[str, str]) -> Iterable[Check]:
+    """What decoders run with, and each protection that they lack. The filter of system calls alone holds the most; without it, all is not well."""
+    from search.media import confine
+
+    held = [name for name in confine.REMEDIES if name not in absent]
+    yield Check("confinement", bool(held), f"decoders run with {', '.join(held) or 'limits alone'}", "Run Sensorium on Linux.")
+    for name, why in absent.items():
+        yield Check(
+            "confinement", confine.SECCOMP in held, f"absent: {name} ({why}). {confine.REMEDIES[name]}", confine.REMEDIES[name]
+        )
 
 
 def _index(_: Settings) -> Iterable[Check]:

@@ -1,23 +1,27 @@
-"""The disposable process that decodes: reads requests from standard input, answers on what was its standard output.
+"""The disposable process that decodes: opened files come in over the socket at standard input, answers go back.
 
-Run as ``python -P -m search.media.child MEMORY`` by ``process.py``; it holds no state from one request to the next.
+Run as ``python -P -m search.media.child MEMORY SLOTS FREE HEIF`` by ``process.py``. It loads whatever decoding takes,
+gives up everything else (``confine.py``), and only then reads the first byte of a file. It holds no state from one file
+to the next.
 """
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import importlib
 import os
+import pkgutil
 import select
-import stat
+import socket
 import sys
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any
 
 from search.errors import MediaError
-from search.media import wire
-from search.media.sniff import HEAD, sniff
+from search.media import confine, wire
+from search.media.slots import SLOT, Slots
+from search.media.sniff import HEAD
 from search.media.source import Found, Limits, Read, Source
 from search.types import Modality, Needs
 
@@ -27,126 +31,127 @@ _READERS = {
     Modality.VIDEO: "search.media.streams",
     Modality.TEXT: "search.media.texts",
 }
+_LATE = (
+    "_strptime", "unicodedata", "mmap", "numpy.ma", "charset_normalizer.md", "search.media.pages",
+    "PIL.ImageCms", "PIL.ImageColor", "PIL.ImageFilter", "PIL.MpoImagePlugin",
+)  # fmt: skip
+"""What libraries would import amid a file, when nothing can be opened any more; besides all of PyAV and all character sets."""
+_THREADS = 16
+"""Threads that a decoder may have where it may have any."""
+_DESCRIPTORS = 32
+"""Descriptors that a decoder may hold: its own seven, and a few copies of the file's."""
 
 
 def main() -> None:
-    """Serve until standard input ends."""
-    replies = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints must not get between the replies
-    memory = int(sys.argv[1])
-    _limit(memory)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    requests = os.fdopen(os.dup(0), "rb")
-    while prefix := requests.read(wire.PREFIX.size):
-        length, _ = wire.PREFIX.unpack(prefix)
-        request = wire.unpack_header(requests.read(length))
-        limits = Limits(**request["limits"], memory=memory)
-        for reply in _answer(os.fsdecode(bytes.fromhex(request["path"])), Needs(**request["needs"]), limits):
-            _send(replies, wire.pack_reply(reply))
+    """Serve until the parent closes the socket."""
+    memory, shared, free, heif = (int(argument) for argument in sys.argv[1:])
+    os.dup2(2, 1)
+    _load(heif=bool(heif))
+    control, slots = socket.socket(fileno=os.dup(0)), Slots.attach(shared, free)
+    _confine(memory, threads=bool(heif))
+    while request := _receive(control):
+        header, descriptor = request
+        with os.fdopen(descriptor, "rb") as file:
+            source = Source(file, os.fstat(descriptor).st_size, file.read(HEAD), header["suffix"])
+            file.seek(0)
+            limits = Limits(**header["limits"])
+            for reply in _answer(Modality(header["modality"]), source, Needs(**header["needs"]), limits):
+                _send(control, slots, reply)
 
 
-def decode(path: str, needs: Needs, limits: Limits) -> Iterator[Found]:
-    """Decode one file: ``Info``, then cuts and gaps in order of time.
+def _load(*, heif: bool) -> None:
+    """Import all that any file may need; what stays for good, the collector of garbage need not look at."""
+    import encodings
 
-    Raises:
-        MediaError: nothing of the file can be had.
-        Exception: whatever a library raises on a file that it did not expect.
+    import av
+
+    of_av = (name for _, name, _ in pkgutil.walk_packages(av.__path__, "av.") if name not in ("av.__main__", "av.datasets"))
+    sets = (f"encodings.{name}" for _, name, _ in pkgutil.iter_modules(encodings.__path__) if name not in ("mbcs", "oem"))
+    for name in (*_READERS.values(), *_LATE, *of_av, *sets):
+        importlib.import_module(name)
+    if heif:
+        from search.media import images
+
+        images.learn_heif()
+    gc.freeze()
+
+
+def _confine(memory: int, *, threads: bool) -> None:
+    """Give up what decoding does not take. What the system does not grant, ``sensorium doctor`` says.
+
+    ``threads``: HEIF's decoder cannot do without one.
     """
-    with _open(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        head = file.read(HEAD)
-        suffix = os.path.splitext(path)[1].lower()
-        modality = sniff(head, suffix)
-        file.seek(0)
-        yield from _reader(modality)(Source(path, file, size, head, suffix), needs, limits)
+    confine.isolate()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    confine.limit(CORE=0, FSIZE=0, NPROC=_THREADS if threads else 0, NOFILE=_DESCRIPTORS, AS=memory)
+    confine.restrict_calls(threads=threads)
 
 
-def _answer(path: str, needs: Needs, limits: Limits) -> Iterator[wire.Reply]:
+def _answer(modality: Modality, source: Source, needs: Needs, limits: Limits) -> Iterator[wire.Reply]:
     """Decode, and translate every failure into the words of the ledger."""
     try:
-        yield from decode(path, needs, limits)
+        yield from decode(modality, source, needs, limits)
     except MediaError as error:
         yield error
     except MemoryError:
-        yield MediaError("too_large", f"needs more memory than decode_memory ({limits.memory >> 20} MiB)")
-    except FileNotFoundError:
-        yield MediaError("vanished", "the file is no longer there")
+        setting = "image_memory" if modality in (Modality.IMAGE, Modality.TEXT) else "decode_memory"
+        yield MediaError("too_large", f"needs more memory than {setting} allows ({limits.memory >> 20} MiB)")
     except Exception as error:  # noqa: BLE001  hostile files raise anything
         yield MediaError("undecodable", f"{type(error).__name__}: {error}")
     else:
         yield None
 
 
-def _open(path: str) -> BinaryIO:
-    """Open a regular file; never waits, as opening a named pipe would."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise MediaError("unreadable", error.strerror or "cannot be opened") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise MediaError("unreadable", "not a regular file")
-    return os.fdopen(descriptor, "rb")
+def decode(modality: Modality, source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
+    """Decode one file: ``Info``, then cuts and gaps in order of time.
+
+    Raises:
+        MediaError: nothing of the file can be had.
+        Exception: whatever a library raises on a file that it did not expect.
+    """
+    read: Read = importlib.import_module(_READERS[modality]).read
+    return read(source, needs, limits)
 
 
-def _reader(modality: Modality) -> Read:
-    """The decoder of a modality, loaded when first needed. Meanwhile Python may write its cache of compiled modules."""
-    with _writable():
-        read: Read = importlib.import_module(_READERS[modality]).read
-    return read
+def _receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """The next request and the file that came with it; None: there will be no more."""
+    prefix, descriptors, _, _ = socket.recv_fds(control, wire.PREFIX.size, 1)
+    if not prefix:
+        return None
+    prefix += _exactly(control, wire.PREFIX.size - len(prefix))
+    length, _ = wire.PREFIX.unpack(prefix)
+    return wire.unpack_header(_exactly(control, length)), descriptors[0]
 
 
-@contextlib.contextmanager
-def _writable() -> Iterator[None]:
-    try:
-        import resource
-    except ImportError:
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def _exactly(control: socket.socket, length: int) -> bytes:
+    received = b""
+    while len(received) < length:
+        part = control.recv(length - len(received))
+        if not part:
+            raise EOFError
+        received += part
+    return received
 
 
-def _limit(memory: int) -> None:
-    """Bound memory, and let nothing be written: neither files nor core dumps."""
-    try:
-        import resource
-    except ImportError:
-        return
-    for name, limit in (("RLIMIT_AS", memory), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", 0)):
-        kind = getattr(resource, name)
-        _, hard = resource.getrlimit(kind)
-        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        with contextlib.suppress(ValueError, OSError):  # macOS knows RLIMIT_AS but refuses it
-            resource.setrlimit(kind, (soft, hard))
+def _send(control: socket.socket, slots: Slots, reply: wire.Reply) -> None:
+    """Say a reply, and what it holds slot by slot."""
+    message, payload = wire.pack_reply(reply)
+    for at in range(0, len(payload), SLOT):
+        control.sendall(message + slots.put(payload[at : at + SLOT]))
+        message = b""
+    if message:
+        control.sendall(message)
 
 
 def _die_with_parent() -> None:
     """Exit when the parent does, even in the middle of a file.
 
-    A hang-up of standard input says so. PR_SET_PDEATHSIG would not do: it fires when the parent's *thread* ends.
+    A hang-up of the socket says so. PR_SET_PDEATHSIG would not do: it fires when the parent's *thread* ends.
     """
     poller = select.poll()
     poller.register(0, 0)
     poller.poll()
     os._exit(0)
-
-
-def _send(descriptor: int, parts: tuple[bytes, memoryview]) -> None:
-    header, payload = parts
-    sent = os.writev(descriptor, (header, payload))
-    if sent < len(header):
-        payload = memoryview(header + bytes(payload))
-        header = b""
-    rest = payload[sent - len(header) :]
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import warnings
 from collections.abc import Iterator
@@ -22,15 +23,16 @@ from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
 from search.media.geometry import PAD, fit
-from search.media.source import Found, Limits, Source
+from search.media.sniff import is_heif
+from search.media.source import PICTURES, Found, Limits, Source
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
 )  # fmt: skip
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
-"""Phones' multi-picture files (MPO) open as JPEG; naming MPO here raises KeyError."""
+_LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
+"""Frames of an animation that are looked at, at most, and the pixels in them."""
 _WHITES = (255, 1023, 4095, 16383, 65535)
 """White in the bit depths that deep grey pictures come in."""
 _UPRIGHT = {
@@ -44,8 +46,12 @@ _UPRIGHT = {
 }
 """EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
 _ORIENTATION, _EXIF, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
+_ROOM = 24 << 20
+"""What the frames of an animation may take together, in bytes."""
 
+Image.preinit()  # or Pillow would do so at the first picture, when nothing can be imported any more
 Image.MAX_IMAGE_PIXELS = None  # Limits.max_pixels is checked here, before anything is decoded
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a decoder may start no threads
 warnings.simplefilter("ignore")
 
 
@@ -55,16 +61,19 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     Raises:
         MediaError: ``too_large``, ``undecodable``, ``truncated``.
     """
-    image = _open(source, limits)
-    size, count = image.size, 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if is_heif(source.head) and ("heic" not in limits.formats or "HEIF" not in Image.OPEN):
+        raise MediaError("unsupported", "a HEIF picture: read with the extra heic, and heic among image_formats")
     gaps: list[Gap] = []
     try:
+        image = _open(source, limits)
+        size, count = image.size, _count(image, gaps)
         _draft(image, needs)
         image.load()
-    except MemoryError:
+    except (MemoryError, MediaError):
         raise
     except Exception as error:  # noqa: BLE001  damaged pictures raise a dozen types
         image, count = _salvage(source, limits, needs, error), 1
+        size = image.size
         gaps.append(Gap("truncated", f"the picture is damaged or cut short: {error}"))
     orientation, taken_at = _exif(image)
     if count > 1:
@@ -72,7 +81,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         content, modality = np.stack([_picture(frame, orientation) for frame in frames]), Modality.VIDEO
     else:
         content, modality, duration = _picture(_fitted(image, needs), orientation), Modality.IMAGE, None
-    if gaps and content.min() == content.max():
+    if any(gap.reason == "truncated" for gap in gaps) and content.min() == content.max():
         raise MediaError("truncated", "the picture ends before anything can be seen")
     width, height = reversed(size) if orientation >= 5 else size
     yield Info(Modality.IMAGE, (image.format or "").lower().replace("mpo", "jpeg"), width, height, duration, taken_at)
@@ -80,16 +89,44 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     yield from gaps
 
 
+def learn_heif() -> None:
+    """Have Pillow read HEIF, where the extra ``heic`` is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.options.DECODE_THREADS = 1
+        pillow_heif.register_heif_opener(thumbnails=False)
+
+
 def _open(source: Source, limits: Limits) -> ImageFile.ImageFile:
     source.file.seek(0)
-    try:
-        image = Image.open(source.file, formats=_FORMATS)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise MediaError("undecodable", f"not a picture that can be read: {error}") from error
+    image = Image.open(source.file, formats=[PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN])
     _check(image, limits)
     return image
+
+
+def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
+    """How many frames are to be looked at. Files may claim any number, and each takes time to get to."""
+    if image.format in ("MPO", "HEIF"):
+        return 1
+    most = max(1, min(_LOOKED_AT, _UNPACKED // (image.width * image.height)))
+    count = _pages(image, most + 1) if image.format == "TIFF" else int(getattr(image, "n_frames", 1))
+    if count > most:
+        gaps.append(Gap("not_sampled", f"only the first {most} frames were looked at"))
+    return min(count, most)
+
+
+def _pages(image: ImageFile.ImageFile, most: int) -> int:
+    """Pages of a TIFF, counted one by one: to count a chain of millions takes minutes."""
+    count = 1
+    try:
+        while count < most:
+            image.seek(count)
+            count += 1
+    except EOFError:
+        pass
+    image.seek(0)
+    return count
 
 
 def _check(image: Image.Image, limits: Limits) -> None:
@@ -113,10 +150,10 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
         image = _open(source, limits)
         _draft(image, needs)
         image.load()
-    except MemoryError:
+    except (MemoryError, MediaError):
         raise
     except Exception:  # noqa: BLE001
-        raise MediaError("undecodable", f"the picture cannot be decoded: {error}") from error
+        raise MediaError("undecodable", f"not a picture that can be read: {error}") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     return image
@@ -147,7 +184,8 @@ def _animation(
     image: Image.Image, count: int, needs: Needs, limits: Limits, gaps: list[Gap]
 ) -> tuple[list[Image.Image], int | None]:
     """Up to ``max_frames`` evenly spread frames, fitted, and the duration of all in milliseconds."""
-    chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, limits.max_frames))).round().astype(int))
+    most = max(1, min(count, limits.max_frames, _ROOM // (3 * needs.size**2)))
+    chosen = np.unique(np.linspace(0, count - 1, most).round().astype(int))
     frames: list[Image.Image] = []
     durations: list[float] = []
     for number in chosen.tolist():

@@ -1,5 +1,5 @@
 """Pictures of videos and sounds: a frame, a sheet of frames, a wave. The only user of ffmpeg-python, whose graphs run on the
-ffmpeg that imageio-ffmpeg ships, in a process of its own with limits.
+ffmpeg that imageio-ffmpeg ships, in a process of its own that is confined as decoders are.
 """  # fmt: skip
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ import io
 import os
 import signal
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Literal
 
 from search.errors import MediaError
-from search.media.demuxers import DEMUXERS
+from search.media import confine
+from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
+from search.media.opening import opened
 from search.types import Picture
 
 SECONDS = 30
@@ -21,11 +25,14 @@ SECONDS = 30
 MEMORY = 3 << 30
 """Address space of ffmpeg, in bytes."""
 
+MOST_PIXELS = 250_000_000
+"""A frame with more is not decoded, in pixels."""
+
 _KEYFRAMES_FROM = 60_000
 """Sheets of videos longer than this, in milliseconds, are made from keyframes alone: thirty times faster."""
 
-_LIMITED = 'ulimit -c 0; ulimit -f 0; ulimit -t "$1"; ulimit -v "$2" 2>/dev/null; shift 2; exec "$@"'
-"""A shell sets the limits: in a program with threads, nothing may run between fork and exec. Not every system knows ``-v``."""
+_CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(SECONDS), str(MEMORY))
+"""A small program confines itself and becomes ffmpeg: in one with threads, nothing may run between fork and exec."""
 
 
 def frame(path: str, at_ms: int, size: int) -> bytes:
@@ -34,23 +41,21 @@ def frame(path: str, at_ms: int, size: int) -> bytes:
     Raises:
         MediaError: it cannot be decoded, or takes too long.
     """
-    scaled = _open(path, ss=at_ms / 1000).filter(
-        "scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2
-    )
-    return _run(scaled, "mjpeg", qscale=4)
+    scaled = _input(ss=at_ms / 1000).filter("scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2)
+    return _run(path, scaled, "mjpeg", qscale=4)
 
 
 def sheet(path: str, duration_ms: int, step_ms: int, grid: tuple[int, int], cell: tuple[int, int]) -> bytes:
     """Frames of a video ``step_ms`` apart, in a ``grid`` of (columns, rows) cells of (width, height) pixels: a JPEG."""
     some = {"skip_frame": "nokey"} if duration_ms > _KEYFRAMES_FROM else {}
-    frames = _open(path, **some).filter("fps", f"1000/{step_ms}", start_time=0, round="up").filter("scale", *cell)
-    return _run(frames.filter("tile", f"{grid[0]}x{grid[1]}"), "mjpeg", qscale=5)
+    frames = _input(**some).filter("fps", f"1000/{step_ms}", start_time=0, round="up").filter("scale", *cell)
+    return _run(path, frames.filter("tile", f"{grid[0]}x{grid[1]}"), "mjpeg", qscale=5)
 
 
 def wave(path: str, width: int, height: int) -> bytes:
     """The loudness of a sound over its time: a PNG on transparent ground, to be seen on light and on dark."""
-    mono = _open(path).audio.filter("aformat", channel_layouts="mono", sample_rates=16_000)
-    return _run(mono.filter("showwavespic", s=f"{width}x{height}", colors="0x6b7fd7", scale="sqrt"), "png")
+    mono = _input().audio.filter("aformat", channel_layouts="mono", sample_rates=16_000)
+    return _run(path, mono.filter("showwavespic", s=f"{width}x{height}", colors="0x6b7fd7", scale="sqrt"), "png")
 
 
 def jpeg(picture: Picture) -> bytes:
@@ -62,23 +67,31 @@ def jpeg(picture: Picture) -> bytes:
     return file.getvalue()
 
 
-def _open(path: str, **options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
-    """An input that can only be a media file by itself: no playlist, no network, no other protocol hidden in the name."""
+def _input(**options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
+    """What is open at standard input, which can only be a media file by itself: no playlist, no network, no name with a meaning."""
     import ffmpeg
 
-    return ffmpeg.input(f"file:{path}", protocol_whitelist="file", format_whitelist=DEMUXERS, threads=1, **options)
+    return ffmpeg.input(
+        f"{PROTOCOL}:",
+        protocol_whitelist=PROTOCOL,
+        format_whitelist=DEMUXERS,
+        codec_whitelist=DECODERS,
+        max_pixels=MOST_PIXELS,
+        threads=1,
+        **options,
+    )
 
 
-def _run(graph: Any, codec: Literal["mjpeg", "png"], **options: Any) -> bytes:  # noqa: ANN401
+def _run(path: str, graph: Any, codec: Literal["mjpeg", "png"], **options: Any) -> bytes:  # noqa: ANN401
     import ffmpeg
     import imageio_ffmpeg
 
     output = graph.output("pipe:1", format="image2pipe", vcodec=codec, vframes=1, threads=1, **options)
     command = ffmpeg.compile(output.global_args("-nostdin", "-loglevel", "error"), cmd=imageio_ffmpeg.get_ffmpeg_exe())
-    process = subprocess.Popen(  # noqa: S603
-        ["/bin/sh", "-c", _LIMITED, "sh", str(SECONDS), str(MEMORY >> 10), *command],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
-    )  # fmt: skip
+    with opened(Path(path)) as file:
+        process = subprocess.Popen(  # noqa: S603
+            [*_CONFINED, *command], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0, env={}
+        )
     try:
         made, complaints = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
@@ -91,11 +104,6 @@ def _run(graph: Any, codec: Literal["mjpeg", "png"], **options: Any) -> bytes:  
             if pipe:
                 pipe.close()
     if process.returncode or not made:
-        said = complaints.decode("utf-8", "replace").replace(_input(command), "the file").strip().splitlines()
+        said = complaints.decode("utf-8", "replace").replace(f"{PROTOCOL}:", "the file").strip().splitlines()
         raise MediaError("undecodable", said[-1][:300] if said else "there is no picture at that time")
     return made
-
-
-def _input(command: list[str]) -> str:
-    """The input of a command, as ffmpeg names it in what it complains."""
-    return command[command.index("-i") + 1]

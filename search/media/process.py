@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,59 +16,52 @@ from pathlib import Path
 import search
 from search.errors import MediaError
 from search.media import wire
+from search.media.clock import Clock
+from search.media.opening import head, opened
+from search.media.slots import SLOT, Slots
+from search.media.sniff import HEAD, sniff
+from search.media.source import picture_formats
 from search.settings import Settings
-from search.types import Cut, Gap, Info, Needs
+from search.types import Cut, Gap, Info, Modality, Needs
 
-_PIPE = 1 << 20
-"""What a decoder may be ahead of its reader, in bytes."""
+_CHUNK = 1 << 16
+"""What is read of the socket at once, in bytes."""
 _TAIL = 4096
 """How much of what the decoder complained is kept, in bytes."""
-_LONGEST_MS = 24 * 3600 * 1000
-"""A duration that a file claims buys no more time than this one would, in milliseconds."""
-_MINUTE_MS = 60_000
 _PATIENCE = 0.05
 """How long a decoder is heard out whose reader has gone, in seconds."""
+_DYING = 2.0
+"""How long a decoder that has hung up may take to die, in seconds: writing its end takes a moment."""
+_PATIENT_READS = 16
+"""How often complaints are read at a time: a decoder might never stop complaining."""
+_SPARE = 2
+"""Seconds of processor that a decoder has beyond the time that is left, and when it has nothing to do."""
+_MOST, _MOST_GAPS = 1_000_000, 10_000
+"""Replies to one request, and gaps among them: no real file gives more."""
+_CHILD = "search.media.child"
+"""The module that a decoder runs."""
 
-
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 """Has glibc keep the memory of one picture for the next, in bytes.
 
 Mapping it anew each time cost a tenth of the decoding.
 """
 
-
-class Clock:
-    """Seconds that may yet be spent waiting for one file.
-
-    Only waiting counts: a slow consumer costs the file nothing.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        """Begin with ``seconds``."""
-        self._seconds = seconds
-        self._left = self._quiet = seconds
-        self._paid_ms = 0
-
-    def extend(self, reply: Info | Cut | Gap) -> None:
-        """Take note of a reply. Sound and video get their seconds again for every minute that they last.
-
-        Between two replies, twice the seconds may pass.
-        """
-        end = reply.duration_ms if isinstance(reply, Info) else reply.span.end if reply.span and reply.span.unit == "ms" else None
-        end = min(end or 0, _LONGEST_MS)
-        if end > self._paid_ms:
-            self._left += self._seconds * (end - self._paid_ms) / _MINUTE_MS
-            self._paid_ms = end
-        self._quiet = 2 * self._seconds
-
-    def wait(self, poller: select.poll) -> bool:
-        """Wait until something can be read; False: time is up."""
-        begun = time.monotonic()
-        ready = poller.poll(max(0.0, min(self._left, self._quiet)) * 1000)
-        spent = time.monotonic() - begun
-        self._left -= spent
-        self._quiet -= spent
-        return bool(ready)
+_PASSED = (
+    "PATH",
+    "LANG",
+    "LC_",
+    "LD_LIBRARY_PATH",
+    "DYLD_",
+    "TMPDIR",
+    "PYTHON",
+    "MALLOC_",
+    "OMP_",
+    "OPENBLAS_",
+    "MKL_",
+    "NUMEXPR_",
+)
+"""Variables that a decoder gets, by how they begin."""
 
 
 class Process:
@@ -75,25 +69,30 @@ class Process:
 
     def __init__(self, settings: Settings) -> None:
         """Start the process; it comes up while the caller goes on."""
-        self._limits = {"max_pixels": settings.max_pixels, "max_frames": settings.max_frames}
+        self._settings = settings
+        formats = picture_formats(settings.image_formats)
+        self._limits = {"max_pixels": settings.max_pixels, "max_frames": settings.max_frames, "formats": formats}
         self._seconds = settings.decode_seconds
-        command = [sys.executable, "-P", "-m", "search.media.child", str(settings.decode_memory)]
-        self._popen = subprocess.Popen(  # noqa: S603
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env=environment(),
-            process_group=0,
-        )
-        pipes = (self._popen.stdin, self._popen.stdout, self._popen.stderr)
-        self._requests, self._replies, self._complaints = (pipe.fileno() for pipe in pipes if pipe)
-        for descriptor in (self._replies, self._complaints):
-            os.set_blocking(descriptor, False)
-        _widen(self._replies)
+        self._control, theirs = socket.socketpair()
+        self._slots = Slots.create()
+        arguments = (settings.decode_memory, self._slots.memory, self._slots.free, int("heic" in formats))
+        with theirs:
+            self._popen = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", _CHILD, *map(str, arguments)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=_sparse(environment()),
+                pass_fds=(self._slots.memory, self._slots.free),
+                process_group=0,
+            )
+        self._complaints = self._popen.stderr.fileno() if self._popen.stderr else -1
+        os.set_blocking(self._complaints, False)
+        self._control.setblocking(False)
         self._poller = select.poll()
-        self._poller.register(self._replies, select.POLLIN)
+        self._poller.register(self._control, select.POLLIN)
+        self._heard = bytearray()
         self._tail = b""
         self._busy = False
         self._needs = Needs(0, "crop", 0, 0, 0)
@@ -105,33 +104,48 @@ class Process:
         return self._popen.poll() is None
 
     def ask(self, path: Path, needs: Needs) -> None:
-        """Send a request.
+        """Open a file and hand it over: the decoder itself can open none.
 
         Raises:
-            MediaError: ``killed``, the process went away while it was idle.
+            MediaError: the file cannot be opened, or holds nothing that could be decoded; ``killed``, the process went away
+                while it was idle.
         """
         self._needs = needs
-        request = memoryview(wire.pack_request(os.fsencode(os.path.abspath(path)), needs, self._limits))
-        self.served += 1
-        self._busy = True
-        try:
-            while request:
-                request = request[os.write(self._requests, request) :]
-        except OSError as error:
-            raise MediaError("killed", self._epitaph()) from error
+        suffix = os.path.splitext(path)[1].lower()
+        with opened(path) as file:
+            modality = sniff(head(file, HEAD), suffix)
+            still = modality in (Modality.IMAGE, Modality.TEXT)
+            memory = min(self._settings.image_memory, self._settings.decode_memory) if still else self._settings.decode_memory
+            self._bound("AS", memory)
+            self._allow(self._seconds)
+            request = wire.pack_request(modality, suffix, needs, self._limits | {"memory": memory})
+            self.served += 1
+            self._busy = True
+            try:
+                socket.send_fds(self._control, [request], [file])  # it fits: the socket is empty
+            except OSError as error:
+                raise MediaError("killed", self._epitaph()) from error
 
     def replies(self) -> Iterator[Info | Cut | Gap]:
-        """Yield the replies to the last request until it is done.
+        """Yield the replies to the last request until it is done: an ``Info`` first.
 
         Raises:
             MediaError: what the decoder says of the file; or ``too_slow``, ``killed``, and this process is dead.
         """
-        clock = Clock(self._seconds)
-        while reply := self._reply(clock):
+        clock, gaps = Clock(self._seconds), 0
+        for number in range(_MOST):
+            reply = self._reply(clock)
             if isinstance(reply, MediaError):
                 raise reply
+            if reply is None:
+                return
+            gaps += isinstance(reply, Gap)
+            if isinstance(reply, Info) != (number == 0) or gaps > _MOST_GAPS:
+                break
             clock.extend(reply)
+            self._allow(clock.left)
             yield reply
+        raise self._liar("replies without end or order")
 
     def settle(self) -> bool:
         """Bring the process to rest and say whether it can go on; it is heard out for a moment, and then killed."""
@@ -141,7 +155,8 @@ class Process:
                 self._reply(clock)
         except MediaError:
             return False
-        return self.alive
+        self._allow(0)
+        return self.alive and not self._heard
 
     def kill(self) -> None:
         """End the process and whatever it started. Safe to call again, and from another thread."""
@@ -152,12 +167,13 @@ class Process:
         self._listen()
 
     def close(self) -> None:
-        """Kill, and give the pipes back."""
+        """Kill, and give socket, pipes and memory back."""
         self.kill()
-        for stream in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
-            if stream:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        self._control.close()
+        self._slots.close()
+        if self._popen.stderr:
+            with contextlib.suppress(OSError):
+                self._popen.stderr.close()
 
     def _reply(self, clock: Clock) -> wire.Reply:
         """The next reply.
@@ -168,13 +184,12 @@ class Process:
         try:
             reply = self._read(clock)
         except wire.MalformedError as error:
-            self.kill()
-            raise MediaError("killed", f"the decoder broke its protocol: {error}") from error
+            raise self._liar(str(error)) from error
         except TimeoutError:
             self.kill()
-            raise MediaError("too_slow", f"stopped at the limit of decode_seconds ({self._seconds} s)") from None
-        except EOFError:
-            raise MediaError("killed", self._epitaph()) from None
+            raise self._late() from None
+        except (EOFError, OSError):
+            raise self._death() from None
         if reply is None or isinstance(reply, MediaError):
             self._busy = False
             self._listen()
@@ -185,42 +200,78 @@ class Process:
         if length > wire.MAX_HEADER:
             raise wire.MalformedError("a header that is too long")
         header = wire.unpack_header(self._take(length, clock))
-        payload = wire.room(header, payload_length, self._needs, self._limits["max_frames"])
-        if payload_length:
-            self._fill(payload.data.cast("B"), clock)
+        payload = wire.room(header, payload_length, self._needs, self._settings.max_frames)
+        rest = payload.data.cast("B")[:payload_length]
+        while rest:
+            number = self._take(1, clock)[0]
+            try:
+                self._slots.take(number, rest[:SLOT])
+            except ValueError as error:
+                raise wire.MalformedError(str(error)) from error
+            rest = rest[SLOT:]
         return wire.unpack_reply(header, payload)
 
     def _take(self, length: int, clock: Clock) -> bytes:
-        buffer = bytearray(length)
-        self._fill(memoryview(buffer), clock)
-        return bytes(buffer)
-
-    def _fill(self, rest: memoryview, clock: Clock) -> None:
-        """Read exactly as much as ``rest`` holds.
+        """The next ``length`` bytes from the socket.
 
         Raises:
             TimeoutError, EOFError: the decoder is too slow, or gone.
         """
-        while rest:
+        while len(self._heard) < length:
             try:
-                count = os.readv(self._replies, (rest,))
+                part = self._control.recv(_CHUNK)
             except BlockingIOError:
                 if not clock.wait(self._poller):
                     raise TimeoutError from None
                 continue
-            if not count:
+            if not part:
                 raise EOFError
-            rest = rest[count:]
+            self._heard += part
+        taken = bytes(self._heard[:length])
+        del self._heard[:length]
+        return taken
+
+    def _bound(self, name: str, most: int) -> None:
+        """Set a soft limit of the decoder from outside: it may not change its limits itself."""
+        import resource
+
+        if not hasattr(resource, "prlimit"):
+            return
+        kind = getattr(resource, f"RLIMIT_{name}")
+        with contextlib.suppress(OSError, ValueError):  # it is dead, which will be told; or is not ours to limit any more
+            _, hard = resource.prlimit(self._popen.pid, kind)
+            soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.prlimit(self._popen.pid, kind, (soft, hard))
+
+    def _allow(self, seconds: float) -> None:
+        """Let the decoder have ``seconds`` of processor from now on, and a little more."""
+        with contextlib.suppress(OSError):
+            used = time.clock_gettime(~self._popen.pid << 3 | 2)  # the processor time of that process (clock_getcpuclockid)
+            self._bound("CPU", int(used + seconds) + _SPARE)
 
     def _listen(self) -> None:
         """Take in what was complained, so that the pipe never fills up and blocks the decoder."""
         with contextlib.suppress(OSError, ValueError):
-            while heard := os.read(self._complaints, 65536):
-                self._tail = (self._tail + heard)[-_TAIL:]
+            for _ in range(_PATIENT_READS):
+                self._tail = (self._tail + os.read(self._complaints, _CHUNK))[-_TAIL:]
+
+    def _liar(self, what: str) -> MediaError:
+        self.kill()
+        return MediaError("killed", f"the decoder broke its protocol: {what}")
+
+    def _late(self) -> MediaError:
+        return MediaError("too_slow", f"stopped at the limit of decode_seconds ({self._seconds} s)")
+
+    def _death(self) -> MediaError:
+        """What a decoder died of that has closed its socket."""
+        epitaph = self._epitaph()
+        return self._late() if self._popen.returncode == -signal.SIGXCPU else MediaError("killed", epitaph)
 
     def _epitaph(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that was taken over may hang up, and live on
+            self._popen.wait(_DYING)
+        self.kill()
         code = self._popen.wait()
-        self._listen()
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             hint = ", perhaps out of memory" if -code in (signal.SIGKILL, signal.SIGABRT) else ""
@@ -237,9 +288,6 @@ def environment() -> dict[str, str]:
     return {**os.environ, **_MALLOC, **threads, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
 
 
-def _widen(descriptor: int) -> None:
-    """Make room in the pipe for a few pictures, where the system can (Linux)."""
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
+def _sparse(variables: dict[str, str]) -> dict[str, str]:
+    """What of the environment a decoder takes to start. Passwords stand in the rest."""
+    return {name: value for name, value in variables.items() if name.startswith(_PASSED)}

@@ -101,7 +101,7 @@ def histogram(frame: av.VideoFrame) -> Histogram:
     """Count the colours of a frame, on a coarse grid read straight from its planes."""
     extra = PLANAR.get(frame.format.name)
     if extra is None:
-        frame, extra = frame.reformat(_COLUMNS, _ROWS, "yuv420p", interpolation="POINT"), 0
+        frame, extra = frame.reformat(_COLUMNS, _ROWS, "yuv420p", interpolation="POINT", threads=1), 0
     planes = frame.planes
     luma = (_grid(planes[0], extra, 1) >> 4) + _quarters(planes[0].height, planes[0].width)
     counts = np.empty(128, np.float32)

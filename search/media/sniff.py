@@ -14,7 +14,7 @@ HEAD = 4096
 """Bytes that ``sniff`` wants to see, in bytes."""
 
 _SUFFIXES = {
-    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib",
+    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif",
     Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv",
     Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba",
     Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt pdf",
@@ -113,11 +113,14 @@ def _iso(head: bytes) -> Modality:
         return Modality.VIDEO
     size = min(int.from_bytes(head[:4], "big"), 256)
     brands = {head[8:12]} | {head[at : at + 4] for at in range(16, size, 4)}
-    if brands & {b"avif", b"avis"}:
+    if brands & {b"avif", b"avis"} or is_heif(head):
         return Modality.IMAGE
-    if head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        raise MediaError("unsupported", "a HEIF picture")
     return Modality.AUDIO if head[8:12] in (b"M4A ", b"M4B ", b"F4A ") else Modality.VIDEO
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file begins like a HEIF picture that is not AVIF."""
+    return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
 def _unmarked(head: bytes) -> Modality | None:

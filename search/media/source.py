@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
+from search.errors import UnknownName
 from search.types import Cut, Gap, Info, Needs
+
+PICTURES = {
+    "jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP", "avif": "AVIF", "heic": "HEIF",
+}  # fmt: skip
+"""Formats of pictures that may be read -> what Pillow calls them. MPO, of phones, opens as JPEG; naming it raises KeyError."""
 
 Found: TypeAlias = Info | Cut | Gap
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a decoder may take out of one file. ``memory`` (bytes) is here for messages: the system enforces it."""
+    """What a decoder may take out of one file.
+
+    ``memory`` (bytes) is here for messages: the system enforces it. ``formats``: those of pictures, as in ``PICTURES``.
+    """
 
     max_pixels: int
     max_frames: int
     memory: int
+    formats: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An opened file.
+    """An opened file. ``suffix`` is lower-case, ``head`` its first bytes; its name is not told."""
 
-    ``path`` is absolute (odd bytes as surrogates), ``suffix`` lower-case, ``head`` its first bytes.
-    """
-
-    path: str
     file: BinaryIO
     size: int
     head: bytes
     suffix: str
+
+
+def picture_formats(listed: str) -> tuple[str, ...]:
+    """The formats that a setting lists, separated by commas.
+
+    Raises:
+        UnknownName: one that is never read.
+    """
+    names = tuple(name.strip().lower() for name in listed.split(",") if name.strip())
+    for name in names:
+        if name not in PICTURES:
+            raise UnknownName("picture format", name, PICTURES)
+    return names
 
 
 Read: TypeAlias = Callable[[Source, Needs, Limits], Iterator[Found]]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 from av.stream import Disposition
 
 from search.errors import MediaError
-from search.media.demuxers import DEMUXERS
+from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
 from search.media.track import Clock, Damage
 from search.media.video import Shots
 from search.types import Cut, Gap, Info, Modality, Needs, Span
 
+_Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
 """Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
 _SPARSE = 6
@@ -34,9 +35,15 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
     """
-    options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
+    options = {
+        "fd": str(source.file.fileno()),
+        "protocol_whitelist": PROTOCOL,
+        "format_whitelist": DEMUXERS,
+        "codec_whitelist": DECODERS,
+        "max_pixels": str(limits.max_pixels),
+    }
     try:
-        container = av.open(source.path, options=options, metadata_errors="replace")
+        container = av.open(f"{PROTOCOL}:", options=options, metadata_errors="replace")
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -51,9 +58,13 @@ class _Pass:
     def __init__(self, container: av.container.InputContainer, source: Source, needs: Needs, limits: Limits) -> None:
         self._container = container
         self._format = _format(container, source)
-        self._video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
-        self._audio = next(iter(sorted(container.streams.audio, key=lambda s: not s.disposition & Disposition.default)), None)
+        films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
+        self._video, self._audio = _decodable(films), _decodable(sounds)
+        self._unseen = bool(films) and self._video is None
         main = self._video or self._audio
+        if main is None and (films or sounds):
+            raise MediaError("unsupported", "its pictures and its sound are in codecs that are not read")
         if main is None:
             raise MediaError("no_content", "the file has neither a picture nor a sound track")
         self._duration_ms = _duration_ms(container, main)
@@ -94,7 +105,7 @@ class _Pass:
         if context.width * context.height > limits.max_pixels:
             raise MediaError("too_large", f"{context.width} x {context.height} pixels exceed max_pixels ({limits.max_pixels})")
         context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
-        context.options = {"skip_loop_filter": "all"}
+        context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
         if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
             context.skip_frame = "NONREF"
 
@@ -144,6 +155,8 @@ class _Pass:
 
     def _gaps(self) -> Iterator[Gap]:
         seen, heard = self._shots.seen_ms, self._windows.heard_ms
+        if self._unseen:
+            yield Gap("no_picture", "the pictures are in a codec that is not read")
         if self._video is not None and not seen:
             yield Gap("no_picture", self._picture_damage.first or "the picture track is empty")
         if self._video is not None and self._audio is not None and not heard and self._sound_damage.first:
@@ -159,6 +172,11 @@ class _Pass:
             yield Gap("truncated", detail, Span(end, max(end, announced or end)))
 
 
+def _decodable(tracks: Sequence[_Track]) -> _Track | None:
+    """The first track for which there is a decoder."""
+    return next((track for track in tracks if track.codec_context is not None), None)
+
+
 def _is_cut_off(source: Source) -> bool:
     """Whether a RIFF file (WAV, AVI) is shorter than it says.
 
@@ -170,8 +188,6 @@ def _is_cut_off(source: Source) -> bool:
 
 def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
     """Why a container could not be opened: a QuickTime file whose index, written last, is missing was cut short."""
-    if isinstance(error, FileNotFoundError):
-        return MediaError("vanished", "the file is no longer there")
     if source.head[4:8] == b"ftyp" and b"moov" not in source.head:
         return MediaError("truncated", "the index of the file is missing (no moov atom)")
     return MediaError("undecodable", f"not sound or video that can be read: {error.strerror or error}")

@@ -1,9 +1,10 @@
-"""What parent and decoder say to each other: a JSON header with lengths, then raw bytes. Never pickle.
+"""What parent and decoder say to each other: JSON headers over a socket, raw arrays in shared memory. Never pickle.
 
-A message is ``u32 header length | u64 payload length | header | payload``, little-endian. A request is a message
-without payload. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``; ``error``
-may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may have been
-taken over by the file it read.
+A message is ``u32 header length | u64 payload length | header``, little-endian, and for each piece of the payload one
+byte: the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload, and
+brings the opened file along. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``;
+``error`` may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may
+have been taken over by the file it read.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ MAX_HEADER = 64 * 1024
 PIECE_FRAMES = 16
 """Frames that a piece of a shot has at most."""
 
-_DETAIL = 500
+_DETAIL, _FORMAT = 500, 64
+"""Characters of a text, and of a format's name, that are kept."""
+_SIDE, _LONGEST = (1 << 31) - 1, (1 << 53) - 1
+"""The largest width and height, and the largest time, that any database takes."""
 _DTYPES = {Modality.IMAGE: np.uint8, Modality.VIDEO: np.uint8, Modality.AUDIO: np.float32}
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
@@ -45,9 +49,9 @@ def pack(header: Mapping[str, Any], length: int = 0) -> bytes:
     return PREFIX.pack(len(encoded), length) + encoded
 
 
-def pack_request(path: bytes, needs: Needs, limits: Mapping[str, int]) -> bytes:
-    """A request to decode the file at ``path``, in the operating system's bytes."""
-    return pack({"path": path.hex(), "needs": asdict(needs), "limits": dict(limits)})
+def pack_request(modality: Modality, suffix: str, needs: Needs, limits: Mapping[str, Any]) -> bytes:
+    """A request to decode the file that comes with it. Of its name only the suffix is told."""
+    return pack({"modality": modality, "suffix": suffix, "needs": asdict(needs), "limits": dict(limits)})
 
 
 def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
@@ -85,7 +89,7 @@ def unpack_header(raw: bytes) -> dict[str, Any]:
     """
     try:
         header = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedError("a header that is not JSON") from error
     if not isinstance(header, dict):
         raise MalformedError("a header that is not an object")
@@ -131,13 +135,14 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
     if kind == "end":
         return None
     if kind == "info":
-        width, height, duration = (_number(header.get(name)) for name in ("width", "height", "duration_ms"))
-        modality, form = _member(Modality, header.get("modality")), _word(header.get("format"))
+        width, height = (_number(header.get(name), _SIDE) for name in ("width", "height"))
+        duration = _number(header.get("duration_ms"), _LONGEST)
+        modality, form = _member(Modality, header.get("modality")), _word(header.get("format"))[:_FORMAT]
         taken_at, title = _words(header.get("taken_at")), _words(header.get("title"))
         return Info(modality, form, width, height, duration, taken_at, title)
     if kind == "cut":
         modality = _member(Modality, header.get("modality"))
-        content = payload.tobytes().decode("utf-8", "replace") if modality is Modality.TEXT else payload
+        content = payload.tobytes().decode("utf-8", "replace").replace("\0", " ") if modality is Modality.TEXT else payload
         return Cut(
             _member(Channel, header.get("channel")),
             modality,
@@ -162,7 +167,7 @@ def _span(value: object) -> Span | None:
     if not isinstance(value, list) or len(value) != 3:
         raise MalformedError("a span that is none")
     start, end, unit = value
-    if type(start) is not int or type(end) is not int or not 0 <= start <= end < 1 << 53 or unit not in ("ms", "char"):
+    if type(start) is not int or type(end) is not int or not 0 <= start <= end <= _LONGEST or unit not in ("ms", "char"):
         raise MalformedError("a span that cannot be")
     checked: Literal["ms", "char"] = "ms" if unit == "ms" else "char"
     return Span(start, end, checked)
@@ -175,8 +180,8 @@ def _member(kind: type[_Enum], value: object) -> _Enum:
         raise MalformedError(f"an unknown {kind.__name__.lower()}") from None
 
 
-def _number(value: object) -> int | None:
-    if value is not None and not (type(value) is int and 0 <= value < 1 << 53):
+def _number(value: object, most: int) -> int | None:
+    if value is not None and not (type(value) is int and 0 <= value <= most):
         raise MalformedError("a field that is not a number")
     return value
 
@@ -186,6 +191,7 @@ def _words(value: object) -> str | None:
 
 
 def _word(value: object) -> str:
+    """A text that any database takes: valid Unicode without NUL, and not long."""
     if not isinstance(value, str):
         raise MalformedError("a field that is not text")
-    return value
+    return value[:_DETAIL].encode("utf-8", "replace").decode().replace("\0", " ")

@@ -23,7 +23,7 @@ from search.types import Needs
 from tests.bench.report import ROOT, Figure, given
 
 NEEDS = Needs(size=260, fit="squash", rate=16_000, window_ms=5_000, characters=1_000)
-LIMITS = Limits(max_pixels=250_000_000, max_frames=32, memory=3 << 30)
+LIMITS = Limits(max_pixels=250_000_000, max_frames=32, memory=3 << 30, formats=())
 SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 ROUNDS = 5
 
@@ -53,7 +53,8 @@ def plain(path: Path) -> int:
 
 def shots(path: Path) -> int:
     with path.open("rb") as file:
-        source = Source(str(path), file, path.stat().st_size, file.read(4096), path.suffix)
+        source = Source(file, path.stat().st_size, file.read(4096), path.suffix)
+        file.seek(0)
         return sum(1 for _ in read(source, NEEDS, LIMITS))
 
 

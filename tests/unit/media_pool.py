@@ -29,7 +29,7 @@ class Decoded:
         return cut.content
 
 
-def settings(**changes: int) -> Settings:
+def settings(**changes: int | str) -> Settings:
     return Settings(home=Path("/nonexistent"), **changes)
 
 

@@ -72,6 +72,16 @@ def test_what_cannot_be_read_is_told_and_the_pool_goes_on(pool, red, tmp_path, n
     assert colour_of(decode(pool, red).content) == "red"
 
 
+def test_a_file_on_a_disk_that_fails_is_unreadable(pool, red, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        assert refusal(pool, red).reason == "unreadable"
+    assert colour_of(decode(pool, red).content) == "red"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_is_unreadable(pool, red):
     red.chmod(0)

@@ -50,7 +50,6 @@ def test_texts_are_texts(head):
         (b"#EXTM3U\n#EXT-X-VERSION:3\n", ".mp4", "unsupported"),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", ".mkv", "unsupported"),
         (b"<?xml version='1.0'?>\n<MPD xmlns=''>", ".mp4", "unsupported"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ".heic", "unsupported"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_reason(head, suffix, reason):

@@ -1,0 +1,51 @@
+"""How long one file may take."""
+
+from __future__ import annotations
+
+import select
+import time
+
+from search.types import Cut, Gap, Info
+
+_LONGEST_MS = 24 * 3600 * 1000
+"""A duration that a file claims buys no more time than this one would, in milliseconds."""
+_MINUTE_MS = 60_000
+
+
+class Clock:
+    """Seconds that may yet be spent waiting for one file.
+
+    Only waiting counts: a slow consumer costs the file nothing.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Begin with ``seconds``."""
+        self._seconds = seconds
+        self._left = self._quiet = seconds
+        self._paid_ms = 0
+
+    def extend(self, reply: Info | Cut | Gap) -> None:
+        """Take note of a reply. Sound and video get their seconds again for every minute that they last.
+
+        Between two replies, twice the seconds may pass.
+        """
+        end = reply.duration_ms if isinstance(reply, Info) else reply.span.end if reply.span and reply.span.unit == "ms" else None
+        end = min(end or 0, _LONGEST_MS)
+        if end > self._paid_ms:
+            self._left += self._seconds * (end - self._paid_ms) / _MINUTE_MS
+            self._paid_ms = end
+        self._quiet = 2 * self._seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that may yet be spent."""
+        return self._left
+
+    def wait(self, poller: select.poll) -> bool:
+        """Wait until something can be read; False: time is up."""
+        begun = time.monotonic()
+        ready = poller.poll(max(0.0, min(self._left, self._quiet)) * 1000)
+        spent = time.monotonic() - begun
+        self._left -= spent
+        self._quiet -= spent
+        return bool(ready)

@@ -1,0 +1,44 @@
+"""Opening a file of an archive, whatever stands there by now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from search.errors import MediaError
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """The descriptor of a regular file; never waits, as opening a named pipe would.
+
+    Raises:
+        MediaError: ``vanished``, ``unreadable``.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError as error:
+        raise MediaError("vanished", "the file is no longer there") from error
+    except (OSError, ValueError) as error:
+        raise MediaError("unreadable", getattr(error, "strerror", None) or "cannot be opened") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise MediaError("unreadable", "not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def head(file: int, length: int) -> bytes:
+    """The first bytes of an opened file; where it is read from next does not change.
+
+    Raises:
+        MediaError: ``unreadable``, as on a disk that fails.
+    """
+    try:
+        return os.pread(file, length, 0)
+    except OSError as error:
+        raise MediaError("unreadable", error.strerror or "cannot be read") from error

@@ -1,0 +1,91 @@
+"""The memory that a decoder and its parent share: slots of equal size, and a pipe that holds the numbers of the free ones.
+
+The decoder takes a number out of the pipe, waiting for one if it must, fills that slot and says so on the socket. The
+parent copies the slot out and puts its number back. So a decoder is ahead of its reader by a few pictures at most, and a
+payload of any length passes through without room being made for it twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+
+SLOT = 256 << 10
+"""Bytes of a slot: a picture of 260 x 260 pixels fits in."""
+COUNT = 8
+"""Slots of a decoder: a number must fit into a byte, and all of them into a processor's cache."""
+
+
+class Slots:
+    """One end of the shared memory. The parent calls ``create``, hands both descriptors on, and the decoder ``attach``."""
+
+    def __init__(self, memory: int, free: int, mapped: mmap.mmap, returned: int | None = None) -> None:
+        """``memory``, ``free``: descriptors of the memory and of the reading end of the pipe; ``returned``: of its writing end."""
+        self.memory, self.free = memory, free
+        self._mapped, self._returned = mapped, returned
+
+    @classmethod
+    def create(cls) -> Slots:
+        """Make memory whose size nobody can change any more: to read where it was cut short would kill the reader."""
+        memory = _memory()
+        free, returned = os.pipe()
+        os.set_blocking(returned, False)
+        os.write(returned, bytes(range(COUNT)))
+        return cls(memory, free, mmap.mmap(memory, SLOT * COUNT), returned)
+
+    @classmethod
+    def attach(cls, memory: int, free: int) -> Slots:
+        """Map what ``create`` made."""
+        return cls(memory, free, mmap.mmap(memory, SLOT * COUNT))
+
+    def put(self, piece: memoryview) -> bytes:
+        """For the decoder: copy at most ``SLOT`` bytes into a free slot, and give the byte that names it.
+
+        Raises:
+            EOFError: the parent is gone.
+        """
+        number = os.read(self.free, 1)
+        if not number:
+            raise EOFError
+        at = number[0] * SLOT
+        self._mapped[at : at + len(piece)] = piece
+        return number
+
+    def take(self, number: int, room: memoryview) -> None:
+        """For the parent: copy a slot out into ``room``, which is no longer than that, and free it.
+
+        Raises:
+            ValueError: there is no such slot, or it was free.
+        """
+        if number >= COUNT:
+            raise ValueError("there is no such slot")
+        at = number * SLOT
+        room[:] = memoryview(self._mapped)[at : at + len(room)]
+        try:
+            with contextlib.suppress(BrokenPipeError):  # who took it is dead, and will be missed elsewhere
+                os.write(self._returned or 0, bytes((number,)))
+        except BlockingIOError:
+            raise ValueError("more slots than were given") from None
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._mapped.close()
+        for descriptor in (self.memory, self.free, self._returned):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _memory() -> int:
+    """Memory of the right size with a descriptor: on Linux sealed, elsewhere a file without a name."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryFile() as file:
+            file.truncate(SLOT * COUNT)
+            return os.dup(file.fileno())
+    import fcntl
+
+    memory = os.memfd_create("sensorium", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(memory, SLOT * COUNT)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return memory

@@ -1,0 +1,79 @@
+"""Well-formed files of every format that is read: what the damaged ones are made of."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from tests.bench.report import SAMPLE
+from tests.media_samples import IMAGES, SOUNDS, VIDEOS, pdf, picture, tone, write_sound, write_video
+
+RARE_SOUNDS = {"aac": "adts", "aiff": "aiff", "caf": "caf"}
+RARE_VIDEOS = {"flv": ("flv", "flv"), "mpg": ("mpeg", "mpeg2video"), "wmv": ("asf", "wmv2")}
+TEXTS = {
+    "srt": b"1\n00:00:01,000 --> 00:00:03,000\nA red bus stops.\n\n2\n00:00:04,000 --> 00:00:06,000\nA dog barks.\n",
+    "vtt": b"WEBVTT\n\n00:01.000 --> 00:03.000\nA red bus stops.\n",
+    "html": b"<!DOCTYPE html><html><head><title>Bus</title></head><body><p>A red bus stops.</p><table><tr><td>12</table></body></html>",
+    "md": b"# The bus\n\nA red bus stops at the corner, and nobody gets off.\n",
+    "txt": "Ein roter Bus hält an der Ecke.\n\nUn autobús rojo.\n".encode(),
+    "pdf": pdf("A red bus stops.", "A dog barks."),
+}
+
+
+def write(folder: Path) -> dict[str, bytes]:
+    """Suffix -> the bytes of a small good file; some with an ``exif`` or ``anim`` before it."""
+    made: dict[str, bytes] = dict(TEXTS)
+    for suffix in IMAGES:
+        picture("red").save(folder / f"a.{suffix}")
+    for suffix in SOUNDS:
+        write_sound(folder / f"a.{suffix}", tone(440, 1.0))
+    for suffix in VIDEOS:
+        write_video(folder / f"a.{suffix}", [("red", 1.0), ("blue", 1.0)], sound=tone(440, 2.0))
+    for suffix, form in RARE_SOUNDS.items():
+        _encode(folder / f"a.{suffix}", form, None)
+    for suffix, (form, codec) in RARE_VIDEOS.items():
+        _encode(folder / f"a.{suffix}", form, codec)
+    made |= {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
+    frames = [picture(colour) for colour in ("red", "green", "blue")]
+    for suffix in ("gif", "png", "webp", "tiff"):
+        made[f"anim.{suffix}"] = saved(frames[0], suffix, save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "camera"
+    made["exif.jpg"] = saved(frames[0], "jpeg", exif=exif)
+    made["progressive.jpg"] = saved(frames[0], "jpeg", progressive=True)
+    made["deep.tiff"] = saved(Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80)), "tiff", compression="tiff_lzw")
+    for name in ("images/husky.jpg", "images/lion.jpg", "images/ladybird.webp", "images/jetty.avif", "images/heron.gif"):
+        made[f"sample.{Path(name).suffix[1:]}"] = (SAMPLE / name).read_bytes()
+    return made
+
+
+def saved(image: Image.Image, form: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def _encode(path: Path, form: str, codec: str | None) -> None:
+    """A second of tone in a container that the other samples lack; with ``codec``, a second of green pictures instead."""
+    with av.open(str(path), "w", format=form) as container:
+        if codec:
+            stream = container.add_stream(codec, rate=25)
+            stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+            pixels = np.asarray(picture("green", (128, 96)))
+            frames = [av.VideoFrame.from_ndarray(pixels, "rgb24") for _ in range(25)]
+        else:
+            stream = container.add_stream("aac" if form == "adts" else "pcm_s16be", rate=44100, layout="mono")
+            kind = "fltp" if form == "adts" else "s16"
+            wave = tone(440, 1.0)[: 43 * 1024].reshape(43, 1, 1024)
+            wave = wave if form == "adts" else (wave * 32767).astype(np.int16)
+            frames = [av.AudioFrame.from_ndarray(part, kind, "mono") for part in wave]
+        for number, frame in enumerate(frames):
+            frame.pts = number if codec else number * 1024
+            if not codec:
+                frame.sample_rate = 44100
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
