@@ -35,7 +35,7 @@ _SOUND_CODECS = {
     "webm": "libopus",
     "avi": "libmp3lame",
 }
-_HASTE = {"libx264": {"preset": "ultrafast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
+_HASTE = {"libx264": {"preset": "ultrafast"}, "libvpx": {"deadline": "good", "cpu-used": "5"}}
 _CONTAINERS = {"ts": "mpegts", "m4a": "ipod", "mkv": "matroska", "opus": "ogg"}
 
 
