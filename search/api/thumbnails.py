@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from search import cache
 from search.api.schemas import Sprite
 from search.errors import MediaError, Problem
 from search.media import DecodePool, previews
@@ -48,7 +49,7 @@ class Thumbnails:
     """Makes pictures of assets and keeps them under ``cache/`` of the home. Thread-safe."""
 
     def __init__(self, settings: Settings, pool: DecodePool) -> None:
-        self._folder, self._quota = settings.home / "cache", settings.cache_bytes
+        self._home, self._quota = settings.home, settings.cache_bytes
         self._pool = pool
         self._room = threading.BoundedSemaphore(max(1, settings.cores))  # ffmpeg processes at the same time
         self._lock = threading.Lock()
@@ -66,14 +67,14 @@ class Thumbnails:
         """
         size = next((one for one in SIZES if one >= size), SIZES[-1])
         if asset.modality is Modality.IMAGE:
-            return self._keep(asset, f"image {size}", "jpg", lambda: self._image(source(), size))
+            return self._keep(asset, f"image-{size}", "jpg", lambda: self._image(source(), size))
         if asset.modality is Modality.AUDIO:
-            return self._keep(asset, f"wave {size}", "png", lambda: previews.wave(source(), size, size * 3 // 8))
+            return self._keep(asset, f"wave-{size}", "png", lambda: previews.wave(source(), size, size * 3 // 8))
         if asset.modality is Modality.VIDEO:
             last = max((asset.duration_ms or 0) - 1, 0)
             wanted = last // 3 if at_ms is None else min(at_ms, last)
             at = wanted - wanted % STEP_MS
-            return self._keep(asset, f"frame {size} {at}", "jpg", lambda: _frame(source(), at, size))
+            return self._keep(asset, f"frame-{size}-{at}", "jpg", lambda: _frame(source(), at, size))
         raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
 
     def preview(self, asset: Asset, source: Callable[[], str]) -> Made:
@@ -106,11 +107,11 @@ class Thumbnails:
         raise MediaError("undecodable", "The file is no picture any more.")
 
     def _keep(self, asset: Asset, what: str, suffix: str, make: Callable[[], bytes]) -> Made:
-        key = hashlib.sha256(f"{asset.digest} {what}".encode()).hexdigest()[:40]
-        path = self._folder / key[:2] / f"{key}.{suffix}"
-        made = Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{key}"')
+        path = cache.picture(self._home, asset.digest, what, suffix)
+        tag = hashlib.sha256(path.name.encode()).hexdigest()[:40]
+        made = Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{tag}"')
         if not path.exists():
-            with self._once(key):
+            with self._once(path.name):
                 if not path.exists():
                     with self._room:
                         content = make()
@@ -140,7 +141,7 @@ class Thumbnails:
             if self._made % SWEEP_EVERY:
                 return
         files = []
-        for path in self._folder.glob("*/*"):
+        for path in cache.pictures(self._home):
             with contextlib.suppress(FileNotFoundError):
                 files.append((path.stat().st_mtime, path.stat().st_size, path))
         taken = sum(size for _, size, _ in files)
