@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from search import cache
 from search.errors import InputError, UnknownName
-from search.media import shelf
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, SqlStore
@@ -79,7 +79,7 @@ def _collection(store: SqlStore, intake: Intake, name: str | None) -> int | None
 def _pictures(settings: Settings, found: Deleted, *, remove: bool) -> Gone:
     count = size = 0
     for digest in found.digests:
-        for path in shelf.of(settings.home, digest.hex()):
+        for path in cache.pictures_of(settings.home, digest.hex()):
             count, size = count + 1, size + path.stat().st_size
             if remove:
                 path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 import time
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from search import cache
 from search.api.schemas import Sprite
 from search.errors import MediaError, Problem
-from search.media import DecodePool, previews, shelf
+from search.media import DecodePool, previews
 from search.media.geometry import fit
 from search.settings import Settings
 from search.store.catalogue import Asset
@@ -105,11 +107,11 @@ class Thumbnails:
         raise MediaError("undecodable", "The file is no picture any more.")
 
     def _keep(self, asset: Asset, what: str, suffix: str, make: Callable[[], bytes]) -> Made:
-        key = f"{asset.digest}-{what}"
-        path = shelf.place(self._home, asset.digest, what, suffix)
-        made = Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{key}"')
+        path = cache.picture(self._home, asset.digest, what, suffix)
+        tag = hashlib.sha256(path.name.encode()).hexdigest()[:40]
+        made = Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{tag}"')
         if not path.exists():
-            with self._once(key):
+            with self._once(path.name):
                 if not path.exists():
                     with self._room:
                         content = make()
@@ -139,7 +141,7 @@ class Thumbnails:
             if self._made % SWEEP_EVERY:
                 return
         files = []
-        for path in shelf.every(self._home):
+        for path in cache.pictures(self._home):
             with contextlib.suppress(FileNotFoundError):
                 files.append((path.stat().st_mtime, path.stat().st_size, path))
         taken = sum(size for _, size, _ in files)

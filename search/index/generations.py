@@ -1,7 +1,7 @@
 """Generations: immutable, hashed snapshots of an index on disk, under ``index/<space>/``.
 
     gen-00000007/vectors.faiss  ids.npy  manifest.json
-    CURRENT                     the name of the one that serves
+    CURRENT                     the name of the one that serves, and the SHA-256 of its manifest
 
 A generation is written beside the others, synced, renamed into place, and only then named in CURRENT: a kill at any instant
 leaves the old one or the new one. Nothing is read before its SHA-256 was checked, since FAISS loads a file with a flipped bit
@@ -65,14 +65,14 @@ class Generations:
             IndexDamaged: CURRENT or the manifest is not what was written.
         """
         try:
-            name = (self._folder / "CURRENT").read_text("ascii").strip()
+            line = (self._folder / "CURRENT").read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise _damaged(self._folder / "CURRENT", str(error)) from error
-        if not re.fullmatch(r"gen-\d{8}", name):
-            raise _damaged(self._folder / "CURRENT", f"it names {name[:40]!r}")
-        return self._read_manifest(name)
+        if not (named := re.fullmatch(rb"(gen-\d{8}) ([0-9a-f]{64})\n", line)):
+            raise _damaged(self._folder / "CURRENT", f"it says {line[:40]!r}")
+        return self._read_manifest(*(word.decode("ascii") for word in named.groups()))
 
     def stamp(self) -> int:
         """Changes whenever another generation begins to serve; 0: none does."""
@@ -117,14 +117,15 @@ class Generations:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
-        number = max((int(path.name[4:]) for path in self._folder.glob("gen-*")), default=0) + 1
+        number = max((int(path.name[4:]) for path in self._written()), default=0) + 1
         draft = self._folder / f"tmp-{number:08d}"
         try:
             draft.mkdir()
             manifest = self._write_files(draft, number, index, last_embedding, last_removal)
             draft.rename(self._path(number))
             _sync(self._folder)
-            _write(self._folder / "CURRENT.tmp", f"gen-{number:08d}\n".encode())
+            sealed = _sha256(self._path(number) / "manifest.json")
+            _write(self._folder / "CURRENT.tmp", f"gen-{number:08d} {sealed}\n".encode())
             os.replace(self._folder / "CURRENT.tmp", self._folder / "CURRENT")
             _sync(self._folder)
         except (OSError, RuntimeError) as error:
@@ -140,10 +141,10 @@ class Generations:
 
     def drop_former(self) -> None:
         """Remove all but the newest generation, which would otherwise be kept with what was deleted since."""
-        self._drop(max((int(path.name[4:]) for path in self._folder.glob("gen-*")), default=0))
+        self._drop(max((int(path.name[4:]) for path in self._written()), default=0))
 
     def _drop(self, before: int) -> None:
-        for path in self._folder.glob("gen-*"):
+        for path in self._written():
             if int(path.name[4:]) < before:
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -170,11 +171,14 @@ class Generations:
         _sync(folder)
         return manifest
 
-    def _read_manifest(self, name: str) -> Manifest:
+    def _read_manifest(self, name: str, sealed: str) -> Manifest:
         file = self._folder / name / "manifest.json"
         try:
-            manifest = Manifest(**json.loads(file.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            content = file.read_bytes()
+            if (seen := hashlib.sha256(content).hexdigest()) != sealed:
+                raise _damaged(file, f"its SHA-256 is {seen[:12]}…, not {sealed[:12]}…")
+            manifest = Manifest(**json.loads(content))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise _damaged(file, str(error)) from error
         wanted: dict[str, Any] = {"format": FORMAT, "generation": int(name[4:]), "space": self._space, "dim": self._dim}
         for field, value in wanted.items():
@@ -183,12 +187,16 @@ class Generations:
         numbers = (manifest.count, manifest.last_embedding, manifest.last_removal)
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise _damaged(file, "its counts are not whole numbers")
-        if not isinstance(manifest.sha256, dict) or {*manifest.sha256} != {*FILES}:
+        hashes = manifest.sha256
+        if not isinstance(hashes, dict) or {*hashes} != {*FILES} or not all(isinstance(one, str) for one in hashes.values()):
             raise _damaged(file, "it does not name the files")
         return manifest
 
     def _path(self, number: int) -> Path:
         return self._folder / f"gen-{number:08d}"
+
+    def _written(self) -> list[Path]:
+        return [path for path in self._folder.glob("gen-*") if re.fullmatch(r"gen-\d{8}", path.name)]
 
     def _sweep(self) -> None:
         """Remove what a killed writer left."""

@@ -16,6 +16,11 @@ from search.types import Ids, Space
 DELTA = 0.02
 """The share of an index that is read from SQL when it is opened, at most; writing everything for less would cost more than it saves."""
 
+SAMPLE = 256
+"""Vectors of a loaded generation that are compared with SQL's."""
+
+_LOOKS = 3
+
 
 class LiveIndex:
     """Follows the embeddings of one space. Not thread-safe: its owner keeps searches out while the index changes."""
@@ -30,7 +35,13 @@ class LiveIndex:
         self.index = FlatIndex(space.dim)
         if not fresh:
             self._load()
-        self.refresh()
+        try:
+            self.refresh()
+            drifted = self.generation > 0 and self._drifted()
+        except ValueError:  # an id that it holds is new in SQL
+            drifted = True
+        if drifted:
+            self._begin_anew()
 
     def _load(self) -> None:
         try:
@@ -47,6 +58,26 @@ class LiveIndex:
             return
         self.index, self.generation = index, manifest.generation
         self._last = (manifest.last_embedding, manifest.last_removal)
+
+    def _begin_anew(self) -> None:
+        """Read everything from SQL: the generation is sound in itself, but not of this database, which was set back or exchanged."""
+        self.damage = IndexDamaged(f"Generation {self.generation} holds other segments or vectors than the database.")
+        self.index, self.generation, self._last = FlatIndex(self._space.dim), 0, (0, 0)
+        self.refresh()
+
+    def _drifted(self) -> bool:
+        """Whether the index holds other segments than SQL, or, in a sample, other vectors."""
+        for _ in range(_LOOKS):  # a writer may commit between the two looks
+            if not any(map(len, self.differences())):
+                break
+            self.refresh()
+        else:
+            return True
+        ids = self.index.ids()
+        some = np.unique(ids[np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids)), dtype=np.intp)])
+        truth = self._store.vectors(self._key, self._space.dim, some)
+        ours = dict(zip(some.tolist(), self.index.reconstruct(some), strict=True))
+        return any(not np.array_equal(vector, ours[id_]) for id_, vector in truth.items())
 
     def refresh(self, alone: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Take in what was committed since the last time. Inside ``alone`` the index changes; reading happens outside of it."""

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from indexer import run
+from search import cache
 from search.media import previews
 from tests.integration.test_api_search import assert_problem
 
@@ -252,6 +253,16 @@ def test_a_playlist_in_a_videos_place_makes_ffmpeg_read_nothing_else(http, archi
     clip.write_bytes(playlist + b"#" * (status.st_size - len(playlist)))
     os.utime(clip, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert_problem(http.get(address), 422, "media")
+
+
+def test_kept_pictures_tell_whose_they_are(http, find, settings):
+    red = find("red.png")
+    assert http.get(red["links"]["thumbnail"], params={"size": 320}).status_code == 200
+    digest = http.get(f"/v1/assets/{red['id']}").json()["sha256"]
+    (kept,) = cache.pictures_of(settings.home, digest)
+    assert kept == cache.picture(settings.home, digest, "image-320", "jpg")
+    assert cache.digest_of(kept) == digest
+    assert list(cache.pictures(settings.home)) == [kept]
 
 
 def test_the_cache_of_pictures_keeps_to_its_quota(start, indexed, monkeypatch):

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from indexer.delete import What, delete
 from indexer.run import Job, index
 from indexer.verify import verify
+from search import cache
 from search.errors import InputError, UnknownName
-from search.media import shelf
 from search.query import Engine, Term
 from search.store import Database, SqlStore
 from search.store import tables as t
@@ -60,7 +60,7 @@ def test_a_deleted_file_is_found_nowhere_and_nothing_of_it_stays_on_disk(indexed
     index(indexed, Job([archive]), encoder=encoder)
     assert red.name in found(indexed, encoder, "red")
     trace = vector_of(indexed, red)
-    picture = shelf.place(indexed.home, store_digest(indexed, red), "image-320", "jpg")
+    picture = cache.picture(indexed.home, store_digest(indexed, red), "image-320", "jpg")
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"a thumbnail")
     planned = delete(indexed, What(paths=[red]), dry_run=True)
