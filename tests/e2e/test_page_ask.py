@@ -38,7 +38,7 @@ def test_enter_searches_and_the_address_says_what(served, open_page):
     box(page).fill("a cup of coffee")
     box(page).press("Enter")
     asked(page, "q=a+cup+of+coffee")
-    page.get_by_text(re.compile("searched")).wait_for()
+    page.get_by_text(re.compile(r"^\d+ files? · \d+ segments searched · ")).wait_for()
     assert {"espresso-cup.jpg", "coffee-at-home.md"} <= set(cards(page)[:4])
 
 

@@ -31,7 +31,7 @@ def show(state: State) -> None:
     took = found.timings_ms.get("total", 0)
     data = {
         "cards": shown, "more": more, "group": state.group, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
-        "summary": f"{words.count(len(shown), noun)}{' and more' if more else ''} of {found.searched:,} searched · {took / 1000:.2f} s"
+        "summary": f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {took / 1000:.2f} s"
         + _unseen(found.coverage),
     }  # fmt: skip
     grid(data, sent)

@@ -18,7 +18,12 @@ if (!window.sensoriumSteps) {
     if (!same || !opened(here)) return push({ ...state, opened: same }, title, address);
     if (opened(address)) return history.replaceState(history.state, title, address);
     if (!history.state?.opened) return history.replaceState(state, title, address); // it was opened by its link: nothing lies before
-    if (!leaving) history.back();
+    if (leaving) return;
     leaving = true;
+    history.back();
+    setTimeout(() => { // a browser may have something else to do than to go back
+      if (leaving && location.href === here) history.replaceState(state, title, address);
+      leaving = false;
+    }, 1000);
   };
 }

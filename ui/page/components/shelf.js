@@ -31,7 +31,7 @@ class Shelf {
       el("div", { class: "row" }, el("b", {}, one.count), el("span", { class: "wide" }, prose(one.why)),
         el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", reason: one.reason, retry: true }) }, icon("retry"), "Try again")),
       el("details", {}, el("summary", {}, "Which files"), one.files.map((file) => el("div", { class: "row" }, el("span", { class: "wide" }, file.name), el("span", { class: "wide faint" }, file.detail),
-        el("button", { type: "button", class: "action", "aria-label": `Try ${file.name} again`, onclick: () => this.send({ kind: "again", failure: file.id, retry: true }) }, icon("retry"))))))))];
+        el("button", { type: "button", class: "action", title: "Try this file again", "aria-label": `Try ${file.name} again`, onclick: () => this.send({ kind: "again", failure: file.id, retry: true }) }, icon("retry"))))))))];
   }
 }
 
