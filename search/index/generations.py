@@ -105,7 +105,10 @@ class Generations:
         Raises:
             DiskFull: there is no room. The old generation serves on, and nothing of the new one stays.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._folder.exists():
+            self._folder.mkdir(parents=True)
+            _sync(self._folder.parent)
+            _sync(self._folder.parent.parent)
         self._sweep()
         number = max((int(path.name[4:]) for path in self._folder.glob("gen-*")), default=0) + 1
         draft = self._folder / f"tmp-{number:08d}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,8 @@ class Database:
 
         if file := self.file:
             file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                _keep_folders(file)
         if (revision := self.revision()) == REVISION:
             return
         if revision is not None and revision not in _known_revisions():
@@ -159,6 +162,17 @@ def alembic_config() -> Config:
 def disk_full(error: OSError) -> bool:
     """Whether an operating system error means that there is no room."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _keep_folders(file: Path) -> None:
+    """Make the folders that hold a new database survive a power cut. SQLite sees to the names inside the last of them alone."""
+    for folder in file.parents:
+        with suppress(OSError):  # a folder that may not be opened was not made by us
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _known_revisions() -> set[str]:
