@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from search.errors import DiskFull, IndexDamaged
+from search.errors import DiskFull, IndexDamaged, SensoriumError
 from search.index.flat import FlatIndex
 
 FORMAT = 1
@@ -103,7 +104,8 @@ class Generations:
         """Write what is live in ``index`` as the next generation and let it serve; the one before is kept.
 
         Raises:
-            DiskFull: there is no room. The old generation serves on, and nothing of the new one stays.
+            DiskFull: there is no room.
+            SensoriumError: the disk fails in another way. In both cases the old generation serves on, and nothing of the new one stays.
         """
         if not self._folder.exists():
             self._folder.mkdir(parents=True)
@@ -120,14 +122,17 @@ class Generations:
             _write(self._folder / "CURRENT.tmp", f"gen-{number:08d}\n".encode())
             os.replace(self._folder / "CURRENT.tmp", self._folder / "CURRENT")
             _sync(self._folder)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
-            if isinstance(error, RuntimeError) or error.errno in _NO_ROOM:  # FAISS raises RuntimeError for a failed write
+            if error.errno in _NO_ROOM:
                 raise DiskFull(
                     f"No room to write the index under {self._folder}: {error}.",
                     remedy="Free some space and run `sensorium index` again; searching goes on meanwhile.",
                 ) from error
-            raise
+            raise SensoriumError(
+                f"The index could not be written under {self._folder}: {error}.",
+                remedy="Check the disk and the folder's permissions, then run `sensorium index` again. Nothing is lost.",
+            ) from error
         for path in self._folder.glob("gen-*"):
             if int(path.name[4:]) < number - 1:
                 shutil.rmtree(path, ignore_errors=True)
@@ -135,11 +140,12 @@ class Generations:
 
     def _write_files(self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int) -> Manifest:
         scan, ids = index.compact()
-        faiss.write_index(scan, str(folder / "vectors.faiss"))
-        with (folder / "ids.npy").open("wb") as file:
-            np.save(file, ids, allow_pickle=False)
-        for name in FILES:
-            _sync(folder / name)
+        with (folder / "vectors.faiss").open("wb") as file:  # ours, since FAISS does not mind when closing its own fails
+            faiss.write_index(scan, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # not in the stubs
+        _sync(folder / "vectors.faiss")
+        array = io.BytesIO()
+        np.save(array, ids, allow_pickle=False)
+        _write(folder / "ids.npy", array.getvalue())
         hashes = {name: _sha256(folder / name) for name in FILES}
         manifest = Manifest(
             FORMAT,

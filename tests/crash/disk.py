@@ -166,7 +166,7 @@ def trace(argv: list[str], log: Path, env: dict[str, str]) -> list[Call]:
     assert done.returncode == 0, done.stderr
     calls: list[Call] = []
     for call in _parsed(log.read_text(), calls):
-        calls.append(call)  # noqa: PERF402 - the parser counts them
+        calls.append(call)
     return calls
 
 

@@ -80,6 +80,8 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kills(nursery, tmp_path):
         try:
             kills += archive.trial()
         except AssertionError as error:
-            raise AssertionError(f"seed {seed}, trial {number} (its home began at {number - number % A_HOME}): {error}") from error
-    print(f"{TRIALS} trials from seed {SEED}: {kills} kills, 0 lost, 0 duplicated")
+            raise AssertionError(
+                f"seed {seed}, trial {number} (its home began at {number - number % A_HOME}): {error}"
+            ) from error
+        print(f"{number + 1} trials from seed {SEED}: {kills} kills, 0 lost, 0 duplicated", flush=True)
     assert kills >= TRIALS // 2, "hardly any run was killed: the failpoints are not on its way"
