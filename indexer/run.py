@@ -21,6 +21,7 @@ from search.media import DecodePool
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, Queue, SqlStore
+from search.store.database import disk_full
 from search.store.intake import Again
 
 LEAST_FREE = 64 << 20
@@ -147,7 +148,9 @@ def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Inde
     try:
         home.mkdir(parents=True, exist_ok=True)
         worker = Worker(home)
-    except PermissionError as error:
+    except OSError as error:
+        if disk_full(error):
+            raise DiskFull(f"There is no room left under {home}.", remedy="Free some space first.") from error
         raise InputError(f"{home} cannot be written to: {error}.", remedy="Choose another --home.") from error
     database = Database(settings.database)
     try:

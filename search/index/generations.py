@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from search.errors import DiskFull, IndexDamaged
+from search.errors import DiskFull, IndexDamaged, SensoriumError
 from search.index.flat import FlatIndex
 from search.locks import locked
 
@@ -105,7 +106,7 @@ class Generations:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only one to write generations of this space."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         with locked(self._folder / "lock"):
             yield
 
@@ -113,9 +114,10 @@ class Generations:
         """Write what is live in ``index`` as the next generation and let it serve; the one before is kept. To be called inside ``writing``.
 
         Raises:
-            DiskFull: there is no room. The old generation serves on, and nothing of the new one stays.
+            DiskFull: there is no room.
+            SensoriumError: the disk fails in another way. In both cases the old generation serves on, and nothing of the new one stays.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         self._sweep()
         number = max((int(path.name[4:]) for path in self._written()), default=0) + 1
         draft = self._folder / f"tmp-{number:08d}"
@@ -128,14 +130,17 @@ class Generations:
             _write(self._folder / "CURRENT.tmp", f"gen-{number:08d} {sealed}\n".encode())
             os.replace(self._folder / "CURRENT.tmp", self._folder / "CURRENT")
             _sync(self._folder)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
-            if isinstance(error, RuntimeError) or error.errno in _NO_ROOM:  # FAISS raises RuntimeError for a failed write
+            if error.errno in _NO_ROOM:
                 raise DiskFull(
                     f"No room to write the index under {self._folder}: {error}.",
                     remedy="Free some space and run `sensorium index` again; searching goes on meanwhile.",
                 ) from error
-            raise
+            raise SensoriumError(
+                f"The index could not be written under {self._folder}: {error}.",
+                remedy="Check the disk and the folder's permissions, then run `sensorium index` again. Nothing is lost.",
+            ) from error
         self._drop(number - 1)
         return manifest
 
@@ -150,11 +155,12 @@ class Generations:
 
     def _write_files(self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int) -> Manifest:
         scan, ids = index.compact()
-        faiss.write_index(scan, str(folder / "vectors.faiss"))
-        with (folder / "ids.npy").open("wb") as file:
-            np.save(file, ids, allow_pickle=False)
-        for name in FILES:
-            _sync(folder / name)
+        with (folder / "vectors.faiss").open("wb") as file:  # ours, since FAISS does not mind when closing its own fails
+            faiss.write_index(scan, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # not in the stubs
+        _sync(folder / "vectors.faiss")
+        array = io.BytesIO()
+        np.save(array, ids, allow_pickle=False)
+        _write(folder / "ids.npy", array.getvalue())
         hashes = {name: _sha256(folder / name) for name in FILES}
         manifest = Manifest(
             FORMAT,
@@ -191,6 +197,13 @@ class Generations:
         if not isinstance(hashes, dict) or {*hashes} != {*FILES} or not all(isinstance(one, str) for one in hashes.values()):
             raise _damaged(file, "it does not name the files")
         return manifest
+
+    def _make_folder(self) -> None:
+        """Make the space's folder, so that a power cut cannot take it with what is written into it."""
+        if not self._folder.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _sync(self._folder.parent)
+            _sync(self._folder.parent.parent)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"gen-{number:08d}"

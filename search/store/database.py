@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ def now_ms() -> int:
 
 _LOCK = 0x53454E53
 """The number of PostgreSQL's lock for writers."""
+
+
+_ROOM = "Free some space and run the command again: what was acknowledged is safe, the rest goes on."
 
 
 class Database:
@@ -112,6 +116,8 @@ class Database:
 
         if file := self.file:
             file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                _keep_folders(file)
         if (revision := self.revision()) == REVISION:
             return
         if revision is not None and revision not in _known_revisions():
@@ -153,13 +159,15 @@ class Database:
             raise
         except DBAPIError as error:
             raise self._translate(error) from error
+        except OSError as error:  # of the lock's file
+            raise _disk_error(error) from error
 
     def _translate(self, error: DBAPIError) -> SensoriumError:
         reason = str(error.orig)
         if "disk is full" in reason or "No space left" in reason:
             return DiskFull(
                 f"There is no room left for the database: {reason}.",
-                remedy="Free some space and run the command again: what was acknowledged is safe, the rest goes on.",
+                remedy=_ROOM,
             )
         if "locked" in reason and isinstance(error, OperationalError):
             return StoreError("The database is busy.", remedy="Another process holds it; try again when that is done.")
@@ -187,6 +195,23 @@ def alembic_config() -> Config:
 def disk_full(error: OSError) -> bool:
     """Whether an operating system error means that there is no room."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _disk_error(error: OSError) -> SensoriumError:
+    if disk_full(error):
+        return DiskFull(f"There is no room left: {error}.", remedy=_ROOM)
+    return StoreError(f"The disk fails: {error}.", remedy="Check the disk and the folder's permissions, then run the command again.")
+
+
+def _keep_folders(file: Path) -> None:
+    """Make the folders that hold a new database survive a power cut. SQLite sees to the names inside the last of them alone."""
+    for folder in file.parents:
+        with suppress(OSError):  # a folder that may not be opened was not made by us
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _known_revisions() -> set[str]:

@@ -1,0 +1,181 @@
+"""The command line in a process that may die at a named point: `python -m tests.crash.driver ARGUMENT...` is `sensorium ARGUMENT...`.
+
+With no argument it is a nursery: imports once, and forks a child for every line of JSON on standard input, so that a run starts in
+milliseconds. A child's orphans are the nursery's to bury, so it knows whether any outlived their parent.
+
+The product's code is left as it is. Around it, by environment variables:
+
+SENSORIUM_CRASH_POINT   ``commit:after:3``: SIGKILL after the third commit. Names: ``POINTS``
+SENSORIUM_CRASH_ACKS    file that gets a line after every commit: what a reader then finds done (see ``done``)
+SENSORIUM_CRASH_PAUSE   seconds that the encoder takes for a batch, so that there is time to die in
+
+The encoder is the tests' own; transactions are small, so that there are many.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faiss
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+import indexer.pipeline
+import search.encoders
+from tests.fakes.encoder import FakeEncoder
+from ui import cli
+
+POINTS: dict[str, tuple[tuple[Any, str], ...]] = {
+    "commit": ((SQLiteDialect_pysqlite, "do_commit"),),
+    "fsync": ((os, "fsync"), (os, "fdatasync")),
+    "rename": ((os, "rename"), (os, "replace")),  # Path.rename and Path.replace call these
+    "write_index": ((faiss, "write_index"),),
+    "rmtree": ((shutil, "rmtree"),),
+}
+"""The names of failpoints, and the functions around which they lie."""
+
+
+def done(database: Path, mode: str = "ro") -> dict[str, list[list[Any]]]:
+    """What a reader finds finished: digest of an asset -> [segment's id, hash of its vector], by the tables alone."""
+    if not database.exists():
+        return {}
+    connection = sqlite3.connect(f"file:{database}?mode={mode}", uri=True, timeout=30)
+    try:
+        rows = connection.execute(
+            "SELECT hex(a.digest), s.id, e.vector FROM unit u JOIN asset a ON a.id = u.asset_id LEFT JOIN segment s"
+            " ON s.asset_id = a.id LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = u.space_id"
+            " WHERE u.state = 'done' ORDER BY s.id"
+        ).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        rows = []
+    finally:
+        connection.close()
+    found: dict[str, list[list[Any]]] = {}
+    for digest, segment, vector in rows:
+        found.setdefault(digest, []).append([segment, hashlib.sha256(vector or b"").hexdigest()[:12]])
+    return found
+
+
+class PausingEncoder(FakeEncoder):
+    """The tests' encoder, slowed down."""
+
+    def encode(self, modality, batch):
+        time.sleep(float(os.environ.get("SENSORIUM_CRASH_PAUSE", "0")))
+        return super().encode(modality, batch)
+
+
+def around(owner: Any, name: str, before: Callable[[], None], after: Callable[[], None]) -> None:
+    """Have a function call ``before`` and ``after``."""
+    function = getattr(owner, name)
+
+    @functools.wraps(function)
+    def wrapped(*args, **options):
+        before()
+        result = function(*args, **options)
+        after()
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def prepare() -> None:
+    """Set the failpoint, the acknowledgements and the encoder."""
+    search.encoders.load = lambda _: PausingEncoder()
+    indexer.pipeline.COMMIT_UNITS, indexer.pipeline.COMMIT_SECONDS = 4, 0.05
+    if acks := os.environ.get("SENSORIUM_CRASH_ACKS"):
+        database = Path(os.environ["SENSORIUM_HOME"]) / "sensorium.db"
+        handle, last = os.open(acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), [b""]
+
+        def acknowledge() -> None:
+            line = json.dumps(done(database)).encode() + b"\n"
+            if line != last[0]:
+                last[0] = line
+                os.write(handle, line)
+
+        around(SQLiteDialect_pysqlite, "do_commit", lambda: None, acknowledge)
+    if point := os.environ.get("SENSORIUM_CRASH_POINT"):
+        name, side, number = point.split(":")
+        left = [int(number)]
+
+        def count() -> None:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        for owner, function in POINTS[name]:
+            around(owner, function, *((count, lambda: None) if side == "before" else (lambda: None, count)))
+
+
+def nursery() -> None:
+    """Fork a run for every request ``{"argv", "env", "out", "err"}``; answers its pid, then its end and its orphans that live on."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours
+    for line in sys.stdin:
+        request = json.loads(line)
+        if not (pid := os.fork()):
+            _be(request)
+        _say({"pid": pid})
+        _, status = os.waitpid(pid, 0)
+        _say({"code": os.waitstatus_to_exitcode(status), "orphans": _orphans(deadline=time.monotonic() + 10)})
+
+
+def _be(request: dict[str, Any]) -> None:
+    code = 1
+    try:
+        for descriptor, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ |= request["env"]
+        sys.argv = ["sensorium", *request["argv"]]
+        prepare()
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _orphans(deadline: float) -> int:
+    """Wait for what a run left behind to end by itself; says how many do not, and ends them."""
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.005)
+        except ChildProcessError:
+            return 0
+    left = [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return len(left)
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        prepare()
+        cli.main()
+    else:
+        nursery()

@@ -1,0 +1,126 @@
+"""What the harnesses of loss share: runs of the command line that may be killed, and the audit of what they leave.
+
+An asset is acknowledged once a reader of the database finds its unit done. From then on, as long as a file with its bytes is there,
+the same segments with the same vectors must be found, each of them once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.crash.driver import done
+from tests.crash.media import Files
+
+ROOT = Path(__file__).parents[2]
+Done = dict[str, list[list[Any]]]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run ended: ``code`` is negative for a signal."""
+
+    code: int
+    out: str
+    err: str
+    orphans: int
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL
+
+    @property
+    def told(self) -> int:
+        """How many files the run said that it had indexed."""
+        events = (json.loads(line) for line in self.out.splitlines() if line.endswith("}"))
+        works = [event.get("work") or event.get("progress") for event in events if "event" in event]
+        return max((work["done"] for work in works), default=0)
+
+
+class Nursery:
+    """Runs of the command line that start in milliseconds; see ``driver``."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._out, self._err = scratch / "out", scratch / "err"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.driver"],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *argv: Any, home: Path, kill_after: float | None = None, **env: Any) -> Ran:
+        """Run to its end, or kill it ``kill_after`` seconds. ``point``, ``acks`` and ``pause`` are the driver's variables."""
+        variables = {f"SENSORIUM_CRASH_{name.upper()}": str(value) for name, value in env.items() if value is not None}
+        request = {"argv": [*map(str, argv)], "env": {"SENSORIUM_HOME": str(home)} | variables}
+        self._process.stdin.write(json.dumps(request | {"out": str(self._out), "err": str(self._err)}) + "\n")
+        self._process.stdin.flush()
+        pid = json.loads(self._process.stdout.readline())["pid"]
+        timer = threading.Timer(60 if kill_after is None else kill_after, _kill, [pid])
+        timer.start()
+        ended = json.loads(self._process.stdout.readline())
+        timer.cancel()
+        return Ran(ended["code"], self._out.read_text(), self._err.read_text(), ended["orphans"])
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def acknowledged(acks: Path) -> Done:
+    """The last whole line of acknowledgements."""
+    lines = acks.read_bytes().split(b"\n")[:-1] if acks.exists() else []
+    return json.loads(lines[-1]) if lines else {}
+
+
+def digests(files: Files) -> dict[str, Path]:
+    """What is in the archive, by SHA-256."""
+    return {hashlib.sha256(path.read_bytes()).hexdigest().upper(): path for path in files.paths()}
+
+
+def lost(before: Done, home: Path, files: Files) -> list[str]:
+    """Acknowledged assets whose file is there, and whose segments or vectors are not what was acknowledged."""
+    now, there = done(home / "sensorium.db"), digests(files)
+    return [digest for digest, segments in before.items() if digest in there and now.get(digest) != segments]
+
+
+def duplicated(home: Path) -> list[str]:
+    """Assets that hold a segment more than once: every small file but a clip makes one, a clip one a scene."""
+    return [
+        digest
+        for digest, segments in done(home / "sensorium.db").items()
+        if len({id_ for id_, _ in segments}) != len(segments) or len(segments) > 2
+    ]
+
+
+def audit(nursery: Nursery, home: Path, files: Files) -> None:
+    """After a run that ended well: the archive is whole, `verify --deep` agrees, and search finds every file exactly once."""
+    verified = nursery.run("verify", "--deep", "--json", home=home)
+    assert verified.code == 0, verified.out + verified.err
+    there = digests(files)
+    held = done(home / "sensorium.db")
+    assert there.keys() <= held.keys(), "files that were not indexed"
+    assert not duplicated(home)
+    found = nursery.run("search", "red", "-k", 1000, "--group", "asset", "--under", files.folder, "--json", home=home)
+    assert found.code == 0, found.out + found.err
+    paths = Counter(hit["asset"]["path"] for hit in json.loads(found.out)["hits"])
+    expected = Counter(map(str, there.values()))
+    assert paths == expected, f"search misses {[*(expected - paths)]}, and finds too much: {[*(paths - expected)]}"

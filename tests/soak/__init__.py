@@ -1,0 +1,1 @@
+"""One long-lived service under hours of mixed work."""
