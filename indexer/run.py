@@ -152,7 +152,7 @@ def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Inde
         if disk_full(error):
             raise DiskFull(f"There is no room left under {home}.", remedy="Free some space first.") from error
         raise InputError(f"{home} cannot be written to: {error}.", remedy="Choose another --home.") from error
-    database = Database(settings.database)
+    database, clean = Database(settings.database), False
     try:
         if (free := shutil.disk_usage(home).free) < LEAST_FREE:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
@@ -160,9 +160,10 @@ def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Inde
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
             yield Indexer(settings, encoder, database, pool, worker)
+        clean = True
     finally:
         database.close()
-        worker.close()
+        worker.close(clean=clean)
 
 
 def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Summary:

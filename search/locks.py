@@ -34,9 +34,10 @@ class Worker:
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         draft.rename(self._path)
 
-    def close(self) -> None:
-        """Stop working."""
-        self._path.unlink(missing_ok=True)
+    def close(self, *, clean: bool) -> None:
+        """Stop working. Unless ``clean``, the file stays: what may still be leased is taken back as a dead worker's."""
+        if clean:
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 
