@@ -1,19 +1,42 @@
-"""Verification: whether what the archive says of itself is so. Reads the tables itself, without the code that wrote them."""
+"""Verification: whether what the archive says of itself is so.
+
+Written without the writer's code, so that a mistake of the writer cannot hide itself: SQL of its own, and its own reading of the
+index's files. Only ``deep`` asks the engine, whose answers are what is checked then. What can be mended is noted on the way;
+``indexer.repair`` mends it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
-from sqlalchemy import text
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
 
-from search.query.live import LiveIndex
+from search.query import Engine, Near
 from search.settings import Settings
-from search.store import Database, SqlStore
-from search.types import Space
+from search.store import Database
+from search.types import KINDS, Filter, Grouping, Ids, Kind, Modality, Needs, Space, Vectors
 
 SAMPLE = 500
-"""Vectors compared with the index's own copies, and, if deep, queries compared with brute force."""
+"""Vectors that are compared with the index's own copies and have to find themselves, unless all are; questions of ``deep``."""
+
+BATCH = 20_000
+"""Vectors that are held at the same time."""
+
+OFF = 5e-3
+"""How far from one the length of a stored vector may lie, in float16."""
+
+_MEND = "Run `sensorium verify --repair`."
+_BACKUP = "Restore a backup, or index into a new home."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,93 +49,371 @@ class Check:
     remedy: str = ""
 
 
+@dataclass(slots=True)
+class Harm:
+    """What is wrong and can be mended: ids of assets that have to be embedded again, of units without a line in the ledger, rows
+    that point to none (table, row), counters of ids that lag (table, least), pictures of nobody, spaces whose index is not sound."""
+
+    assets: set[int] = field(default_factory=set)
+    untold: set[int] = field(default_factory=set)
+    dangling: set[tuple[str, int]] = field(default_factory=set)
+    counters: dict[str, int] = field(default_factory=dict)
+    pictures: list[Path] = field(default_factory=list)
+    spaces: set[str] = field(default_factory=set)
+
+
 def verify(settings: Settings, *, deep: bool = False) -> list[Check]:
-    """Look at the database, and at the index of every space; ``deep`` also compares answers with brute force."""
-    database = Database(settings.database)
-    try:
+    """Look at the database, every vector, the index of every space, and the thumbnails.
+
+    ``deep`` compares all of the index's copies instead of a sample, and the engine's answers with brute force.
+    """
+    return examine(settings, deep=deep)[0]
+
+
+def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Harm]:
+    """What ``verify`` says, and what of it can be mended."""
+    database, harm = Database(settings.database), Harm()
+    checks: list[Check] = []
+    with closing(database):
         database.check()
-        checks = _rows(database)
-        store = SqlStore(database)
-        for key, space in store.spaces():
-            checks += _space(settings, store, key, space, deep=deep)
-        return checks
-    finally:
-        database.close()
+        with database.reading() as connection:
+            sqlite = database.file is not None
+            checks += _rows(connection, harm, sqlite=sqlite)
+            checks.append(_counters(connection, harm, sqlite=sqlite))
+            checks.append(_pictures(connection, harm, settings.home))
+            for row in connection.execute(text("SELECT id, name, family, model, revision, dim FROM space ORDER BY id")).all():
+                space = Space(row.name, row.family, row.model, row.revision, row.dim, frozenset(Modality))
+                truth = _Truth(connection, row.id, space)
+                checks += truth.checks(harm)
+                checks += _Index(settings.home, truth).checks(harm, deep=deep)
+                if deep and truth.sound and len(truth.ids):
+                    checks.append(_answers(settings, truth))
+    return checks, harm
 
 
 _QUESTIONS = {
-    "the database file is whole": (
-        "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check != 'ok'",
-        "damaged pages",
-    ),
-    "no row points to one that is gone": ("SELECT count(*) FROM pragma_foreign_key_check", "dangling rows"),
     "every finished unit's segments have a vector": (
-        "SELECT count(*) FROM unit u JOIN segment s ON s.asset_id = u.asset_id LEFT JOIN embedding e"
+        "SELECT DISTINCT u.asset_id FROM unit u JOIN segment s ON s.asset_id = u.asset_id LEFT JOIN embedding e"
         " ON e.segment_id = s.id AND e.space_id = u.space_id WHERE u.state = 'done' AND e.id IS NULL",
-        "segments without a vector",
+        "assets lack a vector",
     ),
     "every finished unit has segments": (
-        "SELECT count(*) FROM unit u WHERE u.state = 'done' AND NOT EXISTS"
-        " (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id)",
-        "finished units without a segment",
+        "SELECT u.asset_id FROM unit u WHERE u.state = 'done' AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id)",
+        "finished assets without a segment",
     ),
     "no vector belongs to an unfinished unit": (
-        "SELECT count(*) FROM embedding e JOIN segment s ON s.id = e.segment_id LEFT JOIN unit u"
+        "SELECT DISTINCT s.asset_id FROM embedding e JOIN segment s ON s.id = e.segment_id LEFT JOIN unit u"
         " ON u.asset_id = s.asset_id AND u.space_id = e.space_id WHERE u.state IS NULL OR u.state != 'done'",
-        "such vectors",
-    ),
-    "every file that failed is in the ledger": (
-        "SELECT count(*) FROM unit u WHERE u.state IN ('failed', 'quarantined') AND NOT EXISTS"
-        " (SELECT 1 FROM ledger l WHERE l.asset_id = u.asset_id)",
-        "failed units without a line",
-    ),
-    "every vector has its space's dimension": (
-        "SELECT count(*) FROM embedding e JOIN space s ON s.id = e.space_id WHERE length(e.vector) != 2 * s.dim",
-        "vectors of another length",
+        "assets have such vectors",
     ),
 }
+"""What must be true of an asset; the questions find those of which it is not."""
 
 
-def _rows(database: Database) -> list[Check]:
-    sqlite = database.file is not None
-    checks = []
-    with database.reading() as connection:
-        for name, (question, what) in _QUESTIONS.items():
-            if "pragma" in question and not sqlite:
-                continue
-            count = connection.execute(text(question)).scalar_one()
-            checks.append(Check(name, count == 0, f"{count} {what}", "Restore a backup, or index into a new home."))
-    return checks
+def _rows(connection: Connection, harm: Harm, *, sqlite: bool) -> Iterator[Check]:
+    if sqlite:
+        bad = connection.execute(text("SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check != 'ok'")).all()
+        yield Check("the database file is whole", not bad, f"{len(bad)} damaged places", _BACKUP)
+        dangling = connection.execute(text('SELECT "table", rowid FROM pragma_foreign_key_check')).all()
+        harm.dangling |= {(row[0], row[1]) for row in dangling}
+        yield Check("no row points to one that is gone", not dangling, f"{len(dangling)} dangling rows", _MEND)
+    for name, (question, what) in _QUESTIONS.items():
+        assets = set(connection.execute(text(question)).scalars())
+        harm.assets |= assets
+        yield Check(name, not assets, f"{len(assets)} {what}", _MEND)
+    question = (
+        "SELECT u.id FROM unit u WHERE u.state IN ('failed', 'quarantined') AND NOT EXISTS"
+        " (SELECT 1 FROM ledger l WHERE l.asset_id = u.asset_id)"
+    )
+    untold = set(connection.execute(text(question)).scalars())
+    harm.untold |= untold
+    yield Check("every file that failed is in the ledger", not untold, f"{len(untold)} failed units without a line", _MEND)
+    question = "SELECT count(*) FROM removal r JOIN segment s ON s.id = r.segment_id JOIN embedding e ON e.segment_id = s.id AND e.space_id = r.space_id"
+    again = connection.execute(text(question)).scalar_one()
+    yield Check("no number of a segment was used again", not again, f"{again} segments that were removed are back", _BACKUP)
 
 
-def _space(settings: Settings, store: SqlStore, key: int, space: Space, *, deep: bool) -> list[Check]:
-    live = LiveIndex(store, settings.home, space, key)
-    name = f"space {space.name}"
-    mend = "Run `sensorium db rebuild`."
-    generation = live.damage.args[0] if live.damage else f"generation {live.generation}"
-    checks = [Check(f"{name}: the generation on disk is what was written", live.damage is None, generation, mend)]
-    missing, extra = live.differences()
-    seen = f"{len(live.index)} segments; {len(missing)} only in the database, {len(extra)} only in the index"
-    checks.append(Check(f"{name}: index and database hold the same segments", not len(missing) and not len(extra), seen, mend))
-    ids = live.index.ids()
-    some = np.sort(np.random.default_rng(len(ids)).choice(ids, min(SAMPLE, len(ids)), replace=False))
-    truth = store.vectors(key, space.dim, some)
-    rows = np.array([truth.get(int(id_), np.full(space.dim, np.nan)) for id_ in some], np.float32).reshape(-1, space.dim)
-    unit = int(np.sum(np.abs(np.linalg.norm(rows, axis=1) - 1) < 5e-3))
-    checks.append(Check(f"{name}: vectors are finite and of unit length", unit == len(some), f"{unit} of {len(some)} sampled"))
-    same = int(np.all(live.index.reconstruct(some) == rows, axis=1).sum())
-    checks.append(Check(f"{name}: the index's copies equal the database's", same == len(some), f"{same} of {len(some)}", mend))
-    if deep:
-        checks.append(_brute_force(store, live, key, space, rows))
-    return checks
+def _counters(connection: Connection, harm: Harm, *, sqlite: bool) -> Check:
+    """Ids are never used again as long as the counters are not behind them."""
+    behind = {}
+    for table in ("asset", "segment", "embedding", "removal"):
+        used = [f"SELECT coalesce(max(id), 0) FROM {table}"]  # noqa: S608 - names of our own tables
+        if table == "segment":
+            used.append("SELECT coalesce(max(segment_id), 0) FROM removal")
+        least = max(connection.execute(text(question)).scalar_one() for question in used)
+        given = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = :name"
+        if not sqlite:
+            given = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence(:name, 'id')::regclass), 0)"
+        if connection.execute(text(given), {"name": table}).scalar_one() < least:
+            behind[table] = least
+    harm.counters |= behind
+    return Check(
+        "new rows get new numbers", not behind, ", ".join(behind) + " would not" if behind else "all counters are ahead", _MEND
+    )
 
 
-def _brute_force(store: SqlStore, live: LiveIndex, key: int, space: Space, queries: np.ndarray) -> Check:
-    """Compare the index's best score of each query with the best over all vectors in SQL."""
-    best = np.full(len(queries), -np.inf, np.float32)
-    for _, _, vectors in store.embeddings(key, space.dim):
-        best = np.maximum(best, (queries @ vectors.T).max(axis=1))
-    _, scores = live.index.search(queries, 1)
-    equal = int(np.isclose(scores[:, 0], best, atol=1e-3).sum())
-    seen = f"{equal} of {len(queries)} sampled queries"
-    return Check(f"space {space.name}: answers equal brute force", equal == len(queries), seen, "Run `sensorium db rebuild`.")
+def _pictures(connection: Connection, harm: Harm, home: Path) -> Check:
+    known = {bytes(digest).hex() for digest in connection.execute(text("SELECT digest FROM asset")).scalars()}
+    pictures = [path for path in (home / "cache").glob("*/*") if path.is_file()]
+    orphans = [path for path in pictures if path.name.partition("-")[0] not in known]
+    harm.pictures += orphans
+    return Check("every thumbnail belongs to an asset", not orphans, f"{len(orphans)} of {len(pictures)} belong to none", _MEND)
+
+
+class _Truth:
+    """The vectors of one space as SQL holds them: ids of segments (n,) in the order of their embeddings' numbers."""
+
+    def __init__(self, connection: Connection, key: int, space: Space) -> None:
+        self.connection, self.key, self.space = connection, key, space
+        rows = connection.execute(
+            text("SELECT id, segment_id FROM embedding WHERE space_id = :space ORDER BY id"), {"space": key}
+        ).all()
+        self.numbers = np.array([row[0] for row in rows], np.int64)
+        self.ids = np.array([row[1] for row in rows], np.int64)
+        removed = text("SELECT id, segment_id FROM removal WHERE space_id = :space")
+        self.removed = np.array(connection.execute(removed, {"space": key}).all(), np.int64).reshape(-1, 2)
+        self.sound = True
+
+    def blobs(self) -> Iterator[tuple[Ids, list[bytes]]]:
+        """All vectors as they are stored, with their segments, a batch at a time, by ascending segment."""
+        query = text(
+            "SELECT segment_id, vector FROM embedding WHERE space_id = :space AND segment_id > :after ORDER BY segment_id LIMIT :batch"
+        )
+        after = -1
+        while rows := self.connection.execute(query, {"space": self.key, "after": after, "batch": BATCH}).all():
+            after = rows[-1].segment_id
+            yield np.array([row.segment_id for row in rows], np.int64), [bytes(row.vector) for row in rows]
+
+    def vectors(self) -> Iterator[tuple[Ids, NDArray[np.float16]]]:
+        """All vectors of the right length (n, dim), as ``blobs``."""
+        for ids, blobs in self.blobs():
+            fits = [at for at, blob in enumerate(blobs) if len(blob) == 2 * self.space.dim]
+            rows = np.frombuffer(b"".join(blobs[at] for at in fits), "<f2").reshape(-1, self.space.dim)
+            yield ids[fits], rows
+
+    def checks(self, harm: Harm) -> Iterator[Check]:
+        """Whether every vector is one."""
+        good = []
+        for ids, rows in self.vectors():
+            wide = rows.astype(np.float32)
+            lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+            good.append(ids[np.abs(lengths - 1) < OFF])  # false for what is not finite
+        bad = np.setdiff1d(self.ids, np.concatenate([*good, np.empty(0, np.int64)]))
+        self.sound = not len(bad)
+        harm.assets |= self._assets_of(bad)
+        seen = f"{len(self.ids) - len(bad)} of {len(self.ids)}"
+        name = f"space {self.space.name}: vectors are finite, of unit length and of {self.space.dim} dimensions"
+        yield Check(name, self.sound, seen, _MEND)
+
+    def _assets_of(self, segments: Ids) -> set[int]:
+        found: set[int] = set()
+        for id_ in segments.tolist():
+            asset = self.connection.execute(text("SELECT asset_id FROM segment WHERE id = :id"), {"id": id_}).scalar()
+            found |= {asset} if asset is not None else set()
+        return found
+
+
+class _Index:
+    """The index of a space as it lies on disk."""
+
+    def __init__(self, home: Path, truth: _Truth) -> None:
+        self._truth, self._space = truth, truth.space
+        self._folder = home / "index" / re.sub(r"[^\w.-]+", "_", truth.space.name)
+
+    def checks(self, harm: Harm, *, deep: bool) -> Iterator[Check]:
+        """Whether its files are what was written, and hold what SQL holds."""
+        name = f"space {self._space.name}"
+        generations = sorted(path.name for path in self._folder.glob("gen-*"))
+        current, why = self._current()
+        if current is None and why:
+            harm.spaces.add(self._space.name)
+            yield Check(f"{name}: the generation on disk is what was written", False, why, _MEND)
+            return
+        left = [path.name for path in self._folder.glob("tmp-*")]
+        if current is None:  # nothing was written yet: all is read from SQL
+            if generations:
+                harm.spaces.add(self._space.name)
+            yield Check(
+                f"{name}: the generation on disk is what was written", not generations, f"none; {len(generations)} unnamed", _MEND
+            )
+            return
+        wrong = {one: self._damage(one) for one in generations}
+        broken = [f"{one}: {why}" for one, why in wrong.items() if why]
+        yield Check(f"{name}: the generation on disk is what was written", not broken, "; ".join(broken) or current, _MEND)
+        newest = current == (generations or [""])[-1] and not left
+        yield Check(
+            f"{name}: the newest generation serves, and nothing is left over",
+            newest,
+            f"{current} of {', '.join([*generations, *left])}",
+            _MEND,
+        )
+        if broken or not newest:
+            harm.spaces.add(self._space.name)
+        if not wrong.get(current, "it is gone"):
+            for check in self._content(current, deep=deep):
+                if not check.ok:
+                    harm.spaces.add(self._space.name)
+                yield check
+
+    def _current(self) -> tuple[str | None, str]:
+        """The generation that CURRENT names and seals, and what is wrong with that."""
+        try:
+            line = (self._folder / "CURRENT").read_bytes()
+        except FileNotFoundError:
+            return None, ""
+        except OSError as error:
+            return None, f"CURRENT: {error}"
+        named = re.fullmatch(rb"(gen-\d{8}) ([0-9a-f]{64})\n", line)
+        if named is None:
+            return None, f"CURRENT says {line[:40]!r}"
+        name, seal = (word.decode() for word in named.groups())
+        seen = _hash(self._folder / name / "manifest.json")
+        return (name, "") if seen == seal else (None, f"{name}: the manifest is not the one that CURRENT names")
+
+    def _damage(self, name: str) -> str:
+        """What is wrong with a generation's files; empty if nothing is."""
+        try:
+            manifest = json.loads((self._folder / name / "manifest.json").read_bytes())
+            hashes: Mapping[str, str] = manifest["sha256"]
+            altered = [file for file in ("vectors.faiss", "ids.npy") if _hash(self._folder / name / file) != hashes[file]]
+            known = (manifest["generation"], manifest["space"], manifest["dim"]) == (
+                int(name[4:]),
+                self._space.name,
+                self._space.dim,
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"the manifest cannot be read: {error}"
+        return "" if known and not altered else f"{', '.join(altered) or 'manifest.json'} is not what was written"
+
+    def _content(self, name: str, *, deep: bool) -> Iterator[Check]:
+        """A generation that is what was written: whether that was right."""
+        folder, truth = self._folder / name, self._truth
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        held = np.load(folder / "ids.npy", allow_pickle=False)
+        scan = faiss.read_index(str(folder / "vectors.faiss"), faiss.IO_FLAG_MMAP_IFC)
+        later = truth.ids[truth.numbers > manifest["last_embedding"]]
+        gone = truth.removed[truth.removed[:, 0] > manifest["last_removal"], 1]
+        ours = np.setdiff1d(np.union1d(held, later), gone)
+        missing, extra = np.setdiff1d(truth.ids, ours), np.setdiff1d(ours, truth.ids)
+        whole = len(np.unique(held)) == len(held) == scan.ntotal and not len(missing) and not len(extra)
+        seen = f"{len(ours)} segments; {len(missing)} only in the database, {len(extra)} only in the index"
+        yield Check(f"space {self._space.name}: index and database hold the same segments", whole, seen, _MEND)
+        common = np.intersect1d(held, truth.ids)
+        if not deep and len(common) > SAMPLE:
+            common = np.sort(np.random.default_rng(len(common)).choice(common, SAMPLE, replace=False))
+        same = self._copies(scan, held, common)
+        yield Check(
+            f"space {self._space.name}: the index's copies equal the database's",
+            same == len(common),
+            f"{same} of {len(common)}",
+            _MEND,
+        )
+        some = common[: SAMPLE // 4]
+        itself = self._finds_itself(scan, some)
+        yield Check(f"space {self._space.name}: vectors find themselves", itself == len(some), f"{itself} of {len(some)}", _MEND)
+
+    def _copies(self, scan: Any, held: Ids, common: Ids) -> int:  # noqa: ANN401 - FAISS's own
+        """How many of the common ids have the same bytes here and there."""
+        codes = faiss.rev_swig_ptr(scan.codes.data(), scan.ntotal * scan.code_size) if scan.ntotal else np.empty(0, np.uint8)
+        table = codes.reshape(-1, scan.code_size)
+        same = 0
+        for ids, rows in self._truth.vectors():
+            mine = np.isin(ids, common)
+            at = np.searchsorted(held, ids[mine])
+            same += int(np.all(table[at] == np.ascontiguousarray(rows[mine]).view(np.uint8), axis=1).sum())
+        return same
+
+    def _finds_itself(self, scan: Any, some: Ids) -> int:  # noqa: ANN401
+        if not len(some):
+            return 0
+        queries = np.concatenate([rows[np.isin(ids, some)] for ids, rows in self._truth.vectors()]).astype(np.float32)
+        faiss.omp_set_num_threads(1)
+        scores, _ = scan.search(queries, 1)
+        own = np.einsum("nd,nd->n", queries, queries)
+        return int(np.sum(scores[:, 0] >= own - 1e-2))
+
+
+class _Silent:
+    """In the place of an encoder where questions are segments of the archive, which need none."""
+
+    needs = Needs(size=32, fit="squash", rate=16_000, window_ms=1_000, characters=100)
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    def encode(self, modality: Modality, batch: Sequence[object]) -> Vectors:
+        raise NotImplementedError
+
+
+def _answers(settings: Settings, truth: _Truth) -> Check:
+    """Ask the engine for what is near sampled segments, of each kind and under filters, and compare with brute force over SQL."""
+    name = f"space {truth.space.name}: answers equal brute force"
+    kinds = _kinds(truth)
+    collections = truth.connection.execute(text("SELECT name FROM collection ORDER BY name")).scalars().all()
+    rng = np.random.default_rng(len(truth.ids))
+    asked = rng.choice(truth.ids, min(len(truth.ids), max(SAMPLE // 20, 1)), replace=False)
+    queries = {
+        int(id_): row.astype(np.float32)
+        for ids, rows in truth.vectors()
+        for id_, row in zip(ids, rows, strict=True)
+        if id_ in asked
+    }
+    wanted = [
+        (Filter((kind.modality,), (kind.channel,), (one,) if one else ()), kind, one)
+        for kind in kinds
+        for one in ("", *collections[:3])
+    ]
+    equal = total = 0
+    with Engine(settings, encoder=_Silent(truth.space)) as engine:
+        for turn, (segment, query) in enumerate(queries.items()):
+            filter_, kind, collection = wanted[turn % len(wanted)]
+            group: Grouping = ("segment", "moment", "asset")[turn % 3]
+            k = (1, 5, 20)[turn % 3]
+            best = _brute(truth, query, kinds[kind], collection, k)
+            hits = engine.search(Near(segment), filter_, k=k, group=group).hits
+            right = len(hits) == min(k, len(best)) if group == "segment" else bool(hits) == bool(len(best))
+            got = np.array([hit.cosine for hit in hits[: len(best)]])
+            right = right and (not len(got) or abs(got[0] - best[0]) < 2e-3)
+            equal += bool(right and (group != "segment" or np.allclose(got, best, atol=2e-3)))
+            total += 1
+    return Check(
+        name,
+        equal == total,
+        f"{equal} of {total} sampled questions",
+        "Run `sensorium verify --repair`, and tell us if that does not help.",
+    )
+
+
+def _kinds(truth: _Truth) -> dict[Kind, Ids]:
+    """The segments of the space that can be found, by kind."""
+    query = text(
+        "SELECT s.id, a.modality, s.channel FROM segment s JOIN asset a ON a.id = s.asset_id WHERE EXISTS (SELECT 1 FROM location l"
+        " WHERE l.asset_id = a.id AND l.state = 'present')"
+    )
+    names = {(str(kind.modality), str(kind.channel)): kind for kind in KINDS}
+    found: dict[Kind, list[int]] = {}
+    for id_, modality, channel in truth.connection.execute(query):
+        found.setdefault(names[modality, channel], []).append(id_)
+    return {kind: np.intersect1d(np.array(ids, np.int64), truth.ids) for kind, ids in found.items()}
+
+
+def _brute(truth: _Truth, query: NDArray[np.float32], among: Ids, collection: str, k: int) -> NDArray[np.float32]:
+    """The ``k`` best cosines (k,) of a query with the segments of a kind, of a collection if one is named."""
+    if collection:
+        there = text(
+            "SELECT DISTINCT s.id FROM segment s JOIN location l ON l.asset_id = s.asset_id JOIN collection c ON c.id = l.collection_id"
+            " WHERE c.name = :name AND l.state = 'present'"
+        )
+        among = np.intersect1d(among, np.array(truth.connection.execute(there, {"name": collection}).scalars().all(), np.int64))
+    unit = query / np.linalg.norm(query)
+    scores = [rows[np.isin(ids, among)].astype(np.float32) @ unit for ids, rows in truth.vectors()]
+    return np.sort(np.concatenate([*scores, np.empty(0, np.float32)]))[::-1][:k]
+
+
+def _hash(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal; empty where it cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -269,17 +270,25 @@ def delete(
 
 @app.command()
 def verify(
-    deep: Annotated[bool, typer.Option(help="Also compare answers with brute force.")] = False,
+    deep: Annotated[bool, typer.Option(help="Compare all copies, and answers with brute force.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended, and say what was done.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Check that the database and the index are whole and agree."""
-    from indexer.verify import verify as run
+    """Check that the database, the index and the thumbnails are whole and agree."""
     from ui.doctor import render
 
     settings = load({"home": home})
     _database(settings).close()
-    _report(run(settings, deep=deep), as_json, render)
+    if repair:
+        from indexer.repair import repair as mend
+
+        done, checks = mend(settings, deep=deep)
+        _report(checks, as_json, render, mended=done)
+    else:
+        from indexer.verify import verify as run
+
+        _report(run(settings, deep=deep), as_json, render)
 
 
 @app.command()
@@ -495,13 +504,15 @@ def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401
         raise typer.Exit(NOTHING_FOUND)
 
 
-def _report(checks: Any, as_json: bool, render: Any) -> None:  # noqa: ANN401
+def _report(checks: Any, as_json: bool, render: Any, mended: Sequence[str] = ()) -> None:  # noqa: ANN401
     from ui import show
 
     if as_json:
-        show.emit({"checks": [asdict(check) for check in checks]})
+        show.emit({"checks": [asdict(check) for check in checks], "mended": list(mended)})
     else:
         render(checks)
+        for sentence in mended:
+            show.out.print(f"[green]Mended:[/] {sentence}", highlight=False, soft_wrap=True)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 

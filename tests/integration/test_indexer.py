@@ -378,21 +378,6 @@ def test_two_collections_share_an_asset(settings, archive, encoder, store):
     assert set(store.collections()) == {"one", "two"}
 
 
-def test_verify_notices_what_is_wrong(go, settings, store):
-    from sqlalchemy import text
-
-    go()
-    database = Database(settings.database)
-    with database.writing() as connection:
-        connection.execute(text("DELETE FROM embedding WHERE id = 3"))
-        connection.execute(text("UPDATE embedding SET vector = zeroblob(length(vector)) WHERE id = 5"))
-    database.close()
-    wrong = {check.name for check in verify(settings, deep=True) if not check.ok}
-    assert "every finished unit's segments have a vector" in wrong
-    assert "space fake: the generation on disk is what was written" in wrong
-    assert "space fake: vectors are finite and of unit length" in wrong
-
-
 def test_an_answer_says_what_it_could_not_see(go, archive, settings, encoder, store):
     (archive / "broken.png").write_bytes(b"no picture")
     (archive / "empty.png").touch()

@@ -1,0 +1,108 @@
+"""Repair: mends what verification found, as far as the archive holds what it takes. A kill at any instant leaves less to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from sqlalchemy import Connection, bindparam, text
+
+from indexer.verify import Check, Harm, examine
+from search.query.live import LiveIndex
+from search.settings import Settings
+from search.store import Database, SqlStore
+from search.store.database import now_ms
+
+_SOME = 500
+"""Rows that are named in one statement."""
+
+
+def repair(settings: Settings, *, deep: bool = False) -> tuple[list[str], list[Check]]:
+    """Mend what can be mended; returns what was done, in sentences, and what verification says afterwards.
+
+    Nothing is embedded here: what lacks a vector is queued again, for the next `sensorium index`. Damaged pages of a database
+    cannot be mended; the check that finds them says what to do.
+    """
+    _, harm = examine(settings, deep=deep)
+    with closing(Database(settings.database)) as database:
+        done = [*_mend(settings, database, harm)]
+    return done, examine(settings, deep=deep)[0]
+
+
+def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
+    """Row by row of the database first, since the indexes are made from it."""
+    if harm.dangling:
+        with database.writing() as connection:
+            for table, row in sorted(harm.dangling):
+                connection.execute(text(f'DELETE FROM "{table}" WHERE rowid = :row'), {"row": row})  # noqa: S608 - SQLite named it
+        yield f"{len(harm.dangling)} rows that pointed to none were removed."
+    if harm.counters:
+        with database.writing() as connection:
+            for table, least in harm.counters.items():
+                _advance(connection, table, least)
+        yield f"The numbers of {', '.join(harm.counters)} go on from the highest that is used."
+    if harm.assets:
+        with database.writing() as connection:
+            for some in _batches(sorted(harm.assets)):
+                _requeue(connection, some)
+        yield f"{len(harm.assets)} assets are queued to be embedded again: run `sensorium index`."
+    if harm.untold:
+        with database.writing() as connection:
+            for some in _batches(sorted(harm.untold)):
+                _tell(connection, some)
+        yield f"{len(harm.untold)} failures were written into the ledger."
+    for picture in harm.pictures:
+        picture.unlink(missing_ok=True)
+    if harm.pictures:
+        yield f"{len(harm.pictures)} thumbnails of no asset were removed."
+    store = SqlStore(database)
+    for key, space in store.spaces():
+        if space.name in harm.spaces or harm.assets or harm.dangling:
+            live = LiveIndex(store, settings.home, space, key, fresh=True)
+            count = live.write().count
+            live.generations.drop_former()
+            yield f"The index of {space.name} was written again: {count} segments."
+
+
+def _requeue(connection: Connection, assets: Sequence[int]) -> None:
+    """Take back everything that was made of assets, and queue them. The indexes learn of it from ``removal``."""
+    gone = (
+        "INSERT INTO removal (space_id, segment_id) SELECT e.space_id, e.segment_id FROM embedding e JOIN segment s ON s.id = e.segment_id"
+        " WHERE s.asset_id IN :assets ORDER BY e.id"
+    )
+    again = (
+        "UPDATE unit SET state = 'pending', attempts = 0, reason = NULL, worker = NULL, leased_until = NULL, updated_at = :now"
+        " WHERE asset_id IN :assets AND state = 'done'"
+    )
+    for statement in (gone, "DELETE FROM segment WHERE asset_id IN :assets", again):
+        query = text(statement).bindparams(bindparam("assets", expanding=True))
+        connection.execute(query, {"assets": list(assets)} | ({"now": now_ms()} if ":now" in statement else {}))
+
+
+def _tell(connection: Connection, units: Sequence[int]) -> None:
+    """Write lines into the ledger for units that failed without one."""
+    query = (
+        "INSERT INTO ledger (collection_id, asset_id, path, reason, detail, created_at) SELECT l.collection_id, u.asset_id, l.path,"
+        " coalesce(u.reason, 'undecodable'), 'It failed; what was said of it is lost.', :now FROM unit u JOIN location l ON l.id ="
+        " (SELECT min(id) FROM location WHERE asset_id = u.asset_id) WHERE u.id IN :units"
+    )
+    connection.execute(text(query).bindparams(bindparam("units", expanding=True)), {"units": list(units), "now": now_ms()})
+
+
+def _advance(connection: Connection, table: str, least: int) -> None:
+    """Have the next row of a table get a higher number than ``least``."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :least)"), {"name": table, "least": least})
+        return
+    moved = connection.execute(
+        text("UPDATE sqlite_sequence SET seq = :least WHERE name = :name"), {"name": table, "least": least}
+    )
+    if not moved.rowcount:
+        connection.execute(
+            text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :least)"), {"name": table, "least": least}
+        )
+
+
+def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), _SOME):
+        yield ids[start : start + _SOME]
