@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -110,10 +110,10 @@ def router() -> APIRouter:
     routes = APIRouter(tags=["status"])
 
     @routes.get("/problems/{kind}", operation_id="problem", summary="What a problem means")
-    def problem(kind: str) -> dict[str, str | int]:
+    def problem(kind: Annotated[str, Path(pattern="^[a-z]+(-[a-z]+)*$", max_length=40)]) -> dict[str, str | int]:
         """A kind of problem, as the type of an error names it."""
         if kind not in MEANINGS:
-            raise not_found("problem", _printable(kind)[:80])
+            raise not_found("problem", kind)
         status, meaning = MEANINGS[kind]
         return {"type": TYPES + kind, "status": status, "meaning": meaning}
 

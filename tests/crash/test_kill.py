@@ -49,7 +49,9 @@ class Archive:
         for _ in range(self.random.choice((1, 1, 2))):
             kills += self.run("index", self.files.folder, "--json", **dying(self.random))
         if self.random.random() < 0.25 and (self.home / "sensorium.db").exists():
-            again = self.random.choice((("db", "rebuild"), ("db", "prune"), ("verify", "--repair"), ("index", self.files.folder, "--prune", "--json")))
+            again = self.random.choice(
+                (("db", "rebuild"), ("db", "prune"), ("verify", "--repair"), ("index", self.files.folder, "--prune", "--json"))
+            )
             kills += self.run(*again, **dying(self.random))
         assert not self.run("index", self.files.folder, "--json"), "nothing was to kill it"
         audit(self.nursery, self.home, self.files)

@@ -29,6 +29,8 @@ def test_no_case_is_a_server_error(still):
         def one(case):
             if isinstance(case.path_parameters.get("id"), int):
                 case.path_parameters["id"] %= 16  # most of these are there: 404 alone would prove little
+            if not str(case.path_parameters.get("kind", "x")).strip("."):
+                case.path_parameters["kind"] = "x"  # clients make another address of . and ..
             response = case.call(headers={"Host": "localhost"})
             asked[response.status_code] = asked.get(response.status_code, 0) + 1
             case.validate_response(response, checks=[not_a_server_error])

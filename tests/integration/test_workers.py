@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import traceback
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,9 @@ def once(settings: Settings, folder: Path, slow: bool = True) -> None:
     index(settings, Job([folder]), encoder=Slow() if slow else FakeEncoder())
 
 
-def keep_going(settings: Settings, folder: Path, number: int, until: float, errors) -> None:
+def keep_going(settings: Settings, folder: Path, number: int, errors) -> None:
     """Add files and index, again and again; what went wrong goes into ``errors``."""
-    turn = 0
+    turn, until = 0, time.monotonic() + SECONDS
     while time.monotonic() < until:
         turn += 1
         try:
@@ -71,9 +72,8 @@ def settings(request, tmp_path) -> Settings:
 
 
 def assert_whole(settings: Settings, files: int) -> None:
-    store = SqlStore(database := Database(settings.database))
-    assert store.counts()["units"] == {"done": files}
-    database.close()
+    with closing(Database(settings.database)) as database:
+        assert SqlStore(database).counts()["units"] == {"done": files}
     assert [check for check in verify(settings, deep=True) if not check.ok] == []
 
 
@@ -105,8 +105,7 @@ def test_what_a_killed_worker_had_is_done_by_one_that_lives(settings, tmp_path):
 def test_nobody_is_told_that_the_database_is_locked(settings, tmp_path):
     errors = _PROCESSES.Queue()
     (tmp_path / "archive").mkdir()
-    until = time.monotonic() + 2 + SECONDS
-    processes = [start(keep_going, settings, tmp_path / "archive", number, until, errors) for number in range(WORKERS)]
+    processes = [start(keep_going, settings, tmp_path / "archive", number, errors) for number in range(WORKERS)]
     for process in processes:
         process.join()
     assert errors.empty(), errors.get()

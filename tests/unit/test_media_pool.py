@@ -165,9 +165,9 @@ def test_who_stops_listening_early_does_not_hold_the_decoder_up(pool, red, film)
 
 
 def test_a_slow_listener_does_not_make_a_file_too_slow(film):
-    with DecodePool(settings(decode_seconds=1), 1) as pool:
+    with DecodePool(settings(decode_seconds=3), 1) as pool:
         for number, _ in enumerate(pool.decode(film, NEEDS)):
-            time.sleep(1.5 if number == 3 else 0)
+            time.sleep(4 if number == 3 else 0)
 
 
 def test_many_threads_share_few_decoders_and_each_gets_its_own_answer(tmp_path):
