@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 import time
@@ -36,6 +37,9 @@ NO_ROOM = 30.0
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "fuse", "virtiofs", "vboxsf", "drvfs", "lustre", "davfs", "ncp")
 """File systems whose changes may be made elsewhere, which the system here then does not tell. Beginnings of their names."""
+
+_ESCAPED = re.compile(rb"\\([0-3][0-7]{2})")
+"""How the list of mounts writes what would end a word of it: in octal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +155,15 @@ class _Watching:
 def is_remote(path: Path, mounts: str = "/proc/self/mounts") -> bool:
     """Whether a folder lies on a file system that others may change without this machine being told."""
     try:
-        lines = Path(mounts).read_text("utf-8", "surrogateescape").splitlines()
+        lines = Path(mounts).read_bytes().split(b"\n")  # the only thing that ends a line here: names may hold the others
     except OSError:
         return False
-    real, best, kind = os.path.realpath(path), "", ""
-    for line in lines:
-        _, where, what = line.split(" ")[:3]
-        where = where.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        if len(where) >= len(best) and (real == where or real.startswith(where.rstrip("/") + "/")):
-            best, kind = where, what
-    return kind.startswith(_REMOTE)
+    real, best, kind = os.fsencode(os.path.realpath(path)), b"", b""
+    for _, where, what, *_ in (line.split(b" ") for line in lines if line.count(b" ") > 1):
+        mount = _ESCAPED.sub(lambda digits: bytes([int(digits[1], 8)]), where)
+        if len(mount) >= len(best) and (real == mount or real.startswith(mount.rstrip(b"/") + b"/")):
+            best, kind = mount, what
+    return kind.decode("ascii", "replace").startswith(_REMOTE)
 
 
 def _changes(

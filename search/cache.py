@@ -5,6 +5,7 @@ A name begins with the digest of the asset's bytes, so that whoever removes the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,5 +30,5 @@ def pictures(home: Path) -> Iterator[Path]:
 
 def digest_of(picture: Path) -> str:
     """Whose picture a file is; empty where its name tells nothing."""
-    digest, dash, _ = picture.name.partition("-")
-    return digest if dash and len(digest) == DIGITS else ""
+    named = re.match(rf"([0-9a-f]{{{DIGITS}}})-", picture.name)
+    return named[1] if named else ""

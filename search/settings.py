@@ -94,20 +94,29 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not TOML, not text, numbers or brackets beyond all measure
         raise InputError(f"{file} cannot be read: {error}.", remedy="Mend or remove it.") from error
 
 
 def _convert(name: str, kind: object, value: Any) -> Any:  # noqa: ANN401 - values come from TOML
     try:
-        if kind == "int":
-            return _whole(value)
-        return Path(value).expanduser().absolute() if kind == "Path" else str(value)
-    except (TypeError, ValueError):
-        raise InputError(f"Setting {name} is {value!r}, not a whole number of at least 0.") from None
+        return {"int": _whole, "Path": _path}.get(str(kind), _text)(value)
+    except (ValueError, RuntimeError):  # the latter: the home of somebody who is not there
+        wanted = {"int": "a whole number of at least 0", "Path": "a path"}.get(str(kind), "text in quotes")
+        raise InputError(f"Setting {name} is {value!r}, not {wanted}.") from None
 
 
 def _whole(value: Any) -> int:  # noqa: ANN401
-    if (number := int(value)) < 0:
+    if not isinstance(value, int | str) or isinstance(value, bool) or (number := int(value)) < 0:
         raise ValueError
     return number
+
+
+def _path(value: Any) -> Path:  # noqa: ANN401
+    return Path(_text(value)).expanduser().absolute()
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    if not isinstance(value, str | Path):
+        raise ValueError  # noqa: TRY004 - a list where a text belongs: the caller says so
+    return str(value)

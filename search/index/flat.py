@@ -220,6 +220,14 @@ class FlatIndex:
         return sum(int(part.live.sum()) for part in self._parts)
 
 
+def is_scan(scan: Any, dim: int, count: int) -> bool:  # noqa: ANN401 - whatever FAISS has read
+    """Whether a FAISS index is what ``FlatIndex`` takes as its base: ``count`` float16 vectors of ``dim``, all of them there."""
+    if not isinstance(scan, faiss.IndexScalarQuantizer):
+        return False
+    kind = (scan.sq.qtype, scan.metric_type, scan.d, scan.sq.d, scan.code_size, scan.ntotal, scan.codes.size())
+    return kind == (faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, dim, dim, 2 * dim, count, 2 * dim * count)
+
+
 def capabilities() -> str:
     """FAISS's version and the instruction set that it was loaded for."""
     return f"{faiss.__version__}, {faiss.get_compile_options().strip()}"

@@ -28,7 +28,7 @@ import faiss
 import numpy as np
 
 from search.errors import DiskFull, IndexDamaged, SensoriumError
-from search.index.flat import FlatIndex
+from search.index.flat import FlatIndex, is_scan
 from search.locks import locked
 
 FORMAT = 1
@@ -97,10 +97,12 @@ class Generations:
         try:
             scan = faiss.read_index(str(folder / "vectors.faiss"), faiss.IO_FLAG_MMAP_IFC)
             ids = np.load(folder / "ids.npy", allow_pickle=False)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, EOFError, MemoryError) as error:
             raise _damaged(folder, str(error)) from error
-        if (scan.d, scan.ntotal, len(ids)) != (self._dim, manifest.count, manifest.count):
-            raise _damaged(folder, f"it holds {scan.ntotal} vectors of dimension {scan.d} and {len(ids)} ids")
+        if not is_scan(scan, self._dim, manifest.count):
+            raise _damaged(folder / "vectors.faiss", f"it does not hold {manifest.count} vectors of dimension {self._dim}")
+        if ids.dtype != np.int64 or ids.shape != (manifest.count,) or not np.all(ids[:-1] < ids[1:]):
+            raise _damaged(folder / "ids.npy", f"it does not hold {manifest.count} ids in their order")
         return manifest, FlatIndex(self._dim, scan, ids)
 
     @contextmanager
@@ -188,8 +190,8 @@ class Generations:
             raise _damaged(file, str(error)) from error
         wanted: dict[str, Any] = {"format": FORMAT, "generation": int(name[4:]), "space": self._space, "dim": self._dim}
         for field, value in wanted.items():
-            if getattr(manifest, field) != value:
-                raise _damaged(file, f"{field} is {getattr(manifest, field)!r}, not {value!r}")
+            if (told := getattr(manifest, field)) != value or type(told) is not type(value):
+                raise _damaged(file, f"{field} is {told!r}, not {value!r}")
         numbers = (manifest.count, manifest.last_embedding, manifest.last_removal)
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise _damaged(file, "its counts are not whole numbers")

@@ -43,14 +43,14 @@ def read_manifest(file: Path) -> Iterator[Judged]:
         InputError: the file cannot be read, or a line is not as above; says which.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").split("\n")  # not by splitlines: what else ends a line may stand in a text
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}.", remedy="Give a file with a JSON object on each line.") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 yield _judged(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise InputError(
                     f"{file}, line {number}: {type(error).__name__}: {error}.",
                     remedy='A line looks like {"query": {"text": "…"}, "targets": ["image"], "relevant": ["a.jpg"]}.',
@@ -60,7 +60,7 @@ def read_manifest(file: Path) -> Iterator[Judged]:
 def _judged(line: dict[str, Any]) -> Judged:
     ((kind, content),) = line["query"].items()
     modality = Modality(kind)
-    if not isinstance(content, str) or not line["relevant"]:
+    if not isinstance(content, str) or not isinstance(line["relevant"], list) or not line["relevant"]:
         raise ValueError("the query is not a text, or nothing is relevant")
     term = Term(content if modality is Modality.TEXT else Path(content), modality)
     under = (os.path.abspath(line["under"]),) if line.get("under") else ()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import and_, case, func, or_, select, text
 
-from search.errors import REASONS, UnknownName
+from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
 from search.store.database import Database
 from search.store.intake import path_of, under, unit_vectors
@@ -161,6 +161,7 @@ class SqlStore:
 
         Raises:
             UnknownName: a collection that is not there.
+            InputError: a date that is none.
         """
         mask = np.ones(len(columns.ids), np.bool_)
         if wanted.modalities or wanted.channels:
@@ -347,4 +348,7 @@ def _accepts(stored: str) -> frozenset[Modality]:
 
 
 def _day(date: str) -> int:
-    return (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days
+    try:
+        return (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days
+    except ValueError as error:
+        raise InputError(f"{date!r} is not a day.", remedy="Write it like 2024-05-31.") from error

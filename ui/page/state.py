@@ -43,14 +43,14 @@ class Piece:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self | None:
         """A piece from what a browser sent; None for what is none."""
-        kind, value = given.get("kind"), str(given.get("value", "")).strip()
+        kind, value = given.get("kind"), _text(given.get("value")).strip()
         known = {"text": bool(value), "upload": bool(_UPLOAD.fullmatch(value)), "segment": value.isdecimal() and len(value) < 19}
         if not known.get(str(kind)):
             return None
-        medium = str(given.get("medium", "text"))
-        return cls(
-            kind, value, _weight(given.get("weight")), medium if medium in MEDIA else "text", str(given.get("label", ""))[:120]  # type: ignore[arg-type]
-        )  # fmt: skip
+        medium, label = given.get("medium"), _text(given.get("label"))[:120]
+        if kind == "text" or medium not in MEDIA:
+            medium = "text"
+        return cls(kind, value, _weight(given.get("weight")), medium, "" if kind == "text" else label)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         if self.kind == "text":
@@ -103,17 +103,17 @@ class State:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """A state from what a browser sent."""
-        pieces = (one if isinstance(one, Piece | None) else Piece.of(one) for one in given.get("pieces", ()))
-        opened = str(given.get("opened") or "")
+        pieces = (Piece.of(one) if isinstance(one, Mapping) else one for one in _list(given.get("pieces")))
+        opened = _text(given.get("opened"))
         return cls(
             view="library" if given.get("view") == "library" else "search",
-            text=str(given.get("text", "")).strip(), pieces=tuple(one for one in pieces if one),
+            text=_text(given.get("text")).strip(), pieces=tuple(one for one in pieces if isinstance(one, Piece)),
             targets=_among(given.get("targets"), MEDIA), channels=_among(given.get("channels"), CHANNELS),
-            collections=tuple(str(name) for name in given.get("collections", ()) if name), under=str(given.get("under", "")).strip(),
+            collections=tuple(filter(None, map(_text, _list(given.get("collections"))))), under=_text(given.get("under")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             group="moments" if given.get("group") == "moments" else "files", count=MOST if given.get("more") else FIRST,
-            opened=int(opened) if opened.isdecimal() and len(opened) < 19 else None,
+            opened=(opened.isdecimal() and len(opened) < 19 and int(opened)) or None,
         )  # fmt: skip
 
     def params(self) -> dict[str, list[str]]:
@@ -159,15 +159,24 @@ class State:
         return {name: value for name, value in given.items() if value not in ("", [], None)}
 
 
-def _among(given: Any, known: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401 - whatever a browser sent
-    chosen = tuple(name for name in known if name in (given or ()))
+def _text(given: Any) -> str:  # noqa: ANN401 - whatever a browser sent
+    """A text that an address can carry, without lone surrogates."""
+    return "" if given is None else str(given).encode("utf-8", "replace").decode()
+
+
+def _list(given: Any) -> Sequence[Any]:  # noqa: ANN401
+    return given if isinstance(given, list | tuple) else ()
+
+
+def _among(given: Any, known: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401
+    chosen = tuple(name for name in known if name in _list(given))
     return () if len(chosen) == len(known) else chosen
 
 
 def _weight(given: Any) -> float:  # noqa: ANN401
     try:
         number = round(float(given), 2)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1.0
     return 1.0 if math.isnan(number) else min(max(number, -2.0), 2.0)
 
@@ -182,13 +191,13 @@ def _day(given: Any) -> str:  # noqa: ANN401
 def _seconds(given: Any) -> float | None:  # noqa: ANN401
     try:
         number = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number < 1e7 else None
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    return "" if value is None else repr(value).removesuffix(".0")
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -1,0 +1,397 @@
+"""Everything that reads what others wrote: whatever stands there, it gives a value or one of our own errors."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from indexer import run
+from indexer.watch import is_remote
+from search import settings
+from search.api import cursors, media, schemas, searching
+from search.api.service import Service
+from search.cache import DIGITS, digest_of, picture
+from search.errors import IndexDamaged, InputError, Problem, SensoriumError
+from search.index import Generations
+from search.index.flat import FlatIndex
+from search.media import wire
+from search.query.evaluate import Judged, read_manifest
+from search.store.sql import SqlStore
+from search.types import Channel, Cut, Filter, Gap, Info, Modality, Needs, Span
+from tests.conftest import make_archive
+from tests.fakes.encoder import FakeEncoder
+from tests.fuzz.conftest import FUZZ
+from tests.fuzz.decoding import InProcess
+from ui.page.state import Piece, State
+
+DIM = 4
+NEEDS = Needs(size=4, fit="squash", rate=8, window_ms=1_000, characters=20)
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+)
+deep = st.integers(1, 50_000).map(lambda depth: "[" * depth)
+json_texts = values.map(json.dumps) | deep | st.text(max_size=60)
+
+
+def near(known: dict[str, object]) -> st.SearchStrategy[dict[str, object]]:
+    """What looks like ``known``, with some of its values exchanged, and with less or more."""
+    names = st.sampled_from([*known]) | st.text(max_size=8)
+    changes = st.dictionaries(names, values, max_size=3)
+    return st.tuples(changes, st.sets(names, max_size=1)).map(
+        lambda drawn: {name: value for name, value in (known | drawn[0]).items() if name not in drawn[1]}
+    )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A generation on disk: its ``Generations``, the folder of its space, and its manifest as JSON."""
+    folder = tmp_path_factory.mktemp("generation")
+    index, generations = FlatIndex(DIM), Generations(folder, "space", DIM)
+    index.add(np.arange(1, 6), np.eye(5, DIM, dtype=np.float32))
+    generations.write(index, last_embedding=5, last_removal=0)
+    return generations, folder / "space", json.loads((folder / "space/gen-00000001/manifest.json").read_text())
+
+
+def tried(refusal: type[Exception], function: Callable[..., Any], *arguments: object) -> Any:
+    """What a function gives, or how it refuses."""
+    try:
+        return function(*arguments)
+    except refusal as refused:
+        return refused
+
+
+@FUZZ
+@given(st.binary(max_size=90) | st.from_regex(rb"gen-\d{8} [0-9a-f]{64}\n?", fullmatch=True))
+def test_any_current_is_damage(written, line):
+    generations, folder, _ = written
+    (folder / "CURRENT").write_bytes(line)
+    assert isinstance(tried(IndexDamaged, generations.load), IndexDamaged)
+
+
+@FUZZ
+@given(st.data())
+def test_a_manifest_that_current_knows_is_whole_or_damage(written, data):
+    generations, folder, manifest = written
+    content = data.draw(near(manifest).map(json.dumps) | json_texts).encode("utf-8", "surrogatepass")
+    (folder / "gen-00000001/manifest.json").write_bytes(content)
+    (folder / "CURRENT").write_text(f"gen-00000001 {hashlib.sha256(content).hexdigest()}\n")
+    if not isinstance(loaded := tried(IndexDamaged, generations.load), IndexDamaged):
+        assert (loaded[0].generation, loaded[0].count, len(loaded[1])) == (1, 5, 5)
+        assert f"{loaded[0].generation:08d}" == "00000001"
+
+
+CONTENT = bytes(range(64))
+numbers = st.sampled_from(["", "0", "5", "63", "64", "9" * 18, "9" * 30, "-1", "٣", "a", " 7 "]) | st.integers(0, 70).map(str)
+ranges = st.one_of(
+    st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=30),
+    st.builds("bytes={}-{}".format, numbers, numbers),
+    st.lists(st.builds("{}-{}".format, numbers, numbers), max_size=3).map(lambda some: "bytes=" + ",".join(some)),
+    st.builds("{}{}{}-{}".format, st.sampled_from(["Bytes", "bytes ", "items", ""]), st.sampled_from(["=", " = ", "", "=="]), numbers, numbers),
+)  # fmt: skip
+
+
+def request(**headers: str) -> Request:
+    raw = [(name.replace("_", "-").encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": raw, "asgi": {"spec_version": "2.4"}})
+
+
+def sent(response: Response, asked: Request) -> tuple[int, dict[str, str], bytes]:
+    """What a response sends: status, headers, body."""
+    messages = []
+
+    async def send(message) -> None:
+        messages.append(message)
+
+    asyncio.run(response(asked.scope, asked.receive, send))
+    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    return messages[0]["status"], headers, b"".join(message.get("body", b"") for message in messages[1:])
+
+
+@FUZZ
+@given(ranges)
+@example("bytes=0-0")
+@example("bytes=-0")
+@example("bytes=60-")
+def test_a_range_is_served_exactly_or_the_whole_is(tmp_path_factory, told):
+    file = tmp_path_factory.getbasetemp() / "ranged.bin"
+    file.write_bytes(CONTENT)
+    asked = request(range=told)
+    if problem := tried(Problem, media._settle_range, asked, len(CONTENT)):
+        assert (problem.status, problem.headers) == (416, {"Content-Range": "bytes */64"})
+        return
+    status, headers, body = sent(media.File(file), asked)
+    if status == 200:
+        assert body == CONTENT
+    else:
+        assert status == 206
+        start, end = map(int, headers["content-range"].removeprefix("bytes ").removesuffix("/64").split("-"))
+        assert body == CONTENT[start : end + 1]
+        assert body
+
+
+@FUZZ
+@given(st.integers(0, 63), st.integers(0, 100) | st.none())
+def test_a_range_that_can_be_is_served(tmp_path_factory, start, length):
+    file = tmp_path_factory.getbasetemp() / "ranged.bin"
+    file.write_bytes(CONTENT)
+    end = "" if length is None else start + length
+    asked = request(range=f"bytes={start}-{end}")
+    media._settle_range(asked, len(CONTENT))
+    status, _, body = sent(media.File(file), asked)
+    assert (status, body) == (206, CONTENT[start:] if length is None else CONTENT[start : start + length + 1])
+
+
+@FUZZ
+@given(st.text(st.characters(max_codepoint=255), max_size=40), st.booleans())
+@example('"other", W/"tag"', True)
+def test_if_none_match_holds_where_the_tag_is_named(told, named):
+    tag = '"tag"'
+    told = f"{told},{tag}" if named else told
+    assume(named or (tag not in told and told.strip() != "*"))
+    assert media._matches(request(if_none_match=told), tag) is named
+
+
+@FUZZ
+@given(st.integers(0, 10**18 - 1))
+def test_a_cursor_gives_its_key(key):
+    assert cursors.key_of(cursors.cursor_of(key)) == key
+
+
+@FUZZ
+@given(st.text(max_size=60) | st.binary(max_size=40).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
+def test_any_cursor_is_a_key_or_a_problem(told):
+    key = tried(Problem, cursors.key_of, told)
+    assert (key.status, key.kind) == (422, "cursor") if isinstance(key, Problem) else 0 <= key < 10**18
+
+
+class Still:
+    """As much of an engine as a cursor looks at."""
+
+    class live:  # noqa: N801
+        generation = 7
+
+
+ASKED = schemas.SearchRequest(query=[{"text": "red"}])
+IDENTITY = searching._identity(ASKED)
+
+
+@FUZZ
+@given(
+    st.text(max_size=200)
+    | (json_texts | st.tuples(values, values | st.just(IDENTITY), values | st.just(7)).map(json.dumps)).map(
+        lambda told: base64.urlsafe_b64encode(told.encode("utf-8", "surrogatepass")).decode().rstrip("=")[:200]
+    )
+)
+@example(searching._cursor(ASKED, 20, 7))
+def test_the_cursor_of_a_search_is_an_offset_or_a_problem(told):
+    offset = tried(Problem, searching._offset, ASKED.model_copy(update={"cursor": told}), Still())
+    assert offset.status in (409, 422) if isinstance(offset, Problem) else 0 < offset < searching.MOST
+
+
+REQUEST = {
+    "query": [{"text": "red"}], "targets": ["image"], "channels": [], "group": "moment", "k": 20,
+    "filter": {"collections": ["default"], "under": "pictures", "since": "2020-01-01", "until": None, "shortest_ms": 5},
+}  # fmt: skip
+names = st.text(max_size=20) | st.sampled_from(["\ud800", "\udcff", "a/../..", "//", "\0", "é", "e\u0301", "a\\b", "." * 300])
+days = st.dates().map(str) | st.text(max_size=12) | st.integers() | st.floats()
+wheres = st.fixed_dictionaries(
+    {},
+    optional={"collections": st.lists(names | st.just("default"), max_size=2), "under": names, "since": days, "until": days,
+              "shortest_ms": st.integers(-1, 2**54), "longest_ms": st.integers() | st.floats()},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """A service over the small archive."""
+    folder, encoder = tmp_path_factory.mktemp("service"), FakeEncoder()
+    home = settings.Settings(home=folder / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "DecodePool", InProcess)
+        run.index(home, run.Job([make_archive(folder / "archive")]), encoder=encoder)
+    service = Service(home, load=lambda: encoder, runner=lambda *_: None)
+    service.start()
+    yield service
+    service.close()
+
+
+@FUZZ
+@given(near(REQUEST) | wheres.map(lambda where: REQUEST | {"targets": [], "filter": where}))
+def test_any_search_is_answered_or_refused(service, told):
+    try:
+        asked = schemas.SearchRequest.model_validate_json(json.dumps(told))
+    except ValidationError:
+        return
+    try:
+        engine, query = searching._understand(service, asked)
+        found = searching._answer(service, engine, query, asked)
+    except SensoriumError:
+        return
+    assert len(found.hits) <= asked.k
+
+
+@FUZZ
+@given(
+    st.text(max_size=12) | st.dates().map(str), st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.just("\udcff")
+)
+def test_any_filter_of_the_command_line_is_understood_or_refused(service, day, path):
+    try:
+        engine = service.engine()
+        mask = SqlStore(engine._database).select(engine.store.columns(1), Filter(since=day, under=(path,)))
+    except SensoriumError:
+        return
+    assert mask.dtype == np.bool_
+
+
+REPLIES = [
+    Info(Modality.IMAGE, "png", 4, 4), Gap("truncated", "half", Span(0, 5)),
+    Cut(Channel.VISUAL, Modality.IMAGE, None, np.zeros((4, 4, 3), np.uint8)), Cut(Channel.TEXT, Modality.TEXT, Span(0, 3, "char"), "red"),
+    Cut(Channel.SOUND, Modality.AUDIO, Span(0, 1), np.zeros(8, np.float32)),
+]  # fmt: skip
+HEADERS = [json.loads(wire.pack_reply(reply)[0][wire.PREFIX.size :]) for reply in (*REPLIES, None)]
+
+
+@FUZZ
+@given(st.sampled_from(HEADERS).flatmap(near), st.integers(0, 200) | st.just(2**63))
+def test_a_reply_is_understood_or_malformed(header, length):
+    try:
+        payload = wire.room(header, length, NEEDS, 3)
+        reply = wire.unpack_reply(header, np.zeros_like(payload))
+    except wire.MalformedError:
+        return
+    if isinstance(reply, Cut):
+        assert isinstance(reply.content, str) == (reply.modality is Modality.TEXT)
+    json.dumps(None if reply is None or isinstance(reply, Cut | Exception) else asdict(reply)).encode()
+
+
+@FUZZ
+@given(st.binary(max_size=60) | json_texts.map(lambda told: told.encode("utf-8", "surrogatepass")))
+def test_a_header_is_an_object_or_malformed(raw):
+    assert isinstance(tried(wire.MalformedError, wire.unpack_header, raw), dict | wire.MalformedError)
+
+
+KEYS = [field.name for field in fields(settings.Settings)]
+toml_values = st.one_of(
+    st.integers().map(str), st.floats().map(lambda number: repr(number).replace("e+", "e")), st.booleans().map(lambda one: str(one).lower()),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(json.dumps),
+    st.sampled_from(["[]", "{}", "2024-01-01", "inf", "-nan", '"~nobody-of-that-name/x"', '"a\\u0000b"', "[" * 5000, "1979-05-27T07:32:00Z"]),
+)  # fmt: skip
+
+
+@FUZZ
+@given(
+    st.dictionaries(st.sampled_from(KEYS) | st.text("abc_", min_size=1), toml_values, max_size=3).map(
+        lambda told: "\n".join(f"{key} = {value}" for key, value in told.items()).encode()
+    )
+    | st.binary(max_size=60)
+)
+def test_any_configuration_is_settings_or_refused(tmp_path_factory, content):
+    folder = tmp_path_factory.getbasetemp() / "configured"
+    folder.mkdir(exist_ok=True)
+    (folder / "sensorium.toml").write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(settings, "user_config_path", lambda *_, **__: folder / "nobody")
+        try:
+            read = settings.load({}, {})
+        except InputError:
+            return
+    assert all(type(getattr(read, name)) is type(getattr(DEFAULTS, name)) for name in KEYS if name != "home")
+    assert read.home.is_absolute()
+    assert min(value for name in KEYS if type(value := getattr(read, name)) is int) >= 0
+
+
+DEFAULTS = settings.Settings(Path("/"))
+told_state = st.dictionaries(
+    st.sampled_from(
+        ["text", "pieces", "targets", "channels", "collections", "under", "since", "until", "shortest", "longest", "group", "view", "more", "opened"]
+    ),
+    values | st.lists(values | st.dictionaries(st.sampled_from(["kind", "value", "weight", "medium", "label"]), values | st.sampled_from(["text", "segment", "7"])), max_size=3),
+    max_size=6,
+)  # fmt: skip
+
+
+@FUZZ
+@given(told_state)
+@example({"shortest": 10**400, "pieces": [{"kind": "text", "value": "red", "weight": 10**400}]})
+@example({"shortest": 1234567.25, "opened": "0", "text": "a\ud800b"})
+def test_whatever_a_browser_sends_is_a_state_that_its_address_says(told):
+    state = State.of(told)
+    assert State.read(state.params()) == state
+    assert State.link(state.href()) == state
+
+
+@FUZZ
+@given(st.dictionaries(st.sampled_from(["q", "with", "in", "channel", "collection", "under", "open", "shortest", "longest", "since"]),
+                       st.lists(st.text(max_size=30) | st.from_regex(r"(text|upload|segment)~[^~]*~[^~]*~?.*"), max_size=3)))  # fmt: skip
+def test_any_address_names_a_state_that_its_own_address_says(params):
+    state = State.read(params)
+    assert State.read(state.params()) == state
+    assert State.link(state.href()) == state
+    for piece in state.pieces:
+        assert Piece.read(str(piece)) == piece
+
+
+@FUZZ
+@given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=90) | st.from_regex(r"[0-9a-fA-F]{63,65}-.*"))
+@example("ü" * DIGITS + "-sheet.jpg")
+def test_only_a_picture_tells_a_digest(name):
+    if digest := digest_of(Path("/home/cache/ab") / name):
+        assert len(bytes.fromhex(digest)) == DIGITS // 2
+    assert digest_of(picture(Path("/home"), "ab" * 32, "image-320", "jpg")) == "ab" * 32
+
+
+words_of_mounts = st.text(st.characters(exclude_characters=" \n"), max_size=12) | st.sampled_from(
+    ["/", "/srv", "/srv/a\\040b", "\\134", "nfs4", "ext4"]
+)
+
+
+@FUZZ
+@given(st.lists(st.lists(words_of_mounts, max_size=6).map(" ".join), max_size=5).map("\n".join) | st.text())
+def test_any_list_of_mounts_says_whether_a_folder_is_remote(tmp_path_factory, told):
+    mounts = tmp_path_factory.getbasetemp() / "mounts"
+    mounts.write_text(told, "utf-8", "surrogatepass")
+    assert is_remote(Path("/srv/a b/pictures"), str(mounts)) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("written", "real"), [("/a\\040b", "/a b"), ("/a\u2028b", "/a\u2028b"), ("/a\\043b", "/a#b"), ("/a\\134040b", "/a\\040b")]
+)
+def test_a_mount_is_known_however_its_name_is_written(tmp_path, written, real):
+    (tmp_path / "mounts").write_text(f"/dev/sda / ext4 rw 0 0\nserver:/x {written} nfs4 rw 0 0\n")
+    assert is_remote(Path(real) / "pictures", str(tmp_path / "mounts"))
+    assert not is_remote(Path("/elsewhere"), str(tmp_path / "mounts"))
+
+
+JUDGED = {"query": {"text": "red"}, "targets": ["image"], "relevant": ["a.jpg"], "under": "pictures"}
+
+
+@FUZZ
+@given(st.lists(near(JUDGED).map(json.dumps) | json_texts, max_size=3).map("\n".join) | st.binary(max_size=60))
+def test_any_manifest_of_judged_queries_is_read_or_refused(tmp_path_factory, content):
+    file = tmp_path_factory.getbasetemp() / "judged.jsonl"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+    judged = tried(InputError, lambda: list(read_manifest(file)))
+    assert isinstance(judged, InputError) or all(isinstance(one, Judged) and one.relevant for one in judged)
+
+
+def test_a_line_of_a_manifest_ends_where_json_lines_end(tmp_path):
+    line = json.dumps({"query": {"text": "red\u2028\x85rose"}, "relevant": ["a.jpg"]}, ensure_ascii=False)
+    (tmp_path / "judged.jsonl").write_text(f"{line}\n{line}\n", "utf-8")
+    assert [one.query.content for one in read_manifest(tmp_path / "judged.jsonl")] == ["red\u2028\x85rose"] * 2
