@@ -200,7 +200,9 @@ def disk_full(error: OSError) -> bool:
 def _disk_error(error: OSError) -> SensoriumError:
     if disk_full(error):
         return DiskFull(f"There is no room left: {error}.", remedy=_ROOM)
-    return StoreError(f"The disk fails: {error}.", remedy="Check the disk and the folder's permissions, then run the command again.")
+    return StoreError(
+        f"The disk fails: {error}.", remedy="Check the disk and the folder's permissions, then run the command again."
+    )
 
 
 def _keep_folders(file: Path) -> None:

@@ -101,6 +101,19 @@ def test_unknown_ids_are_told(still, path, id_):
     assert_problem(response, 422 if id_ != "424242" else 404, response.json()["type"].rpartition("/")[2])
 
 
+def test_collections_say_how_much_of_them_can_be_found(http, archive, settings, encoder):
+    assert http.get("/v1/collections").json()["collections"][0]["coverage"] == {
+        "files": 13, "seen": 13, "waiting": 0, "failed": 0, "unsampled_ms": 0, "without": {},
+    }  # fmt: skip
+    (archive / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture follows")
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    broken = http.get("/v1/collections").json()["collections"][0]["coverage"]
+    assert (broken["files"], broken["seen"], broken["failed"]) == (14, 13, 1)
+    (line,) = http.get("/v1/failures").json()["failures"]
+    assert line["detail"].startswith("Nothing of the picture can be read; its decoder says: ")
+    assert line["detail"].endswith(".")
+
+
 def test_paths_show_only_where_that_is_configured(start, indexed, archive):
     shown = start(replace(indexed, show_paths="default"))
     asset = shown.get("/v1/assets?name=red").json()["assets"][0]
