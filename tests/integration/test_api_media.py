@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
@@ -206,6 +208,16 @@ def test_a_thumbnail_keeps_shape_and_colour_and_is_made_once(http, find, monkeyp
     assert Image.open(io.BytesIO(response.content)).size == (320, 240)
     assert near(colour(response.content), (255, 0, 0))
     assert http.get(address, headers={"If-None-Match": response.headers["etag"]}).status_code == 304
+
+
+def test_a_thumbnail_for_which_there_is_no_room_is_told_and_leaves_nothing(http, find, settings, monkeypatch):
+    def full(path, content):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert_problem(http.get(find("red.png")["links"]["thumbnail"]), 507, "disk-full")
+    assert list(cache.pictures(settings.home)) == []
 
 
 def test_a_picture_that_lies_on_its_side_is_set_upright(http, archive, settings, encoder, find):
