@@ -160,7 +160,10 @@ class Grid {
     }
   }
 
+  // When what was open is closed, keys go on from its card.
   mark(segment) {
+    const before = this.list.querySelector(".card.marked a");
+    if (before && !segment) requestAnimationFrame(() => before.focus({ preventScroll: true }));
     for (const item of this.list.querySelectorAll(".card")) item.classList.toggle("marked", !!segment && item.dataset.segment === String(segment));
   }
 }
