@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,9 @@ def _pictures(settings: Settings, found: Deleted, *, remove: bool) -> Gone:
     count = size = 0
     for digest in found.digests:
         for path in cache.pictures_of(settings.home, digest.hex()):
-            count, size = count + 1, size + path.stat().st_size
+            with suppress(FileNotFoundError):  # a service that runs drops old ones by itself
+                size += path.stat().st_size
+                count += 1
             if remove:
                 path.unlink(missing_ok=True)
     return Gone(found.files, len(found.digests), found.segments, found.vectors, count, size)

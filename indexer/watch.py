@@ -107,7 +107,7 @@ class _Watching:
         now = time.monotonic()
         if now - self._scanned >= RESCAN:
             self._scanned = now
-            return self._bring(list(self._roots), [], stop)
+            return self._bring([path for root in self._roots for path in self._whole(root)], [], stop)
         settled = [path for path in list(self._unsettled) if self._has_settled(path, now)]
         for path in settled:
             del self._unsettled[path]
@@ -145,6 +145,12 @@ class _Watching:
             self._unsettled[path] = now, looks
             return False
         return now - since >= self._settle
+
+    def _whole(self, root: bytes) -> list[bytes]:
+        """What to look through at a root. Where another folder is now, its files: then what is not met in it is not missing."""
+        if _identity(root) in (None, self._identities[root]):
+            return [root]
+        return [item.path for item in walk(root) if isinstance(item, Sighting)]
 
     def _is_there(self, path: bytes) -> bool:
         """Whether the folder that a file went from is still the one that was watched: nothing is gone because a disk is away."""

@@ -45,5 +45,11 @@ def hit(found: Hit) -> dict[str, Any]:
     }
 
 
+def sentence(words: str) -> str:
+    """What a decoder says of a file, as a sentence: a capital at its beginning and a stop at its end."""
+    words = words.strip()
+    return words[:1].upper() + words[1:] + ("" if not words or words[-1] in ".!?…" else ".")
+
+
 def _time(span: Span | None) -> dict[str, int] | None:
     return {"start_ms": span.start, "end_ms": span.end} if span and span.unit == "ms" else None

@@ -12,3 +12,20 @@ TWO_HUNDRED = """async () => {
     return performance.now() - began;
 }"""
 """Has the grid draw two hundred cards; milliseconds until the browser is at rest."""
+
+NAMELESS = """() => {
+    const all = (root) => [...root.querySelectorAll("*")].flatMap((node) => [node, ...(node.shadowRoot ? all(node.shadowRoot) : [])]);
+    const named = (node) => [
+        node.getAttribute("aria-label"), node.title, node.innerText, ...[...(node.labels ?? [])].map((label) => label.innerText),
+        ...(node.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => node.getRootNode().getElementById(id)?.innerText),
+        ...[...node.querySelectorAll("img")].map((image) => image.alt),
+    ].some((name) => name?.trim());
+    const pressed = "button, a[href], input, select, textarea, audio, video, summary, [role=button], [role=combobox], [role=slider]";
+    return all(document.body).filter((node) => node.checkVisibility())
+        .filter((node) => (node.matches("img") ? !node.hasAttribute("alt") : node.matches(pressed) && !named(node)))
+        .map((node) => node.outerHTML.slice(0, 200));
+}"""
+"""Pictures without an alternative text, and what can be pressed or typed into without a name."""
+
+FOCUSED = "() => { let node = document.activeElement; while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement; return node }"
+"""The element that keys go to, inside whatever part it lies."""

@@ -211,7 +211,7 @@ def failures(
     """What could not be searched, why, and what to do about it."""
     from search import wire
     from search.store import SqlStore
-    from ui import show
+    from ui import show, words
 
     settings = load({"home": home})
     store = SqlStore(_database(settings))
@@ -228,8 +228,8 @@ def failures(
         })  # fmt: skip
         return
     for name, of in coverage.items():
-        if not of.whole:
-            show.err.print(f"{name}: {show.unseen(of)}", highlight=False, markup=False)
+        if hidden := words.unseen(of):
+            show.err.print(f"{name}: {hidden}.", highlight=False, markup=False)
     if lines:
         show.failures(lines)
     else:

@@ -19,7 +19,7 @@ from rich.table import Table
 from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
-from search.types import Answer, Coverage, Hit, Span
+from search.types import Answer, Hit, Span
 from ui import words
 
 out = Console()
@@ -82,18 +82,8 @@ def hits(answer: Answer) -> None:
         table.add_row(*row)
     out.print(table)
     err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
-    if not answer.coverage.whole:
-        err.print(f"[dim]{unseen(answer.coverage)} `sensorium failures` says why.[/]", highlight=False)
-
-
-def unseen(coverage: Coverage) -> str:
-    """What a search cannot see, in a sentence."""
-    parts = [f"{coverage.seen} of {coverage.files} files can be found"]
-    parts += [f"{count} {what}" for count, what in ((coverage.waiting, "waiting"), (coverage.failed, "failed")) if count]
-    if coverage.unsampled_ms:
-        parts.append(f"{words.clock(coverage.unsampled_ms)} of sound and video not sampled")
-    parts += [f"{count} without {what}" for what, count in coverage.without.items()]
-    return ", ".join(parts) + "."
+    if hidden := words.unseen(answer.coverage):
+        err.print(f"[dim]{hidden}. `sensorium failures` says why.[/]", highlight=False)
 
 
 def failures(lines: list[Any]) -> None:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search import types
+    from search.api import schemas
 
 MEDIA = {"image": "image", "video": "video", "audio": "sound", "text": "text"}
 """What people call the modalities."""
@@ -48,6 +53,16 @@ def size(number: int) -> str:
 def band(confidence: float) -> tuple[int, str]:
     """How sure a hit is: bars from 1 to 4, and a word."""
     return next((bars, word) for least, bars, word in _BANDS if confidence >= least)
+
+
+def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
+    """What of the archive a search cannot see, as a sentence without its full stop; empty where it can see all."""
+    parts = [f"{coverage.seen:,} of {count(coverage.files, 'file')} can be found"] if coverage.seen < coverage.files else []
+    parts += [f"{number:,} {what}" for what in ("waiting", "failed") if (number := getattr(coverage, what))]
+    if coverage.unsampled_ms:
+        parts.append(f"{clock(coverage.unsampled_ms)} of sound and video could not be read")
+    parts += [f"{count(number, 'file')} without {what}" for what, number in coverage.without.items()]
+    return ", ".join(parts)
 
 
 def day(moment: datetime.datetime | datetime.date) -> str:

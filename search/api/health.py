@@ -20,6 +20,7 @@ from search.api.places import Places, printable
 from search.api.problems import not_found
 from search.api.service import Service
 from search.errors import UnknownName
+from search.types import Coverage
 
 
 def router(service: Service) -> APIRouter:
@@ -33,13 +34,16 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/collections", operation_id="collections", summary="Collections and roots")
     def collections() -> s.Collections:
-        """Every collection with its files by modality, and the folders that index jobs may name."""
+        """Every collection with its files by modality and how much of it can be found, and the folders that index jobs may name."""
         places, known = service.places, service.places.collections()
-        files = service.catalogue.collections()
+        files, seen = service.catalogue.collections(), service.coverage()
         roots = [_root(places, path, shown=places.shown(None)) for path in places.roots().values()]
         entries = [
             s.Collection(
-                name=name, roots=[_root(places, path, shown=places.shown(name)) for path in paths], files=files.get(name, {})
+                name=name,
+                roots=[_root(places, path, shown=places.shown(name)) for path in paths],
+                files=files.get(name, {}),
+                coverage=links.coverage(seen.get(name, Coverage())) if seen is not None else None,
             )
             for name, paths in known.items()
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -26,6 +27,11 @@ from search.api.problems import not_found
 from search.errors import Problem, SensoriumError
 from search.store import Catalogue, Database, JobBook
 from search.store.jobs import OPEN, Job
+
+AGAIN = 10.0
+"""Seconds after which the queue is looked at again when the database failed."""
+
+_log = logging.getLogger(__name__)
 
 Token = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 Report = Callable[[dict[str, Any]], None]
@@ -50,6 +56,7 @@ class _Run:
     job: int
     stop: threading.Event
     progress: dict[str, Any]
+    cancelled: bool = False
 
 
 class IndexJobs:
@@ -68,8 +75,6 @@ class IndexJobs:
         """Take up what waits."""
         if self._runner is None:
             return
-        for job in self.book.open():
-            self.book.requeue(job.id)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
 
@@ -145,6 +150,7 @@ class IndexJobs:
         """End a job early; what was indexed stays. One that has ended stays as it is."""
         with self._lock:
             if self._run and self._run.job == id_:
+                self._run.cancelled = True
                 self._run.stop.set()
             else:
                 self.book.end(self.get(id_).id, "cancelled", {})
@@ -176,8 +182,18 @@ class IndexJobs:
 
     def _work(self) -> None:
         while not self._closing.is_set():
+            try:
+                for job in self.book.open():
+                    self.book.requeue(job.id)  # what runs now was interrupted, or its end could not be written down
+                self._work_off()
+            except Exception:  # noqa: BLE001 - whatever the database raises, later jobs run
+                _log.exception("The queue of jobs cannot be read or written.")
+                self._closing.wait(AGAIN)
+
+    def _work_off(self) -> None:
+        while not self._closing.is_set():
             self._wake.clear()
-            job = next(iter(self.book.open()), None)
+            job = next((one for one in self.book.open() if one.state == "queued"), None)
             if job is None:
                 self._wake.wait()
             elif self._begin(job):
@@ -205,11 +221,11 @@ class IndexJobs:
         except Exception as failure:  # noqa: BLE001 - whatever happens to one job, the next one runs
             state, error, remedy = "failed", f"{type(failure).__name__}: {failure}", "Look into the service's log."
         with self._lock:
-            if run.stop.is_set() and self._closing.is_set():
+            self._run = None
+            if run.stop.is_set() and not run.cancelled:  # the service ends
                 self.book.requeue(job.id)
             else:
-                self.book.end(job.id, "cancelled" if run.stop.is_set() else state, run.progress, error, remedy)
-            self._run = None
+                self.book.end(job.id, "cancelled" if run.cancelled else state, run.progress, error, remedy)
 
 
 def _covered(other: Job, title: str) -> Problem:

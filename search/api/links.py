@@ -11,7 +11,7 @@ from search.api.places import Places
 from search.api.schemas import BASE
 from search.errors import REASONS
 from search.store.catalogue import Asset, Entry, Location
-from search.types import Channel, Hit, Modality, Segment, Span
+from search.types import Channel, Coverage, Hit, Modality, Segment, Span
 
 
 def links(asset: int, modality: Modality, span: Span | None = None) -> s.Links:
@@ -64,7 +64,7 @@ def detail(asset: Asset, counts: dict[str, int], gaps: list[Entry], places: Plac
     ]
     return s.AssetDetail(
         **entry(asset, places).model_dump(), sha256=asset.digest, locations=locations, segments=counts,
-        gaps=[s.Gap(reason=one.reason, detail=places.hide(one.detail), remedy=one.remedy, span=span(one.span)) for one in gaps],
+        gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def failure(found: Entry, places: Places) -> s.Failure:
     spot = places.spot(found.collection or "", found.path)
     return s.Failure(
         id=found.id, asset=found.asset, collection=found.collection, folder=spot.folder, name=spot.name, path=spot.path,
-        reason=found.reason, detail=places.hide(found.detail), remedy=found.remedy, span=span(found.span),
+        reason=found.reason, detail=wire.sentence(places.hide(found.detail)), remedy=found.remedy, span=span(found.span),
     )  # fmt: skip
 
 
@@ -91,6 +91,11 @@ def failures(found: list[Entry], counts: dict[str, int], places: Places, cursor:
     """A page of the ledger, with how often each reason stands in all of it."""
     reasons = [s.Reason(reason=reason, count=count, remedy=REASONS.get(reason, "")) for reason, count in counts.items()]
     return s.Failures(reasons=reasons, failures=[failure(one, places) for one in found], cursor=cursor)
+
+
+def coverage(found: Coverage) -> s.Coverage:
+    """How much can be seen."""
+    return s.Coverage(**wire.coverage(found))
 
 
 def span(found: Span | None) -> s.Span | None:

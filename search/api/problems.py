@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from search import errors
+from search import errors, wire
 from search.errors import Problem, SensoriumError
 
 TYPES = "/v1/problems/"
@@ -141,7 +141,7 @@ def _of(error: Exception) -> Problem:
     for kind, status, name, title in _KINDS:
         if isinstance(error, kind):
             headers = {"retry_after": str(AGAIN)} if isinstance(error, errors.ModelMissing) else {}
-            return Problem(status, name, title, str(error), remedy=error.remedy, **headers)
+            return Problem(status, name, title, wire.sentence(str(error)), remedy=error.remedy, **headers)
     remedy = getattr(error, "remedy", "")
     return Problem(500, "error", "The service failed", str(error), remedy=remedy)
 

@@ -149,7 +149,7 @@ class Hit(Wire):
 
 
 class Coverage(Wire):
-    """How much of what was searched can be seen: its files, each in one of the next three counts, and what is missing of them."""
+    """How much of what was searched, or of a collection, can be seen: its files, each in one of the next three counts, and what is missing of them."""
 
     files: int
     seen: int
@@ -373,6 +373,7 @@ class Collection(Wire):
     name: str
     roots: list[Root]
     files: dict[str, int]
+    coverage: Coverage | None = Field(description="How much of it a search can see; null while the models are not loaded.")
 
 
 class Collections(Wire):

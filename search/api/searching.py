@@ -11,7 +11,6 @@ import json
 from anyio import to_thread
 from fastapi import APIRouter
 
-from search import wire
 from search.api import links
 from search.api import schemas as s
 from search.api.service import Service
@@ -69,7 +68,7 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
     return s.Found(
         hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in hits if hit.segment.asset in assets],
         cursor=_cursor(asked, offset + asked.k, answer.generation) if more else None,
-        generation=answer.generation, searched=answer.searched, coverage=s.Coverage(**wire.coverage(answer.coverage)),
+        generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
         timings_ms=answer.timings_ms,
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ from search.query import Engine
 from search.settings import Settings
 from search.store import Catalogue, Database, SqlStore
 from search.store.catalogue import Asset
+from search.types import Coverage
 
 PATIENCE = 5.0
 """Seconds that a search waits for the engine to load before it is told to come again."""
@@ -106,6 +107,13 @@ class Service:
     def generation(self) -> int | None:
         """The generation of the index that answers; None while there is no engine."""
         return self._engine.live.generation if self._engine else None
+
+    def coverage(self) -> dict[str, Coverage] | None:
+        """How much of each collection a search can see; None while the encoder, which knows its space, is not loaded."""
+        if self._encoder is None:
+            return None
+        key = self.store.space_id(self._encoder.space)
+        return {} if key is None else self.store.coverage(key)
 
     def state(self) -> tuple[State, SensoriumError | None]:
         """How the engine is, without waiting, and why it failed."""

@@ -16,11 +16,12 @@ import numpy as np
 
 from search import cache
 from search.api.schemas import Sprite
-from search.errors import MediaError, Problem
+from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, previews
 from search.media.geometry import fit
 from search.settings import Settings
 from search.store.catalogue import Asset
+from search.store.database import disk_full
 from search.types import Cut, Info, Modality, Needs, Picture
 
 SIZES = (160, 320, 640, 1280)
@@ -181,8 +182,19 @@ def _unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put a whole file in place at once."""
+    """Put a whole file in place at once, or nothing.
+
+    Raises:
+        DiskFull: there is no room.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}")
-    part.write_bytes(content)
-    part.replace(path)
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        if disk_full(error):
+            raise DiskFull("There is no room for pictures of media.", remedy="Free some space on the service's disk.") from error
+        raise
+    finally:
+        part.unlink(missing_ok=True)

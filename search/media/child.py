@@ -97,7 +97,7 @@ def _answer(modality: Modality, source: Source, needs: Needs, limits: Limits) ->
         setting = "image_memory" if modality in (Modality.IMAGE, Modality.TEXT) else "decode_memory"
         yield MediaError("too_large", f"needs more memory than {setting} allows ({limits.memory >> 20} MiB)")
     except Exception as error:  # noqa: BLE001  hostile files raise anything
-        yield MediaError("undecodable", f"{type(error).__name__}: {error}")
+        yield MediaError("undecodable", f"it cannot be decoded; the decoder says: {type(error).__name__}: {error}")
     else:
         yield None
 

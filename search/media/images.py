@@ -74,7 +74,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     except Exception as error:  # noqa: BLE001  damaged pictures raise a dozen types
         image, count = _salvage(source, limits, needs, error), 1
         size = image.size
-        gaps.append(Gap("truncated", f"the picture is damaged or cut short: {error}"))
+        gaps.append(Gap("truncated", f"the picture is damaged or cut short; its decoder says: {error}"))
     orientation, taken_at = _exif(image)
     if count > 1:
         frames, duration = _animation(image, count, needs, limits, gaps)
@@ -153,7 +153,7 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
     except (MemoryError, MediaError):
         raise
     except Exception:  # noqa: BLE001
-        raise MediaError("undecodable", f"not a picture that can be read: {error}") from error
+        raise MediaError("undecodable", f"nothing of the picture can be read; its decoder says: {error}") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     return image
@@ -198,7 +198,7 @@ def _animation(
         except Exception as error:
             if not frames:
                 raise
-            gaps.append(Gap("truncated", f"the animation ends at frame {number} of {count}: {error}"))
+            gaps.append(Gap("truncated", f"the animation ends at frame {number} of {count}; its decoder says: {error}"))
             break
         durations.append(float(image.info.get("duration", 0) or 0))
     return frames, round(sum(durations) / len(durations) * count) or None

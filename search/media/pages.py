@@ -24,14 +24,14 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:  # no
     try:
         document = pypdfium2.PdfDocument(source.file, autoclose=False)
     except pypdfium2.PdfiumError as error:
-        raise MediaError("undecodable", f"not a PDF that can be read: {error}") from error
+        raise MediaError("undecodable", f"the PDF cannot be opened; its reader says: {error}") from error
     yield Info(Modality.TEXT, "pdf", title=str(document.get_metadata_dict().get("Title", "")).strip() or None)
     begin, found, gaps = 0, False, list[Gap]()
     for number in range(min(len(document), MAX_PAGES)):
         try:
             text = _page(document, number)
         except pypdfium2.PdfiumError as error:
-            gaps.append(Gap("not_sampled", f"page {number + 1} cannot be read: {error}"))
+            gaps.append(Gap("not_sampled", f"page {number + 1} cannot be read; the reader says: {error}"))
             continue
         for start, end in paragraphs(text, needs.characters):
             found = True

@@ -150,7 +150,7 @@ class _Pass:
             return
         damage = self._picture_damage.first or self._sound_damage.first or self._broken
         if damage:
-            raise MediaError("undecodable", f"no picture and no sound could be decoded: {damage}")
+            raise MediaError("undecodable", f"no picture and no sound could be decoded; the decoder says: {damage}")
         raise MediaError("no_content", "the file holds neither a picture nor a sound")
 
     def _gaps(self) -> Iterator[Gap]:
@@ -190,7 +190,7 @@ def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
     """Why a container could not be opened: a QuickTime file whose index, written last, is missing was cut short."""
     if source.head[4:8] == b"ftyp" and b"moov" not in source.head:
         return MediaError("truncated", "the index of the file is missing (no moov atom)")
-    return MediaError("undecodable", f"not sound or video that can be read: {error.strerror or error}")
+    return MediaError("undecodable", f"neither sound nor video can be read from it; the decoder says: {error.strerror or error}")
 
 
 def _format(container: av.container.InputContainer, source: Source) -> str:

@@ -11,9 +11,11 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from search.api import jobs
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
-from search.errors import Refused, SensoriumError, ServiceAway
+from search.errors import DiskFull, Refused, SensoriumError, ServiceAway
+from search.store import JobBook
 from tests.integration.conftest import listening
 from tests.integration.test_api_search import assert_problem, wait_for
 
@@ -253,6 +255,56 @@ def test_a_job_that_the_end_of_the_service_interrupted_goes_on_at_the_next_start
             time.sleep(0.01)
     with listening(Service(indexed, load=lambda: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
         assert [told.state for told in client.job_events(1)][-1] == "done"
+
+
+def test_a_job_that_was_cancelled_as_the_service_ended_does_not_go_on_at_the_next_start(indexed, encoder, runner):
+    begun, stopping = threading.Event(), threading.Event()
+
+    def slow_to_stop(job, report, stop):
+        begun.set()
+        stop.wait()
+        stopping.wait()
+
+    service = Service(indexed, load=lambda: encoder, runner=slow_to_stop)
+    with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:
+        client.index(["archive"])
+        assert begun.wait(30)
+        client.cancel_job(1)
+        threading.Timer(0.5, stopping.set).start()
+    with listening(Service(indexed, load=lambda: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
+        assert client.job(1).state == "cancelled"
+
+
+def test_a_job_whose_end_cannot_be_written_down_is_taken_up_again_and_the_next_ones_run(start, indexed, archive, monkeypatch):
+    monkeypatch.setattr(jobs, "AGAIN", 0.1)
+    real, full = JobBook.end, [True]
+
+    def end(self, *args):
+        if full:
+            full.pop()
+            raise DiskFull("There is no room.")
+        return real(self, *args)
+
+    monkeypatch.setattr(JobBook, "end", end)
+    http = start(indexed)
+    post(http, "archive/texts")
+    post(http, "archive/pictures")
+    assert wait_for(http, 1)["state"] == "done"
+    assert wait_for(http, 2)["state"] == "done"
+    assert full == []
+
+
+def test_a_job_that_another_service_runs_is_not_waited_for_in_haste(start, indexed, monkeypatch):
+    http = start(indexed)
+    book = http.service.jobs.book
+    job = book.add(["/elsewhere"], "default", key=None, body="")
+    assert book.begin(job.id)
+    looks, real = [], JobBook.open
+    monkeypatch.setattr(JobBook, "open", lambda self: looks.append(1) or real(self))
+    post(http, "archive")
+    assert wait_for(http, 2)["state"] == "done"
+    time.sleep(0.5)
+    assert len(looks) < 10
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "[::1", "sensorium.lan.evil"])

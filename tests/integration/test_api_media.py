@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
@@ -101,6 +103,19 @@ def test_unknown_ids_are_told(still, path, id_):
     assert_problem(response, 422 if id_ != "424242" else 404, response.json()["type"].rpartition("/")[2])
 
 
+def test_collections_say_how_much_of_them_can_be_found(http, archive, settings, encoder):
+    assert http.get("/v1/collections").json()["collections"][0]["coverage"] == {
+        "files": 13, "seen": 13, "waiting": 0, "failed": 0, "unsampled_ms": 0, "without": {},
+    }  # fmt: skip
+    (archive / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture follows")
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    broken = http.get("/v1/collections").json()["collections"][0]["coverage"]
+    assert (broken["files"], broken["seen"], broken["failed"]) == (14, 13, 1)
+    (line,) = http.get("/v1/failures").json()["failures"]
+    assert line["detail"].startswith("Nothing of the picture can be read; its decoder says: ")
+    assert line["detail"].endswith(".")
+
+
 def test_paths_show_only_where_that_is_configured(start, indexed, archive):
     shown = start(replace(indexed, show_paths="default"))
     asset = shown.get("/v1/assets?name=red").json()["assets"][0]
@@ -193,6 +208,16 @@ def test_a_thumbnail_keeps_shape_and_colour_and_is_made_once(http, find, monkeyp
     assert Image.open(io.BytesIO(response.content)).size == (320, 240)
     assert near(colour(response.content), (255, 0, 0))
     assert http.get(address, headers={"If-None-Match": response.headers["etag"]}).status_code == 304
+
+
+def test_a_thumbnail_for_which_there_is_no_room_is_told_and_leaves_nothing(http, find, settings, monkeypatch):
+    def full(path, content):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert_problem(http.get(find("red.png")["links"]["thumbnail"]), 507, "disk-full")
+    assert list(cache.pictures(settings.home)) == []
 
 
 def test_a_picture_that_lies_on_its_side_is_set_upright(http, archive, settings, encoder, find):

@@ -78,6 +78,14 @@ def test_a_deleted_file_is_found_nowhere_and_nothing_of_it_stays_on_disk(indexed
     assert left == []
 
 
+def test_a_thumbnail_that_goes_by_itself_meanwhile_stops_nothing(indexed, archive, encoder, monkeypatch):
+    red = archive / "pictures" / "red.png"
+    monkeypatch.setattr(cache, "pictures_of", lambda home, digest: [home / "cache" / digest[:2] / f"{digest}-image-320.jpg"])
+    assert delete(indexed, What(paths=[red])).thumbnails == 0
+    assert red.name not in found(indexed, encoder, "red")
+    assert [folder.name for folder in indexed.home.glob("index/*/gen-*")] == ["gen-00000002"]  # the one before is gone too
+
+
 def store_digest(settings, path: Path) -> str:
     database = Database(settings.database)
     query = select(t.asset.c.digest).join(t.location).where(t.location.c.path == bytes(path))

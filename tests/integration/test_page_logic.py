@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from search.api import schemas as s
 from search.errors import Refused, ServiceAway, ServiceLoading
+from ui import words
 from ui.page import ask, frame, library, look
 
 SCRIPT = Path(frame.__file__).parent / "app.py"
@@ -144,6 +145,19 @@ def test_hits_of_one_file_become_one_card_with_lanes():
     assert (first["asset"], second["asset"], first["more"]) == (1, 2, "2 moments")
     assert [(one["segment"], one["from"], one["lane"]) for one in first["strip"]] == [(1, 0.0, 0.0), (3, 0.4, 0.5)]
     assert len(look.cards(look.replace(state, group="moments"), hits)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seen": 3, "failed": 0}, ""),
+        ({}, "2 of 3 files can be found, 1 failed"),
+        ({"files": 1_300, "seen": 0, "waiting": 1_299}, "0 of 1,300 files can be found, 1,299 waiting, 1 failed"),
+        ({"seen": 3, "failed": 0, "unsampled_ms": 3_500, "without": {"sound": 2}}, "0:03.5 of sound and video could not be read, 2 files without sound"),
+    ],
+)  # fmt: skip
+def test_what_a_search_cannot_see_is_said_in_a_few_words(changes, sentence):
+    assert words.unseen(COVERAGE.model_copy(update=changes)) == sentence
 
 
 def test_progress_says_rate_and_time_left():

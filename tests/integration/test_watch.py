@@ -145,6 +145,19 @@ def test_nothing_is_gone_because_its_disk_is_away(settings, folder):
         folder.with_name("away").rename(folder)
 
 
+def test_an_empty_folder_in_the_place_of_the_watched_one_makes_nothing_missing(settings, folder, monkeypatch):
+    """As when a disk is unmounted and its mount point stays."""
+    monkeypatch.setattr(watching, "RESCAN", 0.5)
+    with watched(settings, folder, prune=True) as found:
+        folder.rename(folder.with_name("away"))
+        folder.mkdir()
+        rounds = len(found.rounds)
+        found.wait(lambda: len(found.rounds) > rounds + 2)
+        assert found.names() == ["first.png"]
+        picture(folder / "second.png", 2)
+        found.wait_for("first.png", "second.png")
+
+
 def test_gone_files_are_forgotten_if_asked_for(settings, folder):
     picture(folder / "second.png", 2)
     with watched(settings, folder, prune=True) as found:

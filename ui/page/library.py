@@ -31,7 +31,7 @@ def show() -> None:
     _add(collections)
     _progress()
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
-    look.newest(NEWEST, "What is new")
+    look.newest(NEWEST, heading="What is new")
 
 
 def welcome(status: Status) -> None:
@@ -125,7 +125,7 @@ def progress(job: Job) -> tuple[float, str]:
 
 def _named(job: Job) -> str:
     """What a job works on."""
-    return ", ".join(job.folders) if job.kind == "index" else "Trying again"
+    return ", ".join(job.folders) if job.kind == "index" else "Another try"
 
 
 def _ended(job: Job) -> None:
@@ -133,11 +133,10 @@ def _ended(job: Job) -> None:
     if job.state == "failed":
         st.warning(words.plain(f"{job.error} {job.remedy or ''}"))
         return
-    failed = f", {now.failed:,} failed" if now.failed else ""
-    word = "stopped" if job.state == "cancelled" else "done"
-    st.caption(
-        words.plain(f"{_named(job)} {word}: {words.count(now.done, 'file')} indexed, {now.unchanged:,} unchanged{failed}.")
-    )
+    ended = "stopped" if job.state == "cancelled" else "done"
+    counts = [f"{words.count(now.done, 'file')} indexed"]
+    counts += [f"{number:,} {what}" for what in ("unchanged", "failed") if (number := getattr(now, what))]
+    st.caption(words.plain(f"{_named(job)} {ended}: {', '.join(counts)}."))
 
 
 def _job() -> Job | None:
@@ -157,16 +156,16 @@ def _collections(told: Collections) -> list[dict[str, Any]]:
     return [
         {
             "name": one.name, "roots": ", ".join(root.path or root.name for root in one.roots),
-            "files": " · ".join(_held(one.files)),
+            "files": " · ".join(_held(one.files)), "unseen": words.unseen(one.coverage) if one.coverage else "",
         }
         for one in told.collections
     ]  # fmt: skip
 
 
 def _held(files: Mapping[str, int]) -> list[str]:
-    """Files by what they are, then those that are missing or failed."""
+    """Files by what they are, then those that are missing; what failed is told with the rest that cannot be found."""
     media = [words.count(files[one], noun) for one, noun in words.MEDIA.items() if files.get(one)]
-    return [*media, *(f"{number:,} {what}" for what, number in files.items() if number and what not in words.MEDIA)]
+    return [*media, *([f"{missing:,} missing"] if (missing := files.get("missing")) else [])]
 
 
 def _failures(told: Failures) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from search.api.schemas import AssetEntry, AssetRef, Coverage, Found, Hit, Links, Span
+from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
 from ui import words
 from ui.page import frame, trouble
 from ui.page.components import grid
@@ -24,23 +24,16 @@ def show(state: State) -> None:
     found = answer(state)
     if not found.hits:
         trouble.nothing(state)
-        return
     shown = cards(state, found.hits)
     noun = "file" if state.group == "files" else "moment"
     more = bool(found.cursor) and state.count < MOST
     took = found.timings_ms.get("total", 0)
+    summary = f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
     data = {
-        "cards": shown, "more": more, "group": state.group, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
-        "summary": f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {took / 1000:.2f} s"
-        + _unseen(found.coverage),
+        "cards": shown, "more": more, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
+        "summary": summary if shown else "", "unseen": words.unseen(found.coverage), "library": State(view="library").href(),
     }  # fmt: skip
     grid(data, sent)
-
-
-def _unseen(coverage: Coverage) -> str:
-    """What of the archive a search cannot see, if anything; the library says why."""
-    hidden = coverage.files - coverage.seen
-    return f" · {words.count(hidden, 'file')} cannot be found yet" if hidden else ""
 
 
 def answer(state: State) -> Found:
@@ -107,12 +100,13 @@ def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def newest(limit: int, summary: str) -> None:
+def newest(limit: int, *, heading: str = "", summary: str = "") -> None:
     """Draw what came last into the archive, without a question."""
     entries = frame.client().assets(limit=limit).assets
     cards = [_new_card(entry) for entry in entries]
     if cards:
-        grid({"cards": cards, "more": False, "sure": 0, "marked": None, "summary": summary, "question": ""}, sent, key="newest")
+        data = {"cards": cards, "more": False, "sure": 0, "marked": None, "question": "", "heading": heading, "summary": summary}
+        grid(data, sent, key="newest")
 
 
 def _new_card(entry: AssetEntry) -> dict[str, Any]:
@@ -139,11 +133,13 @@ def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -
 
 
 def sent(told: Mapping[str, Any]) -> None:
-    """What the grid sends: a card to open, one to add to the question, or a wish for more."""
+    """What the grid sends: a card to open, one to add to the question, a wish for more, or for the library."""
     state = State.read({name: st.query_params.get_all(name) for name in st.query_params})
     kind, segment = told.get("kind"), told.get("segment") or _first(told.get("asset"))
     if kind == "more":
         frame.go(replace(state, count=MOST))
+    elif kind == "library":
+        frame.go(State(view="library"))
     elif kind == "open" and isinstance(segment, int):
         frame.go(replace(state, opened=segment))
     elif kind == "add" and isinstance(segment, int):

@@ -18,6 +18,7 @@ class Bar {
     this.more = button("quiet", "Add a picture, sound or video", "plus", () => this.open(this.panel ? null : "add"), { "aria-expanded": "false" });
     this.box = el("form", { class: "box", role: "search", onsubmit: (event) => { event.preventDefault(); this.ask(); } });
     this.asking = el("div", { class: "asking" }, this.box, this.file);
+    this.asking.addEventListener("focusout", (event) => this.left(event));
     this.below = el("div", { class: "options", role: "group", "aria-label": "What to look for" });
     this.said = el("div", { role: "status", "aria-live": "polite" });
     this.nav = el("span", { class: "nav" });
@@ -123,7 +124,12 @@ class Bar {
     this.panel = null;
     this.more.setAttribute("aria-expanded", String(name === "add"));
     const content = { add: () => this.adding(), recent: () => this.recent() }[name]?.();
-    if (content?.length) this.asking.append((this.panel = el("div", { class: `panel${name === "add" ? " side" : ""}` }, content)));
+    if (content?.length) this.asking.append((this.panel = el("div", { class: `panel ${name}` }, content)));
+  }
+
+  // Who goes on by Tab leaves the panel behind, unless it records.
+  left(event) {
+    if (event.relatedTarget && !this.asking.contains(event.relatedTarget) && this.panel?.matches(".add, .recent")) this.open(null);
   }
 
   adding() {

@@ -5,7 +5,10 @@ class Grid {
     this.host = host;
     this.summary = el("p", { class: "summary", role: "status" });
     this.list = el("ul");
-    this.root = el("div", { class: "part" }, this.summary, this.list);
+    this.heading = el("h2");
+    this.partly = el("a", { class: "partly", title: "The library says why", onclick: (event) => this.follow(event) });
+    this.head = el("div", { class: "head" }, this.summary, this.partly);
+    this.root = el("div", { class: "part" }, this.heading, this.head, this.list);
     host.append(this.root);
     this.list.addEventListener("click", (event) => this.clicked(event));
     this.list.addEventListener("keydown", (event) => this.pressed(event));
@@ -14,8 +17,13 @@ class Grid {
 
   update(data) {
     const told = JSON.stringify(data.cards);
-    this.summary.textContent = data.summary;
-    this.summary.hidden = !data.summary;
+    for (const [part, told] of [[this.heading, data.heading], [this.summary, data.summary], [this.partly, data.unseen]]) {
+      part.textContent = told ?? "";
+      part.hidden = !told;
+    }
+    this.head.hidden = !data.summary && !data.unseen;
+    this.head.classList.toggle("alone", !data.cards.length);
+    this.partly.href = data.library ?? "";
     if (told !== this.told) {
       this.told = told;
       this.cards = data.cards;
@@ -108,6 +116,12 @@ class Grid {
     this.send({ kind: "open", ...this.about(this.cards[link.dataset.at]) });
   }
 
+  follow(event) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.send({ kind: "library" });
+  }
+
   pressed(event) {
     const link = event.target.closest("a[data-at]");
     if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -146,7 +160,10 @@ class Grid {
     }
   }
 
+  // When what was open is closed, keys go on from its card.
   mark(segment) {
+    const before = this.list.querySelector(".card.marked a");
+    if (before && !segment) requestAnimationFrame(() => before.focus({ preventScroll: true }));
     for (const item of this.list.querySelectorAll(".card")) item.classList.toggle("marked", !!segment && item.dataset.segment === String(segment));
   }
 }

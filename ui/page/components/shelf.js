@@ -21,7 +21,8 @@ class Shelf {
     if (!collections?.length) return null;
     return [el("h2", {}, "Collections"), el("div", { class: "rows" }, collections.map((one) => el("div", { class: "row" },
       el("b", {}, one.name), el("span", { class: "wide faint" }, one.roots), el("span", { class: "faint" }, one.files),
-      el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", collection: one.name, retry: false }) }, icon("retry"), "Look for changes"))))];
+      el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", collection: one.name, retry: false }) }, icon("retry"), "Look for changes"),
+      one.unseen && el("span", { class: "whole faint" }, one.unseen))))];
   }
 
   failures({ failures }) {

@@ -6,6 +6,7 @@ class Stage {
     this.root = el("div", { class: "part" });
     host.append(this.root);
     listen(host, document, "keydown", (event) => this.pressed(event));
+    listen(host, window, "keydown", (event) => this.tabbed(event), true);
   }
 
   update(data) {
@@ -118,6 +119,18 @@ class Stage {
       this.said.replaceChildren("Copy this: ", field);
       field.select();
     }
+  }
+
+  // The dialog keeps Tab inside, and sees nothing of what lies in this part: left to it, only its close button could be reached.
+  tabbed(event) {
+    const dialog = document.querySelector('[role="dialog"]');
+    if (event.key !== "Tab" || !dialog) return;
+    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, audio, video");
+    const stops = [...dialog.querySelectorAll("button"), ...inside].filter((stop) => stop.checkVisibility());
+    const at = stops.indexOf(event.composedPath()[0]), step = event.shiftKey ? stops.length - 1 : 1;
+    stops[at < 0 ? 0 : (at + step) % stops.length]?.focus();
+    event.preventDefault();
+    event.stopImmediatePropagation();
   }
 
   pressed(event) {

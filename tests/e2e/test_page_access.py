@@ -1,0 +1,135 @@
+"""Every view for those who use a keyboard or hear the page: all is reached by keys, and has a name."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.e2e.conftest import asked, cards
+from tests.scripts import FOCUSED, NAMELESS
+
+
+def focused(page) -> str:
+    """What keys go to: its name, or its words."""
+    label = "node.getAttribute('aria-label') || node.labels?.[0]?.innerText || node.innerText || node.tagName"
+    return page.evaluate(f"(() => {{ const node = ({FOCUSED})(); return ({label}).trim() }})()")
+
+
+def tab_to(page, name: str) -> None:
+    """Press Tab until something of this name is reached."""
+    passed = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        passed.append(focused(page))
+        if re.fullmatch(name, passed[-1], re.DOTALL):
+            return
+    raise AssertionError(f"{name} is not among {passed}")
+
+
+def home(page):
+    cards(page)
+
+
+def look(page):
+    cards(page)
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Folder", exact=True).wait_for()
+
+
+def adding(page):
+    page.get_by_role("button", name="Add a picture, sound or video").click()
+    page.get_by_text("Record a sound").wait_for()
+
+
+def nothing(page):
+    page.get_by_text("Nothing found.").wait_for()
+
+
+def library(page):
+    page.get_by_text("Which files").click()
+    page.get_by_text("images/broken.jpg").wait_for()
+    page.get_by_text("Add a folder").click()
+    page.get_by_label("Collection", exact=True).wait_for()
+    page.wait_for_timeout(500)  # it unfolds
+
+
+def opened(page):
+    cards(page)
+    page.locator("a[data-at]").first.click()
+    page.get_by_role("dialog").locator(".stage").wait_for()
+    page.wait_for_timeout(500)  # it slides in
+
+
+VIEWS = {
+    "home": ("", home), "adding": ("?q=a+dog", adding), "nothing": ("?q=a+dog&since=2090-01-01", nothing), "library": ("?view=library", library),
+    "look": ("?q=a+dog&with=text~-0.5~in+the+snow&in=image,video&group=moments", look), "video": ("?q=a+dog&in=video", opened),
+    "sound": ("?q=a+dog&in=audio", opened), "text": ("?q=coffee&in=text", opened), "image": ("?q=a+dog&in=image", opened),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1600, True), (390, True), (1600, False)])
+@pytest.mark.parametrize("view", VIEWS)
+def test_everything_has_a_name_and_nothing_is_cut_off(served, open_page, view, width, dark):
+    address, reach = VIEWS[view]
+    page = open_page(f"{served.address}/{address}", width=width, height=844 if width < 500 else 1000, dark=dark)
+    reach(page)
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_timeout(700)
+    open_page.shoot(page, "drawn")
+
+
+def test_a_keyboard_alone_leads_through_every_view(served, open_page):
+    page = open_page(served.address)
+    cards(page)
+    page.keyboard.press("/")
+    page.keyboard.type("a dog")
+    page.keyboard.press("Enter")
+    asked(page, "q=a+dog")
+    page.keyboard.press("/")
+    tab_to(page, "Videos")
+    page.keyboard.press("Space")
+    asked(page, "in=video")
+    tab_to(page, "Filters")
+    page.keyboard.press("Enter")
+    tab_to(page, "Folder")
+    page.keyboard.type("videos")
+    page.keyboard.press("Enter")
+    asked(page, "under=videos")
+
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowDown")
+    first = focused(page)
+    assert first.startswith("video pets.mp4")
+    page.keyboard.press("ArrowRight")
+    assert focused(page).startswith("video travel.mp4")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").locator(".stage").wait_for()
+    tab_to(page, "More like this")
+    page.keyboard.press("ArrowLeft")
+    page.get_by_role("dialog").get_by_role("heading", name="pets.mp4").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.wait_for_function(f"({FOCUSED})().matches('a[data-at]')")  # back at the card that was open
+    assert focused(page) == first
+    page.keyboard.press("+")
+    asked(page, "~video~")
+
+    page.keyboard.press("/")
+    tab_to(page, "Remove pets.mp4")
+    tab_to(page, "Library")
+    page.keyboard.press("Enter")
+    page.get_by_text("What failed").wait_for()
+    tab_to(page, ".*Add a folder")
+    page.keyboard.press("Enter")
+    tab_to(page, "Folder")
+    tab_to(page, "Look for changes")
+    tab_to(page, "Which files")
+    page.keyboard.press("Enter")
+    tab_to(page, "Try images/broken.jpg again")
+    tab_to(page, "video .*")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").locator(".stage").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
