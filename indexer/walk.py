@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -53,8 +54,9 @@ def _list(folder: bytes, entered: set[tuple[int, int]], below: list[bytes]) -> I
             continue
         try:
             status = entry.stat()
-        except OSError as error:  # a link into nowhere, or to itself
-            if is_media(entry.name):
+        except OSError as error:
+            nowhere = error.errno in (errno.ENOENT, errno.ELOOP)  # a link into nowhere, or to itself; else a disk that is away
+            if is_media(entry.name) or not nowhere:
                 yield Obstacle(entry.path, error.strerror or str(error))
             continue
         if stat.S_ISDIR(status.st_mode):

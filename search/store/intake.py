@@ -143,11 +143,17 @@ class Intake:
             _locate(connection, collection, scan, {sighting: None})
             write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
 
-    def end_scan(self, collection: int, scan: int, roots: Sequence[bytes]) -> int:
-        """Mark as missing what the scan did not meet at or under ``roots``; returns how many that are."""
+    def end_scan(self, collection: int, scan: int, roots: Sequence[bytes], *, unread: Sequence[bytes] = ()) -> int:
+        """Mark as missing what the scan did not meet at or under ``roots``; returns how many that are.
+
+        Of what lies in ``unread`` folders nothing is known: it stays as it was.
+        """
         c = t.location.c
         count = 0
         with self._database.writing() as connection:
+            for folder in unread:
+                inside = and_(c.collection_id == collection, under(c.path, folder))
+                connection.execute(update(t.location).where(inside).values(seen=scan))
             for root in roots:
                 gone = and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present")
                 count += connection.execute(update(t.location).where(gone).values(state="missing")).rowcount

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -149,6 +150,24 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(go, archive, store):
     (failure,) = store.failures()
     assert failure.reason == "too_large"
     assert "30000" in failure.detail.replace(",", "").replace("\u202f", "")
+
+
+def test_files_in_a_folder_that_cannot_be_listed_are_not_missing(go, archive, store, monkeypatch):
+    go()
+    real, away = os.scandir, os.fsencode(archive / "pictures")
+
+    def scandir(folder):
+        if folder == away:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    (archive / "texts" / "gone.txt").write_text("A text that goes.")
+    go()
+    (archive / "texts" / "gone.txt").unlink()
+    go()
+    assert [os.path.basename(path) for path in store.missing()] == ["gone.txt"]
+    assert [failure.reason for failure in store.failures()] == ["unreadable"]
 
 
 def test_an_unreadable_file_is_in_the_ledger_until_it_can_be_read(go, archive, store):
