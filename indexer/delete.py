@@ -55,15 +55,18 @@ def delete(settings: Settings, what: What, *, dry_run: bool = False) -> Gone:
         key = _collection(store, intake, what.collection)
         found = intake.delete(assets=what.assets, paths=paths, collection=key, dry=True)
         if not found.files and key is None:
+            if unscrubbed(settings.home):  # a deletion was broken off after the rows were gone
+                scrub(settings, database, store)
             raise InputError(
                 "The archive holds nothing of that.",
                 remedy="Name assets, paths or a collection that `sensorium status` or a search shows.",
             )
         if not dry_run:
+            _marker(settings.home).touch()
             found = intake.delete(assets=what.assets, paths=paths, collection=key)
         gone = _pictures(settings, found, remove=not dry_run)
         if not dry_run:
-            _scrub(settings, database, store)
+            scrub(settings, database, store)
         return gone
     finally:
         database.close()
@@ -89,10 +92,20 @@ def _pictures(settings: Settings, found: Deleted, *, remove: bool) -> Gone:
     return Gone(found.files, len(found.digests), found.segments, found.vectors, count, size)
 
 
-def _scrub(settings: Settings, database: Database, store: SqlStore) -> None:
+def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
     """Write every index anew without what was deleted, and leave no older copy of it on disk."""
     for key, space in store.spaces():
         live = LiveIndex(store, settings.home, space, key)
         live.write()
         live.generations.drop_former()
     database.flush()
+    _marker(settings.home).unlink(missing_ok=True)
+
+
+def unscrubbed(home: Path) -> bool:
+    """Whether a deletion was broken off before everything was off the disk; the next run of the indexer, or deletion, ends it."""
+    return _marker(home).exists()
+
+
+def _marker(home: Path) -> Path:
+    return home / "deleting"

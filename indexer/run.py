@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from indexer.delete import scrub, unscrubbed
 from indexer.pipeline import Pipeline, Progress
 from indexer.scan import Scan, Tally
 from search import encoders
@@ -62,7 +63,7 @@ class Indexer:
     """What a run holds: the database, the decoding processes, the encoder, and a place among the workers of the home."""
 
     def __init__(self, settings: Settings, encoder: Encoder, database: Database, pool: DecodePool, worker: Worker) -> None:
-        self._settings, self._encoder, self._pool = settings, encoder, pool
+        self._settings, self._encoder, self._database, self._pool = settings, encoder, database, pool
         self.intake, self.store = Intake(database), SqlStore(database)
         self._space = self.intake.space(encoder.space)
         self._queue = Queue(database, self._space, worker.name)
@@ -97,7 +98,10 @@ class Indexer:
             self._live = LiveIndex(self.store, self._settings.home, self._encoder.space, self._space)
         else:
             self._live.refresh()
-        return removed, self._live.write().generation if self._live.due() else None
+        written = self._live.write().generation if self._live.due() else None
+        if unscrubbed(self._settings.home):
+            scrub(self._settings, self._database, self.store)
+        return removed, written
 
     def _pass(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress

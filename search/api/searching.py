@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import json
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
 
 from search.api import links
@@ -30,6 +30,7 @@ def router(service: Service) -> APIRouter:
     # As many at a time as there are cores, in the order in which they came. Left to themselves, dozens of threads spend more
     # time waiting for each other than searching, and some far longer than others.
     turn = asyncio.Semaphore(service.settings.cores)
+    slow = CapacityLimiter(4)  # those that wait for media to be decoded do not take the threads of all others
 
     @routes.post("/search", summary="Search", operation_id="search")
     async def search(asked: s.SearchRequest) -> s.Found:
@@ -37,7 +38,8 @@ def router(service: Service) -> APIRouter:
 
         Small media may be inlined as base64; larger ones go through `POST /v1/uploads`. A segment's own asset is not found again.
         """
-        engine, query = await to_thread.run_sync(_understand, service, asked)
+        media = any(term.text is None and term.segment is None for term in asked.query)
+        engine, query = await to_thread.run_sync(_understand, service, asked, limiter=slow if media else None)
         async with turn:
             return await to_thread.run_sync(_answer, service, engine, query, asked)
 

@@ -14,6 +14,7 @@ from indexer.verify import verify
 from search import cache
 from search.errors import InputError, UnknownName
 from search.query import Engine, Term
+from search.query.live import LiveIndex
 from search.store import Database, SqlStore
 from search.store import tables as t
 from search.types import Modality
@@ -84,6 +85,26 @@ def test_a_thumbnail_that_goes_by_itself_meanwhile_stops_nothing(indexed, archiv
     assert delete(indexed, What(paths=[red])).thumbnails == 0
     assert red.name not in found(indexed, encoder, "red")
     assert [folder.name for folder in indexed.home.glob("index/*/gen-*")] == ["gen-00000002"]  # the one before is gone too
+
+
+@pytest.mark.parametrize("again", ["index", "delete"])
+def test_a_deletion_that_was_killed_half_way_is_ended_by_the_next_run(indexed, archive, encoder, monkeypatch, again):
+    red = archive / "pictures" / "red.png"
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveIndex, "write", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            delete(indexed, What(paths=[red]))
+    before = {folder.name for folder in indexed.home.glob("index/*/gen-*")}
+    red.unlink()
+    if again == "index":
+        index(indexed, Job([archive]), encoder=encoder)
+    else:
+        with pytest.raises(InputError, match="nothing of that"):
+            delete(indexed, What(paths=[red]))
+    after = {folder.name for folder in indexed.home.glob("index/*/gen-*")}
+    assert len(after) == 1
+    assert not before & after
+    assert healthy(indexed)
 
 
 def store_digest(settings, path: Path) -> str:
