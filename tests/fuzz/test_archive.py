@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import settings as profile
@@ -45,8 +46,6 @@ CONTENTS = {
 }
 """What files hold; all but one make exactly one segment."""
 FOLDERS = ("a", "b", "b/c", "d")
-names = st.builds("{}/{}".format, st.sampled_from(FOLDERS), st.sampled_from("xyz"))
-suffixes = st.sampled_from([*CONTENTS])
 some = st.randoms(use_true_random=False)
 
 
@@ -68,7 +67,9 @@ class Archive(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.write(self.folder / "a/first.txt", CONTENTS[".txt"][0])
+        for number, (suffix, contents) in enumerate(CONTENTS.items()):
+            for content in contents:
+                self.write(self.folder / FOLDERS[number] / f"{len(self.files)}{suffix}", content)
         self.index(prune=False, retry=False)
 
     def teardown(self) -> None:
@@ -88,50 +89,58 @@ class Archive(RuleBasedStateMachine):
         self.clock += 1
         os.utime(path, ns=(self.clock, self.clock))
 
-    @rule(name=names, suffix=suffixes, random=some)
-    def add_or_change(self, name, suffix, random) -> None:
-        self.write(self.folder / f"{name}{suffix}", random.choice(CONTENTS[suffix]))
+    @rule(
+        what=st.lists(st.sampled_from(["add", "add", "copy", "touch", "remove", "rename", "rename_folder"]), min_size=1, max_size=8),
+        random=some, indexed=st.booleans(), prune=st.booleans(), retry=st.booleans(),
+    )  # fmt: skip
+    def disturb(self, what, random, indexed, prune, retry) -> None:
+        """Change some files, and perhaps have the archive learn of it at once."""
+        for name in what:
+            if self.files:
+                getattr(self, name)(random)
+            else:
+                self.add(random)
+        if indexed:
+            self.index(prune, retry)
 
-    @precondition(lambda self: self.files)
-    @rule(name=names, random=some)
-    def copy(self, name, random) -> None:
+    def add(self, random: Random) -> None:
+        """Add a file, or change one."""
+        suffix = random.choice([*CONTENTS])
+        self.write(self.name(random, suffix), random.choice(CONTENTS[suffix]))
+
+    def copy(self, random: Random) -> None:
         source = random.choice(sorted(self.files))
-        self.write(self.folder / f"{name}{source.suffix}", self.files[source])
+        self.write(self.name(random, source.suffix), self.files[source])
 
-    @precondition(lambda self: self.files)
-    @rule(random=some)
-    def touch(self, random) -> None:
+    def touch(self, random: Random) -> None:
         self.stamp(random.choice(sorted(self.files)))
 
-    @precondition(lambda self: self.files)
-    @rule(random=some)
-    def remove(self, random) -> None:
+    def remove(self, random: Random) -> None:
         path = random.choice(sorted(self.files))
         path.unlink()
         del self.files[path]
 
-    @precondition(lambda self: self.files)
-    @rule(name=names, random=some)
-    def rename(self, name, random) -> None:
+    def rename(self, random: Random) -> None:
         old = random.choice(sorted(self.files))
-        new = self.folder / f"{name}{old.suffix}"
+        new = self.name(random, old.suffix)
         new.parent.mkdir(parents=True, exist_ok=True)
         old.rename(new)
         self.files[new] = self.files.pop(old)
 
-    @rule(old=st.sampled_from(FOLDERS), new=st.sampled_from(["e", "f", "d/g"]))
-    def rename_folder(self, old, new) -> None:
-        old, new = self.folder / old, self.folder / new
-        if not old.is_dir() or new.exists() or old in new.parents:
+    def rename_folder(self, random: Random) -> None:
+        old, new = random.choice(sorted(self.files)).parent, self.folder / random.choice(("e", "f", "d/g"))
+        if new.exists() or old in new.parents:
             return
         new.parent.mkdir(parents=True, exist_ok=True)
         old.rename(new)
         self.files = {new / path.relative_to(old) if old in path.parents else path: what for path, what in self.files.items()}
 
+    def name(self, random: Random, suffix: str) -> Path:
+        return self.folder / random.choice(FOLDERS) / f"{random.choice('xyz')}{suffix}"
+
     # What happens to the archive
 
-    @rule(prune=st.booleans(), retry=st.booleans())
-    def index(self, prune, retry) -> None:
+    def index(self, prune: bool, retry: bool) -> None:
         held, before = self.held(), self.encoder.encoded
         job = run.Job([self.folder], retry=Again() if retry else None, prune=prune)
         run.index(self.settings, job, encoder=self.encoder)
@@ -250,4 +259,4 @@ def template(tmp_path_factory):
 
 def test_an_archive_holds_and_finds_what_its_files_say(monkeypatch):
     monkeypatch.setattr(engine, "_NOTICED", math.inf)  # look at every search, however slow this machine is
-    run_state_machine_as_test(Archive, settings=profile(FUZZ, max_examples=int(EXAMPLES or 12), stateful_step_count=25))
+    run_state_machine_as_test(Archive, settings=profile(FUZZ, max_examples=int(EXAMPLES or 12), stateful_step_count=30))
