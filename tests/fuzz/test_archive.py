@@ -1,6 +1,6 @@
 """An archive through everything that happens to one, in any order, held against a dictionary of what lies where.
 
-SENSORIUM_FUZZ_EXAMPLES: how many such lives (12 in `make test`, always the same ones).
+SENSORIUM_FUZZ_EXAMPLES: how many such lives (8 in `make test`, always the same ones).
 """
 
 from __future__ import annotations
@@ -259,4 +259,4 @@ def template(tmp_path_factory):
 
 def test_an_archive_holds_and_finds_what_its_files_say(monkeypatch):
     monkeypatch.setattr(engine, "_NOTICED", math.inf)  # look at every search, however slow this machine is
-    run_state_machine_as_test(Archive, settings=profile(FUZZ, max_examples=int(EXAMPLES or 12), stateful_step_count=30))
+    run_state_machine_as_test(Archive, settings=profile(FUZZ, max_examples=int(EXAMPLES or 8), stateful_step_count=30))
