@@ -9,6 +9,7 @@ may work on the same queue.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import time
@@ -98,7 +99,7 @@ class Pipeline:
         self._settings, self._queue, self._encoder, self._pool = settings, work, encoder, pool
         self.progress = progress
         self.changed: list[bytes] = []
-        """Files that changed or went away while they were read."""
+        """Files that changed while they were read."""
         self._stop, self._abandoned = threading.Event(), threading.Event()
         self._units: queue.Queue[Unit | None] = queue.Queue()
         self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(WINDOW)
@@ -179,6 +180,9 @@ class Pipeline:
         """A decode thread: unit by unit, its cuts into the bounded queue."""
         while (unit := self._units.get()) is not None:
             work = _Work(unit)
+            if not unchanged_since(unit.path, unit.size, unit.mtime_ns):  # it may have been scanned long ago
+                self._decoded.put((work, MediaError("vanished", "It is not what was scanned.")))
+                continue
             try:
                 for item in self._pool.decode(Path(path_of(unit.path)), self._encoder.needs):
                     if self._abandoned.is_set():
@@ -279,8 +283,9 @@ class Pipeline:
         for work in works:
             unit = work.unit
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
-                self._queue.forget(unit)
-                self.changed.append(unit.path)
+                gone = not os.path.lexists(unit.path)
+                self._queue.forget(unit, gone=gone)
+                self.changed += [] if gone else [unit.path]
             elif work.error is not None:
                 if self._queue.fail(unit, work.error.reason, str(work.error)):
                     self.progress.count_failure(work.error.reason)

@@ -99,6 +99,7 @@ class Indexer:
         else:
             self._live.refresh()
         written = self._live.write().generation if self._live.due() else None
+        self._live.generations.tidy()
         if unscrubbed(self._settings.home):
             scrub(self._settings, self._database, self.store)
         return removed, written

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
+from search.locks import held
 from search.query import Engine, Near
 from search.settings import Settings
 from search.store import Database
@@ -229,7 +230,7 @@ class _Index:
             harm.spaces.add(self._space.name)
             yield Check(f"{name}: the generation on disk is what was written", False, why, _MEND)
             return
-        left = [path.name for path in self._folder.glob("tmp-*")]
+        left = [path.name for path in self._folder.glob("tmp-*")] if not held(self._folder / "lock") else []
         if current is None:  # nothing was written yet: all is read from SQL
             if generations:
                 harm.spaces.add(self._space.name)

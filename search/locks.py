@@ -20,6 +20,21 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def held(path: Path) -> bool:
+    """Whether anybody holds the lock on a file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 class Worker:
     """Somebody who takes work from the queue, under a name, and is alive as long as it holds the lock on the file of that name."""
 
@@ -43,18 +58,8 @@ class Worker:
 
 def dead(home: Path) -> list[str]:
     """The names of workers of this machine that died. They stay on the list until ``bury``."""
-    names = []
-    for path in (home / "workers").glob("[!.]*"):
-        with contextlib.suppress(OSError):  # it has just ended by itself
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                names.append(path.name)
-            except BlockingIOError:
-                pass
-            finally:
-                os.close(descriptor)
-    return names
+    paths = list((home / "workers").glob("[!.]*"))
+    return [path.name for path in paths if not held(path) and path.exists()]  # one may just have ended by itself
 
 
 def bury(home: Path, names: list[str]) -> None:

@@ -213,6 +213,12 @@ class Generations:
     def _written(self) -> list[Path]:
         return [path for path in self._folder.glob("gen-*") if re.fullmatch(r"gen-\d{8}", path.name)]
 
+    def tidy(self) -> None:
+        """Remove what killed writers left, if there is anything."""
+        if any(self._folder.glob("tmp-*")):
+            with self.writing():
+                self._sweep()
+
     def _sweep(self) -> None:
         """Remove what a killed writer left."""
         for path in self._folder.glob("tmp-*"):

@@ -31,6 +31,7 @@ class LiveIndex:
         self.generations = Generations(home / "index", space.name, space.dim)
         self.generation = 0
         self.damage: IndexDamaged | None = None
+        self._fresh = fresh
         self._last, self._behind = (0, 0), 0
         self.index = FlatIndex(space.dim)
         if not fresh:
@@ -99,6 +100,9 @@ class LiveIndex:
         with self.generations.writing():
             self.refresh()
             manifest = self.generations.write(self.index, last_embedding=self._last[0], last_removal=self._last[1])
+            if self._fresh or self.damage:  # the one before is not to be trusted either
+                self.generations.drop_former()
+        self._fresh = False
         self.generation, self.damage, self._behind = manifest.generation, None, 0
         return manifest
 

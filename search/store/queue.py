@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
@@ -157,13 +157,21 @@ class Queue:
             _end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
             return True
 
-    def forget(self, unit: Unit) -> None:
-        """Drop a unit whose file changed or went away before it was read; the next look at the file meets it afresh."""
+    def forget(self, unit: Unit, *, gone: bool) -> None:
+        """Give back a unit whose file is not what was scanned: it has ``gone``, or changed, and then the next look at it meets it afresh.
+
+        The same bytes may lie elsewhere: the unit waits for that, its attempt uncounted.
+        """
+        c = t.location.c
+        stale = update(t.location).where(c.asset_id == unit.asset, c.path == unit.path)
         with self._database.writing() as connection:
             if not self._held(connection, [unit]):
                 return
-            connection.execute(delete(t.unit).where(t.unit.c.id == unit.id))
-            stale = update(t.location).where(t.location.c.asset_id == unit.asset, t.location.c.path == unit.path)
+            again = {"state": "pending", "attempts": t.unit.c.attempts - 1, "leased_until": None, "worker": None}
+            connection.execute(update(t.unit).where(t.unit.c.id == unit.id).values(**again))
+            if gone:
+                connection.execute(stale.values(state="missing"))
+                return
             connection.execute(stale.values(asset_id=None))
             changed = [("vanished", "It changed while it was read.", None, None)]
             write_ledger(connection, unit.collection, None, unit.path, changed)

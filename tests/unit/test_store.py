@@ -260,10 +260,22 @@ def test_what_a_worker_lost_it_cannot_end(intake, work, store):
     assert len(put(quick, same)) == 1
     assert put(slow, unit) == []
     assert not slow.fail(unit, "undecodable", "x")
-    slow.forget(unit)
+    slow.forget(unit, gone=False)
     slow.hand_back([unit])
     assert store.counts()["units"] == {"done": 1}
     assert len(store.ids(space)) == 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_bytes_that_changed_in_one_place_are_read_in_another(intake, work, store, gone):
+    key, space = intake.collection("c", [b"/a"]), intake.space(SPACE)
+    intake.put_files(key, 1, space, [(sighting("/a/one"), b"d" * 32), (sighting("/a/two"), b"d" * 32)])
+    (unit,) = work().lease(1)
+    work().forget(unit, gone=gone)
+    (same,) = work().lease(1)
+    assert (unit.path, same.path, same.attempts) == (b"/a/one", b"/a/two", 1)
+    assert store.missing() == (["/a/one"] if gone else [])
+    assert [line.reason for line in store.failures()] == ([] if gone else ["vanished"])
 
 
 def test_two_workers_share_what_there_is(intake, work):
