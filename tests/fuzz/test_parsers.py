@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ def sent(response: Response, asked: Request) -> tuple[int, dict[str, str], bytes
     async def send(message) -> None:
         messages.append(message)
 
-    asyncio.run(response(asked.scope, asked.receive, send))
+    with ThreadPoolExecutor(1) as thread:  # this one may have a loop of its own: browsers' tests leave one
+        thread.submit(lambda: asyncio.run(response(asked.scope, asked.receive, send))).result()
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
     return messages[0]["status"], headers, b"".join(message.get("body", b"") for message in messages[1:])
 
