@@ -17,7 +17,7 @@ from indexer.scan import Scan, Tally
 from search import encoders
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError, UnknownName
-from search.locks import Worker, bury, dead
+from search.locks import Worker, alive, bury, dead, place
 from search.media import DecodePool
 from search.query.live import LiveIndex
 from search.settings import Settings
@@ -135,9 +135,11 @@ class Indexer:
 
     def _take_back(self) -> None:
         """Queue again what workers of this machine had leased when they died."""
-        if names := dead(self._settings.home):
+        home = self._settings.home
+        leasing = self._queue.leasing(place(home))  # asked first: who comes to life afterwards is not among them
+        if names := sorted(leasing - alive(home)):
             self._queue.take_back(names)
-            bury(self._settings.home, names)
+        bury(home, dead(home))
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,7 +44,7 @@ class Worker:
         """Begin to live, with a file of its own under ``home/workers``."""
         folder = home / "workers"
         folder.mkdir(parents=True, exist_ok=True)
-        self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
+        self.name = f"{place(home)}-{os.getpid()}-{os.urandom(6).hex()}"
         self._path = folder / self.name
         draft = folder / f".{self.name}"  # under its name only once it is locked, or it would be found dead
         self._descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -54,6 +56,18 @@ class Worker:
         if clean:
             self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+
+def place(home: Path) -> str:
+    """What the names of workers of this machine and home begin with. A power cut may take their files, and leave their leases."""
+    machine = Path("/etc/machine-id")
+    known = machine.read_text() if machine.exists() else ""
+    return hashlib.sha256(f"{platform.node()} {known} {home.absolute()}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def alive(home: Path) -> set[str]:
+    """The names of workers of this machine that live."""
+    return {path.name for path in (home / "workers").glob("[!.]*") if held(path)}
 
 
 def dead(home: Path) -> list[str]:

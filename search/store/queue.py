@@ -97,6 +97,13 @@ class Queue:
             with self._database.writing(quiet=True) as connection:
                 self._take_back(connection, t.unit.c.worker.in_(workers))
 
+    def leasing(self, place: str) -> set[str]:
+        """The names of workers that have leases, of those that begin with ``place``."""
+        c = t.unit.c
+        query = select(c.worker).where(c.space_id == self._space, c.state == "leased", c.worker.startswith(place)).distinct()
+        with self._database.reading() as connection:
+            return set(connection.execute(query).scalars())
+
     def last(self) -> int:
         """The newest unit's number."""
         with self._database.reading() as connection:
