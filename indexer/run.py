@@ -14,15 +14,14 @@ from pathlib import Path
 from indexer.delete import scrub, unscrubbed
 from indexer.pipeline import Pipeline, Progress
 from indexer.scan import Scan, Tally
-from search import encoders
+from search import disk, encoders
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError, UnknownName
-from search.locks import Worker, alive, bury, dead, place
+from search.locks import Worker
 from search.media import DecodePool
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, Queue, SqlStore
-from search.store.database import disk_full
 from search.store.intake import Again
 
 LEAST_FREE = 64 << 20
@@ -63,7 +62,7 @@ class Indexer:
     """What a run holds: the database, the decoding processes, the encoder, and a place among the workers of the home."""
 
     def __init__(self, settings: Settings, encoder: Encoder, database: Database, pool: DecodePool, worker: Worker) -> None:
-        self._settings, self._encoder, self._database, self._pool = settings, encoder, database, pool
+        self._settings, self._encoder, self._database, self._pool, self._worker = settings, encoder, database, pool, worker
         self.intake, self.store = Intake(database), SqlStore(database)
         self._space = self.intake.space(encoder.space)
         self._queue = Queue(database, self._space, worker.name)
@@ -135,11 +134,8 @@ class Indexer:
 
     def _take_back(self) -> None:
         """Queue again what workers of this machine had leased when they died."""
-        home = self._settings.home
-        leasing = self._queue.leasing(place(home))  # asked first: who comes to life afterwards is not among them
-        if names := sorted(leasing - alive(home)):
-            self._queue.take_back(names)
-        bury(home, dead(home))
+        leasing = self._queue.leasing(self._worker.place)  # asked first: who comes to life afterwards is not among them
+        self._queue.take_back(sorted(leasing - self._worker.living()))
 
 
 @contextmanager
@@ -156,10 +152,10 @@ def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Inde
         home.mkdir(parents=True, exist_ok=True)
         worker = Worker(home)
     except OSError as error:
-        if disk_full(error):
+        if disk.full(error):
             raise DiskFull(f"There is no room left under {home}.", remedy="Free some space first.") from error
         raise InputError(f"{home} cannot be written to: {error}.", remedy="Choose another --home.") from error
-    database, clean = Database(settings.database), False
+    database = Database(settings.database)
     try:
         if (free := shutil.disk_usage(home).free) < LEAST_FREE:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
@@ -167,10 +163,9 @@ def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Inde
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
             yield Indexer(settings, encoder, database, pool, worker)
-        clean = True
     finally:
         database.close()
-        worker.close(clean=clean)
+        worker.close()
 
 
 def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Summary:

@@ -7,8 +7,11 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from search.disk import sync
 
 
 @contextlib.contextmanager
@@ -38,45 +41,47 @@ def held(path: Path) -> bool:
 
 
 class Worker:
-    """Somebody who takes work from the queue, under a name, and is alive as long as it holds the lock on the file of that name."""
+    """Somebody who takes work from the queue, under a name, and is alive as long as it holds the lock on the file of that name.
+
+    ``place`` is what the names of this home's workers on this machine begin with: whoever is called so and holds no lock is dead,
+    even where a power cut has taken its file.
+    """
 
     def __init__(self, home: Path) -> None:
         """Begin to live, with a file of its own under ``home/workers``."""
-        folder = home / "workers"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.name = f"{place(home)}-{os.getpid()}-{os.urandom(6).hex()}"
-        self._path = folder / self.name
-        draft = folder / f".{self.name}"  # under its name only once it is locked, or it would be found dead
+        self._folder = home / "workers"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.place = f"{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-{_identity(home)}-"
+        self.name = f"{self.place}{os.getpid()}-{os.urandom(6).hex()}"
+        draft = self._folder / f".{self.name}"  # under its name only once it is locked, or it would be found dead
         self._descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        draft.rename(self._path)
+        draft.rename(self._folder / self.name)
 
-    def close(self, *, clean: bool) -> None:
-        """Stop working. Unless ``clean``, the file stays: what may still be leased is taken back as a dead worker's."""
-        if clean:
-            self._path.unlink(missing_ok=True)
+    def living(self) -> set[str]:
+        """The names of the workers of this place that live, this one included. What the dead have left is removed."""
+        names = set()
+        for path in self._folder.glob(f"{self.place}*"):
+            if held(path):
+                names.add(path.name)
+            else:
+                path.unlink(missing_ok=True)
+        return names
+
+    def close(self) -> None:
+        """Stop working."""
+        (self._folder / self.name).unlink(missing_ok=True)
         os.close(self._descriptor)
 
 
-def place(home: Path) -> str:
-    """What the names of workers of this machine and home begin with. A power cut may take their files, and leave their leases."""
-    machine = Path("/etc/machine-id")
-    known = machine.read_text() if machine.exists() else ""
-    return hashlib.sha256(f"{platform.node()} {known} {home.absolute()}".encode("utf-8", "surrogateescape")).hexdigest()[:12]
-
-
-def alive(home: Path) -> set[str]:
-    """The names of workers of this machine that live."""
-    return {path.name for path in (home / "workers").glob("[!.]*") if held(path)}
-
-
-def dead(home: Path) -> list[str]:
-    """The names of workers of this machine that died. They stay on the list until ``bury``."""
-    paths = list((home / "workers").glob("[!.]*"))
-    return [path.name for path in paths if not held(path) and path.exists()]  # one may just have ended by itself
-
-
-def bury(home: Path, names: list[str]) -> None:
-    """Forget dead workers, once their work was taken back."""
-    for name in names:
-        (home / "workers" / name).unlink(missing_ok=True)
+def _identity(home: Path) -> str:
+    """What tells this home from others that share its database, wherever it is moved to."""
+    file = home / "id"
+    with locked(file):
+        known = file.read_text("ascii", "replace")
+        if not re.fullmatch("[0-9a-f]{12}", known):  # new, or cut off as it was written
+            known = os.urandom(6).hex()
+            file.write_text(known, "ascii")
+            sync(file)
+            sync(home)
+    return known

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from search import cache
+from search import cache, disk
 from search.api.schemas import Sprite
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, previews
 from search.media.geometry import fit
 from search.settings import Settings
 from search.store.catalogue import Asset
-from search.store.database import disk_full
 from search.types import Cut, Info, Modality, Needs, Picture
 
 SIZES = (160, 320, 640, 1280)
@@ -193,7 +192,7 @@ def _write(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        if disk_full(error):
+        if disk.full(error):
             raise DiskFull("There is no room for pictures of media.", remedy="Free some space on the service's disk.") from error
         raise
     finally:

@@ -17,11 +17,11 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
+from search import disk
 from search.api import schemas as s
 from search.errors import MediaError, Problem
 from search.media import EXTENSIONS, DecodePool
 from search.settings import Settings
-from search.store.database import disk_full
 from search.types import Info, Modality, Needs
 
 PROBE = Needs(size=64, fit="pad", rate=16_000, window_ms=1_000, characters=2_000)
@@ -65,7 +65,7 @@ class Uploads:
         except ClientDisconnect:
             raise _cut(announced) from None
         except OSError as error:
-            raise _full() if disk_full(error) else error from error
+            raise _full() if disk.full(error) else error from error
         finally:
             part.unlink(missing_ok=True)
 
@@ -81,7 +81,7 @@ class Uploads:
             part.write_bytes(content)
             part.replace(path)
         except OSError as error:
-            raise _full() if disk_full(error) else error from error
+            raise _full() if disk.full(error) else error from error
         finally:
             part.unlink(missing_ok=True)
         return path

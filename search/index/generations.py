@@ -10,7 +10,6 @@ without a word and answers wrongly.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -27,12 +26,12 @@ from typing import Any
 import faiss
 import numpy as np
 
+from search import disk
 from search.errors import DiskFull, IndexDamaged, SensoriumError
 from search.index.flat import FlatIndex, is_scan
 from search.locks import locked
 
 FORMAT = 1
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 FILES = ("vectors.faiss", "ids.npy")
 
 
@@ -127,14 +126,14 @@ class Generations:
             draft.mkdir()
             manifest = self._write_files(draft, number, index, last_embedding, last_removal)
             draft.rename(self._path(number))
-            _sync(self._folder)
+            disk.sync(self._folder)
             sealed = _sha256(self._path(number) / "manifest.json")
             _write(self._folder / "CURRENT.tmp", f"gen-{number:08d} {sealed}\n".encode())
             os.replace(self._folder / "CURRENT.tmp", self._folder / "CURRENT")
-            _sync(self._folder)
+            disk.sync(self._folder)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
-            if error.errno in _NO_ROOM:
+            if disk.full(error):
                 raise DiskFull(
                     f"No room to write the index under {self._folder}: {error}.",
                     remedy="Free some space and run `sensorium index` again; searching goes on meanwhile.",
@@ -159,7 +158,7 @@ class Generations:
         scan, ids = index.compact()
         with (folder / "vectors.faiss").open("wb") as file:  # ours, since FAISS does not mind when closing its own fails
             faiss.write_index(scan, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # not in the stubs
-        _sync(folder / "vectors.faiss")
+        disk.sync(folder / "vectors.faiss")
         array = io.BytesIO()
         np.save(array, ids, allow_pickle=False)
         _write(folder / "ids.npy", array.getvalue())
@@ -176,7 +175,7 @@ class Generations:
             hashes,
         )
         _write(folder / "manifest.json", json.dumps(asdict(manifest), indent=1).encode())
-        _sync(folder)
+        disk.sync(folder)
         return manifest
 
     def _read_manifest(self, name: str, sealed: str) -> Manifest:
@@ -204,8 +203,8 @@ class Generations:
         """Make the space's folder, so that a power cut cannot take it with what is written into it."""
         if not self._folder.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            _sync(self._folder.parent)
-            _sync(self._folder.parent.parent)
+            disk.sync(self._folder.parent)
+            disk.sync(self._folder.parent.parent)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"gen-{number:08d}"
@@ -242,13 +241,4 @@ def _sha256(file: Path) -> str:
 
 def _write(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    _sync(file)
-
-
-def _sync(path: Path) -> None:
-    """Make a file's content, or a folder's names, survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    disk.sync(file)

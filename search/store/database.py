@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
+from search import disk
 from search.errors import DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
 from search.locks import locked
 from search.store.tables import REVISION, change
@@ -192,13 +191,8 @@ def alembic_config() -> Config:
     return config
 
 
-def disk_full(error: OSError) -> bool:
-    """Whether an operating system error means that there is no room."""
-    return error.errno in {errno.ENOSPC, errno.EDQUOT}
-
-
 def _disk_error(error: OSError) -> SensoriumError:
-    if disk_full(error):
+    if disk.full(error):
         return DiskFull(f"There is no room left: {error}.", remedy=_ROOM)
     return StoreError(
         f"The disk fails: {error}.", remedy="Check the disk and the folder's permissions, then run the command again."
@@ -209,11 +203,7 @@ def _keep_folders(file: Path) -> None:
     """Make the folders that hold a new database survive a power cut. SQLite sees to the names inside the last of them alone."""
     for folder in file.parents:
         with suppress(OSError):  # a folder that may not be opened was not made by us
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            disk.sync(folder)
 
 
 def _known_revisions() -> set[str]:
