@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search import cache
-from search.errors import InputError, UnknownName
+from search.errors import InputError
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, SqlStore
@@ -52,7 +52,7 @@ def delete(settings: Settings, what: What, *, dry_run: bool = False) -> Gone:
         database.check()
         store, intake = SqlStore(database), Intake(database)
         paths = [os.fsencode(os.path.abspath(path)) for path in what.paths]
-        key = _collection(store, intake, what.collection)
+        key = None if what.collection is None else store.collection(what.collection)
         found = intake.delete(assets=what.assets, paths=paths, collection=key, dry=True)
         if not found.files and key is None:
             if unscrubbed(settings.home):  # a deletion was broken off after the rows were gone
@@ -70,14 +70,6 @@ def delete(settings: Settings, what: What, *, dry_run: bool = False) -> Gone:
         return gone
     finally:
         database.close()
-
-
-def _collection(store: SqlStore, intake: Intake, name: str | None) -> int | None:
-    if name is None:
-        return None
-    if name not in (known := store.collections()):
-        raise UnknownName("collection", name, known)
-    return intake.collection(name, [])
 
 
 def _pictures(settings: Settings, found: Deleted, *, remove: bool) -> Gone:

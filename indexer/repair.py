@@ -58,9 +58,7 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
     store = SqlStore(database)
     for key, space in store.spaces():
         if space.name in harm.spaces or harm.assets or harm.dangling:
-            live = LiveIndex(store, settings.home, space, key, fresh=True)
-            count = live.write().count
-            live.generations.drop_former()
+            count = LiveIndex(store, settings.home, space, key, fresh=True).write().count
             yield f"The index of {space.name} was written again: {count} segments."
 
 

@@ -16,7 +16,7 @@ from indexer.pipeline import Pipeline, Progress
 from indexer.scan import Scan, Tally
 from search import disk, encoders
 from search.encoders import Encoder
-from search.errors import DiskFull, InputError, UnknownName
+from search.errors import DiskFull, InputError
 from search.locks import Worker
 from search.media import DecodePool
 from search.query.live import LiveIndex
@@ -206,11 +206,7 @@ def prune(settings: Settings, collection: str | None) -> tuple[int, int]:
     try:
         database.check()
         store, intake = SqlStore(database), Intake(database)
-        key = None
-        if collection is not None:
-            if collection not in (known := store.collections()):
-                raise UnknownName("collection", collection, known)
-            key = intake.collection(collection, [])
+        key = None if collection is None else store.collection(collection)
         return intake.prune(key), intake.drop_orphans()
     finally:
         database.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -84,11 +85,11 @@ def retry(
     from search.store.intake import Again
 
     settings = load({"home": home})
-    known = SqlStore(_database(settings)).collections()
+    store = SqlStore(_database(settings))
     if reason is not None and reason not in REASONS:
         raise UnknownName("reason", reason, REASONS)
-    if collection is not None and collection not in known:
-        raise UnknownName("collection", collection, known)
+    if collection is not None:
+        store.collection(collection)
     under = tuple(os.fsencode(path.absolute()) for path in paths or ())
     _index(settings, Job((), retry=Again(reason, under, collection)), as_json)
 
@@ -217,13 +218,10 @@ def failures(
     store = SqlStore(_database(settings))
     lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:
-        reasons = {line.reason: line.remedy for line in lines}
+        counts = Counter((line.reason, line.remedy) for line in lines)
         show.emit({
             "coverage": {name: wire.coverage(of) for name, of in coverage.items()},
-            "reasons": [
-                {"reason": reason, "count": sum(line.reason == reason for line in lines), "remedy": remedy}
-                for reason, remedy in reasons.items()
-            ],
+            "reasons": [{"reason": reason, "count": count, "remedy": remedy} for (reason, remedy), count in counts.items()],
             "failures": [asdict(line) for line in lines],
         })  # fmt: skip
         return
@@ -484,8 +482,8 @@ def _database(settings: Settings) -> Any:  # noqa: ANN401 - the store is importe
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401
     """How much of each collection can be found in the space that is searched."""
     keys = [key for key, space in store.spaces() if space.name == settings.space]
-    if collection is not None and collection not in (known := store.collections()):
-        raise UnknownName("collection", collection, known)
+    if collection is not None:
+        store.collection(collection)
     found = store.coverage(keys[-1]) if keys else {}
     return {name: of for name, of in found.items() if collection in (None, name)}
 

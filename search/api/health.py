@@ -19,7 +19,6 @@ from search.api.jobs import Token
 from search.api.places import Places, printable
 from search.api.problems import not_found
 from search.api.service import Service
-from search.errors import UnknownName
 from search.types import Coverage
 
 
@@ -55,8 +54,8 @@ def router(service: Service) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: Cursor = None,
     ) -> s.Failures:  # fmt: skip
         """The ledger: counts by reason with what to do, and a page of its lines."""
-        if collection is not None and collection not in (known := service.places.collections()):
-            raise UnknownName("collection", collection, known)
+        if collection is not None:
+            service.store.collection(collection)
         found = service.catalogue.ledger(collection=collection, reason=reason, after=key_of(cursor) or 0, limit=limit + 1)
         page, following = cut(found, limit)
         return links.failures(page, service.catalogue.reasons(collection), service.places, following)
@@ -64,8 +63,8 @@ def router(service: Service) -> APIRouter:
     @routes.post("/failures/retry", status_code=202, operation_id="retry", summary="Try failures again")
     def retry(asked: s.RetryRequest, response: Response, key: Token = None) -> s.Job:
         """Try files again that could not be searched, and nothing else. An index job like any other: watch it, or cancel it."""
-        if asked.collection is not None and asked.collection not in (known := service.places.collections()):
-            raise UnknownName("collection", asked.collection, known)
+        if asked.collection is not None:
+            service.store.collection(asked.collection)
         lines = service.catalogue.lines(asked.failures)
         if missing := set(asked.failures) - lines.keys():
             raise not_found("failure", min(missing))

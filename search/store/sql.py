@@ -220,6 +220,18 @@ class SqlStore:
         """The assets at a path or below it."""
         return [int(asset) for asset in self._assets_at(Filter(under=(path,)))]
 
+    def collection(self, name: str) -> int:
+        """The key of a collection.
+
+        Raises:
+            UnknownName: it is not there.
+        """
+        with self._database.reading() as connection:
+            found = connection.execute(select(t.collection.c.id).filter_by(name=name)).scalar()
+        if found is None:
+            raise UnknownName("collection", name, self.collections())
+        return int(found)
+
     def collections(self) -> dict[str, list[str]]:
         """The collections with their roots."""
         query = select(t.collection.c.name, t.root.c.path).outerjoin(t.root).order_by(t.collection.c.name, t.root.c.path)

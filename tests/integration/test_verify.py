@@ -77,7 +77,11 @@ def test_a_sound_archive_passes(indexed):
     assert all(check.ok for check in checks)
 
 
-ZERO = "UPDATE embedding SET vector = (SELECT {zeros} FROM space WHERE id = space_id) WHERE segment_id = (SELECT min(segment_id) FROM embedding)"
+def test_an_archive_whose_files_are_all_missing_is_sound(indexed, archive, encoder):
+    shutil.rmtree(archive)
+    archive.mkdir()
+    index(indexed, Job([archive]), encoder=encoder)
+    assert wrong(indexed, deep=True) == []
 
 
 @pytest.mark.parametrize(
