@@ -3,7 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FULL := $(VENV)/.full
 UV := .bootstrap/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+# The demo needs no model family but the pocket space, which needs no torch: several gigabytes less to fetch.
+LIGHT := --group dev --extra heic --extra postgres --extra serve --extra watch
+MODELS := --group models --extra clap --extra export --extra imagebind --extra openclip
 
 .PHONY: demo test check bench lock format
 .DEFAULT_GOAL := demo
@@ -11,25 +16,25 @@ UV := .bootstrap/bin/uv
 demo: $(READY)
 	$(BIN)/sensorium demo
 
-test: $(READY)
+test: $(FULL)
 	$(BIN)/pytest -n 2 --dist worksteal
 
-check: $(READY)
+check: $(FULL)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench: $(FULL)
 	$(BIN)/python -m tests.bench
 
-format: $(READY)
+format: $(FULL)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 lock: $(UV)
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --upgrade --all-extras --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --upgrade $(LIGHT) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --upgrade $(LIGHT) $(MODELS) --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 # uv comes through pip into a folder of its own, so that nothing outside this checkout changes.
 $(UV):
@@ -37,7 +42,15 @@ $(UV):
 	.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 
 $(READY): requirements.lock pyproject.toml | $(UV)
-	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(call install,requirements.lock)
 	touch $@
+
+$(FULL): requirements-dev.lock pyproject.toml | $(UV)
+	$(call install,requirements-dev.lock)
+	touch $@ $(READY)
+
+define install
+$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(1)
+$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+endef

@@ -25,7 +25,7 @@ from search.locks import held
 from search.query import Engine, Near
 from search.settings import Settings
 from search.store import Database
-from search.types import KINDS, Filter, Grouping, Ids, Kind, Modality, Needs, Space, Vectors
+from search.types import KINDS, MEDIA, Filter, Grouping, Ids, Kind, Modality, Needs, Space, Vectors
 
 SAMPLE = 500
 """Vectors that are compared with the index's own copies and have to find themselves, unless all are; questions of ``deep``."""
@@ -83,7 +83,7 @@ def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Har
             checks.append(_counters(connection, harm, sqlite=sqlite))
             checks.append(_pictures(connection, harm, settings.home))
             for row in connection.execute(text("SELECT id, name, family, model, revision, dim FROM space ORDER BY id")).all():
-                space = Space(row.name, row.family, row.model, row.revision, row.dim, frozenset(Modality))
+                space = Space(row.name, row.family, row.model, row.revision, row.dim, MEDIA)
                 truth = _Truth(connection, row.id, space)
                 checks += truth.checks(harm)
                 checks += _Index(settings.home, truth).checks(harm, deep=deep)

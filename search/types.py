@@ -32,6 +32,13 @@ class Modality(StrEnum):
     AUDIO = "audio"
     VIDEO = "video"
     TEXT = "text"
+    DEPTH = "depth"
+    THERMAL = "thermal"
+    IMU = "imu"
+
+
+MEDIA = frozenset({Modality.IMAGE, Modality.AUDIO, Modality.VIDEO, Modality.TEXT})
+"""The modalities of everyday media; the others come from sensors."""
 
 
 class Channel(StrEnum):
@@ -40,6 +47,7 @@ class Channel(StrEnum):
     VISUAL = "visual"
     SOUND = "sound"
     TEXT = "text"
+    MOTION = "motion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,14 @@ KINDS = (
     Kind(Modality.VIDEO, Channel.VISUAL),
     Kind(Modality.VIDEO, Channel.SOUND),
     Kind(Modality.TEXT, Channel.TEXT),
+    Kind(Modality.DEPTH, Channel.VISUAL),
+    Kind(Modality.THERMAL, Channel.VISUAL),
+    Kind(Modality.IMU, Channel.MOTION),
 )
 """Every kind that an archive can hold."""
+
+IMU_RATE = 400
+"""Readings of a motion sensor a second, as encoders get them: six numbers each, acceleration in m/s² and turning in rad/s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +102,20 @@ class Space:
 class Needs:
     """What an encoder wants its input to look like; the decoder delivers exactly this.
 
-    Pictures are ``size`` x ``size``. ``fit`` says how other shapes get there: ``crop`` scales the short side and cuts the
-    middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with ``pad_value``.
-    Sound comes at ``rate`` Hz in windows of at most ``window_ms``. Text is cut to at most ``characters``.
+    Pictures are ``size`` x ``size``; 0: none are wanted. ``fit`` says how other shapes get there: ``crop`` scales the short side and cuts
+    the middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with black. ``filter`` is that of the scaling.
+    Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``; so do readings of motion. Text is cut to at most
+    ``characters``. The last two are the same for all spaces of an archive, so that these share its segments.
+    ``batch`` is how many pictures, windows or texts the encoder likes to get at once.
     """
 
     size: int
     fit: Literal["crop", "squash", "pad"]
     rate: int
-    window_ms: int
-    characters: int
+    window_ms: int = 5_000
+    characters: int = 1_000
+    filter: Literal["bicubic", "bilinear"] = "bicubic"
+    batch: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +135,8 @@ class Info:
 class Cut:
     """A segment as the decoder delivers it: where it lies, and the content that the encoder gets.
 
-    ``content`` by ``modality``: image (H, W, 3) uint8; video (frames, H, W, 3) uint8; audio (samples,) float32; text str.
+    ``content`` by ``modality``: image (H, W, 3) uint8; video (frames, H, W, 3) uint8; audio (samples,) float32; text str; depth and
+    thermal (H, W) float32 in [0, 1], near or hot is 1; imu (6, readings) float32 at ``IMU_RATE``.
     """
 
     channel: Channel

@@ -1,19 +1,38 @@
-"""The Encoder seam: what turns content into vectors of one space. Encoders load when they are first used, by name."""
+"""The Encoder seam: what turns content into vectors of one space. Encoders load when they are first used, by name.
+
+A name is ``family:model``; ``pocket`` alone has no model to choose. A family is a module here, or what another package registers under the
+entry point group ``sensorium.encoders``. Each has ``load(model: Model, device: str) -> Encoder`` and ``source(rest: str) -> Source``, which says
+where a model's files come from; importing it loads no framework.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import UnknownName
+from search.errors import ModelMissing, UnknownName
+from search.models import Models
 from search.types import Modality, Needs, Space, Vectors
 
 Content = NDArray[np.uint8] | NDArray[np.float32] | str
 """What a ``Cut`` holds: a picture, frames, sound or text, made as ``Needs`` says."""
+
+FAMILIES = {
+    "pocket": "search.encoders.pocket",
+    "openclip": "search.encoders.openclip",
+    "imagebind": "search.encoders.imagebind",
+    "clap": "search.encoders.clap",
+}
+"""Family -> module."""
+
+EXTRAS = {"torch", "open_clip", "transformers", "safetensors", "onnx", "onnxscript"}
+"""Packages that only the extras bring."""
 
 
 @runtime_checkable
@@ -32,30 +51,71 @@ class Encoder(Protocol):
         ...
 
 
-_CLASSES = {"pocket": ("search.encoders.pocket", "PocketEncoder")}
+@runtime_checkable
+class GrainedEncoder(Encoder, Protocol):
+    """An encoder that can also give the parts of which its vectors are made, for a re-ranker that compares them one by one."""
+
+    def frames(self, shots: Sequence[NDArray[np.uint8]]) -> list[Vectors]:
+        """For each shot (frames, H, W, 3) the vectors (frames, dim) of its frames; their mean, at unit length, is the shot's vector."""
+        ...
+
+    def words(self, text: str) -> Vectors:
+        """Vectors (words, dim) of a text's tokens in the joint space, of unit length, the last for the text as a whole."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """The families whose encoders can be loaded."""
+    return tuple(sorted({*FAMILIES, *(point.name for point in entry_points(group="sensorium.encoders"))}))
+
+
+def family(name: str) -> ModuleType:
+    """The module of the family that an encoder's name begins with.
+
+    Raises:
+        UnknownName: there is no such family.
+        ModelMissing: a package that it needs is not installed.
+    """
+    of = name.partition(":")[0]
+    plugged = {point.name: point.module for point in entry_points(group="sensorium.encoders")}
+    if of not in (modules := plugged | FAMILIES):
+        raise UnknownName("encoder", of, modules)
+    try:
+        return importlib.import_module(modules[of])
+    except ModuleNotFoundError as error:
+        raise lacking(of, error) from error
 
 
 def describe(name: str) -> dict[str, Any]:
     """What is known of an encoder without loading it: ``bytes`` of weights and ``licence``."""
-    module, _ = _CLASSES[name]
-    described: dict[str, Any] = importlib.import_module(module).describe()
+    described: dict[str, Any] = family(name).describe()
     return described
 
 
-def names() -> tuple[str, ...]:
-    """The encoders that can be loaded by name."""
-    return tuple(sorted(_CLASSES))
-
-
-def load(name: str) -> Encoder:
-    """Load an encoder.
+def load(name: str, models: Models | None = None, device: str = "auto") -> Encoder:
+    """Load an encoder; ``models`` are those of this machine, which ``pocket`` alone can do without.
 
     Raises:
         UnknownName: there is no encoder of that name.
-        ModelMissing: its weights are not here, or are not what they should be.
+        ModelMissing: its weights are not here, or are not what they should be; or a package that it needs is not installed.
     """
-    if name not in _CLASSES:
-        raise UnknownName("space", name, _CLASSES)
-    module, attribute = _CLASSES[name]
-    encoder: Encoder = getattr(importlib.import_module(module), attribute)()
+    of, _, rest = name.partition(":")
+    module = family(name)
+    try:
+        if not rest and of == "pocket":
+            encoder: Encoder = module.PocketEncoder()
+        else:
+            encoder = module.load((models or Models.default()).find(name), device)
+    except ModuleNotFoundError as error:
+        raise lacking(of, error) from error
     return encoder
+
+
+def lacking(extra: str, error: ModuleNotFoundError) -> ModelMissing:
+    """The error for a package that is not installed; raises ``error`` itself where no extra would bring it."""
+    if (error.name or "").partition(".")[0] not in EXTRAS:
+        raise error
+    return ModelMissing(
+        f"The encoders of {extra} need the package {error.name}, which is not installed.",
+        remedy=f"Install it with: pip install 'sensorium[{extra}]'",
+    )

@@ -33,7 +33,7 @@ from search.query import Engine, Term
 from search.settings import Settings
 from search.store import Database, Intake
 from search.store import tables as t
-from search.types import Modality, Needs, Space
+from search.types import MEDIA, Modality, Needs, Space
 from tests.bench.report import Figure
 
 SEGMENTS, DIM, CLIENTS, EACH = 100_000, 512, 50, 10
@@ -43,7 +43,7 @@ WORDS = [f"word {number}" for number in range(64)]
 class Wordy:
     """An encoder whose vectors are random, the same for the same text."""
 
-    space = Space("bench", "bench", "bench", "1", DIM, frozenset(Modality))
+    space = Space("bench", "bench", "bench", "1", DIM, MEDIA)
     needs = Needs(size=32, fit="squash", rate=16_000, window_ms=5_000, characters=200)
 
     def encode(self, modality: Modality, batch: Sequence[object]) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.encoders import Content
-from search.types import Modality, Needs, Space, Vectors
+from search.types import MEDIA, Modality, Needs, Space, Vectors
 
 COLOURS = {
     "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "white": (255, 255, 255),
@@ -22,11 +22,13 @@ class FakeEncoder:
     """One axis a colour, one a pitch, the rest for other words, by their letters; a faint trace of everything keeps vectors apart."""
 
     def __init__(self) -> None:
-        self.space = Space("fake", "fake", "fake", "1", DIM, frozenset(Modality))
+        self.space = Space("fake", "fake", "fake", "1", DIM, MEDIA)
         self.needs = Needs(size=32, fit="squash", rate=16_000, window_ms=5_000, characters=200)
         self.encoded = 0
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
+        if modality not in self.space.accepts:
+            raise ValueError(f"the fake space accepts no {modality}")
         self.encoded += len(batch)
         one = {
             Modality.TEXT: self._text,

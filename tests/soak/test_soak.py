@@ -93,6 +93,6 @@ def test_hours_of_work_leave_the_service_as_large_as_it_was(serving, record_prop
     print(report)
     if trace := os.environ.get("SENSORIUM_SOAK_TRACE"):
         Path(trace).write_text("\n".join(map(repr, samples)) + "\n")
-    most = 0.05 if SECONDS >= 600 else 0.25  # caches are still filling in a short one
-    assert figures["memory"] < most, report
-    assert max(figures["descriptors"], figures["threads"]) < 0.1, report
+    long = SECONDS >= 600  # in a short one caches are still filling, and the pool still opens connections
+    assert figures["memory"] < (0.05 if long else 0.25), report
+    assert max(figures["descriptors"], figures["threads"]) < (0.1 if long else 0.5), report

@@ -13,8 +13,8 @@ from search import encoders
 from search.encoders import Encoder, pocket
 from search.encoders.pocket import WEIGHTS, PocketEncoder
 from search.errors import ModelMissing, UnknownName
-from search.types import Modality
-from tests.fakes.encoder import FakeEncoder
+from search.types import MEDIA, Modality
+from tests.fakes.encoders import BUILDERS
 
 TEXTS = [
     "a red flower",
@@ -25,9 +25,9 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["fake", *encoders.names()])
-def any_encoder(request) -> Encoder:
-    return FakeEncoder() if request.param == "fake" else encoders.load(request.param)
+@pytest.fixture(scope="module", params=sorted(BUILDERS))
+def any_encoder(request, tmp_path_factory) -> Encoder:
+    return BUILDERS[request.param](tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,19 @@ def real() -> PocketEncoder:
 
 
 def contents(encoder: Encoder, modality: Modality) -> list:
-    """Five different contents, as ``needs`` says."""
+    """Five different contents, as ``needs`` says; skips what the space does not accept."""
+    if modality not in encoder.space.accepts:
+        pytest.skip(f"{encoder.space.name} accepts no {modality}")
     rng, needs = np.random.default_rng(7), encoder.needs
-    samples = needs.rate * needs.window_ms // 1000
+    samples = max(needs.rate * needs.window_ms // 1000, 2)
     return {
         Modality.TEXT: [text[: needs.characters] for text in TEXTS],
         Modality.IMAGE: list(rng.integers(0, 256, (5, needs.size, needs.size, 3), np.uint8)),
         Modality.VIDEO: [rng.integers(0, 256, (n, needs.size, needs.size, 3), np.uint8) for n in (1, 3, 2, 9, 1)],
         Modality.AUDIO: [rng.uniform(-0.5, 0.5, n).astype(np.float32) for n in (samples, samples // 2, 800, 1, samples)],
+        Modality.DEPTH: list(rng.random((5, needs.size, needs.size), np.float32)),
+        Modality.THERMAL: list(rng.random((5, needs.size, needs.size), np.float32)),
+        Modality.IMU: [rng.normal(0, 2, (6, n)).astype(np.float32) for n in (2000, 1000, 40, 1, 2000)],
     }[modality]
 
 
@@ -68,7 +73,14 @@ def test_a_vector_does_not_depend_on_its_neighbours_in_the_batch(any_encoder, mo
     assert np.array_equal(any_encoder.encode(modality, some), together)
 
 
+def test_a_modality_that_the_space_does_not_accept_is_refused(any_encoder):
+    for modality in set(Modality) - any_encoder.space.accepts:
+        with pytest.raises(ValueError, match=str(modality)):
+            any_encoder.encode(modality, [])
+
+
 def test_a_batch_of_any_size_keeps_its_order(any_encoder):
+    contents(any_encoder, Modality.IMAGE)
     colours = [np.full((any_encoder.needs.size,) * 2 + (3,), value, np.uint8) for value in range(0, 250, 12)]
     vectors = any_encoder.encode(Modality.IMAGE, colours)
     backwards = any_encoder.encode(Modality.IMAGE, colours[::-1])[::-1]
@@ -76,6 +88,7 @@ def test_a_batch_of_any_size_keeps_its_order(any_encoder):
 
 
 def test_a_video_is_the_mean_of_its_frames(any_encoder):
+    contents(any_encoder, Modality.VIDEO)
     size = any_encoder.needs.size
     shot = np.stack([np.full((size, size, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255))])
     mean = any_encoder.encode(Modality.IMAGE, list(shot)).mean(axis=0)
@@ -90,7 +103,8 @@ def test_threads_may_encode_at_the_same_time(any_encoder):
 
 
 def test_a_space_says_what_it_accepts(any_encoder):
-    assert any_encoder.space.accepts == frozenset(Modality)
+    assert any_encoder.space.accepts
+    assert any_encoder.space.accepts <= set(Modality)
     assert any_encoder.space.dim > 0
 
 
@@ -122,7 +136,7 @@ def test_altered_weights_are_never_loaded(tmp_path, name, damage):
 
     def use():
         encoder = PocketEncoder(tmp_path / "weights")
-        for modality in Modality:
+        for modality in sorted(MEDIA):
             encoder.encode(modality, contents(encoder, modality)[:1])
 
     with pytest.raises(ModelMissing, match=name.removesuffix(".json")):

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from search.encoders import Content
 from search.errors import ModelMissing
-from search.types import Modality, Needs, Space, Vectors
+from search.types import MEDIA, Modality, Needs, Space, Vectors
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -46,11 +46,13 @@ class PocketEncoder:
         self._weights = weights
         self._manifest = _read_manifest(weights / "manifest.json")
         space = self._manifest["space"]
-        self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], frozenset(Modality))
+        self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], MEDIA)
         self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
         """Vectors (n, dim) of unit length; an empty batch gives (0, dim). A video is the mean of its frames."""
+        if modality not in self.space.accepts:
+            raise ValueError(f"the pocket space accepts no {modality}")
         if modality is Modality.VIDEO:
             return self._videos(cast("Sequence[NDArray[np.uint8]]", batch))
         run = {Modality.TEXT: self._texts, Modality.IMAGE: self._images, Modality.AUDIO: self._sounds}[modality]
