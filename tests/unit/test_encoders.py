@@ -61,6 +61,7 @@ def test_vectors_are_finite_float32_and_of_unit_length(any_encoder, modality):
 
 @pytest.mark.parametrize("modality", list(Modality))
 def test_an_empty_batch_gives_no_vectors(any_encoder, modality):
+    contents(any_encoder, modality)
     assert any_encoder.encode(modality, []).shape == (0, any_encoder.space.dim)
 
 
