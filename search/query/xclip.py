@@ -54,8 +54,8 @@ class XClip:
         """How alike a text and each shot are (n,): the mean of four comparisons (Eq. 14), between -1 and 1 without weights.
 
         ``words`` (words, dim) are a text's tokens in their order, the last row for the text as a whole; a shot is (frames, dim).
-        Rows are brought to unit length here. The temporal transformer was trained on frames before that: hand them over as the tower
-        projects them where there is one.
+        Rows are brought to unit length here. The temporal transformer was trained on frames before that: where there is one, hand them
+        over as the tower projects them; at unit length they weigh too little beside its positions.
 
         Raises:
             ValueError: rows that are none, of another width, not finite or all zero.
@@ -74,7 +74,11 @@ class XClip:
         return found
 
     def _compare(self, words: Vectors, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Similarities (n,) of words (words, dim) with shots of one length (n, frames, dim)."""
+        """Similarities (n,) of words (words, dim) with shots of one length (n, frames, dim).
+
+        Video with sentence (n,), video with each word (n, words), sentence with each frame (n, frames), each frame with each word
+        (n, frames, words): Eq. 3 to 6, each brought to (n,).
+        """
         features = _unit(frames)
         told = _unit(self._temporal(frames)) if checkpoint.POSITIONS in self.weights else features
         videos, sentence = _unit(told.mean(axis=1)), words[-1]  # Eq. 2

@@ -283,6 +283,13 @@ def test_a_pickle_is_refused_and_its_remedy_converts_it(tmp_path, monkeypatch, z
     assert all(np.array_equal(loaded[key], tensor) for key, tensor in tensors.items())
 
 
+def test_without_safetensors_the_error_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ModelMissing, match="package safetensors") as caught:
+        XClip.load(tmp_path / "xclip.safetensors")
+    assert "pip install" in caught.value.remedy
+
+
 def test_importing_it_brings_no_framework_along():
     code = "import sys, search.query.xclip; sys.exit(any(name in sys.modules for name in ('torch', 'safetensors')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
