@@ -7,7 +7,7 @@ int64 ``(n,)``. Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -96,6 +96,19 @@ class Space:
     revision: str
     dim: int
     accepts: frozenset[Modality]
+
+    def kinds(self, modalities: Sequence[Modality] = (), channels: Sequence[Channel] = ()) -> tuple[Kind, ...]:
+        """The kinds of segments that it can take in: a video's sound wants an encoder of sound, its pictures one of video.
+
+        ``modalities`` and ``channels`` restrict, unless they are empty.
+        """
+        return tuple(
+            kind
+            for kind in KINDS
+            if (Modality.AUDIO if kind.channel is Channel.SOUND else kind.modality) in self.accepts
+            and (not modalities or kind.modality in modalities)
+            and (not channels or kind.channel in channels)
+        )
 
 
 @dataclass(frozen=True, slots=True)

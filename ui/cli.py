@@ -481,10 +481,12 @@ def _database(settings: Settings) -> Any:  # noqa: ANN401 - the store is importe
 
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401
     """How much of each collection can be found in the space that is searched."""
-    keys = [key for key, space in store.spaces() if space.name == settings.space]
+    from search.store import Spaces
+
     if collection is not None:
         store.collection(collection)
-    found = store.coverage(keys[-1]) if keys else {}
+    spaces = Spaces(_database(settings))
+    found = store.coverage(spaces.find(settings.space).key) if spaces.all() else {}
     return {name: of for name, of in found.items() if collection in (None, name)}
 
 

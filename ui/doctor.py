@@ -89,7 +89,7 @@ def _index(_: Settings) -> Iterable[Check]:
 
 
 def _models(settings: Settings) -> Iterable[Check]:
-    encoder = encoders.load(settings.space)
+    encoder = encoders.load(settings.space or "pocket")
     encoder.encode(Modality.TEXT, ["a test"])
     yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from search import wire
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
@@ -100,7 +101,7 @@ def _root(places: Places, path: str, *, shown: bool) -> s.Root:
 def _status(service: Service) -> s.Status:
     state, error = service.state()
     running = service.jobs.running()
-    spaces = [s.SpaceEntry(name=space.name, revision=space.revision, dim=space.dim) for _, space in service.store.spaces()]
+    spaces = [s.SpaceEntry(**wire.space(entry)) for entry in service.spaces.all()]
     hide = service.places.hide
     return s.Status(
         engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,

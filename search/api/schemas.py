@@ -78,6 +78,9 @@ class SearchRequest(Wire):
     targets: list[Modality] = Field(default=[], max_length=8, description="Media to find; none: all.")
     channels: list[Channel] = Field(default=[], max_length=8, description="Channels to search; none: all.")
     filter: Where = Where()  # pydantic copies it
+    spaces: list[Annotated[str, StringConstraints(max_length=200)]] = Field(
+        default=[], max_length=16, description="Spaces to search, fused; `all`: every one; none: the default."
+    )
     group: Grouping = "moment"
     k: Annotated[int, Field(ge=1, le=200)] = 20
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
@@ -384,11 +387,16 @@ class Collections(Wire):
 
 
 class SpaceEntry(Wire):
-    """An embedding space."""
+    """An embedding space: the ``default`` answers where none is named; ``kinds`` are the media and channels that it takes in."""
 
     name: str
+    encoder: str
     revision: str
     dim: int
+    default: bool
+    accepts: list[Modality]
+    kinds: list[str] = Field(examples=[["image/visual", "video/visual", "text/text"]])
+    collections: list[str] = Field(description="The collections that it takes in; none: all.")
 
 
 class Status(Wire):
