@@ -336,7 +336,6 @@ class Pipeline:
 
     def _abandon(self, threads: Sequence[threading.Thread]) -> None:
         """End the decode threads, and give back what is not committed: nothing, unless ``run`` was broken off."""
-        self._stop.set()
         self._abandoned.set()
         self._unbegun()
         for _ in threads:

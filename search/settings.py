@@ -24,6 +24,7 @@ class Settings:
     home            where state lives: database, index generations, locks
     database_url    SQLAlchemy URL of the database; empty: SQLite under ``home``
     space           the space to search, and the encoder of a new archive; empty: the archive's default, for a new one ``pocket``
+    xclip           a file of trained weights for re-ranking; empty: none are needed
     decoders        decoding processes; 0: chosen by the number of cores
     encoders        encoding threads; 0: one a core
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
@@ -44,6 +45,7 @@ class Settings:
     home: Path
     database_url: str = ""
     space: str = ""
+    xclip: str = ""
     decoders: int = 0
     encoders: int = 0
     image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"

@@ -19,6 +19,9 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, Filter, Modality
+from ui import spaces
+from ui.options import Home, Json
+from ui.spaces import named as _named
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -29,12 +32,7 @@ app = typer.Typer(
 )  # fmt: skip
 db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
 app.add_typer(db, name="db")
-
-Home = Annotated[
-    Path | None,
-    typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+app.add_typer(spaces.app, name="spaces")
 
 NOTHING_FOUND, SOME_FAILED = 3, 4
 
@@ -148,6 +146,10 @@ def search(
     until: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or earlier.")] = None,
     shortest: Annotated[float | None, typer.Option(help="At least this long, in seconds.")] = None,
     longest: Annotated[float | None, typer.Option(help="At most this long, in seconds.")] = None,
+    space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
+    ] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
@@ -169,7 +171,10 @@ def search(
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
-        _show(engine.search(query, wanted, k=k, offset=offset, group=_grouping(group)), as_json)
+        found = engine.search(
+            query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank
+        )  # fmt: skip
+        _show(found, as_json)
 
 
 @app.command()
@@ -337,6 +342,7 @@ def serve(
 @app.command(name="eval")
 def evaluate(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A JSON object a line: query, targets, under, relevant.")],
+    space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -351,7 +357,7 @@ def evaluate(
     if not judged:
         raise InputError(f"{manifest} holds no queries.", remedy="Put a JSON object on each line.")
     with Engine(load({"home": home})) as engine, show.counting("queries", len(judged)) as progress:
-        found = run(engine, judged, progress)
+        found = run(engine, judged, progress, space or ())
     if as_json:
         show.emit(found)
     else:
@@ -441,7 +447,8 @@ def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401
     scan, work = summary.scan, summary.progress
     failed = work.failed + scan.rejected
     if as_json:
-        show.emit({"event": "summary"} | asdict(summary))
+        absent = {name: str(error) for name, error in summary.absent.items()}
+        show.emit({"event": "summary"} | asdict(replace(summary, absent={})) | {"absent": absent})
     else:
         rate = f", {work.done / summary.seconds:.1f} files/s" if work.done else ""
         begun = f"{scan.files} files" if job.paths else f"{summary.retried} failures tried again"
@@ -457,6 +464,13 @@ def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401
             show.err.print("`sensorium failures` says which files failed, why, and what to do.")
     if summary.stopped:
         raise typer.Exit(130)
+    for name, error in summary.absent.items():
+        _complain(error)
+        show.err.print(
+            f"The space {name} waits for its model; what is queued for it is embedded by the next run.", highlight=False
+        )
+    if summary.absent:
+        raise typer.Exit(max(error.exit_code for error in summary.absent.values()))
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -530,14 +544,6 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
             raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one for each term.")
     negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
     return Blend((*zip(numbers, terms, strict=True), *negative))
-
-
-def _named(what: str, kind: type[Any], given: str | None) -> list[Any]:
-    names = [name.strip() for name in given.split(",")] if given else []
-    for name in names:
-        if name not in kind.__members__.values():
-            raise UnknownName(what, name, kind.__members__.values())
-    return [kind(name) for name in names]
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type

@@ -81,6 +81,9 @@ class SearchRequest(Wire):
     spaces: list[Annotated[str, StringConstraints(max_length=200)]] = Field(
         default=[], max_length=16, description="Spaces to search, fused; `all`: every one; none: the default."
     )
+    rerank: bool = Field(
+        default=False, description="Put the best shots of videos into the order that X-CLIP finds; for a single text."
+    )
     group: Grouping = "moment"
     k: Annotated[int, Field(ge=1, le=200)] = 20
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(

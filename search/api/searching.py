@@ -74,7 +74,9 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
     room = min(asked.k + 1, MOST - offset)  # one more than asked for says whether there is a next page
-    answer = engine.search(query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces)
+    answer = engine.search(
+        query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank
+    )
     service.metrics.searched(answer.timings_ms)
     hits = answer.hits[: asked.k]
     assets = service.catalogue.assets(sorted({hit.segment.asset for hit in hits}))

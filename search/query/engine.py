@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from types import TracebackType
@@ -16,7 +16,7 @@ from search import encoders
 from search.encoders import Encoder
 from search.errors import InputError, QueryError, StillLoading, StoreError
 from search.index import Manifest
-from search.query import fusion
+from search.query import fusion, xclip
 from search.query.algebra import Query
 from search.query.calibration import confidence
 from search.query.live import LiveIndex
@@ -26,7 +26,7 @@ from search.query.terms import Terms
 from search.settings import Settings
 from search.store import Database, Spaces, SqlStore
 from search.store.spaces import matches
-from search.types import Answer, Filter, Grouping, Hit, Ids, Kind, Space
+from search.types import Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Segment, Space
 
 EVERYTHING = Filter()
 
@@ -35,6 +35,9 @@ ALL = "all"
 
 MOST = 1_000
 """The most hits of one answer."""
+
+RERANKED = 200
+"""The most shots that are compared word by word and frame by frame."""
 
 _ROOM = 4
 """Candidates looked at for every hit wanted, so that merging neighbours leaves enough."""
@@ -98,12 +101,13 @@ class Engine:
 
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
-        group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (),
+        group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
         Several ``spaces``, or ``ALL``, are searched together: what each finds is fused by calibrated scores, or by rank where a space
-        holds too little to be calibrated. One that does not know a term's modality sits out.
+        holds too little to be calibrated. One that does not know a term's modality sits out. ``rerank`` puts the best shots into the order
+        that X-CLIP finds, word by word and frame by frame.
 
         Raises:
             QueryError: terms that cancel out, a file that cannot be read, an unknown segment; or no space knows a term.
@@ -122,8 +126,12 @@ class Engine:
             ids, scores, cosines, homes = _best(scans, more)
             clock.lap("scan")
             known = self.store.segments(ids.tolist(), wanted)
-            found = zip(ids.tolist(), scores.tolist(), cosines.tolist(), strict=True)
-            moments = merge([(known[id_], score, cosine) for id_, score, cosine in found if id_ in known], group)
+            cosine = dict(zip(ids.tolist(), cosines.tolist(), strict=True))
+            order = [(id_, score) for id_, score in zip(ids.tolist(), scores.tolist(), strict=True) if id_ in known]
+            if rerank:
+                order = self._reranked(asked[0][0], query, order, known)
+                clock.lap("rerank")
+            moments = merge([(known[id_], score, cosine[id_]) for id_, score in order], group)
             clock.lap("hydrate")
             if len(moments) >= offset + k or len(ids) < more:
                 break
@@ -207,6 +215,13 @@ class Engine:
         if refusal and not able:
             raise refusal
         return able
+
+    def _reranked(
+        self, searcher: Searcher, query: Query, order: list[tuple[int, float]], known: Mapping[int, Segment]
+    ) -> list[tuple[int, float]]:
+        """The same segments with the same scores, the best shots among them in a new order."""
+        shots = [id_ for id_, _ in order if known[id_].modality is Modality.VIDEO and known[id_].channel is Channel.VISUAL]
+        return xclip.rerank(order, searcher.finer(query, shots[:RERANKED]))
 
     def _open(self, name: str) -> Future[Searcher]:
         """Begin to open a space, unless that is under way; a failure is forgotten once it was told, so that the next call tries again."""

@@ -21,10 +21,12 @@ def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def by_rank(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores (n, spaces) of any scale, NaN where there is none, as reciprocal ranks added up (n,): Cormack et al. 2009, RRF."""
-    fused = np.zeros(len(scores), np.float32)
-    for column in scores.T:
+    """Scores (n, spaces) of any scale, NaN where there is none, as the mean of reciprocal ranks (n,): Cormack et al. 2009, RRF.
+
+    The mean over those spaces that hold a segment, not the sum: else what more of them hold would come first for that alone.
+    """
+    ranks = np.full(scores.shape, np.nan, np.float32)
+    for column, rank in zip(scores.T, ranks.T, strict=True):
         held = np.flatnonzero(~np.isnan(column))
-        order = held[np.argsort(-column[held], kind="stable")]
-        fused[order] += 1 / (DAMPING + 1 + np.arange(len(order), dtype=np.float32))
-    return fused
+        rank[held[np.argsort(-column[held], kind="stable")]] = np.arange(1, len(held) + 1)
+    return np.asarray(np.nanmean(1 / (DAMPING + ranks), axis=1), np.float32)

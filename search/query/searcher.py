@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders import Encoder
+from search.encoders import Encoder, GrainedEncoder
 from search.errors import QueryError
 from search.index import Generations, Manifest
 from search.query.algebra import Near, Query, Term, parts
@@ -18,6 +21,7 @@ from search.query.calibration import ENOUGH, SAMPLE, Scale
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
+from search.query.xclip import XClip
 from search.settings import Settings
 from search.store import SqlStore
 from search.store.spaces import Entry
@@ -39,6 +43,7 @@ class Searcher:
         self.store, self.entry, self.encoder, self.space = store, entry, encoder, entry.space
         self.terms = Terms(encoder, settings)
         self._key, self._home = entry.key, settings.home
+        self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
         self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
         self._gate = Gate()
         self._refreshing = threading.Lock()
@@ -124,6 +129,28 @@ class Searcher:
             columns = columns if held.all() else columns.only(held)
             samples = {kind: _sample(live, columns, code) for code, kind in enumerate(KINDS)}
         return View(state, live, columns, samples, self.store.coverage(self._key))
+
+    def finer(self, query: Query, shots: Sequence[int]) -> dict[int, float]:
+        """How X-CLIP likens a query's text to shots, by segment: those of which the space keeps the frames.
+
+        Raises:
+            QueryError: the query is not one text, or the space's encoder gives no parts to compare.
+        """
+        texts = [term.content for _, term in parts(query) if isinstance(term, Term) and isinstance(term.content, str)]
+        if len(texts) != 1 or len(parts(query)) != 1:
+            raise QueryError("Only a single text can be re-ranked.", remedy="Ask with one text, or without a re-ranker.")
+        if not isinstance(self.encoder, GrainedEncoder):
+            raise QueryError(
+                f"The space {self.space.name!r} gives no words and frames to compare.",
+                remedy="Re-rank in a space of the family openclip, or search without a re-ranker.",
+            )
+        frames = self.store.frames(self._key, self.space.dim, np.array(shots, np.int64))
+        found = self._xclip.similarities(self.encoder.words(texts[0]), list(frames.values())) if frames else ()
+        return dict(zip(frames, map(float, found), strict=True))
+
+    @cached_property
+    def _xclip(self) -> XClip:
+        return XClip.load(self._weights) if self._weights else XClip()
 
     def prepare(self, asked: Aspects, wanted: Filter, without: tuple[int, ...]) -> Scan:
         """The scan of a question: the archive as it is now, the scale of each kind for it, and the ids that may be found."""

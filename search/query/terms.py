@@ -64,6 +64,8 @@ class Terms:
         """Encode the text terms of many queries at once: for evaluation, as some encoders are faster in batches."""
         terms = {term.content: term for query in queries for _, term in parts(query) if isinstance(term, Term)}
         texts = [text for text in terms if isinstance(text, str) and len(text) <= self._encoder.needs.characters]
+        if Modality.TEXT not in self._encoder.space.accepts:
+            return
         vectors = self._encoder.encode(Modality.TEXT, texts)
         with self._lock:
             for text, vector in zip(texts, vectors, strict=True):
