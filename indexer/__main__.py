@@ -37,9 +37,9 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:  # before there was anything to stop
         return 0
-    for name, error in summary.absent.items():
-        told = f"Everything else was done, but the space {name} waits for its model. {error}"
-        _say({"event": "error", "kind": type(error).__name__, "message": told, "remedy": error.remedy})
+    for name, reason in summary.absent.items():
+        told = f"Everything else was done, but the space {name} waits for its model. {reason}"
+        _say({"event": "error", "kind": type(reason).__name__, "message": told, "remedy": reason.remedy})
         return 1
     _say({"event": "summary", "scanning": False, "scan": asdict(summary.scan), "work": asdict(summary.progress)})
     return 0

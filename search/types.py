@@ -186,7 +186,7 @@ class Filter:
     """What of the archive a query may see. Empty tuples and None do not restrict.
 
     ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the day that
-    the asset was taken, or else last changed; durations are in milliseconds, and exclude what has none.
+    the asset was taken, or else last changed; durations are in milliseconds, and exclude what has none; of ``tags`` one is enough.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -197,6 +197,7 @@ class Filter:
     until: str | None = None
     shortest_ms: int | None = None
     longest_ms: int | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

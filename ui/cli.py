@@ -146,6 +146,9 @@ def search(
     until: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or earlier.")] = None,
     shortest: Annotated[float | None, typer.Option(help="At least this long, in seconds.")] = None,
     longest: Annotated[float | None, typer.Option(help="At most this long, in seconds.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only files with this label of `sensorium tag`; of several one is enough.")
+    ] = None,
     space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
@@ -168,7 +171,7 @@ def search(
     wanted = Filter(
         modalities=tuple(_named("modality", Modality, targets)), channels=tuple(_named("channel", Channel, channel)),
         collections=tuple(collection or ()), under=tuple(str(path.absolute()) for path in under or ()),
-        since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest),
+        since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         found = engine.search(

@@ -22,6 +22,9 @@ from search.api.problems import not_found
 from search.api.service import Service
 from search.types import Coverage
 
+TAGS = 100
+"""The most tags that a list names."""
+
 
 def router(service: Service) -> APIRouter:
     """The routes that say what there is."""
@@ -47,7 +50,7 @@ def router(service: Service) -> APIRouter:
             )
             for name, paths in known.items()
         ]
-        return s.Collections(collections=entries, roots=roots)
+        return s.Collections(collections=entries, roots=roots, tags=service.labels.names(TAGS))
 
     @routes.get("/failures", operation_id="failures", summary="What could not be searched, and why")
     def failures(

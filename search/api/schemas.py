@@ -58,6 +58,9 @@ class Where(Wire):
     until: datetime.date | None = None
     shortest_ms: Milliseconds | None = None
     longest_ms: Milliseconds | None = None
+    tags: Annotated[list[Words], Field(max_length=100)] = Field(
+        default=[], description="Labels of `sensorium tag`; one is enough."
+    )
 
 
 class SearchRequest(Wire):
@@ -212,6 +215,13 @@ class Gap(Wire):
     span: Span | None = None
 
 
+class Tag(Wire):
+    """A label of an asset, with its probability among the labels of its vocabulary, 0 to 1."""
+
+    name: str
+    score: float
+
+
 class AssetDetail(AssetEntry):
     """All that is known of an asset. ``sha256`` is its identity."""
 
@@ -219,6 +229,7 @@ class AssetDetail(AssetEntry):
     locations: list[Place]
     segments: dict[str, int] = Field(description="Segments by channel.")
     gaps: list[Gap]
+    tags: list[Tag] = Field(description="Likeliest first.")
 
 
 class SegmentEntry(Wire):
@@ -387,6 +398,7 @@ class Collections(Wire):
 
     collections: list[Collection]
     roots: list[Root]
+    tags: dict[str, int] = Field(description="The most frequent labels of `sensorium tag`: to how many assets each was given.")
 
 
 class SpaceEntry(Wire):

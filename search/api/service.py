@@ -21,7 +21,7 @@ from search.media import DecodePool
 from search.query import Engine
 from search.query.searcher import Searcher
 from search.settings import Settings
-from search.store import Catalogue, Database, Spaces, SqlStore
+from search.store import Catalogue, Database, Labels, Spaces, SqlStore
 from search.store.catalogue import Asset
 from search.types import Coverage
 
@@ -49,6 +49,7 @@ class Service:
         self.database = Database(settings.database)
         self.database.upgrade()
         self.store, self.catalogue, self.spaces = SqlStore(self.database), Catalogue(self.database), Spaces(self.database)
+        self.labels = Labels(self.database)
         self.places, self.metrics = Places(settings, self.store), Metrics()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)

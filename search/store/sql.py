@@ -17,6 +17,7 @@ from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
 from search.store.database import Database
 from search.store.intake import path_of, under, unit_vectors
+from search.store.labels import Labels
 from search.store.spaces import Spaces, takes
 from search.types import KINDS, Channel, Coverage, Filter, Ids, Modality, Segment, Space, Span, Vectors
 
@@ -169,7 +170,7 @@ class SqlStore:
         """The rows of ``columns`` that a filter lets through, a mask (n,).
 
         Raises:
-            UnknownName: a collection that is not there.
+            UnknownName: a collection or a tag that is not there.
             InputError: a date that is none.
         """
         mask = np.ones(len(columns.ids), np.bool_)
@@ -183,6 +184,8 @@ class SqlStore:
             mask &= np.isin(columns.kinds, codes)
         if wanted.collections or wanted.under:
             mask &= np.isin(columns.assets, self._assets_at(wanted))
+        if wanted.tags:
+            mask &= np.isin(columns.assets, self._tagged(wanted.tags))
         if wanted.since is not None:
             mask &= columns.days >= _day(wanted.since)
         if wanted.until is not None:
@@ -318,6 +321,15 @@ class SqlStore:
         query = select(t.location.c.path).where(t.location.c.state == "missing").order_by(t.location.c.path)
         with self._database.reading() as connection:
             return [path_of(path) for path in connection.execute(query).scalars()]
+
+    def _tagged(self, tags: Sequence[str]) -> Ids:
+        """Assets with one of the tags, (n,)."""
+        query = select(t.label.c.asset_id, t.label.c.name).where(t.label.c.name.in_(tags))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        if unknown := set(tags) - {row.name for row in rows}:
+            raise UnknownName("tag", min(unknown), Labels(self._database).names())
+        return np.fromiter((row.asset_id for row in rows), np.int64, len(rows))
 
     def _assets_at(self, wanted: Filter) -> Ids:
         """Assets with a present location in the collections and under the paths of a filter, (n,)."""
