@@ -30,9 +30,9 @@ class OpenClipEncoder:
         space: Space,
         needs: Needs,
         runner: Runner,
-        model: Any,
+        model: Any,  # noqa: ANN401  open_clip has no types
         tokenizer: Tokenizer,
-        norm: tuple[Any, Any],  # noqa: ANN401
+        norm: tuple[Sequence[float], Sequence[float]],
     ) -> None:
         """``model``: one of open_clip's; ``norm``: mean and standard deviation of the channels (R, G, B) of pictures in [0, 1]."""
         self.space, self.needs = space, needs
