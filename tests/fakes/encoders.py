@@ -17,9 +17,17 @@ def openclip(folder: Path, variant: str) -> Encoder:
     return encoders.load(f"openclip:{tiny_openclip.write(folder / variant, variant=variant)}", Models(folder), "cpu")
 
 
+def clap(folder: Path, *, fusion: bool) -> Encoder:
+    from tests.fakes import tiny_clap
+
+    return encoders.load(f"clap:{tiny_clap.write(folder / 'clap', fusion=fusion)}", Models(folder), "cpu")
+
+
 BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
+    "clap": lambda folder: clap(folder, fusion=False),
+    "clap-fused": lambda folder: clap(folder, fusion=True),
     "openclip": lambda folder: openclip(folder, "clip"),
     "openclip-siglip": lambda folder: openclip(folder, "siglip"),
     "openclip-hf": lambda folder: openclip(folder, "hf"),
