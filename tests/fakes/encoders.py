@@ -7,10 +7,29 @@ from pathlib import Path
 
 from search import encoders
 from search.encoders import Encoder
+from search.models import Models
 from tests.fakes.encoder import FakeEncoder
+
+
+def openclip(folder: Path, variant: str) -> Encoder:
+    from tests.fakes import tiny_openclip  # torch is loaded only where it is used
+
+    return encoders.load(f"openclip:{tiny_openclip.write(folder / variant, variant=variant)}", Models(folder), "cpu")
+
+
+def clap(folder: Path, *, fusion: bool) -> Encoder:
+    from tests.fakes import tiny_clap
+
+    return encoders.load(f"clap:{tiny_clap.write(folder / 'clap', fusion=fusion)}", Models(folder), "cpu")
+
 
 BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
+    "clap": lambda folder: clap(folder, fusion=False),
+    "clap-fused": lambda folder: clap(folder, fusion=True),
+    "openclip": lambda folder: openclip(folder, "clip"),
+    "openclip-siglip": lambda folder: openclip(folder, "siglip"),
+    "openclip-hf": lambda folder: openclip(folder, "hf"),
 }
 """Name -> what builds it, in an empty folder of its own."""
