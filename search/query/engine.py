@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from search import encoders
 from search.encoders import Encoder
 from search.errors import InputError, QueryError, StoreError
-from search.index import Generations, Manifest
+from search.index import Generations, Manifest, place
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import SAMPLE, Scale, confidence
 from search.query.gate import Gate
@@ -66,6 +67,7 @@ class Engine:
         self._key, self._home = key, settings.home
         self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
         self._gate = Gate()
+        self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
         self._refreshing = threading.Lock()
         self._due = 0.0
         self._view = self._look()
@@ -184,7 +186,7 @@ class Engine:
         columns = self.store.columns(self._key)  # before the index is brought up to date, which then knows all of these
         live = before.live if before and before.state[1] == state[1] else None
         if live is None:
-            live = LiveIndex(self.store, self._home, self.space, self._key)
+            live = LiveIndex(self.store, self._home, self.space, self._key, place=self._place)
         else:
             live.refresh(self._gate.alone)
         with self._gate.shared():
