@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,12 +29,16 @@ app = typer.Typer(
 )  # fmt: skip
 db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
 app.add_typer(db, name="db")
+measuring = typer.Typer(invoke_without_command=True)
+app.add_typer(measuring, name="bench")
 
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+
+Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
 
 NOTHING_FOUND, SOME_FAILED = 3, 4
 
@@ -358,22 +362,51 @@ def evaluate(
         render_figures(found)
 
 
-@app.command()
+@measuring.callback()
 def bench(
-    seconds: Annotated[float, typer.Option(help="How long to measure each thing.")] = 2.0,
+    context: typer.Context,
+    seconds: Seconds = 2.0,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine: the encoder by medium, and the scan of an index."""
-    from ui.bench import measure, render
+    """Measure this machine: the encoder by medium, and the scan of an index; or more closely, with a command of its own."""
+    if context.invoked_subcommand is None:
+        from ui.bench import measure, render
 
-    found = measure(load({"home": home}), seconds)
-    if as_json:
-        from ui import show
+        _figures(measure(load({"home": home}), seconds), render, as_json)
 
-        show.emit(found)
-    else:
-        render(found)
+
+@measuring.command(name="encode")
+def bench_encode(
+    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    gflops: Annotated[
+        float | None, typer.Option(help="GFLOP that the model spends on an image, for the share of a GPU's rate; else counted.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the encoder alone: images, frames, seconds of sound and texts a second."""
+    from ui.bench import encode, render_rates
+
+    _figures(encode(load({"home": home, "space": space}), seconds, gflops), render_rates, as_json)
+
+
+@measuring.command(name="ingest")
+def bench_ingest(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder.", show_default=False)],
+    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Index a folder into a temporary home: the rate from end to end, its share of the encoder's own, and which stage binds."""
+    from ui import show
+    from ui.bench import ingest, render_rates
+
+    with show.indexing(as_json=False, quiet=as_json) as report:
+        found = ingest(load({"home": home, "space": space}), path, seconds, report)
+    _figures(found, render_rates, as_json)
 
 
 @app.command()
@@ -459,6 +492,16 @@ def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401
         raise typer.Exit(130)
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _figures(found: dict[str, Any], render: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    """Show what was measured."""
+    if as_json:
+        from ui import show
+
+        show.emit(found)
+    else:
+        render(found)
 
 
 def _complain(error: SensoriumError) -> None:

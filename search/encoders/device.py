@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from search.errors import ModelMissing
 from search.types import Vectors
@@ -158,6 +159,32 @@ class Runner:
 def _full(error: RuntimeError) -> bool:
     """Whether a device's memory was full; CUDA's libraries say so in words of their own where PyTorch has not noticed itself."""
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in ("out of memory", "ALLOC_FAILED"))
+
+
+def matmul_rate(device: torch.device, side: int = 8192, seconds: float = 1.0) -> float:
+    """FLOP a second of products of two square bfloat16 matrices, counting 2 side³ each: what a card's matrix units really give."""
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    wait: Callable[[], object] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    left @ right
+    wait()
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        left @ right
+        wait()
+        done += 1
+    return 2 * side**3 * done / (time.perf_counter() - began)
+
+
+def flops(call: Callable[[], object]) -> int:
+    """Floating-point operations of the matrix products and convolutions that ``call`` runs in this thread, by PyTorch's own counter."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # a fused layer, of which the counter sees nothing
+    try:
+        with FlopCounterMode(display=False) as counter:
+            call()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return int(counter.get_total_flops())
 
 
 def unit(vectors: NDArray[np.float32]) -> Vectors:

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from indexer.run import Job, index  # noqa: E402
-from search.encoders.device import FIRST, Runner, _Batch, choose  # noqa: E402
+from search.encoders.device import FIRST, Runner, _Batch, choose, flops, matmul_rate  # noqa: E402
 from search.errors import ModelMissing  # noqa: E402
 from search.store import Database, SqlStore  # noqa: E402
 
@@ -186,3 +186,20 @@ def test_a_gpu_that_goes_away_while_a_batch_is_tried_piece_by_piece_fails_no_fil
     monkeypatch.setattr(encoder, "encode", fail)
     with pytest.raises(ModelMissing, match="gone"):
         index(settings, Job([archive]), encoder=encoder)
+
+
+def test_operations_are_counted_as_two_for_each_multiplication_even_where_layers_are_fused():
+    layer = torch.nn.TransformerEncoderLayer(64, 4, 128, batch_first=True).eval()
+    rows = torch.zeros(1, 10, 64)
+
+    def call():
+        with torch.inference_mode():
+            layer(rows)
+
+    weights = 4 * 64 * 64 + 2 * 64 * 128
+    attention = 2 * 10 * 64  # which the counter does not see on a CPU
+    assert flops(call) == pytest.approx(2 * 10 * (weights + attention), rel=0.05)
+
+
+def test_the_rate_of_matrix_products_is_measured():
+    assert matmul_rate(torch.device("cpu"), side=64, seconds=0.01) > 1e6
