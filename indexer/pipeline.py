@@ -114,6 +114,10 @@ class Pipeline:
         """Make ``run`` return after what is being decoded; for other threads."""
         self._stop.set()
 
+    def wait(self) -> None:
+        """Wait until it is told to stop; for other threads."""
+        self._stop.wait()
+
     @property
     def stopped(self) -> bool:
         """Whether it was told to stop."""

@@ -64,6 +64,9 @@ def index(
     retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    workers: Annotated[
+        int, typer.Option(help="Processes that index, each on a GPU of its own where there are several.", min=1)
+    ] = 1,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -71,7 +74,7 @@ def index(
     from indexer.run import Job
     from search.store.intake import Again
 
-    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json)
+    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json, workers)
 
 
 @app.command()
@@ -464,13 +467,17 @@ def prune(
         typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
 
 
-def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401 - the indexer is imported late
+def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
     """Run an index job, and tell what came of it."""
     from indexer.run import index as run
+    from indexer.workers import Workers
     from ui import show
 
-    with show.indexing(as_json=as_json) as report:
-        summary = run(settings, replace(job, report=report))
+    with show.indexing(as_json=as_json) as report, Workers(settings, workers - 1) as others:
+        summary = run(settings, replace(job, report=others.reporting(report)))
+    summary.progress = others.together(summary.progress)
+    for error in others.errors:
+        show.err.print(f"A worker ended early, and others took up what it had begun: {error}", highlight=False, markup=False)
     scan, work = summary.scan, summary.progress
     failed = work.failed + scan.rejected
     if as_json:

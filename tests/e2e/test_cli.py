@@ -276,6 +276,22 @@ def test_watching_follows_a_folder_and_stops_when_told_to(indexed, tmp_path):
     assert found(sensorium("search", "a husky", "--json", home=home)) == ["husky.jpg"]
 
 
+def test_workers_share_the_files_and_their_counts_are_told_together(tmp_path):
+    media, home = tmp_path / "media", tmp_path / "home"
+    for file in FILES[:14]:
+        (media / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLE / file, media / file)
+    (media / "broken.png").write_bytes(b"no picture")
+    done = sensorium("index", media, "--workers", "2", "--json", home=home)
+    assert (done.returncode, done.stderr) == (4, "")
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["scan"]["files"], told["progress"]["done"], told["progress"]["failed"]) == (15, 14, 1)
+    assert told["progress"]["failures"] == {"undecodable": 1}
+    assert not told["stopped"]
+    assert sensorium("verify", home=home).returncode == 0
+    assert json.loads(sensorium("status", "--json", home=home).stdout)
+
+
 def test_bench_tells_what_the_encoder_does_by_medium(tmp_path):
     told = json.loads(sensorium("bench", "--seconds", "0.01", "--json").stdout)
     assert set(told) == {"space", "threads", "encode_per_second", "scan_ms"}
