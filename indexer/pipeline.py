@@ -280,6 +280,8 @@ class Pipeline:
         for piece in batch:
             try:
                 piece.keep(*self._encode(piece.modality, [piece.content])[0])
+            except ModelMissing:
+                raise
             except Exception:  # noqa: BLE001 - any failure of a model is this file's failure
                 piece.work.error = MediaError("encoder", f"{type(error).__name__}: {error}")
 

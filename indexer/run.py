@@ -55,6 +55,7 @@ class Job:
     """What a run is asked to do: scan ``paths`` into ``collection``; try failures again that ``retry`` names; forget missing files if ``prune``.
 
     ``spaces``: only these are worked on; none: all.
+    ``lingers``: when nothing is left to do, wait for what others find, until interrupted.
     """
 
     paths: Sequence[Path]
@@ -63,6 +64,7 @@ class Job:
     prune: bool = False
     spaces: Sequence[str] = ()
     report: Report = field(default=lambda *_: None)
+    lingers: bool = False
 
 
 class Lane:
@@ -103,12 +105,17 @@ class Indexer:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
         return self.intake.retry([lane.entry.key for lane in self.lanes], again)
 
-    def bring(self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress) -> bool:
-        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``; False when stopped by Ctrl-C."""
+    def bring(
+        self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False
+    ) -> bool:
+        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``; False when stopped by Ctrl-C.
+
+        With ``lingers`` it goes on with what others queue, until then.
+        """
         for turn in range(CHANGING):
             if turn:
                 time.sleep(SETTLE)  # somebody may still be writing
-            changed = self._pass(collection, paths, report, scan, progress)
+            changed = self._pass(collection, paths, report, scan, progress, lingers)
             if not changed:
                 return changed is not None
             paths = changed
@@ -138,7 +145,7 @@ class Indexer:
         return written
 
     def _pass(
-        self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress
+        self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
     ) -> list[bytes] | None:
         """Scan in a thread of its own while the first lane's pipeline runs in this one, then the other lanes.
 
@@ -152,6 +159,8 @@ class Indexer:
         def scanning() -> None:
             try:
                 scan.run(paths)
+                if lingers:
+                    stop.wait()
             except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that can tell of it
                 failed.append(error)
                 stop.set()
@@ -284,7 +293,9 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
             summary.retried += sum(map(len, unread.values()))
             work += unread.items()
         for collection, paths in work or [(0, [])]:  # without anything to scan, only the queue is worked off
-            summary.stopped = summary.stopped or not running.bring(collection, paths, job.report, summary.scan, summary.progress)
+            summary.stopped = summary.stopped or not running.bring(
+                collection, paths, job.report, summary.scan, summary.progress, lingers=job.lingers
+            )
         if job.prune and roots and not summary.stopped:
             running.intake.prune(work[0][0])
         summary.removed, summary.generation = running.tidy()

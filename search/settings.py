@@ -33,6 +33,8 @@ class Settings:
     decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
     image_memory    address space of a decoding process while it reads a picture or a text, in bytes
     decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
+    index_device    where an index is scanned: ``cpu``, ``cuda:0``, …; ``auto``: on the first GPU, where FAISS was built for them and sees one
+    index_kind      ``exact``: every vector is looked at; ``ivf``: of some 200,000 on, only those in lists near the query, at a recall of .95
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
@@ -54,6 +56,8 @@ class Settings:
     decode_seconds: int = 30
     image_memory: int = 1 << 30
     decode_memory: int = 3 << 30
+    index_device: str = "auto"
+    index_kind: str = "exact"
     roots: str = ""
     show_paths: str = ""
     hosts: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +33,10 @@ app = typer.Typer(
 db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
+measuring = typer.Typer(invoke_without_command=True)
+app.add_typer(measuring, name="bench")
+
+Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
 
 NOTHING_FOUND, SOME_FAILED = 3, 4
 
@@ -58,6 +62,9 @@ def index(
     retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    workers: Annotated[
+        int, typer.Option(help="Processes that index, each on a GPU of its own where there are several.", min=1)
+    ] = 1,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +72,7 @@ def index(
     from indexer.run import Job
     from search.store.intake import Again
 
-    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json)
+    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json, workers)
 
 
 @app.command()
@@ -367,22 +374,51 @@ def evaluate(
         render_figures(found)
 
 
-@app.command()
+@measuring.callback()
 def bench(
-    seconds: Annotated[float, typer.Option(help="How long to measure each thing.")] = 2.0,
+    context: typer.Context,
+    seconds: Seconds = 2.0,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine: the encoder by medium, and the scan of an index."""
-    from ui.bench import measure, render
+    """Measure this machine: the encoder by medium, and the scan of an index; or more closely, with a command of its own."""
+    if context.invoked_subcommand is None:
+        from ui.bench import measure, render
 
-    found = measure(load({"home": home}), seconds)
-    if as_json:
-        from ui import show
+        _figures(measure(load({"home": home}), seconds), render, as_json)
 
-        show.emit(found)
-    else:
-        render(found)
+
+@measuring.command(name="encode")
+def bench_encode(
+    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    gflops: Annotated[
+        float | None, typer.Option(help="GFLOP that the model spends on an image, for the share of a GPU's rate; else counted.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the encoder alone: images, frames, seconds of sound and texts a second."""
+    from ui.bench import encode, render_rates
+
+    _figures(encode(load({"home": home, "space": space}), seconds, gflops), render_rates, as_json)
+
+
+@measuring.command(name="ingest")
+def bench_ingest(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder.", show_default=False)],
+    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Index a folder into a temporary home: the rate from end to end, its share of the encoder's own, and which stage binds."""
+    from ui import show
+    from ui.bench import ingest, render_rates
+
+    with show.indexing(as_json=False, quiet=as_json) as report:
+        found = ingest(load({"home": home, "space": space}), path, seconds, report)
+    _figures(found, render_rates, as_json)
 
 
 @app.command()
@@ -440,13 +476,17 @@ def prune(
         typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
 
 
-def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401 - the indexer is imported late
+def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
     """Run an index job, and tell what came of it."""
     from indexer.run import index as run
+    from indexer.workers import Workers
     from ui import show
 
-    with show.indexing(as_json=as_json) as report:
-        summary = run(settings, replace(job, report=report))
+    with show.indexing(as_json=as_json) as report, Workers(settings, workers - 1) as others:
+        summary = run(settings, replace(job, report=others.reporting(report)))
+    summary.progress = others.together(summary.progress)
+    for error in others.errors:
+        show.err.print(f"A worker ended early, and others took up what it had begun: {error}", highlight=False, markup=False)
     scan, work = summary.scan, summary.progress
     failed = work.failed + scan.rejected
     if as_json:
@@ -467,8 +507,8 @@ def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401
             show.err.print("`sensorium failures` says which files failed, why, and what to do.")
     if summary.stopped:
         raise typer.Exit(130)
-    for name, error in summary.absent.items():
-        _complain(error)
+    for name, why in summary.absent.items():
+        _complain(why)
         show.err.print(
             f"The space {name} waits for its model; what is queued for it is embedded by the next run.", highlight=False
         )
@@ -476,6 +516,16 @@ def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401
         raise typer.Exit(max(error.exit_code for error in summary.absent.values()))
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _figures(found: dict[str, Any], render: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    """Show what was measured."""
+    if as_json:
+        from ui import show
+
+        show.emit(found)
+    else:
+        render(found)
 
 
 def _complain(error: SensoriumError) -> None:

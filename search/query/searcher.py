@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from search.encoders import Encoder, GrainedEncoder
 from search.errors import QueryError
-from search.index import Generations, Manifest
+from search.index import Generations, Manifest, place
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import ENOUGH, SAMPLE, Scale
 from search.query.gate import Gate
@@ -46,6 +46,7 @@ class Searcher:
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
         self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
         self._gate = Gate()
+        self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
         self._refreshing = threading.Lock()
         self._due = 0.0
         self._view = self._look()
@@ -121,7 +122,7 @@ class Searcher:
         columns = self.store.columns(self._key)  # before the index is brought up to date, which then knows all of these
         live = before.live if before and before.state[1] == state[1] else None
         if live is None:
-            live = LiveIndex(self.store, self._home, self.space, self._key)
+            live = LiveIndex(self.store, self._home, self.space, self._key, place=self._place)
         else:
             live.refresh(self._gate.alone)
         with self._gate.shared():

@@ -274,3 +274,48 @@ def test_watching_follows_a_folder_and_stops_when_told_to(indexed, tmp_path):
         process.terminate()
         assert process.wait() == 130
     assert found(sensorium("search", "a husky", "--json", home=home)) == ["husky.jpg"]
+
+
+def test_workers_share_the_files_and_their_counts_are_told_together(tmp_path):
+    media, home = tmp_path / "media", tmp_path / "home"
+    for file in FILES[:14]:
+        (media / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLE / file, media / file)
+    (media / "broken.png").write_bytes(b"no picture")
+    done = sensorium("index", media, "--workers", "2", "--json", home=home)
+    assert (done.returncode, done.stderr) == (4, "")
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["scan"]["files"], told["progress"]["done"], told["progress"]["failed"]) == (15, 14, 1)
+    assert told["progress"]["failures"] == {"undecodable": 1}
+    assert not told["stopped"]
+    assert sensorium("verify", home=home).returncode == 0
+    assert json.loads(sensorium("status", "--json", home=home).stdout)
+
+
+def test_bench_tells_what_the_encoder_does_by_medium(tmp_path):
+    told = json.loads(sensorium("bench", "--seconds", "0.01", "--json").stdout)
+    assert set(told) == {"space", "threads", "encode_per_second", "scan_ms"}
+    told = json.loads(sensorium("bench", "encode", "--space", "pocket", "--seconds", "0.01", "--json").stdout)
+    assert set(told["per_second"]) == {"images", "frames", "audio_seconds", "texts"}
+    assert (told["device"], told["batch"], min(told["per_second"].values()) > 0) == ("cpu", 8, True)
+    assert "audio seconds" in sensorium("bench", "encode", "--seconds", "0.01").stdout
+    assert sensorium("bench", "encode", "--space", "pockett").returncode == 2
+
+
+def test_bench_ingest_measures_a_folder_and_leaves_nothing_behind(tmp_path):
+    media, home = tmp_path / "media", tmp_path / "home"
+    media.mkdir()
+    for file in ("images/husky.jpg", "sounds/dog-bark.ogg"):
+        shutil.copy(SAMPLE / file, media)
+    done = sensorium("bench", "ingest", media, "--seconds", "0.01", "--json", home=home, TMPDIR=str(tmp_path))
+    told = json.loads(done.stdout)
+    assert (told["files"], told["failed"]) == (2, 0)
+    assert set(told["per_second"]) == {"images", "audio_seconds"}
+    assert told["of_encoder"] > 0
+    assert set(told["busy"]) == {"decode", "encode"}
+    assert told["binds"] in {"decode", "encode", "neither"}
+    assert not list(tmp_path.rglob("sensorium.db"))
+    assert "binds" in sensorium("bench", "ingest", media, "--seconds", "0.01").stdout
+    assert sensorium("bench", "ingest", tmp_path / "away").returncode == 2
+    (media / "empty").mkdir()
+    assert sensorium("bench", "ingest", media / "empty", "--seconds", "0.01").returncode == 2
