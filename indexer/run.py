@@ -19,6 +19,7 @@ from search.encoders import Encoder
 from search.errors import DiskFull, InputError
 from search.locks import Worker
 from search.media import DecodePool
+from search.models import Models
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, Queue, SqlStore
@@ -159,7 +160,7 @@ def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Inde
     try:
         if (free := shutil.disk_usage(home).free) < LEAST_FREE:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
-        encoder = encoder or encoders.load(settings.space)
+        encoder = encoder or encoders.load(settings.space, Models.of(settings), settings.device)
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
             yield Indexer(settings, encoder, database, pool, worker)

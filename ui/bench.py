@@ -14,6 +14,7 @@ from rich.table import Table
 from search import encoders
 from search.encoders import Content
 from search.index import FlatIndex
+from search.models import Models
 from search.settings import Settings
 from search.types import Modality
 from ui import show
@@ -23,7 +24,8 @@ SEGMENTS = 100_000
 
 def measure(settings: Settings, seconds: float) -> dict[str, Any]:
     """Items a second by medium, a thread a core, and the median milliseconds of a scan over 100,000 segments."""
-    encoder, rng, threads = encoders.load(settings.space), np.random.default_rng(0), settings.encoders or settings.cores
+    encoder = encoders.load(settings.space, Models.of(settings), settings.device)
+    rng, threads = np.random.default_rng(0), settings.encoders or settings.cores
     size, samples = encoder.needs.size, encoder.needs.rate * encoder.needs.window_ms // 1000
     contents: dict[Modality, Content] = {
         Modality.IMAGE: rng.integers(0, 256, (size, size, 3), np.uint8),

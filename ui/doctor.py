@@ -13,6 +13,7 @@ from rich.markup import escape
 from indexer.verify import Check, verify
 from search import encoders
 from search.errors import SensoriumError
+from search.models import Models
 from search.settings import Settings
 from search.store import Database
 from search.store.tables import REVISION
@@ -89,7 +90,7 @@ def _index(_: Settings) -> Iterable[Check]:
 
 
 def _models(settings: Settings) -> Iterable[Check]:
-    encoder = encoders.load(settings.space)
+    encoder = encoders.load(settings.space, Models.of(settings), settings.device)
     encoder.encode(Modality.TEXT, ["a test"])
     yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")
 

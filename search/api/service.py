@@ -18,6 +18,7 @@ from search.api.uploads import Uploads
 from search.encoders import Encoder
 from search.errors import ModelMissing, Problem, SensoriumError
 from search.media import DecodePool
+from search.models import Models
 from search.query import Engine
 from search.settings import Settings
 from search.store import Catalogue, Database, SqlStore
@@ -53,7 +54,7 @@ class Service:
         self.thumbnails = Thumbnails(settings, self.pool)
         self.uploads = Uploads(settings, self.pool)
         self.jobs = IndexJobs(self.database, self.places, runner)
-        self._load = load or (lambda: encoders.load(settings.space))
+        self._load = load or (lambda: encoders.load(settings.space, Models.of(settings), settings.device))
         self._patience, self._again = patience, again
         self._encoder: Encoder | None = None
         self._engine: Engine | None = None

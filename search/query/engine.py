@@ -15,6 +15,7 @@ from search import encoders
 from search.encoders import Encoder
 from search.errors import InputError, QueryError, StoreError
 from search.index import Generations, Manifest
+from search.models import Models
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import SAMPLE, Scale, confidence
 from search.query.gate import Gate
@@ -56,7 +57,7 @@ class Engine:
             raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
         self._database.check()
         self.store = SqlStore(self._database)
-        self.encoder = encoder or encoders.load(settings.space)
+        self.encoder = encoder or encoders.load(settings.space, Models.of(settings), settings.device)
         self.space = self.encoder.space
         if (key := self.store.space_id(self.space)) is None:
             raise StoreError(
