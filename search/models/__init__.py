@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from search import locks
 from search.disk import sync
@@ -96,19 +96,26 @@ class Models:
         """
         file = self.place(name) / MANIFEST
         try:
-            return parse(file.read_bytes())
+            manifest = parse(file.read_bytes(), of=name)
         except FileNotFoundError as error:
             raise ModelMissing(f"The model {name} is not here.", remedy=f"Fetch it with: {self.pulling(name)}") from error
         except (OSError, ValueError) as error:
             raise ModelMissing(f"{file} cannot be read: {error}.", remedy=f"Fetch it again with: {self.pulling(name)}") from error
+        return manifest
+
+    def look(self, name: str) -> Manifest | None:
+        """The manifest of a model, where it is here and can be read."""
+        with contextlib.suppress(ModelMissing):
+            return self.get(name)
+        return None
+
+    def names(self) -> list[str]:
+        """The names of all models that are here, whole or not."""
+        return sorted(unquote(file.parent.name) for file in self.folder.glob(f"*/{MANIFEST}"))
 
     def here(self) -> list[Manifest]:
         """The manifests of all models that are here, by name; those that cannot be read are left out."""
-        found = []
-        for file in self.folder.glob(f"*/{MANIFEST}"):
-            with contextlib.suppress(OSError, ValueError):
-                found.append(parse(file.read_bytes()))
-        return sorted(found, key=lambda manifest: manifest.name)
+        return [manifest for name in self.names() if (manifest := self.look(name))]
 
     def damage(self, manifest: Manifest) -> str:
         """What is wrong with the files of a model, the first thing only; empty: nothing. Every byte is read, since bits flip in silence."""

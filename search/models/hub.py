@@ -65,7 +65,7 @@ def pull(
         )
     _quieten()
     with _told(models, name, source, revision or source.revision), models.locked(name):
-        old = next((manifest for manifest in models.here() if manifest.name == name), None)
+        old = models.look(name)
         accepted = accepted or (old is not None and old.accepted and old.notice == source.notice)
         if source.notice and not accepted:
             raise ModelMissing(f"{name}: {source.notice}", remedy=f"Accept that with: {models.pulling(name)} --accept")

@@ -57,11 +57,11 @@ class Manifest:
         sync(place)
 
 
-def parse(content: bytes) -> Manifest:
-    """Read a manifest, of whatever origin.
+def parse(content: bytes, of: str = "") -> Manifest:
+    """Read a manifest, of whatever origin; ``of``: the model that it should be of.
 
     Raises:
-        ValueError: it is none, or names files outside its folder.
+        ValueError: it is none, names files outside its folder, or is that of another model.
     """
     try:
         told = json.loads(content)
@@ -74,4 +74,6 @@ def parse(content: bytes) -> Manifest:
         raise ValueError("a value of another kind than it should be")
     if not all(map(inside, (manifest.folder, *manifest.files))):
         raise ValueError("a file outside the model's folder")
+    if of and manifest.name != of:
+        raise ValueError(f"it is that of {manifest.name}")
     return manifest
