@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from search import encoders
+from search.encoders.catalogue import KNOWN
 from search.errors import DiskFull, InputError, ModelMissing, UnknownName
 from search.models import Models, Source, carry, files, outside
 from search.models.manifest import parse
@@ -280,3 +281,29 @@ def test_where_a_model_comes_from_is_asked_of_its_family(monkeypatch):
         with pytest.raises(error):
             encoders.source(name)
     assert outside("fake:small") is None
+
+
+def test_a_model_that_was_put_under_another_name_is_told(here):
+    here.place(NAME).rename(here.place("fake:other"))
+    with pytest.raises(ModelMissing, match="it is that of fake:small"):
+        here.find("fake:other")
+    assert (here.names(), here.here()) == (["fake:other"], [])
+
+
+def test_the_catalogue_names_what_openclip_has():
+    open_clip = pytest.importorskip("open_clip")
+    known = [one for one in KNOWN if one.name.startswith("openclip:")]
+    have = {f"openclip:{model}/{tag}" for model, tag in open_clip.list_pretrained()}
+    assert {one.name for one in known} <= have
+    for one in known:
+        model = one.name.partition(":")[2].rpartition("/")[0]
+        assert open_clip.get_model_config(model)["embed_dim"] == one.dim, one.name
+
+
+def test_what_the_catalogue_says_of_quality_names_its_source():
+    assert len({one.name for one in KNOWN}) == len(KNOWN)
+    assert {one.name.partition(":")[0] for one in KNOWN} <= set(encoders.FAMILIES)
+    assert all((one.quality is not None) == bool(one.measure and one.by) for one in KNOWN)
+    pocket = next(one for one in KNOWN if one.name == "pocket")
+    space = encoders.load("pocket").space
+    assert (pocket.takes, pocket.dim) == (space.accepts, space.dim)
