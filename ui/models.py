@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.markup import escape
 
 from search import encoders
@@ -129,7 +130,7 @@ def _agreed(models: Models, name: str, source: Source) -> bool:
     show.err.print(f"{name}: {escape(source.notice)}", highlight=False, soft_wrap=True)
     if not sys.stdin.isatty():
         raise ModelMissing("The notice was not accepted.", remedy=f"Accept it with: {models.pulling(name)} --accept")
-    return show.err.input("Do you accept that? [y/N] ").strip().lower() in {"y", "yes"}
+    return typer.confirm("Do you accept that?", err=True)
 
 
 def _size(row: dict[str, Any]) -> str:

@@ -7,8 +7,9 @@ where a model's files come from; importing it loads no framework.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -126,10 +127,24 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
         elif models is None:
             raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:
-            encoder = module.load(models.find(name), device)
+            model = models.find(name)
+            with _offline():
+                encoder = module.load(model, device)
     except ModuleNotFoundError as error:
         raise lacking(of, error) from error
     return encoder
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Keep libraries that use the hub from fetching what they miss: whoever wants that says ``sensorium models pull``."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def lacking(extra: str, error: ModuleNotFoundError) -> ModelMissing:

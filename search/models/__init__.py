@@ -184,7 +184,7 @@ class Models:
         Only for who holds the lock.
         """
         place = self.place(manifest.name)
-        for path in (*draft.rglob("*"), draft):
+        for path in (*draft.rglob("*"), draft, self.folder, self.folder.parent):
             sync(path)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         manifest = replace(manifest, folder=f"{manifest.space}-{os.urandom(4).hex()}", pulled_at=now)

@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from search import encoders
@@ -20,7 +21,10 @@ from search.errors import DiskFull, InputError, ModelMissing, UnknownName
 from search.models import Models, Source, carry, files, outside
 from search.models.manifest import parse
 from search.settings import Settings
-from tests.fakes.hub import weights
+from tests.fakes.hub import hub, weights
+from ui.models import pull
+
+__all__ = ["hub"]  # a fixture
 
 NAME = "fake:small"
 
@@ -267,6 +271,36 @@ def test_an_encoder_is_loaded_from_the_models_of_the_settings(tmp_path, folder, 
     carry.carry(Models.of(settings), folder, NAME, source=encoders.source)
     loaded = encoders.load(settings.space, Models.of(settings), settings.device)
     assert loaded.space.revision == files.revision(Models.of(settings).find(NAME).sha256)
+
+
+def test_a_family_that_would_fetch_something_is_stopped(hub, here, monkeypatch):
+    monkeypatch.setitem(encoders.FAMILIES, "fake", "tests.fakes.family")
+
+    def load(model, device):
+        huggingface_hub.hf_hub_download("maker/small", "config.json", local_dir=model.folder)
+
+    hub.repositories["maker/small"] = {"config.json": b"{}"}
+    monkeypatch.setattr("tests.fakes.family.load", load)
+    with pytest.raises(OSError, match="An error happened"):
+        encoders.load(NAME, here)
+    assert not hub.asked
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_notice_is_shown_and_asked_about_at_a_terminal(hub, monkeypatch, tmp_path, capsys, answer):
+    monkeypatch.setitem(encoders.FAMILIES, "fake", "tests.fakes.family")
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda _: True})())
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: answer)
+    hub.repositories["maker/small"] = {"model.safetensors": weights()}
+    settings = Settings(home=tmp_path / "home")
+    if answer:
+        pull(settings, "fake:noncommercial", "", accepted=False)
+        Models.of(settings).find("fake:noncommercial")
+    else:
+        with pytest.raises(ModelMissing, match="For research alone"):
+            pull(settings, "fake:noncommercial", "", accepted=False)
+        assert not hub.asked
+    assert "For research alone" in capsys.readouterr().err
 
 
 def test_where_a_model_comes_from_is_asked_of_its_family(monkeypatch):
