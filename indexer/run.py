@@ -20,6 +20,7 @@ from search.encoders import Encoder
 from search.errors import DiskFull, InputError, ModelMissing, SensoriumError
 from search.locks import Worker
 from search.media import DecodePool
+from search.models import Models
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, Queue, Spaces, SqlStore
@@ -252,7 +253,7 @@ class _Loader:
 
     def __call__(self, name: str) -> Encoder:
         if name not in self._loaded:
-            self._loaded[name] = encoders.load(name)
+            self._loaded[name] = encoders.load(name, Models.of(self._settings), self._settings.device)
         return self._loaded[name]
 
 

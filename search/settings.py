@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ class Settings:
     database_url    SQLAlchemy URL of the database; empty: SQLite under ``home``
     space           the space to search, and the encoder of a new archive; empty: the archive's default, for a new one ``pocket``
     xclip           a file of trained weights for re-ranking; empty: none are needed
+    models          where the weights of models lie; by default ``models`` under ``home``
+    offline         nothing is ever fetched
+    device          where encoders that use torch run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda:1``
     decoders        decoding processes; 0: chosen by the number of cores
     encoders        encoding threads; 0: one a core
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
@@ -48,6 +51,9 @@ class Settings:
     database_url: str = ""
     space: str = ""
     xclip: str = ""
+    models: Path | None = None
+    offline: bool = False
+    device: str = "auto"
     decoders: int = 0
     encoders: int = 0
     image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"
@@ -106,16 +112,22 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _convert(name: str, kind: object, value: Any) -> Any:  # noqa: ANN401 - values come from TOML
     try:
-        return {"int": _whole, "Path": _path}.get(str(kind), _text)(value)
+        return KINDS[str(kind)][0](value)
     except (ValueError, RuntimeError):  # the latter: the home of somebody who is not there
-        wanted = {"int": "a whole number of at least 0", "Path": "a path"}.get(str(kind), "text in quotes")
-        raise InputError(f"Setting {name} is {value!r}, not {wanted}.") from None
+        raise InputError(f"Setting {name} is {value!r}, not {KINDS[str(kind)][1]}.") from None
 
 
 def _whole(value: Any) -> int:  # noqa: ANN401
     if not isinstance(value, int | str) or isinstance(value, bool) or (number := int(value)) < 0:
         raise ValueError
     return number
+
+
+def _flag(value: Any) -> bool:  # noqa: ANN401
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if (word := str(value).lower()) not in known:
+        raise ValueError
+    return known[word]
 
 
 def _path(value: Any) -> Path:  # noqa: ANN401
@@ -126,3 +138,13 @@ def _text(value: Any) -> str:  # noqa: ANN401
     if not isinstance(value, str | Path):
         raise ValueError  # noqa: TRY004 - a list where a text belongs: the caller says so
     return str(value)
+
+
+KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "int": (_whole, "a whole number of at least 0"),
+    "bool": (_flag, "true or false"),
+    "Path": (_path, "a path"),
+    "Path | None": (_path, "a path"),
+    "str": (_text, "text in quotes"),
+}
+"""Type of a setting -> what makes it of a given value, and how it is called."""

@@ -20,7 +20,10 @@ from search import encoders
 from search.encoders import Content, Encoder
 from search.errors import InputError
 from search.index import FlatIndex
+from search.models import Models
 from search.settings import Settings
+from search.store import Database
+from search.store.spaces import encoder_name
 from search.types import Modality, Needs, Vectors
 from ui import show
 
@@ -37,7 +40,10 @@ UNITS = {Modality.IMAGE: "images", Modality.VIDEO: "frames", Modality.AUDIO: "au
 
 def measure(settings: Settings, seconds: float) -> dict[str, Any]:
     """Items a second by medium, a thread a core, and the median milliseconds of a scan over 100,000 segments."""
-    encoder, threads = encoders.load(settings.space or "pocket"), _threads(settings)
+    encoder, threads = (
+        encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device),
+        _threads(settings),
+    )
     chosen = (Modality.IMAGE, Modality.AUDIO, Modality.TEXT)
     contents = {modality: content for modality, content in samples(encoder.needs).items() if modality in chosen}
     rates = {str(modality): _rate(encoder, modality, content, threads, seconds, 8) for modality, content in contents.items()}
@@ -73,7 +79,7 @@ def encode(settings: Settings, seconds: float, gflops: float | None = None) -> d
     On a GPU also ``of_matmul``: the share of the rate that the card's own matrix products would allow, at ``gflops`` for an image, which
     are counted where they are not given.
     """
-    encoder = encoders.load(settings.space or "pocket")
+    encoder = encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device)
     return _encode(encoder, settings, seconds) | _of_card(encoder, settings, seconds, gflops)
 
 
@@ -131,7 +137,7 @@ def ingest(settings: Settings, path: Path, seconds: float, report: Any) -> dict[
 
     if not path.exists():
         raise InputError(f"{path} is not there.", remedy="Check the path.")
-    encoder = encoders.load(settings.space or "pocket")
+    encoder = encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device)
     found, counting = _encode(encoder, settings, seconds), Counting(encoder)
     with tempfile.TemporaryDirectory() as home:
         own = replace(settings, home=Path(home), database_url="")

@@ -35,8 +35,12 @@ app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
 measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")
+models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
+app.add_typer(models, name="models")
 
 Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
+
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="A model, as `sensorium models` names it.")]
 
 NOTHING_FOUND, SOME_FAILED = 3, 4
 
@@ -421,18 +425,92 @@ def bench_ingest(
     _figures(found, render_rates, as_json)
 
 
-@app.command()
-def models(as_json: Json = False) -> None:
-    """The encoders that can be used, what they take, and whether they are here."""
+@models.callback()
+def models_alone(context: typer.Context, home: Home = None, as_json: Json = False) -> None:
+    """Models: what is here, what is known, and fetching them. Without a command: list."""
+    if context.invoked_subcommand is None:
+        models_list(home, as_json)
+
+
+@models.command("list")
+def models_list(home: Home = None, as_json: Json = False) -> None:
+    """The models that are known and those that are here, what they take, cost and reach."""
+    from ui import show
     from ui.models import gather, render
 
-    found = gather()
+    found = gather(load({"home": home}))
     if as_json:
-        from ui import show
-
         show.emit({"models": found})
     else:
         render(found)
+
+
+@models.command("info")
+def models_info(name: ModelName, home: Home = None, as_json: Json = False) -> None:
+    """All that is known of a model; every byte of one that is here is checked."""
+    from ui import show
+    from ui.models import info, render_one
+
+    found = info(load({"home": home}), name)
+    if as_json:
+        show.emit(found)
+    else:
+        render_one(found)
+
+
+@models.command("pull")
+def models_pull(
+    name: ModelName,
+    revision: Annotated[str, typer.Option(help="A branch, tag or commit instead of the usual one.")] = "",
+    accept: Annotated[bool, typer.Option("--accept", help="Accept the model's notice without being asked.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a model, or what is missing of it. No other command ever fetches one."""
+    from ui.models import pull
+
+    _came(pull(load({"home": home}), name, revision, accepted=accept), as_json)
+
+
+@models.command("import")
+def models_import(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder with a model's files, or a .tar of one.")],
+    name: Annotated[str, typer.Option(help="The model's name, where its manifest does not say it.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take a model over that was fetched elsewhere, as on a machine without a network."""
+    from ui.models import carry
+
+    _came(carry(load({"home": home}), path, name), as_json)
+
+
+@models.command("accept")
+def models_accept(name: ModelName, home: Home = None, as_json: Json = False) -> None:
+    """Accept the notice of a model that is here, once and for all."""
+    from search.models import Models
+
+    _came(Models.of(load({"home": home})).accept(name), as_json)
+
+
+@models.command("remove")
+def models_remove(
+    name: ModelName,
+    force: Annotated[bool, typer.Option("--force", help="Remove it though the archive has a space of it.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a model's files from this machine."""
+    from search.models import Models
+    from ui import show
+    from ui.models import in_use
+
+    settings = load({"home": home})
+    freed = Models.of(settings).remove(name, in_use(settings), force=force)
+    if as_json:
+        show.emit({"name": name, "bytes": freed})
+    else:
+        typer.echo(f"{name} removed: {freed} bytes.")
 
 
 @db.command()
@@ -526,6 +604,21 @@ def _figures(found: dict[str, Any], render: Callable[[dict[str, Any]], None], as
         show.emit(found)
     else:
         render(found)
+
+
+def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are imported late
+    """Tell of a model that came, or that was accepted."""
+    from ui import show
+
+    if as_json:
+        show.emit(asdict(manifest) | {"bytes": manifest.bytes, "space": manifest.space})
+        return
+    told = f"{manifest.name} is here: {len(manifest.files)} files, {manifest.bytes / 1e6:.1f} MB, revision {manifest.space}."
+    show.out.print(told, highlight=False, markup=False, soft_wrap=True)
+    if manifest.notice and not manifest.accepted:
+        show.err.print(
+            f"{manifest.notice}\nAccept that with: sensorium models accept {manifest.name}", highlight=False, markup=False
+        )
 
 
 def _complain(error: SensoriumError) -> None:

@@ -67,6 +67,7 @@ def add(
 ) -> None:
     """Make a space beside the others and embed what it lacks, and only that. The archive goes on answering in its default meanwhile."""
     from search import encoders
+    from search.models import Models
     from search.store import Database, SqlStore
 
     settings = load({"home": home})
@@ -74,7 +75,7 @@ def add(
     database.upgrade()
     for one in collection or []:
         SqlStore(database).collection(one)
-    space = replace(encoders.load(encoder).space, name=name)
+    space = replace(encoders.load(encoder, Models.of(settings), settings.device).space, name=name)
     kinds = space.kinds(named("modality", Modality, only), named("channel", Channel, channel))
     if not kinds:
         raise InputError(

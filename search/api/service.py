@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from search import encoders
@@ -18,11 +19,13 @@ from search.api.uploads import Uploads
 from search.encoders import Encoder
 from search.errors import ModelMissing, Problem, SensoriumError, StillLoading
 from search.media import DecodePool
+from search.models import Models
 from search.query import Engine
 from search.query.searcher import Searcher
 from search.settings import Settings
 from search.store import Catalogue, Database, Labels, Spaces, SqlStore
 from search.store.catalogue import Asset
+from search.store.spaces import encoder_name
 from search.types import Coverage
 
 PATIENCE = 5.0
@@ -55,7 +58,7 @@ class Service:
         self.thumbnails = Thumbnails(settings, self.pool)
         self.uploads = Uploads(settings, self.pool)
         self.jobs = IndexJobs(self.database, self.places, runner)
-        self._load = load or encoders.load
+        self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
         self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
@@ -165,7 +168,7 @@ class Service:
     def _load_encoder(self) -> None:
         began, self._due = time.perf_counter(), math.inf
         try:
-            name = self.spaces.find(self.settings.space).encoder if self.spaces.all() else self.settings.space or "pocket"
+            name = encoder_name(self.database, self.settings.space)
             self._encoder = name, self._load(name)
             self._open()
         except SensoriumError as error:

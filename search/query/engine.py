@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -16,6 +17,7 @@ from search import encoders
 from search.encoders import Encoder
 from search.errors import InputError, QueryError, StillLoading, StoreError
 from search.index import Manifest
+from search.models import Models
 from search.query import fusion, xclip
 from search.query.algebra import Query
 from search.query.calibration import confidence
@@ -67,7 +69,7 @@ class Engine:
             raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
         self._database.check()
         self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
-        self._load = load or encoders.load
+        self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._searchers: dict[str, Searcher] = {}
         self._coming: dict[str, Future[Searcher]] = {}
         self._opening, self._loader = threading.Lock(), ThreadPoolExecutor(1, "load")

@@ -162,6 +162,13 @@ class Spaces:
         return entry
 
 
+def encoder_name(database: Database, named: str) -> str:
+    """The encoder that a setting means: that of the space which it names, or of the default; where there is no such space, its own name."""
+    entries = Spaces(database).all() if database.exists() else []
+    meant = (entry.encoder for entry in entries if (entry.name == named if named else entry.default))
+    return next(meant, named or "pocket")
+
+
 def matches(entry: Entry, space: Space) -> None:
     """Make sure that an encoder's space is the one that an archive holds under its name.
 

@@ -47,7 +47,7 @@ class Shelf:
         self.encoders = encoders
         self.loaded: list[str] = []
 
-    def __call__(self, name: str, *_: object) -> FakeEncoder:
+    def __call__(self, name: str, *_: object, **__: object) -> FakeEncoder:
         self.loaded.append(name)
         if name not in self.encoders:
             raise ModelMissing(f"The model {name} is not here.", remedy=f"Fetch it with: sensorium models pull {name}")
