@@ -7,9 +7,11 @@ from pathlib import Path
 
 from search import encoders
 from search.encoders import Encoder
+from tests.fakes import tiny_imagebind
 from tests.fakes.encoder import FakeEncoder
 
 BUILDERS: dict[str, Callable[[Path], Encoder]] = {
+    "imagebind": tiny_imagebind.build,
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
 }
