@@ -141,4 +141,5 @@ def _identity(term: Term) -> object:
 
 
 def _a(modality: Modality) -> str:
-    return {"image": "an image", "audio": "a sound", "video": "a video", "text": "a text"}[modality]
+    known = {"image": "an image", "audio": "a sound", "video": "a video", "text": "a text"}
+    return known.get(modality, f"a file of {modality}")
