@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TypeVar
 
-from indexer.walk import Obstacle, is_media, walk
+from indexer.walk import Obstacle, walk
+from search.media import is_media
 from search.store import Intake
 from search.store.intake import Sighting
 
@@ -57,7 +58,7 @@ class Scan:
             self._take([item for item in batch if isinstance(item, Sighting)])
         folders = [root for root in roots if root not in away and os.path.isdir(root)]  # not those whose disk is not there today
         if folders and not self._stopped():
-            unread = [path for path in away if os.path.isdir(path) or not is_media(os.path.basename(path))]
+            unread = [path for path in away if os.path.isdir(path) or not is_media(os.fsdecode(path))]
             self.tally.missing += self._intake.end_scan(self._collection, self._number, folders, unread=unread)
 
     def _take(self, sightings: Sequence[Sighting]) -> None:

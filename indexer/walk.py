@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from search.media import EXTENSIONS
+from search.media import is_media
 from search.store.intake import Sighting
 
 
@@ -21,7 +21,7 @@ class Obstacle:
 
 
 def walk(root: bytes) -> Iterator[Sighting | Obstacle]:
-    """Every file under ``root`` whose name ends like media, in the order of names; a root that is a file is yielded whatever its name.
+    """Every file under ``root`` that is named like media, in the order of names; a root that is a file is yielded whatever its name.
 
     Links are followed, each folder is entered once, so that loops end. Names that begin with a dot are passed over, as are pipes,
     sockets and devices.
@@ -56,17 +56,12 @@ def _list(folder: bytes, entered: set[tuple[int, int]], below: list[bytes]) -> I
             status = entry.stat()
         except OSError as error:
             nowhere = error.errno in (errno.ENOENT, errno.ELOOP)  # a link into nowhere, or to itself; else a disk that is away
-            if is_media(entry.name) or not nowhere:
+            if is_media(os.fsdecode(entry.path)) or not nowhere:
                 yield Obstacle(entry.path, error.strerror or str(error))
             continue
         if stat.S_ISDIR(status.st_mode):
             if (identity := (status.st_dev, status.st_ino)) not in entered:
                 entered.add(identity)
                 below.append(entry.path)
-        elif stat.S_ISREG(status.st_mode) and is_media(entry.name):
+        elif stat.S_ISREG(status.st_mode) and is_media(os.fsdecode(entry.path)):
             yield Sighting(entry.path, status.st_size, status.st_mtime_ns)
-
-
-def is_media(name: bytes) -> bool:
-    """Whether a file's name ends like media."""
-    return os.fsdecode(os.path.splitext(name)[1]).lower() in EXTENSIONS

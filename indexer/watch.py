@@ -17,9 +17,10 @@ import watchfiles
 from indexer.pipeline import Progress
 from indexer.run import Indexer, Job, indexer
 from indexer.scan import Tally
-from indexer.walk import is_media, walk
+from indexer.walk import walk
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError
+from search.media import is_media
 from search.settings import Settings
 from search.store.intake import Sighting
 
@@ -137,7 +138,7 @@ class _Watching:
         root = next((root for root in self._roots if path.startswith(root.rstrip(b"/") + b"/")), None)
         if root is None or any(part.startswith(b".") for part in path[len(root) :].split(b"/") if part):
             return False
-        return is_media(os.path.basename(path)) or os.path.isdir(path) or not os.path.lexists(path)
+        return is_media(os.fsdecode(path)) or os.path.isdir(path) or not os.path.lexists(path)
 
     def _has_settled(self, path: bytes, now: float) -> bool:
         since, before = self._unsettled[path]

@@ -76,6 +76,9 @@ KINDS = (
 IMU_RATE = 400
 """Readings of a motion sensor a second, as encoders get them: six numbers each, acceleration in m/s² and turning in rad/s."""
 
+NEAREST = 0.5
+"""Metres at and below which depth is 1: where more is known than an order, content is ``NEAREST`` over the metres, and 0 unknown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

@@ -142,15 +142,21 @@ def search(
     image: Annotated[list[Path] | None, typer.Option(help="A picture to search with.")] = None,
     audio: Annotated[list[Path] | None, typer.Option(help="A sound to search with.")] = None,
     video: Annotated[list[Path] | None, typer.Option(help="A video to search with.")] = None,
+    depth: Annotated[list[Path] | None, typer.Option(help="A picture of depth, such as a.depth.png, to search with.")] = None,
+    thermal: Annotated[list[Path] | None, typer.Option(help="A thermal picture, such as a.thermal.png, to search with.")] = None,
+    imu: Annotated[list[Path] | None, typer.Option(help="A table of motion, such as a.imu.csv, to search with.")] = None,
     segment: Annotated[list[int] | None, typer.Option(help="A segment of the archive to search with.")] = None,
     without: Annotated[list[str] | None, typer.Option("--not", help="A text to subtract.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="A number for each term, separated by commas, in the order of these options.")
     ] = None,
     targets: Annotated[
-        str | None, typer.Option("--in", help="Media to find: image, audio, video, text; separated by commas.")
+        str | None,
+        typer.Option("--in", help="Media to find: image, audio, video, text, depth, thermal, imu; separated by commas."),
     ] = None,
-    channel: Annotated[str | None, typer.Option(help="Channels to search: visual, sound, text; separated by commas.")] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Channels to search: visual, sound, text, motion; separated by commas.")
+    ] = None,
     under: Annotated[list[Path] | None, typer.Option(help="Only files at or below this path.")] = None,
     collection: Annotated[list[str] | None, typer.Option(help="Only files of this collection.")] = None,
     since: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or later: 2024-05-31.")] = None,
@@ -175,7 +181,11 @@ def search(
 
     texts = [" ".join(words)] if words else []
     terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
-    for modality, files in ((Modality.IMAGE, image), (Modality.AUDIO, audio), (Modality.VIDEO, video)):
+    given = (
+        (Modality.IMAGE, image), (Modality.AUDIO, audio), (Modality.VIDEO, video),
+        (Modality.DEPTH, depth), (Modality.THERMAL, thermal), (Modality.IMU, imu),
+    )  # fmt: skip
+    for modality, files in given:
         terms += [Term(file, modality) for file in files or []]
     terms += [Near(number) for number in segment or []]
     query = _blend(terms, without or [], weights)
@@ -194,7 +204,9 @@ def search(
 @app.command()
 def similar(
     segment: Annotated[int, typer.Argument(metavar="SEGMENT", help="A segment, by its number in the hits of a search.")],
-    targets: Annotated[str | None, typer.Option("--in", help="Media to find: image, audio, video, text.")] = None,
+    targets: Annotated[
+        str | None, typer.Option("--in", help="Media to find: image, audio, video, text, depth, thermal, imu.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     home: Home = None,
     as_json: Json = False,

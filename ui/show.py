@@ -25,7 +25,9 @@ from ui import words
 out = Console()
 err = Console(stderr=True)
 
-ICONS = {"image": "▣ image", "audio": "♪ sound", "video": "▶ video", "text": "¶ text"}
+ICONS = {
+    "image": "▣ image", "audio": "♪ sound", "video": "▶ video", "text": "¶ text", "depth": "▣ depth", "thermal": "▣ thermal", "imu": "∿ motion",
+}  # fmt: skip
 
 
 def emit(value: Any) -> None:  # noqa: ANN401 - any JSON value

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from search import types
     from search.api import schemas
 
-MEDIA = {"image": "image", "video": "video", "audio": "sound", "text": "text"}
+MEDIA = {
+    "image": "image", "video": "video", "audio": "sound", "text": "text",
+    "depth": "depth picture", "thermal": "thermal picture", "imu": "motion recording",
+}  # fmt: skip
 """What people call the modalities."""
 
 _BANDS = ((0.9, 4, "strong"), (0.6, 3, "good"), (0.3, 2, "fair"), (0.0, 1, "weak"))

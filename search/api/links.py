@@ -20,7 +20,7 @@ def links(asset: int, modality: Modality, span: Span | None = None) -> s.Links:
     timed = span if span and span.unit == "ms" else None
     seconds = f"#t={_seconds(timed.start)},{_seconds(timed.end)}" if timed else ""
     at = f"?t={_seconds((timed.start + timed.end) // 2)}" if timed and modality is Modality.VIDEO else ""
-    pictured = modality is not Modality.TEXT
+    pictured = modality not in (Modality.TEXT, Modality.IMU)
     return s.Links(
         media=f"{here}/media", moment=f"{here}/media{seconds}",
         thumbnail=f"{here}/thumbnail{at}" if pictured else None,

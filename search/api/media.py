@@ -123,7 +123,7 @@ def locate(asset: Asset) -> tuple[str, os.stat_result]:
 def media_type(asset: Asset) -> str:
     """The type that an asset is served as: by what the decoder found it to be, never by its name."""
     kind = TYPES.get(asset.format, "")
-    if asset.modality is Modality.TEXT:
+    if asset.modality in (Modality.TEXT, Modality.IMU):
         return kind or "text/plain; charset=utf-8"
     if asset.modality is Modality.AUDIO and kind.startswith("video/"):
         return kind.replace("video/", "audio/", 1)

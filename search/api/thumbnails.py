@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search import cache, disk
 from search.api.schemas import Sprite
@@ -62,12 +64,12 @@ class Thumbnails:
         ``source`` gives the file to read, if it has to be read.
 
         Raises:
-            Problem: a text has no picture (404).
+            Problem: a text has no picture, and motion none (404).
             MediaError: the file cannot be decoded.
         """
         size = next((one for one in SIZES if one >= size), SIZES[-1])
-        if asset.modality is Modality.IMAGE:
-            return self._keep(asset, f"image-{size}", "jpg", lambda: self._image(source(), size))
+        if asset.modality in (Modality.IMAGE, Modality.DEPTH, Modality.THERMAL):
+            return self._keep(asset, f"{asset.modality}-{size}", "jpg", lambda: self._image(source(), size))
         if asset.modality is Modality.AUDIO:
             return self._keep(asset, f"wave-{size}", "png", lambda: previews.wave(source(), size, size * 3 // 8))
         if asset.modality is Modality.VIDEO:
@@ -75,6 +77,8 @@ class Thumbnails:
             wanted = last // 3 if at_ms is None else min(at_ms, last)
             at = wanted - wanted % STEP_MS
             return self._keep(asset, f"frame-{size}-{at}", "jpg", lambda: _frame(source(), at, size))
+        if asset.modality is Modality.IMU:
+            raise Problem(404, "no-picture", "Motion has no picture", "There is no thumbnail of motion.", remedy="Show its name.")
         raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
 
     def preview(self, asset: Asset, source: Callable[[], str]) -> Made:
@@ -100,8 +104,7 @@ class Thumbnails:
                 if isinstance(item, Info):
                     info = item
                 elif isinstance(item, Cut) and info and not isinstance(item.content, str):
-                    picture = np.asarray(item.content[0] if item.modality is Modality.VIDEO else item.content, np.uint8)
-                    return previews.jpeg(_unpadded(picture, info, needs))
+                    return previews.jpeg(_unpadded(_coloured(item.content), info, needs))
         finally:
             replies.close()  # one frame of an animation is enough
         raise MediaError("undecodable", "The file is no picture any more.")
@@ -171,6 +174,13 @@ def _frame(source: str, at_ms: int, size: int) -> bytes:
         if error.reason != "undecodable" or at_ms == 0:
             raise
         return previews.frame(source, 0, size)  # containers announce more than their pictures last
+
+
+def _coloured(content: NDArray[Any]) -> Picture:
+    """A picture (H, W, 3) of what was decoded: of an animation its first frame, of depth and heat shades of grey."""
+    if content.ndim == 2:
+        content = np.repeat((content * 255).round()[..., None], 3, axis=2)
+    return np.asarray(content[0] if content.ndim == 4 else content, np.uint8)
 
 
 def _unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from search import disk
 from search.api import schemas as s
 from search.errors import MediaError, Problem
-from search.media import EXTENSIONS, DecodePool
+from search.media import DecodePool, ending
 from search.settings import Settings
 from search.types import Info, Modality, Needs
 
@@ -57,11 +57,10 @@ class Uploads:
             Problem: too large (413), no room (507), cut (400).
             MediaError: it is not media that can be read.
         """
-        suffix = os.path.splitext(name)[1].lower()
         part = await anyio.to_thread.run_sync(self._begin, announced)
         try:
             size = await self._write(part, chunks, announced)
-            return await anyio.to_thread.run_sync(self._settle, part, size, suffix if suffix in EXTENSIONS else "")
+            return await anyio.to_thread.run_sync(self._settle, part, size, ending(name))
         except ClientDisconnect:
             raise _cut(announced) from None
         except OSError as error:
@@ -153,11 +152,11 @@ class Uploads:
 
     def _settle(self, part: Path, size: int, suffix: str) -> Upload:
         """Give a file that has arrived its name, by what the decoder says that it is."""
-        probed = part.with_name(f"{part.stem}.probe{suffix}")  # the decoder tells texts apart by their suffix
+        probed = part.with_name(f"{part.stem}.probe{suffix}")  # the decoder tells texts, and what sensors see, apart by it
         part.replace(probed)
         try:
             modality = self._probe(probed)
-            final = part.with_name(f"{part.stem}.{modality}{suffix}")
+            final = part.with_name(f"{part.stem}.{modality}{os.path.splitext(suffix)[1]}")
             probed.replace(final)
         finally:
             probed.unlink(missing_ok=True)

@@ -4,9 +4,9 @@ Importing this package loads none of them: they load in the disposable and confi
 """
 
 from search.media.pool import DecodePool
-from search.media.sniff import EXTENSIONS, sniff
+from search.media.sniff import EXTENSIONS, ending, is_media, sniff
 
-__all__ = ["EXTENSIONS", "DecodePool", "sniff", "versions"]
+__all__ = ["EXTENSIONS", "DecodePool", "ending", "is_media", "sniff", "versions"]
 
 
 def versions() -> dict[str, str]:

@@ -30,6 +30,9 @@ _READERS = {
     Modality.AUDIO: "search.media.streams",
     Modality.VIDEO: "search.media.streams",
     Modality.TEXT: "search.media.texts",
+    Modality.DEPTH: "search.media.depth",
+    Modality.THERMAL: "search.media.thermal",
+    Modality.IMU: "search.media.motion",
 }
 _LATE = (
     "_strptime", "unicodedata", "mmap", "numpy.ma", "charset_normalizer.md", "search.media.pages",
@@ -94,7 +97,7 @@ def _answer(modality: Modality, source: Source, needs: Needs, limits: Limits) ->
     except MediaError as error:
         yield error
     except MemoryError:
-        setting = "image_memory" if modality in (Modality.IMAGE, Modality.TEXT) else "decode_memory"
+        setting = "decode_memory" if modality in (Modality.AUDIO, Modality.VIDEO) else "image_memory"
         yield MediaError("too_large", f"needs more memory than {setting} allows ({limits.memory >> 20} MiB)")
     except Exception as error:  # noqa: BLE001  hostile files raise anything
         yield MediaError("undecodable", f"it cannot be decoded; the decoder says: {type(error).__name__}: {error}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -68,25 +70,14 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         yield _unseen(source, limits)
         return
     gaps: list[Gap] = []
-    try:
-        image = _open(source, limits)
-        size, count = image.size, _count(image, gaps)
-        _draft(image, needs)
-        image.load()
-    except (MemoryError, MediaError):
-        raise
-    except Exception as error:  # noqa: BLE001  damaged pictures raise a dozen types
-        image, count = _salvage(source, limits, needs, error), 1
-        size = image.size
-        gaps.append(Gap("truncated", f"the picture is damaged or cut short; its decoder says: {error}"))
-    orientation, taken_at = _exif(image)
+    image, size, count = loaded(source, needs, limits, gaps)
+    orientation, taken_at = exif(image)
     if count > 1:
         frames, duration = _animation(image, count, needs, limits, gaps)
         content, modality = np.stack([_picture(frame, orientation) for frame in frames]), Modality.VIDEO
     else:
         content, modality, duration = _picture(_fitted(image, needs), orientation), Modality.IMAGE, None
-    if any(gap.reason == "truncated" for gap in gaps) and content.min() == content.max():
-        raise MediaError("truncated", "the picture ends before anything can be seen")
+    check_seen(content, gaps)
     yield _info(image, size, duration, orientation, taken_at)
     yield Cut(Channel.VISUAL, modality, None, content)
     yield from gaps
@@ -104,23 +95,54 @@ def learn_heif() -> None:
 def _unseen(source: Source, limits: Limits) -> Info:
     """What the head of a file tells of its picture, which is not decoded."""
     try:
-        image = _open(source, limits)
+        image = opened(source, limits)
     except (MemoryError, MediaError):
         raise
     except Exception as error:
         raise MediaError("undecodable", f"nothing of the picture can be read; its decoder says: {error}") from error
-    orientation, taken_at = _exif(image)
-    return _info(
-        image, image.size, None, 1 if image.format == "TIFF" else orientation, taken_at
-    )  # a TIFF's size is that when upright
+    orientation, taken_at = exif(image)
+    upright = image.format == "TIFF"  # whose size is that when upright
+    return _info(image, image.size, None, 1 if upright else orientation, taken_at)
 
 
 def _info(image: Image.Image, size: tuple[int, int], duration: int | None, orientation: int, taken_at: str | None) -> Info:
     width, height = reversed(size) if orientation >= 5 else size
-    return Info(Modality.IMAGE, (image.format or "").lower().replace("mpo", "jpeg"), width, height, duration, taken_at)
+    return Info(Modality.IMAGE, form(image), width, height, duration, taken_at)
 
 
-def _open(source: Source, limits: Limits) -> ImageFile.ImageFile:
+def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tuple[ImageFile.ImageFile, tuple[int, int], int]:
+    """A picture with what of it can be decoded, its width and height in the file, and how many frames are to be looked at.
+
+    Raises:
+        MediaError: ``too_large``, ``undecodable``.
+    """
+    try:
+        image = opened(source, limits)
+        size, count = image.size, _count(image, gaps)
+        _draft(image, needs)
+        image.load()
+    except (MemoryError, MediaError):
+        raise
+    except Exception as error:  # noqa: BLE001  damaged pictures raise a dozen types
+        image, count = _salvage(source, limits, needs, error), 1
+        size = image.size
+        gaps.append(Gap("truncated", f"the picture is damaged or cut short; its decoder says: {error}"))
+    return image, size, count
+
+
+def check_seen(content: NDArray[Any], gaps: Sequence[Gap]) -> None:
+    """Raise MediaError (``truncated``) for a damaged picture of which nothing is left."""
+    if any(gap.reason == "truncated" for gap in gaps) and content.min() == content.max():
+        raise MediaError("truncated", "the picture ends before anything can be seen")
+
+
+def form(image: Image.Image) -> str:
+    """The name of a picture's format."""
+    return (image.format or "").lower().replace("mpo", "jpeg")
+
+
+def opened(source: Source, limits: Limits) -> ImageFile.ImageFile:
+    """A picture whose head has been read; raises MediaError (``too_large``), or whatever Pillow does."""
     source.file.seek(0)
     image = Image.open(source.file, formats=[PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN])
     _check(image, limits)
@@ -169,7 +191,7 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
     """Decode what there is of a damaged picture; the rest stays grey or black."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
-        image = _open(source, limits)
+        image = opened(source, limits)
         _draft(image, needs)
         image.load()
     except (MemoryError, MediaError):
@@ -181,7 +203,7 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
     return image
 
 
-def _exif(image: Image.Image) -> tuple[int, str | None]:
+def exif(image: Image.Image) -> tuple[int, str | None]:
     """EXIF orientation, 1 to 8, and when the picture was taken (ISO 8601)."""
     try:
         exif = Image.Image.getexif(image)  # that of PNG decodes the whole picture, to look behind it
@@ -264,6 +286,9 @@ def _shallow(image: Image.Image) -> Image.Image:
 
 
 def _picture(image: Image.Image, orientation: int) -> Picture:
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    return np.asarray(image)
+    return np.asarray(upright(image, orientation))
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """A picture turned and mirrored as its orientation (EXIF) says."""
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image

@@ -19,7 +19,7 @@ from search.media import wire
 from search.media.clock import Clock
 from search.media.opening import head, opened
 from search.media.slots import SLOT, Slots
-from search.media.sniff import HEAD, sniff
+from search.media.sniff import HEAD, sensed, sniff
 from search.media.source import picture_formats
 from search.settings import Settings
 from search.types import Cut, Gap, Info, Modality, Needs
@@ -113,9 +113,9 @@ class Process:
         self._needs = needs
         suffix = os.path.splitext(path)[1].lower()
         with opened(path) as file:
-            modality = sniff(head(file, HEAD), suffix)
-            still = modality in (Modality.IMAGE, Modality.TEXT)
-            memory = min(self._settings.image_memory, self._settings.decode_memory) if still else self._settings.decode_memory
+            modality = sniff(head(file, HEAD), suffix, sensed(os.fspath(path)))
+            streams = modality in (Modality.AUDIO, Modality.VIDEO)
+            memory = self._settings.decode_memory if streams else min(self._settings.image_memory, self._settings.decode_memory)
             self._bound("AS", memory)
             self._allow(self._seconds)
             request = wire.pack_request(modality, suffix, needs, self._limits | {"memory": memory})

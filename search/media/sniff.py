@@ -1,8 +1,15 @@
-"""What a file is, told by its first bytes. A name only decides between texts, and where the bytes say nothing."""
+"""What a file is, told by its first bytes. A name only decides between texts, where the bytes say nothing, and what a sensor has seen.
+
+What sensors record looks like other files, so that its name has to say what it is. A picture with one channel is ``depth`` or ``thermal``
+when its name ends so before the suffix, as ``a.depth.png`` beside the photo ``a.jpg``, or when the folder that it lies in is called so; a
+coloured one stays an image. A table of readings of motion, ``imu``, is a ``.csv`` that is named ``a.imu.csv`` or lies in a folder ``imu``.
+A name counts for more than its folder, and capital letters for as much as small ones.
+"""
 
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -24,6 +31,9 @@ EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
     {f".{suffix}": modality for modality, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 )
 """Lower-case suffix with its dot -> what such a file usually holds."""
+
+_SENSED = {"depth": Modality.DEPTH, "thermal": Modality.THERMAL, "imu": Modality.IMU}
+_TABLE = ".csv"
 
 _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"\xff\xd8\xff", Modality.IMAGE),
@@ -55,10 +65,31 @@ _FOREIGN = re.compile(
 """Playlists (which make ffmpeg read other files), PostScript, RTF and drawings: readable, but not as prose."""
 
 
-def sniff(head: bytes, suffix: str) -> Modality:
-    """Say what a file is from its first ``HEAD`` bytes and, where these leave it open, from its suffix.
+def is_media(path: str) -> bool:
+    """Whether a file is named like media."""
+    return os.path.splitext(path)[1].lower() in EXTENSIONS or sensed(path) is Modality.IMU
 
-    A video without pictures is told from one with pictures only by decoding: the decoder's ``Info`` has the last word.
+
+def sensed(path: str) -> Modality | None:
+    """Which sensor a file comes from, if its name or its folder say so."""
+    folder, name = os.path.split(path)
+    stem, suffix = os.path.splitext(name.lower())
+    of = _SENSED.get(os.path.splitext(stem)[1][1:]) or _SENSED.get(os.path.basename(folder).lower())
+    return of if (of is Modality.IMU) == (suffix == _TABLE) else None
+
+
+def ending(name: str) -> str:
+    """What of a file's name says what it holds, such as ``.png`` or ``.depth.png``; nothing, if it is not named like media."""
+    name = os.path.basename(name)
+    suffix = os.path.splitext(name)[1].lower()
+    return (f".{of}" if (of := sensed(name)) else "") + suffix if is_media(name) else ""
+
+
+def sniff(head: bytes, suffix: str, hint: Modality | None = None) -> Modality:
+    """Say what a file is from its first ``HEAD`` bytes and, where these leave it open, from its suffix and what ``sensed`` says.
+
+    A video without pictures is told from one with pictures only by decoding, and so is a picture with one channel from a coloured one:
+    the decoder's ``Info`` has the last word.
 
     Raises:
         MediaError: ``empty``; ``not_text``, a text's name over binary data; ``undecodable``, a picture's, sound's or
@@ -69,14 +100,16 @@ def sniff(head: bytes, suffix: str) -> Modality:
     named = EXTENSIONS.get(suffix.lower())
     found = _binary(head)
     if found is not None:
-        return found
+        return hint if hint and found is Modality.IMAGE and hint is not Modality.IMU else found
     if _FOREIGN.match(head):
         raise MediaError("unsupported", "a playlist, a drawing or a document in a format that is not read")
     if is_text(head):
+        if hint is Modality.IMU:
+            return hint
         if named not in (None, Modality.TEXT):
             raise MediaError("undecodable", f"named {suffix} like {_an(named)}, but holds a text")
         return Modality.TEXT
-    if named is Modality.TEXT:
+    if named is Modality.TEXT or hint is Modality.IMU:
         raise MediaError("not_text", f"named {suffix} like a text, but holds binary data")
     if named is None:
         raise MediaError("unsupported", "neither a known format nor a text")

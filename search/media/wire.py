@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import REASONS, MediaError
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
+from search.types import IMU_RATE, Channel, Cut, Gap, Info, Modality, Needs, Span
 
 PREFIX = struct.Struct("<IQ")
 MAX_HEADER = 64 * 1024
@@ -32,7 +32,10 @@ _DETAIL, _FORMAT = 500, 64
 """Characters of a text, and of a format's name, that are kept."""
 _SIDE, _LONGEST = (1 << 31) - 1, (1 << 53) - 1
 """The largest width and height, and the largest time, that any database takes."""
-_DTYPES = {Modality.IMAGE: np.uint8, Modality.VIDEO: np.uint8, Modality.AUDIO: np.float32}
+_BYTES = (Modality.IMAGE, Modality.VIDEO)
+"""What holds bytes; the others hold float32."""
+_AXES = 6
+"""Numbers in a reading of motion."""
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
 Reply: TypeAlias = Info | Cut | Gap | MediaError | None
@@ -121,6 +124,11 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
         )
     elif modality is Modality.IMAGE:
         fits = needs.size > 0 and tuple(shape) == side and length == needs.size**2 * 3
+    elif modality in (Modality.DEPTH, Modality.THERMAL):
+        fits = tuple(shape) == side[:2] and length == 4 * needs.size**2
+    elif modality is Modality.IMU:
+        most = IMU_RATE * needs.window_ms // 1000 + 1
+        fits = len(shape) == 2 and shape[0] == _AXES and 0 < shape[1] <= most and length == 4 * _AXES * shape[1]
     else:
         fits = (
             needs.size > 0
@@ -130,7 +138,9 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
         )
     if not fits:
         raise MalformedError(f"content of shape {shape} in {length} bytes")
-    return np.empty(length, np.uint8) if modality is Modality.TEXT else np.empty(shape, _DTYPES[modality])
+    if modality is Modality.TEXT:
+        return np.empty(length, np.uint8)
+    return np.empty(shape, np.uint8 if modality in _BYTES else np.float32)
 
 
 def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:

@@ -17,6 +17,12 @@ def openclip(folder: Path, variant: str) -> Encoder:
     return encoders.load(f"openclip:{tiny_openclip.write(folder / variant, variant=variant)}", Models(folder), "cpu")
 
 
+def imagebind(folder: Path) -> Encoder:
+    from tests.fakes import tiny_imagebind
+
+    return tiny_imagebind.build(folder)
+
+
 def clap(folder: Path, *, fusion: bool) -> Encoder:
     from tests.fakes import tiny_clap
 
@@ -27,6 +33,7 @@ BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
     "clap": lambda folder: clap(folder, fusion=False),
+    "imagebind": imagebind,
     "clap-fused": lambda folder: clap(folder, fusion=True),
     "openclip": lambda folder: openclip(folder, "clip"),
     "openclip-siglip": lambda folder: openclip(folder, "siglip"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from search.errors import MediaError
 from search.media.child import decode
 from search.media.opening import head, opened
-from search.media.sniff import HEAD, sniff
+from search.media.sniff import HEAD, sensed, sniff
 from search.media.source import Limits, Source, picture_formats
 from search.settings import Settings
 from search.types import Cut, Gap, Info, Needs
@@ -37,7 +37,7 @@ class InProcess:
             first = head(descriptor, HEAD)
             source = Source(file, os.fstat(descriptor).st_size, first, suffix)
             try:
-                yield from decode(sniff(first, suffix), source, needs, self._limits)
+                yield from decode(sniff(first, suffix, sensed(os.fspath(path))), source, needs, self._limits)
             except MediaError:
                 raise
             except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,10 +27,12 @@ from search import settings
 from search.api import cursors, media, schemas, searching
 from search.api.service import Service
 from search.cache import DIGITS, digest_of, picture
-from search.errors import IndexDamaged, InputError, Problem, SensoriumError
+from search.errors import IndexDamaged, InputError, MediaError, Problem, SensoriumError
 from search.index import Generations
 from search.index.flat import FlatIndex
-from search.media import wire
+from search.media import ending, is_media, motion, wire
+from search.media.sniff import HEAD, sensed
+from search.media.source import Limits, Source
 from search.query.evaluate import Judged, read_manifest
 from search.store.sql import SqlStore
 from search.types import Channel, Cut, Filter, Gap, Info, Modality, Needs, Span
@@ -265,6 +268,8 @@ REPLIES = [
     Info(Modality.IMAGE, "png", 4, 4), Gap("truncated", "half", Span(0, 5)),
     Cut(Channel.VISUAL, Modality.IMAGE, None, np.zeros((4, 4, 3), np.uint8)), Cut(Channel.TEXT, Modality.TEXT, Span(0, 3, "char"), "red"),
     Cut(Channel.SOUND, Modality.AUDIO, Span(0, 1), np.zeros(8, np.float32)),
+    Cut(Channel.VISUAL, Modality.DEPTH, None, np.zeros((4, 4), np.float32)),
+    Cut(Channel.MOTION, Modality.IMU, Span(0, 1), np.zeros((6, 8), np.float32)),
 ]  # fmt: skip
 HEADERS = [json.loads(wire.pack_reply(reply)[0][wire.PREFIX.size :]) for reply in (*REPLIES, None)]
 
@@ -397,3 +402,48 @@ def test_a_line_of_a_manifest_ends_where_json_lines_end(tmp_path):
     line = json.dumps({"query": {"text": "red\u2028\x85rose"}, "relevant": ["a.jpg"]}, ensure_ascii=False)
     (tmp_path / "judged.jsonl").write_text(f"{line}\n{line}\n", "utf-8")
     assert [one.query.content for one in read_manifest(tmp_path / "judged.jsonl")] == ["red\u2028\x85rose"] * 2
+
+
+numbers_of_sensors = (
+    st.integers(0, 10**6).map(str)
+    | st.floats().map(repr)
+    | st.sampled_from(["", "nan", "-inf", "1e400", "0x1", "1_0", "\u0663", '"1"', "\0"])
+)
+lines_of_sensors = st.lists(numbers_of_sensors, min_size=5, max_size=9).map(",".join) | st.text(max_size=30)
+tables = st.tuples(
+    st.sampled_from(["t,ax,ay,az,gx,gy,gz", "time (ms);accX;accY;accZ;gyroX;gyroY;gyroZ", "t,ax,ay,az"]) | st.text(max_size=40),
+    st.lists(lines_of_sensors, max_size=6),
+).map(lambda told: "\n".join([told[0], *told[1]]).encode("utf-8", "surrogatepass"))
+
+
+@FUZZ
+@given(tables | st.binary(max_size=90))
+@example(b"t,ax,ay,az,gx,gy,gz\n0,1,2,3,4,5,6\n1e308,1,2,3,4,5,6\n-1e308,1,1,1,1,1,1\n1,1,1,1,1,1,1\n")
+def test_any_table_of_motion_is_windows_or_refused(content):
+    source = Source(io.BytesIO(content), len(content), content[:HEAD], ".csv")
+    found = tried(MediaError, lambda: list(motion.read(source, NEEDS, Limits(0, 0, 0, ()))))
+    if isinstance(found, MediaError):
+        return
+    assert isinstance(found[0], Info)
+    for cut in found[1:]:
+        assert isinstance(cut, Gap) or (cut.content.dtype == np.float32 and np.isfinite(cut.content).all())
+        assert isinstance(cut, Gap) or (
+            cut.content.shape[0] == 6 and 0 < cut.content.shape[1] <= 400 and 0 <= cut.span.start < cut.span.end
+        )
+        assert wire.unpack_reply(*unpacked(cut)) is not None
+
+
+def unpacked(reply: Gap | Cut) -> tuple[dict[str, Any], Any]:
+    """A reply as the parent gets it, with room for what it holds."""
+    packed, payload = wire.pack_reply(reply)
+    header = wire.unpack_header(packed[wire.PREFIX.size :])
+    return header, wire.room(header, len(payload), NEEDS, 3)
+
+
+@FUZZ
+@given(
+    st.text(max_size=30) | st.from_regex(r"(/?(depth|THERMAL|imu|a))*/?a?(\.(depth|imu|thermal))?\.(png|csv|x)", fullmatch=True)
+)
+def test_any_name_is_that_of_a_sensor_or_of_none(name):
+    assert sensed(name) in (None, Modality.DEPTH, Modality.THERMAL, Modality.IMU)
+    assert is_media(f"a{ending(name)}") == bool(ending(name))

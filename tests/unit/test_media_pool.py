@@ -252,6 +252,9 @@ def test_replies_survive_the_wire():
         assert through(*wire.pack_reply(reply)) == reply
     sound = through(*wire.pack_reply(Cut(Channel.SOUND, Modality.AUDIO, span, np.arange(7, dtype=np.float32))))
     assert sound.content.tolist() == list(range(7))
+    for modality, shape in ((Modality.DEPTH, (64, 64)), (Modality.THERMAL, (64, 64)), (Modality.IMU, (6, 800))):
+        content = np.random.default_rng(0).random(shape, np.float32)
+        assert np.array_equal(through(*wire.pack_reply(Cut(Channel.MOTION, modality, span, content))).content, content)
     assert through(*wire.pack_reply(None)) is None
     error = through(*wire.pack_reply(MediaError("empty", "nothing")))
     assert (error.reason, str(error)) == ("empty", "nothing")
@@ -277,6 +280,15 @@ def through(head, payload):
     ({"kind": "cut", "modality": "text", "shape": [301]}, 301),
     ({"kind": "cut", "modality": "smell", "shape": [1]}, 1),
     ({"kind": "cut", "modality": "text", "shape": "no"}, 1),
+    ({"kind": "cut", "modality": "depth", "shape": [64, 64, 3]}, 64 * 64 * 3),
+    ({"kind": "cut", "modality": "depth", "shape": [64, 64]}, 64 * 64),
+    ({"kind": "cut", "modality": "depth", "shape": [1 << 20, 1 << 20]}, 4 << 40),
+    ({"kind": "cut", "modality": "thermal", "shape": [64, 65]}, 4 * 64 * 65),
+    ({"kind": "cut", "modality": "imu", "shape": [6, 0]}, 0),
+    ({"kind": "cut", "modality": "imu", "shape": [6, 802]}, 4 * 6 * 802),
+    ({"kind": "cut", "modality": "imu", "shape": [5, 800]}, 4 * 5 * 800),
+    ({"kind": "cut", "modality": "imu", "shape": [6, 800]}, 6 * 800),
+    ({"kind": "cut", "modality": "imu", "shape": [4800]}, 4 * 4800),
     ({"kind": "info"}, 10),
 ])  # fmt: skip
 def test_no_memory_is_given_to_what_cannot_be(header, size):

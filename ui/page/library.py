@@ -13,6 +13,7 @@ from search.errors import Refused, ServiceError
 from ui import words
 from ui.page import frame, look
 from ui.page.components import shelf
+from ui.page.state import MEDIA
 
 NEWEST = 24
 _SAMPLE = "sample"
@@ -26,6 +27,7 @@ def show() -> None:
     counts = [
         {"medium": one, "count": f"{status.assets.get(one, 0):,}", "noun": f"{noun}{'' if status.assets.get(one) == 1 else 's'}"}
         for one, noun in words.MEDIA.items()
+        if one in MEDIA or status.assets.get(one)
     ]
     shelf({"counts": counts}, key="counts")
     _add(collections)

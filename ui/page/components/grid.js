@@ -64,7 +64,7 @@ class Grid {
   }
 
   picture(card) {
-    if (card.medium === "text") return el("span", { class: "quote" }, card.text || card.name);
+    if (!card.thumbnail) return el("span", { class: "quote" }, card.text || card.name);
     const lost = () => image.replaceWith(el("span", { class: "lost" }, "There is no picture of it any more."));
     const image = el("img", { loading: "lazy", decoding: "async", alt: card.alt, src: card.thumbnail + (card.thumbnail.includes("?") ? "&" : "?") + "size=320", onerror: lost });
     return image;

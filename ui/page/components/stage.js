@@ -25,7 +25,8 @@ class Stage {
     const { medium, media, poster, name, start, alt } = this.data;
     const frame = el("div", { class: `screen ${medium}` });
     const fail = async () => frame.replaceChildren(el("p", { class: "trouble" }, await this.reason()));
-    if (medium === "image") frame.append(el("img", { src: poster, alt, onerror: fail }));
+    if (["image", "depth", "thermal"].includes(medium)) frame.append(el("img", { src: poster, alt, onerror: fail }));
+    else if (medium === "imu") frame.append(el("p", {}, "Readings of motion can be downloaded, but not played."));
     else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, one.text)));
     else {
       if (medium === "audio") frame.append(el("img", { src: poster, alt }));

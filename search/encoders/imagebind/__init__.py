@@ -1,0 +1,40 @@
+"""The ImageBind spaces: one space for pictures, video, text, sound, depth, heat and motion (Girdhar et al. 2023, arXiv 2305.05665).
+
+The folder of a model holds ``imagebind_huge.safetensors``, the official weights under their official names, and perhaps a ``config.json``
+of ours with the sizes (``towers.Sizes``); without it they are those of ``huge``. The weights may not be used commercially.
+"""
+
+from __future__ import annotations
+
+from search.encoders import Encoder
+from search.errors import UnknownName
+from search.models import Model, Source
+
+LICENCE = "CC-BY-NC-4.0"
+
+
+def load(model: Model, device: str) -> Encoder:
+    """The encoder of a model on a device.
+
+    Raises:
+        ModelMissing: the weights are not there, or are not those of such a model; or the device is not there.
+    """
+    from search.encoders.imagebind.encoder import ImageBindEncoder
+
+    return ImageBindEncoder(model, device)
+
+
+def source(rest: str) -> Source:
+    """Where the weights of ``imagebind:huge`` come from.
+
+    Raises:
+        UnknownName: there is no such model.
+    """
+    if rest != "huge":
+        raise UnknownName("model of imagebind", rest, ["huge"])
+    return Source(
+        "nielsr/imagebind-huge",
+        ("model.safetensors",),
+        licence=LICENCE,
+        notice="The weights of ImageBind are licensed CC-BY-NC 4.0: they may be used for no commercial purpose.",
+    )

@@ -1,0 +1,33 @@
+"""Depth: pictures that say how far away everything is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from search.media import grey
+from search.media.grey import Plane
+from search.media.source import Found, Limits, Source
+from search.types import NEAREST, Modality, Needs
+
+_MILLIMETRES = 1000
+
+
+def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
+    """Decode a picture of depth; yields and raises as ``grey.read``."""
+    return grey.read(source, needs, limits, Modality.DEPTH, nearness)
+
+
+def nearness(values: Plane, mode: str) -> Plane:
+    """Depth to inverse depth in [0, 1]: ``NEAREST`` metres and less are 1, twice as far is half; 0, which sensors say of what they do not see, is 0.
+
+    Inverse, since that is what models take (disparity), and since it tells most of what is near. Integers of 16 and 32 bits are
+    millimetres, as of the Kinect, RealSense and telephones; floating point is metres. Bytes have no room for either: they are taken to be
+    inverse depth already, white being near, as estimators of depth draw it.
+    """
+    if mode == "L":
+        return values / np.float32(255)
+    metres = values if mode == "F" else values / _MILLIMETRES
+    seen = metres > 0
+    return np.where(seen, NEAREST / np.maximum(metres, NEAREST), 0).astype(np.float32)
