@@ -67,6 +67,7 @@ class _Work:
     cuts: list[Cut] = field(default_factory=list)
     vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
+    refused: set[Modality] = field(default_factory=set)
     decoded: bool = False
     error: MediaError | None = None
     settled: bool = False
@@ -208,7 +209,9 @@ class Pipeline:
         self._gather(most)
 
     def _take(self, work: _Work, item: Info | Cut | Gap | MediaError | None) -> None:
-        if isinstance(item, Cut):
+        if isinstance(item, Cut) and item.modality not in self._encoder.space.accepts:
+            work.refused.add(item.modality)
+        elif isinstance(item, Cut):
             text = isinstance(item.content, str)
             self._waiting[item.modality].append(_Piece(work, len(work.cuts), item.modality, item.content))
             work.cuts.append(item if text else replace(item, content=_NOTHING))  # pictures and sound are not kept
@@ -219,7 +222,11 @@ class Pipeline:
             self.progress.current = path_of(work.unit.path)
         else:
             work.decoded = True
-            work.error = item if item or work.cuts else MediaError("no_content", "Nothing in it can be searched.")
+            refused = [f"The encoder {self._encoder.space.name} takes no {modality}." for modality in sorted(work.refused)]
+            if work.cuts:
+                work.gaps += [Gap("not_sampled", detail) for detail in refused]
+            nothing = MediaError("unsupported", refused[0]) if refused else MediaError("no_content", "Nothing in it can be searched.")
+            work.error = item if item or work.cuts else nothing
             self._settle(work)
 
     def _send(self, executor: ThreadPoolExecutor, *, full: bool) -> None:
