@@ -20,12 +20,13 @@ TEXTS = {
     "html": b"<!DOCTYPE html><html><head><title>Bus</title></head><body><p>A red bus stops.</p><table><tr><td>12</table></body></html>",
     "md": b"# The bus\n\nA red bus stops at the corner, and nobody gets off.\n",
     "txt": "Ein roter Bus hält an der Ecke.\n\nUn autobús rojo.\n".encode(),
+    "imu.csv": b"t,ax,ay,az,gx,gy,gz\n" + b"".join(b"%d,0.1,-0.2,9.81,0,0.5,1e-3\n" % time for time in range(0, 3000, 10)),
     "pdf": pdf("A red bus stops.", "A dog barks."),
 }
 
 
 def write(folder: Path) -> dict[str, bytes]:
-    """Suffix -> the bytes of a small good file; some with an ``exif`` or ``anim`` before it."""
+    """Suffix -> the bytes of a small good file; some with a word before it, such as ``exif``, ``anim`` or ``depth``."""
     made: dict[str, bytes] = dict(TEXTS)
     for suffix in IMAGES:
         picture("red").save(folder / f"a.{suffix}")
@@ -46,6 +47,8 @@ def write(folder: Path) -> dict[str, bytes]:
     made["exif.jpg"] = saved(frames[0], "jpeg", exif=exif)
     made["progressive.jpg"] = saved(frames[0], "jpeg", progressive=True)
     made["deep.tiff"] = saved(Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80)), "tiff", compression="tiff_lzw")
+    made["depth.png"] = saved(Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80)), "png")
+    made["thermal.tiff"] = saved(Image.fromarray(np.linspace(280, 310, 4800, dtype=np.float32).reshape(60, 80)), "tiff")
     for name in ("images/husky.jpg", "images/lion.jpg", "images/ladybird.webp", "images/jetty.avif", "images/heron.gif"):
         made[f"sample.{Path(name).suffix[1:]}"] = (SAMPLE / name).read_bytes()
     return made

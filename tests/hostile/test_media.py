@@ -11,7 +11,7 @@ from tests.bench.report import ROOT
 from tests.hostile import cases
 from tests.hostile.conftest import CASES, SECRET, SEED, was_read
 
-STILL = ("jpg", "png", "webp", "avif", "gif", "tiff", "bmp", "txt", "md", "html", "srt", "vtt", "pdf")
+STILL = ("jpg", "png", "webp", "avif", "gif", "tiff", "bmp", "txt", "md", "html", "srt", "vtt", "pdf", "csv")
 LATE = re.compile(r"Operation not permitted: '/|ImportError|ModuleNotFoundError")
 MOST_MB = 1_000
 GROWTH_MB = 50

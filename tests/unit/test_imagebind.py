@@ -327,3 +327,19 @@ def test_importing_the_family_loads_no_framework():
 
 def test_it_is_found_by_its_name():
     assert encoders.family("imagebind:huge") is imagebind
+
+
+def test_in_half_precision_as_on_a_gpu_vectors_point_the_same_way(folder):
+    exact, coarse = (imagebind.load(tiny_imagebind.model(folder), "cpu") for _ in range(2))
+    coarse._runner.dtype = torch.bfloat16
+    rng = np.random.default_rng(5)
+    pictures, grey = rng.integers(0, 256, (2, 224, 224, 3), np.uint8), rng.random((2, 224, 224), np.float32)
+    contents = {
+        Modality.IMAGE: list(pictures), Modality.VIDEO: [pictures], Modality.TEXT: TEXTS, Modality.DEPTH: list(grey),
+        Modality.AUDIO: [rng.uniform(-0.5, 0.5, 80_000).astype(np.float32)], Modality.THERMAL: list(grey),
+        Modality.IMU: [rng.normal(0, 2, (6, 2000)).astype(np.float32)],
+    }  # fmt: skip
+    for modality, batch in contents.items():
+        found = coarse.encode(modality, batch)
+        assert found.dtype == np.float32
+        assert (found * exact.encode(modality, batch)).sum(axis=1).min() > 0.98, modality
