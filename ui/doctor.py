@@ -103,10 +103,11 @@ def _models(settings: Settings) -> Iterable[Check]:
     models = Models.of(settings)
     for name in models.names():
         try:
-            wrong = models.damage(models.get(name))
+            manifest = models.get(name)
+            wrong, remedy = models.damage(manifest), models.mending(manifest)
         except ModelMissing as error:
-            wrong = str(error)
-        yield Check("model files", not wrong, wrong or f"{name} is whole", f"Fetch it again with: {models.pulling(name)}")
+            wrong, remedy = str(error), error.remedy
+        yield Check("model files", not wrong, wrong or f"{name} is whole", remedy)
     encoder = encoders.load(settings.space, Models.of(settings), settings.device)
     encoder.encode(Modality.TEXT, ["a test"])
     yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")

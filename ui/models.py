@@ -73,7 +73,10 @@ def in_use(settings: Settings) -> set[str]:
     """The encoders of the archive's spaces."""
     database = Database(settings.database)
     try:
-        return {space.name for _, space in SqlStore(database).spaces()} if database.exists() else set()
+        if not database.exists():
+            return set()
+        database.check()
+        return {space.name for _, space in SqlStore(database).spaces()}
     finally:
         database.close()
 
