@@ -48,6 +48,9 @@ class Channel(StrEnum):
     SOUND = "sound"
     TEXT = "text"
     MOTION = "motion"
+    SPEECH = "speech"
+    OCR = "ocr"
+    CAPTION = "caption"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Kind:
 
     modality: Modality
     channel: Channel
+
+    @property
+    def content(self) -> Modality:
+        """What an encoder gets of it: of a video's sound, sound; of what was read in it, text."""
+        return Modality.AUDIO if self.channel is Channel.SOUND else Modality.TEXT if self.channel in WORDS else self.modality
 
     def __str__(self) -> str:
         return f"{self.modality}/{self.channel}"
@@ -70,8 +78,20 @@ KINDS = (
     Kind(Modality.DEPTH, Channel.VISUAL),
     Kind(Modality.THERMAL, Channel.VISUAL),
     Kind(Modality.IMU, Channel.MOTION),
+    Kind(Modality.AUDIO, Channel.SPEECH),
+    Kind(Modality.VIDEO, Channel.SPEECH),
+    Kind(Modality.IMAGE, Channel.OCR),
+    Kind(Modality.VIDEO, Channel.OCR),
+    Kind(Modality.IMAGE, Channel.CAPTION),
+    Kind(Modality.VIDEO, Channel.CAPTION),
+    Kind(Modality.IMAGE, Channel.TEXT),
+    Kind(Modality.AUDIO, Channel.TEXT),
+    Kind(Modality.VIDEO, Channel.TEXT),
 )
 """Every kind that an archive can hold."""
+
+WORDS = frozenset({Channel.TEXT, Channel.SPEECH, Channel.OCR, Channel.CAPTION})
+"""The channels that are text."""
 
 IMU_RATE = 400
 """Readings of a motion sensor a second, as encoders get them: six numbers each, acceleration in m/s² and turning in rad/s."""
@@ -108,7 +128,7 @@ class Space:
         return tuple(
             kind
             for kind in KINDS
-            if (Modality.AUDIO if kind.channel is Channel.SOUND else kind.modality) in self.accepts
+            if kind.content in self.accepts
             and (not modalities or kind.modality in modalities)
             and (not channels or kind.channel in channels)
         )
@@ -159,6 +179,37 @@ class Cut:
     modality: Modality
     span: Span | None
     content: NDArray[np.uint8] | NDArray[np.float32] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a passage: characters ``[start, end)`` of its text, milliseconds ``[start_ms, end_ms)`` where it is heard, and how sure the reader is, 0..1."""
+
+    start: int
+    end: int
+    start_ms: int | None = None
+    end_ms: int | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a reader read: a text in one piece, where it is said or stands, and how sure the reader is of it, 0..1.
+
+    ``language`` is an ISO 639-1 code. ``source`` says who read it or where it stood: ``faster-whisper tiny.en``, ``EXIF``, ``subtitles.srt``.
+    ``box`` is where in the picture it stands: left, top, right, bottom in percent of width and height. ``translated``: it is a translation
+    of what was said, into ``language``.
+    """
+
+    channel: Channel
+    span: Span | None
+    text: str
+    source: str
+    confidence: float | None = None
+    language: str | None = None
+    words: tuple[Word, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    translated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

