@@ -43,12 +43,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("asset_id", "reader_id", name=op.f("uq_reading_asset_id_reader_id")),
     )
     op.create_index("ix_reading_reader_id_state", "reading", ["reader_id", "state"])
-    # In place: making the table anew, which is how SQLite adds a key, would take every vector along.
-    kind = "INTEGER" if op.get_bind().dialect.name == "sqlite" else "BIGINT"
-    for table in ("segment", "ledger"):
-        op.execute(
-            f"ALTER TABLE {table} ADD COLUMN reader_id {kind} CONSTRAINT fk_{table}_reader_id_reader REFERENCES reader (id) ON DELETE CASCADE"
-        )
+    with op.batch_alter_table("ledger", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("reader_id", _ID, nullable=True))
+        batch_op.create_foreign_key(batch_op.f("fk_ledger_reader_id_reader"), "reader", ["reader_id"], ["id"], ondelete="CASCADE")
+    # In place, without a key: making the table anew, which is how SQLite adds one, would take every vector along.
+    op.add_column("segment", sa.Column("reader_id", _ID, nullable=True))
     op.create_index("ix_segment_reader_id", "segment", ["reader_id"])
     op.add_column("segment", sa.Column("source", sa.String(length=200), nullable=True))
     op.add_column("segment", sa.Column("language", sa.String(length=16), nullable=True))
@@ -61,8 +60,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_segment_reader_id", "segment")
     with op.batch_alter_table("ledger", schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f("fk_ledger_reader_id_reader"), type_="foreignkey")
         batch_op.drop_column("reader_id")
-    for column in ("detail", "confidence", "language", "source"):
+    for column in ("detail", "confidence", "language", "source", "reader_id"):
         op.drop_column("segment", column)
     op.drop_table("reading")
     op.drop_table("reader")
