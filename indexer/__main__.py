@@ -1,4 +1,4 @@
-"""One index job for the service: the request is a line of JSON on standard input, events are lines on standard output.
+"""One index job for the service, or for `sensorium index --workers`: the request is a line of JSON on standard input, events are lines on standard output.
 
 It ends early on an interrupt, and when standard input ends, since then nobody is left to want it.
 """
@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.events import Events
-from indexer.jobs import job_of
-from indexer.run import index
+from indexer.run import Job, index
 from search.errors import SensoriumError
 from search.settings import Settings
 
@@ -29,7 +28,7 @@ def main() -> int:
     request = json.loads(sys.stdin.readline())
     settings = Settings(**request["settings"] | {"home": Path(request["settings"]["home"])})
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    job = job_of(request, Events(_say, EVERY))
+    job = _job(request, Events(_say, EVERY))
     try:
         summary = index(settings, job)
     except SensoriumError as error:
@@ -37,8 +36,20 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:  # before there was anything to stop
         return 0
+    for name, reason in summary.absent.items():
+        told = f"Everything else was done, but the space {name} waits for its model. {reason}"
+        _say({"event": "error", "kind": type(reason).__name__, "message": told, "remedy": reason.remedy})
+        return 1
     _say({"event": "summary", "scanning": False, "scan": asdict(summary.scan), "work": asdict(summary.progress)})
     return 0
+
+
+def _job(request: dict[str, Any], report: Events) -> Job:
+    if request["kind"] == "help":
+        return Job((), report=report, lingers=True)
+    from indexer.jobs import job_of  # which needs the service's packages
+
+    return job_of(request, report)
 
 
 def _say(event: dict[str, Any]) -> None:

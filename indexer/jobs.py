@@ -75,7 +75,7 @@ def job_of(asked: Mapping[str, Any], report: run.Report) -> run.Job:
     if asked["kind"] == "retry":
         again = Again(asked["reason"], tuple(os.fsencode(path) for path in paths), collection or None)
         return run.Job((), retry=again, report=report)
-    return run.Job([Path(path) for path in paths], collection, Again() if asked["retry"] else None, asked["prune"], report)
+    return run.Job([Path(path) for path in paths], collection, Again() if asked["retry"] else None, asked["prune"], report=report)
 
 
 @contextmanager

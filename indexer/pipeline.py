@@ -17,22 +17,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.scan import unchanged_since
-from search.encoders import Content, Encoder
+from search.encoders import Content, Encoder, GrainedEncoder
 from search.errors import MediaError, ModelMissing, SensoriumError
 from search.media import DecodePool
 from search.settings import Settings
 from search.store import Finished, Queue, Unit
 from search.store.intake import path_of
 from search.store.queue import BEAT_SECONDS
-from search.types import Cut, Gap, Info, Modality, Vectors
-
-BATCH = 8
-"""Pictures, windows or texts that are encoded together."""
+from search.types import KINDS, Channel, Cut, Gap, Info, Kind, Modality, Needs, Picture, Vectors
 
 WINDOW = 48
 """Decoded cuts that wait for the encoder, at most: a shot of ten frames has some two megabytes."""
@@ -66,8 +64,8 @@ class _Work:
     info: Info | None = None
     cuts: list[Cut] = field(default_factory=list)
     vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    frames: dict[int, Vectors] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
-    refused: set[Modality] = field(default_factory=set)
     decoded: bool = False
     error: MediaError | None = None
     settled: bool = False
@@ -91,34 +89,40 @@ class _Piece:
         """How many pictures, windows or texts it makes the encoder run."""
         return len(self.content) if self.modality is Modality.VIDEO else 1
 
+    def keep(self, vector: NDArray[np.float32], frames: Vectors | None) -> None:
+        """Give the work what the encoder made of it."""
+        self.work.vectors[self.index] = vector
+        if frames is not None:
+            self.work.frames[self.index] = frames
+
+
+_Encoded: TypeAlias = "list[tuple[NDArray[np.float32], Vectors | None]]"
+"""Of each content its vector (dim,), and the vectors (frames, dim) of its frames where there are any."""
+
 
 class Pipeline:
     """Works off the units of a queue, once: until a scan has ended and none are left."""
 
-    def __init__(self, settings: Settings, work: Queue, encoder: Encoder, pool: DecodePool, progress: Progress) -> None:
-        """``progress`` is counted up."""
+    def __init__(
+        self, settings: Settings, work: Queue, encoder: Encoder, kinds: Sequence[Kind], pool: DecodePool, progress: Progress,
+        stop: threading.Event,
+    ) -> None:  # fmt: skip
+        """Segments of ``kinds`` are embedded. ``progress`` is counted up; ``stop``, set by anybody, makes ``run`` return early."""
         self._settings, self._queue, self._encoder, self._pool = settings, work, encoder, pool
+        self._kinds, self._needs = frozenset(kinds), _narrowed(encoder.needs, kinds)
+        self._batch = encoder.needs.batch
         self.progress = progress
         self.changed: list[bytes] = []
         """Files that changed while they were read."""
-        self._stop, self._abandoned = threading.Event(), threading.Event()
+        self._stop, self._abandoned = stop, threading.Event()
         self._units: queue.Queue[Unit | None] = queue.Queue()
-        self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(WINDOW)
+        self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(max(WINDOW, 2 * self._batch))
         self._waiting: dict[Modality, list[_Piece]] = {modality: [] for modality in Modality}
-        self._encoding: dict[Future[Vectors], list[_Piece]] = {}
+        self._encoding: dict[Future[_Encoded], list[_Piece]] = {}
         self._complete: list[_Work] = []
         self._leased: dict[int, Unit] = {}
         self._committed = time.monotonic()
         self._last: int | None = None
-
-    def stop(self) -> None:
-        """Make ``run`` return after what is being decoded; for other threads."""
-        self._stop.set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stop.is_set()
 
     def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None], take_back: Callable[[], None]) -> None:
         """Work until ``scanning`` says no and what was queued by then has ended, here or in other processes.
@@ -185,7 +189,7 @@ class Pipeline:
                 self._decoded.put((work, MediaError("vanished", "It is not what was scanned.")))
                 continue
             try:
-                for item in self._pool.decode(Path(path_of(unit.path)), self._encoder.needs):
+                for item in self._pool.decode(Path(path_of(unit.path)), self._needs):
                     if self._abandoned.is_set():
                         return
                     self._decoded.put((work, item))
@@ -198,7 +202,7 @@ class Pipeline:
     def _collect(self, executor: ThreadPoolExecutor, most: int) -> None:
         """Take what was decoded, send full batches on, and take in what was encoded."""
         try:
-            for _ in range(WINDOW):
+            for _ in range(max(WINDOW, self._batch)):
                 self._take(*self._decoded.get(timeout=0.02))
                 self._send(executor, full=True)
                 if len(self._encoding) >= most:
@@ -209,9 +213,9 @@ class Pipeline:
         self._gather(most)
 
     def _take(self, work: _Work, item: Info | Cut | Gap | MediaError | None) -> None:
-        if isinstance(item, Cut) and item.modality not in self._encoder.space.accepts:
-            work.refused.add(item.modality)
-        elif isinstance(item, Cut):
+        if isinstance(item, Cut):
+            if work.info is None or Kind(work.info.modality, item.channel) not in self._kinds:
+                return
             text = isinstance(item.content, str)
             self._waiting[item.modality].append(_Piece(work, len(work.cuts), item.modality, item.content))
             work.cuts.append(item if text else replace(item, content=_NOTHING))  # pictures and sound are not kept
@@ -222,31 +226,38 @@ class Pipeline:
             self.progress.current = path_of(work.unit.path)
         else:
             work.decoded = True
-            refused = [f"The encoder {self._encoder.space.name} takes no {modality}." for modality in sorted(work.refused)]
-            if work.cuts:
-                work.gaps += [Gap("not_sampled", detail) for detail in refused]
-            nothing = MediaError("unsupported", refused[0]) if refused else MediaError("no_content", "Nothing in it can be searched.")
-            work.error = item if item or work.cuts else nothing
+            work.error = item if item or work.cuts or self._partial(work) else _NO_CONTENT
             self._settle(work)
+
+    def _partial(self, work: _Work) -> bool:
+        """Whether the space takes in only a part of such an asset, or nothing: then it may well hold nothing for it."""
+        modality = work.info.modality if work.info else None
+        return any(kind.modality is modality and kind not in self._kinds for kind in KINDS)
 
     def _send(self, executor: ThreadPoolExecutor, *, full: bool) -> None:
         for modality, waiting in self._waiting.items():
-            while waiting and (not full or sum(piece.weight for piece in waiting) >= BATCH):
+            while waiting and (not full or sum(piece.weight for piece in waiting) >= self._batch):
                 count, weight = 0, 0
-                while count < len(waiting) and weight < BATCH:
+                while count < len(waiting) and weight < self._batch:
                     weight += waiting[count].weight
                     count += 1
                 batch, waiting[:count] = waiting[:count], []
                 contents = [piece.content for piece in batch]
                 self._encoding[executor.submit(self._encode, modality, contents)] = batch
 
-    def _encode(self, modality: Modality, contents: Sequence[Content]) -> Vectors:
-        vectors = self._encoder.encode(modality, contents)
+    def _encode(self, modality: Modality, contents: Sequence[Content]) -> _Encoded:
+        frames: list[Vectors] | list[None] = [None] * len(contents)
+        if modality is Modality.VIDEO and isinstance(self._encoder, GrainedEncoder):
+            frames = self._encoder.frames(cast("Sequence[Picture]", contents))
+            means = np.stack([some.mean(axis=0) for some in frames])
+            vectors = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+        else:
+            vectors = self._encoder.encode(modality, contents)
         if vectors.shape != (len(contents), self._encoder.space.dim):
             raise ValueError(f"the encoder gave shape {vectors.shape}")
         if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3):  # also false for NaN
             raise ValueError("the encoder gave vectors that are not finite and of unit length")
-        return vectors
+        return list(zip(vectors, frames, strict=True))
 
     def _gather(self, most: int) -> None:
         """Give encoded vectors to their units; waits only when the encoder has more than enough before it."""
@@ -255,8 +266,8 @@ class Pipeline:
         for future in done:
             batch = self._encoding.pop(future)
             if (error := future.exception()) is None:
-                for piece, vector in zip(batch, future.result(), strict=True):
-                    piece.work.vectors[piece.index] = vector
+                for piece, found in zip(batch, future.result(), strict=True):
+                    piece.keep(*found)
             elif isinstance(error, ModelMissing):  # not the files' fault: all others would fail alike
                 raise error
             else:
@@ -268,7 +279,9 @@ class Pipeline:
         """After a batch failed: find the piece that did it, so that its neighbours do not suffer."""
         for piece in batch:
             try:
-                piece.work.vectors[piece.index] = self._encode(piece.modality, [piece.content])[0]
+                piece.keep(*self._encode(piece.modality, [piece.content])[0])
+            except ModelMissing:
+                raise
             except Exception:  # noqa: BLE001 - any failure of a model is this file's failure
                 piece.work.error = MediaError("encoder", f"{type(error).__name__}: {error}")
 
@@ -298,7 +311,8 @@ class Pipeline:
                     self.progress.count_failure(work.error.reason)
             elif work.info is not None:
                 rows = [work.vectors[index] for index in range(len(work.cuts))]
-                finished.append(Finished(unit, work.info, work.cuts, np.stack(rows), work.gaps))
+                vectors = np.array(rows, np.float32).reshape(len(rows), self._encoder.space.dim)
+                finished.append(Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames))
         for item in self._queue.put(finished) if finished else ():
             self.progress.done += 1
             self.progress.segments += len(item.cuts)
@@ -324,7 +338,6 @@ class Pipeline:
 
     def _abandon(self, threads: Sequence[threading.Thread]) -> None:
         """End the decode threads, and give back what is not committed: nothing, unless ``run`` was broken off."""
-        self._stop.set()
         self._abandoned.set()
         self._unbegun()
         for _ in threads:
@@ -337,4 +350,13 @@ class Pipeline:
         self._hand_back(list(self._leased.values()))
 
 
+def _narrowed(needs: Needs, kinds: Sequence[Kind]) -> Needs:
+    """What has to be decoded for ``kinds`` alone."""
+    channels = {kind.channel for kind in kinds}
+    return replace(
+        needs, size=needs.size if Channel.VISUAL in channels else 0, rate=needs.rate if Channel.SOUND in channels else 0
+    )
+
+
+_NO_CONTENT = MediaError("no_content", "Nothing in it can be searched.")
 _NOTHING = np.empty(0, np.uint8)

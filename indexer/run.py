@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from indexer.delete import scrub, unscrubbed
@@ -16,13 +17,15 @@ from indexer.pipeline import Pipeline, Progress
 from indexer.scan import Scan, Tally
 from search import disk, encoders
 from search.encoders import Encoder
-from search.errors import DiskFull, InputError
+from search.errors import DiskFull, InputError, ModelMissing, SensoriumError
 from search.locks import Worker
 from search.media import DecodePool
+from search.models import Models
 from search.query.live import LiveIndex
 from search.settings import Settings
-from search.store import Database, Intake, Queue, SqlStore
+from search.store import Database, Intake, Queue, Spaces, SqlStore
 from search.store.intake import Again
+from search.store.spaces import Entry, matches
 
 LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
@@ -35,7 +38,7 @@ Report = Callable[[Tally, Progress, bool], None]
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due."""
+    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due; ``absent`` spaces wait for their models."""
 
     scan: Tally
     progress: Progress
@@ -45,40 +48,75 @@ class Summary:
     stopped: bool = False
     seconds: float = 0.0
     collection: str = ""
+    absent: dict[str, SensoriumError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run is asked to do: scan ``paths`` into ``collection``; try failures again that ``retry`` names; forget missing files if ``prune``."""
+    """What a run is asked to do: scan ``paths`` into ``collection``; try failures again that ``retry`` names; forget missing files if ``prune``.
+
+    ``spaces``: only these are worked on; none: all.
+    ``lingers``: when nothing is left to do, wait for what others find, until interrupted.
+    """
 
     paths: Sequence[Path]
     collection: str = "default"
     retry: Again | None = None
     prune: bool = False
+    spaces: Sequence[str] = ()
     report: Report = field(default=lambda *_: None)
+    lingers: bool = False
+
+
+class Lane:
+    """The work of a run for one space: its queue, its encoder, loaded when there is something to encode, and its index."""
+
+    def __init__(self, entry: Entry, queue: Queue, load: Callable[[str], Encoder]) -> None:
+        self.entry, self.queue, self._load = entry, queue, load
+        self.live: LiveIndex | None = None
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The space's encoder.
+
+        Raises:
+            ModelMissing: it is not here.
+            InputError: it is not the one that made the space's vectors.
+        """
+        encoder = self._load(self.entry.encoder)
+        matches(self.entry, encoder.space)
+        return encoder
 
 
 class Indexer:
-    """What a run holds: the database, the decoding processes, the encoder, and a place among the workers of the home."""
+    """What a run holds: the database, the decoding processes, a lane a space, and a place among the workers of the home."""
 
-    def __init__(self, settings: Settings, encoder: Encoder, database: Database, pool: DecodePool, worker: Worker) -> None:
-        self._settings, self._encoder, self._database, self._pool, self._worker = settings, encoder, database, pool, worker
+    def __init__(
+        self, settings: Settings, entries: Sequence[Entry], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
+        worker: Worker,
+    ) -> None:  # fmt: skip
+        self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store = Intake(database), SqlStore(database)
-        self._space = self.intake.space(encoder.space)
-        self._queue = Queue(database, self._space, worker.name)
-        self._live: LiveIndex | None = None
+        self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
+        self.absent: dict[str, SensoriumError] = {}
+        """Spaces that wait because their model is not here, with the reason."""
         self._take_back()
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
-        return self.intake.retry(self._space, again)
+        return self.intake.retry([lane.entry.key for lane in self.lanes], again)
 
-    def bring(self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress) -> bool:
-        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``; False when stopped by Ctrl-C."""
+    def bring(
+        self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False
+    ) -> bool:
+        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``; False when stopped by Ctrl-C.
+
+        With ``lingers`` it goes on with what others queue, until then.
+        """
         for turn in range(CHANGING):
             if turn:
                 time.sleep(SETTLE)  # somebody may still be writing
-            changed = self._pass(collection, paths, report, scan, progress)
+            changed = self._pass(collection, paths, report, scan, progress, lingers)
             if not changed:
                 return changed is not None
             paths = changed
@@ -91,59 +129,97 @@ class Indexer:
         return self.intake.end_scan(collection, self.intake.begin_scan(), paths)
 
     def tidy(self) -> tuple[int, int | None]:
-        """Remove assets without files, and write a generation if one is due: how many, and its number."""
+        """Remove assets without files, and write generations that are due: how many, and the number of the first space's."""
         removed = self.intake.drop_orphans()
-        if self._live is None:
-            self._live = LiveIndex(self.store, self._settings.home, self._encoder.space, self._space)
-        else:
-            self._live.refresh()
-        written = self._live.write().generation if self._live.due() else None
-        self._live.generations.tidy()
+        written = [self._tidy(lane) for lane in self.lanes]
         if unscrubbed(self._settings.home):
             scrub(self._settings, self._database, self.store)
-        return removed, written
+        return removed, written[0] if written else None
+
+    def _tidy(self, lane: Lane) -> int | None:
+        if lane.live is None:
+            lane.live = LiveIndex(self.store, self._settings.home, lane.entry.space, lane.entry.key)
+        else:
+            lane.live.refresh()
+        written = lane.live.write().generation if lane.live.due() else None
+        lane.live.generations.tidy()
+        return written
 
     def _pass(
-        self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress
+        self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
     ) -> list[bytes] | None:
-        """Scan in a thread of its own while the pipeline runs in this one; returns what changed meanwhile, None if stopped by Ctrl-C."""
-        pipeline = Pipeline(self._settings, self._queue, self._encoder, self._pool, progress)
-        scan = Scan(self.intake, collection, self._space, tally, stopped=lambda: pipeline.stopped)
+        """Scan in a thread of its own while the first lane's pipeline runs in this one, then the other lanes.
+
+        Returns what changed meanwhile, None if stopped by Ctrl-C.
+        """
+        stop = threading.Event()
+        takers = [lane.entry.key for lane in self.lanes if self._takes(lane, collection)]
+        scan = Scan(self.intake, collection, takers, tally, stopped=stop.is_set)
         failed: list[BaseException] = []
 
         def scanning() -> None:
             try:
                 scan.run(paths)
+                if lingers:
+                    stop.wait()
             except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that can tell of it
                 failed.append(error)
-                pipeline.stop()
+                stop.set()
 
         thread = threading.Thread(target=scanning, name="scan", daemon=True)
         thread.start()
+        changed: list[bytes] = []
         interrupted = False
         try:
-            pipeline.run(thread.is_alive, lambda now: report(tally, now, thread.is_alive()), self._take_back)
+            for number, lane in enumerate(self.lanes):
+                if number:
+                    thread.join()
+                changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            pipeline.stop()
+            stop.set()
             thread.join()
         if failed:
             raise failed[0]
-        return None if interrupted else pipeline.changed
+        return None if interrupted else changed
+
+    def _work(
+        self, lane: Lane, scan: threading.Thread, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]
+    ) -> list[bytes]:  # fmt: skip
+        """Work off a lane's queue; returns what changed meanwhile. A lane whose model is not here keeps its queue, unless it is the only one."""
+        lane.queue.skip(lane.entry.modalities)
+        if not scan.is_alive() and not lane.queue.waiting():
+            return []
+        try:
+            encoder = lane.encoder
+        except (ModelMissing, InputError) as error:
+            if len(self.lanes) == 1:
+                raise
+            self.absent[lane.entry.name] = error
+            return []
+        pipeline = Pipeline(self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop)
+        pipeline.run(scan.is_alive, report, self._take_back)
+        return pipeline.changed
+
+    def _takes(self, lane: Lane, collection: int) -> bool:
+        names = lane.entry.collections
+        return not names or collection in self.intake.keys(names)
 
     def _take_back(self) -> None:
         """Queue again what workers of this machine had leased when they died."""
-        leasing = self._queue.leasing(self._worker.place)  # asked first: who comes to life afterwards is not among them
-        self._queue.take_back(sorted(leasing - self._worker.living()))
+        for lane in self.lanes:
+            leasing = lane.queue.leasing(self._worker.place)  # asked first: who comes to life afterwards is not among them
+            lane.queue.take_back(sorted(leasing - self._worker.living()))
 
 
 @contextmanager
-def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Indexer]:
-    """An Indexer for the home of ``settings``.
+def indexer(settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = ()) -> Iterator[Indexer]:
+    """An Indexer for the home of ``settings``: for all of its spaces, or those that are named, or that of ``encoder`` alone.
 
     Raises:
         InputError: the home cannot be written to.
+        UnknownName: a space that is not there.
         DiskFull: there is no room to begin.
         NewerDatabase, ModelMissing: see the error tree.
     """
@@ -159,13 +235,39 @@ def indexer(settings: Settings, encoder: Encoder | None = None) -> Iterator[Inde
     try:
         if (free := shutil.disk_usage(home).free) < LEAST_FREE:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
-        encoder = encoder or encoders.load(settings.space)
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
-            yield Indexer(settings, encoder, database, pool, worker)
+            load = _Loader(settings, encoder)
+            yield Indexer(settings, _entries(settings, Spaces(database), load, spaces), load, database, pool, worker)
     finally:
         database.close()
         worker.close()
+
+
+class _Loader:
+    """Loads encoders by name, each once; the one that is given is there already."""
+
+    def __init__(self, settings: Settings, given: Encoder | None) -> None:
+        self._settings, self.given = settings, given
+        self._loaded = {given.space.name: given} if given else {}
+
+    def __call__(self, name: str) -> Encoder:
+        if name not in self._loaded:
+            self._loaded[name] = encoders.load(name, Models.of(self._settings), self._settings.device)
+        return self._loaded[name]
+
+
+def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[str]) -> list[Entry]:
+    """The spaces of a run, the default first; the first run of an archive makes its first space."""
+    if load.given:
+        return [spaces.add(load.given.space, load.given.space.name)]
+    entries = spaces.all()
+    if not entries:
+        name = settings.space or "pocket"
+        return [spaces.add(load(name).space, name)]
+    if names:
+        return [spaces.find(name) for name in names]
+    return sorted(entries, key=lambda entry: not entry.default)
 
 
 def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Summary:
@@ -182,7 +284,7 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
         if not os.path.lexists(path):
             raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
-    with indexer(settings, encoder) as running:
+    with indexer(settings, encoder, job.spaces) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
         work: list[tuple[int, list[bytes]]] = []
         if roots:
@@ -192,10 +294,13 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
             summary.retried += sum(map(len, unread.values()))
             work += unread.items()
         for collection, paths in work or [(0, [])]:  # without anything to scan, only the queue is worked off
-            summary.stopped = summary.stopped or not running.bring(collection, paths, job.report, summary.scan, summary.progress)
+            summary.stopped = summary.stopped or not running.bring(
+                collection, paths, job.report, summary.scan, summary.progress, lingers=job.lingers
+            )
         if job.prune and roots and not summary.stopped:
             running.intake.prune(work[0][0])
         summary.removed, summary.generation = running.tidy()
+        summary.absent = running.absent
     summary.seconds = time.monotonic() - began
     return summary
 

@@ -35,13 +35,13 @@ class Tally:
 
 
 class Scan:
-    """One scan of a collection's roots for one space."""
+    """One scan of a collection's roots, for all spaces that take it in."""
 
     def __init__(
-        self, intake: Intake, collection: int, space: int, tally: Tally, *, stopped: Callable[[], bool]
+        self, intake: Intake, collection: int, spaces: Sequence[int], tally: Tally, *, stopped: Callable[[], bool]
     ) -> None:  # fmt: skip
         """``tally`` is counted up."""
-        self._intake, self._collection, self._space, self._stopped = intake, collection, space, stopped
+        self._intake, self._collection, self._spaces, self._stopped = intake, collection, spaces, stopped
         self._number = intake.begin_scan()
         self.tally = tally
 
@@ -82,7 +82,7 @@ class Scan:
         if unchanged:
             self._intake.seen(self._number, unchanged)
         if files:
-            self.tally.queued += self._intake.put_files(self._collection, self._number, self._space, files)
+            self.tally.queued += self._intake.put_files(self._collection, self._number, self._spaces, files)
 
     def _hash(self, sighting: Sighting) -> bytes | None:
         try:

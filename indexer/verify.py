@@ -94,12 +94,17 @@ def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Har
 
 _QUESTIONS = {
     "every finished unit's segments have a vector": (
-        "SELECT DISTINCT u.asset_id FROM unit u JOIN segment s ON s.asset_id = u.asset_id LEFT JOIN embedding e"
-        " ON e.segment_id = s.id AND e.space_id = u.space_id WHERE u.state = 'done' AND e.id IS NULL",
+        "SELECT DISTINCT u.asset_id FROM unit u JOIN space p ON p.id = u.space_id JOIN asset a ON a.id = u.asset_id"
+        " JOIN segment s ON s.asset_id = u.asset_id LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = u.space_id"
+        " WHERE u.state = 'done' AND e.id IS NULL AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || s.channel || ',%'",
         "assets lack a vector",
     ),
-    "every finished unit has segments": (
-        "SELECT u.asset_id FROM unit u WHERE u.state = 'done' AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id)",
+    "every finished unit has segments": (  # but one of a space that takes in a part of such assets: perhaps they had nothing of it
+        "SELECT u.asset_id FROM unit u JOIN space p ON p.id = u.space_id JOIN asset a ON a.id = u.asset_id WHERE u.state = 'done'"
+        " AND (',' || p.kinds || ',' LIKE '%,' || a.modality || '/visual,%' OR a.modality IN ('audio', 'text'))"
+        " AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/%'"
+        " AND (a.modality != 'video' OR ',' || p.kinds || ',' LIKE '%,video/sound,%')"
+        " AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id)",
         "finished assets without a segment",
     ),
     "no vector belongs to an unfinished unit": (

@@ -69,6 +69,10 @@ class ModelMissing(SensoriumError):
     exit_code = 5
 
 
+class StillLoading(SensoriumError):
+    """A model that is being loaded: ask again in a moment."""
+
+
 class StoreError(SensoriumError):
     """The database cannot be used as it is."""
 

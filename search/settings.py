@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,11 @@ class Settings:
 
     home            where state lives: database, index generations, locks
     database_url    SQLAlchemy URL of the database; empty: SQLite under ``home``
-    space           the embedding space to index into and to search
+    space           the space to search, and the encoder of a new archive; empty: the archive's default, for a new one ``pocket``
+    xclip           a file of trained weights for re-ranking; empty: none are needed
+    models          where the weights of models lie; by default ``models`` under ``home``
+    offline         nothing is ever fetched
+    device          where encoders that use torch run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda:1``
     decoders        decoding processes; 0: chosen by the number of cores
     encoders        encoding threads; 0: one a core
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
@@ -32,6 +36,8 @@ class Settings:
     decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
     image_memory    address space of a decoding process while it reads a picture or a text, in bytes
     decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
+    index_device    where an index is scanned: ``cpu``, ``cuda:0``, …; ``auto``: on the first GPU, where FAISS was built for them and sees one
+    index_kind      ``exact``: every vector is looked at; ``ivf``: of some 200,000 on, only those in lists near the query, at a recall of .95
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
@@ -43,7 +49,11 @@ class Settings:
 
     home: Path
     database_url: str = ""
-    space: str = "pocket"
+    space: str = ""
+    xclip: str = ""
+    models: Path | None = None
+    offline: bool = False
+    device: str = "auto"
     decoders: int = 0
     encoders: int = 0
     image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"
@@ -52,6 +62,8 @@ class Settings:
     decode_seconds: int = 30
     image_memory: int = 1 << 30
     decode_memory: int = 3 << 30
+    index_device: str = "auto"
+    index_kind: str = "exact"
     roots: str = ""
     show_paths: str = ""
     hosts: str = ""
@@ -100,16 +112,22 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _convert(name: str, kind: object, value: Any) -> Any:  # noqa: ANN401 - values come from TOML
     try:
-        return {"int": _whole, "Path": _path}.get(str(kind), _text)(value)
+        return KINDS[str(kind)][0](value)
     except (ValueError, RuntimeError):  # the latter: the home of somebody who is not there
-        wanted = {"int": "a whole number of at least 0", "Path": "a path"}.get(str(kind), "text in quotes")
-        raise InputError(f"Setting {name} is {value!r}, not {wanted}.") from None
+        raise InputError(f"Setting {name} is {value!r}, not {KINDS[str(kind)][1]}.") from None
 
 
 def _whole(value: Any) -> int:  # noqa: ANN401
     if not isinstance(value, int | str) or isinstance(value, bool) or (number := int(value)) < 0:
         raise ValueError
     return number
+
+
+def _flag(value: Any) -> bool:  # noqa: ANN401
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if (word := str(value).lower()) not in known:
+        raise ValueError
+    return known[word]
 
 
 def _path(value: Any) -> Path:  # noqa: ANN401
@@ -120,3 +138,13 @@ def _text(value: Any) -> str:  # noqa: ANN401
     if not isinstance(value, str | Path):
         raise ValueError  # noqa: TRY004 - a list where a text belongs: the caller says so
     return str(value)
+
+
+KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "int": (_whole, "a whole number of at least 0"),
+    "bool": (_flag, "true or false"),
+    "Path": (_path, "a path"),
+    "Path | None": (_path, "a path"),
+    "str": (_text, "text in quotes"),
+}
+"""Type of a setting -> what makes it of a given value, and how it is called."""

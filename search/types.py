@@ -7,7 +7,7 @@ int64 ``(n,)``. Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -100,6 +100,19 @@ class Space:
     dim: int
     accepts: frozenset[Modality]
 
+    def kinds(self, modalities: Sequence[Modality] = (), channels: Sequence[Channel] = ()) -> tuple[Kind, ...]:
+        """The kinds of segments that it can take in: a video's sound wants an encoder of sound, its pictures one of video.
+
+        ``modalities`` and ``channels`` restrict, unless they are empty.
+        """
+        return tuple(
+            kind
+            for kind in KINDS
+            if (Modality.AUDIO if kind.channel is Channel.SOUND else kind.modality) in self.accepts
+            and (not modalities or kind.modality in modalities)
+            and (not channels or kind.channel in channels)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:
@@ -176,7 +189,7 @@ class Filter:
     """What of the archive a query may see. Empty tuples and None do not restrict.
 
     ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the day that
-    the asset was taken, or else last changed; durations are in milliseconds, and exclude what has none.
+    the asset was taken, or else last changed; durations are in milliseconds, and exclude what has none; of ``tags`` one is enough.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -187,6 +200,7 @@ class Filter:
     until: str | None = None
     shortest_ms: int | None = None
     longest_ms: int | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.types import Answer, Coverage, Hit, Span
+
+if TYPE_CHECKING:  # the client, which knows no database, imports this too
+    from search.store.spaces import Entry
 
 
 def answer(found: Answer) -> dict[str, Any]:
@@ -22,6 +25,15 @@ def answer(found: Answer) -> dict[str, Any]:
 def coverage(found: Coverage) -> dict[str, Any]:
     """How much can be seen, as JSON values."""
     return asdict(found) | {"without": dict(found.without)}
+
+
+def space(entry: Entry) -> dict[str, Any]:
+    """A space of an archive as JSON values."""
+    of = entry.space
+    return {
+        "name": of.name, "encoder": entry.encoder, "revision": of.revision, "dim": of.dim, "default": entry.default,
+        "accepts": sorted(of.accepts), "kinds": [str(kind) for kind in entry.kinds], "collections": list(entry.collections),
+    }  # fmt: skip
 
 
 def hit(found: Hit) -> dict[str, Any]:

@@ -1,10 +1,15 @@
-"""Measures this machine: how fast the encoder runs on content that is ready, and how fast an index is scanned."""
+"""Measures this machine: how fast the encoder runs on content that is ready, how fast files are indexed, how fast an index is scanned."""
 
 from __future__ import annotations
 
+import resource
+import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -12,25 +17,36 @@ import numpy as np
 from rich.table import Table
 
 from search import encoders
-from search.encoders import Content
+from search.encoders import Content, Encoder
+from search.errors import InputError
 from search.index import FlatIndex
+from search.models import Models
 from search.settings import Settings
-from search.types import Modality
+from search.store import Database
+from search.store.spaces import encoder_name
+from search.types import Modality, Needs, Vectors
 from ui import show
 
 SEGMENTS = 100_000
 
+FRAMES = 4
+"""Frames of the shot with which video is measured."""
+
+BUSY = 0.5
+"""A stage binds when it is busy for at least this share of the time."""
+
+UNITS = {Modality.IMAGE: "images", Modality.VIDEO: "frames", Modality.AUDIO: "audio_seconds", Modality.TEXT: "texts"}
+
 
 def measure(settings: Settings, seconds: float) -> dict[str, Any]:
     """Items a second by medium, a thread a core, and the median milliseconds of a scan over 100,000 segments."""
-    encoder, rng, threads = encoders.load(settings.space), np.random.default_rng(0), settings.encoders or settings.cores
-    size, samples = encoder.needs.size, encoder.needs.rate * encoder.needs.window_ms // 1000
-    contents: dict[Modality, Content] = {
-        Modality.IMAGE: rng.integers(0, 256, (size, size, 3), np.uint8),
-        Modality.AUDIO: rng.uniform(-0.5, 0.5, samples).astype(np.float32),
-        Modality.TEXT: "A dog runs along the beach after a ball while gulls circle overhead.",
-    }
-    rates = {str(modality): _rate(encoder, modality, content, threads, seconds) for modality, content in contents.items()}
+    encoder, threads = (
+        encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device),
+        _threads(settings),
+    )
+    chosen = (Modality.IMAGE, Modality.AUDIO, Modality.TEXT)
+    contents = {modality: content for modality, content in samples(encoder.needs).items() if modality in chosen}
+    rates = {str(modality): _rate(encoder, modality, content, threads, seconds, 8) for modality, content in contents.items()}
     return {
         "space": encoder.space.name,
         "threads": threads,
@@ -39,8 +55,156 @@ def measure(settings: Settings, seconds: float) -> dict[str, Any]:
     }
 
 
-def _rate(encoder: encoders.Encoder, modality: Modality, content: Content, threads: int, seconds: float) -> float:
-    batch = [content] * 8
+def samples(needs: Needs) -> dict[Modality, Content]:
+    """One content of each everyday medium as an encoder wants it: noise, and a sentence."""
+    rng = np.random.default_rng(0)
+    return {
+        Modality.IMAGE: rng.integers(0, 256, (needs.size, needs.size, 3), np.uint8),
+        Modality.VIDEO: rng.integers(0, 256, (FRAMES, needs.size, needs.size, 3), np.uint8),
+        Modality.AUDIO: rng.uniform(-0.5, 0.5, needs.rate * needs.window_ms // 1000).astype(np.float32),
+        Modality.TEXT: "A dog runs along the beach after a ball while gulls circle overhead.",
+    }
+
+
+def warm(encoder: Encoder) -> None:
+    """Run everything once: a long run pays for the loading of graphs once."""
+    for modality, content in samples(encoder.needs).items():
+        if modality in encoder.space.accepts:
+            encoder.encode(modality, [content])
+
+
+def encode(settings: Settings, seconds: float, gflops: float | None = None) -> dict[str, Any]:
+    """What the encoder does a second of each medium that it accepts, on content that is ready, and on what.
+
+    On a GPU also ``of_matmul``: the share of the rate that the card's own matrix products would allow, at ``gflops`` for an image, which
+    are counted where they are not given.
+    """
+    encoder = encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device)
+    return _encode(encoder, settings, seconds) | _of_card(encoder, settings, seconds, gflops)
+
+
+def _encode(encoder: Encoder, settings: Settings, seconds: float) -> dict[str, Any]:
+    runner = getattr(encoder, "_runner", None)
+    return {
+        "space": encoder.space.name,
+        "device": str(runner.device) if runner else "cpu",
+        "precision": str(runner.dtype).removeprefix("torch.") if runner else "as exported",
+        "batch": encoder.needs.batch,
+        "threads": _threads(settings),
+        "per_second": _rates(encoder, settings, seconds, encoder.space.accepts),
+    }
+
+
+def _rates(encoder: Encoder, settings: Settings, seconds: float, chosen: Collection[Modality]) -> dict[str, float]:
+    """What an encoder does a second of some media, by unit."""
+    rates: dict[str, float] = {}
+    for modality, content in samples(encoder.needs).items():
+        if modality in chosen:
+            rate = _rate(encoder, modality, content, _threads(settings), seconds, encoder.needs.batch)
+            rates[UNITS[modality]] = round(rate * _weight(modality, content, encoder.needs.rate), 1)
+    return rates
+
+
+def _of_card(encoder: Encoder, settings: Settings, seconds: float, gflops: float | None) -> dict[str, Any]:
+    """What a GPU's matrix products would allow, and how much of it an encoder reaches; nothing on a CPU."""
+    runner = getattr(encoder, "_runner", None)
+    if runner is None or not runner.on_gpu or Modality.IMAGE not in encoder.space.accepts:
+        return {}
+    from search.encoders.device import flops, matmul_rate
+
+    picture = samples(encoder.needs)[Modality.IMAGE]
+    each = gflops * 1e9 if gflops else flops(lambda: encoder.encode(Modality.IMAGE, [picture]))
+    card = matmul_rate(runner.device)
+    rate = _rate(encoder, Modality.IMAGE, picture, _threads(settings), seconds, encoder.needs.batch)
+    return {
+        "gflops_per_image": round(each / 1e9, 2),
+        "gflops_by": "given" if gflops else "counted",
+        "matmul_tflops": round(card / 1e12, 1),
+        "of_matmul": round(rate * each / card, 3),
+    }
+
+
+def ingest(settings: Settings, path: Path, seconds: float, report: Any) -> dict[str, Any]:  # noqa: ANN401 - indexer.run's
+    """Index a folder into a home that is dropped again: what was done a second from end to end, and how busy the stages were.
+
+    ``of_encoder`` is the share of the rate that the encoder alone would have reached on the same mix of media, measured before and after.
+    ``busy`` are shares of the whole time: of the decoding processes by their processor time, of the encoding threads by the clock.
+
+    Raises:
+        InputError: there is nothing at ``path``, or nothing in it that can be searched.
+    """
+    from indexer.run import Job, index
+
+    if not path.exists():
+        raise InputError(f"{path} is not there.", remedy="Check the path.")
+    encoder = encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device)
+    found, counting = _encode(encoder, settings, seconds), Counting(encoder)
+    with tempfile.TemporaryDirectory() as home:
+        own = replace(settings, home=Path(home), database_url="")
+        before = _children()
+        summary = index(own, Job([path], report=report), encoder=counting)
+        decoding = _children() - before
+    if not counting.done:
+        raise InputError(f"Nothing in {path} could be indexed.", remedy="Name a folder with images, sound, video or text.")
+    took, done = summary.seconds, {UNITS[modality]: done for modality, done in counting.done.items()}
+    after = _rates(encoder, settings, seconds, counting.done)
+    alone = {unit: (rate + after.get(unit, rate)) / 2 for unit, rate in found["per_second"].items()}
+    busy = {
+        "decode": round(decoding / took / (settings.decoders or settings.cores), 3),
+        "encode": round(counting.seconds / took / found["threads"], 3),
+    }
+    most = max(busy, key=lambda stage: busy[stage])
+    return found | {
+        "per_second": {unit: round(count / took, 1) for unit, count in done.items()},
+        "encoder_per_second": {unit: round(rate, 1) for unit, rate in alone.items()},
+        "of_encoder": round(sum(count / alone[unit] for unit, count in done.items()) / took, 3),
+        "files": summary.progress.done,
+        "failed": summary.progress.failed + summary.scan.rejected,
+        "seconds": round(took, 2),
+        "busy": busy,
+        "binds": most if busy[most] >= BUSY else "neither",
+    }
+
+
+class Counting:
+    """An encoder that counts what another one does: ``done`` in the units of each medium, in ``seconds`` over all threads."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder, self.space, self.needs = encoder, encoder.space, encoder.needs
+        self._counting = threading.Lock()
+        self.done: dict[Modality, float] = {}
+        self.seconds = 0.0
+
+    def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
+        """What the other one makes of it."""
+        began = time.perf_counter()
+        vectors = self._encoder.encode(modality, batch)
+        took = time.perf_counter() - began
+        weight = sum(_weight(modality, content, self.needs.rate) for content in batch)
+        with self._counting:
+            self.done[modality] = self.done.get(modality, 0.0) + weight
+            self.seconds += took
+        return vectors
+
+
+def _weight(modality: Modality, content: Content, rate: int) -> float:
+    """How many images, frames, seconds of sound or texts a content is."""
+    return len(content) / rate if modality is Modality.AUDIO else len(content) if modality is Modality.VIDEO else 1.0
+
+
+def _children() -> float:
+    """Processor seconds of the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _threads(settings: Settings) -> int:
+    return settings.encoders or settings.cores
+
+
+def _rate(encoder: Encoder, modality: Modality, content: Content, threads: int, seconds: float, size: int) -> float:
+    """Contents a second, in batches of ``size`` from so many threads."""
+    batch = [content] * size
     encoder.encode(modality, batch)
     began, done = time.perf_counter(), 0
     with ThreadPoolExecutor(threads) as executor:
@@ -70,3 +234,29 @@ def render(found: dict[str, Any]) -> None:
         table.add_row(f"encode {medium}", f"{rate} a second", f"{found['space']}, {found['threads']} threads")
     table.add_row("scan", f"{found['scan_ms']} ms", f"{SEGMENTS:,} segments")
     show.out.print(table)
+
+
+def render_rates(found: dict[str, Any]) -> None:
+    """Print what ``encode`` or ``ingest`` measured."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    how = f"{found['space']} on {found['device']} ({found['precision']}), batch {found['batch']}, {found['threads']} threads"
+    for unit, rate in found.get("encoder_per_second", {}).items():
+        table.add_row(f"encoder alone, {_said(unit)}", f"{rate} a second", "")
+    for unit, rate in found["per_second"].items():
+        table.add_row(_said(unit), f"{rate} a second", "")
+    if "of_matmul" in found:
+        by = f"{found['matmul_tflops']} TFLOP/s in bfloat16, {found['gflops_per_image']} GFLOP an image ({found['gflops_by']})"
+        table.add_row("of the card's matrix products", f"{found['of_matmul']:.0%}", by)
+    if "busy" in found:
+        table.add_row(
+            "of the encoder's own rate", f"{found['of_encoder']:.0%}", f"{found['files']} files in {found['seconds']} s"
+        )
+        table.add_row(
+            "busy", ", ".join(f"{stage} {share:.0%}" for stage, share in found["busy"].items()), f"binds: {found['binds']}"
+        )
+    show.out.print(table)
+    show.out.print(f"[dim]{how}[/]", highlight=False)
+
+
+def _said(unit: str) -> str:
+    return unit.replace("_", " ")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,9 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, Filter, Modality
+from ui import spaces
+from ui.options import Home, Json
+from ui.spaces import named as _named
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -29,12 +32,15 @@ app = typer.Typer(
 )  # fmt: skip
 db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
 app.add_typer(db, name="db")
+app.add_typer(spaces.app, name="spaces")
+measuring = typer.Typer(invoke_without_command=True)
+app.add_typer(measuring, name="bench")
+models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
+app.add_typer(models, name="models")
 
-Home = Annotated[
-    Path | None,
-    typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
+
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="A model, as `sensorium models` names it.")]
 
 NOTHING_FOUND, SOME_FAILED = 3, 4
 
@@ -60,6 +66,9 @@ def index(
     retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    workers: Annotated[
+        int, typer.Option(help="Processes that index, each on a GPU of its own where there are several.", min=1)
+    ] = 1,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +76,7 @@ def index(
     from indexer.run import Job
     from search.store.intake import Again
 
-    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json)
+    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json, workers)
 
 
 @app.command()
@@ -154,6 +163,13 @@ def search(
     until: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or earlier.")] = None,
     shortest: Annotated[float | None, typer.Option(help="At least this long, in seconds.")] = None,
     longest: Annotated[float | None, typer.Option(help="At most this long, in seconds.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only files with this label of `sensorium tag`; of several one is enough.")
+    ] = None,
+    space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
+    ] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
@@ -176,10 +192,13 @@ def search(
     wanted = Filter(
         modalities=tuple(_named("modality", Modality, targets)), channels=tuple(_named("channel", Channel, channel)),
         collections=tuple(collection or ()), under=tuple(str(path.absolute()) for path in under or ()),
-        since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest),
+        since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
-        _show(engine.search(query, wanted, k=k, offset=offset, group=_grouping(group)), as_json)
+        found = engine.search(
+            query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank
+        )  # fmt: skip
+        _show(found, as_json)
 
 
 @app.command()
@@ -349,6 +368,7 @@ def serve(
 @app.command(name="eval")
 def evaluate(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A JSON object a line: query, targets, under, relevant.")],
+    space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -363,43 +383,146 @@ def evaluate(
     if not judged:
         raise InputError(f"{manifest} holds no queries.", remedy="Put a JSON object on each line.")
     with Engine(load({"home": home})) as engine, show.counting("queries", len(judged)) as progress:
-        found = run(engine, judged, progress)
+        found = run(engine, judged, progress, space or ())
     if as_json:
         show.emit(found)
     else:
         render_figures(found)
 
 
-@app.command()
+@measuring.callback()
 def bench(
-    seconds: Annotated[float, typer.Option(help="How long to measure each thing.")] = 2.0,
+    context: typer.Context,
+    seconds: Seconds = 2.0,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine: the encoder by medium, and the scan of an index."""
-    from ui.bench import measure, render
+    """Measure this machine: the encoder by medium, and the scan of an index; or more closely, with a command of its own."""
+    if context.invoked_subcommand is None:
+        from ui.bench import measure, render
 
-    found = measure(load({"home": home}), seconds)
-    if as_json:
-        from ui import show
-
-        show.emit(found)
-    else:
-        render(found)
+        _figures(measure(load({"home": home}), seconds), render, as_json)
 
 
-@app.command()
-def models(as_json: Json = False) -> None:
-    """The encoders that can be used, what they take, and whether they are here."""
+@measuring.command(name="encode")
+def bench_encode(
+    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    gflops: Annotated[
+        float | None, typer.Option(help="GFLOP that the model spends on an image, for the share of a GPU's rate; else counted.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the encoder alone: images, frames, seconds of sound and texts a second."""
+    from ui.bench import encode, render_rates
+
+    _figures(encode(load({"home": home, "space": space}), seconds, gflops), render_rates, as_json)
+
+
+@measuring.command(name="ingest")
+def bench_ingest(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder.", show_default=False)],
+    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Index a folder into a temporary home: the rate from end to end, its share of the encoder's own, and which stage binds."""
+    from ui import show
+    from ui.bench import ingest, render_rates
+
+    with show.indexing(as_json=False, quiet=as_json) as report:
+        found = ingest(load({"home": home, "space": space}), path, seconds, report)
+    _figures(found, render_rates, as_json)
+
+
+@models.callback()
+def models_alone(context: typer.Context, home: Home = None, as_json: Json = False) -> None:
+    """Models: what is here, what is known, and fetching them. Without a command: list."""
+    if context.invoked_subcommand is None:
+        models_list(home, as_json)
+
+
+@models.command("list")
+def models_list(home: Home = None, as_json: Json = False) -> None:
+    """The models that are known and those that are here, what they take, cost and reach."""
+    from ui import show
     from ui.models import gather, render
 
-    found = gather()
+    found = gather(load({"home": home}))
     if as_json:
-        from ui import show
-
         show.emit({"models": found})
     else:
         render(found)
+
+
+@models.command("info")
+def models_info(name: ModelName, home: Home = None, as_json: Json = False) -> None:
+    """All that is known of a model; every byte of one that is here is checked."""
+    from ui import show
+    from ui.models import info, render_one
+
+    found = info(load({"home": home}), name)
+    if as_json:
+        show.emit(found)
+    else:
+        render_one(found)
+
+
+@models.command("pull")
+def models_pull(
+    name: ModelName,
+    revision: Annotated[str, typer.Option(help="A branch, tag or commit instead of the usual one.")] = "",
+    accept: Annotated[bool, typer.Option("--accept", help="Accept the model's notice without being asked.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a model, or what is missing of it. No other command ever fetches one."""
+    from ui.models import pull
+
+    _came(pull(load({"home": home}), name, revision, accepted=accept), as_json)
+
+
+@models.command("import")
+def models_import(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder with a model's files, or a .tar of one.")],
+    name: Annotated[str, typer.Option(help="The model's name, where its manifest does not say it.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Take a model over that was fetched elsewhere, as on a machine without a network."""
+    from ui.models import carry
+
+    _came(carry(load({"home": home}), path, name), as_json)
+
+
+@models.command("accept")
+def models_accept(name: ModelName, home: Home = None, as_json: Json = False) -> None:
+    """Accept the notice of a model that is here, once and for all."""
+    from search.models import Models
+
+    _came(Models.of(load({"home": home})).accept(name), as_json)
+
+
+@models.command("remove")
+def models_remove(
+    name: ModelName,
+    force: Annotated[bool, typer.Option("--force", help="Remove it though the archive has a space of it.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a model's files from this machine."""
+    from search.models import Models
+    from ui import show
+    from ui.models import in_use
+
+    settings = load({"home": home})
+    freed = Models.of(settings).remove(name, in_use(settings), force=force)
+    if as_json:
+        show.emit({"name": name, "bytes": freed})
+    else:
+        typer.echo(f"{name} removed: {freed} bytes.")
 
 
 @db.command()
@@ -443,17 +566,22 @@ def prune(
         typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
 
 
-def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401 - the indexer is imported late
+def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
     """Run an index job, and tell what came of it."""
     from indexer.run import index as run
+    from indexer.workers import Workers
     from ui import show
 
-    with show.indexing(as_json=as_json) as report:
-        summary = run(settings, replace(job, report=report))
+    with show.indexing(as_json=as_json) as report, Workers(settings, workers - 1) as others:
+        summary = run(settings, replace(job, report=others.reporting(report)))
+    summary.progress = others.together(summary.progress)
+    for error in others.errors:
+        show.err.print(f"A worker ended early, and others took up what it had begun: {error}", highlight=False, markup=False)
     scan, work = summary.scan, summary.progress
     failed = work.failed + scan.rejected
     if as_json:
-        show.emit({"event": "summary"} | asdict(summary))
+        absent = {name: str(error) for name, error in summary.absent.items()}
+        show.emit({"event": "summary"} | asdict(replace(summary, absent={})) | {"absent": absent})
     else:
         rate = f", {work.done / summary.seconds:.1f} files/s" if work.done else ""
         begun = f"{scan.files} files" if job.paths else f"{summary.retried} failures tried again"
@@ -469,8 +597,40 @@ def _index(settings: Settings, job: Any, as_json: bool) -> None:  # noqa: ANN401
             show.err.print("`sensorium failures` says which files failed, why, and what to do.")
     if summary.stopped:
         raise typer.Exit(130)
+    for name, why in summary.absent.items():
+        _complain(why)
+        show.err.print(
+            f"The space {name} waits for its model; what is queued for it is embedded by the next run.", highlight=False
+        )
+    if summary.absent:
+        raise typer.Exit(max(error.exit_code for error in summary.absent.values()))
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _figures(found: dict[str, Any], render: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    """Show what was measured."""
+    if as_json:
+        from ui import show
+
+        show.emit(found)
+    else:
+        render(found)
+
+
+def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are imported late
+    """Tell of a model that came, or that was accepted."""
+    from ui import show
+
+    if as_json:
+        show.emit(asdict(manifest) | {"bytes": manifest.bytes, "space": manifest.space})
+        return
+    told = f"{manifest.name} is here: {len(manifest.files)} files, {manifest.bytes / 1e6:.1f} MB, revision {manifest.space}."
+    show.out.print(told, highlight=False, markup=False, soft_wrap=True)
+    if manifest.notice and not manifest.accepted:
+        show.err.print(
+            f"{manifest.notice}\nAccept that with: sensorium models accept {manifest.name}", highlight=False, markup=False
+        )
 
 
 def _complain(error: SensoriumError) -> None:
@@ -493,10 +653,12 @@ def _database(settings: Settings) -> Any:  # noqa: ANN401 - the store is importe
 
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401
     """How much of each collection can be found in the space that is searched."""
-    keys = [key for key, space in store.spaces() if space.name == settings.space]
+    from search.store import Spaces
+
     if collection is not None:
         store.collection(collection)
-    found = store.coverage(keys[-1]) if keys else {}
+    spaces = Spaces(_database(settings))
+    found = store.coverage(spaces.find(settings.space).key) if spaces.all() else {}
     return {name: of for name, of in found.items() if collection in (None, name)}
 
 
@@ -540,14 +702,6 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
             raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one for each term.")
     negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
     return Blend((*zip(numbers, terms, strict=True), *negative))
-
-
-def _named(what: str, kind: type[Any], given: str | None) -> list[Any]:
-    names = [name.strip() for name in given.split(",")] if given else []
-    for name in names:
-        if name not in kind.__members__.values():
-            raise UnknownName(what, name, kind.__members__.values())
-    return [kind(name) for name in names]
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type

@@ -12,9 +12,11 @@ from rich.markup import escape
 
 from indexer.verify import Check, verify
 from search import encoders
-from search.errors import SensoriumError
+from search.errors import ModelMissing, SensoriumError
+from search.models import Models
 from search.settings import Settings
 from search.store import Database
+from search.store.spaces import encoder_name
 from search.store.tables import REVISION
 from search.types import Modality
 from ui import show
@@ -22,14 +24,17 @@ from ui import show
 LOW_SPACE = 1 << 30
 
 EXTRAS = {
+    "clap": "transformers",
+    "export": "onnxscript",
+    "gpu": "faiss_gpu_cu12",
     "heic": "pillow_heif",
-    "models": "open_clip",
-    "asr": "faster_whisper",
-    "ocr": "rapidocr",
+    "imagebind": "open_clip",
+    "openclip": "open_clip",
     "postgres": "psycopg",
-    "ray": "ray",
-    "milvus": "pymilvus",
+    "serve": "uvicorn",
+    "watch": "watchfiles",
 }
+"""Extra -> what tells that it is installed: a module, or for ``gpu``, whose module is that of ``faiss-cpu``, its distribution."""
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -53,7 +58,7 @@ def examine(settings: Settings) -> list[Check]:
 def _program(_: Settings) -> Iterable[Check]:
     version = importlib.metadata.version("sensorium")
     yield Check("program", True, f"sensorium {version}, Python {platform.python_version()}, {platform.platform()}")
-    here = [name for name, module in EXTRAS.items() if importlib.util.find_spec(module)]
+    here = [name for name, what in EXTRAS.items() if importlib.util.find_spec(what) or _installed(what)]
     yield Check("extras", True, f"installed: {', '.join(here) or 'none; the core needs none'}")
 
 
@@ -88,8 +93,22 @@ def _index(_: Settings) -> Iterable[Check]:
     yield Check("FAISS", True, capabilities())
 
 
+def _installed(distribution: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(distribution))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
 def _models(settings: Settings) -> Iterable[Check]:
-    encoder = encoders.load(settings.space)
+    models = Models.of(settings)
+    for name in models.names():
+        try:
+            wrong = models.damage(models.get(name))
+        except ModelMissing as error:
+            wrong = str(error)
+        yield Check("model files", not wrong, wrong or f"{name} is whole", f"Fetch it again with: {models.pulling(name)}")
+    encoder = encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device)
     encoder.encode(Modality.TEXT, ["a test"])
     yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")
 

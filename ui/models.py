@@ -1,40 +1,139 @@
-"""The encoders that can be used."""
+"""Models for people: what is here, what is known, and what may be done with it."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+import typer
+from rich.markup import escape
 
 from search import encoders
+from search.encoders.catalogue import KNOWN, Known
 from search.errors import ModelMissing
+from search.models import Models, Source
+from search.models.manifest import Manifest
+from search.settings import Settings
+from search.store import Database, Spaces
 from search.types import Modality
 from ui import show
 
 
-def gather() -> list[dict[str, Any]]:
-    """Each encoder with what it takes, its size and licence, and whether its weights are here."""
-    found = []
-    for name in encoders.names():
-        row: dict[str, Any] = {"name": name, **encoders.describe(name)}
-        try:
-            encoder = encoders.load(name)
-        except ModelMissing as error:
-            row |= {"here": False, "detail": str(error)}
-        else:
-            space = encoder.space
-            accepts = [str(modality) for modality in Modality if modality in space.accepts]
-            row |= {"here": True, "revision": space.revision, "dim": space.dim, "accepts": accepts}
-        found.append(row)
+def gather(settings: Settings) -> list[dict[str, Any]]:
+    """The models that are known and those that are here, with what they take, cost and reach. Files are not checked."""
+    here = {manifest.name: manifest for manifest in Models.of(settings).here()}
+    known = {one.name: one for one in KNOWN}
+    return [_row(name, known.get(name), here.get(name)) for name in (*known, *(name for name in here if name not in known))]
+
+
+def info(settings: Settings, name: str) -> dict[str, Any]:
+    """All that is known of one model; its files are checked where it is here.
+
+    Raises:
+        UnknownName: nothing is known of it.
+    """
+    models = Models.of(settings)
+    here = models.look(name)
+    known = next((one for one in KNOWN if one.name == name), None)
+    found = _row(name, known, here)
+    if here:
+        damage = models.damage(here)
+        found |= asdict(here) | {"folder": str(models.place(name) / here.folder), "damage": damage}
+    elif known is None:
+        source = encoders.source(name)
+        found |= {"source": source.repository, "licence": source.licence, "notice": source.notice}
     return found
 
 
+def pull(settings: Settings, name: str, revision: str, *, accepted: bool) -> Manifest:
+    """Fetch a model, asking for its notice to be accepted and showing progress.
+
+    Raises:
+        ModelMissing: it cannot be had, or its notice was not accepted.
+    """
+    from search.models.hub import pull as fetch
+
+    models, source = Models.of(settings), encoders.source(name)
+    accepted = accepted or (not models.offline and _agreed(models, name, source))
+    with show.transferring(name) as report:
+        return fetch(models, name, source, revision=revision, accepted=accepted, report=report)
+
+
+def carry(settings: Settings, path: Path, name: str) -> Manifest:
+    """Take a model over from a folder or a .tar, showing progress."""
+    from search.models.carry import carry as take
+
+    with show.transferring(path.name) as report:
+        return take(Models.of(settings), path, name, source=encoders.source, report=report)
+
+
+def in_use(settings: Settings) -> set[str]:
+    """The encoders of the archive's spaces."""
+    database = Database(settings.database)
+    try:
+        return {entry.encoder for entry in Spaces(database).all()} if database.exists() else set()
+    finally:
+        database.close()
+
+
 def render(found: list[dict[str, Any]]) -> None:
-    """Print a row an encoder."""
-    table = Table("name", "here", "takes", "dimension", "size", "licence", box=None, pad_edge=False, header_style="dim")
+    """Print two lines a model: its name, marked where it is here, and what it is."""
     for row in found:
-        table.add_row(
-            row["name"], "yes" if row["here"] else "no", ", ".join(row.get("accepts", [])), str(row.get("dim", "")),
-            f"{row['bytes'] / 1e6:.0f} MB", row["licence"],
+        show.out.print(f"{'[green]✓[/]' if row['here'] else ' '} [bold]{escape(row['name'])}[/]", highlight=False, soft_wrap=True)
+        about = (
+            ", ".join(row["accepts"]), row["dim"] and f"{row['dim']} dimensions", _size(row),
+            row["quality"] and f"ImageNet {row['quality']} %", row["gflops"] and f"{row['gflops']:.0f} GFLOPs a picture", row["licence"],
         )  # fmt: skip
-    show.out.print(table)
+        show.out.print(f"  [dim]{escape(' · '.join(part for part in about if part))}[/]", highlight=False, soft_wrap=True)
+    show.err.print(
+        "[dim]✓: is here. ImageNet: zero-shot top-1, as published. `sensorium models info NAME` says by whom.[/]", highlight=False
+    )
+
+
+def render_one(found: dict[str, Any]) -> None:
+    """Print what is known of one model."""
+    for name, value in found.items():
+        if value in (None, "", []):
+            continue
+        if name == "files":
+            value = ", ".join(f"{file} ({entry['bytes'] / 1e6:.1f} MB)" for file, entry in value.items())
+        shown = ", ".join(value) if isinstance(value, list) else value
+        show.out.print(f"[dim]{name:>10}[/]  {escape(str(shown))}", highlight=False, soft_wrap=True)
+
+
+def _row(name: str, known: Known | None, here: Manifest | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": name, "here": here is not None, "bytes": here.bytes if here else None, "licence": known.licence if known else "",
+        "accepts": [str(modality) for modality in Modality if known and modality in known.takes], "dim": known and known.dim,
+        "parameters": known and known.parameters, "gflops": known and known.gflops, "quality": known and known.quality,
+        "measure": known.measure if known else "", "by": known.by if known else "",
+    }  # fmt: skip
+    if here and here.licence:
+        row["licence"] = here.licence
+    if name == "pocket":
+        row |= encoders.describe(name)
+        try:
+            row |= {"here": True, "revision": encoders.load(name).space.revision}
+        except ModelMissing as error:
+            row |= {"here": False, "detail": str(error)}
+    return row
+
+
+def _agreed(models: Models, name: str, source: Source) -> bool:
+    """Whether a person accepts the notice of a model, here and now; one that was accepted before is not asked for again."""
+    here = models.look(name)
+    before = here is not None and here.accepted and here.notice == source.notice
+    if not source.notice or before:
+        return before
+    show.err.print(f"{name}: {escape(source.notice)}", highlight=False, soft_wrap=True)
+    if not sys.stdin.isatty():
+        raise ModelMissing("The notice was not accepted.", remedy=f"Accept it with: {models.pulling(name)} --accept")
+    return typer.confirm("Do you accept that?", err=True)
+
+
+def _size(row: dict[str, Any]) -> str:
+    if row["bytes"]:
+        return f"{row['bytes'] / 1e6:.0f} MB"
+    return f"{row['parameters']:.0f} million parameters" if row["parameters"] else ""

@@ -7,9 +7,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from search import wire
 from search.errors import StoreError
 from search.settings import Settings
-from search.store import Database, SqlStore
+from search.store import Database, Spaces, SqlStore
 from ui import show
 
 
@@ -25,7 +26,7 @@ def gather(settings: Settings) -> dict[str, Any]:
         "home": str(settings.home),
         "database_bytes": file.stat().st_size if file else None,
         "collections": store.collections(),
-        "spaces": [{"name": space.name, "revision": space.revision, "dim": space.dim} for _, space in store.spaces()],
+        "spaces": [wire.space(entry) for entry in Spaces(database).all()],
         **store.counts(),
     }
 

@@ -37,7 +37,7 @@ def router(service: Service) -> APIRouter:
     def asset(id: s.Id) -> s.AssetDetail:  # noqa: A002 - the name in the address
         """All that is known of an asset, with what of it could not be searched."""
         found = service.asset(id)
-        return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), places)
+        return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), service.labels.of(id), places)
 
     @routes.get("/assets/{id}/segments", operation_id="segments", summary="The segments of an asset")
     def segments(

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from search import wire
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
@@ -20,6 +21,9 @@ from search.api.places import Places, printable
 from search.api.problems import not_found
 from search.api.service import Service
 from search.types import Coverage
+
+TAGS = 100
+"""The most tags that a list names."""
 
 
 def router(service: Service) -> APIRouter:
@@ -46,7 +50,7 @@ def router(service: Service) -> APIRouter:
             )
             for name, paths in known.items()
         ]
-        return s.Collections(collections=entries, roots=roots)
+        return s.Collections(collections=entries, roots=roots, tags=service.labels.names(TAGS))
 
     @routes.get("/failures", operation_id="failures", summary="What could not be searched, and why")
     def failures(
@@ -100,7 +104,7 @@ def _root(places: Places, path: str, *, shown: bool) -> s.Root:
 def _status(service: Service) -> s.Status:
     state, error = service.state()
     running = service.jobs.running()
-    spaces = [s.SpaceEntry(name=space.name, revision=space.revision, dim=space.dim) for _, space in service.store.spaces()]
+    spaces = [s.SpaceEntry(**wire.space(entry)) for entry in service.spaces.all()]
     hide = service.places.hide
     return s.Status(
         engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,

@@ -55,7 +55,9 @@ def entry(asset: Asset, places: Places) -> s.AssetEntry:
     )  # fmt: skip
 
 
-def detail(asset: Asset, counts: dict[str, int], gaps: list[Entry], places: Places) -> s.AssetDetail:
+def detail(
+    asset: Asset, counts: dict[str, int], gaps: list[Entry], labels: list[tuple[str, float]], places: Places
+) -> s.AssetDetail:  # fmt: skip
     """All that is known of an asset."""
     spots = [(places.spot(one.collection, one.path), one) for one in asset.locations]
     locations = [
@@ -65,6 +67,7 @@ def detail(asset: Asset, counts: dict[str, int], gaps: list[Entry], places: Plac
     return s.AssetDetail(
         **entry(asset, places).model_dump(), sha256=asset.digest, locations=locations, segments=counts,
         gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
+        tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels],
     )  # fmt: skip
 
 

@@ -58,6 +58,9 @@ class Where(Wire):
     until: datetime.date | None = None
     shortest_ms: Milliseconds | None = None
     longest_ms: Milliseconds | None = None
+    tags: Annotated[list[Words], Field(max_length=100)] = Field(
+        default=[], description="Labels of `sensorium tag`; one is enough."
+    )
 
 
 class SearchRequest(Wire):
@@ -78,6 +81,12 @@ class SearchRequest(Wire):
     targets: list[Modality] = Field(default=[], max_length=8, description="Media to find; none: all.")
     channels: list[Channel] = Field(default=[], max_length=8, description="Channels to search; none: all.")
     filter: Where = Where()  # pydantic copies it
+    spaces: list[Annotated[str, StringConstraints(max_length=200)]] = Field(
+        default=[], max_length=16, description="Spaces to search, fused; `all`: every one; none: the default."
+    )
+    rerank: bool = Field(
+        default=False, description="Put the best shots of videos into the order that X-CLIP finds; for a single text."
+    )
     group: Grouping = "moment"
     k: Annotated[int, Field(ge=1, le=200)] = 20
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
@@ -206,6 +215,13 @@ class Gap(Wire):
     span: Span | None = None
 
 
+class Tag(Wire):
+    """A label of an asset, with its probability among the labels of its vocabulary, 0 to 1."""
+
+    name: str
+    score: float
+
+
 class AssetDetail(AssetEntry):
     """All that is known of an asset. ``sha256`` is its identity."""
 
@@ -213,6 +229,7 @@ class AssetDetail(AssetEntry):
     locations: list[Place]
     segments: dict[str, int] = Field(description="Segments by channel.")
     gaps: list[Gap]
+    tags: list[Tag] = Field(description="Likeliest first.")
 
 
 class SegmentEntry(Wire):
@@ -381,14 +398,20 @@ class Collections(Wire):
 
     collections: list[Collection]
     roots: list[Root]
+    tags: dict[str, int] = Field(description="The most frequent labels of `sensorium tag`: to how many assets each was given.")
 
 
 class SpaceEntry(Wire):
-    """An embedding space."""
+    """An embedding space: the ``default`` answers where none is named; ``kinds`` are the media and channels that it takes in."""
 
     name: str
+    encoder: str
     revision: str
     dim: int
+    default: bool
+    accepts: list[Modality]
+    kinds: list[str] = Field(examples=[["image/visual", "video/visual", "text/text"]])
+    collections: list[str] = Field(description="The collections that it takes in; none: all.")
 
 
 class Status(Wire):

@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
+from contextlib import suppress
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
@@ -14,9 +15,9 @@ from fastapi import APIRouter
 from search.api import links
 from search.api import schemas as s
 from search.api.service import Service
-from search.errors import Problem
+from search.errors import Problem, QueryError
 from search.query import Blend, Engine, Near, Term
-from search.query.engine import MOST
+from search.query.engine import ALL, MOST
 from search.types import Filter, Modality
 
 INLINE = 4 << 20
@@ -49,11 +50,22 @@ def router(service: Service) -> APIRouter:
 def _understand(service: Service, asked: s.SearchRequest) -> tuple[Engine, Blend]:
     """The engine and the query, whose files are decoded: what may take long, and is done before it is this request's turn."""
     engine = service.engine()
+    names = _spaces(service, asked)
     query = Blend(tuple((term.weight, _part(service, term)) for term in asked.query))
     for weight, part in query.parts:
         if weight and isinstance(part, Term) and part.modality is not Modality.TEXT:
-            engine.terms.encode(part)  # which remembers it
+            for name in names:
+                with suppress(QueryError):  # told where it is asked, unless another space knows what to make of it
+                    service.searcher(name).terms.encode(part)  # which remembers it
     return engine, query
+
+
+def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
+    """The spaces to search, each of them open."""
+    names = [entry.name for entry in service.spaces.all()] if ALL in asked.spaces else list(dict.fromkeys(asked.spaces))
+    for name in names:
+        service.searcher(name)
+    return names or [""]
 
 
 def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchRequest) -> s.Found:
@@ -62,7 +74,9 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
     room = min(asked.k + 1, MOST - offset)  # one more than asked for says whether there is a next page
-    answer = engine.search(query, wanted, k=room, offset=offset, group=asked.group, without=own)
+    answer = engine.search(
+        query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank
+    )
     service.metrics.searched(answer.timings_ms)
     hits = answer.hits[: asked.k]
     assets = service.catalogue.assets(sorted({hit.segment.asset for hit in hits}))
@@ -82,7 +96,7 @@ def _filter(service: Service, asked: s.SearchRequest) -> Filter:
         collections=tuple(dict.fromkeys(where.collections)),
         under=service.places.under(where.under, where.collections) if where.under else (),
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
-        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms,
+        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)),
     )  # fmt: skip
 
 

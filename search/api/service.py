@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from search import encoders
@@ -16,12 +17,15 @@ from search.api.problems import AGAIN, not_found
 from search.api.thumbnails import Thumbnails
 from search.api.uploads import Uploads
 from search.encoders import Encoder
-from search.errors import ModelMissing, Problem, SensoriumError
+from search.errors import ModelMissing, Problem, SensoriumError, StillLoading
 from search.media import DecodePool
+from search.models import Models
 from search.query import Engine
+from search.query.searcher import Searcher
 from search.settings import Settings
-from search.store import Catalogue, Database, SqlStore
+from search.store import Catalogue, Database, Labels, Spaces, SqlStore
 from search.store.catalogue import Asset
+from search.store.spaces import encoder_name
 from search.types import Coverage
 
 PATIENCE = 5.0
@@ -34,10 +38,10 @@ class Service:
     """Thread-safe. ``start`` begins loading, ``close`` ends what was started."""
 
     def __init__(
-        self, settings: Settings, *, load: Callable[[], Encoder] | None = None, runner: Runner | None = None,
+        self, settings: Settings, *, load: Callable[[str], Encoder] | None = None, runner: Runner | None = None,
         patience: float = PATIENCE, again: float = AGAIN,
     ) -> None:  # fmt: skip
-        """Open the archive of ``settings``, made if there is none; ``load`` gives the encoder, ``runner`` runs index jobs.
+        """Open the archive of ``settings``, made if there is none; ``load`` gives encoders by name, ``runner`` runs index jobs.
 
         A search waits ``patience`` seconds for the encoder; one that could not be loaded is tried again after ``again`` seconds.
 
@@ -47,15 +51,16 @@ class Service:
         self.settings = settings
         self.database = Database(settings.database)
         self.database.upgrade()
-        self.store, self.catalogue = SqlStore(self.database), Catalogue(self.database)
+        self.store, self.catalogue, self.spaces = SqlStore(self.database), Catalogue(self.database), Spaces(self.database)
+        self.labels = Labels(self.database)
         self.places, self.metrics = Places(settings, self.store), Metrics()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)
         self.uploads = Uploads(settings, self.pool)
         self.jobs = IndexJobs(self.database, self.places, runner)
-        self._load = load or (lambda: encoders.load(settings.space))
+        self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
-        self._encoder: Encoder | None = None
+        self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
         self._failure: SensoriumError | None = None
         self._due = 0.0
@@ -84,10 +89,7 @@ class Service:
         """
         self._load_again()
         if not self._loaded.wait(self._patience):
-            raise Problem(
-                503, "loading", "The engine is loading", "The models are being loaded; searching begins in a moment.",
-                remedy="Ask again in a few seconds.", retry_after="2",
-            )  # fmt: skip
+            raise _loading("The models are being loaded; searching begins in a moment.")
         if failure := self._failure:
             raise failure
         engine = self._open()
@@ -109,11 +111,22 @@ class Service:
         return self._engine.live.generation if self._engine else None
 
     def coverage(self) -> dict[str, Coverage] | None:
-        """How much of each collection a search can see; None while the encoder, which knows its space, is not loaded."""
-        if self._encoder is None:
-            return None
-        key = self.store.space_id(self._encoder.space)
-        return {} if key is None else self.store.coverage(key)
+        """How much of each collection a search in the default space can see; None while the engine is not open."""
+        if self._engine is None:
+            return None if self._encoder is None else {}
+        self._engine.follow()
+        return self.store.coverage(self._engine.searcher().entry.key)
+
+    def searcher(self, name: str) -> Searcher:
+        """The searcher of a space; see ``engine``. Of one that is not open yet, a few seconds are waited for.
+
+        Raises:
+            Problem: its model is still being loaded (503, with Retry-After).
+        """
+        try:
+            return self.engine().searcher(name, patience=self._patience)
+        except StillLoading as error:
+            raise _loading(str(error)) from error
 
     def state(self) -> tuple[State, SensoriumError | None]:
         """How the engine is, without waiting, and why it failed."""
@@ -131,13 +144,17 @@ class Service:
         """The engine, opened as soon as there is anything to search: the first index job makes it appear."""
         if self._engine is None:
             with self._opening:
-                if self._engine is None and self._encoder and self._anything(self._encoder):
-                    self._engine = Engine(self.settings, encoder=self._encoder)
+                if self._engine is None and self._encoder and self._anything():
+                    self._engine = Engine(self.settings, load=self._loaded_or_load)
         return self._engine
 
-    def _anything(self, encoder: Encoder) -> bool:
-        key = self.store.space_id(encoder.space)
-        return key is not None and self.store.holds_any(key)
+    def _anything(self) -> bool:
+        entries = self.spaces.all()
+        return bool(entries) and self.store.holds_any(self.spaces.find(self.settings.space).key)
+
+    def _loaded_or_load(self, name: str) -> Encoder:
+        """An encoder by name: the first one that the service needs is there already."""
+        return self._encoder[1] if self._encoder and self._encoder[0] == name else self._load(name)
 
     def _load_again(self) -> None:
         """If loading failed, and that is a while ago, begin anew in the background."""
@@ -151,7 +168,8 @@ class Service:
     def _load_encoder(self) -> None:
         began, self._due = time.perf_counter(), math.inf
         try:
-            self._encoder = self._load()
+            name = encoder_name(self.database, self.settings.space)
+            self._encoder = name, self._load(name)
             self._open()
         except SensoriumError as error:
             self._failure = error
@@ -161,3 +179,7 @@ class Service:
             self._due = time.monotonic() + self._again
             self.metrics.loading.set(time.perf_counter() - began)
             self._loaded.set()
+
+
+def _loading(detail: str) -> Problem:
+    return Problem(503, "loading", "The engine is loading", detail, remedy="Ask again in a few seconds.", retry_after="2")

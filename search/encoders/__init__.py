@@ -7,8 +7,9 @@ where a model's files come from; importing it loads no framework.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -16,8 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import ModelMissing, UnknownName
-from search.models import Models
+from search.errors import InputError, ModelMissing, UnknownName
+from search.models import Models, Source, outside
 from search.types import Modality, Needs, Space, Vectors
 
 Content = NDArray[np.uint8] | NDArray[np.float32] | str
@@ -92,8 +93,27 @@ def describe(name: str) -> dict[str, Any]:
     return described
 
 
+def source(name: str) -> Source:
+    """Where the files of an encoder's model come from.
+
+    Raises:
+        UnknownName: there is no such family, or it knows no such model.
+        InputError: the model comes with Sensorium, or is a folder of its own.
+        ModelMissing: a package that the family needs is not installed.
+    """
+    of, _, rest = name.partition(":")
+    module = family(name)
+    if not rest or outside(name) is not None:
+        raise InputError(f"The model {name} comes from no hub.", remedy="Name one that does: sensorium models list")
+    try:
+        found: Source = module.source(rest)
+    except ModuleNotFoundError as error:
+        raise lacking(of, error) from error
+    return found
+
+
 def load(name: str, models: Models | None = None, device: str = "auto") -> Encoder:
-    """Load an encoder; ``models`` are those of this machine, which ``pocket`` alone can do without.
+    """Load an encoder; ``models`` are those of this machine, which ``pocket`` alone can do without. Nothing is ever fetched here.
 
     Raises:
         UnknownName: there is no encoder of that name.
@@ -104,11 +124,27 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
     try:
         if not rest and of == "pocket":
             encoder: Encoder = module.PocketEncoder()
+        elif models is None:
+            raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:
-            encoder = module.load((models or Models.default()).find(name), device)
+            model = models.find(name)
+            with _offline():
+                encoder = module.load(model, device)
     except ModuleNotFoundError as error:
         raise lacking(of, error) from error
     return encoder
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Keep libraries that use the hub from fetching what they miss: whoever wants that says ``sensorium models pull``."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def lacking(extra: str, error: ModuleNotFoundError) -> ModelMissing:

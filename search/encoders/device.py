@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from search.errors import ModelMissing
 from search.types import Vectors
@@ -17,7 +20,13 @@ Inputs: TypeAlias = Sequence[NDArray[np.generic]]
 """Arrays whose first axis is the batch."""
 
 GPU_BATCH = 256
-"""Pictures with which a GPU is asked first."""
+"""Pictures that a GPU likes to get at once; it divides them as it finds best."""
+
+FIRST = 32
+"""With how many a GPU is asked first."""
+
+GAIN, RUNS = 1.05, 2
+"""A batch is doubled as long as that gains this factor in rate, by the best of so many runs: the first one at a size warms up."""
 
 
 def choose(device: str) -> torch.device:
@@ -40,10 +49,38 @@ def choose(device: str) -> torch.device:
     return chosen
 
 
+@dataclass(slots=True)
+class _Batch:
+    """How many inputs a function gets at once. Rates are inputs a second: ``before`` the best at half the ``size``, ``best`` at this one."""
+
+    size: int
+    settled: bool
+    before: float = 0.0
+    best: float = 0.0
+    runs: int = 0
+
+    def ran(self, seconds: float) -> None:
+        """Learn from a run of ``size`` inputs."""
+        if self.settled:  # by another thread, whose run had no room
+            return
+        self.best, self.runs = max(self.best, self.size / seconds), self.runs + 1
+        if self.runs < RUNS:
+            return
+        if self.best > GAIN * self.before:
+            self.size, self.before, self.best, self.runs = 2 * self.size, self.best, 0.0, 0
+        else:
+            self.size, self.settled = self.size // 2, True
+
+    def shrink(self, size: int) -> None:
+        """``size`` was too many, and so will it be the next time."""
+        self.size, self.settled = min(self.size, max(1, size // 2)), True
+
+
 class Runner:
     """Runs a model's functions on one device. Threads may call ``run`` at the same time; they take turns on the model itself.
 
-    On a GPU in bfloat16, from pinned memory, and in batches that are halved, for good, when its memory runs out; on the CPU in float32.
+    On a GPU in bfloat16, from pinned memory, which is copied while the batch before is computed, and in batches whose size is found by
+    doubling, for each function once. They are halved, for good, when the memory runs out. On the CPU in float32.
     """
 
     def __init__(self, device: str, batch: int = 8) -> None:
@@ -53,37 +90,101 @@ class Runner:
         self.dtype = torch.bfloat16 if self.on_gpu else torch.float32
         self.batch = GPU_BATCH if self.on_gpu else batch
         self._turn = threading.Lock()
+        self._batches: dict[Callable[..., torch.Tensor], _Batch] = {}
+        self._copies = torch.cuda.Stream(self.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
 
     def place(self, model: torch.nn.Module) -> torch.nn.Module:
         """Bring a model onto the device, ready for inference."""
         return model.eval().requires_grad_(False).to(self.device, self.dtype)
 
     def run(self, function: Callable[..., torch.Tensor], inputs: Inputs) -> Vectors:
-        """``function`` of ``inputs``, batch by batch, as float32 (n, …).
+        """``function`` of ``inputs``, batch by batch, as float32 (n, …). What a function likes is remembered: it should live as long as this.
 
         Raises:
             MemoryError: not even one fits on the device.
+            ModelMissing: the GPU has gone, or has failed so that this process cannot use it again.
         """
+        batch = self._batches.setdefault(function, _Batch(FIRST if self.on_gpu else self.batch, settled=not self.on_gpu))
         count, done, parts = len(inputs[0]), 0, []
         while done < count:
-            size = self.batch
+            size = batch.size
             try:
-                parts.append(self._part(function, [array[done : done + size] for array in inputs]))
+                parts.append(self._part(function, [array[done : done + size] for array in inputs], batch))
                 done += size
-            except torch.cuda.OutOfMemoryError as error:
+            except RuntimeError as error:  # of which PyTorch's OutOfMemoryError is one
+                if not _full(error):
+                    if "CUDA error" in str(error):
+                        raise self._gone(error) from error
+                    raise
                 torch.cuda.empty_cache()
                 if size == 1:
                     raise MemoryError(f"The memory of {self.device} does not hold one input.") from error
-                self.batch = max(1, size // 2)
+                batch.shrink(min(size, count - done))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
-    def _part(self, function: Callable[..., torch.Tensor], arrays: Inputs) -> NDArray[np.float32]:
-        tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-        if self.on_gpu:
-            tensors = [tensor.pin_memory().to(self.device, non_blocking=True) for tensor in tensors]
+    def _part(self, function: Callable[..., torch.Tensor], arrays: Inputs, batch: _Batch) -> NDArray[np.float32]:
+        tensors, ready = self._bring([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])
+        size, began = len(arrays[0]), 0.0
         with self._turn, torch.inference_mode():
+            measured = not batch.settled and size == batch.size
+            if measured:
+                torch.cuda.synchronize(self.device)
+                began = time.perf_counter()
+            if ready is not None:
+                torch.cuda.current_stream(self.device).wait_event(ready)
             found = function(*tensors).float()
+            if measured:
+                torch.cuda.synchronize(self.device)
+                batch.ran(time.perf_counter() - began)
         return cast("NDArray[np.float32]", found.cpu().numpy())
+
+    def _bring(self, tensors: list[torch.Tensor]) -> tuple[list[torch.Tensor], torch.cuda.Event | None]:
+        """Copy tensors to the device beside what it computes; the event says when they are there."""
+        if self._copies is None:
+            return tensors, None
+        with torch.cuda.stream(self._copies):
+            tensors = [tensor.pin_memory().to(self.device, non_blocking=True) for tensor in tensors]
+        for tensor in tensors:
+            tensor.record_stream(torch.cuda.current_stream(self.device))  # its memory is not free before that has used it
+        return tensors, self._copies.record_event()
+
+    def _gone(self, error: RuntimeError) -> ModelMissing:
+        """Not the fault of the files that are before it."""
+        return ModelMissing(
+            f"The GPU {self.device} is gone: {str(error).splitlines()[0]}",
+            remedy="What was acknowledged is safe. Look at nvidia-smi, then run the same command again, or set SENSORIUM_DEVICE to another.",
+        )
+
+
+def _full(error: RuntimeError) -> bool:
+    """Whether a device's memory was full; CUDA's libraries say so in words of their own where PyTorch has not noticed itself."""
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in ("out of memory", "ALLOC_FAILED"))
+
+
+def matmul_rate(device: torch.device, side: int = 8192, seconds: float = 1.0) -> float:
+    """FLOP a second of products of two square bfloat16 matrices, counting 2 side³ each: what a card's matrix units really give."""
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    wait: Callable[[], object] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    left @ right
+    wait()
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        left @ right
+        wait()
+        done += 1
+    return 2 * side**3 * done / (time.perf_counter() - began)
+
+
+def flops(call: Callable[[], object]) -> int:
+    """Floating-point operations of the matrix products and convolutions that ``call`` runs in this thread, by PyTorch's own counter."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # a fused layer, of which the counter sees nothing
+    try:
+        with FlopCounterMode(display=False) as counter:
+            call()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return int(counter.get_total_flops())
 
 
 def unit(vectors: NDArray[np.float32]) -> Vectors:

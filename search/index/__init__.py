@@ -7,11 +7,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from search.index.choice import place
 from search.index.flat import FlatIndex, capabilities
 from search.index.generations import Generations, Manifest
 from search.types import Ids, Vectors
 
-__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex", "capabilities"]
+__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex", "capabilities", "place"]
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ stand beside them in arrays, ascending, since the archive never uses an id again
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -24,22 +25,24 @@ COPIES = 256 << 20
 """What copies of that which filters let through may take, in bytes; a filter is copied when it is asked for again."""
 
 
-class _Part:
+class Part:
     """Vectors in a FAISS index beside their ids (n,), ascending. ``live`` (n,) is False for what was removed."""
 
     def __init__(self, scan: Any, ids: Ids) -> None:  # noqa: ANN401 - faiss has no types
         self.scan, self.ids = scan, ids
         self.live = np.ones(len(ids), np.bool_)
-        self._prepared: dict[int, _Way] = {}
+        self._prepared: dict[int, Way] = {}
         self._preparing = threading.Lock()
         self._copied = 0
 
     @classmethod
-    def empty(cls, dim: int) -> _Part:
+    def empty(cls, dim: int) -> Part:
+        """Nothing yet."""
         quantizer = faiss.ScalarQuantizer.QT_fp16
         return cls(faiss.IndexScalarQuantizer(dim, quantizer, faiss.METRIC_INNER_PRODUCT), np.empty(0, np.int64))
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Take in vectors (n, dim) under ids (n,) that are new."""
         order = np.argsort(ids)
         if len(self.ids) and ids[order[0]] < self.ids[-1]:  # older ids into a newer space: put the whole part in order
             self._rebuild(np.concatenate([self.ids, ids]), np.concatenate([self.vectors(slice(None)), vectors]))
@@ -52,12 +55,13 @@ class _Part:
     def _rebuild(self, ids: Ids, vectors: Vectors) -> None:
         live = np.concatenate([self.live, np.ones(len(ids) - len(self.live), np.bool_)])
         order = np.argsort(ids)
-        fresh = _Part.empty(self.scan.d)
+        fresh = Part.empty(self.scan.d)
         fresh.scan.add(np.ascontiguousarray(vectors[order], np.float32))
         self.scan, self.ids, self.live = fresh.scan, ids[order], live[order]
         self._forget()
 
     def remove(self, ids: Ids) -> None:
+        """Drop those of ids that are here."""
         self.live[self.positions(ids)] = False
         self._forget()
 
@@ -86,6 +90,7 @@ class _Part:
         return cast("NDArray[np.float16]", raw.view(np.float16).reshape(-1, self.scan.d))
 
     def search(self, queries: Vectors, k: int, within: Ids | None) -> tuple[Ids, NDArray[np.float32]]:
+        """Ids and scores (n, up to k), best first; -1 and -inf where there are no more."""
         way = self._prepare(within)
         if way.positions is not None:
             return self._gather(queries, k, way.positions)
@@ -102,7 +107,7 @@ class _Part:
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return self.ids[at][best], np.take_along_axis(scores, best, axis=1)
 
-    def _prepare(self, within: Ids | None) -> _Way:
+    def _prepare(self, within: Ids | None) -> Way:
         """How to search within ids; kept for later searches with the same array object."""
         with self._preparing:
             if (way := self._prepared.get(id(within))) is None:
@@ -114,45 +119,50 @@ class _Part:
                 self._copy(way)
             return way
 
-    def _way(self, within: Ids | None) -> _Way:
+    def _way(self, within: Ids | None) -> Way:
         at = self._allowed(within)
         narrow, all_of_it = len(at) <= NARROW * len(self.ids), len(at) == len(self.ids)
-        bitmap = None if narrow or all_of_it else _Bitmap(np.isin(np.arange(len(self.ids)), at))
-        return _Way(within, at if narrow else None, bitmap, len(at))
+        bitmap = None if narrow or all_of_it else Bitmap(np.isin(np.arange(len(self.ids)), at))
+        return Way(within, at if narrow else None, bitmap, len(at))
 
     def _allowed(self, within: Ids | None) -> NDArray[np.intp]:
         return np.flatnonzero(self.live) if within is None else self.positions(within)
 
-    def _copy(self, way: _Way) -> None:
+    def _copy(self, way: Way) -> None:
         """Lay what a filter lets through side by side, if there is room: FAISS walks past a bitmap three times as slowly."""
         size = way.count * self.scan.code_size
         if self._copied + size > COPIES:
             return
         at = self._allowed(way.within)
-        scan = _Part.empty(self.scan.d).scan
+        scan = Part.empty(self.scan.d).scan
         scan.add_sa_codes(np.ascontiguousarray(self._codes[at]).view(np.uint8))
         way.copy = scan, self.ids[at]
         self._copied += size
 
 
 @dataclass(slots=True)
-class _Way:
+class Way:
     """How a part is searched within some ids: by gathering ``positions``, through a bitmap, or in a copy (FAISS index, ids)."""
 
     within: Ids | None  # kept too: as long as it lives, no other array can have its identity
     positions: NDArray[np.intp] | None
-    bitmap: _Bitmap | None
+    bitmap: Bitmap | None
     count: int
     copy: tuple[Any, Ids] | None = None
     asked: int = 0
 
 
-class _Bitmap:
+class Bitmap:
     """A FAISS selector that keeps the bits alive which it points to: FAISS itself would read freed memory, in silence."""
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self._bits = np.packbits(mask, bitorder="little")
         self.selector = faiss.IDSelectorBitmap(self._bits)
+
+    def has(self, at: Ids) -> NDArray[np.bool_]:
+        """Which of some positions it lets through, none of them for -1."""
+        bits = self._bits[np.maximum(at, 0) >> 3] >> (np.maximum(at, 0) & 7)
+        return cast("NDArray[np.bool_]", (at >= 0) & (bits & 1 == 1))
 
 
 class FlatIndex:
@@ -161,11 +171,11 @@ class FlatIndex:
     def __init__(self, dim: int, base: Any = None, ids: Ids | None = None) -> None:  # noqa: ANN401
         """An empty index, or one over ``base``, a FAISS index whose rows stand in the order of ``ids`` (n,), ascending."""
         self.dim = dim
-        self._base = _Part.empty(dim) if base is None or ids is None else _Part(base, ids)
-        self._fresh = _Part.empty(dim)
+        self._base = Part.empty(dim) if base is None or ids is None else Part(base, ids)
+        self._fresh = Part.empty(dim)
 
     @cached_property
-    def _parts(self) -> tuple[_Part, _Part]:
+    def _parts(self) -> tuple[Part, Part]:
         return self._base, self._fresh
 
     def add(self, ids: Ids, vectors: Vectors) -> None:  # noqa: D102 - documented at the seam, like the next four
@@ -182,16 +192,7 @@ class FlatIndex:
 
     def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:  # noqa: D102
         queries = np.ascontiguousarray(queries, np.float32)
-        found = [part.search(queries, k, within) for part in self._parts if len(part.ids)]
-        ids = np.full((len(queries), k), -1, np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        if found:
-            all_ids = np.concatenate([part[0] for part in found], axis=1)
-            all_scores = np.concatenate([part[1] for part in found], axis=1)
-            best = np.argsort(-all_scores, axis=1, kind="stable")[:, :k]
-            ids[:, : best.shape[1]] = np.take_along_axis(all_ids, best, axis=1)
-            scores[:, : best.shape[1]] = np.take_along_axis(all_scores, best, axis=1)
-        return ids, scores
+        return merge([part.search(queries, k, within) for part in self._parts if len(part.ids)], len(queries), k)
 
     def ids(self) -> Ids:  # noqa: D102
         return np.sort(np.concatenate([part.ids[part.live] for part in self._parts]))
@@ -209,7 +210,7 @@ class FlatIndex:
 
     def compact(self) -> tuple[Any, Ids]:
         """Everything live as one new FAISS index, and its ids (n,), ascending: what a generation holds."""
-        whole, batch = _Part.empty(self.dim), 50_000
+        whole, batch = Part.empty(self.dim), 50_000
         ids = self.ids()
         for start in range(0, len(ids), batch):  # float32 only a batch at a time
             some = ids[start : start + batch]
@@ -218,6 +219,19 @@ class FlatIndex:
 
     def __len__(self) -> int:
         return sum(int(part.live.sum()) for part in self._parts)
+
+
+def merge(found: Sequence[tuple[Ids, NDArray[np.float32]]], count: int, k: int) -> tuple[Ids, NDArray[np.float32]]:
+    """The ``k`` best of ``count`` queries from what several parts found, each ids and scores (count, …), filled up as the seam says."""
+    ids = np.full((count, k), -1, np.int64)
+    scores = np.full((count, k), -np.inf, np.float32)
+    if found:
+        all_ids = np.concatenate([part[0] for part in found], axis=1)
+        all_scores = np.concatenate([part[1] for part in found], axis=1)
+        best = np.argsort(-all_scores, axis=1, kind="stable")[:, :k]
+        ids[:, : best.shape[1]] = np.take_along_axis(all_ids, best, axis=1)
+        scores[:, : best.shape[1]] = np.take_along_axis(all_scores, best, axis=1)
+    return ids, scores
 
 
 def is_scan(scan: Any, dim: int, count: int) -> bool:  # noqa: ANN401 - whatever FAISS has read

@@ -58,6 +58,11 @@ class Generations:
         self._folder = folder / re.sub(r"[^\w.-]+", "_", space)
         self._space, self._dim = space, dim
 
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
+
     def current(self) -> Manifest | None:
         """The manifest of the generation that serves; None where there is none.
 

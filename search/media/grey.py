@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -33,6 +34,9 @@ def read(
     """
     if not _has_one_channel(source, limits):
         yield from images.read(source, needs, limits)
+        return
+    if not needs.size:
+        yield from (replace(found, modality=modality) for found in images.read(source, needs, limits) if isinstance(found, Info))
         return
     gaps: list[Gap] = []
     image, (width, height), count = images.loaded(source, needs, limits, gaps)

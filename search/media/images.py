@@ -47,6 +47,7 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 """EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
+_FILTERS = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
 _ORIENTATION, _EXIF, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
 _ROOM = 24 << 20
 """What the frames of an animation may take together, in bytes."""
@@ -58,13 +59,16 @@ warnings.simplefilter("ignore")
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
-    """Decode a picture into one cut: (size, size, 3), or (frames, size, size, 3) where it is animated.
+    """Decode a picture into one cut: (size, size, 3), or (frames, size, size, 3) where it is animated; none where ``needs.size`` is 0.
 
     Raises:
         MediaError: ``too_large``, ``undecodable``, ``truncated``.
     """
     if is_heif(source.head) and ("heic" not in limits.formats or "HEIF" not in Image.OPEN):
         raise MediaError("unsupported", "a HEIF picture: read with the extra heic, and heic among image_formats")
+    if not needs.size:
+        yield _unseen(source, limits)
+        return
     gaps: list[Gap] = []
     image, size, count = loaded(source, needs, limits, gaps)
     orientation, taken_at = exif(image)
@@ -74,8 +78,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     else:
         content, modality, duration = _picture(_fitted(image, needs), orientation), Modality.IMAGE, None
     check_seen(content, gaps)
-    width, height = reversed(size) if orientation >= 5 else size
-    yield Info(Modality.IMAGE, form(image), width, height, duration, taken_at)
+    yield _info(image, size, duration, orientation, taken_at)
     yield Cut(Channel.VISUAL, modality, None, content)
     yield from gaps
 
@@ -87,6 +90,24 @@ def learn_heif() -> None:
 
         pillow_heif.options.DECODE_THREADS = 1
         pillow_heif.register_heif_opener(thumbnails=False)
+
+
+def _unseen(source: Source, limits: Limits) -> Info:
+    """What the head of a file tells of its picture, which is not decoded."""
+    try:
+        image = opened(source, limits)
+    except (MemoryError, MediaError):
+        raise
+    except Exception as error:
+        raise MediaError("undecodable", f"nothing of the picture can be read; its decoder says: {error}") from error
+    orientation, taken_at = exif(image)
+    upright = image.format == "TIFF"  # whose size is that when upright
+    return _info(image, image.size, None, 1 if upright else orientation, taken_at)
+
+
+def _info(image: Image.Image, size: tuple[int, int], duration: int | None, orientation: int, taken_at: str | None) -> Info:
+    width, height = reversed(size) if orientation >= 5 else size
+    return Info(Modality.IMAGE, form(image), width, height, duration, taken_at)
 
 
 def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tuple[ImageFile.ImageFile, tuple[int, int], int]:
@@ -185,14 +206,14 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
 def exif(image: Image.Image) -> tuple[int, str | None]:
     """EXIF orientation, 1 to 8, and when the picture was taken (ISO 8601)."""
     try:
-        exif = image.getexif()
+        exif = Image.Image.getexif(image)  # that of PNG decodes the whole picture, to look behind it
         details = exif.get_ifd(_EXIF)
         taken = dt.datetime.strptime(str(details.get(_TAKEN, ""))[:19], "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
         taken_at: str | None = taken + _offset(str(details.get(_TAKEN_OFFSET, "")))
     except Exception:  # noqa: BLE001  EXIF is often broken, and never worth a picture
         taken_at = None
     try:
-        orientation = int(image.getexif().get(_ORIENTATION, 1))
+        orientation = int(Image.Image.getexif(image).get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001
         orientation = 1
     return orientation if 1 <= orientation <= 8 else 1, taken_at
@@ -233,7 +254,7 @@ def _fitted(image: Image.Image, needs: Needs) -> Image.Image:
     if image.mode not in ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr") or "transparency" in image.info:
         image = _flat(image)
     plan = fit(*image.size, needs)
-    image = _flat(image.resize((plan.width, plan.height), Resampling.BICUBIC, box=plan.box, reducing_gap=3.0))
+    image = _flat(image.resize((plan.width, plan.height), _FILTERS[needs.filter], box=plan.box, reducing_gap=3.0))
     if image.size == (needs.size, needs.size):
         return image
     canvas = Image.new("RGB", (needs.size, needs.size), PAD)

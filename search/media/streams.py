@@ -32,6 +32,8 @@ _MISSING_MS = 1500
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """Decode a sound or video file; shots and windows of sound come as they are decoded.
 
+    Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are not looked at, and nothing is told of them.
+
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
     """
@@ -60,25 +62,31 @@ class _Pass:
         self._format = _format(container, source)
         films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
-        self._video, self._audio = _decodable(films), _decodable(sounds)
-        self._unseen = bool(films) and self._video is None
-        main = self._video or self._audio
-        if main is None and (films or sounds):
-            raise MediaError("unsupported", "its pictures and its sound are in codecs that are not read")
-        if main is None:
+        if not films and not sounds:
             raise MediaError("no_content", "the file has neither a picture nor a sound track")
-        self._duration_ms = _duration_ms(container, main)
+        self._film, self._sound = _decodable(films), _decodable(sounds)
+        self._video, self._audio = self._film if needs.size else None, self._sound if needs.rate else None
+        self._unseen = bool(films) and self._film is None and needs.size > 0
+        self._wanted: list[Any] = [track for track in (self._video, self._audio) if track is not None]
+        if not self._wanted and ((films and needs.size) or (sounds and needs.rate)):
+            raise MediaError("unsupported", "what is wanted of its pictures and its sound is in codecs that are not read")
+        self._duration_ms = _duration_ms(container, self._film or self._sound)
+        whole = len(self._wanted) == bool(self._film) + bool(self._sound)
+        self._announced_ms = self._duration_ms if whole or not self._wanted else _track_ms(self._wanted[0])
         start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
         leaps = self._format in ("mpegts", "mpeg")
         self._pictures, self._sounds = Clock(self._video, start, leaps=leaps), Clock(self._audio, start, leaps=leaps)
         self._picture_damage, self._sound_damage = Damage("picture"), Damage("sound")
         self._shots = Shots(needs, _aspect(self._video))
-        self._windows = SoundWindows(needs, skip_silence=self._video is not None)
+        self._windows = SoundWindows(needs, skip_silence=self._film is not None)
         self._broken, self._cut_off = "", _is_cut_off(source)
         self._set_tempo(limits)
 
     def run(self) -> Iterator[Found]:
         """Info, then what is found. Sound before the first picture waits for it: only that knows how it is turned."""
+        if not self._wanted:
+            yield self._info()
+            return
         waiting: list[Found] | None = []
         for cut in self._cuts():
             if waiting is None:
@@ -110,16 +118,16 @@ class _Pass:
             context.skip_frame = "NONREF"
 
     def _cuts(self) -> Iterator[Cut]:
-        streams: list[Any] = [stream for stream in (self._video, self._audio) if stream is not None]
         try:
             video = self._video
-            for packet in self._container.demux(*streams):
+            for packet in self._container.demux(*self._wanted):
                 yield from self._see(packet) if packet.stream is video else self._hear(packet)
         except MemoryError:
             raise
         except av.error.FFmpegError as error:
             self._broken = str(error)
-        yield from self._windows.finish()
+        if self._audio is not None:
+            yield from self._windows.finish()
         yield from self._shots.finish(self._pictures.end_ms(self._duration_ms))
 
     def _see(self, packet: av.Packet[Any]) -> Iterator[Cut]:
@@ -137,9 +145,9 @@ class _Pass:
     def _info(self) -> Info:
         tags = {name.lower(): value for name, value in self._container.metadata.items()}
         words = {"title": tags.get("title") or None, "taken_at": _taken_at(tags), "duration_ms": self._duration_ms}
-        if self._video is None:
+        if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
-        width, height = round(self._video.width * _aspect(self._video)), self._video.height
+        width, height = round(self._film.width * _aspect(self._film)), self._film.height
         if (self._shots.turned or 0) % 2:
             width, height = height, width
         return Info(Modality.VIDEO, self._format, width or None, height or None, **words)  # type: ignore[arg-type]
@@ -165,7 +173,7 @@ class _Pass:
             if reached and (gap := damage.gap(reached)):
                 yield gap
         end = seen or heard
-        announced = self._duration_ms if self._format not in _GUESSED else None
+        announced = self._announced_ms if self._format not in _GUESSED else None
         short = announced is not None and announced - max(seen, heard) > max(_MISSING_MS, announced // 50)
         if self._broken or short or self._cut_off:
             detail = self._broken or "the file ends before the end that it announces"
@@ -200,9 +208,13 @@ def _format(container: av.container.InputContainer, source: Source) -> str:
     return "webm" if name == "matroska" and b"webm" in source.head[:64] else name
 
 
-def _duration_ms(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream) -> int | None:
+def _duration_ms(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream | None) -> int | None:
     if container.duration is not None and container.duration > 0:
         return round(container.duration * 1000 / av.time_base)
+    return _track_ms(stream) if stream is not None else None
+
+
+def _track_ms(stream: av.VideoStream | av.AudioStream) -> int | None:
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
         return int(stream.duration * stream.time_base * 1000)
     return None

@@ -125,6 +125,7 @@ class Shots:
         # Scaled as it is and coloured after: half the time of doing both at once, and nearer to what Pillow makes of the same picture.
         inner = frame.format.name if frame.format.name in PLANAR else "rgb0"
         smaller = width <= frame.width and height <= frame.height
-        small = self._scaler.reformat(frame, width, height, inner, interpolation="AREA" if smaller else "BICUBIC", threads=1)
+        how = "AREA" if smaller and self._needs.filter == "bicubic" else self._needs.filter.upper()
+        small = self._scaler.reformat(frame, width, height, inner, interpolation=how, threads=1)
         pixels = cast("Picture", self._packer.reformat(small, format="rgb24", threads=1).to_ndarray())
         return square(np.rot90(pixels, self.turned) if self.turned else pixels, self._needs.size)

@@ -116,17 +116,25 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
     if modality is Modality.TEXT:
         fits = len(shape) == 1 and 0 < shape[0] <= needs.characters and length <= 4 * shape[0]
     elif modality is Modality.AUDIO:
-        fits = len(shape) == 1 and 0 < shape[0] <= needs.rate * needs.window_ms // 1000 + 1 and length == 4 * shape[0]
+        fits = (
+            needs.rate > 0
+            and len(shape) == 1
+            and 0 < shape[0] <= needs.rate * needs.window_ms // 1000 + 1
+            and length == 4 * shape[0]
+        )
     elif modality is Modality.IMAGE:
-        fits = tuple(shape) == side and length == needs.size**2 * 3
+        fits = needs.size > 0 and tuple(shape) == side and length == needs.size**2 * 3
     elif modality in (Modality.DEPTH, Modality.THERMAL):
-        fits = tuple(shape) == side[:2] and length == 4 * needs.size**2
+        fits = needs.size > 0 and tuple(shape) == side[:2] and length == 4 * needs.size**2
     elif modality is Modality.IMU:
         most = IMU_RATE * needs.window_ms // 1000 + 1
         fits = len(shape) == 2 and shape[0] == _AXES and 0 < shape[1] <= most and length == 4 * _AXES * shape[1]
     else:
         fits = (
-            tuple(shape[1:]) == side and 0 < shape[0] <= max(max_frames, PIECE_FRAMES) and length == shape[0] * needs.size**2 * 3
+            needs.size > 0
+            and tuple(shape[1:]) == side
+            and 0 < shape[0] <= max(max_frames, PIECE_FRAMES)
+            and length == shape[0] * needs.size**2 * 3
         )
     if not fits:
         raise MalformedError(f"content of shape {shape} in {length} bytes")

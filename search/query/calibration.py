@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 SAMPLE = 1_000
 """Segments in the sample of a kind."""
 
+ENOUGH = 32
+"""Segments of a kind from which on its scale is known well enough to compare its scores with those of another space."""
+
 PRIOR = 8
 """How many segments' worth of belief in the usual spread a small sample starts with."""
 

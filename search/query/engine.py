@@ -1,11 +1,13 @@
-"""The engine: answers a query. Encode, filter, scan, calibrate, merge, hydrate; see ARCHITECTURE.md, "The way of a query"."""
+"""The engine: answers a query. Encode, filter, scan, calibrate, fuse, merge, hydrate; see ARCHITECTURE.md, "The way of a query"."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -13,231 +15,230 @@ from numpy.typing import NDArray
 
 from search import encoders
 from search.encoders import Encoder
-from search.errors import InputError, QueryError, StoreError
-from search.index import Generations, Manifest
-from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import SAMPLE, Scale, confidence
-from search.query.gate import Gate
+from search.errors import InputError, QueryError, StillLoading, StoreError
+from search.index import Manifest
+from search.models import Models
+from search.query import fusion, xclip
+from search.query.algebra import Query
+from search.query.calibration import confidence
 from search.query.live import LiveIndex
 from search.query.moments import Moment, merge
-from search.query.terms import Aspects, Terms, Vector, unit
+from search.query.searcher import Scan, Searcher
+from search.query.terms import Terms
 from search.settings import Settings
-from search.store import Database, SqlStore
-from search.store.sql import Columns
-from search.types import KINDS, Answer, Channel, Coverage, Filter, Grouping, Hit, Ids, Kind, Vectors
+from search.store import Database, Spaces, SqlStore
+from search.store.spaces import matches
+from search.types import Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Segment, Space
 
 EVERYTHING = Filter()
+
+ALL = "all"
+"""In the place of a space's name: every space of the archive."""
 
 MOST = 1_000
 """The most hits of one answer."""
 
-_NOTICED = 0.05
-"""Refreshing that takes longer, in seconds, is not done at every search."""
+RERANKED = 200
+"""The most shots that are compared word by word and frame by frame."""
 
 _ROOM = 4
 """Candidates looked at for every hit wanted, so that merging neighbours leaves enough."""
 
 
 class Engine:
-    """One archive, one space, ready to be asked. Threads may search at the same time.
+    """One archive, ready to be asked in any of its spaces. Threads may search at the same time.
 
-    What it knows of the archive (filter columns, index, samples) is refreshed when the database has changed.
+    Where no space is named, the archive's default answers. When that changes, the new one is opened in the background, and the old
+    one serves until then.
     """
 
-    def __init__(self, settings: Settings, *, encoder: Encoder | None = None) -> None:
-        """Open the archive of ``settings``; the encoder is loaded by name unless one is given.
+    def __init__(
+        self, settings: Settings, *, encoder: Encoder | None = None, load: Callable[[str], Encoder] | None = None
+    ) -> None:  # fmt: skip
+        """Open the archive of ``settings``; ``load`` gives encoders by name. With an ``encoder``, its space is the default, for good.
 
         Raises:
             StoreError: there is no archive yet, or its database needs an upgrade.
+            UnknownName: the settings name a space that is not there.
+            InputError: the encoder is not the one that made the space's vectors.
             ModelMissing: the encoder's weights are not here.
         """
+        self._settings, self._given = settings, encoder
         self._database = Database(settings.database)
         if not self._database.exists():
             raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
         self._database.check()
-        self.store = SqlStore(self._database)
-        self.encoder = encoder or encoders.load(settings.space)
-        self.space = self.encoder.space
-        if (key := self.store.space_id(self.space)) is None:
+        self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
+        self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
+        self._searchers: dict[str, Searcher] = {}
+        self._coming: dict[str, Future[Searcher]] = {}
+        self._opening, self._loader = threading.Lock(), ThreadPoolExecutor(1, "load")
+        if encoder and self.store.space_id(encoder.space) is None:
             raise StoreError(
-                f"Nothing is indexed into the space {self.space.name!r}.", remedy="Run `sensorium index PATH` first."
+                f"Nothing is indexed into the space {encoder.space.name!r}.", remedy="Run `sensorium index PATH` first."
             )
-        self.terms = Terms(self.encoder, settings)
-        self._key, self._home = key, settings.home
-        self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
-        self._gate = Gate()
-        self._refreshing = threading.Lock()
-        self._due = 0.0
-        self._view = self._look()
+        self._fixed = bool(encoder or settings.space)
+        self._seen = self.store.version()
+        self._default = self.spaces.find(encoder.space.name if encoder else settings.space).name
+        self._wanted = self._default
+        self.searcher()
+
+    def searcher(self, name: str = "", *, patience: float | None = None) -> Searcher:
+        """The searcher of a space, of the default without a name; opened when it is first asked for.
+
+        Raises:
+            StillLoading: it is not open after ``patience`` seconds, but will be.
+            UnknownName, InputError, ModelMissing: see ``__init__``.
+        """
+        name = name or self._default
+        if found := self._searchers.get(name):
+            return found
+        coming = self._open(name)
+        try:
+            return coming.result(patience)
+        except NotYet:
+            raise StillLoading(
+                f"The model of the space {name!r} is being loaded.", remedy="Ask again in a few seconds."
+            ) from None
 
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
-        group: Grouping = "moment", without: Sequence[int] = (),
+        group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
+        Several ``spaces``, or ``ALL``, are searched together: what each finds is fused by calibrated scores, or by rank where a space
+        holds too little to be calibrated. One that does not know a term's modality sits out. ``rerank`` puts the best shots into the order
+        that X-CLIP finds, word by word and frame by frame.
+
         Raises:
-            QueryError: terms that cancel out, a file that cannot be read, an unknown segment.
-            UnknownName: a collection that is not there.
+            QueryError: terms that cancel out, a file that cannot be read, an unknown segment; or no space knows a term.
+            UnknownName: a collection or a space that is not there.
             InputError: ``k`` or ``offset`` out of range.
         """
         if not 1 <= k <= MOST or offset < 0:
             raise InputError(f"k is {k} and offset {offset}.", remedy=f"k lies between 1 and {MOST}, offset is at least 0.")
         clock = _Clock()
-        asked = self._encode(query)
+        asked = [(searcher, searcher.encode(query)) for searcher in self._searchers_of(query, spaces)]
         clock.lap("encode")
-        view, scales, targets = self._prepare(asked, wanted, tuple(without))
+        scans = [searcher.prepare(aspects, wanted, tuple(without)) for searcher, aspects in asked]
         clock.lap("filter")
         moments, more = [], _ROOM * (offset + k)
         while True:
-            ids, scores, cosines = self._scan(view, asked, scales, targets, more)
+            ids, scores, cosines, homes = _best(scans, more)
             clock.lap("scan")
             known = self.store.segments(ids.tolist(), wanted)
-            found = zip(ids.tolist(), scores.tolist(), cosines.tolist(), strict=True)
-            moments = merge([(known[id_], score, cosine) for id_, score, cosine in found if id_ in known], group)
+            cosine = dict(zip(ids.tolist(), cosines.tolist(), strict=True))
+            order = [(id_, score) for id_, score in zip(ids.tolist(), scores.tolist(), strict=True) if id_ in known]
+            if rerank:
+                order = self._reranked(asked[0][0], query, order, known)
+                clock.lap("rerank")
+            moments = merge([(known[id_], score, cosine[id_]) for id_, score in order], group)
             clock.lap("hydrate")
             if len(moments) >= offset + k or len(ids) < more:
                 break
             more *= 4
-        rivals = {kind: len(some) for kind, some in targets.items()}
-        hits = [self._hit(rank, moment, rivals) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
-        return Answer(tuple(hits), view.live.generation, sum(rivals.values()), _coverage(view, wanted), clock.total())
+        rivals = _rivals(scans)
+        names = {id_: scans[home].space.name for id_, home in zip(ids.tolist(), homes.tolist(), strict=True)}
+        hits = [_hit(rank, moment, rivals, names) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
+        view = scans[0].view
+        return Answer(tuple(hits), view.live.generation, sum(rivals.values()), view.seen(wanted), clock.total())
 
-    def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int) -> Ids:
+    def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = ()) -> Ids:
         """The ``k`` assets that answer best, best first (n,): those of ``search`` grouped by asset, without reading what they are."""
-        asked = self._encode(query)
-        view, scales, targets = self._prepare(asked, wanted, ())
+        scans = [one.prepare(one.encode(query), wanted, ()) for one in self._searchers_of(query, spaces)]
         more = k
         while True:
-            ids, _, _ = self._scan(view, asked, scales, targets, more)
-            assets = view.columns.assets[np.searchsorted(view.columns.ids, ids)]
+            ids = _best(scans, more)[0]
+            assets = _assets(scans, ids)
             _, first = np.unique(assets, return_index=True)
             if len(first) >= k or len(ids) < more:
                 return assets[np.sort(first)][:k]
             more *= 4
 
     def write_generation(self) -> Manifest:
-        """Write a new generation of the index."""
-        with self._refreshing, self._gate.alone():
-            return self.live.write()
+        """Write a new generation of the default space's index."""
+        return self.searcher().write_generation()
 
     def close(self) -> None:
         """End what the engine has started."""
-        self.terms.close()
+        self._loader.shutdown(cancel_futures=True)
+        for searcher in self._searchers.values():
+            searcher.close()
         self._database.close()
 
-    def _encode(self, query: Query) -> Aspects:
-        """The query's unit vectors by channel: the weighted sum of its terms'."""
-        terms = [(weight, self._aspects(term)) for weight, term in parts(query) if weight]
-        channels = {channel for _, aspects in terms for channel in aspects} | {Channel.VISUAL}
-        return {
-            channel: unit(
-                np.sum(
-                    [w * aspects.get(channel, aspects[Channel.VISUAL]) for w, aspects in terms],
-                    axis=0,
-                    dtype=np.float32,
-                )
-            )
-            for channel in channels
-        }
+    @property
+    def space(self) -> Space:
+        """The default space."""
+        return self.searcher().space
 
-    def _aspects(self, term: Term | Near) -> Aspects:
-        if isinstance(term, Term):
-            return self.terms.encode(term)
-        found = self.store.vectors(self._key, self.space.dim, np.array([term.segment], np.int64))
-        if term.segment not in found:
-            raise QueryError(
-                f"There is no segment {term.segment} in the space {self.space.name!r}.",
-                remedy="Take a segment's number from the hits of a search.",
-            )
-        return {Channel.VISUAL: unit(found[term.segment])}
+    @property
+    def terms(self) -> Terms:
+        """What encodes the terms of the default space."""
+        return self.searcher().terms
 
     @property
     def live(self) -> LiveIndex:
-        """The index that answers now."""
-        return self._view.live
+        """The default space's index that answers now."""
+        return self.searcher().live
 
-    def _current(self) -> _View:
-        """What is known of the archive, brought up to date by one of the threads that ask; the others go on with what there is.
+    def follow(self) -> None:
+        """Have the default be the archive's, once its space is open; let go of spaces that were dropped."""
+        if (version := self.store.version()) != self._seen:
+            self._seen = version
+            entries = {entry.name: entry for entry in self.spaces.all()}
+            for name, searcher in list(self._searchers.items()):
+                if name not in entries or entries[name].key != searcher.entry.key:
+                    del self._searchers[name]  # who searches it now has it in hand; its decoder goes with it
+            self._wanted = next((entry.name for entry in entries.values() if entry.default), self._default)
+        if self._fixed or self._wanted == self._default:
+            return
+        if self._wanted in self._searchers:
+            self._default = self._wanted
+        elif not (coming := self._open(self._wanted)).done() or coming.exception() is None:
+            return  # the old one serves on meanwhile
 
-        While the archive grows without pause, looking again takes at most a fifth of the time.
-        """
-        if time.monotonic() >= self._due and self._state() != self._view.state and self._refreshing.acquire(blocking=False):
-            began = time.monotonic()
+    def _searchers_of(self, query: Query, names: Sequence[str]) -> list[Searcher]:
+        """The searchers of spaces that know what is asked."""
+        self.follow()
+        if ALL in names:
+            names = [entry.name for entry in self.spaces.all()]
+        every = [self.searcher(name) for name in dict.fromkeys(names or [""])]
+        if len(every) == 1:
+            return every
+        able: list[Searcher] = []
+        refusal: QueryError | None = None
+        for searcher in every:
             try:
-                self._view = self._look(self._view)
-            finally:
-                ended = time.monotonic()
-                self._due = ended + 4 * (ended - began) if ended - began > _NOTICED else 0.0
-                self._refreshing.release()
-        return self._view
+                searcher.encode(query)  # which remembers its terms
+                able.append(searcher)
+            except QueryError as error:
+                refusal = refusal or error
+        if refusal and not able:
+            raise refusal
+        return able
 
-    def _state(self) -> tuple[int, int]:
-        return self.store.version(), self._generations.stamp()
+    def _reranked(
+        self, searcher: Searcher, query: Query, order: list[tuple[int, float]], known: Mapping[int, Segment]
+    ) -> list[tuple[int, float]]:
+        """The same segments with the same scores, the best shots among them in a new order."""
+        shots = [id_ for id_, _ in order if known[id_].modality is Modality.VIDEO and known[id_].channel is Channel.VISUAL]
+        return xclip.rerank(order, searcher.finer(query, shots[:RERANKED]))
 
-    def _look(self, before: _View | None = None) -> _View:
-        """Read what filters and calibration need, and have the index take in what is new.
+    def _open(self, name: str) -> Future[Searcher]:
+        """Begin to open a space, unless that is under way; a failure is forgotten once it was told, so that the next call tries again."""
+        with self._opening:
+            coming = self._coming.get(name)
+            if coming is None or (coming.done() and name not in self._searchers):
+                coming = self._coming[name] = self._loader.submit(self._make, name)
+            return coming
 
-        A generation that was written meanwhile is loaded beside the index that answers, and then takes its place.
-        """
-        state = self._state()
-        columns = self.store.columns(self._key)  # before the index is brought up to date, which then knows all of these
-        live = before.live if before and before.state[1] == state[1] else None
-        if live is None:
-            live = LiveIndex(self.store, self._home, self.space, self._key)
-        else:
-            live.refresh(self._gate.alone)
-        with self._gate.shared():
-            held = np.isin(columns.ids, live.index.ids())  # but may have dropped some since
-            columns = columns if held.all() else columns.only(held)
-            samples = {kind: _sample(live, columns, code) for code, kind in enumerate(KINDS)}
-        return _View(state, live, columns, samples, self.store.coverage(self._key))
-
-    def _prepare(
-        self, asked: Aspects, wanted: Filter, without: tuple[int, ...]
-    ) -> tuple[_View, dict[Kind, Scale], dict[Kind, Ids]]:
-        """What a scan needs: the archive as it is now, the scale of each kind for this query, and the ids that may be found."""
-        view = self._current()
-        scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
-        return view, scales, self._targets(view, wanted, without)
-
-    def _targets(self, view: _View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
-        """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
-        key = (wanted, without)
-        if (known := view.filtered.get(key)) is None:
-            columns, mask = view.columns, self.store.select(view.columns, wanted)
-            mask &= ~np.isin(columns.assets, without)
-            by_kind = {kind: columns.ids[mask & (columns.kinds == code)] for code, kind in enumerate(KINDS)}
-            known = {kind: ids for kind, ids in by_kind.items() if len(ids)}
-            if len(view.filtered) >= 64:
-                view.filtered.clear()
-            view.filtered[key] = known
-        return known
-
-    def _scan(
-        self, view: _View, asked: Aspects, scales: dict[Kind, Scale], targets: dict[Kind, Ids], count: int
-    ) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
-        """The ``count`` best segments over all kinds, best first: ids, standardised scores, cosines, each (n,)."""
-        ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-        for kind, within in targets.items():
-            vector = _vector(asked, kind)[None]
-            with self._gate.shared():
-                found, cosine = view.live.index.search(vector, min(count, len(within)), within=within)
-            held = found[0] >= 0
-            ids.append(found[0][held])
-            cosines.append(cosine[0][held])
-            scores.append(scales[kind].score(cosine[0][held]))
-        every = np.concatenate(scores)
-        best = np.argsort(-every, kind="stable")[:count]
-        return np.concatenate(ids)[best], every[best], np.concatenate(cosines)[best]
-
-    def _hit(self, rank: int, moment: Moment, rivals: dict[Kind, int]) -> Hit:
-        best = moment.best
-        among = rivals.get(Kind(best.modality, best.channel), 1)
-        return Hit(
-            rank=rank, score=moment.score, confidence=confidence(moment.score, among), cosine=moment.cosine,
-            space=self.space.name, segment=best, span=moment.span, evidence=tuple(moment.evidence),
-        )  # fmt: skip
+    def _make(self, name: str) -> Searcher:
+        entry = self.spaces.find(name)
+        encoder = self._given if self._given and self._given.space.name == name else self._load(entry.encoder)
+        matches(entry, encoder.space)
+        self._searchers[name] = searcher = Searcher(self._settings, self.store, entry, encoder)
+        return searcher
 
     def __enter__(self) -> Engine:
         return self
@@ -246,38 +247,58 @@ class Engine:
         self.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What the engine knows of the archive in one ``state``: (writes to the database, stamp of the generation).
+def _best(scans: Sequence[Scan], count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+    """The ``count`` best segments over all spaces, best first: ids, scores, cosines, and in which of ``scans`` each is best, all (n,).
 
-    ``samples`` are vectors (n, dim) by kind; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
-    then it holds more than the filter columns, which decide.
+    With several spaces a score is the best standardised one where they are fused by rank.
     """
+    found = [scan.best(count) for scan in scans]
+    if len(scans) == 1:
+        ids, scores, cosines = found[0]
+        return ids, scores, cosines, np.zeros(len(ids), np.intp)
+    ids = np.unique(np.concatenate([one[0] for one in found]))
+    if not len(ids):
+        return ids, np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.intp)
+    columns = [scan.score(ids) for scan in scans]
+    scores = np.stack([column[0] for column in columns], axis=1)
+    cosines = np.stack([column[1] for column in columns], axis=1)
+    homes = np.nanargmax(scores, axis=1)
+    rows = np.arange(len(ids))
+    if all(scan.calibrated for scan in scans):
+        fused = fusion.by_score(scores)
+        shown = fused
+    else:
+        fused, shown = fusion.by_rank(scores), scores[rows, homes]
+    order = np.argsort(-fused, kind="stable")[:count]
+    return ids[order], shown[order], cosines[rows, homes][order], homes[order]
 
-    state: tuple[int, int]
-    live: LiveIndex
-    columns: Columns
-    samples: dict[Kind, Vectors]
-    coverage: dict[str, Coverage]
-    filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
+
+def _assets(scans: Sequence[Scan], ids: Ids) -> Ids:
+    """The assets of segments (n,)."""
+    assets = np.zeros(len(ids), np.int64)
+    for scan in scans:
+        columns = scan.view.columns
+        here = np.isin(ids, columns.ids)
+        assets[here] = columns.assets[np.searchsorted(columns.ids, ids[here])]
+    return assets
 
 
-def _coverage(view: _View, wanted: Filter) -> Coverage:
-    """How much of the collections that a filter names can be seen."""
-    return sum((of for name, of in view.coverage.items() if not wanted.collections or name in wanted.collections), Coverage())
+def _rivals(scans: Sequence[Scan]) -> dict[Kind, int]:
+    """How many segments of each kind may be found, in the space that holds most of them."""
+    rivals: dict[Kind, int] = {}
+    for scan in scans:
+        for kind, count in scan.rivals.items():
+            rivals[kind] = max(count, rivals.get(kind, 0))
+    return rivals
 
 
-def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
-    """A fixed random sample of a kind's vectors (n, dim): the same one as long as the archive stays the same."""
-    ids = columns.ids[columns.kinds == code]
-    if len(ids) > SAMPLE:
-        ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
-    return live.index.reconstruct(ids)
-
-
-def _scale(sample: Vectors, vector: Vector) -> Scale:
-    """The scale of a kind. By einsum, which stays in this thread: BLAS shares out even this little, and its threads wait for each other."""
-    return Scale.of(np.einsum("nd,d->n", sample, vector))
+def _hit(rank: int, moment: Moment, rivals: dict[Kind, int], spaces: dict[int, str]) -> Hit:
+    best = moment.best
+    among = rivals.get(Kind(best.modality, best.channel), 1)
+    return Hit(
+        rank=rank, score=moment.score, confidence=confidence(moment.score, among), cosine=moment.cosine,
+        space=spaces[best.id], segment=best, span=moment.span, evidence=tuple(moment.evidence),
+    )  # fmt: skip
 
 
 class _Clock:
@@ -295,7 +316,3 @@ class _Clock:
     def total(self) -> dict[str, float]:
         self._spent["total"] = (time.perf_counter() - self._began) * 1000
         return {stage: round(spent, 3) for stage, spent in self._spent.items()}
-
-
-def _vector(asked: Aspects, kind: Kind) -> Vector:
-    return asked.get(kind.channel, asked[Channel.VISUAL])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -18,7 +18,7 @@ from typing import Any
 
 from search.errors import InputError
 from search.query.algebra import Query, Term
-from search.query.engine import MOST, Engine
+from search.query.engine import ALL, MOST, Engine
 from search.types import Filter, Modality
 
 
@@ -69,8 +69,10 @@ def _judged(line: dict[str, Any]) -> Judged:
     return Judged(term, Filter(modalities=targets, under=under), relevant)
 
 
-def evaluate(engine: Engine, judged: list[Judged], progress: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
-    """Figures by direction: queries, R@1, R@5, R@10, MRR, nDCG@10 (shares, 0 to 1) and the median rank of the first right answer.
+def evaluate(
+    engine: Engine, judged: list[Judged], progress: Callable[[int], None] = lambda _: None, spaces: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Figures by direction, in the default space or in those that are named: queries, R@1, R@5, R@10, MRR, nDCG@10 (shares, 0 to 1) and the median rank of the first right answer.
 
     Assets are ranked; a query whose answer is not among the first 1,000 counts with that rank, and 0 in every share.
     """
@@ -79,10 +81,12 @@ def evaluate(engine: Engine, judged: list[Judged], progress: Callable[[int], Non
     for start in range(0, len(judged), _TOGETHER):
         some = judged[start : start + _TOGETHER]
         queries: list[Query] = [one.query for one in some]
-        engine.terms.prepare(queries)
+        for name in spaces or ("",):
+            if name != ALL:
+                engine.searcher(name).terms.prepare(queries)
         runs = []
         for number, one in enumerate(some, start + 1):
-            ranked = engine.rank(one.query, one.wanted, k=MOST).tolist()
+            ranked = engine.rank(one.query, one.wanted, k=MOST, spaces=spaces).tolist()
             # A file that is not indexed can be found by nobody: it counts, under a name of its own.
             runs.append(_Run(ranked, {assets.get(path, path) for path in one.relevant}))
             progress(number)

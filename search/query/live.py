@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from search.errors import IndexDamaged
-from search.index import FlatIndex, Generations, Manifest
+from search.index import FlatIndex, Generations, Manifest, VectorIndex
 from search.store import SqlStore
 from search.types import Ids, Space
 
@@ -21,19 +21,31 @@ SAMPLE = 256
 
 _LOOKS = 3
 
+Place = Callable[[FlatIndex, Callable[[], Sequence[Ids]]], VectorIndex]
+"""Where an index is scanned: ``search.index.place``, told what the settings say."""
+
 
 class LiveIndex:
     """Follows the embeddings of one space. Not thread-safe: its owner keeps searches out while the index changes."""
 
-    def __init__(self, store: SqlStore, home: Path, space: Space, key: int, *, fresh: bool = False) -> None:
-        """Load the generation of ``space``, whose key in SQL is ``key``; from SQL alone if ``fresh``, or where it is damaged or absent."""
+    def __init__(
+        self, store: SqlStore, home: Path, space: Space, key: int, *, fresh: bool = False, place: Place | None = None
+    ) -> None:
+        """Load the generation of ``space``, whose key in SQL is ``key``; from SQL alone if ``fresh``, or where it is damaged or absent.
+
+        ``place`` is for those that search it; without, it is scanned exactly on the CPU.
+
+        Raises:
+            InputError: there is no device or kind of index as ``place`` was told.
+        """
         self._store, self._space, self._key = store, space, key
         self.generations = Generations(home / "index", space.name, space.dim)
         self.generation = 0
         self.damage: IndexDamaged | None = None
         self._fresh = fresh
         self._last, self._behind = (0, 0), 0
-        self.index = FlatIndex(space.dim)
+        self._flat = FlatIndex(space.dim)
+        self._placed: VectorIndex | None = None
         if not fresh:
             self._load()
         try:
@@ -43,6 +55,18 @@ class LiveIndex:
             drifted = True
         if drifted:
             self._begin_anew()
+        if place is not None:
+            self._placed = place(self._flat, self._kinds)
+
+    @property
+    def index(self) -> VectorIndex:
+        """What answers."""
+        return self._flat if self._placed is None else self._placed
+
+    def _kinds(self) -> list[Ids]:
+        """The segments of each kind, ascending: queries are about one kind at a time."""
+        columns = self._store.columns(self._key)
+        return [columns.ids[columns.kinds == code] for code in np.unique(columns.kinds)]
 
     def _load(self) -> None:
         try:
@@ -57,13 +81,13 @@ class LiveIndex:
         if manifest.last_embedding > ends[0] or manifest.last_removal > ends[1]:  # another database's, or one set back
             self.damage = IndexDamaged(f"Generation {manifest.generation} knows of more than the database holds.")
             return
-        self.index, self.generation = index, manifest.generation
+        self._flat, self.generation = index, manifest.generation
         self._last = (manifest.last_embedding, manifest.last_removal)
 
     def _begin_anew(self) -> None:
         """Read everything from SQL: the generation is sound in itself, but not of this database, which was set back or exchanged."""
         self.damage = IndexDamaged(f"Generation {self.generation} holds other segments or vectors than the database.")
-        self.index, self.generation, self._last = FlatIndex(self._space.dim), 0, (0, 0)
+        self._flat, self.generation, self._last = FlatIndex(self._space.dim), 0, (0, 0)
         self.refresh()
 
     def _drifted(self) -> bool:
@@ -99,7 +123,7 @@ class LiveIndex:
         """Write what is live as a new generation. Of several processes one writes at a time, so that none serves less than the one before."""
         with self.generations.writing():
             self.refresh()
-            manifest = self.generations.write(self.index, last_embedding=self._last[0], last_removal=self._last[1])
+            manifest = self.generations.write(self._flat, last_embedding=self._last[0], last_removal=self._last[1])
             if self._fresh or self.damage:  # the one before is not to be trusted either
                 self.generations.drop_former()
         self._fresh = False

@@ -40,8 +40,15 @@ class Terms:
         """The vectors of a term.
 
         Raises:
-            QueryError: a file that cannot be read, or is of another modality than stated.
+            QueryError: a file that cannot be read, or is of another modality than stated; a modality that the space does not know.
         """
+        space = self._encoder.space
+        known_here = {Modality.TEXT} & space.accepts | {kind.modality for kind in space.kinds()}
+        if term.modality not in known_here:
+            raise QueryError(
+                f"The space {space.name!r} knows no {term.modality}, only {', '.join(sorted(known_here))}.",
+                remedy="Ask with one of these, or in another space (--space NAME; `sensorium spaces` lists them).",
+            )
         key = _identity(term)
         with self._lock:
             known = self._memory.get(key)
@@ -57,6 +64,8 @@ class Terms:
         """Encode the text terms of many queries at once: for evaluation, as some encoders are faster in batches."""
         terms = {term.content: term for query in queries for _, term in parts(query) if isinstance(term, Term)}
         texts = [text for text in terms if isinstance(text, str) and len(text) <= self._encoder.needs.characters]
+        if Modality.TEXT not in self._encoder.space.accepts:
+            return
         vectors = self._encoder.encode(Modality.TEXT, texts)
         with self._lock:
             for text, vector in zip(texts, vectors, strict=True):
@@ -99,7 +108,7 @@ class Terms:
                         f"{name} is not {_a(stated)} but {_a(item.modality)}.",
                         remedy=f"State what it is: {item.modality}, on the command line with --{item.modality}.",
                     )
-                if isinstance(item, Cut):
+                if isinstance(item, Cut) and item.modality in self._encoder.space.accepts:
                     cuts.append(item)
         except MediaError as error:
             raise QueryError(f"The query file {name} cannot be used: {error}", remedy=error.remedy) from error
@@ -141,5 +150,7 @@ def _identity(term: Term) -> object:
 
 
 def _a(modality: Modality) -> str:
-    known = {"image": "an image", "audio": "a sound", "video": "a video", "text": "a text"}
-    return known.get(modality, f"a file of {modality}")
+    return {
+        Modality.IMAGE: "an image", Modality.AUDIO: "a sound", Modality.VIDEO: "a video", Modality.TEXT: "a text",
+        Modality.DEPTH: "a depth map", Modality.THERMAL: "a thermal image", Modality.IMU: "a series of motion",
+    }[modality]  # fmt: skip

@@ -4,7 +4,9 @@ from search.store.catalogue import Catalogue
 from search.store.database import Database
 from search.store.intake import Intake
 from search.store.jobs import JobBook
+from search.store.labels import Labels
 from search.store.queue import Finished, Queue, Unit
+from search.store.spaces import Spaces
 from search.store.sql import SqlStore
 
-__all__ = ["Catalogue", "Database", "Finished", "Intake", "JobBook", "Queue", "SqlStore", "Unit"]
+__all__ = ["Catalogue", "Database", "Finished", "Intake", "JobBook", "Labels", "Queue", "Spaces", "SqlStore", "Unit"]

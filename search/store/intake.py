@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
-from search.types import Space, Vectors
+from search.types import Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +77,10 @@ class Intake:
                 connection.execute(insert(t.root), rows)
             return int(found)
 
-    def space(self, space: Space) -> int:
-        """The space's id; made if it is new. Another revision of the same name is another space."""
-        with self._database.writing() as connection:
-            same = select(t.space.c.id).filter_by(name=space.name, revision=space.revision)
-            if (found := connection.execute(same).scalar()) is not None:
-                return int(found)
-            row = {
-                "name": space.name,
-                "family": space.family,
-                "model": space.model,
-                "revision": space.revision,
-                "dim": space.dim,
-                "accepts": ",".join(sorted(space.accepts)),
-                "created_at": now_ms(),
-            }
-            return int(connection.execute(insert(t.space).values(row).returning(t.space.c.id)).scalar_one())
+    def keys(self, collections: Sequence[str]) -> set[int]:
+        """The ids of collections; those that are not there are absent."""
+        with self._database.reading() as connection:
+            return set(connection.execute(select(t.collection.c.id).where(t.collection.c.name.in_(collections))).scalars())
 
     def begin_scan(self) -> int:
         """The number of a new scan: the time, so that what another scan meets meanwhile is not missing to this one."""
@@ -114,8 +102,8 @@ class Intake:
         with self._database.writing(quiet=all(one.state == "present" for one in known)) as connection:
             connection.execute(rows.values(seen=max(scan, now_ms()), state="present"))
 
-    def put_files(self, collection: int, scan: int, space: int, files: Sequence[tuple[Sighting, bytes]]) -> int:
-        """Record files with the SHA-256 digests of their bytes, and queue the assets that the space does not hold yet.
+    def put_files(self, collection: int, scan: int, spaces: Sequence[int], files: Sequence[tuple[Sighting, bytes]]) -> int:
+        """Record files with the SHA-256 digests of their bytes, and queue the assets that a space does not hold yet.
 
         Returns the number of units that were queued: bytes that are known already cost nothing but their location.
         """
@@ -123,15 +111,14 @@ class Intake:
             digests = {digest: sighting.size for sighting, digest in files}
             assets = self._assets(connection, digests)
             _locate(connection, collection, scan, {sighting: assets[digest] for sighting, digest in files})
-            queued = set(
-                connection.execute(
-                    select(t.unit.c.asset_id).where(t.unit.c.space_id == space, t.unit.c.asset_id.in_(assets.values()))
-                ).scalars()
-            )
+            u = t.unit.c
+            held = select(u.asset_id, u.space_id).where(u.space_id.in_(spaces), u.asset_id.in_(assets.values()))
+            queued = {tuple(row) for row in connection.execute(held)}
             rows = [
                 {"asset_id": asset, "space_id": space, "state": "pending", "attempts": 0, "updated_at": now_ms()}
+                for space in spaces
                 for asset in dict.fromkeys(assets[digest] for _, digest in files)  # in the order of the walk
-                if asset not in queued
+                if (asset, space) not in queued
             ]
             if rows:
                 connection.execute(insert(t.unit), rows)
@@ -159,12 +146,14 @@ class Intake:
                 count += connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
         return count
 
-    def retry(self, space: int, again: Again) -> tuple[int, dict[int, list[bytes]]]:
+    def retry(self, spaces: Sequence[int], again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed and quarantined units again: how many, and by collection the files whose bytes could not be had at all."""
         u, where, line = t.unit.c, t.location.c, t.ledger.c
         place = select(where.asset_id).join(t.collection).where(where.state == "present", *again.at(where.path))
         failed = and_(
-            u.space_id == space, u.state.in_(("failed", "quarantined")), u.asset_id.in_(place.where(where.asset_id.is_not(None)))
+            u.space_id.in_(spaces),
+            u.state.in_(("failed", "quarantined")),
+            u.asset_id.in_(place.where(where.asset_id.is_not(None))),
         )
         unread = (
             select(line.collection_id, line.path)
@@ -282,14 +271,22 @@ def write_ledger(
     asset: int | None,
     path: bytes,
     entries: Sequence[tuple[str, str, int | None, int | None]],
+    space: int | None = None,
 ) -> None:
-    """Replace what the ledger says of an asset (or, while it has none, of a path)."""
+    """Replace what the ledger says of an asset as seen by a space (or, while it has none, of a path).
+
+    What other spaces say in the same words is not said again: they read the same bytes.
+    """
     c = t.ledger.c
-    connection.execute(delete(t.ledger).where(c.asset_id == asset if asset else and_(c.path == path, c.asset_id.is_(None))))
+    mine = and_(c.asset_id == asset, or_(c.space_id == space, c.space_id.is_(None)))
+    connection.execute(delete(t.ledger).where(mine if asset else and_(c.path == path, c.asset_id.is_(None))))
+    said = select(c.reason, c.start_ms, c.end_ms).where(c.asset_id == asset)
+    known = {tuple(row) for row in connection.execute(said)} if asset and entries else set()
     rows = [
         {
             "collection_id": collection,
             "asset_id": asset,
+            "space_id": space,
             "path": path,
             "reason": reason,
             "detail": detail.encode("utf-8", "replace").decode(),
@@ -298,6 +295,7 @@ def write_ledger(
             "created_at": now_ms(),
         }
         for reason, detail, start, end in entries
+        if (reason, start, end) not in known
     ]
     if rows:
         connection.execute(insert(t.ledger), rows)

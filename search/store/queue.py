@@ -11,8 +11,9 @@ no other file is blamed for it. Nobody ends a unit that is no longer leased to i
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, Select, and_, func, insert, or_, select, upda
 from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.store.intake import write_ledger
-from search.types import Cut, Gap, Info, Vectors
+from search.types import Cut, Gap, Info, Modality, Vectors
 
 ATTEMPTS = 3
 """A unit that was begun this often and never ended is quarantined."""
@@ -47,13 +48,17 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped."""
+    """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped.
+
+    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them.
+    """
 
     unit: Unit
     info: Info
     cuts: Sequence[Cut]
     vectors: Vectors
     gaps: Sequence[Gap] = ()
+    frames: Mapping[int, Vectors] = field(default_factory=dict)
 
 
 class Queue:
@@ -67,9 +72,8 @@ class Queue:
 
         A suspect may take its worker down: ask for one only when nothing else is in hand.
         """
-        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
-            if connection.execute(self._waiting().limit(1)).first() is None:
-                return []
+        if not self.waiting():  # no write lock for what is mostly nothing to do
+            return []
         now, c = now_ms(), t.unit.c
         with self._database.writing(quiet=True) as connection:
             self._take_back(connection, c.leased_until < now)
@@ -84,6 +88,22 @@ class Queue:
                 values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now}
                 connection.execute(taken.values(attempts=c.attempts + 1, **values))
             return units
+
+    def waiting(self) -> bool:
+        """Whether any unit waits for a worker."""
+        with self._database.reading() as connection:
+            return connection.execute(self._waiting().limit(1)).first() is not None
+
+    def skip(self, modalities: Collection[Modality]) -> None:
+        """End the units of assets that are known to be none of ``modalities``: the space takes nothing of them."""
+        a, u = t.asset.c, t.unit.c
+        other = select(a.id).where(a.modality.not_in([str(modality) for modality in modalities]))
+        these = and_(u.space_id == self._space, u.state == "pending", u.asset_id.in_(other))
+        with self._database.reading() as connection:
+            if connection.execute(select(u.id).where(these).limit(1)).first() is None:
+                return
+        with self._database.writing() as connection:
+            connection.execute(update(t.unit).where(these).values(state="done", updated_at=now_ms()))
 
     def beat(self) -> None:
         """Keep every lease of this worker for another while."""
@@ -134,17 +154,15 @@ class Queue:
             for item in ours:
                 connection.execute(update(t.asset).where(t.asset.c.id == item.unit.asset).values(_describe(item)))
                 gaps = [_gap_row(gap) for gap in item.gaps]
-                write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps)
-            rows = [row for item in ours for row in _segment_rows(item)]
+                write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, self._space)
+            ids = _segments(connection, ours)
+            cells = [(v.tobytes(), item.frames.get(i)) for item in ours for i, v in enumerate(item.vectors.astype("<f2"))]
+            rows = [
+                {"space_id": self._space, "segment_id": id_, "vector": vector, "frames": _packed(frames)}
+                for id_, (vector, frames) in zip(ids, cells, strict=True)
+            ]
             if rows:
-                returning = insert(t.segment).returning(t.segment.c.id, sort_by_parameter_order=True)
-                ids = connection.execute(returning, rows).scalars().all()
-                blobs = (v.tobytes() for item in ours for v in item.vectors.astype("<f2"))
-                pairs = zip(ids, blobs, strict=True)
-                connection.execute(
-                    insert(t.embedding),
-                    [{"space_id": self._space, "segment_id": id_, "vector": vector} for id_, vector in pairs],
-                )
+                connection.execute(insert(t.embedding), rows)
             _end(connection, [item.unit.id for item in ours], state="done", reason=None)
             return ours
 
@@ -160,7 +178,7 @@ class Queue:
             if again:
                 _end(connection, [unit.id], state="pending", reason=None)
                 return False
-            write_ledger(connection, unit.collection, unit.asset, unit.path, [(reason, detail, None, None)])
+            write_ledger(connection, unit.collection, unit.asset, unit.path, [(reason, detail, None, None)], self._space)
             _end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
             return True
 
@@ -215,7 +233,7 @@ class Queue:
             place = select(where.collection_id, where.path).where(where.asset_id == asset).limit(1)
             if found := connection.execute(place).first():
                 detail = f"It was begun {ATTEMPTS} times and took the indexer down each time."
-                write_ledger(connection, found.collection_id, asset, found.path, [("killed", detail, None, None)])
+                write_ledger(connection, found.collection_id, asset, found.path, [("killed", detail, None, None)], self._space)
             _end(connection, [id_], state="quarantined", reason="killed")
         again = {"state": "pending", "leased_until": None, "worker": None, "updated_at": now_ms()}
         connection.execute(update(t.unit).where(leased).values(**again))
@@ -242,25 +260,38 @@ def _day(taken_at: str | None) -> int | None:
         return None
 
 
-def _segment_rows(item: Finished) -> list[dict[str, Any]]:
-    ordinals: dict[str, int] = {}
-    rows = []
-    for cut in item.cuts:
-        ordinal = ordinals.get(cut.channel, 0)
-        ordinals[cut.channel] = ordinal + 1
-        span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
-        rows.append(
-            {
-                "asset_id": item.unit.asset,
-                "channel": str(cut.channel),
-                "ordinal": ordinal,
-                "unit": span[0],
-                "start": span[1],
-                "end": span[2],
-                "text": cut.content if isinstance(cut.content, str) else None,
-            }
-        )
-    return rows
+def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
+    """The ids of the segments of all cuts, in their order: those of another space where it cut alike, else new ones."""
+    c = t.segment.c
+    query = select(c.id, c.asset_id, c.channel, c.unit, c.start, c.end).where(c.asset_id.in_([item.unit.asset for item in items]))
+    known: dict[tuple[Any, ...], list[int]] = {}
+    counts: Counter[tuple[int, str]] = Counter()
+    for id_, asset, channel, *place in connection.execute(query.order_by(c.id.desc())):
+        known.setdefault((asset, channel, *place), []).append(id_)
+        counts[asset, channel] += 1
+    places: list[int] = []
+    rows: list[dict[str, Any]] = []
+    for item in items:
+        for cut in item.cuts:
+            asset, channel = item.unit.asset, str(cut.channel)
+            span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
+            if same := known.get((asset, channel, *span)):
+                places.append(same.pop())
+                continue
+            places.append(-len(rows) - 1)
+            text = cut.content if isinstance(cut.content, str) else None
+            row = {"asset_id": asset, "channel": channel, "ordinal": counts[asset, channel], "text": text}
+            rows.append(row | dict(zip(("unit", "start", "end"), span, strict=True)))
+            counts[asset, channel] += 1
+    fresh: Sequence[int] = ()
+    if rows:
+        returning = insert(t.segment).returning(t.segment.c.id, sort_by_parameter_order=True)
+        fresh = connection.execute(returning, rows).scalars().all()
+    return [place if place > 0 else fresh[-place - 1] for place in places]
+
+
+def _packed(frames: Vectors | None) -> bytes | None:
+    return None if frames is None else frames.astype("<f2").tobytes()
 
 
 def _gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:

@@ -17,6 +17,8 @@ from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
 from search.store.database import Database
 from search.store.intake import path_of, under, unit_vectors
+from search.store.labels import Labels
+from search.store.spaces import Spaces, takes
 from search.types import KINDS, Channel, Coverage, Filter, Ids, Modality, Segment, Space, Span, Vectors
 
 _BATCH = 20_000
@@ -76,9 +78,7 @@ class SqlStore:
 
     def spaces(self) -> list[tuple[int, Space]]:
         """All spaces of the archive with their keys."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(t.space).order_by(t.space.c.id)).all()
-        return [(row.id, Space(row.name, row.family, row.model, row.revision, row.dim, _accepts(row.accepts))) for row in rows]
+        return [(entry.key, entry.space) for entry in Spaces(self._database).all()]
 
     def embeddings(self, space: int, dim: int, *, after: int = 0) -> Iterator[tuple[int, Ids, Vectors]]:
         """Committed vectors with sequence numbers above ``after``, in order and in batches: last number, ids (n,), vectors."""
@@ -134,6 +134,16 @@ class SqlStore:
                 found |= {row.segment_id: unit_vectors([row.vector], dim)[0] for row in connection.execute(query)}
         return found
 
+    def frames(self, space: int, dim: int, ids: Ids) -> dict[int, Vectors]:
+        """The vectors (frames, dim) of shots' frames, by segment; those of which none were kept are absent."""
+        c = t.embedding.c
+        query = select(c.segment_id, c.frames).where(c.space_id == space, c.segment_id.in_(ids.tolist()), c.frames.is_not(None))
+        with self._database.reading() as connection:
+            return {
+                row.segment_id: np.frombuffer(row.frames, "<f2").reshape(-1, dim).astype(np.float32)
+                for row in connection.execute(query)
+            }
+
     def columns(self, space: int) -> Columns:
         """The filter columns of everything that can be found in a space."""
         s, a = t.segment.c, t.asset.c
@@ -160,7 +170,7 @@ class SqlStore:
         """The rows of ``columns`` that a filter lets through, a mask (n,).
 
         Raises:
-            UnknownName: a collection that is not there.
+            UnknownName: a collection or a tag that is not there.
             InputError: a date that is none.
         """
         mask = np.ones(len(columns.ids), np.bool_)
@@ -174,6 +184,8 @@ class SqlStore:
             mask &= np.isin(columns.kinds, codes)
         if wanted.collections or wanted.under:
             mask &= np.isin(columns.assets, self._assets_at(wanted))
+        if wanted.tags:
+            mask &= np.isin(columns.assets, self._tagged(wanted.tags))
         if wanted.since is not None:
             mask &= columns.days >= _day(wanted.since)
         if wanted.until is not None:
@@ -273,18 +285,22 @@ class SqlStore:
             ]  # fmt: skip
 
     def coverage(self, space: int) -> dict[str, Coverage]:
-        """How much of each collection a search in this space can see."""
+        """How much of each collection a search in this space can see, of what the space takes in."""
         where, c, line = t.location.c, t.collection.c, t.ledger.c
         state = func.coalesce(t.unit.c.state, case((where.asset_id.is_(None), "failed"), else_="pending"))
         of_space = and_(t.unit.c.asset_id == where.asset_id, t.unit.c.space_id == space)
+        entry = next(entry for entry in Spaces(self._database).all() if entry.key == space)
+        within = [c.name.in_(entry.collections)] if entry.collections else []
         files = (
             select(c.name, state, func.count())
-            .select_from(t.location.join(t.collection).outerjoin(t.unit, of_space))
-            .where(where.state == "present")
+            .select_from(
+                t.location.join(t.collection).outerjoin(t.asset, t.asset.c.id == where.asset_id).outerjoin(t.unit, of_space)
+            )
+            .where(where.state == "present", takes(entry), *within)
             .group_by(c.name, state)
         )
         gaps = select(c.name, line.reason, func.count(line.asset_id.distinct()), func.sum(line.end_ms - line.start_ms))
-        gaps = gaps.select_from(t.ledger.join(t.collection)).group_by(c.name, line.reason)
+        gaps = gaps.select_from(t.ledger.join(t.collection)).where(*within).group_by(c.name, line.reason)
         found: dict[str, Coverage] = {}
 
         def add(name: str, more: Coverage) -> None:
@@ -306,17 +322,14 @@ class SqlStore:
         with self._database.reading() as connection:
             return [path_of(path) for path in connection.execute(query).scalars()]
 
-    def done_without_vectors(self, space: int) -> int:
-        """Segments of finished units that have no vector in the space: 0, unless something was lost."""
-        query = (
-            select(func.count())
-            .select_from(t.segment)
-            .join(t.unit, t.unit.c.asset_id == t.segment.c.asset_id)
-            .outerjoin(t.embedding, (t.embedding.c.segment_id == t.segment.c.id) & (t.embedding.c.space_id == space))
-            .where(t.unit.c.space_id == space, t.unit.c.state == "done", t.embedding.c.id.is_(None))
-        )
+    def _tagged(self, tags: Sequence[str]) -> Ids:
+        """Assets with one of the tags, (n,)."""
+        query = select(t.label.c.asset_id, t.label.c.name).where(t.label.c.name.in_(tags))
         with self._database.reading() as connection:
-            return connection.execute(query).scalar_one()
+            rows = connection.execute(query).all()
+        if unknown := set(tags) - {row.name for row in rows}:
+            raise UnknownName("tag", min(unknown), Labels(self._database).names())
+        return np.fromiter((row.asset_id for row in rows), np.int64, len(rows))
 
     def _assets_at(self, wanted: Filter) -> Ids:
         """Assets with a present location in the collections and under the paths of a filter, (n,)."""
@@ -353,10 +366,6 @@ def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typ
         text=row.text,
         missing=row.state != "present",
     )
-
-
-def _accepts(stored: str) -> frozenset[Modality]:
-    return frozenset(Modality(name) for name in stored.split(",") if name)
 
 
 def _day(date: str) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0004"
+REVISION = "0005"
 """The head of the migrations that these tables equal."""
 
 metadata = MetaData(
@@ -136,6 +137,10 @@ space = Table(
     Column("revision", String(64), nullable=False),
     Column("dim", Integer, nullable=False),
     Column("accepts", String(200), nullable=False),  # modalities, separated by commas
+    Column("encoder", String(1000), nullable=False, server_default=""),  # by which name it is loaded
+    Column("is_default", Boolean, nullable=False, server_default="0"),  # one of them answers where none is named
+    Column("kinds", String(1000), nullable=False, server_default=""),  # of segments that it takes in, separated by commas
+    Column("collections", Text, nullable=False, server_default="[]"),  # that it takes in, as a JSON list; none: all
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("name", "revision"),
 )
@@ -147,6 +152,7 @@ embedding = Table(
     _to("space"),
     _to("segment", index=True),
     Column("vector", LargeBinary, nullable=False),  # float16, little-endian, unit length
+    Column("frames", LargeBinary),  # of a shot, each like the vector, one after the other; None: not kept
     UniqueConstraint("space_id", "segment_id"),
     sqlite_autoincrement=True,
 )
@@ -176,12 +182,25 @@ unit = Table(
     Index("ix_unit_space_id_state", "space_id", "state"),
 )
 
+label = Table(
+    "label",
+    metadata,
+    _key(),
+    _to("asset"),
+    _to("space"),
+    Column("name", String(200), nullable=False),
+    Column("score", Float, nullable=False),  # its probability among the vocabulary's labels
+    UniqueConstraint("asset_id", "space_id", "name"),
+    Index("ix_label_name", "name"),
+)
+
 ledger = Table(
     "ledger",
     metadata,
     _key(),
     _to("collection", nullable=True),
     _to("asset", nullable=True, index=True),
+    _to("space", nullable=True),  # of whose work it speaks; None: of the file, before any
     Column("path", LargeBinary, nullable=False),
     Column("reason", String(32), nullable=False),
     Column("detail", Text, nullable=False),

@@ -31,7 +31,7 @@ from search.api.app import create_app
 from search.api.service import Service
 from search.query import Engine, Term
 from search.settings import Settings
-from search.store import Database, Intake
+from search.store import Database, Intake, Spaces
 from search.store import tables as t
 from search.types import MEDIA, Modality, Needs, Space
 from tests.bench.report import Figure
@@ -58,7 +58,10 @@ def fill(settings: Settings, folder: Path) -> None:
     database = Database(settings.database)
     database.upgrade()
     intake = Intake(database)
-    space, collection = intake.space(Wordy.space), intake.collection("default", [os.fsencode(folder)])
+    space, collection = (
+        Spaces(database).add(Wordy.space, Wordy.space.name).key,
+        intake.collection("default", [os.fsencode(folder)]),
+    )
     for number in range(100):
         Image.effect_noise((1600, 1200), 60).convert("RGB").save(folder / f"{number}.jpg")
     with (folder / "large.mp4").open("wb") as file:
@@ -101,7 +104,7 @@ def fill(settings: Settings, folder: Path) -> None:
 
 
 def serve(settings: Settings, port: int) -> None:
-    uvicorn.run(create_app(Service(settings, load=Wordy)), port=port, log_level="error")
+    uvicorn.run(create_app(Service(settings, load=lambda _: Wordy())), port=port, log_level="error")
 
 
 @contextlib.contextmanager

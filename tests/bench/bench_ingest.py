@@ -14,16 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import psutil
 
 from indexer.run import Job, index
 from search import encoders
-from search.encoders import Content, Encoder
+from search.encoders import Content
 from search.media import DecodePool
 from search.settings import Settings
 from search.types import Cut, Modality
 from tests.bench.report import Figure, given, seconds
+from ui.bench import warm
 
 PHOTOS, SOUNDS = 2_000, 100
 MOST_MEMORY_MB = 1_200
@@ -60,24 +60,16 @@ def _index(files: Sequence[Path]) -> tuple[_Memory, float]:
             (archive / file.name).symlink_to(file)
         settings = Settings(home=Path(folder, "home"))
         encoder = encoders.load("pocket")
-        _warm(encoder)
+        warm(encoder)
         with _Memory() as memory:
             took = seconds(lambda: index(settings, Job([archive]), encoder=encoder))
         return memory, len(files) / took
 
 
-def _warm(encoder: Encoder) -> None:
-    """Load every graph: a long run pays that once."""
-    size, samples = encoder.needs.size, encoder.needs.rate
-    encoder.encode(Modality.IMAGE, [np.zeros((size, size, 3), np.uint8)])
-    encoder.encode(Modality.AUDIO, [np.zeros(samples, np.float32)])
-    encoder.encode(Modality.TEXT, ["warm"])
-
-
 def _alone(files: Sequence[Path], modality: Modality) -> tuple[float, float]:
     """Seconds to decode a file in one process; files a second of the encoder alone, a thread a core, on batches of eight."""
     settings, encoder = Settings(home=Path("/nonexistent")), encoders.load("pocket")
-    _warm(encoder)
+    warm(encoder)
     contents: list[Content] = []
     with DecodePool(settings, 1) as pool:
         list(pool.decode(files[0], encoder.needs))

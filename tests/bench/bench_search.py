@@ -16,7 +16,7 @@ from search import encoders
 from search.index import FlatIndex
 from search.query import Engine, Term
 from search.settings import Settings
-from search.store import Database, Finished, Intake, Queue
+from search.store import Database, Finished, Intake, Queue, Spaces
 from search.store.intake import Sighting
 from search.types import Channel, Cut, Info, Modality, Vectors
 from tests.bench.report import Figure, seconds
@@ -48,13 +48,13 @@ def make(settings: Settings, encoder: encoders.Encoder, count: int) -> Vectors:
     database = Database(settings.database)
     database.upgrade()
     intake = Intake(database)
-    space, collection = intake.space(encoder.space), intake.collection("made-up", [b"/made-up"])
+    space, collection = Spaces(database).add(encoder.space, encoder.space.name).key, intake.collection("made-up", [b"/made-up"])
     info, cut = Info(Modality.IMAGE, "jpeg", 640, 480), Cut(Channel.VISUAL, Modality.IMAGE, None, _NOTHING)
     for start in range(0, count, 5_000):
         some = range(start, min(start + 5_000, count))
         files = [(Sighting(b"/made-up/%06d.jpg" % n, 1, 0), n.to_bytes(32, "big")) for n in some]
         for batch in (files[at : at + 500] for at in range(0, len(files), 500)):
-            intake.put_files(collection, 1, space, batch)
+            intake.put_files(collection, 1, [space], batch)
         work = Queue(database, space, "bench")
         units = work.lease(len(files))
         work.put([Finished(unit, info, [cut], vectors[unit.asset - 1][None]) for unit in units])

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.hub import hub, unreachable, weights
+
+__all__ = ["hub"]  # a fixture
+
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 FILES = (
     "images/cat-portrait.jpg", "images/husky.jpg", "images/espresso-cup.jpg", "images/rowing-boats-sunset.jpg",
@@ -112,7 +116,7 @@ def test_running_again_finds_nothing_to_do(indexed):
     assert (summary["scan"]["unchanged"], summary["progress"]["done"]) == (len(FILES), 0)
 
 
-@pytest.mark.parametrize("command", [["status"], ["failures"], ["verify", "--deep"], ["doctor"], ["models"]])
+@pytest.mark.parametrize("command", [["status"], ["failures"], ["verify", "--deep"], ["doctor"], ["models"], ["models", "list"]])
 def test_every_report_speaks_to_people_and_to_programs(indexed, command):
     home, _ = indexed
     for done in (sensorium(*command, home=home), sensorium(*command, "--json", home=home)):
@@ -274,3 +278,137 @@ def test_watching_follows_a_folder_and_stops_when_told_to(indexed, tmp_path):
         process.terminate()
         assert process.wait() == 130
     assert found(sensorium("search", "a husky", "--json", home=home)) == ["husky.jpg"]
+
+
+def test_workers_share_the_files_and_their_counts_are_told_together(tmp_path):
+    media, home = tmp_path / "media", tmp_path / "home"
+    for file in FILES[:14]:
+        (media / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLE / file, media / file)
+    (media / "broken.png").write_bytes(b"no picture")
+    done = sensorium("index", media, "--workers", "2", "--json", home=home)
+    assert (done.returncode, done.stderr) == (4, "")
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["scan"]["files"], told["progress"]["done"], told["progress"]["failed"]) == (15, 14, 1)
+    assert told["progress"]["failures"] == {"undecodable": 1}
+    assert not told["stopped"]
+    assert sensorium("verify", home=home).returncode == 0
+    assert json.loads(sensorium("status", "--json", home=home).stdout)
+
+
+def test_bench_tells_what_the_encoder_does_by_medium(tmp_path):
+    told = json.loads(sensorium("bench", "--seconds", "0.01", "--json").stdout)
+    assert set(told) == {"space", "threads", "encode_per_second", "scan_ms"}
+    told = json.loads(sensorium("bench", "encode", "--space", "pocket", "--seconds", "0.01", "--json").stdout)
+    assert set(told["per_second"]) == {"images", "frames", "audio_seconds", "texts"}
+    assert (told["device"], told["batch"], min(told["per_second"].values()) > 0) == ("cpu", 8, True)
+    assert "audio seconds" in sensorium("bench", "encode", "--seconds", "0.01").stdout
+    assert sensorium("bench", "encode", "--space", "pockett").returncode == 2
+
+
+def test_bench_ingest_measures_a_folder_and_leaves_nothing_behind(tmp_path):
+    media, home = tmp_path / "media", tmp_path / "home"
+    media.mkdir()
+    for file in ("images/husky.jpg", "sounds/dog-bark.ogg"):
+        shutil.copy(SAMPLE / file, media)
+    done = sensorium("bench", "ingest", media, "--seconds", "0.01", "--json", home=home, TMPDIR=str(tmp_path))
+    told = json.loads(done.stdout)
+    assert (told["files"], told["failed"]) == (2, 0)
+    assert set(told["per_second"]) == {"images", "audio_seconds"}
+    assert told["of_encoder"] > 0
+    assert set(told["busy"]) == {"decode", "encode"}
+    assert told["binds"] in {"decode", "encode", "neither"}
+    assert not list(tmp_path.rglob("sensorium.db"))
+    assert "binds" in sensorium("bench", "ingest", media, "--seconds", "0.01").stdout
+    assert sensorium("bench", "ingest", tmp_path / "away").returncode == 2
+    (media / "empty").mkdir()
+    assert sensorium("bench", "ingest", media / "empty", "--seconds", "0.01").returncode == 2
+
+
+# Models, of a family that another package brings: that is how a process of its own learns of it.
+
+
+@pytest.fixture
+def run(hub, tmp_path):
+    """Runs the command with the family `fake`, whose models the hub has."""
+    told = tmp_path / "site" / "family-1.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text("Name: family\nVersion: 1\n")
+    (told / "entry_points.txt").write_text("[sensorium.encoders]\nfake = tests.fakes.family\n")
+    hub.repositories["maker/small"] = {"model.safetensors": weights(), "config.json": b"{}"}
+    path = f"{SAMPLE.parents[1]}{os.pathsep}{told.parent}"
+
+    def go(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = sensorium(*arguments, home=tmp_path / "home", cwd=tmp_path, **{"PYTHONPATH": path} | environment)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return go
+
+
+def test_a_model_is_pulled_used_and_removed(run, tmp_path):
+    (tmp_path / "note.txt").write_text("A red flower.")
+    missing = run("index", "note.txt", SENSORIUM_SPACE="fake:small")
+    assert (missing.returncode, "sensorium models pull fake:small" in missing.stderr) == (5, True)
+    pulled = run("models", "pull", "fake:small", "--json")
+    assert pulled.returncode == 0, pulled.stderr
+    assert run("index", "note.txt", SENSORIUM_SPACE="fake:small").returncode == 0
+    listed = {row["name"]: row for row in json.loads(run("models", "--json").stdout)["models"]}
+    assert listed["fake:small"]["here"]
+    assert not listed["imagebind:huge"]["here"]
+    assert json.loads(run("models", "info", "fake:small", "--json").stdout)["damage"] == ""
+    refused = run("models", "remove", "fake:small")
+    assert (refused.returncode, "--force" in refused.stderr) == (2, True)
+    assert json.loads(run("models", "remove", "fake:small", "--force", "--json").stdout)["bytes"] > 5_000
+    assert run("models", "remove", "fake:small").returncode == 5
+
+
+def test_a_damaged_model_stops_what_needs_it_and_the_doctor_finds_it(run, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(weights())
+    assert run("models", "import", folder).returncode == 2
+    assert run("models", "import", folder, "--name", "fake:small").returncode == 0
+    file = next((tmp_path / "home" / "models").rglob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-1])
+    (tmp_path / "note.txt").write_text("A red flower.")
+    stopped = run("index", "note.txt", SENSORIUM_SPACE="fake:small")
+    assert (stopped.returncode, "model.safetensors has" in stopped.stderr) == (5, True)
+    assert "sensorium models pull fake:small" in stopped.stderr
+    told = run("doctor")
+    assert (told.returncode, "sensorium models pull fake:small" in told.stdout) == (1, True)
+
+
+def test_a_notice_is_never_accepted_by_silence(run):
+    asked = run("models", "pull", "fake:noncommercial")
+    assert (asked.returncode, "For research alone" in asked.stderr, "--accept" in asked.stderr) == (5, True, True)
+    assert run("models", "pull", "fake:noncommercial", "--accept").returncode == 0
+    assert run("models", "pull", "fake:noncommercial").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["pull", "fake:small", "--revision", "nowhere"], 5, "no revision 'nowhere'"),
+        (["pull", "fake:smal"], 2, "small"),
+        (["pull", "fakir:small"], 2, "fake"),
+        (["pull", "pocket"], 2, "comes from no hub"),
+        (["accept", "fake:small"], 5, "models pull fake:small"),
+        (["info", "fakir:small"], 2, "fake"),
+        (["import", "nowhere.tar", "--name", "fake:small"], 2, "nowhere.tar"),
+    ],
+)
+def test_a_mistake_with_models_gets_a_sentence_and_its_exit_code(run, arguments, code, says):
+    done = run("models", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stderr
+
+
+def test_what_cannot_be_fetched_is_exit_code_five(run, hub):
+    offline = run("models", "pull", "fake:small", SENSORIUM_OFFLINE="1")
+    assert (offline.returncode, "SENSORIUM_OFFLINE=0 sensorium models pull fake:small" in offline.stderr) == (5, True)
+    away = run("models", "pull", "fake:small", HF_ENDPOINT=unreachable())
+    assert (away.returncode, "cannot be reached" in away.stderr) == (5, True)
+    hub.repositories.clear()
+    unknown = run("models", "pull", "fake:small")
+    assert (unknown.returncode, "maker/small" in unknown.stderr) == (5, True)

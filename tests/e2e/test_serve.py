@@ -84,7 +84,7 @@ def test_the_page_and_the_api_are_one_process(tmp_path, monkeypatch, encoder):
     page.write_text("import streamlit as st\nst.write('hello')\n")
     monkeypatch.setattr(module, "PAGE", page)
     monkeypatch.setenv("SENSORIUM_SERVICE", "")
-    service = Service(Settings(home=tmp_path / "home"), load=lambda: encoder)
+    service = Service(Settings(home=tmp_path / "home"), load=lambda _: encoder)
     with TestClient(module._with_page(service, "http://127.0.0.1:1"), base_url="http://localhost") as http:
         assert "streamlit" in http.get("/").text.lower()
         assert http.get("/v1/status").json()["engine"] in ("loading", "empty")

@@ -7,12 +7,36 @@ from pathlib import Path
 
 from search import encoders
 from search.encoders import Encoder
-from tests.fakes import tiny_imagebind
+from search.models import Models
 from tests.fakes.encoder import FakeEncoder
 
+
+def openclip(folder: Path, variant: str) -> Encoder:
+    from tests.fakes import tiny_openclip  # torch is loaded only where it is used
+
+    return encoders.load(f"openclip:{tiny_openclip.write(folder / variant, variant=variant)}", Models(folder), "cpu")
+
+
+def imagebind(folder: Path) -> Encoder:
+    from tests.fakes import tiny_imagebind
+
+    return tiny_imagebind.build(folder)
+
+
+def clap(folder: Path, *, fusion: bool) -> Encoder:
+    from tests.fakes import tiny_clap
+
+    return encoders.load(f"clap:{tiny_clap.write(folder / 'clap', fusion=fusion)}", Models(folder), "cpu")
+
+
 BUILDERS: dict[str, Callable[[Path], Encoder]] = {
-    "imagebind": tiny_imagebind.build,
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
+    "clap": lambda folder: clap(folder, fusion=False),
+    "imagebind": imagebind,
+    "clap-fused": lambda folder: clap(folder, fusion=True),
+    "openclip": lambda folder: openclip(folder, "clip"),
+    "openclip-siglip": lambda folder: openclip(folder, "siglip"),
+    "openclip-hf": lambda folder: openclip(folder, "hf"),
 }
 """Name -> what builds it, in an empty folder of its own."""

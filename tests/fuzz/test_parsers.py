@@ -230,7 +230,7 @@ def service(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "DecodePool", InProcess)
         run.index(home, run.Job([make_archive(folder / "archive")]), encoder=encoder)
-    service = Service(home, load=lambda: encoder, runner=lambda *_: None)
+    service = Service(home, load=lambda _: encoder, runner=lambda *_: None)
     service.start()
     yield service
     service.close()

@@ -248,12 +248,12 @@ def test_failures_are_not_tried_again_twice_at_once(start, indexed, held):
 
 
 def test_a_job_that_the_end_of_the_service_interrupted_goes_on_at_the_next_start(indexed, encoder, runner, held):
-    service = Service(indexed, load=lambda: encoder, runner=held)
+    service = Service(indexed, load=lambda _: encoder, runner=held)
     with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:
         client.index(["archive"])
         while client.job(1).state != "running":
             time.sleep(0.01)
-    with listening(Service(indexed, load=lambda: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
+    with listening(Service(indexed, load=lambda _: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
         assert [told.state for told in client.job_events(1)][-1] == "done"
 
 
@@ -265,13 +265,13 @@ def test_a_job_that_was_cancelled_as_the_service_ended_does_not_go_on_at_the_nex
         stop.wait()
         stopping.wait()
 
-    service = Service(indexed, load=lambda: encoder, runner=slow_to_stop)
+    service = Service(indexed, load=lambda _: encoder, runner=slow_to_stop)
     with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:
         client.index(["archive"])
         assert begun.wait(30)
         client.cancel_job(1)
         threading.Timer(0.5, stopping.set).start()
-    with listening(Service(indexed, load=lambda: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
+    with listening(Service(indexed, load=lambda _: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
         assert client.job(1).state == "cancelled"
 
 

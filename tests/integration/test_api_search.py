@@ -201,7 +201,7 @@ def wait_for(http, job):
 def test_a_search_while_the_engine_loads_waits_or_is_told_to_come_again(start, indexed, encoder):
     loaded = threading.Event()
 
-    def load():
+    def load(_):
         loaded.wait(30)
         return encoder
 
@@ -222,7 +222,7 @@ def test_a_search_while_the_engine_loads_waits_or_is_told_to_come_again(start, i
 
 
 def test_a_model_that_is_not_here_is_told_and_the_rest_stays_up(start, indexed):
-    def load():
+    def load(_):
         raise ModelMissing("The weights are not here.", remedy="Fetch them.")
 
     http = start(indexed, load=load)
@@ -235,7 +235,7 @@ def test_a_model_that_is_not_here_is_told_and_the_rest_stays_up(start, indexed):
 def test_a_model_that_failed_to_load_is_tried_again(start, indexed, encoder):
     tries = []
 
-    def load():
+    def load(_):
         tries.append(len(tries))
         if len(tries) < 3:
             raise ModelMissing("The weights are not here yet.", remedy="Fetch them.")
@@ -314,7 +314,7 @@ def test_searches_go_on_while_the_archive_grows_and_generations_change(http, arc
 def test_a_model_that_is_not_here_is_told_without_the_programs_own_path(start, indexed):
     from search.encoders.pocket import WEIGHTS
 
-    def absent():
+    def absent(_):
         raise ModelMissing(f"{WEIGHTS / 'text.onnx'} cannot be read.", remedy="Install Sensorium again.")
 
     problem = assert_problem(ask(start(indexed, load=absent), {"text": "blue"}), 503, "model-missing")

@@ -91,7 +91,9 @@ def test_a_batch_of_any_size_keeps_its_order(any_encoder):
 def test_a_video_in_which_nothing_happens_is_its_picture(any_encoder):
     picture = contents(any_encoder, Modality.IMAGE)[0]
     alone = any_encoder.encode(Modality.IMAGE, [picture])[0]
-    assert np.allclose(any_encoder.encode(Modality.VIDEO, [np.stack([picture] * frames) for frames in (1, 2, 5)]), alone, atol=1e-3)
+    assert np.allclose(
+        any_encoder.encode(Modality.VIDEO, [np.stack([picture] * frames) for frames in (1, 2, 5)]), alone, atol=1e-3
+    )
 
 
 def test_a_video_is_the_mean_of_its_frames(any_encoder):

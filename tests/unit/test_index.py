@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.errors import DiskFull, IndexDamaged
-from search.index import FlatIndex, Generations, VectorIndex, flat
+from search.index import FlatIndex, Generations, VectorIndex, flat, gpu
+from search.index.ivf import IvfScan
+from search.index.placed import PlacedIndex
+from tests.fakes.faiss_gpu import Card
 from tests.fakes.index import FakeIndex
 
 DIM = 16
@@ -23,9 +26,41 @@ def unit(count: int, seed: int = 0) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-@pytest.fixture(params=[FakeIndex, FlatIndex])
-def index(request) -> VectorIndex:
-    return request.param(DIM)
+class Settled(PlacedIndex):
+    """Makes its scans again after every addition, so that the suite meets them and not the small part beside them."""
+
+    def add(self, ids, vectors) -> None:
+        super().add(ids, vectors)
+        self.rebuild()
+
+
+def everywhere(flat, ids, samples) -> IvfScan:
+    """A scan of inverted lists that looks into all of them, and so is exact."""
+    return IvfScan(flat, ids, samples, recall=1)
+
+
+BUILDERS = {
+    "fake": lambda dim, _: FakeIndex(dim),
+    "flat": lambda dim, _: FlatIndex(dim),
+    "ivf": lambda dim, _: Settled(FlatIndex(dim), everywhere),
+    "ivf beside": lambda dim, _: PlacedIndex(FlatIndex(dim), everywhere),
+    "gpu, faked": lambda dim, card: Settled(FlatIndex(dim), card().flat),
+    "gpu ivf, faked": lambda dim, card: Settled(FlatIndex(dim), card().ivf),
+    "gpu": lambda dim, _: Settled(FlatIndex(dim), gpu.Gpu(0).flat),
+}
+
+
+@pytest.fixture(params=BUILDERS)
+def index(request, monkeypatch) -> VectorIndex:
+    if request.param == "gpu" and not gpu.count():
+        pytest.skip("no GPU here, or no faiss-gpu")
+
+    def card() -> gpu.Gpu:
+        Card().install(monkeypatch)
+        monkeypatch.setattr(gpu, "IvfScan", everywhere)
+        return gpu.Gpu(0)
+
+    return BUILDERS[request.param](DIM, card)
 
 
 def test_it_is_a_vector_index(index):
@@ -109,10 +144,11 @@ def test_copies_are_what_was_added_up_to_float16(index):
         index.reconstruct(np.array([99]))
 
 
+@pytest.mark.parametrize("build", [FlatIndex, lambda dim: PlacedIndex(FlatIndex(dim), everywhere)], ids=["flat", "placed"])
 @settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_any_sequence_of_changes_answers_like_brute_force(data):
-    real, fake, pool = FlatIndex(DIM), FakeIndex(DIM), unit(200)
+@given(data=st.data())
+def test_any_sequence_of_changes_answers_like_brute_force(build, data):
+    real, fake, pool = build(DIM), FakeIndex(DIM), unit(200)
     unused = list(range(200))
     for _ in range(data.draw(st.integers(1, 6))):
         some = np.array(sorted(data.draw(st.sets(st.sampled_from(range(200)), max_size=40))), np.int64)
@@ -124,6 +160,8 @@ def test_any_sequence_of_changes_answers_like_brute_force(data):
         else:
             for index in (real, fake):
                 index.remove(some)
+            if isinstance(real, PlacedIndex) and data.draw(st.booleans()):
+                real.rebuild()
         within = some if data.draw(st.booleans()) else None
         got, expected = real.search(pool[:4], 5, within=within), fake.search(pool[:4], 5, within=within)
         assert got[0].tolist() == expected[0].tolist()

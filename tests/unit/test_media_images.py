@@ -187,3 +187,31 @@ def test_a_picture_that_needs_too_much_memory_is_refused_and_the_decoder_lives(t
 def test_postscript_under_a_pictures_name_is_not_run(pool, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EOF\n")
     assert refusal(pool, tmp_path / "a.jpg").reason == "unsupported"
+
+
+@pytest.mark.parametrize("filter_", ["bilinear", "bicubic"])
+def test_a_picture_is_scaled_by_the_filter_that_is_wanted(pool, tmp_path, filter_):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 110, 3), np.uint8))
+    noise.save(tmp_path / "a.png")
+    wanted = np.asarray(noise.resize((64, 64), Image.Resampling[filter_.upper()]), np.int16)
+    found = decode(pool, tmp_path / "a.png", replace(NEEDS, fit="squash", filter=filter_)).content
+    assert np.abs(found - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", IMAGES)
+def test_a_picture_that_nobody_wants_gives_only_what_is_known_of_it(pool, tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture("red").save(tmp_path / f"a.{suffix}", **({} if suffix in ("gif", "bmp") else {"exif": exif}))
+    whole, found = decode(pool, tmp_path / f"a.{suffix}"), decode(pool, tmp_path / f"a.{suffix}", replace(NEEDS, size=0))
+    assert found.info == whole.info
+    assert (found.cuts, found.gaps) == ([], [])
+
+
+def test_a_damaged_picture_that_nobody_wants_is_no_failure(pool, tmp_path):
+    picture("red", (400, 300)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
+    assert decode(pool, tmp_path / "a.png", replace(NEEDS, size=0)).gaps == []
+    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff" + b"\0" * 50)
+    assert refusal(pool, tmp_path / "b.jpg", replace(NEEDS, size=0)).reason == "undecodable"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from search.media import DecodePool
 from search.types import Channel, Modality, Span
 from tests.media_samples import SOUNDS, picture, pitch_of, tone, write_sound
-from tests.unit.media_pool import decode, refusal, settings
+from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,17 @@ def test_a_title_and_a_wrong_name(pool, tmp_path):
 def test_rubbish_is_told_as_such(pool, tmp_path, content):
     (tmp_path / "a.mp3").write_bytes(content)
     assert refusal(pool, tmp_path / "a.mp3").reason in ("undecodable", "no_content")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "ogg"])
+def test_a_sound_that_nobody_wants_gives_only_what_is_known_of_it(pool, tmp_path, suffix):
+    path = write_sound(tmp_path / f"a.{suffix}", tone(440, 3))
+    whole, found = decode(pool, path), decode(pool, path, replace(NEEDS, rate=0))
+    assert found.info == whole.info
+    assert (found.cuts, found.gaps) == ([], [])
+
+
+def test_a_cut_off_sound_that_nobody_wants_is_no_failure(pool, tmp_path):
+    path = write_sound(tmp_path / "a.wav", tone(440, 3))
+    path.write_bytes(path.read_bytes()[:-100_000])
+    assert decode(pool, path, replace(NEEDS, rate=0)).gaps == []

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from search.media import DecodePool
 from search.types import Channel, Modality, Span
@@ -219,3 +221,61 @@ def test_a_video_of_too_many_pixels_is_refused(tmp_path):
     path = write_video(tmp_path / "a.mp4", [("red", 0.5)])
     with DecodePool(settings(max_pixels=10_000), 1) as small:
         assert refusal(small, path).reason == "too_large"
+
+
+WITHOUT_PICTURES = replace(NEEDS, size=0)
+WITHOUT_SOUND = replace(NEEDS, rate=0)
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_where_no_pictures_are_wanted_a_video_gives_only_its_sound(pool, tmp_path, suffix):
+    path = write_video(tmp_path / f"a.{suffix}", SCENES, sound=tone(440, 6))
+    whole, found = decode(pool, path), decode(pool, path, WITHOUT_PICTURES)
+    assert found.info == whole.info
+    assert [cut.span for cut in found.cuts] == [cut.span for cut in whole.of(Channel.SOUND)]
+    assert {cut.channel for cut in found.cuts} == {Channel.SOUND}
+    assert found.gaps == []
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_where_no_sound_is_wanted_a_video_gives_only_its_pictures(pool, tmp_path, suffix):
+    path = write_video(tmp_path / f"a.{suffix}", SCENES, sound=tone(440, 6))
+    found = decode(pool, path, WITHOUT_SOUND)
+    assert [colour_of(cut.content) for cut in found.cuts] == ["red", "blue", "green"]
+    assert found.gaps == []
+
+
+@pytest.mark.parametrize("needs", [WITHOUT_PICTURES, replace(NEEDS, size=0, rate=0)])
+def test_a_video_of_which_nothing_is_wanted_is_no_failure(pool, tmp_path, needs):
+    found = decode(pool, write_video(tmp_path / "a.mp4", SCENES), needs)
+    assert (found.info.modality, found.info.width, found.cuts, found.gaps) == (Modality.VIDEO, 128, [], [])
+
+
+@pytest.mark.parametrize(("seconds", "needs"), [(2, WITHOUT_PICTURES), (12, WITHOUT_SOUND)])
+def test_a_track_shorter_than_one_that_is_not_wanted_is_not_cut_off(pool, tmp_path, seconds, needs):
+    assert decode(pool, write_video(tmp_path / "a.mp4", SCENES, sound=tone(440, seconds)), needs).gaps == []
+
+
+def test_pictures_that_nobody_wants_are_not_told_to_be_missing(pool, tmp_path):
+    path = write_video(tmp_path / "a.mp4", SCENES, sound=tone(440, 6))
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"avc1")
+    content[at : at + 4] = b"xxxx"
+    path.write_bytes(content)
+    assert [gap.reason for gap in decode(pool, path).gaps] == ["no_picture"]
+    assert decode(pool, path, WITHOUT_PICTURES).gaps == []
+    assert refusal(pool, path, WITHOUT_SOUND).reason == "unsupported"
+
+
+def test_frames_are_scaled_by_the_filter_that_is_wanted(pool, tmp_path):
+    path, rng = tmp_path / "a.mkv", np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (480, 640, 3), np.uint8)).filter(ImageFilter.GaussianBlur(2))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "bgr0"
+        for packet in [*stream.encode(av.VideoFrame.from_image(noise)), *stream.encode(None)]:
+            container.mux(packet)
+    for filter_, nearest in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
+        (cut,) = decode(pool, path, replace(NEEDS, fit="squash", filter=filter_)).cuts
+        wanted = np.asarray(noise.resize((64, 64), nearest), np.float32)
+        assert np.abs(cut.content[0] - wanted).mean() < 4

@@ -31,7 +31,9 @@ def test_a_flag_that_was_not_given_does_not_count():
     assert load({"home": None}, {"SENSORIUM_HOME": "/somewhere"}).home == Path("/somewhere")
 
 
-@pytest.mark.parametrize("content", ["space = ", "colour = 'red'", "decoders = 'many'", "decoders = -1"])
+@pytest.mark.parametrize(
+    "content", ["space = ", "colour = 'red'", "decoders = 'many'", "decoders = -1", "offline = 'perhaps'", "models = 3"]
+)
 def test_a_file_that_makes_no_sense_is_named(tmp_path, content):
     (tmp_path / "sensorium.toml").write_text(content)
     with pytest.raises(InputError):
@@ -41,3 +43,10 @@ def test_a_file_that_makes_no_sense_is_named(tmp_path, content):
 def test_a_variable_of_the_wrong_type_is_named():
     with pytest.raises(InputError, match="decoders"):
         load({}, {"SENSORIUM_DECODERS": "two"})
+
+
+@pytest.mark.parametrize(("given", "meant"), [("1", True), ("true", True), ("YES", True), ("0", False), ("off", False)])
+def test_a_flag_can_be_switched_on_and_off_by_a_variable(tmp_path, given, meant):
+    (tmp_path / "sensorium.toml").write_text(f"offline = {str(not meant).lower()}\n")
+    assert load({}, {}).offline is not meant
+    assert load({}, {"SENSORIUM_OFFLINE": given}).offline is meant

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from search.errors import NewerDatabase, StoreError, UnknownName
-from search.store import Database, Finished, Intake, Queue, SqlStore
+from search.store import Database, Finished, Intake, Queue, Spaces, SqlStore
 from search.store import tables as t
 from search.store.database import alembic_config, now_ms
 from search.store.intake import Again, Sighting
@@ -52,7 +52,7 @@ def sighting(path: str, size: int = 10, mtime: int = 1) -> Sighting:
 @pytest.fixture
 def work(database):
     """The queue of the fake space, as a worker of that name works on it."""
-    space = Intake(database).space(SPACE)
+    space = Spaces(database).add(SPACE, "fake").key
     return lambda name="one": Queue(database, space, name)
 
 
@@ -64,8 +64,8 @@ def put(work, unit, *, modality=Modality.IMAGE, cuts=1, text=None, taken=None, d
 
 
 def queue(intake, *paths: str, collection: str = "c") -> tuple[int, int]:
-    key, space = intake.collection(collection, [b"/a"]), intake.space(SPACE)
-    intake.put_files(key, intake.begin_scan(), space, [(sighting(path), path.encode().ljust(32)) for path in paths])
+    key, space = intake.collection(collection, [b"/a"]), Spaces(intake._database).add(SPACE, "fake").key
+    intake.put_files(key, intake.begin_scan(), [space], [(sighting(path), path.encode().ljust(32)) for path in paths])
     return key, space
 
 
@@ -187,10 +187,10 @@ def test_a_failed_transaction_leaves_nothing_and_moves_no_version(database, stor
 
 
 def test_same_bytes_are_queued_once_and_every_place_is_kept(intake, store):
-    key, space = intake.collection("c", [b"/a"]), intake.space(SPACE)
+    key, space = intake.collection("c", [b"/a"]), Spaces(intake._database).add(SPACE, "fake").key
     same = b"d" * 32
-    assert intake.put_files(key, 1, space, [(sighting("/a/one"), same), (sighting("/a/two"), same)]) == 1
-    assert intake.put_files(key, 1, space, [(sighting("/a/three"), same)]) == 0
+    assert intake.put_files(key, 1, [space], [(sighting("/a/one"), same), (sighting("/a/two"), same)]) == 1
+    assert intake.put_files(key, 1, [space], [(sighting("/a/three"), same)]) == 0
     assert store.counts()["files"] == {"present": 3}
 
 
@@ -218,7 +218,7 @@ def test_a_unit_that_takes_its_worker_down_three_times_is_quarantined_and_no_oth
     assert store.counts()["units"] == {"done": 2, "quarantined": 1}
     (failure,) = store.failures()
     assert (failure.path, failure.reason) == ("/a/killer", "killed")
-    assert intake.retry(intake.space(SPACE), Again()) == (1, {})
+    assert intake.retry([Spaces(intake._database).add(SPACE, "fake").key], Again()) == (1, {})
     assert len(work().lease(5)) == 1
 
 
@@ -268,8 +268,8 @@ def test_what_a_worker_lost_it_cannot_end(intake, work, store):
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_bytes_that_changed_in_one_place_are_read_in_another(intake, work, store, gone):
-    key, space = intake.collection("c", [b"/a"]), intake.space(SPACE)
-    intake.put_files(key, 1, space, [(sighting("/a/one"), b"d" * 32), (sighting("/a/two"), b"d" * 32)])
+    key, space = intake.collection("c", [b"/a"]), Spaces(intake._database).add(SPACE, "fake").key
+    intake.put_files(key, 1, [space], [(sighting("/a/one"), b"d" * 32), (sighting("/a/two"), b"d" * 32)])
     (unit,) = work().lease(1)
     work().forget(unit, gone=gone)
     (same,) = work().lease(1)
@@ -295,8 +295,8 @@ def test_two_workers_share_what_there_is(intake, work):
 def test_two_scans_at_once_do_not_miss_each_others_files(intake, store):
     key, space = queue(intake, "/a/x")
     first, second = intake.begin_scan(), intake.begin_scan()
-    intake.put_files(key, second, space, [(sighting("/a/x"), b"x" * 32)])
-    intake.put_files(key, first, space, [(sighting("/a/y"), b"y" * 32)])
+    intake.put_files(key, second, [space], [(sighting("/a/x"), b"x" * 32)])
+    intake.put_files(key, first, [space], [(sighting("/a/y"), b"y" * 32)])
     assert intake.end_scan(key, first, [b"/a"]) == 0
     assert intake.end_scan(key, second, [b"/a"]) == 0
     assert store.missing() == []
@@ -387,9 +387,9 @@ def test_an_unknown_collection_lists_the_known_ones(store, mixed):
 
 
 def test_names_that_are_no_text_survive(intake, work, store):
-    key, space = intake.collection("c", []), intake.space(SPACE)
+    key, space = intake.collection("c", []), Spaces(intake._database).add(SPACE, "fake").key
     name = b"/a/\xff\xfe.jpg"
-    intake.put_files(key, 1, space, [(Sighting(name, 1, 1), b"x" * 32)])
+    intake.put_files(key, 1, [space], [(Sighting(name, 1, 1), b"x" * 32)])
     put(work(), work().lease(1)[0])
     (segment,) = store.segments(store.ids(space).tolist()).values()
     assert segment.path.encode("utf-8", "surrogateescape") == name

@@ -18,7 +18,7 @@ from ui.page.state import FIRST, State
 def show(state: State) -> None:
     """Draw the bar that everything starts from."""
     data = {
-        "state": asdict(state), "known": _collections(), "here": state.href(opened=None), "asks": state.asks,
+        "state": asdict(state), "known": _known(), "here": state.href(opened=None), "asks": state.asks,
         "pictures": _pictures(state), "library": State(view="library").href(),
     }  # fmt: skip
     with st.container(key="top"):
@@ -36,16 +36,20 @@ def _sent(told: Mapping[str, Any]) -> None:
 
 
 @st.cache_data(ttl=30, show_spinner=False)
-def _known() -> list[str]:
-    return [one.name for one in frame.client().collections().collections]
+def _listed() -> dict[str, list[str]]:
+    told, spaces = frame.client().collections(), frame.client().status().spaces
+    return {
+        "collections": [one.name for one in told.collections], "tags": [*told.tags],
+        "spaces": [one.name for one in spaces] if len(spaces) > 1 else [],
+    }  # fmt: skip
 
 
-def _collections() -> list[str]:
-    """The names to filter by; none while the service is away, which the page says elsewhere."""
+def _known() -> dict[str, list[str]]:
+    """The names to filter by, and of the spaces to choose among; none while the service is away, which the page says elsewhere."""
     try:
-        return _known()
+        return _listed()
     except ServiceError:
-        return []
+        return {"collections": [], "tags": [], "spaces": []}
 
 
 @st.cache_data(ttl=3600, show_spinner=False)

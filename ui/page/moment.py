@@ -78,7 +78,7 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[
         "Title": asset.title or "", "Date": words.day(asset.day) if asset.day else "",
         "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
         "File": f"{asset.format}, {words.size(asset.bytes)}", "Lies in": places, "Added": words.day(asset.added_at),
-        "Segments": channels, "Gaps": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
+        "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags), "Segments": channels, "Gaps": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
     }  # fmt: skip
     return [(name, value) for name, value in known.items() if value]
 

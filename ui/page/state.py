@@ -72,6 +72,8 @@ class State:
     targets: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    spaces: tuple[str, ...] = ()
     under: str = ""
     since: str = ""
     until: str = ""
@@ -89,7 +91,7 @@ class State:
             {
                 "text": one.get("q", ""), "pieces": [Piece.read(told) for told in params.get("with", ())],
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","),
-                "collections": params.get("collection", ()), "group": one.get("group"), "view": one.get("view"),
+                "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"),
                 "more": one.get("more") == "1", "opened": one.get("open"),
             }
             | {name: one.get(name, "") for name in ("under", "since", "until", "shortest", "longest")}
@@ -109,7 +111,7 @@ class State:
             view="library" if given.get("view") == "library" else "search",
             text=_text(given.get("text")).strip(), pieces=tuple(one for one in pieces if isinstance(one, Piece)),
             targets=_among(given.get("targets"), MEDIA), channels=_among(given.get("channels"), CHANNELS),
-            collections=tuple(filter(None, map(_text, _list(given.get("collections"))))), under=_text(given.get("under")).strip(),
+            collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             group="moments" if given.get("group") == "moments" else "files", count=MOST if given.get("more") else FIRST,
@@ -121,7 +123,7 @@ class State:
         given: dict[str, list[str]] = {
             "view": [self.view] if self.view != "search" else [], "q": [self.text], "with": [str(piece) for piece in self.pieces],
             "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
-            "under": [self.under], "since": [self.since], "until": [self.until],
+            "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "since": [self.since], "until": [self.until],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
             "group": [self.group] if self.group != "files" else [], "more": ["1"] if self.count > FIRST else [],
             "open": [str(self.opened or "")],
@@ -147,13 +149,13 @@ class State:
         terms = [{"text": self.text}] if self.text else []
         return {
             "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
-            "filter": self.filter(), "group": "moment", "k": self.count,
+            "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
         }  # fmt: skip
 
     def filter(self) -> dict[str, Any]:
         """What of the archive may be found, as the API takes it."""
         given = {
-            "collections": list(self.collections), "under": self.under, "since": self.since, "until": self.until,
+            "collections": list(self.collections), "tags": list(self.tags), "under": self.under, "since": self.since, "until": self.until,
             "shortest_ms": _ms(self.shortest), "longest_ms": _ms(self.longest),
         }  # fmt: skip
         return {name: value for name, value in given.items() if value not in ("", [], None)}
@@ -166,6 +168,10 @@ def _text(given: Any) -> str:  # noqa: ANN401 - whatever a browser sent
 
 def _list(given: Any) -> Sequence[Any]:  # noqa: ANN401
     return given if isinstance(given, list | tuple) else ()
+
+
+def _names(given: Any) -> tuple[str, ...]:  # noqa: ANN401
+    return tuple(filter(None, map(_text, _list(given))))
 
 
 def _among(given: Any, known: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401

@@ -40,7 +40,17 @@ def nothing(state: State) -> None:
 
 def _wide(state: State) -> State:
     return replace(
-        state, targets=(), channels=(), collections=(), under="", since="", until="", shortest=None, longest=None, opened=None
+        state,
+        targets=(),
+        channels=(),
+        collections=(),
+        tags=(),
+        under="",
+        since="",
+        until="",
+        shortest=None,
+        longest=None,
+        opened=None,
     )
 
 

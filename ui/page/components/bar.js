@@ -98,6 +98,8 @@ class Bar {
     const d = this.draft, found = [];
     const plain = { under: "in", since: "since", until: "until", shortest: "at least", longest: "at most" };
     for (const name of d.collections) found.push([name, () => (d.collections = d.collections.filter((one) => one !== name))]);
+    for (const name of d.tags) found.push([name, () => (d.tags = d.tags.filter((one) => one !== name))]);
+    for (const name of d.spaces) found.push([`space ${name}`, () => (d.spaces = d.spaces.filter((one) => one !== name))]);
     for (const name of d.channels) found.push([`${name} channel`, () => (d.channels = d.channels.filter((one) => one !== name))]);
     for (const [name, word] of Object.entries(plain)) if (d[name]) found.push([`${word} ${d[name]}${word.startsWith("at ") ? " s" : ""}`, () => (d[name] = name.endsWith("est") ? null : "")]);
     return found;
@@ -107,11 +109,11 @@ class Bar {
     if (!this.unfolded || this.data.state.view === "library") { this.filters?.remove(); this.filters = null; return; }
     const d = this.draft, set = (name, value) => { d[name] = value; this.draw(); this.send_if_asked(); };
     const field = (label, name, type, more = {}) => el("label", {}, label, el("input", { type, value: d[name] ?? "", onchange: (event) => set(name, type === "number" ? event.target.valueAsNumber || null : event.target.value.trim()), ...more }));
-    const many = (label, name, known) => el("fieldset", {}, el("legend", {}, label), el("div", { class: "many" }, known.map((one) =>
+    const many = (label, name, known) => known.length > 0 && el("fieldset", {}, el("legend", {}, label), el("div", { class: "many" }, known.map((one) =>
       el("button", { type: "button", class: "toggle", "aria-pressed": String(d[name].includes(one)), onclick: () => set(name, d[name].includes(one) ? d[name].filter((other) => other !== one) : [...d[name], one]) }, one))));
     const focused = this.filters?.contains(this.host.activeElement) ? this.host.activeElement.parentElement.textContent : null;
     const filters = el("div", { class: "filters" },
-      many("Collection", "collections", this.data.known), many("Channel", "channels", ["visual", "sound", "text"]),
+      many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", ["visual", "sound", "text"]),
       field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Since", "since", "date"), field("Until", "until", "date"),
       field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 }));
     this.filters ? this.filters.replaceWith(filters) : this.below.after(filters);

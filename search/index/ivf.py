@@ -1,0 +1,90 @@
+"""Inverted lists over float16 vectors, by FAISS: only the lists whose centroids are nearest to a query are scanned."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from search.index.flat import Bitmap, FlatIndex
+from search.types import Ids, Vectors
+
+RECALL = 0.95
+"""Of the ten best, how many are found, at least, on average over the sample queries of every modality."""
+
+DEPTH = 10
+"""Down to which rank recall is measured."""
+
+TRAINING = 64
+"""Vectors for each list from which the centroids are learned; FAISS wants 39 at least."""
+
+BATCH = 50_000
+"""Vectors that are float32 at once while an index is filled."""
+
+
+class IvfScan:
+    """The scan of an ``IndexIVFScalarQuantizer`` over some rows of a ``FlatIndex``; ``probes`` lists are looked at, more under a filter.
+
+    ``recall`` (samples,) is what that many find of each sample of queries: texts that look for images need more than images do.
+    """
+
+    selects = True
+
+    def __init__(self, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors], recall: float = RECALL) -> None:
+        """Over ``ids`` (n,) of ``flat``, ascending, in about 4 √n lists; with a ``recall`` of 1 all of them are looked at."""
+        self.most = len(ids)
+        self.lists = max(1, min(len(ids), round(4 * math.sqrt(len(ids)))))
+        self.probes, self.recall = self.lists, [1.0] * len(samples)
+        faiss.omp_set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        self.ivf = self._train(flat, ids)
+        fill(self.ivf, flat, ids)
+        if recall < 1:
+            self._tune(flat, ids, samples, recall)
+
+    def search(self, queries: Vectors, k: int, share: float, allowed: Bitmap | None) -> tuple[NDArray[np.float32], Ids]:
+        """See ``Scan``. Under a filter as many rows that it lets through are looked at as without it."""
+        faiss.omp_set_num_threads(1)  # for the calling thread alone, as in ``flat``
+        probes = min(self.lists, math.ceil(self.probes / share))
+        parameters = faiss.SearchParametersIVF(nprobe=probes, sel=allowed.selector if allowed else None)
+        scores, rows = self.ivf.search(queries, k, params=parameters)
+        return scores, rows
+
+    def _train(self, flat: FlatIndex, ids: Ids) -> Any:  # noqa: ANN401 - faiss has no types
+        quantizer = faiss.IndexFlatIP(flat.dim)
+        kind = faiss.ScalarQuantizer.QT_fp16
+        ivf = faiss.IndexIVFScalarQuantizer(quantizer, flat.dim, self.lists, kind, faiss.METRIC_INNER_PRODUCT, False)
+        ivf.cp.min_points_per_centroid, ivf.cp.max_points_per_centroid = 1, TRAINING
+        chosen = np.random.default_rng(0).choice(ids, min(len(ids), TRAINING * self.lists), replace=False)
+        ivf.train(flat.reconstruct(np.sort(chosen)))
+        return ivf
+
+    def _tune(self, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors], recall: float) -> None:
+        """Double ``probes`` until every sample of queries finds enough of what the exact scan finds."""
+        truth = [flat.search(sample, DEPTH, within=ids)[0] for sample in samples]
+        self.probes = 1
+        while True:
+            self.recall = [
+                measured(ids, self.search(sample, min(DEPTH, len(ids)), 1.0, None)[1], best)
+                for sample, best in zip(samples, truth, strict=True)
+            ]
+            if self.probes == self.lists or min(self.recall, default=1.0) >= recall:
+                return
+            self.probes = min(2 * self.probes, self.lists)
+
+
+def fill(index: Any, flat: FlatIndex, ids: Ids) -> None:  # noqa: ANN401
+    """Add the vectors of ``ids`` to a FAISS index, in their order."""
+    for start in range(0, len(ids), BATCH):
+        index.add(flat.reconstruct(ids[start : start + BATCH]))
+
+
+def measured(ids: Ids, rows: Ids, best: Ids) -> float:
+    """Recall: the share of the ids ``best`` (n, k) that stand among the ``rows`` (n, k) of ``ids``, -1 being none."""
+    found = np.where(rows >= 0, ids[np.maximum(rows, 0)], -1)
+    pairs = zip(found, best, strict=True)
+    return float(sum(np.isin(one[one >= 0], some).sum() for some, one in pairs) / max(1, (best >= 0).sum()))

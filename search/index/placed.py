@@ -1,0 +1,149 @@
+"""An index whose vectors are scanned elsewhere or otherwise than in a ``FlatIndex``, which stands beside it and remains the truth."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.index.flat import Bitmap, FlatIndex, Part, Way, merge
+from search.types import Ids, Vectors
+
+Found = tuple[Ids, NDArray[np.float32]]
+
+SAMPLE = 256
+"""Rows of a group that stand for the queries of its modality."""
+
+_log = logging.getLogger(__name__)
+
+
+class ScanLost(Exception):
+    """A scan cannot answer any more, or never could: the memory of its device is full, or the device is gone."""
+
+
+class Scan(Protocol):
+    """A FAISS index over some rows, counted from 0. ``most`` is the largest k; ``selects``: whether it can be told which rows to look at."""
+
+    most: int
+    selects: bool
+
+    def search(self, queries: Vectors, k: int, share: float, allowed: Bitmap | None) -> tuple[NDArray[np.float32], Ids]:
+        """Scores and rows, each (n, k), best first, -1 where there is none. ``share`` of the rows is wanted, by ``allowed`` those.
+
+        Raises:
+            ScanLost: it cannot answer any more.
+        """
+        ...
+
+
+Make = Callable[[FlatIndex, Ids, Sequence[Vectors]], Scan]
+"""Makes the scan over some ids of an index; the last are sample queries (m, dim), by modality."""
+
+
+class _Group(Part):
+    """The rows of one scan, which keeps their vectors to itself."""
+
+    def find(self, queries: Vectors, k: int, within: Ids | None) -> Found | None:
+        """Ids and scores (n, up to k); None where the scan cannot tell."""
+        way = self._prepare(within)
+        if way.positions is not None:  # few enough to be gathered, which the FlatIndex does
+            return None if way.count else (np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32))
+        share, wanted = way.count / len(self.ids), min(k, way.count)
+        asked = wanted if way.bitmap is None or self.scan.selects else min(math.ceil(1.5 * wanted / share) + 32, len(self.ids))
+        asked = min(asked, self.scan.most)
+        if asked < wanted:
+            return None
+        scores, rows = self.scan.search(queries, asked, share, way.bitmap if self.scan.selects else None)
+        held = way.bitmap.has(rows) if way.bitmap else rows >= 0
+        if (held.sum(axis=1) < wanted).any():  # so many rows that are not allowed came first that some which are may be missing
+            return None
+        first = np.argsort(~held, axis=1, kind="stable")[:, :wanted]
+        return self.ids[np.take_along_axis(rows, first, axis=1)], np.take_along_axis(scores, first, axis=1)
+
+    def _copy(self, way: Way) -> None:
+        """There is nothing here to copy from."""
+
+
+class PlacedIndex:
+    """A VectorIndex that answers from scans made of a ``FlatIndex``: one for each group of ids, such as those of a modality.
+
+    What is added later lies in a small part of its own until ``rebuild``. What the scans cannot tell (a narrow filter, a k above what
+    a device sorts, a lost device) the FlatIndex answers, exactly. See the seam for what the methods promise.
+    """
+
+    def __init__(self, flat: FlatIndex, make: Make, groups: Sequence[Ids] = ()) -> None:
+        """``groups`` (m,) are ids, each in one group at most; those that are in none make up one more."""
+        self.flat, self._make, self._of = flat, make, groups
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Make the scans again from everything that is live."""
+        self._fresh = FlatIndex(self.flat.dim)
+        self._groups: list[_Group] = []
+        self.lost = False
+        rest = self.flat.ids()
+        groups = [np.intersect1d(group, rest) for group in self._of]
+        groups.append(np.setdiff1d(rest, np.concatenate(groups)) if groups else rest)
+        groups = [group for group in groups if len(group)]
+        samples = [self.flat.reconstruct(_some(group, SAMPLE)) for group in groups]
+        try:
+            self._groups = [_Group(self._make(self.flat, group, samples), group) for group in groups]
+        except ScanLost as error:
+            self._lose(error)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:  # noqa: D102 - documented at the seam, like the next five
+        self.flat.add(ids, vectors)
+        self._fresh.add(ids, vectors)
+
+    def remove(self, ids: Ids) -> None:  # noqa: D102
+        self.flat.remove(ids)
+        self._fresh.remove(ids)
+        for group in self._groups:
+            group.remove(ids)
+
+    def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> Found:  # noqa: D102
+        queries = np.ascontiguousarray(queries, np.float32)
+        found = None if self.lost else self._scan(queries, k, within)
+        if found is None:
+            return self.flat.search(queries, k, within=within)
+        return merge([*found, self._fresh.search(queries, k, within=within)], len(queries), k)
+
+    def ids(self) -> Ids:  # noqa: D102
+        return self.flat.ids()
+
+    def reconstruct(self, ids: Ids) -> Vectors:  # noqa: D102
+        return self.flat.reconstruct(ids)
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    @property
+    def scans(self) -> list[Scan]:
+        """The scans, in the order of the groups."""
+        return [group.scan for group in self._groups]
+
+    def _scan(self, queries: Vectors, k: int, within: Ids | None) -> list[Found] | None:
+        found = []
+        try:
+            for group in self._groups:
+                if (here := group.find(queries, k, within)) is None:
+                    return None
+                found.append(here)
+        except ScanLost as error:
+            self._lose(error)
+            return None
+        return found
+
+    def _lose(self, error: ScanLost) -> None:
+        """Go on without the scans: slower, and as right."""
+        self.lost, self._groups = True, []
+        _log.warning("The index answers from the CPU: %s", error)
+
+
+def _some(ids: Ids, count: int) -> Ids:
+    """A fixed random sample, ascending."""
+    return ids if len(ids) <= count else np.sort(np.random.default_rng(0).choice(ids, count, replace=False))

@@ -1,0 +1,228 @@
+"""Models on this machine: weights and what belongs to them, each in a folder of its own with a manifest.
+
+A model is called as its encoder is, ``family:rest``. ``rest`` is what the family knows it by; or the path of a folder (``./mine``, ``/srv/mine``,
+``~/mine``); or ``package:IMPORT.NAME/sub``, weights that an installed package carries. Nothing here is ever fetched by itself: ``sensorium models
+pull`` does that (``search.models.hub``), or a folder is carried over (``search.models.carry``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from search import locks
+from search.disk import sync
+from search.errors import InputError, ModelMissing
+from search.models import files
+from search.models.files import MANIFEST
+from search.models.manifest import Manifest, parse
+from search.settings import Settings
+
+PACKAGE = "package:"
+
+Report = Callable[[int, int], None]
+"""Told of progress: bytes that are here, bytes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the files of a model come from: a repository of the hub, its ``revision``, and the ``files`` (patterns) that are wanted."""
+
+    repository: str
+    files: tuple[str, ...]
+    revision: str = "main"
+    licence: str = ""
+    notice: str = ""
+    """What has to be accepted once before the model is loaded; empty: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The files of a model, all of them checked. ``name`` is the encoder's; ``revision`` changes whenever a file does, and only then."""
+
+    name: str
+    folder: Path
+    revision: str
+    licence: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rest(self) -> str:
+        """The name without its family."""
+        return self.name.partition(":")[2]
+
+
+class Models:
+    """The models in a folder. Several processes may use it at a time; whoever changes a model holds its lock."""
+
+    def __init__(self, folder: Path, *, offline: bool = False) -> None:
+        """``offline``: nothing is ever fetched."""
+        self.folder, self.offline = folder, offline
+
+    @classmethod
+    def of(cls, settings: Settings) -> Models:
+        """Those that the settings mean."""
+        return cls(settings.models or settings.home / "models", offline=settings.offline)
+
+    def find(self, name: str) -> Model:
+        """A model's files, each of them read and checked against its SHA-256. Nothing is fetched.
+
+        Raises:
+            ModelMissing: it is not here, a file is not what it should be or is a pickle, or its notice was not accepted.
+        """
+        if (folder := outside(name)) is not None:
+            return self._own(name, folder)
+        while True:
+            manifest = self.get(name)
+            if manifest.notice and not manifest.accepted:
+                raise ModelMissing(f"{name}: {manifest.notice}", remedy=f"Accept that with: sensorium models accept {name}")
+            if not (wrong := self.damage(manifest)):
+                return Model(name, self.place(name) / manifest.folder, manifest.space, manifest.licence, manifest.sha256)
+            if self.get(name).folder == manifest.folder:  # else it was replaced meanwhile
+                raise ModelMissing(wrong, remedy=f"Fetch it again with: {self.pulling(name)}")
+
+    def get(self, name: str) -> Manifest:
+        """The manifest of a model that is here; its files are not looked at.
+
+        Raises:
+            ModelMissing: it is not here.
+        """
+        file = self.place(name) / MANIFEST
+        try:
+            manifest = parse(file.read_bytes(), of=name)
+        except FileNotFoundError as error:
+            raise ModelMissing(f"The model {name} is not here.", remedy=f"Fetch it with: {self.pulling(name)}") from error
+        except (OSError, ValueError) as error:
+            raise ModelMissing(f"{file} cannot be read: {error}.", remedy=f"Fetch it again with: {self.pulling(name)}") from error
+        return manifest
+
+    def look(self, name: str) -> Manifest | None:
+        """The manifest of a model, where it is here and can be read."""
+        with contextlib.suppress(ModelMissing):
+            return self.get(name)
+        return None
+
+    def names(self) -> list[str]:
+        """The names of all models that are here, whole or not."""
+        return sorted(unquote(file.parent.name) for file in self.folder.glob(f"*/{MANIFEST}"))
+
+    def here(self) -> list[Manifest]:
+        """The manifests of all models that are here, by name; those that cannot be read are left out."""
+        return [manifest for name in self.names() if (manifest := self.look(name))]
+
+    def damage(self, manifest: Manifest) -> str:
+        """What is wrong with the files of a model, the first thing only; empty: nothing. Every byte is read, since bits flip in silence."""
+        folder = self.place(manifest.name) / manifest.folder
+        for name, entry in manifest.files.items():
+            path = folder / name
+            try:
+                files.refuse_pickle(path)
+                if (size := path.stat().st_size) != entry.bytes:
+                    return f"{path} has {size} bytes instead of {entry.bytes}."
+                if files.digest(path) != entry.sha256:
+                    return f"{path} is not the file that the manifest names: its SHA-256 differs."
+            except OSError as error:
+                return f"{path} cannot be read: {error}."
+        return ""
+
+    def accept(self, name: str) -> Manifest:
+        """Note that a model's notice was accepted.
+
+        Raises:
+            ModelMissing: the model is not here.
+        """
+        self.get(name)
+        with self.locked(name):
+            manifest = replace(self.get(name), accepted=True)
+            manifest.write(self.place(name))
+        return manifest
+
+    def remove(self, name: str, used: Collection[str] = (), *, force: bool = False) -> int:
+        """Remove a model, and say how many bytes that freed. ``used`` are the encoders of the archive's spaces.
+
+        Raises:
+            ModelMissing: it is not here.
+            InputError: it is in use, and ``force`` was not said.
+        """
+        manifest = self.get(name)
+        if name in used and not force:
+            raise InputError(
+                f"The archive has a space of {name}: without it nothing can be asked there.",
+                remedy="Say --force to remove it still.",
+            )
+        with self.locked(name):
+            (self.place(name) / MANIFEST).unlink(missing_ok=True)
+            sync(self.place(name))
+            shutil.rmtree(self.place(name))
+        return manifest.bytes
+
+    def place(self, name: str) -> Path:
+        """The folder of a model."""
+        return self.folder / quote(name, safe=" +,=@")
+
+    def pulling(self, name: str) -> str:
+        """The command that fetches a model."""
+        return f"{'SENSORIUM_OFFLINE=0 ' if self.offline else ''}sensorium models pull {name}"
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold a model's lock, and so be the only one who changes it; waits for whoever does."""
+        (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
+        with locks.locked(self.folder / ".locks" / self.place(name).name):
+            yield
+
+    def publish(self, manifest: Manifest, draft: Path) -> Manifest:
+        """Make the files in ``draft``, a folder beside the manifest, those of the model. A kill leaves the old model or the new one.
+
+        Only for who holds the lock.
+        """
+        place = self.place(manifest.name)
+        for path in (*draft.rglob("*"), draft, self.folder, self.folder.parent):
+            sync(path)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        manifest = replace(manifest, folder=f"{manifest.space}-{os.urandom(4).hex()}", pulled_at=now)
+        draft.rename(place / manifest.folder)
+        sync(place)
+        manifest.write(place)
+        for old in place.iterdir():
+            if old.is_dir() and old.name != manifest.folder:
+                shutil.rmtree(old)
+        return manifest
+
+    def _own(self, name: str, folder: Path) -> Model:
+        """A folder that is not ours: there is nothing to check it against."""
+        try:
+            found = files.survey(folder) if folder.is_dir() else {}
+        except OSError as error:
+            raise ModelMissing(f"{folder} cannot be read: {error}.", remedy="Check its permissions.") from error
+        if not found:
+            raise ModelMissing(
+                f"There is no model in {folder}.", remedy="Check the path: it is that of a folder with the files of a model."
+            )
+        sha256 = {file: entry.sha256 for file, entry in found.items()}
+        return Model(name, folder, files.revision(sha256), sha256=sha256)
+
+
+def outside(name: str) -> Path | None:
+    """The folder that a model's name states, or else None: then it is one of the models folder.
+
+    Raises:
+        ModelMissing: the package that should carry it is not installed.
+    """
+    rest = name.partition(":")[2]
+    if rest.startswith(PACKAGE):
+        module, _, below = rest.removeprefix(PACKAGE).partition("/")
+        top, *parts = module.split(".")
+        spec = importlib.util.find_spec(top) if top else None  # that of a top level module is found without running its code
+        for place in (spec and spec.submodule_search_locations) or ():
+            if (folder := Path(place, *parts, below)).is_dir():
+                return folder
+        raise ModelMissing(f"No installed package has a folder {module}/{below}.", remedy="Install it, or check the name.")
+    return Path(rest).expanduser().absolute() if rest.startswith(("/", "./", "../", "~")) else None

@@ -1,0 +1,96 @@
+"""The files of a model: which of them count, what they hash to, and which are never taken because reading them can run code."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from search.errors import ModelMissing
+
+MANIFEST = "manifest.json"
+
+PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
+"""Endings of files that are pickles by custom."""
+
+HEADER = 100_000_000
+"""The longest header of a safetensors file, in bytes, that its format allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as the manifest knows it."""
+
+    sha256: str
+    bytes: int
+
+
+def counts(name: str) -> bool:
+    """Whether a file is part of a model: documents, code and hidden files are not, so that they never make another space of it."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not (hidden or path.suffix in {".md", ".py"} or path.name in {MANIFEST, "LICENSE", "NOTICE"})
+
+
+def inside(name: str) -> bool:
+    """Whether a name, of whatever origin, is one of a file below the folder that it is joined to."""
+    parts = name.split("/")
+    return bool(name) and "\0" not in name and "\\" not in name and not any(part in {"", ".", ".."} for part in parts)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex; the file is never in memory as a whole."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def revision(sha256: Mapping[str, str]) -> str:
+    """What the files of a model are together: the same files give the same revision, wherever they come from."""
+    return hashlib.sha256(repr(sorted(sha256.items())).encode()).hexdigest()[:16]
+
+
+def survey(folder: Path) -> dict[str, Entry]:
+    """Every file of a folder that counts, by its name below the folder; each is read.
+
+    Raises:
+        ModelMissing: one is a pickle.
+        OSError: one cannot be read.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if counts(name) and path.is_file():
+            refuse_pickle(path, name)
+            found[name] = Entry(digest(path), path.stat().st_size)
+    return found
+
+
+def refuse_pickle(path: Path, name: str = "") -> None:
+    """Raise ModelMissing where a file is a pickle, by its name or by its first bytes."""
+    if PurePosixPath(name or path.name).suffix.lower() in PICKLES or _holds_pickle(path):
+        raise pickled(name or path.name)
+
+
+def pickled(name: str) -> ModelMissing:
+    """The error for weights that are pickles."""
+    return ModelMissing(
+        f"{name} is a pickle: reading it can run any code, so that it is never taken.",
+        remedy="Take the model's .safetensors file instead; where there is none, convert it on a machine that may be lost:"
+        " torch.load(…, weights_only=True), then safetensors.torch.save_file.",
+    )
+
+
+def _holds_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= HEADER:
+        return False  # safetensors: a length and JSON; a header of 640 bytes begins as a pickle of protocol 2 does
+    if head.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(name.endswith(".pkl") for name in archive.namelist())
+        except zipfile.BadZipFile:
+            return True  # what its reader would make of it nobody knows
+    return len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5

@@ -1,0 +1,32 @@
+"""Fusion: one order from those of several spaces."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAMPING = 60
+"""How little the first ranks stand out (Cormack, Clarke & Büttcher 2009)."""
+
+
+def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Standardised scores (n, spaces) as one (n,); NaN where a space does not hold a segment.
+
+    Their sum over the square root of how many they are (Stouffer's method, 1949): of unrelated segments it is standard normal again,
+    however many spaces hold them, so that what one space alone holds competes on equal terms.
+    """
+    held = ~np.isnan(scores)
+    total = np.where(held, scores, 0).sum(axis=1)
+    return np.asarray(total / np.sqrt(np.maximum(held.sum(axis=1), 1)), np.float32)
+
+
+def by_rank(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores (n, spaces) of any scale, NaN where there is none, as the mean of reciprocal ranks (n,): Cormack et al. 2009, RRF.
+
+    The mean over those spaces that hold a segment, not the sum: else what more of them hold would come first for that alone.
+    """
+    ranks = np.full(scores.shape, np.nan, np.float32)
+    for column, rank in zip(scores.T, ranks.T, strict=True):
+        held = np.flatnonzero(~np.isnan(column))
+        rank[held[np.argsort(-column[held], kind="stable")]] = np.arange(1, len(held) + 1)
+    return np.asarray(np.nanmean(1 / (DAMPING + ranks), axis=1), np.float32)

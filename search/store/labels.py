@@ -1,0 +1,50 @@
+"""Labels that a vocabulary gave to assets: what ``sensorium tag`` writes and filters read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import delete, func, insert, select
+
+from search.store import tables as t
+from search.store.database import Database
+
+
+class Labels:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, space: int, labels: Mapping[int, Sequence[tuple[str, float]]]) -> None:
+        """Replace what a space says of assets: their labels, each with its probability; an empty list takes them away."""
+        c = t.label.c
+        rows = [
+            {"asset_id": asset, "space_id": space, "name": name, "score": score}
+            for asset, some in labels.items()
+            for name, score in some
+        ]
+        with self._database.writing() as connection:
+            connection.execute(delete(t.label).where(c.space_id == space, c.asset_id.in_(list(labels))))
+            if rows:
+                connection.execute(insert(t.label), rows)
+
+    def of(self, asset: int) -> list[tuple[str, float]]:
+        """An asset's labels, likeliest first."""
+        c = t.label.c
+        query = (
+            select(c.name, func.max(c.score))
+            .where(c.asset_id == asset)
+            .group_by(c.name)
+            .order_by(func.max(c.score).desc(), c.name)
+        )
+        with self._database.reading() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
+    def names(self, limit: int | None = None) -> dict[str, int]:
+        """The labels that are given, most first: to how many assets."""
+        c = t.label.c
+        assets = func.count(c.asset_id.distinct())
+        query = select(c.name, assets).group_by(c.name).order_by(assets.desc(), c.name).limit(limit)
+        with self._database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}

@@ -1,0 +1,216 @@
+"""The spaces of an archive: which there are, what each takes in, which one answers where none is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, delete, exists, func, insert, or_, select, update
+
+from search.errors import InputError, StoreError, UnknownName
+from search.store import tables as t
+from search.store.database import Database, now_ms
+from search.types import KINDS, Kind, Modality, Space
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A space of the archive. ``key`` is its id in SQL, ``encoder`` the name by which its encoder is loaded.
+
+    It takes in segments of ``kinds``, of assets in ``collections``; none: in all of them.
+    """
+
+    key: int
+    space: Space
+    encoder: str
+    default: bool
+    kinds: tuple[Kind, ...]
+    collections: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The space's name."""
+        return self.space.name
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """The assets of which it takes anything."""
+        return tuple(dict.fromkeys(kind.modality for kind in self.kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a space holds: units by state, vectors, and the bytes that these take in the database."""
+
+    units: dict[str, int]
+    vectors: int
+    bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing waits: what failed stands in the ledger."""
+        return not self.units.get("pending") and not self.units.get("leased")
+
+
+class Spaces:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[Entry]:
+        """Every space, in the order in which they were made."""
+        with self._database.reading() as connection:
+            return [_entry(row) for row in connection.execute(select(t.space).order_by(t.space.c.id))]
+
+    def find(self, name: str = "") -> Entry:
+        """A space by its name; without one, the default.
+
+        Raises:
+            UnknownName: there is no space of that name.
+            StoreError: there is none at all.
+        """
+        entries = self.all()
+        if not entries:
+            raise StoreError("Nothing is indexed yet.", remedy="Run `sensorium index PATH` first.")
+        found = next((entry for entry in entries if (entry.name == name if name else entry.default)), None)
+        if found is None and not name:
+            return entries[0]
+        if found is None:
+            raise UnknownName("space", name, [entry.name for entry in entries])
+        return found
+
+    def add(self, space: Space, encoder: str, kinds: Sequence[Kind] = (), collections: Sequence[str] = ()) -> Entry:
+        """Make a space, or find it as it was made. The first one of an archive is its default; without ``kinds`` it takes in all that it can.
+
+        Raises:
+            InputError: a space of that name has vectors of another model or revision, which compare with none of this one's.
+        """
+        with self._database.writing() as connection:
+            rows = connection.execute(select(t.space).order_by(t.space.c.id)).all()
+            for row in rows:
+                if row.name == space.name:
+                    matches(entry := _entry(row), space)
+                    return entry
+            values = {
+                "name": space.name, "family": space.family, "model": space.model, "revision": space.revision, "dim": space.dim,
+                "accepts": ",".join(sorted(space.accepts)), "encoder": encoder, "is_default": not rows,
+                "kinds": ",".join(map(str, kinds or space.kinds())), "collections": json.dumps(list(collections)), "created_at": now_ms(),
+            }  # fmt: skip
+            return _entry(connection.execute(insert(t.space).values(values).returning(t.space)).one())
+
+    def fill(self, entry: Entry) -> int:
+        """Queue what the space wants and does not hold yet; returns how many assets that are."""
+        with self._database.writing() as connection:
+            wanted = _wanted(entry).subquery()
+            now = now_ms()
+            rows = [
+                {"asset_id": asset, "space_id": entry.key, "state": "pending", "attempts": 0, "updated_at": now}
+                for asset in connection.execute(select(wanted.c.id).order_by(wanted.c.id)).scalars()
+            ]
+            if rows:
+                connection.execute(insert(t.unit), rows)
+            return len(rows)
+
+    def missing(self, entry: Entry) -> int:
+        """How many assets ``fill`` would queue."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(_wanted(entry).subquery())).scalar_one()
+
+    def switch(self, name: str) -> Entry:
+        """Make a space the default.
+
+        Raises:
+            UnknownName: it is not there.
+        """
+        entry = self.find(name)
+        with self._database.writing() as connection:
+            connection.execute(update(t.space).values(is_default=t.space.c.id == entry.key))
+        return entry
+
+    def size(self, key: int) -> Size:
+        """How much a space holds."""
+        u, e = t.unit.c, t.embedding.c
+        units = select(u.state, func.count()).where(u.space_id == key).group_by(u.state)
+        held = select(func.count(), func.sum(func.length(e.vector) + func.coalesce(func.length(e.frames), 0))).where(
+            e.space_id == key
+        )
+        with self._database.reading() as connection:
+            vectors, size = connection.execute(held).one()
+            return Size({state: count for state, count in connection.execute(units)}, vectors, int(size or 0))  # noqa: C416
+
+    def drop(self, name: str) -> Entry:
+        """Remove a space with its vectors, and segments that no other space holds.
+
+        Raises:
+            UnknownName: it is not there.
+            InputError: it is the default, which answers searches.
+        """
+        entry = self.find(name)
+        if entry.default:
+            raise InputError(
+                f"{name} is the default space, which answers searches.",
+                remedy="Switch to another one first: sensorium spaces switch NAME",
+            )
+        with self._database.writing() as connection:
+            mine = select(t.embedding.c.segment_id).where(t.embedding.c.space_id == entry.key)
+            others = exists().where(t.embedding.c.segment_id == t.segment.c.id, t.embedding.c.space_id != entry.key)
+            connection.execute(delete(t.segment).where(t.segment.c.id.in_(mine), ~others))
+            connection.execute(delete(t.space).where(t.space.c.id == entry.key))
+        return entry
+
+
+def encoder_name(database: Database, named: str) -> str:
+    """The encoder that a setting means: that of the space which it names, or of the default; where there is no such space, its own name."""
+    entries = Spaces(database).all() if database.exists() else []
+    meant = (entry.encoder for entry in entries if (entry.name == named if named else entry.default))
+    return next(meant, named or "pocket")
+
+
+def matches(entry: Entry, space: Space) -> None:
+    """Make sure that an encoder's space is the one that an archive holds under its name.
+
+    Raises:
+        InputError: its vectors would not compare with those that are there.
+    """
+    have, now = entry.space, space
+    if (have.revision, have.dim) != (now.revision, now.dim):
+        raise InputError(
+            f"The space {have.name!r} was made by {entry.encoder or have.model}, revision {have.revision}, {have.dim} dimensions;"
+            f" the encoder here has revision {now.revision}, {now.dim} dimensions. Their vectors do not compare, and nothing was changed.",
+            remedy="Put the former model back, or make a new space beside the old one:"
+            f" sensorium spaces add NEW-NAME --encoder {entry.encoder or have.family}",
+        )
+
+
+def _wanted(entry: Entry) -> Select[Any]:
+    """Assets that the space wants and has no unit for."""
+    a, where = t.asset.c, t.location.c
+    here = exists().where(where.asset_id == a.id, where.state == "present", *_inside(entry))
+    held = exists().where(t.unit.c.asset_id == a.id, t.unit.c.space_id == entry.key)
+    return select(a.id).where(here, ~held, takes(entry))
+
+
+def takes(entry: Entry) -> Any:  # noqa: ANN401 - an SQL condition
+    """SQL condition on ``asset``: the space takes something of it, or that is not known yet."""
+    modality = t.asset.c.modality
+    return or_(modality.is_(None), modality.in_([str(one) for one in entry.modalities]))
+
+
+def _inside(entry: Entry) -> list[Any]:
+    """SQL conditions on ``location``: it is of a collection that the space takes in."""
+    if not entry.collections:
+        return []
+    return [t.location.c.collection_id.in_(select(t.collection.c.id).where(t.collection.c.name.in_(entry.collections)))]
+
+
+_KINDS = {str(kind): kind for kind in KINDS}
+
+
+def _entry(row: Any) -> Entry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    accepts = frozenset(Modality(name) for name in row.accepts.split(",") if name)
+    kinds = tuple(_KINDS[name] for name in row.kinds.split(",") if name in _KINDS)
+    space = Space(row.name, row.family, row.model, row.revision, row.dim, accepts)
+    return Entry(row.id, space, row.encoder, bool(row.is_default), kinds, tuple(json.loads(row.collections)))

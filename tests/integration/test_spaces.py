@@ -1,0 +1,299 @@
+"""Several spaces in one archive: filled selectively, searched side by side, switched, compared and dropped."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from indexer.run import Job, index
+from indexer.verify import verify
+from search import encoders
+from search.errors import InputError, QueryError, UnknownName
+from search.query import Blend, Engine, Term
+from search.query.engine import ALL
+from search.store import Database, Spaces, SqlStore
+from search.types import MEDIA, Channel, Filter, Modality
+from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
+from ui.cli import app
+
+RED, LOW = Term("red", Modality.TEXT), Term("low", Modality.TEXT)
+
+
+@pytest.fixture
+def shelf(monkeypatch) -> Shelf:
+    shelf = Shelf(
+        whole=Partial("whole", MEDIA), eyes=Partial("eyes", PICTURES, twist=3), ears=Partial("ears", SOUNDS, twist=5),
+        grained=Grained("grained", PICTURES, twist=2),
+    )  # fmt: skip
+    monkeypatch.setattr(encoders, "load", shelf)
+    monkeypatch.setenv("SENSORIUM_SPACE", "whole")
+    return shelf
+
+
+@pytest.fixture
+def home(shelf, settings, archive, monkeypatch):
+    """An archive whose first space is ``whole``."""
+    from dataclasses import replace
+
+    index(replace(settings, space="whole"), Job([archive]))
+    monkeypatch.delenv("SENSORIUM_SPACE")
+    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    return settings
+
+
+@pytest.fixture
+def spaces(home) -> Spaces:
+    return Spaces(Database(home.database))
+
+
+def run(*arguments: str, code: int = 0):
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=True)
+    if code == 0 and done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done
+
+
+def add(name: str, *options: str) -> dict:
+    return json.loads(run("spaces", "add", name, "--encoder", name, "--json", *options).stdout.splitlines()[-1])
+
+
+def names(hits) -> list[str]:
+    return [hit.segment.path.rpartition("/")[2] for hit in hits]
+
+
+def test_the_first_space_is_the_default_and_takes_in_everything(home, spaces):
+    (entry,) = spaces.all()
+    assert (entry.name, entry.encoder, entry.default) == ("whole", "whole", True)
+    assert set(entry.modalities) == MEDIA
+    assert spaces.missing(entry) == 0
+
+
+def test_a_second_space_shares_the_segments_and_gets_vectors_of_its_own(home, spaces, shelf):
+    store = SqlStore(Database(home.database))
+    before, shelf.encoders["whole"].encoded = store.counts()["segments"], 0
+    done = add("eyes")
+    assert store.counts()["segments"] == before
+    assert shelf.encoders["whole"].encoded == 0
+    pictures = sum(count for kind, count in before.items() if kind in ("image/visual", "video/visual", "text/text"))
+    assert done["vectors"] == pictures
+    assert done["failed"] == 0
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_an_encoder_of_sound_takes_the_sound_of_videos_and_no_pictures(home, spaces):
+    add("ears")
+    kinds = {str(kind) for kind in spaces.find("ears").kinds}
+    assert kinds == {"audio/sound", "video/sound", "text/text"}
+    with Engine(home) as engine:
+        hits = engine.search(LOW, spaces=["ears"], k=50).hits
+        assert hits
+        assert {hit.segment.channel for hit in hits} <= {Channel.SOUND, Channel.TEXT}
+        assert {hit.space for hit in hits} == {"ears"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        (["--only", "image"], {"image/visual"}),
+        (["--channel", "text"], {"text/text"}),
+        (["--only", "image,video", "--channel", "visual"], {"image/visual", "video/visual"}),
+    ],
+)
+def test_a_space_takes_in_what_it_is_told_to_and_only_that(home, spaces, shelf, options, kinds):
+    shelf.encoders["eyes"].encoded = 0
+    done = add("eyes", *options)
+    store = SqlStore(Database(home.database))
+    counts = store.counts()["segments"]
+    assert {str(kind) for kind in spaces.find("eyes").kinds} == kinds
+    assert done["vectors"] == shelf.encoders["eyes"].encoded == sum(counts.get(kind, 0) for kind in kinds)
+
+
+def test_a_space_of_one_collection_leaves_the_others_alone_and_follows_it(home, spaces, archive, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("A red leaf.")
+    index(home, Job([other], "other"))
+    assert add("eyes", "--collection", "other")["vectors"] == 1
+    (other / "b.txt").write_text("A green leaf.")
+    (archive / "c.txt").write_text("A blue leaf.")
+    index(home, Job([other], "other"))
+    index(home, Job([archive]))
+    with Engine(home) as engine:
+        assert sorted(names(engine.search(RED, spaces=["eyes"], k=50).hits)) == ["a.txt", "b.txt"]
+    run("spaces", "add", "ears", "--encoder", "ears", "--collection", "nowhere", code=1)
+
+
+def test_new_files_go_into_every_space(home, spaces, archive):
+    add("eyes")
+    (archive / "new.txt").write_text("A magenta balloon.")
+    index(home, Job([archive]))
+    asked = Term("magenta", Modality.TEXT)
+    with Engine(home) as engine:
+        for name in ("whole", "eyes"):
+            assert "new.txt" in names(engine.search(asked, spaces=[name], k=3).hits)
+
+
+def test_several_spaces_are_searched_together(home, spaces):
+    add("eyes")
+    add("ears")
+    with Engine(home) as engine:
+        alone = {name: engine.search(RED, spaces=[name], k=50) for name in ("whole", "eyes", "ears")}
+        together = engine.search(RED, spaces=[ALL], k=50)
+        assert set(names(together.hits)) == set().union(*(names(answer.hits) for answer in alone.values()))
+        assert names(together.hits)[0] == names(alone["whole"].hits)[0]
+        assert {hit.space for hit in together.hits} <= {"whole", "eyes", "ears"}
+        scores = [hit.score for hit in together.hits]
+        assert all(0 <= hit.confidence <= 1 for hit in together.hits)
+        assert len(scores) == len(alone["whole"].hits)
+        page = engine.search(RED, spaces=[ALL], k=5, offset=5).hits
+        assert [hit.segment.id for hit in page] == [hit.segment.id for hit in together.hits[5:10]]
+
+
+def test_a_space_that_does_not_know_a_term_sits_out_or_says_so(home, spaces, archive):
+    add("eyes")
+    tone = Term(archive / "tones" / "low.wav", Modality.AUDIO)
+    with Engine(home) as engine:
+        assert {hit.space for hit in engine.search(tone, spaces=["eyes", "whole"]).hits} == {"whole"}
+        assert {hit.space for hit in engine.search(Blend(((1, RED), (1, tone))), spaces=[ALL]).hits} == {"whole"}
+        with pytest.raises(QueryError, match="knows no audio"):
+            engine.search(tone, spaces=["eyes"])
+        with pytest.raises(UnknownName, match="eye"):
+            engine.search(RED, spaces=["eye"])
+
+
+def test_the_default_is_switched_while_an_engine_serves(home, spaces):
+    add("eyes", "--later")
+    with Engine(home) as engine:
+        assert engine.search(RED).hits[0].space == "whole"
+        assert not spaces.size(spaces.find("eyes").key).complete
+        run("spaces", "switch", "eyes")
+        assert spaces.size(spaces.find("eyes").key).complete
+        until = time.monotonic() + 20
+        while (space := engine.search(RED).hits[0].space) != "eyes" and time.monotonic() < until:
+            assert space == "whole"
+            time.sleep(0.02)
+        assert space == "eyes"
+        run("spaces", "switch", "whole")
+        engine.follow()
+        assert engine.search(RED).hits[0].space == "whole"
+
+
+def test_a_default_whose_model_is_gone_does_not_take_over(home, spaces, shelf):
+    add("eyes")
+    with Engine(home) as engine:
+        gone = shelf.encoders.pop("eyes")
+        run("spaces", "switch", "eyes")
+        for _ in range(5):
+            assert engine.search(RED).hits[0].space == "whole"
+            time.sleep(0.05)
+        shelf.encoders["eyes"] = gone
+        until = time.monotonic() + 20
+        while engine.search(RED).hits[0].space != "eyes" and time.monotonic() < until:
+            time.sleep(0.02)
+        assert engine.search(RED).hits[0].space == "eyes"
+
+
+def test_a_dropped_space_takes_only_its_own_along(home, spaces):
+    add("eyes")
+    with Engine(home) as engine:
+        before = engine.search(RED, k=50).hits
+        assert engine.search(RED, spaces=["eyes"]).hits
+        run("spaces", "drop", "whole", "--yes", code=1)
+        told = json.loads(run("spaces", "drop", "eyes", "--dry-run", "--json").stdout)
+        assert told["vectors"] == spaces.size(spaces.find("eyes").key).vectors
+        assert told["database_bytes"] > 0
+        assert told["index_bytes"] > 0
+        run("spaces", "drop", "eyes", code=1)  # asked without a terminal
+        run("spaces", "drop", "eyes", "--yes")
+        assert [entry.name for entry in spaces.all()] == ["whole"]
+        assert not (home.home / "index" / "eyes").exists()
+        assert engine.search(RED, k=50).hits == before
+        with pytest.raises(UnknownName):
+            engine.search(RED, spaces=["eyes"])
+    assert all(check.ok for check in verify(home, deep=True))
+    add("eyes")  # and it can come back
+
+
+def test_another_revision_under_the_same_name_is_refused_and_changes_nothing(home, spaces, shelf):
+    before = spaces.size(spaces.find("whole").key)
+    shelf.encoders["whole"] = Partial("whole", MEDIA, revision="2")
+    with pytest.raises(InputError, match=r"revision 1.*revision 2") as caught:
+        Engine(home)
+    assert "spaces add" in caught.value.remedy
+    with pytest.raises(InputError, match="revision"):
+        index(home, Job([home.home]))
+    assert spaces.size(spaces.find("whole").key) == before
+
+
+def test_a_space_without_its_model_waits_and_the_others_go_on(home, spaces, shelf, archive):
+    add("eyes")
+    gone = shelf.encoders.pop("eyes")
+    (archive / "new.txt").write_text("A magenta balloon.")
+    summary = index(home, Job([archive]))
+    assert list(summary.absent) == ["eyes"]
+    assert summary.progress.done == 1
+    assert spaces.size(spaces.find("eyes").key).units["pending"] == 1
+    assert run("index", str(archive), code=5).exit_code == 5
+    shelf.encoders["eyes"] = gone
+    assert not index(home, Job([archive])).absent
+    assert spaces.size(spaces.find("eyes").key).complete
+
+
+def test_a_model_is_loaded_only_when_there_is_something_to_encode(home, spaces, shelf, archive):
+    add("eyes")
+    shelf.loaded.clear()
+    index(home, Job([archive]))
+    assert "eyes" not in shelf.loaded
+
+
+def test_what_cannot_be_read_stands_in_the_ledger_once(home, spaces, archive):
+    (archive / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+    index(home, Job([archive]))
+    add("eyes")
+    store = SqlStore(Database(home.database))
+    assert len([line for line in store.failures() if line.path.endswith("broken.png")]) == 1
+    coverage = store.coverage(spaces.find("eyes").key)["default"]
+    assert (coverage.failed, coverage.waiting) == (1, 0)
+
+
+def test_two_spaces_are_compared_side_by_side(home, spaces, tmp_path):
+    add("eyes")
+    (tmp_path / "asked.txt").write_text("green\n\nblue\n")
+    told = json.loads(run("spaces", "diff", "whole", "eyes", "red", "--queries", str(tmp_path / "asked.txt"), "--json").stdout)
+    assert [one["query"] for one in told["queries"]] == ["red", "green", "blue"]
+    assert 0 < told["overlap"] <= 1
+    shown = run("spaces", "diff", "whole", "eyes", "red").stdout
+    assert "red.png" in shown
+    run("spaces", "diff", "whole", "eyes", code=1)
+
+
+def test_a_list_says_what_each_space_holds(home, spaces):
+    add("ears")
+    told = json.loads(run("spaces", "list", "--json").stdout)["spaces"]
+    assert [(one["name"], one["default"], one["missing"]) for one in told] == [("whole", True, 0), ("ears", False, 0)]
+    assert "ears" in run("spaces", "list").stdout
+
+
+def test_shots_keep_their_frames_and_are_reranked(home, spaces):
+    add("grained", "--only", "video", "--channel", "visual")
+    store, entry = SqlStore(Database(home.database)), spaces.find("grained")
+    with Engine(home) as engine:
+        videos = Filter(modalities=(Modality.VIDEO,))
+        plain = engine.search(RED, videos, spaces=["grained"], group="segment").hits
+        ids = [hit.segment.id for hit in plain]
+        import numpy as np
+
+        frames = store.frames(entry.key, entry.space.dim, np.array(ids, np.int64))
+        assert set(frames) == set(ids)
+        assert all(np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-2) for rows in frames.values())
+        finer = engine.search(RED, videos, spaces=["grained"], group="segment", rerank=True).hits
+        assert {hit.segment.id for hit in finer} == set(ids)
+        assert [hit.score for hit in finer] == [hit.score for hit in plain]
+        with pytest.raises(QueryError, match="single text"):
+            engine.search(Blend(((1, RED), (1, LOW))), spaces=["grained"], rerank=True)
+        with pytest.raises(QueryError, match="words and frames"):
+            engine.search(RED, rerank=True)

@@ -1,0 +1,48 @@
+"""Fusing the scores of several spaces."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.query.fusion import by_rank, by_score
+
+NONE = np.nan
+
+
+def test_scores_add_up_as_stouffer_says_and_one_alone_stays_as_it_is():
+    scores = np.array([[2.0, 2.0], [2.0, NONE], [NONE, 3.0], [-1.0, 1.0]], np.float32)
+    assert np.allclose(by_score(scores), [4 / np.sqrt(2), 2, 3, 0])
+
+
+def test_of_unrelated_segments_the_fused_score_is_standard_normal_again():
+    scores = np.random.default_rng(1).standard_normal((20_000, 3)).astype(np.float32)
+    scores[:7_000, 2] = NONE
+    scores[:2_000, 1] = NONE
+    fused = by_score(scores)
+    for part in (fused[:2_000], fused[2_000:7_000], fused[7_000:]):
+        assert abs(part.std() - 1) < 0.05
+        assert abs(part.mean()) < 0.05
+
+
+def test_agreement_beats_a_single_voice():
+    scores = np.array([[3.0, 3.0], [3.5, 0.0], [NONE, 3.5]], np.float32)
+    assert by_score(scores).argmax() == 0
+    assert by_rank(np.array([[9.0, 0.9], [8.0, 0.1], [1.0, 0.5]], np.float32)).argmax() == 0
+
+
+def test_ranks_do_not_care_about_scale_and_what_more_spaces_hold_gains_nothing_by_that():
+    scores = np.array([[0.9, 900.0], [0.5, 500.0], [0.1, NONE]], np.float32)
+    assert np.allclose(by_rank(scores), [1 / 61, 1 / 62, 1 / 63])
+
+
+@given(
+    st.lists(st.tuples(*[st.one_of(st.none(), st.floats(-5, 5, width=32))] * 3).filter(any), min_size=1, max_size=20),
+    st.randoms(),
+)
+def test_the_order_in_which_segments_come_changes_nothing(rows, random):
+    scores = np.array([[NONE if cell is None else cell for cell in row] for row in rows], np.float32)
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    assert np.allclose(by_score(scores)[order], by_score(scores[order]))
