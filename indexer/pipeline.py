@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -105,9 +105,13 @@ class Pipeline:
 
     def __init__(
         self, settings: Settings, work: Queue, encoder: Encoder, kinds: Sequence[Kind], pool: DecodePool, progress: Progress,
-        stop: threading.Event,
+        stop: threading.Event, elsewhere: Collection[Modality] = (),
     ) -> None:  # fmt: skip
-        """Segments of ``kinds`` are embedded. ``progress`` is counted up; ``stop``, set by anybody, makes ``run`` return early."""
+        """Segments of ``kinds`` are embedded; assets of what is taken in ``elsewhere`` need not have any.
+
+        ``progress`` is counted up; ``stop``, set by anybody, makes ``run`` return early.
+        """
+        self._elsewhere = frozenset(elsewhere)
         self._settings, self._queue, self._encoder, self._pool = settings, work, encoder, pool
         self._kinds, self._needs = frozenset(kinds), _narrowed(encoder.needs, kinds)
         self._batch = encoder.needs.batch
@@ -226,8 +230,16 @@ class Pipeline:
             self.progress.current = path_of(work.unit.path)
         else:
             work.decoded = True
-            work.error = item if item or work.cuts or self._partial(work) else _NO_CONTENT
+            nothing = self._unknown(work) or (None if self._partial(work) else _NO_CONTENT)
+            work.error = item or (None if work.cuts else nothing)
             self._settle(work)
+
+    def _unknown(self, work: _Work) -> MediaError | None:
+        """What to say of an asset that no space of the archive can take in."""
+        space, modality = self._encoder.space, work.info.modality if work.info else None
+        if modality is None or modality in self._elsewhere or any(kind.modality is modality for kind in space.kinds()):
+            return None
+        return MediaError("unsupported", f"The encoder of the space {space.name} takes no {modality}.")
 
     def _partial(self, work: _Work) -> bool:
         """Whether the space takes in only a part of such an asset, or nothing: then it may well hold nothing for it."""

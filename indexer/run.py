@@ -198,7 +198,8 @@ class Indexer:
                 raise
             self.absent[lane.entry.name] = error
             return []
-        pipeline = Pipeline(self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop)
+        elsewhere = {modality for other in self.lanes if other is not lane for modality in other.entry.modalities}
+        pipeline = Pipeline(self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop, elsewhere)
         pipeline.run(scan.is_alive, report, self._take_back)
         return pipeline.changed
 

@@ -222,6 +222,44 @@ def similar(
 
 
 @app.command()
+def tag(
+    labels: Annotated[
+        list[str] | None, typer.Argument(metavar="[LABEL]...", help="Labels, each in quotes if it has several words.")
+    ] = None,
+    vocabulary: Annotated[Path | None, typer.Option(help="A file with a label a line.")] = None,
+    space: Annotated[
+        str, typer.Option(help="The space whose vectors are compared with the labels. Default: the archive's.")
+    ] = "",
+    channel: Annotated[str, typer.Option(help="What is looked at: visual or sound.")] = "visual",
+    least: Annotated[
+        float, typer.Option(help="The least probability that a label must have among all of them.", min=0, max=1)
+    ] = 0.5,
+    most: Annotated[int, typer.Option(help="The most labels that a file gets.", min=1, max=100)] = 3,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Give files labels of a vocabulary, to filter by: `sensorium search --tag LABEL`. Running it again replaces them."""
+    from indexer.tag import tag as run
+    from search.query import zeroshot
+    from ui import show
+
+    settings = load({"home": home})
+    _database(settings).close()
+    names = [*(labels or []), *(zeroshot.read(vocabulary) if vocabulary else ())]
+    (of,) = _named("channel", Channel, channel)
+    found = run(settings, names, space=space, channel=of, least=least, most=most)
+    if as_json:
+        show.emit(asdict(found))
+        return
+    given = ", ".join(f"{name} {count}" for name, count in list(found.labels.items())[:20])
+    show.out.print(
+        f"{found.tagged} of {found.assets} files have labels now: {given or 'none fits well enough'}.",
+        highlight=False,
+        markup=False,
+    )
+
+
+@app.command()
 def status(home: Home = None, as_json: Json = False) -> None:
     """What the archive holds, what waits and what failed."""
     from ui import show

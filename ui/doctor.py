@@ -104,11 +104,12 @@ def _models(settings: Settings) -> Iterable[Check]:
     models = Models.of(settings)
     for name in models.names():
         try:
-            wrong = models.damage(models.get(name))
+            manifest = models.get(name)
+            wrong, remedy = models.damage(manifest), models.mending(manifest)
         except ModelMissing as error:
-            wrong = str(error)
-        yield Check("model files", not wrong, wrong or f"{name} is whole", f"Fetch it again with: {models.pulling(name)}")
-    encoder = encoders.load(encoder_name(Database(settings.database), settings.space), Models.of(settings), settings.device)
+            wrong, remedy = str(error), error.remedy
+        yield Check("model files", not wrong, wrong or f"{name} is whole", remedy)
+    encoder = encoders.load(encoder_name(Database(settings.database), settings.space), models, settings.device)
     encoder.encode(Modality.TEXT, ["a test"])
     yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")
 

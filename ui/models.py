@@ -73,7 +73,10 @@ def in_use(settings: Settings) -> set[str]:
     """The encoders of the archive's spaces."""
     database = Database(settings.database)
     try:
-        return {entry.encoder for entry in Spaces(database).all()} if database.exists() else set()
+        if not database.exists():
+            return set()
+        database.check()
+        return {entry.encoder for entry in Spaces(database).all()}
     finally:
         database.close()
 

@@ -32,7 +32,8 @@ _MISSING_MS = 1500
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """Decode a sound or video file; shots and windows of sound come as they are decoded.
 
-    Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are not looked at, and nothing is told of them.
+    Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are not looked at, and nothing is told of them; that a film lies on its
+    side, which its first picture tells, is then not known to ``Info``.
 
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.

@@ -86,7 +86,7 @@ class Models:
             if not (wrong := self.damage(manifest)):
                 return Model(name, self.place(name) / manifest.folder, manifest.space, manifest.licence, manifest.sha256)
             if self.get(name).folder == manifest.folder:  # else it was replaced meanwhile
-                raise ModelMissing(wrong, remedy=f"Fetch it again with: {self.pulling(name)}")
+                raise ModelMissing(wrong, remedy=self.mending(manifest))
 
     def get(self, name: str) -> Manifest:
         """The manifest of a model that is here; its files are not looked at.
@@ -171,6 +171,12 @@ class Models:
         """The command that fetches a model."""
         return f"{'SENSORIUM_OFFLINE=0 ' if self.offline else ''}sensorium models pull {name}"
 
+    def mending(self, manifest: Manifest) -> str:
+        """What to do about a model that is damaged."""
+        if manifest.revision:
+            return f"Fetch it again with: {self.pulling(manifest.name)}"
+        return f"Take it over again with: sensorium models import {manifest.source} --name {manifest.name}"
+
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold a model's lock, and so be the only one who changes it; waits for whoever does."""
@@ -220,9 +226,11 @@ def outside(name: str) -> Path | None:
     if rest.startswith(PACKAGE):
         module, _, below = rest.removeprefix(PACKAGE).partition("/")
         top, *parts = module.split(".")
-        spec = importlib.util.find_spec(top) if top else None  # that of a top level module is found without running its code
+        spec = None
+        with contextlib.suppress(ImportError, ValueError):  # of names that cannot be a module's
+            spec = importlib.util.find_spec(top)  # that of a top level module is found without running its code
         for place in (spec and spec.submodule_search_locations) or ():
             if (folder := Path(place, *parts, below)).is_dir():
                 return folder
         raise ModelMissing(f"No installed package has a folder {module}/{below}.", remedy="Install it, or check the name.")
-    return Path(rest).expanduser().absolute() if rest.startswith(("/", "./", "../", "~")) else None
+    return Path(os.path.expanduser(rest)).absolute() if rest.startswith(("/", "./", "../", "~")) else None

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -71,17 +72,17 @@ def pull(
             raise ModelMissing(f"{name}: {source.notice}", remedy=f"Accept that with: {models.pulling(name)} --accept")
         info = _known(source.repository, revision or source.revision)
         wanted = _wanted(info, source)
+        licence = source.licence or str(getattr(info.card_data, "license", None) or "")
         if old and old.revision == info.sha and set(old.files) == set(wanted) and not models.damage(old):
-            return old
+            manifest = replace(old, licence=licence, notice=source.notice, accepted=accepted)
+            manifest.write(models.place(name))
+            return manifest
         draft = _draft(models, name, wanted, old)
         _room(draft, wanted)
-        _Pull(draft, source.repository, str(info.sha), wanted, report or (lambda *_: None)).run()
-        licence = source.licence or str(getattr(info.card_data, "license", None) or "")
-        manifest = Manifest(
-            name, source.repository, str(info.sha), licence, source.notice, accepted, "", "",
-            {one: Entry(files.digest(draft / one), (draft / one).stat().st_size) for one in sorted(wanted)},
-        )  # fmt: skip
-        return models.publish(manifest, draft)
+        entries = _Pull(draft, source.repository, str(info.sha), wanted, report or (lambda *_: None)).run()
+        return models.publish(
+            Manifest(name, source.repository, str(info.sha), licence, source.notice, accepted, "", "", entries), draft
+        )
 
 
 class _Pull:
@@ -92,37 +93,41 @@ class _Pull:
         self._report = report
         self._before, self._total = 0, sum(one.size or 0 for one in wanted.values())
 
-    def run(self) -> None:
+    def run(self) -> dict[str, Entry]:
+        entries = {}
         for name, told in self._wanted.items():
             path = self._folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             begun = path.exists()
-            self._fetch(path, told)
-            if begun and not _same(path, told):  # what was here was of another file
+            sha256 = self._fetch(path, told)
+            if begun and not sha256:  # what was here was of another file
                 path.unlink()
-                self._fetch(path, told)
-            if not _same(path, told):
+                sha256 = self._fetch(path, told)
+            if not sha256:
                 path.unlink()
                 raise ModelMissing(
                     f"{name} came, but is not the file that the hub names: its hash differs.",
                     remedy="Fetch it again; if that fails too, somebody between here and the hub changes what comes.",
                 )
             files.refuse_pickle(path, name)
-            self._before += path.stat().st_size
+            entries[name] = Entry(sha256, path.stat().st_size)
+            self._before += entries[name].bytes
+        return entries
 
-    def _fetch(self, path: Path, told: RepoSibling) -> None:
+    def _fetch(self, path: Path, told: RepoSibling) -> str:
+        """Fetch what is missing of a file; its SHA-256, or empty where it is not the file that the hub names."""
         begun = path.stat().st_size if path.exists() else 0
         if told.size is None or begun > told.size:
             path.unlink(missing_ok=True)
             begun = 0
         url = hf_hub_url(self._repository, told.rfilename, revision=self._commit)
-        headers = build_hf_headers(library_name="sensorium") | {
-            "Accept-Encoding": "identity"
-        }  # parts of packed files fit nowhere
+        headers = build_hf_headers(library_name="sensorium")
+        headers["Accept-Encoding"] = "identity"  # parts of packed files fit nowhere
         with path.open("ab") as file:
             self._report(self._before + begun, self._total)
             counted = cast("BinaryIO", _Counted(file, lambda size: self._report(self._before + size, self._total)))
             http_get(url, counted, resume_size=begun, headers=headers, expected_size=told.size)
+        return _checked(path, told)
 
 
 class _Counted:
@@ -201,15 +206,16 @@ def _room(draft: Path, wanted: dict[str, RepoSibling]) -> None:
         )
 
 
-def _same(path: Path, told: RepoSibling) -> bool:
-    """Whether a file is the one that the hub names: by its SHA-256 where it is kept as a large file, else by git's hash."""
-    size = path.stat().st_size
-    if told.size is not None and size != told.size:
-        return False
+def _checked(path: Path, told: RepoSibling) -> str:
+    """The SHA-256 of the file that the hub names, told by that hash where it is kept as a large file, else by git's; empty of any other."""
+    sha256 = files.digest(path)
     if told.lfs:
-        return files.digest(path) == told.lfs.sha256
-    blob = hashlib.sha1(b"blob %d\0" % size + path.read_bytes(), usedforsecurity=False).hexdigest()
-    return told.blob_id in {None, blob}
+        return sha256 if sha256 == told.lfs.sha256 else ""
+    blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(STEP):
+            blob.update(chunk)
+    return sha256 if told.blob_id in {None, blob.hexdigest()} else ""
 
 
 def _quieten() -> None:

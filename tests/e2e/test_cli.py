@@ -374,9 +374,10 @@ def test_a_damaged_model_stops_what_needs_it_and_the_doctor_finds_it(run, tmp_pa
     (tmp_path / "note.txt").write_text("A red flower.")
     stopped = run("index", "note.txt", SENSORIUM_SPACE="fake:small")
     assert (stopped.returncode, "model.safetensors has" in stopped.stderr) == (5, True)
-    assert "sensorium models pull fake:small" in stopped.stderr
+    mend = f"sensorium models import {folder} --name fake:small"
+    assert mend in stopped.stderr
     told = run("doctor")
-    assert (told.returncode, "sensorium models pull fake:small" in told.stdout) == (1, True)
+    assert (told.returncode, mend in told.stdout) == (1, True)
 
 
 def test_a_notice_is_never_accepted_by_silence(run):

@@ -297,8 +297,19 @@ def test_a_notice_is_accepted_once(hub, models, files):
     files["config.json"] = b"{}"
     pull(models, NAME, source)
     models.find(NAME)
+    models.accept(NAME)
     with pytest.raises(ModelMissing, match="Not even for research"):
         pull(models, NAME, Source(REPOSITORY, SOURCE.files, notice="Not even for research."))
+
+
+def test_a_notice_can_be_accepted_by_pulling_what_is_here_already(hub, models):
+    pull(models, NAME, SOURCE)
+    source = Source(REPOSITORY, SOURCE.files, notice="For research alone.")
+    hub.asked.clear()
+    pull(models, NAME, source, accepted=True)
+    assert not hub.ranges("model.safetensors")
+    assert models.get(NAME).accepted
+    models.find(NAME)
 
 
 def test_a_disk_without_room_is_told_before_and_amid(hub, models, monkeypatch):

@@ -82,12 +82,14 @@ def test_they_are_indexed_and_found(settings, archive, encoder):
         assert engine.search(Term("red", Modality.TEXT), k=1).hits[0].segment.path.endswith("room.jpg")
 
 
-def test_where_the_encoder_takes_none_they_are_known_and_nothing_of_them_is_embedded(settings, archive):
+def test_where_the_encoder_takes_none_the_ledger_says_so(settings, archive):
     summary = index(settings, Job([archive]), encoder=FakeEncoder())
-    assert (summary.progress.done, summary.progress.failed) == (6, 0)
-    assert counts(settings)["assets"] == {"image": 2, "depth": 2, "thermal": 1, "imu": 1}
-    assert set(counts(settings)["segments"]) == {"image/visual"}
-    assert all(check.ok for check in verify(settings, deep=True))
+    assert (summary.progress.done, summary.progress.failed) == (2, 4)
+    database = Database(settings.database)
+    failures = SqlStore(database).failures()
+    database.close()
+    assert {failure.reason for failure in failures} == {"unsupported"}
+    assert any("takes no imu" in failure.detail for failure in failures)
 
 
 def test_depth_and_heat_have_grey_pictures_and_motion_none(settings, archive, encoder, start):

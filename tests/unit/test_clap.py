@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel, ClapPro
 from search import encoders
 from search.encoders import clap
 from search.encoders.clap.encoder import spectrograms
+from search.encoders.device import Runner
 from search.errors import ModelMissing, UnknownName
 from search.models import Models
 from search.types import Modality
@@ -215,3 +216,16 @@ def test_a_damaged_feature_extractor_is_told(model):
 def test_the_tokenizer_of_another_model_is_refused(model):
     write_tokenizer(model, 300)
     refusal(model, "300 tokens")
+
+
+def test_the_precision_of_a_gpu_changes_little(folder, encoder, sounds, monkeypatch):
+    begin = Runner.__init__
+
+    def init(self, *arguments) -> None:
+        begin(self, *arguments)
+        self.dtype = torch.bfloat16
+
+    monkeypatch.setattr(Runner, "__init__", init)
+    rough = load(folder)
+    for modality, content in ((Modality.TEXT, TEXTS), (Modality.AUDIO, sounds)):
+        assert (rough.encode(modality, content) * encoder.encode(modality, content)).sum(1).min() > 0.98

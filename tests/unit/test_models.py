@@ -69,6 +69,8 @@ def test_a_name_is_a_path_only_where_it_says_so(models, folder, monkeypatch, tmp
         models.find("fake:mine")
     with pytest.raises(ModelMissing, match="no model in"):
         models.find("fake:./nowhere")
+    with pytest.raises(ModelMissing, match="no model in"):
+        models.find("fake:~nobody-of-this-name/model")
 
 
 def test_an_installed_package_can_carry_a_model_and_none_of_its_code_runs(models, folder, monkeypatch, tmp_path):
@@ -80,7 +82,12 @@ def test_an_installed_package_can_carry_a_model_and_none_of_its_code_runs(models
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     assert set(models.find("fake:package:carrier.inner/weights").sha256) == {"model.safetensors", "tower/config.json"}
     assert "carrier" not in sys.modules
-    for name in ("fake:package:carrier.inner/nothing", "fake:package:no_such_package/weights", "fake:package:"):
+    for name in (
+        "fake:package:carrier.inner/nothing",
+        "fake:package:no_such_package/weights",
+        "fake:package:",
+        "fake:package:__main__/w",
+    ):
         with pytest.raises(ModelMissing, match="No installed package"):
             models.find(name)
 
@@ -94,7 +101,7 @@ def test_the_same_files_are_the_same_space_wherever_they_come_from(here, folder,
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "remove"])
-def test_a_damaged_file_is_named_with_what_mends_it(here, damage):
+def test_a_damaged_file_is_named_with_what_mends_it(here, folder, damage):
     file = here.find(NAME).folder / "model.safetensors"
     content = bytearray(file.read_bytes())
     if damage == "flip":
@@ -108,7 +115,7 @@ def test_a_damaged_file_is_named_with_what_mends_it(here, damage):
         file.unlink()
     with pytest.raises(ModelMissing, match=r"model\.safetensors") as caught:
         here.find(NAME)
-    assert f"sensorium models pull {NAME}" in caught.value.remedy
+    assert f"sensorium models import {folder} --name {NAME}" in caught.value.remedy
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"files": 3}', '{"files": {}}', "\xff"])

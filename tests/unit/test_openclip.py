@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from search import encoders
 from search.encoders import GrainedEncoder, openclip
+from search.encoders.device import Runner
 from search.encoders.openclip import building
 from search.errors import ModelMissing, UnknownName
 from search.models import Models, Source
@@ -332,3 +333,28 @@ def test_a_pickle_is_never_loaded(clip, name):
 def test_missing_weights_are_told(clip):
     (clip / openclip.WEIGHTS).unlink()
     refusal(clip, openclip.WEIGHTS)
+
+
+@pytest.fixture
+def halved(monkeypatch):
+    """Runners in the precision of a GPU."""
+    begin = Runner.__init__
+
+    def init(self, *arguments) -> None:
+        begin(self, *arguments)
+        self.dtype = torch.bfloat16
+
+    monkeypatch.setattr(Runner, "__init__", init)
+
+
+def test_the_precision_of_a_gpu_changes_little(folder, encoder, halved):
+    rough = load(folder)
+    pictures = list(np.random.default_rng(3).integers(0, 256, (3, 64, 64, 3), np.uint8))
+    for modality, content in (
+        (Modality.TEXT, [*SHORT, LONG]),
+        (Modality.IMAGE, pictures),
+        (Modality.VIDEO, [np.stack(pictures)]),
+    ):
+        found = rough.encode(modality, content)
+        assert found.dtype == np.float32
+        assert (found * encoder.encode(modality, content)).sum(1).min() > 0.98

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from indexer.run import Job
+from indexer.run import index as run
 from search.errors import InputError, UnknownName
 from search.index import FlatIndex, choice, gpu, place
 from search.index.ivf import IvfScan
 from search.index.placed import PlacedIndex
+from search.query import Engine, Term
+from search.types import Modality
 from tests.fakes.faiss_gpu import Card
 
 DIM = 32
@@ -165,6 +171,27 @@ def test_lists_on_a_gpu_find_nearly_everything(card, lists):
     assert recall(index, clustered(200, 2)) >= 0.95
     assert recall(index, clustered(200, 2), within=np.arange(1, 6001, 2)) >= 0.95
     assert card.searches > 0
+
+
+def test_the_engine_answers_the_same_from_a_gpu(card, settings, archive, encoder):
+    run(settings, Job([archive]), encoder=encoder)
+    found = []
+    for device in ("cpu", "auto"):
+        with Engine(replace(settings, index_device=device), encoder=encoder) as engine:
+            answer = engine.search(Term("red", Modality.TEXT))
+            found.append([(hit.segment.id, round(hit.cosine, 4)) for hit in answer.hits])
+            if device == "auto":
+                (archive / "texts" / "more.txt").write_text("Red boats on red water.\n")
+                run(settings, Job([archive]), encoder=encoder)
+                assert any("more.txt" in hit.segment.path for hit in engine.search(Term("red boats", Modality.TEXT)).hits)
+    assert found[0] == found[1]
+    assert card.searches > 0
+
+
+def test_the_engine_refuses_a_device_that_is_not_there(settings, archive, encoder):
+    run(settings, Job([archive]), encoder=encoder)
+    with pytest.raises(InputError, match="'cuda:99'"):
+        Engine(replace(settings, index_device="cuda:99"), encoder=encoder)
 
 
 @pytest.mark.skipif(not gpu.count(), reason="no GPU here, or no faiss-gpu")
