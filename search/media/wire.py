@@ -125,7 +125,7 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
     elif modality is Modality.IMAGE:
         fits = needs.size > 0 and tuple(shape) == side and length == needs.size**2 * 3
     elif modality in (Modality.DEPTH, Modality.THERMAL):
-        fits = tuple(shape) == side[:2] and length == 4 * needs.size**2
+        fits = needs.size > 0 and tuple(shape) == side[:2] and length == 4 * needs.size**2
     elif modality is Modality.IMU:
         most = IMU_RATE * needs.window_ms // 1000 + 1
         fits = len(shape) == 2 and shape[0] == _AXES and 0 < shape[1] <= most and length == 4 * _AXES * shape[1]
