@@ -41,12 +41,17 @@ COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 
 @dataclass(slots=True)
 class Progress:
-    """What the pipeline has done so far. ``media_ms`` is the length of the sound and video among it."""
+    """What the pipeline has done so far. ``media_ms`` is the length of the sound and video among it.
+
+    ``read`` counts assets that readers read, ``passages`` what they found in them.
+    """
 
     done: int = 0
     failed: int = 0
     segments: int = 0
     media_ms: int = 0
+    read: int = 0
+    passages: int = 0
     current: str = ""
     failures: dict[str, int] = field(default_factory=dict)
 

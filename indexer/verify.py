@@ -96,7 +96,7 @@ _QUESTIONS = {
     "every finished unit's segments have a vector": (
         "SELECT DISTINCT u.asset_id FROM unit u JOIN space p ON p.id = u.space_id JOIN asset a ON a.id = u.asset_id"
         " JOIN segment s ON s.asset_id = u.asset_id LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = u.space_id"
-        " WHERE u.state = 'done' AND e.id IS NULL AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || s.channel || ',%'",
+        " WHERE u.state = 'done' AND e.id IS NULL AND s.reader_id IS NULL AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || s.channel || ',%'",
         "assets lack a vector",
     ),
     "every finished unit has segments": (  # but one of a space that takes in a part of such assets: perhaps they had nothing of it
@@ -109,7 +109,7 @@ _QUESTIONS = {
     ),
     "no vector belongs to an unfinished unit": (
         "SELECT DISTINCT s.asset_id FROM embedding e JOIN segment s ON s.id = e.segment_id LEFT JOIN unit u"
-        " ON u.asset_id = s.asset_id AND u.space_id = e.space_id WHERE u.state IS NULL OR u.state != 'done'",
+        " ON u.asset_id = s.asset_id AND u.space_id = e.space_id WHERE s.reader_id IS NULL AND (u.state IS NULL OR u.state != 'done')",
         "assets have such vectors",
     ),
 }

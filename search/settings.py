@@ -30,6 +30,7 @@ class Settings:
     device          where encoders that use torch run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda:1``
     decoders        decoding processes; 0: chosen by the number of cores
     encoders        encoding threads; 0: one a core
+    readers         assets that a reader reads at once; 0: one a core
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
     max_pixels      a picture, or a video's frame, with more is refused, in pixels
     max_frames      frames taken from an animation, at most
@@ -56,6 +57,7 @@ class Settings:
     device: str = "auto"
     decoders: int = 0
     encoders: int = 0
+    readers: int = 0
     image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"
     max_pixels: int = 250_000_000
     max_frames: int = 32

@@ -19,8 +19,8 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, Filter, Modality
-from ui import spaces
-from ui.options import Home, Json
+from ui import readers, spaces
+from ui.options import Home, Json, archive
 from ui.spaces import named as _named
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ app = typer.Typer(
 db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(readers.app, name="readers")
 measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")
 models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
@@ -94,7 +95,7 @@ def retry(
     from search.store.intake import Again
 
     settings = load({"home": home})
-    store = SqlStore(_database(settings))
+    store = SqlStore(archive(settings))
     if reason is not None and reason not in REASONS:
         raise UnknownName("reason", reason, REASONS)
     if collection is not None:
@@ -244,7 +245,7 @@ def tag(
     from ui import show
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     names = [*(labels or []), *(zeroshot.read(vocabulary) if vocabulary else ())]
     (of,) = _named("channel", Channel, channel)
     found = run(settings, names, space=space, channel=of, least=least, most=most)
@@ -284,7 +285,7 @@ def failures(
     from ui import show, words
 
     settings = load({"home": home})
-    store = SqlStore(_database(settings))
+    store = SqlStore(archive(settings))
     lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:
         counts = Counter((line.reason, line.remedy) for line in lines)
@@ -319,7 +320,7 @@ def delete(
     from ui import show
 
     settings, what = load({"home": home}), What(asset or [], paths or [], collection)
-    _database(settings).close()
+    archive(settings).close()
     gone = run(settings, what, dry_run=True)
     told = (
         f"{gone.files} files, {gone.assets} assets with {gone.segments} segments and {gone.vectors} vectors,"
@@ -346,7 +347,7 @@ def verify(
     from ui.doctor import render
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     if repair:
         from indexer.repair import repair as mend
 
@@ -580,7 +581,7 @@ def rebuild(home: Home = None) -> None:
     from indexer.run import rebuild as run
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     for space, count in run(settings).items():
         typer.echo(f"{space}: {count} segments.")
 
@@ -596,7 +597,7 @@ def prune(
     from ui import show
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     files, assets = run(settings, collection)
     if as_json:
         show.emit({"files": files, "assets": assets})
@@ -678,24 +679,13 @@ def _complain(error: SensoriumError) -> None:
         typer.echo(error.remedy, err=True)
 
 
-def _database(settings: Settings) -> Any:  # noqa: ANN401 - the store is imported late
-    from search.errors import StoreError
-    from search.store import Database
-
-    database = Database(settings.database)
-    if not database.exists():
-        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-    database.check()
-    return database
-
-
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401
     """How much of each collection can be found in the space that is searched."""
     from search.store import Spaces
 
     if collection is not None:
         store.collection(collection)
-    spaces = Spaces(_database(settings))
+    spaces = Spaces(archive(settings))
     found = store.coverage(spaces.find(settings.space).key) if spaces.all() else {}
     return {name: of for name, of in found.items() if collection in (None, name)}
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from search.errors import InputError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, Modality
-from ui.options import Home, Json
+from ui.options import Home, Json, archive
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -199,15 +199,9 @@ def named(what: str, kind: type[Any], given: str | None) -> list[Any]:
 
 
 def _spaces(settings: Settings) -> Spaces:
-    from search.errors import StoreError
-    from search.store import Database
     from search.store import Spaces as Store
 
-    database = Database(settings.database)
-    if not database.exists():
-        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-    database.check()
-    return Store(database)
+    return Store(archive(settings))
 
 
 def _complete(spaces: Spaces, entry: Entry) -> bool:

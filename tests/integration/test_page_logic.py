@@ -68,7 +68,7 @@ class FakeService:
 def service(monkeypatch):
     fake = FakeService()
     monkeypatch.setattr(frame, "client", lambda: fake)
-    ask._known.clear()
+    ask._listed.clear()
     return fake
 
 
