@@ -7,10 +7,12 @@ from pathlib import Path
 
 from search import encoders
 from search.encoders import Encoder
+from tests.fakes import exports
 from tests.fakes.encoder import FakeEncoder
 
 BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
+    "onnx": exports.build,
 }
 """Name -> what builds it, in an empty folder of its own."""
