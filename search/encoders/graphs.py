@@ -58,6 +58,9 @@ class Original:
 class Vision(nn.Module):
     """Pixels uint8 (n, H, W, 3) to unit vectors (n, dim)."""
 
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(self, model: Any, preprocess: dict[str, Any]) -> None:  # noqa: ANN401 - open_clip has no types
         super().__init__()
         mean, std = (torch.tensor(preprocess[name]).view(3, 1, 1) for name in ("mean", "std"))
@@ -115,7 +118,7 @@ class SelfAttention(nn.Module):
     ) -> tuple[torch.Tensor, None]:
         """States (n, t, width) that have seen each other."""
         count, length, width = states.shape
-        parts = functional.linear(states, self.weight, self.bias).split(width, dim=-1)
+        parts = functional.linear(states, self.weight, self.bias).chunk(3, dim=-1)
         query, key, value = (part.reshape(count, length, self.heads, -1).transpose(1, 2) for part in parts)
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
         return self.out(seen.transpose(1, 2).reshape(count, length, width)), None
