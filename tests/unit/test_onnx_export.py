@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +83,10 @@ def test_vectors_of_texts_are_those_that_open_clip_makes_whatever_their_length(m
 
 
 def test_a_text_longer_than_the_context_is_the_mean_of_its_pieces(encoder):
-    words = [f"{word} {number}" for number, word in enumerate("red green blue white black grey pink brown teal gold".split())]
+    words = [
+        f"{word} {number}"
+        for number, word in enumerate(["red", "green", "blue", "white", "black", "grey", "pink", "brown", "teal", "gold"])
+    ]
     pieces = [" ".join(words[start : start + 9]) for start in (0, 9)]  # two tokens a word: 18 beside the two marks
     whole = encoder.encode(Modality.TEXT, [" ".join(words)])[0]
     mean = encoder.encode(Modality.TEXT, pieces).mean(axis=0)
@@ -96,10 +100,11 @@ def test_strange_texts_are_cut_into_the_tokens_of_open_clip(original, monkeypatc
     guessing = ftfy.fix_text  # what is left out here are its guesses at text that was decoded wrongly
     monkeypatch.setattr(open_clip.tokenizer.ftfy, "fix_text", lambda text: guessing(text, fix_encoding=False))
     known, tokens, rng = open_clip.tokenizer.SimpleTokenizer(), Tokens(original.tokenizer, 1000, "lower"), random.Random(1)
+    assigned = [
+        letter for letter in map(chr, range(0x20, 0x3100)) if unicodedata.category(letter) != "Cn"
+    ]  # in every version of Unicode
     for _ in range(600):
-        text = "".join(
-            rng.choice(ODD) if rng.random() < 0.9 else chr(rng.randrange(0x20, 0x3100)) for _ in range(rng.randrange(20))
-        )
+        text = "".join(rng.choice(ODD if rng.random() < 0.9 else assigned) for _ in range(rng.randrange(20)))
         assert tokens(text) == [[known.sot_token_id, *known.encode(text), known.eot_token_id]], repr(text)
 
 
@@ -108,7 +113,8 @@ def test_a_text_cannot_end_itself_early(original):
     assert ids.count(ids[-1]) == 1
 
 
-def test_int8_is_smaller_and_its_vectors_do_not_depend_on_their_neighbours(model, tmp_path):
+def test_int8_says_how_it_compares_and_its_vectors_do_not_depend_on_their_neighbours(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "DROP", 1)  # random weights find nothing, and what they find by chance they may lose
     report = export(model, tmp_path / "int8", calibration(), "int8", least=0.5)
     assert report.precision == {"vision": "int8", "text": "int8"}
     assert set(report.agreement) == {"text->image", "image->image"}
@@ -129,7 +135,7 @@ def test_an_export_that_finds_less_is_refused_with_both_figures_and_leaves_nothi
 
         graph = onnx.load(file)
         for weight in graph.graph.initializer:
-            if (values := numpy_helper.to_array(weight)).ndim == 2:
+            if (values := numpy_helper.to_array(weight)).ndim == 2 and np.isfinite(values).all():
                 noise = np.random.default_rng(0).normal(0, 3 * values.std() + 1e-9, values.shape)
                 weight.CopyFrom(numpy_helper.from_array((values + noise).astype(values.dtype), weight.name))
         onnx.save(graph, file)
@@ -147,7 +153,8 @@ def test_recall_may_not_drop_by_more_than_half_a_point_whatever_agreement_is_wan
     assert exporting._failed(report, 0) == ["R@5 is 69.0%, the original's 70.0%"]
 
 
-def test_convolutional_towers_stay_fp32_in_int8_and_the_report_says_so(tmp_path):
+def test_convolutional_towers_stay_fp32_in_int8_and_the_report_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "DROP", 1)
     towers = {**CONFIG, "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8}}
     report = export(write_model(tmp_path / "model", towers), tmp_path / "out", calibration(), "int8", least=0.5)
     assert report.precision == {"vision": "fp32", "text": "int8"}
@@ -193,7 +200,7 @@ def test_an_operator_that_cannot_be_exported_is_named(model, tmp_path, monkeypat
     monkeypatch.setattr(
         torch.nn.functional, "normalize", lambda values, dim: torch.linalg.matrix_exp(values[:, :4].T @ values[:, :4])
     )
-    with pytest.raises(InputError, match="cannot be exported: .*matrix_exp"):
+    with pytest.raises(InputError, match=r"cannot be exported: .*matrix_exp"):
         export(model, tmp_path / "out", calibration())
     assert list(tmp_path.iterdir()) == []
 
