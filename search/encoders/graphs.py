@@ -140,17 +140,20 @@ def read(folder: Path) -> Original:
     if options or text_config.get("tokenizer_mode") or clean not in CLEANERS:
         raise InputError(f"{folder} asks for a way to cut texts into tokens that exports do not know: {options or clean}.")
     height, width = (size, size) if isinstance(size := preprocess["size"], int) else size
-    if height != width:
-        raise InputError(f"{folder} wants pictures of {width} x {height} pixels; exports know only squares.")
-    end = text_config.get("eos_id", 2) if pool == "eos" else None
+    if height != width or preprocess["interpolation"] not in ("bicubic", "bilinear"):
+        raise InputError(
+            f"{folder} wants pictures of {width} x {height} pixels, {preprocess['interpolation']}; exports know only squares."
+        )
+    tokenizer, pad, end = _tokenizer(folder, text_config)
+    end = text_config.get("eos_id", 2) if pool == "eos" else end
     sheet = {
         "dim": config["embed_dim"], "size": height, "fit": {"shortest": "crop", "squash": "squash", "longest": "pad"}[preprocess["resize_mode"]],
-        "filter": preprocess["interpolation"], "context": model.context_length, "pad": text_config.get("pad_id", 0),
+        "filter": preprocess["interpolation"], "context": model.context_length, "pad": pad, "end": end,
         "trimmed": trimmed, "clean": clean,
     }  # fmt: skip
     _lighten(model)
     text = TrimmedText(tower, pool, end) if trimmed else WholeText(model)
-    return Original(Vision(model, preprocess).eval(), text.eval(), _tokenizer(folder, text_config), sheet)
+    return Original(Vision(model, preprocess).eval(), text.eval(), tokenizer, sheet)
 
 
 def write(original: Original, folder: Path, precision: str) -> dict[str, str]:
@@ -161,8 +164,10 @@ def write(original: Original, folder: Path, precision: str) -> dict[str, str]:
     """
     size, context = original.sheet["size"], original.sheet["context"]
     pixels = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), np.uint8)
-    ids = np.random.default_rng(0).integers(1, 1000, (4, context), np.int64)
-    ids[:, -1] = json.loads(original.tokenizer)["model"]["vocab"].get("<end_of_text>", 0)
+    known = min(1000, Tokenizer.from_str(original.tokenizer).get_vocab_size())
+    ids = np.random.default_rng(0).integers(1, known, (4, context), np.int64)
+    if original.sheet["end"] is not None:
+        ids[:, -1] = original.sheet["end"]
     count, length = torch.export.Dim("n", min=1, max=1024), torch.export.Dim("t", min=2, max=context)
     sample = ids[:, -min(8, context - 1) :] if original.sheet["trimmed"] else ids
     _export(original.vision, folder / "vision.onnx", "pixels", pixels, {0: count})
@@ -194,13 +199,16 @@ def _model(folder: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     return model, config, dict(model.visual.preprocess_cfg)
 
 
-def _tokenizer(folder: Path, config: dict[str, Any]) -> str:
-    """The content of tokenizer.json: the model's own, or one that does as OpenCLIP's."""
+def _tokenizer(folder: Path, config: dict[str, Any]) -> tuple[str, int, int | None]:
+    """The content of tokenizer.json, the model's own or one that does as OpenCLIP's, and the ids of padding and of the end."""
     if config.get("hf_tokenizer_name"):
         try:
-            return (folder / "tokenizer.json").read_text("utf-8")
-        except OSError as error:
-            raise InputError(f"{folder} has no tokenizer.json, of which the export is made: {error}.") from error
+            content = (folder / "tokenizer.json").read_text("utf-8")
+            padding = json.loads((folder / "tokenizer_config.json").read_bytes())["pad_token"]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{folder} lacks what the export's tokenizer is made of: {error!r}.") from error
+        pad = Tokenizer.from_str(content).token_to_id(padding if isinstance(padding, str) else padding["content"])
+        return content, pad, None
     known = open_clip.tokenizer.SimpleTokenizer()
     start, end = ("<start_of_text>", known.sot_token_id), ("<end_of_text>", known.eot_token_id)
     tokenizer = Tokenizer(models.BPE(known.encoder, list(known.bpe_ranks), end_of_word_suffix="</w>"))
@@ -211,7 +219,7 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> str:
         ]
     )
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{start[0]} $A {end[0]}", special_tokens=[start, end])
-    return str(tokenizer.to_str())
+    return str(tokenizer.to_str()), 0, known.eot_token_id
 
 
 def _lighten(model: nn.Module) -> None:

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
 
 from search import encoders
 from search.encoders import export as exporting
@@ -161,11 +165,34 @@ def test_convolutional_towers_stay_fp32_in_int8_and_the_report_says_so(tmp_path,
     assert "vision stays fp32" in report.notes[0]
 
 
-def test_towers_that_read_padding_get_the_whole_context(tmp_path):
-    config = {**CONFIG, "custom_text": True, "text_cfg": {**CONFIG["text_cfg"], "no_causal_mask": True, "pool_type": "last"}}
-    report = export(write_model(tmp_path / "model", config), tmp_path / "out", calibration())
-    assert report.agreement["text->image"] == 1
-    assert not json.loads((tmp_path / "out" / "export.json").read_text())["trimmed"]
+def test_towers_that_read_padding_get_the_whole_context_and_tokens_of_their_own_tokenizer(tmp_path):
+    import open_clip
+    import torch
+
+    own = {
+        "no_causal_mask": True,
+        "pool_type": "last",
+        "vocab_size": 40,
+        "hf_tokenizer_name": "anything",
+        "tokenizer_kwargs": {"clean": "canonicalize"},
+    }
+    model = write_model(tmp_path / "model", {**CONFIG, "custom_text": True, "text_cfg": {**CONFIG["text_cfg"], **own}})
+    vocabulary = {
+        word: number
+        for number, word in enumerate(["[?]", "[pad]", "[end]", *["red", "green", "blue", "dog", "cat", "house", "tree"]])
+    }
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[?]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(single="$A [end]", special_tokens=[("[end]", 2)])
+    tokenizer.save(str(model / "tokenizer.json"))
+    names = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[pad]", "unk_token": "[?]"}
+    (model / "tokenizer_config.json").write_text(json.dumps(names))
+    export(model, tmp_path / "out", calibration())
+    texts = ["a red, RED dog", "the tree_house", ""]
+    with torch.inference_mode():
+        clip, cut = open_clip.create_model(f"local-dir:{model}").eval(), open_clip.get_tokenizer(f"local-dir:{model}")
+        expected = clip.encode_text(cut(texts), normalize=True)
+    assert np.allclose(encoders.load(f"onnx:{tmp_path / 'out'}").encode(Modality.TEXT, texts), expected.numpy(), atol=1e-4)
 
 
 def test_too_few_pictures_or_no_texts_are_refused_before_anything_is_read(tmp_path):
