@@ -39,20 +39,21 @@ PATTERN = r"(?i)'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A model to be exported: its towers, its tokenizer as the content of a tokenizer.json, and what ``export.json`` says of them."""
+    """A model to be exported: its towers as they will be, its tokenizer as the content of a tokenizer.json, and what ``export.json`` says of them."""
 
+    model: Any
     vision: Vision
     text: nn.Module
     tokenizer: str
     sheet: dict[str, Any]
 
     def see(self, pixels: NDArray[np.uint8]) -> Vectors:
-        """Unit vectors (n, dim) of pictures (n, size, size, 3)."""
-        return run(self.vision, pixels)
+        """Unit vectors (n, dim) of pictures (n, size, size, 3), as OpenCLIP makes them."""
+        return _run(self.vision, pixels)
 
     def read(self, ids: NDArray[np.int64]) -> Vectors:
-        """Unit vectors (n, dim) of texts' tokens (n, context)."""
-        return run(self.text, ids)
+        """Unit vectors (n, dim) of texts' tokens (n, context), as OpenCLIP makes them."""
+        return _run(WholeText(self.model), ids)
 
 
 class Vision(nn.Module):
@@ -151,9 +152,8 @@ def read(folder: Path) -> Original:
         "filter": preprocess["interpolation"], "context": model.context_length, "pad": pad, "end": end,
         "trimmed": trimmed, "clean": clean,
     }  # fmt: skip
-    _lighten(model)
     text = TrimmedText(tower, pool, end) if trimmed else WholeText(model)
-    return Original(Vision(model, preprocess).eval(), text.eval(), tokenizer, sheet)
+    return Original(model, Vision(model, preprocess).eval(), text.eval(), tokenizer, sheet)
 
 
 def write(original: Original, folder: Path, precision: str) -> dict[str, str]:
@@ -169,18 +169,20 @@ def write(original: Original, folder: Path, precision: str) -> dict[str, str]:
     if original.sheet["end"] is not None:
         ids[:, -1] = original.sheet["end"]
     count, length = torch.export.Dim("n", min=1, max=1024), torch.export.Dim("t", min=2, max=context)
-    sample = ids[:, -min(8, context - 1) :] if original.sheet["trimmed"] else ids
-    _export(original.vision, folder / "vision.onnx", "pixels", pixels, {0: count})
-    _export(
-        original.text, folder / "text.onnx", "ids", sample, {0: count, 1: length} if original.sheet["trimmed"] else {0: count}
-    )
-    _compare(original.vision, folder / "vision.onnx", "pixels", [pixels[:1], pixels[:3]])
-    _compare(original.text, folder / "text.onnx", "ids", [ids[:1], ids[:3], sample[:1], sample[:3]])
+    trimmed = original.sheet["trimmed"]
+    short = ids[:, -min(8, context - 1) :] if trimmed else ids
+    with _lightened(original.model):
+        _export(original.vision, folder / "vision.onnx", "pixels", pixels, {0: count})
+        _export(original.text, folder / "text.onnx", "ids", short, {0: count, 1: length} if trimmed else {0: count})
+    padded = np.pad(short, ((0, 0), (0, context - short.shape[1])), constant_values=original.sheet["pad"])
+    for number in (1, 3):
+        _compare(folder / "vision.onnx", "pixels", pixels[:number], original.see(pixels[:number]))
+        _compare(folder / "text.onnx", "ids", ids[:number], original.read(ids[:number]))
+        _compare(folder / "text.onnx", "ids", short[:number], original.read(padded[:number]))
     return {tower: _shrink(folder / f"{tower}.onnx") if precision == "int8" else "fp32" for tower in ("vision", "text")}
 
 
-def run(tower: nn.Module, batch: NDArray[Any]) -> Vectors:
-    """What the original says: vectors float32 (n, dim)."""
+def _run(tower: nn.Module, batch: NDArray[Any]) -> Vectors:
     with torch.inference_mode():
         return cast("Vectors", tower(torch.from_numpy(batch)).numpy())
 
@@ -208,6 +210,8 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> tuple[str, int, int | No
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{folder} lacks what the export's tokenizer is made of: {error!r}.") from error
         pad = Tokenizer.from_str(content).token_to_id(padding if isinstance(padding, str) else padding["content"])
+        if pad is None:
+            raise InputError(f"The tokenizer in {folder} does not know {padding}, with which it says texts are padded.")
         return content, pad, None
     known = open_clip.tokenizer.SimpleTokenizer()
     start, end = ("<start_of_text>", known.sot_token_id), ("<end_of_text>", known.eot_token_id)
@@ -222,11 +226,22 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> tuple[str, int, int | No
     return str(tokenizer.to_str()), 0, known.eot_token_id
 
 
-def _lighten(model: nn.Module) -> None:
-    for block in model.modules():
-        attention = getattr(block, "attn", None)
-        if isinstance(block, ResidualAttentionBlock) and isinstance(attention, nn.MultiheadAttention) and attention.batch_first:
-            block.attn = SelfAttention(attention)
+@contextmanager
+def _lightened(model: nn.Module) -> Iterator[None]:
+    """With the attention of its blocks in fewer operators, for as long as it is exported."""
+    blocks = [
+        block
+        for block in model.modules()
+        if isinstance(block, ResidualAttentionBlock) and isinstance(block.attn, nn.MultiheadAttention) and block.attn.batch_first
+    ]
+    before = [block.attn for block in blocks]
+    for block in blocks:
+        block.attn = SelfAttention(block.attn)
+    try:
+        yield
+    finally:
+        for block, attention in zip(blocks, before, strict=True):
+            block.attn = attention
 
 
 def _export(tower: nn.Module, file: Path, name: str, example: NDArray[Any], axes: dict[int, Any]) -> None:
@@ -253,14 +268,12 @@ def _reason(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _compare(tower: nn.Module, file: Path, name: str, batches: list[NDArray[Any]]) -> None:
-    graph = session(file)
-    for batch in batches:
-        difference = float(np.abs(graph.run(["vectors"], {name: batch})[0] - run(tower, batch)).max())
-        if not difference < 1e-3:
-            raise InputError(
-                f"The export of this model is wrong: {file.name} differs by {difference:.2g} at the shape {batch.shape}."
-            )
+def _compare(file: Path, name: str, batch: NDArray[Any], expected: Vectors) -> None:
+    difference = float(np.abs(session(file).run(["vectors"], {name: batch})[0] - expected).max())
+    if not difference < 1e-3:
+        raise InputError(
+            f"The export of this model is wrong: {file.name} differs by {difference:.2g} at the shape {batch.shape}."
+        )
 
 
 def _shrink(file: Path) -> str:
