@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from search.disk import sync
 from search.encoders import lacking
 from search.encoders.onnx import FILES, OnnxEncoder
-from search.errors import InputError, SensoriumError, UnknownName
+from search.errors import ExportRefused, InputError, UnknownName
 from search.models import Model, Models
 from search.types import Modality, Needs, Picture, Vectors
 
@@ -38,17 +38,6 @@ DEPTH = 10
 
 DROP = 0.005
 """What R@1, R@5 and R@10 may lose, at most: half a point."""
-
-
-class Refused(SensoriumError):
-    """An export that does not find what the original finds; ``report`` has the figures."""
-
-    def __init__(self, report: Report, failed: Sequence[str]) -> None:
-        super().__init__(
-            f"The export in {report.asked} finds less than the original: {'; '.join(failed)}.",
-            remedy="Export it in fp32." if report.asked == "int8" else "Use the model as it is, with its own framework.",
-        )
-        self.report = report
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +90,7 @@ def export(source: Path, out: Path, calibration: Calibration, precision: str = "
         UnknownName: there is no such precision.
         InputError: ``out`` exists, the calibration set is too small, or the model cannot be exported.
         ModelMissing: a package of the extra ``export`` is not installed.
-        Refused: the export finds less than the original.
+        ExportRefused: the export finds less than the original.
     """
     if precision not in PRECISIONS:
         raise UnknownName("precision", precision, PRECISIONS)
@@ -171,7 +160,7 @@ class _AsItWas(OnnxEncoder):
 def _judge(
     before: OnnxEncoder, after: OnnxEncoder, on: Calibration, least: float, asked: str, precision: dict[str, str]
 ) -> Report:
-    """Compare the rankings of both; raises Refused where that of the export falls behind."""
+    """Compare the rankings of both; raises ExportRefused where that of the export falls behind."""
     old_images, new_images = (encoder.encode(Modality.IMAGE, on.images) for encoder in (before, after))
     old_texts, new_texts = (encoder.encode(Modality.TEXT, on.texts) for encoder in (before, after))
     agreement = {
@@ -185,7 +174,11 @@ def _judge(
     sizes = {name: (after.folder / name).stat().st_size for name in FILES}
     report = Report(asked, precision, len(on.images), len(on.texts), agreement, recall, sizes, _notes(asked, precision))
     if failed := _failed(report, least):
-        raise Refused(report, failed)
+        raise ExportRefused(
+            f"The export in {asked} finds less than the original: {'; '.join(failed)}.",
+            remedy="Export it in fp32." if asked == "int8" else "Use the model as it is, with its own framework.",
+            report=report,
+        )
     return report
 
 

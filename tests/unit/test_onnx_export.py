@@ -20,9 +20,9 @@ from tokenizers.processors import TemplateProcessing
 
 from search import encoders
 from search.encoders import export as exporting
-from search.encoders.export import Refused, export
+from search.encoders.export import export
 from search.encoders.wording import Tokens
-from search.errors import InputError, ModelMissing, UnknownName
+from search.errors import ExportRefused, InputError, ModelMissing, UnknownName
 from search.query.trial import calibration as read_calibration
 from search.settings import Settings
 from search.types import Modality, Needs
@@ -146,7 +146,7 @@ def test_an_export_that_finds_less_is_refused_with_both_figures_and_leaves_nothi
         return shrink(file)
 
     monkeypatch.setattr(graphs, "_shrink", spoil)
-    with pytest.raises(Refused, match=r"image->image .*% of the first 10 are the original's, 99.5% are wanted") as caught:
+    with pytest.raises(ExportRefused, match=r"image->image .*% of the first 10 are the original's, 99.5% are wanted") as caught:
         export(model, tmp_path / "out", calibration(), "int8")
     assert caught.value.report.agreement["image->image"] < 0.9
     assert list(tmp_path.iterdir()) == []
