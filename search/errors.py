@@ -6,6 +6,7 @@ SensoriumError
 │   └── UnknownName       a space, model, modality, channel or collection that is not there; lists those that are
 ├── MediaError            a file that cannot be read as media; ``reason`` is a word of the ledger
 ├── ModelMissing          weights that are not here and cannot be fetched: exit code 5
+├── ExportRefused         an export of a model that finds less than the original
 ├── StoreError            the database
 │   └── NewerDatabase     was written by a newer Sensorium
 ├── DiskFull              no room to write
@@ -71,6 +72,14 @@ class ModelMissing(SensoriumError):
 
 class StillLoading(SensoriumError):
     """A model that is being loaded: ask again in a moment."""
+
+
+class ExportRefused(SensoriumError):
+    """An export that does not find what the original finds; ``report`` is the encoders' own, with the figures."""
+
+    def __init__(self, message: str, *, remedy: str, report: Any) -> None:  # noqa: ANN401 - errors know no encoders
+        super().__init__(message, remedy=remedy)
+        self.report = report
 
 
 class StoreError(SensoriumError):

@@ -544,6 +544,43 @@ def models_accept(name: ModelName, home: Home = None, as_json: Json = False) -> 
     _came(Models.of(load({"home": home})).accept(name), as_json)
 
 
+@models.command("export")
+def models_export(
+    name: ModelName,
+    to: Annotated[Path, typer.Option(help="The new folder of the export, which is then an encoder: onnx:FOLDER.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Pictures that it is tried on, at least 50, and their texts: x.txt beside x.jpg.")
+    ],
+    precision: Annotated[str, typer.Option(help="fp32, or int8 for transformers.")] = "int8",
+    least: Annotated[
+        float, typer.Option(help="The share of the original's first ten that the export must find.", min=0, max=1)
+    ] = 0.995,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Export a model of OpenCLIP to ONNX, faster on a CPU and free of torch. It is kept only if it finds what the original finds."""
+    from search import encoders
+    from search.models import Models
+    from search.query import trial
+    from ui import show
+
+    try:
+        from search.encoders import export
+    except ModuleNotFoundError as error:
+        raise encoders.lacking("export", error) from error
+    settings = load({"home": home})
+    source = Models.of(settings).find(name).folder
+    found = export.export(source, to, trial.calibration(calibration, export.needs(source), settings), precision, least)
+    if as_json:
+        show.emit(asdict(found) | {"encoder": f"onnx:{to}"})
+        return
+    agreement = ", ".join(f"{direction} {share:.1%}" for direction, share in found.agreement.items())
+    show.out.print(f"Of the original's first ten it finds: {agreement}.", highlight=False)
+    for note in found.notes:
+        show.out.print(note, highlight=False, markup=False)
+    show.out.print(f"Use it as the encoder onnx:{to}", highlight=False, markup=False)
+
+
 @models.command("remove")
 def models_remove(
     name: ModelName,

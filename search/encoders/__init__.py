@@ -29,6 +29,7 @@ FAMILIES = {
     "openclip": "search.encoders.openclip",
     "imagebind": "search.encoders.imagebind",
     "clap": "search.encoders.clap",
+    "onnx": "search.encoders.onnx",
 }
 """Family -> module."""
 

@@ -23,6 +23,12 @@ def imagebind(folder: Path) -> Encoder:
     return tiny_imagebind.build(folder)
 
 
+def onnx(folder: Path) -> Encoder:
+    from tests.fakes import exports
+
+    return exports.build(folder)
+
+
 def clap(folder: Path, *, fusion: bool) -> Encoder:
     from tests.fakes import tiny_clap
 
@@ -38,5 +44,6 @@ BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "openclip": lambda folder: openclip(folder, "clip"),
     "openclip-siglip": lambda folder: openclip(folder, "siglip"),
     "openclip-hf": lambda folder: openclip(folder, "hf"),
+    "onnx": onnx,
 }
 """Name -> what builds it, in an empty folder of its own."""
