@@ -11,6 +11,7 @@ import contextlib
 import importlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
@@ -126,7 +127,7 @@ def source(name: str) -> Source:
 
 
 def load(name: str, models: Models | None = None, device: str = "auto") -> Encoder:
-    """Load an encoder; ``models`` are those of this machine, which ``pocket`` alone can do without. Nothing is ever fetched here.
+    """Load an encoder; ``models`` are those of this machine, which ``pocket``, and a folder of one's own, can do without. Nothing is ever fetched here.
 
     Raises:
         UnknownName: there is no encoder of that name.
@@ -137,10 +138,10 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
     try:
         if not rest and of == "pocket":
             encoder: Encoder = module.PocketEncoder()
-        elif models is None:
+        elif models is None and outside(name) is None:
             raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:
-            model = models.find(name)
+            model = (models or Models(Path())).find(name)
             with _offline():
                 encoder = module.load(model, device)
     except ModuleNotFoundError as error:

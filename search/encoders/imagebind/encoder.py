@@ -43,7 +43,7 @@ class ImageBindEncoder:
     def __init__(self, model: Model, device: str) -> None:
         """Look through the files of ``model``; raises ModelMissing where they are not those of an ImageBind model."""
         self._weights, self._runner = Weights(model.folder), Runner(device)
-        self._tokenizer = BytePairs(CONTEXT, {})
+        self._tokenizer = BytePairs(CONTEXT)
         self._functions: dict[str, Callable[..., torch.Tensor]] = {}
         self._loading = threading.Lock()
         self.space = Space(model.name, "imagebind", model.rest, model.revision, self._weights.sizes.dim, frozenset(Modality))
