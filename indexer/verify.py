@@ -101,9 +101,8 @@ _QUESTIONS = {
     ),
     "every finished unit has segments": (  # but one of a space that takes in a part of such assets: perhaps they had nothing of it
         "SELECT u.asset_id FROM unit u JOIN space p ON p.id = u.space_id JOIN asset a ON a.id = u.asset_id WHERE u.state = 'done'"
-        " AND (',' || p.kinds || ',' LIKE '%,' || a.modality || '/visual,%' OR a.modality IN ('audio', 'text'))"
-        " AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/%'"
-        " AND (a.modality != 'video' OR ',' || p.kinds || ',' LIKE '%,video/sound,%')"
+        " AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || CASE a.modality WHEN 'audio' THEN 'sound' WHEN 'text' THEN 'text'"
+        " WHEN 'imu' THEN 'motion' ELSE 'visual' END || ',%' AND (a.modality != 'video' OR ',' || p.kinds || ',' LIKE '%,video/sound,%')"
         " AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id)",
         "finished assets without a segment",
     ),

@@ -65,6 +65,11 @@ class Kind:
         """What an encoder gets of it: of a video's sound, sound; of what was read in it, text."""
         return Modality.AUDIO if self.channel is Channel.SOUND else Modality.TEXT if self.channel in WORDS else self.modality
 
+    @property
+    def read(self) -> bool:
+        """Whether it takes a reader: it is not cut from the asset itself."""
+        return self.channel in WORDS and self.modality is not Modality.TEXT
+
     def __str__(self) -> str:
         return f"{self.modality}/{self.channel}"
 

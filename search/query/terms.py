@@ -43,7 +43,7 @@ class Terms:
             QueryError: a file that cannot be read, or is of another modality than stated; a modality that the space does not know.
         """
         space = self._encoder.space
-        known_here = {Modality.TEXT} & space.accepts | {kind.modality for kind in space.kinds()}
+        known_here = {Modality.TEXT} & space.accepts | {kind.modality for kind in space.kinds() if not kind.read}
         if term.modality not in known_here:
             raise QueryError(
                 f"The space {space.name!r} knows no {term.modality}, only {', '.join(sorted(known_here))}.",
