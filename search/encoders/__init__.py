@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import InputError, ModelMissing, UnknownName
-from search.models import Models, Source, outside
+from search.models import Model, Models, Source, outside
 from search.types import Modality, Needs, Space, Vectors
 
 Content = NDArray[np.uint8] | NDArray[np.float32] | str
@@ -141,7 +141,7 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
         elif models is None and outside(name) is None:
             raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:
-            model = (models or Models(Path())).find(name)
+            model = _find(models or Models(Path()), name)
             with _offline():
                 encoder = module.load(model, device)
     except ModuleNotFoundError as error:
@@ -159,6 +159,16 @@ def _offline() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def _find(models: Models, name: str) -> Model:
+    """A model's files; one that is not here is told as unknown where its family knows none of that name."""
+    try:
+        return models.find(name)
+    except ModelMissing:
+        if outside(name) is None:
+            source(name)
+        raise
 
 
 def lacking(extra: str, error: ModuleNotFoundError) -> ModelMissing:
