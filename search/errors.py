@@ -145,6 +145,7 @@ REASONS = {
     "not_sampled": "Part of the file could not be decoded, and so cannot be found.",
     "no_sound": "The sound track could not be decoded. The pictures are indexed.",
     "no_picture": "The pictures could not be decoded. The sound is indexed.",
+    "not_read": "Something is said or stands there that could not be read. A larger model may: see `sensorium models`.",
     "encoder": "The model failed on this file. Run `sensorium doctor`, then `sensorium index --retry`.",
 }
 """The words of the ledger, each with its remedy."""
