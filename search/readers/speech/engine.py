@@ -116,20 +116,23 @@ class Engine:
 class _Whisper(WhisperModel):  # type: ignore[misc] # it has no types
     """Encodes the same sounds once, though their language is found, their words and a translation: that is most of the work."""
 
-    _last = threading.local()
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*given, **named)
+        self._last = threading.local()
 
     def encode(self, features: NDArray[np.float32]) -> Any:  # noqa: ANN401
-        model, before, encoded = getattr(self._last, "kept", (None, None, None))
-        if model is not self or not np.array_equal(before, features):
+        before, encoded = getattr(self._last, "kept", (np.empty(0), None))
+        if not np.array_equal(before, features):
             encoded = super().encode(features)
-            self._last.kept = self, features, encoded
+            self._last.kept = features, encoded
         return encoded
 
 
 def _said(segment: Any, start: float) -> Said:  # noqa: ANN401
     """``start`` is where the sound began in its batch, in seconds."""
     words = tuple(
-        Heard(word.word, (word.start - start) * 1000, (word.end - start) * 1000, float(word.probability)) for word in segment.words
+        Heard(word.word, (word.start - start) * 1000, (word.end - start) * 1000, float(word.probability))
+        for word in segment.words
     )
     return Said(words, segment.avg_logprob, segment.no_speech_prob, segment.compression_ratio)
 

@@ -61,7 +61,10 @@ class SpeechReader:
             with _told():
                 languages = self._languages(some, before)
                 said = self._hear(some, languages)
-                foreign = [self._translate and language != "en" and not unread(one) for language, one in zip(languages, said, strict=True)]
+                foreign = [
+                    self._translate and language != "en" and not unread(one)
+                    for language, one in zip(languages, said, strict=True)
+                ]
                 english = self._english(some, languages, foreign)
             for region, language, one, other in zip(some, languages, said, english, strict=True):
                 yield from self._passages(region, language, one, before)
@@ -129,7 +132,8 @@ def _told() -> Iterator[None]:
     except RuntimeError as error:
         if "CUDA" in str(error) and "out of memory" not in str(error):
             raise ModelMissing(
-                f"The GPU is gone: {error}", remedy="Look at nvidia-smi, then run the same command again, or set SENSORIUM_DEVICE."
+                f"The GPU is gone: {error}",
+                remedy="Look at nvidia-smi, then run the same command again, or set SENSORIUM_DEVICE.",
             ) from error
         raise MediaError("encoder", f"Whisper fails on it: {error}") from error
     except (ValueError, IndexError) as error:  # from the alignment of words
