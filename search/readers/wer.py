@@ -42,7 +42,7 @@ def count(said: str, heard: str, language: str) -> Errors:
 
 
 @lru_cache(maxsize=2)
-def _normaliser(english: bool) -> Any:  # noqa: ANN401, FBT001 - it has no types
+def _normaliser(english: bool) -> Any:  # noqa: ANN401 - it has no types
     if english:
         from whisper_normalizer.english import EnglishTextNormalizer
 
