@@ -23,9 +23,9 @@ FEWEST = 3
 def sentences(words: Sequence[Heard]) -> Iterator[list[Heard]]:
     """Cut words where sentences end; no word is lost."""
     sentence: list[Heard] = []
-    for word, after in zip(words, [*words[1:], None], strict=True):
+    for after, word in enumerate(words, 1):
         sentence.append(word)
-        if after is None or (len(sentence) >= FEWEST and _ends(word.text.strip(), after.text.strip())):
+        if after == len(words) or (len(sentence) >= FEWEST and _ends(word.text.strip(), words[after].text.strip())):
             yield sentence
             sentence = []
 
