@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,6 @@ from search.readers.evaluate import Spoken, evaluate, read_manifest
 from search.readers.wer import Errors
 from search.settings import Settings
 from tests.conftest import write_tone
-from tests.e2e.conftest import sensorium
 from tests.fakes.reader import FakeReader
 from tests.fakes.speech import TINY, captions, joined, require
 
@@ -68,6 +69,11 @@ def test_figures_are_of_all_and_by_language_and_a_file_that_fails_counts(pool, t
     assert (found["asr"]["WER"], found["asr"]["failed"], found["asr"]["words"]) == (0.75, 1, 4)
     assert (found["languages"]["de"]["substitutions"], found["languages"]["en"]["deletions"]) == (1, 2)
     assert found["asr"]["times_real_time"] > 0
+
+
+def sensorium(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ui.cli", *map(str, arguments), "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_command_line_measures_a_reader(shared, tmp_path):
