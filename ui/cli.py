@@ -406,12 +406,23 @@ def serve(
 
 @app.command(name="eval")
 def evaluate(
-    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A JSON object a line: query, targets, under, relevant.")],
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST", help="A JSON object a line: query, targets, under, relevant; or audio, text, language."
+        ),
+    ],
     space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
+    reader: Annotated[
+        str, typer.Option(help="Measure this reader instead, as in speech:base: how well it hears what is known to be said.")
+    ] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how well the archive answers queries whose right answers are known."""
+    """Measure how well the archive answers queries whose right answers are known, or how well a reader hears."""
+    if reader:
+        _evaluate_reader(load({"home": home}), reader, manifest, as_json)
+        return
     from search.query import Engine
     from search.query.evaluate import evaluate as run
     from search.query.evaluate import read_manifest
@@ -427,6 +438,27 @@ def evaluate(
         show.emit(found)
     else:
         render_figures(found)
+
+
+def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: bool) -> None:
+    from search import readers
+    from search.media import DecodePool
+    from search.models import Models
+    from search.readers.evaluate import evaluate as run
+    from search.readers.evaluate import read_manifest
+    from ui import show
+    from ui.status import render_errors
+
+    spoken = list(read_manifest(manifest))
+    if not spoken:
+        raise InputError(f"{manifest} holds no recordings.", remedy="Put a JSON object on each line.")
+    reader = readers.load(name, Models.of(settings), settings.device)
+    with DecodePool(settings, 1) as pool, show.counting("recordings", len(spoken)) as progress:
+        found = run(reader, spoken, pool, progress)
+    if as_json:
+        show.emit(found)
+    else:
+        render_errors(found)
 
 
 @measuring.callback()

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from search import encoders
+from search import encoders, readers
 from search.encoders.catalogue import KNOWN, Known
 from search.errors import ModelMissing
 from search.models import Models, Source
@@ -42,7 +42,7 @@ def info(settings: Settings, name: str) -> dict[str, Any]:
         damage = models.damage(here)
         found |= asdict(here) | {"folder": str(models.place(name) / here.folder), "damage": damage}
     elif known is None:
-        source = encoders.source(name)
+        source = _source(name)
         found |= {"source": source.repository, "licence": source.licence, "notice": source.notice}
     return found
 
@@ -55,7 +55,7 @@ def pull(settings: Settings, name: str, revision: str, *, accepted: bool) -> Man
     """
     from search.models.hub import pull as fetch
 
-    models, source = Models.of(settings), encoders.source(name)
+    models, source = Models.of(settings), _source(name)
     accepted = accepted or (not models.offline and _agreed(models, name, source))
     with show.transferring(name) as report:
         return fetch(models, name, source, revision=revision, accepted=accepted, report=report)
@@ -66,7 +66,7 @@ def carry(settings: Settings, path: Path, name: str) -> Manifest:
     from search.models.carry import carry as take
 
     with show.transferring(path.name) as report:
-        return take(Models.of(settings), path, name, source=encoders.source, report=report)
+        return take(Models.of(settings), path, name, source=_source, report=report)
 
 
 def in_use(settings: Settings) -> set[str]:
@@ -122,6 +122,11 @@ def _row(name: str, known: Known | None, here: Manifest | None) -> dict[str, Any
         except ModelMissing as error:
             row |= {"here": False, "detail": str(error)}
     return row
+
+
+def _source(name: str) -> Source:
+    """Where a model comes from, be it an encoder's or a reader's."""
+    return readers.source(name) if name.partition(":")[0] in readers.names() else encoders.source(name)
 
 
 def _agreed(models: Models, name: str, source: Source) -> bool:

@@ -51,3 +51,14 @@ def render_figures(found: dict[str, Any]) -> None:
     for direction, row in found["directions"].items():
         table.add_row(direction, *(f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in names))
     show.out.print(table)
+
+
+def render_errors(found: dict[str, Any]) -> None:
+    """Print an evaluation of a reader as a table, a row a language, and how fast it was."""
+    names = ("files", "words", "WER", "substitutions", "deletions", "insertions")
+    table = Table("language", *names, box=None, pad_edge=False, header_style="dim")
+    for language, row in (*found["languages"].items(), ("all", found["asr"])):
+        table.add_row(language, *(f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in names))
+    show.out.print(table)
+    failed = f"; {found['asr']['failed']} files could not be read" if found["asr"]["failed"] else ""
+    show.out.print(f"[dim]{found['asr']['times_real_time']} times real time{failed}[/]", highlight=False)

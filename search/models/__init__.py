@@ -41,6 +41,8 @@ class Source:
     licence: str = ""
     notice: str = ""
     """What has to be accepted once before the model is loaded; empty: nothing."""
+    weights: str = "*.safetensors"
+    """How its weights are called. A name that pickles bear is fetched only where it stands here; its content tells whether it is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from search.errors import ModelMissing
 MANIFEST = "manifest.json"
 
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
-"""Endings of files that are pickles by custom."""
+"""Endings of files that are pickles by custom; CTranslate2's ``model.bin`` is none, as its first bytes tell."""
 
 HEADER = 100_000_000
 """The longest header of a safetensors file, in bytes, that its format allows."""
@@ -69,7 +69,8 @@ def survey(folder: Path) -> dict[str, Entry]:
 
 def refuse_pickle(path: Path, name: str = "") -> None:
     """Raise ModelMissing where a file is a pickle, by its name or by its first bytes."""
-    if PurePosixPath(name or path.name).suffix.lower() in PICKLES or _holds_pickle(path):
+    suffix = PurePosixPath(name or path.name).suffix.lower()
+    if (suffix in PICKLES and not (suffix == ".bin" and _is_ctranslate2(path))) or _holds_pickle(path):
         raise pickled(name or str(path))
 
 
@@ -80,6 +81,17 @@ def pickled(name: str) -> ModelMissing:
         remedy="Take the model's .safetensors file instead; where there is none, convert it on a machine that may be lost:"
         " torch.load(…, weights_only=True), then safetensors.torch.save_file.",
     )
+
+
+def _is_ctranslate2(path: Path) -> bool:
+    """Whether a file begins as CTranslate2's models do: a version, and the length and name of what is described.
+
+    No pickle does: a version is below 32, and no byte below 32 is an instruction of pickle's.
+    """
+    with path.open("rb") as file:
+        head = file.read(64)
+    end = 6 + int.from_bytes(head[4:6], "little")
+    return 0 < int.from_bytes(head[:4], "little") < 32 and head[6:end].endswith(b"Spec\0") and end < len(head)
 
 
 def _holds_pickle(path: Path) -> bool:

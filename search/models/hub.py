@@ -158,15 +158,19 @@ def _known(repository: str, revision: str) -> ModelInfo:
 
 
 def _wanted(info: ModelInfo, source: Source) -> dict[str, RepoSibling]:
-    """The files of a repository that are wanted, by name: never code, never pickles."""
+    """The files of a repository that are wanted, by name: never code, never what is named like a pickle, unless the family reads it as another format."""
     every = {one.rfilename: one for one in info.siblings or ()}
     matching = {name: one for name, one in every.items() if any(fnmatchcase(name, pattern) for pattern in source.files)}
-    wanted = {name: one for name, one in matching.items() if files.counts(name) and Path(name).suffix.lower() not in PICKLES}
+    wanted = {
+        name: one
+        for name, one in matching.items()
+        if files.counts(name) and (Path(name).suffix.lower() not in PICKLES or name == source.weights)
+    }
     if bad := next((name for name in matching if not files.inside(name)), ""):
         raise ModelMissing(f"{source.repository} has a file that would not lie in the model's folder: {bad!r}.")
-    if not any(Path(name).suffix == ".safetensors" for name in wanted):
+    if not any(fnmatchcase(name, source.weights) for name in wanted):
         if pickle := next((name for name in every if Path(name).suffix.lower() in PICKLES), ""):
-            raise files.pickled(f"{source.repository} has no .safetensors file; its {pickle}")
+            raise files.pickled(f"{source.repository} has no {source.weights.removeprefix('*')} file; its {pickle}")
         raise ModelMissing(
             f"{source.repository} has no weights that are wanted ({', '.join(source.files)}).",
             remedy="Check the revision, or choose another model: sensorium models list",

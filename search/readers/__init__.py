@@ -1,6 +1,7 @@
 """The Reader seam: what turns media into text with times. Readers load when they are first used, by name.
 
-A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``. A family is a module here, or what another package registers under the
+A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``; a family may know ``OPTIONS``, which stand behind it:
+``speech:base,untranslated``. A family is a module here, or what another package registers under the
 entry point group ``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader`` and, where its models come from a hub,
 ``source(rest: str) -> Source``; importing it loads no framework.
 """
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 from search.encoders import lacking
-from search.errors import UnknownName
-from search.models import Models
+from search.errors import InputError, UnknownName
+from search.models import Models, Source, outside
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
 
 FAMILIES = {
@@ -25,6 +27,9 @@ FAMILIES = {
     "written": "search.readers.written",
 }
 """Family -> module."""
+
+EXTRAS = {"speech": "asr"}
+"""The extra that brings what a family needs, where it has another name."""
 
 
 @runtime_checkable
@@ -73,7 +78,26 @@ def family(name: str) -> ModuleType:
     try:
         return importlib.import_module(modules[of])
     except ModuleNotFoundError as error:
-        raise lacking(of, error) from error
+        raise lacking(EXTRAS.get(of, of), error) from error
+
+
+def source(name: str) -> Source:
+    """Where the files of a reader's model come from.
+
+    Raises:
+        UnknownName: there is no such family, or it knows no such model.
+        InputError: there is nothing to fetch.
+        ModelMissing: a package that the family needs is not installed.
+    """
+    of, _, rest = name.partition(":")
+    module = family(name)
+    if not rest or outside(name) is not None or not hasattr(module, "source"):
+        raise InputError(f"The reader {name} comes from no hub.", remedy="Name one that does: sensorium models list")
+    try:
+        found: Source = module.source(rest)
+    except ModuleNotFoundError as error:
+        raise lacking(EXTRAS.get(of, of), error) from error
+    return found
 
 
 def load(name: str, models: Models, device: str = "auto") -> Reader:
@@ -85,8 +109,9 @@ def load(name: str, models: Models, device: str = "auto") -> Reader:
     """
     of, _, rest = name.partition(":")
     module = family(name)
+    files = next((name.removesuffix(f",{one}") for one in getattr(module, "OPTIONS", ()) if name.endswith(f",{one}")), name)
     try:
-        reader: Reader = module.load(models.find(name) if rest else None, device)
+        reader: Reader = module.load(replace(models.find(files), name=name) if rest else None, device)
     except ModuleNotFoundError as error:
-        raise lacking(of, error) from error
+        raise lacking(EXTRAS.get(of, of), error) from error
     return reader

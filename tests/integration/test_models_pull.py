@@ -278,6 +278,19 @@ def test_pickles_are_refused_by_name_and_by_content(hub, models, files):
         pull(models, NAME, SOURCE)
 
 
+def test_weights_named_like_a_pickle_are_fetched_only_where_the_family_reads_them_as_another_format(hub, models, files):
+    del files["model.safetensors"]
+    files["model.bin"] = b"\x06\0\0\0\x0c\0WhisperSpec\0" + bytes(5_000)
+    with pytest.raises(ModelMissing, match="is a pickle"):
+        pull(models, NAME, Source(REPOSITORY, ("*",)))
+    source = Source(REPOSITORY, ("*",), weights="model.bin")
+    pull(models, NAME, source)
+    assert set(models.find(NAME).sha256) == {"model.bin", "config.json", "big/tokenizer.json"}
+    files["model.bin"] = b"\x80\x04\x95" + bytes(5_000)
+    with pytest.raises(ModelMissing, match=r"model\.bin is a pickle"):
+        pull(models, NAME, source)
+
+
 @pytest.mark.parametrize("name", ["../model.safetensors", "/tmp/model.safetensors", "a/../../model.safetensors"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(hub, models, files, name):
     files[name] = weights()

@@ -158,6 +158,29 @@ def test_a_pickle_is_never_taken(models, folder, name, content):
     assert models.here() == []
 
 
+CTRANSLATE2 = b"\x06\0\0\0\x0c\0WhisperSpec\0\x03\0\0\0" + bytes(3_000)
+
+
+def test_a_model_of_ctranslate2_is_no_pickle_though_it_is_named_like_one(models, folder):
+    (folder / "model.bin").write_bytes(CTRANSLATE2)
+    assert "model.bin" in models.find(f"fake:{folder}").sha256
+    carry.carry(models, folder, NAME)
+    assert models.find(NAME).revision == models.find(f"fake:{folder}").revision
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.bin", b""), ("model.bin", CTRANSLATE2[:12]), ("model.bin", b"\x80" + CTRANSLATE2[1:]), ("model.bin", b"c" + CTRANSLATE2[1:]),
+        ("model.bin", CTRANSLATE2.replace(b"Spec", b"Text")), ("model.bin", pickle.dumps({})), ("model.bin", torch_file()), ("model.pt", CTRANSLATE2),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_model_of_ctranslate2_is_a_pickle(models, folder, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelMissing, match="is a pickle"):
+        models.find(f"fake:{folder}")
+
+
 def test_a_safetensors_file_whose_length_looks_like_a_pickle_is_taken(models, folder):
     header = b"{" + b" " * 638 + b"}"
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)

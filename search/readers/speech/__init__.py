@@ -1,0 +1,59 @@
+"""The speech family: what is said, in any of the languages that Whisper knows (arXiv 2212.04356), through faster-whisper.
+
+``speech:MODEL`` is a checkpoint that faster-whisper knows by name: ``tiny.en``, ``base``, ``large-v3``, ``turbo``, ``distil-large-v3``, …;
+``speech:FOLDER`` a folder with one as CTranslate2 has it. What is not English comes in English besides, where the model can translate; not so
+with ``,untranslated`` at the end of the name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.errors import UnknownName
+from search.models import Model, Source
+
+if TYPE_CHECKING:  # faster-whisper takes a while to import
+    from search.readers.speech.reader import SpeechReader
+
+OPTIONS = ("untranslated",)
+
+FILES = ("config.json", "model.bin", "tokenizer.json")
+"""What a folder must hold, besides a vocabulary; faster-whisper would fetch a tokenizer that it misses."""
+
+MONOLINGUAL = ("turbo", "distil")
+"""Parts of names of models that were taught to transcribe alone, and not to translate."""
+
+
+def source(rest: str) -> Source:
+    """Where the files of a checkpoint come from.
+
+    Raises:
+        UnknownName: faster-whisper knows no such checkpoint.
+    """
+    from faster_whisper.utils import _MODELS
+
+    if rest not in _MODELS:
+        raise UnknownName("speech model", rest, _MODELS)
+    return Source(_MODELS[rest], (*FILES, "preprocessor_config.json", "vocabulary.*"), licence="MIT", weights="model.bin")
+
+
+def load(model: Model | None, device: str) -> SpeechReader:
+    """Load a reader from the files of ``model``.
+
+    Raises:
+        UnknownName: no model was named.
+        ModelMissing: a file is missing or is not what it should be, or the device is not there.
+    """
+    from faster_whisper.utils import available_models
+
+    from search.readers.speech.engine import Engine
+    from search.readers.speech.reader import SpeechReader
+
+    if model is None:
+        raise UnknownName("speech model", "", available_models())
+    rest = model.rest.removesuffix(",untranslated")
+    name = Path(rest).name if rest.startswith(("/", ".", "~")) else rest
+    engine = Engine(model.folder, device)
+    translate = engine.multilingual and rest == model.rest and not any(part in name for part in MONOLINGUAL)
+    return SpeechReader(model.name, model.revision, f"faster-whisper {name}", engine, translate=translate)

@@ -1,0 +1,159 @@
+"""Whisper as faster-whisper runs it: sounds in batches, each decoded once and with beam search alone, so that the same sound gives the same words."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from faster_whisper import BatchedInferencePipeline, WhisperModel
+from faster_whisper.audio import pad_or_trim
+from numpy.typing import NDArray
+
+from search.errors import ModelMissing
+from search.readers.speech import FILES
+from search.readers.speech.regions import RATE
+from search.types import Sound
+
+HOP = 160
+"""Samples between two columns of what Whisper sees: sounds of whole columns keep their times in a batch."""
+
+ISO = {"jw": "jv"}
+"""Whisper's codes that are not those of ISO 639-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A word with the space before it, if any; when it is heard, in milliseconds from the beginning of the sound; and how sure Whisper is, 0..1."""
+
+    text: str
+    start_ms: float
+    end_ms: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What Whisper makes of a sound.
+
+    log_probability  mean over its tokens
+    no_speech        how likely nothing is said, 0..1
+    compression      how many times shorter zlib makes it
+    """
+
+    words: tuple[Heard, ...]
+    log_probability: float
+    no_speech: float
+    compression: float
+
+    @property
+    def text(self) -> str:
+        """All that is said."""
+        return "".join(word.text for word in self.words).strip()
+
+
+class Engine:
+    """A Whisper model on a device, in int8 on the CPU and float16 on a GPU. Threads may use it at the same time; they take turns on the model itself."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        """Load the model in ``folder``.
+
+        Raises:
+            ModelMissing: a file is missing or is not what it should be, or the device is not there.
+        """
+        kind, number = _placed(device)
+        self.on_gpu = kind == "cuda"
+        if missing := [name for name in FILES if not (folder / name).is_file()]:
+            raise ModelMissing(
+                f"{folder} has no {missing[0]}.",
+                remedy="Name a folder with a Whisper model as CTranslate2 has it: sensorium models pull speech:base",
+            )
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        try:
+            self._model = _Whisper(
+                str(folder), kind, device_index=number, compute_type="float16" if self.on_gpu else "int8", cpu_threads=cores
+            )
+        except Exception as error:  # tokenizers raises nothing more special
+            raise ModelMissing(
+                f"{folder} cannot be loaded: {error}.", remedy="Fetch the model again: sensorium models pull NAME"
+            ) from error
+        self.multilingual = bool(self._model.model.is_multilingual)
+        if (bands := self._model.feature_extractor.mel_filters.shape[0]) != self._model.model.n_mels:
+            raise ModelMissing(
+                f"{folder} wants {self._model.model.n_mels} bands of sound, and {bands} are made.",
+                remedy="Its preprocessor_config.json is missing or is that of another model: fetch it again.",
+            )
+
+    def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
+        """Of each sound, float32 (n,) of at most 30 s, the likeliest language and how likely it is, 0..1."""
+        if not self.multilingual:
+            return [("en", 1.0)] * len(sounds)
+        columns = [self._model.feature_extractor(_whole(sound))[..., :-1] for sound in sounds]
+        encoded = self._model.encode(np.stack([pad_or_trim(some) for some in columns]))
+        found = (likely[0] for likely in self._model.model.detect_language(encoded))
+        return [(token.strip("<|>"), float(share)) for token, share in found]
+
+    def hear(self, sounds: Sequence[Sound], language: str, *, translate: bool = False, varied: bool = False) -> list[Said]:
+        """What is said in each sound, float32 (n,) of at most 30 s, in ``language``, or translated from it into English.
+
+        ``varied``: no three tokens come twice, which ends loops.
+        """
+        whole = [_whole(sound) for sound in sounds]
+        ends = np.cumsum([len(sound) for sound in whole])
+        clips = [{"start": (end - len(sound)) / RATE, "end": end / RATE} for sound, end in zip(whole, ends.tolist(), strict=True)]
+        found, _ = BatchedInferencePipeline(self._model).transcribe(
+            np.concatenate(whole), language=language, task="translate" if translate else "transcribe", temperature=0.0,
+            clip_timestamps=clips, batch_size=len(whole), word_timestamps=True, no_repeat_ngram_size=3 if varied else 0,
+        )  # fmt: skip
+        return [_said(segment, clip["start"]) for segment, clip in zip(found, clips, strict=True)]
+
+
+class _Whisper(WhisperModel):  # type: ignore[misc] # it has no types
+    """Encodes the same sounds once, though their language is found, their words and a translation: that is most of the work."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*given, **named)
+        self._last = threading.local()
+
+    def encode(self, features: NDArray[np.float32]) -> Any:  # noqa: ANN401
+        before, encoded = getattr(self._last, "kept", (np.empty(0), None))
+        if not np.array_equal(before, features):
+            encoded = super().encode(features)
+            self._last.kept = features, encoded
+        return encoded
+
+
+def _said(segment: Any, start: float) -> Said:  # noqa: ANN401
+    """``start`` is where the sound began in its batch, in seconds."""
+    words = tuple(
+        Heard(word.word, (word.start - start) * 1000, (word.end - start) * 1000, float(word.probability))
+        for word in segment.words
+    )
+    return Said(words, segment.avg_logprob, segment.no_speech_prob, segment.compression_ratio)
+
+
+def _whole(sound: Sound) -> Sound:
+    return np.pad(sound, (0, -len(sound) % HOP))
+
+
+def _placed(device: str) -> tuple[str, int]:
+    """The kind of a device, and which one of its kind; ``auto`` is a GPU where there is one.
+
+    Raises:
+        ModelMissing: it is not there.
+    """
+    count = ctranslate2.get_cuda_device_count()
+    if device == "auto":
+        device = "cuda" if count else "cpu"
+    known = {"cpu": ("cpu", 0), "cuda": ("cuda", 0)} | {f"cuda:{number}": ("cuda", number) for number in range(count)}
+    if device not in known or (known[device][0] == "cuda" and not count):
+        raise ModelMissing(
+            f"The device {device!r} cannot be used by CTranslate2.",
+            remedy=f"Set SENSORIUM_DEVICE to one of: {', '.join(['auto', 'cpu', *list(known)[2:]])}.",
+        )
+    return known[device]

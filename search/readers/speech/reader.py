@@ -1,0 +1,140 @@
+"""The speech reader: regions of speech in, passages out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from search.errors import MediaError, ModelMissing
+from search.readers.speech.engine import Engine, Said
+from search.readers.speech.guards import WEAK, looping, made_up, plain, unread
+from search.readers.speech.passages import passage, sentences
+from search.readers.speech.regions import RATE, Region, regions
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Span
+
+RULES = "1"
+"""Counted up whenever the rules of this family would read something else from the same sound."""
+
+BATCH, GPU_BATCH = 1, 16
+"""Regions that are read at once: on a CPU, eight in a batch take as long as one by one."""
+
+SURE = 0.5
+"""A language less likely than this is that of the region before."""
+
+LONG_MS = 3_000
+"""Speech of this length that could not be read is told."""
+
+
+@dataclass(slots=True)
+class _Before:
+    """What was read so far: the language, and the last lines."""
+
+    language: str = ""
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=2))
+
+
+class SpeechReader:
+    """Reads what is said, by a Whisper model. Threads may call ``read`` at the same time."""
+
+    channels = frozenset({Channel.SPEECH})
+    reads = frozenset({Modality.AUDIO, Modality.VIDEO})
+
+    def __init__(self, name: str, revision: str, source: str, engine: Engine, *, translate: bool) -> None:
+        """``revision`` is that of the files; ``translate``: what is not English comes in English besides."""
+        self.name, self.revision = name, f"{revision}.{RULES}"
+        self._source, self._engine, self._translate = source, engine, translate
+        self._batch = GPU_BATCH if engine.on_gpu else BATCH
+        self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch)
+
+    def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:  # noqa: ARG002 - a file may lie about its length
+        """Read the sound of an asset; memory does not grow with its length.
+
+        Raises:
+            MediaError: ``encoder``: the model fails on it.
+            ModelMissing: the GPU is gone.
+        """
+        found, before = regions(cuts), _Before()
+        while some := list(islice(found, self._batch)):
+            with _told():
+                languages = self._languages(some, before)
+                said = self._hear(some, languages)
+                foreign = [
+                    self._translate and language != "en" and not unread(one)
+                    for language, one in zip(languages, said, strict=True)
+                ]
+                english = self._english(some, languages, foreign)
+            for region, language, one, other in zip(some, languages, said, english, strict=True):
+                yield from self._passages(region, language, one, before)
+                if other is not None and plain(other.text) != plain(one.text) and not unread(other):
+                    yield self._translated(region, one, other)
+
+    def _languages(self, some: Sequence[Region], before: _Before) -> list[str]:
+        found = []
+        for language, likely in self._engine.languages([region.samples for region in some]):
+            if likely >= SURE or not before.language:
+                before.language = language
+            found.append(before.language)
+        return found
+
+    def _hear(self, some: Sequence[Region], languages: Sequence[str]) -> list[Said]:
+        """What is said in each region; a loop is tried again without one."""
+        found: dict[int, Said] = {}
+        for language in dict.fromkeys(languages):
+            which = [at for at, one in enumerate(languages) if one == language]
+            found |= zip(which, self._engine.hear([some[at].samples for at in which], language), strict=True)
+            for at in which:
+                if looping(found[at]):
+                    (found[at],) = self._engine.hear([some[at].samples], language, varied=True)
+        return [found[at] for at in range(len(some))]
+
+    def _english(self, some: Sequence[Region], languages: Sequence[str], foreign: Sequence[bool]) -> list[Said | None]:
+        found: dict[int, Said] = {}
+        for language in dict.fromkeys(languages):
+            if which := [at for at, one in enumerate(languages) if one == language and foreign[at]]:
+                sounds = [some[at].samples for at in which]
+                found |= zip(which, self._engine.hear(sounds, language, translate=True), strict=True)
+        return [found.get(at) for at in range(len(some))]
+
+    def _passages(self, region: Region, language: str, said: Said, before: _Before) -> Iterator[Passage | Gap]:
+        if why := unread(said):
+            yield from _gap(region, Span(round(region.start_ms), round(region.end_ms)), language, why)
+            return
+        for words in sentences(said.words):
+            one = passage(region, words, language, self._source)
+            span = one.span or Span(0, 0)
+            if why := made_up(one.text, region.voiced(span.start, span.end), tuple(before.lines)):
+                yield from _gap(region, span, language, why)
+            else:
+                yield one
+            before.lines.append(one.text)
+
+    def _translated(self, region: Region, said: Said, english: Said) -> Passage:
+        """A translation of all that is said in a region; its words are heard nowhere."""
+        whole = passage(region, said.words, "en", self._source)
+        likely = passage(region, english.words, "en", self._source)
+        return replace(likely, span=whole.span, words=(), translated=True)
+
+
+def _gap(region: Region, span: Span, language: str, why: str) -> Iterator[Gap]:
+    """Tell of what could not be read, where it is long and somebody speaks there."""
+    if span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK:
+        yield Gap("not_read", f"language {language}: {why}", span)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what CTranslate2 raises into our errors."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "CUDA" in str(error) and "out of memory" not in str(error):
+            raise ModelMissing(
+                f"The GPU is gone: {error}",
+                remedy="Look at nvidia-smi, then run the same command again, or set SENSORIUM_DEVICE.",
+            ) from error
+        raise MediaError("encoder", f"Whisper fails on it: {error}") from error
+    except (ValueError, IndexError) as error:  # from the alignment of words
+        raise MediaError("encoder", f"Whisper fails on it: {type(error).__name__}: {error}") from error

@@ -1,0 +1,147 @@
+"""Where somebody speaks: sound is cut at silences into regions that Whisper takes in at once. The voice detector is Silero's, which faster-whisper carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from faster_whisper.vad import get_vad_model
+from numpy.typing import NDArray
+
+from search.types import Channel, Cut, Gap, Sound
+
+RATE = 16_000
+
+FRAME = 512
+"""Samples that the detector judges at once: 32 ms."""
+
+LONGEST = 30 * RATE // FRAME
+"""Frames that Whisper takes in at once."""
+
+BLOCK = 240 * RATE
+"""Samples after which what was heard is looked through, so that memory does not grow with the sound: 15 MB."""
+
+PAUSE = RATE // FRAME
+"""Frames without a voice that end a region: after a second somebody else may speak, in another language."""
+
+MARGIN = 8
+"""Frames that a region has before and after the voice: soft consonants are not heard as one."""
+
+BEGIN, GO_ON = 0.5, 0.35
+"""Speech begins with a frame at least as likely to hold some as the first, and goes on with those of the second: Silero's own defaults."""
+
+SHORTEST = 3
+"""Frames; less than a tenth of a second is a click."""
+
+HOLE_MS = 100
+"""Sound that begins this much off the end of what was heard before does not continue it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Speech without a long pause. ``samples`` float32 (n,) at ``RATE``; ``voice`` float32 (n / FRAME,): how likely each frame holds speech, 0..1."""
+
+    start_ms: float
+    samples: Sound
+    voice: NDArray[np.float32]
+
+    @property
+    def end_ms(self) -> float:
+        """Where it ends."""
+        return self.start_ms + len(self.samples) * 1000 / RATE
+
+    def voiced(self, start_ms: float, end_ms: float) -> float:
+        """How likely a voice is heard between two times, 0..1."""
+        first, last = (int((time - self.start_ms) * RATE / 1000 / FRAME) for time in (start_ms, end_ms))
+        first = min(max(first, 0), len(self.voice) - 1)
+        return float(self.voice[first : max(first, last) + 1].mean())
+
+
+def regions(cuts: Iterable[Cut | Gap]) -> Iterator[Region]:
+    """The regions of an asset's sound, in order; times are those that its cuts state. Whatever else comes along is passed over."""
+    run: _Run | None = None
+    for cut in cuts:
+        if not isinstance(cut, Cut) or cut.channel is not Channel.SOUND or cut.span is None or isinstance(cut.content, str):
+            continue
+        if run is not None and abs(cut.span.start - run.end_ms) > HOLE_MS:
+            yield from run.look(last=True)
+            run = None
+        run = run or _Run(cut.span.start)
+        run.push(np.nan_to_num(cut.content.astype(np.float32), posinf=0, neginf=0).clip(-1, 1))
+        if run.held >= BLOCK:
+            yield from run.look(last=False)
+    if run is not None:
+        yield from run.look(last=True)
+
+
+class _Run:
+    """Sound without a hole, of which what was not looked through is held."""
+
+    def __init__(self, start_ms: float) -> None:
+        self._start_ms = start_ms
+        self._parts: list[Sound] = []
+        self.held = 0
+
+    @property
+    def end_ms(self) -> float:
+        return self._start_ms + self.held * 1000 / RATE
+
+    def push(self, samples: Sound) -> None:
+        self._parts.append(samples)
+        self.held += len(samples)
+
+    def look(self, *, last: bool) -> Iterator[Region]:
+        """Yield the regions that are over, and hold the sound of one that may go on."""
+        if not self.held:
+            return
+        samples = np.concatenate(self._parts)
+        voice = judge(samples)
+        held = len(voice) if last else max(0, len(voice) - MARGIN)
+        for first, end in pieces(voice):
+            if not last and end + PAUSE > len(voice):
+                held = first
+                break
+            start_ms = self._start_ms + first * FRAME * 1000 / RATE
+            yield Region(start_ms, samples[first * FRAME : end * FRAME], voice[first:end])
+        self._start_ms += held * FRAME * 1000 / RATE
+        self._parts = [samples[held * FRAME :].copy()]
+        self.held = len(self._parts[0])
+
+
+def judge(samples: Sound) -> NDArray[np.float32]:
+    """How likely each frame of ``samples`` (n,) holds speech: (n / FRAME,), 0..1."""
+    padded = np.pad(samples, (0, -len(samples) % FRAME))  # a copy: the detector writes into what it gets
+    return np.asarray(get_vad_model()(padded), np.float32).reshape(-1)
+
+
+def pieces(voice: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+    """The regions among frames ``voice`` (n,), margins included, as half-open ranges; what is too long is cut where a voice is least likely."""
+    for first, end in _spoken(voice):
+        begin, stop = max(0, first - MARGIN), min(len(voice), end + MARGIN)
+        while stop - begin > LONGEST:
+            half = begin + LONGEST // 2
+            calm = np.convolve(voice[half : begin + LONGEST], np.full(5, 0.2), "valid")  # 160 ms: a pause, and no plosive
+            cut = half + 2 + int(calm.argmin())
+            yield begin, cut
+            begin = cut
+        yield begin, stop
+
+
+def _spoken(voice: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+    """Ranges of frames in which somebody speaks, with pauses shorter than ``PAUSE``."""
+    begun, end = -1, 0
+    for at in np.flatnonzero(voice >= GO_ON).tolist():
+        if begun >= 0 and at - end >= PAUSE:
+            yield from _long(voice, begun, end)
+            begun = -1
+        if begun < 0 and voice[at] >= BEGIN:
+            begun = at
+        end = at + 1
+    if begun >= 0:
+        yield from _long(voice, begun, end)
+
+
+def _long(voice: NDArray[np.float32], first: int, end: int) -> Iterator[tuple[int, int]]:
+    if np.count_nonzero(voice[first:end] >= BEGIN) >= SHORTEST:
+        yield first, end

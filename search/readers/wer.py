@@ -1,0 +1,52 @@
+"""Word error rate: what was heard against what was said, both normalised as Whisper's authors do (arXiv 2212.04356, appendix C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Of how many ``words`` that were said how many were heard as others, were not heard, and were heard though nobody said them."""
+
+    words: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Errors for each word that was said; 0 where nothing was said and nothing heard."""
+        return (self.substitutions + self.deletions + self.insertions) / max(self.words, 1)
+
+    def __add__(self, other: Errors) -> Errors:
+        """Of both together."""
+        return Errors(
+            self.words + other.words, self.substitutions + other.substitutions, self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )  # fmt: skip
+
+
+def count(said: str, heard: str, language: str) -> Errors:
+    """The errors in ``heard``. English is normalised with its spellings, numbers and contractions, other languages by their letters."""
+    import jiwer
+
+    normalise = _normaliser(language == "en")
+    said, heard = normalise(said).strip(), normalise(heard).strip()
+    if not said:
+        return Errors(insertions=len(heard.split()))
+    found = jiwer.process_words(said, heard)
+    return Errors(len(said.split()), found.substitutions, found.deletions, found.insertions)
+
+
+@lru_cache(maxsize=2)
+def _normaliser(english: bool) -> Any:  # noqa: ANN401 - it has no types
+    if english:
+        from whisper_normalizer.english import EnglishTextNormalizer
+
+        return EnglishTextNormalizer()
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    return BasicTextNormalizer()
