@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from search.media.words import Role, Value, charset
+from search.media.words import Role, Value, decoded
 
 _MARK = 0x1C
 _CHARSET, _UTF8 = (1, 90), b"\x1b%G"
@@ -29,8 +29,9 @@ def values(raw: bytes) -> Iterator[Value]:
                 found.append((_ROLES[number], value))
     except ValueError as error:
         damage = error
-    encoding = "utf-8" if told else charset(b"\n".join(value for _, value in found))
-    yield from (Value(role, value.decode(encoding, "replace")) for role, value in found)
+    texts = [value for _, value in found]
+    lines = [value.decode("utf-8", "replace") for value in texts] if told else decoded(*texts)
+    yield from (Value(role, line) for (role, _), line in zip(found, lines, strict=True))
     if damage is not None:
         raise damage
 

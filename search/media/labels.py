@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, BinaryIO
 
 from PIL import Image
 
 from search.media import iptc, xmp
 from search.media.source import Source
-from search.media.words import LONGEST, Role, Value, charset, cuts, decoded
+from search.media.words import LONGEST, Role, Value, cuts, decoded, is_utf8
 from search.types import Cut, Gap, Needs
 
 _DETAILS, _USER_COMMENT = 0x8769, 0x9286
@@ -26,7 +26,7 @@ _WINDOWS: dict[int, Role] = {
 _IPTC_OF_PHOTOSHOP, _IPTC_OF_TIFF = 0x0404, 33723
 
 _KEYWORDS: dict[bytes, Role] = {
-    b"title": "title", b"description": "description", b"comment": "description", b"author": "credit", b"copyright": "credit",
+    b"Title": "title", b"Description": "description", b"Comment": "description", b"Author": "credit", b"Copyright": "credit",
 }  # fmt: skip
 """Keywords of PNG's texts -> what these say."""
 _XMP_OF_PNG = b"XML:com.adobe.xmp"
@@ -42,12 +42,12 @@ def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap
     if image.format == "PNG":
         yield from cuts("PNG", _of_png(source.file), needs)
     if comment := _bytes(image.info.get("comment")):
-        yield from cuts("comment", [Value("description", decoded(comment))], needs)
+        yield from cuts("comment", [Value("description", text) for text in decoded(comment)], needs)
 
 
 def _of_xmp(image: Image.Image, source: Source) -> Iterator[Value]:
     if image.format == "PNG":
-        found = [text for key, text in _texts(source.file) if key == _XMP_OF_PNG]
+        found = [text for _, text in _texts(source.file, (_XMP_OF_PNG,))]
     else:
         found = [_bytes(image.info.get("xmp"))]
     for raw in filter(None, found):
@@ -56,11 +56,10 @@ def _of_xmp(image: Image.Image, source: Source) -> Iterator[Value]:
 
 def _of_iptc(image: Image.Image) -> Iterator[Value]:
     resources: Any = image.info.get("photoshop", {})
-    tags: Any = getattr(image, "tag_v2", {})
-    value = resources.get(_IPTC_OF_PHOTOSHOP) or tags.get(_IPTC_OF_TIFF)
-    if isinstance(value, tuple):  # the type of this tag is often that of long numbers, though it holds bytes
-        value = struct.pack(f"{'<' if tags.prefix == b'II' else '>'}{len(value)}I", *value)
-    yield from iptc.values(_bytes(value))
+    tags: Any = getattr(
+        getattr(image, "tag_v2", None), "_tagdata", {}
+    )  # raw: of this tag, often said to hold numbers, Pillow keeps one
+    yield from iptc.values(_bytes(resources.get(_IPTC_OF_PHOTOSHOP) or tags.get(_IPTC_OF_TIFF)))
 
 
 def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
@@ -72,41 +71,48 @@ def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
         text = _bytes(exif.get(tag)).decode("utf-16-le", "replace").partition("\0")[0]
         yield from (Value(role, part) for part in (text.split(";") if role == "keywords" else [text]))
     details = exif.get_ifd(_DETAILS)
-    for tag, role in _ROLES.items():
-        yield Value(role, decoded(_bytes(exif.get(tag) or details.get(tag)).rstrip(b"\0")))
+    texts = decoded(*(_bytes(exif.get(tag) or details.get(tag)).rstrip(b"\0") for tag in _ROLES))
+    yield from (Value(role, text) for role, text in zip(_ROLES.values(), texts, strict=True))
     yield Value("description", _user_comment(_bytes(details.get(_USER_COMMENT)), exif.endian or "<"))
 
 
 def _user_comment(raw: bytes, endian: str) -> str:
     """A comment after the eight bytes that name its character set (Exif 3.0, 4.6.6): Unicode is UTF-16 in whichever order the writer liked."""
     name, text = raw[:8].rstrip(b"\0 ").upper(), raw[8 : 8 + 4 * LONGEST]
-    if name == b"UNICODE" and (b"\0" in text or charset(text) != "utf-8"):
-        high, low = text[0::2].count(0), text[1::2].count(0)
-        marked = {b"\xff\xfe": "<", b"\xfe\xff": ">"}.get(text[:2])
-        order = marked or ("<" if low > high else ">" if high > low else endian)
+    if name == b"UNICODE" and (order := _order(text, endian)):
         return text.decode("utf-16-le" if order == "<" else "utf-16-be", "replace")
     if name == b"JIS":
         return text.decode("iso2022_jp", "replace")
-    return decoded((text if name in (b"", b"ASCII", b"UNICODE") else raw).strip(b"\0 "))
+    return decoded((text if name in (b"", b"ASCII", b"UNICODE") else raw).strip(b"\0 "))[0]
+
+
+def _order(text: bytes, endian: str) -> str | None:
+    """In which order UTF-16 has its bytes: as marked, else by where the noughts are, which Latin letters have; None: it is UTF-8."""
+    if marked := {b"\xff\xfe": "<", b"\xfe\xff": ">"}.get(text[:2]):
+        return marked
+    high, low = text[0::2].count(0), text[1::2].count(0)
+    if high != low:
+        return "<" if low > high else ">"
+    return None if is_utf8(text) else endian
 
 
 def _of_png(file: BinaryIO) -> Iterator[Value]:
-    for key, text in _texts(file):
-        if role := _KEYWORDS.get(key.lower()):
-            yield Value(role, decoded(text))
+    for key, text in _texts(file, _KEYWORDS):
+        yield Value(_KEYWORDS[key], decoded(text)[0])
 
 
-def _texts(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The keywords and the texts of a PNG (third edition, 11.3.3)."""
+def _texts(file: BinaryIO, wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The texts of a PNG that have one of the ``wanted`` keywords, and these (third edition, 11.3.3)."""
     for kind, chunk in _chunks(file):
         key, _, rest = chunk.partition(b"\0")
+        if kind == b"eXIf" or key not in wanted:
+            continue
         packed = kind == b"zTXt"
         if kind == b"iTXt":
             packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
         elif packed:
             rest = rest[1:]
-        if kind != b"eXIf":
-            yield key, zlib.decompressobj().decompress(rest, _LONGEST_CHUNK) if packed else rest
+        yield key, zlib.decompressobj().decompress(rest, _LONGEST_CHUNK) if packed else rest
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:

@@ -151,7 +151,7 @@ class _Pass:
 
     def _info(self) -> Info:
         told = {name.lower(): value for name, value in self._container.metadata.items()}
-        title = tags.mended(told.get("title", "")) or None
+        title = tags.mended(told.get("title", ""))[0] or None
         words = {"title": title, "taken_at": _taken_at(told), "duration_ms": self._duration_ms}
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]

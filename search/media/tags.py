@@ -39,10 +39,9 @@ def read(container: av.container.InputContainer, form: str, needs: Needs) -> Ite
 
 
 def _values(tags: Mapping[str, str]) -> Iterator[Value]:
-    for told, value in tags.items():
+    for told, text in zip(tags, mended(*tags.values()), strict=True):
         name, _, language = told.lower().removeprefix(_QUICKTIME).partition("-")
         if role := _ROLES.get(name):
-            text = mended(value)
             for part in text.replace(";", ",").split(",") if name in _LISTED else [text]:
                 yield Value(role, part, languages.code(language.rpartition("-")[2]))
 
@@ -51,9 +50,9 @@ def _chapters(container: av.container.InputContainer) -> Iterator[Value]:
     for chapter in container.chapters():
         base, title = chapter["time_base"] or 0, chapter["metadata"].get("title", "")
         start, end = (min(max(0, round(chapter[at] * base * 1000)), 1 << 50) for at in ("start", "end"))
-        yield Value("chapter", mended(title), span=Span(start, max(end, start + 1)))
+        yield Value("chapter", mended(title)[0], span=Span(start, max(end, start + 1)))
 
 
-def mended(value: str) -> str:
-    """A tag whose bytes, not being UTF-8, came through as they are (``surrogateescape``), as the text that they are."""
-    return decoded(value.encode("utf-8", "surrogateescape"))
+def mended(*values: str) -> list[str]:
+    """Tags whose bytes, where they are not UTF-8, came through as they are (``surrogateescape``), as the texts that they are."""
+    return decoded(*(value.encode("utf-8", "surrogateescape") for value in values))

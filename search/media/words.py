@@ -80,18 +80,22 @@ def clean(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.split("\n"))).strip()
 
 
-def decoded(raw: bytes) -> str:
-    """Bytes to text."""
-    return raw.decode(charset(raw), "replace")
+def decoded(*raws: bytes) -> list[str]:
+    """Bytes to texts: UTF-8, or else the character set in which together they make most sense."""
+    foreign = [raw for raw in raws if not is_utf8(raw)]
+    encoding = guess(b"\n".join(foreign)[: 4 * LONGEST]) if foreign else None
+    if encoding is None or encoding.startswith(("utf_16", "utf_32")):  # in which a few letters always seem to be Chinese
+        encoding = "cp1252"
+    return [raw.decode("utf-8" if is_utf8(raw) else encoding, "replace") for raw in raws]
 
 
-def charset(raw: bytes) -> str:
-    """The character set of bytes: UTF-8, or else what they look like."""
+def is_utf8(raw: bytes) -> bool:
+    """Whether bytes are UTF-8."""
     try:
         raw.decode()
     except UnicodeDecodeError:
-        return guess(raw[: 4 * LONGEST]) or "cp1252"
-    return "utf-8"
+        return False
+    return True
 
 
 def _mended(text: str) -> str:

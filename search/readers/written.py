@@ -30,11 +30,11 @@ class Written:
             if cut.channel is Channel.SPEECH:
                 yield Passage(cut.channel, cut.span, " ".join(cut.content.split()), cut.source, language=cut.language)
                 continue
+            if (said := (cut.span, cut.content.casefold())) in seen:
+                continue
+            seen.add(said)
             for start, end in paragraphs(cut.content, _PASSAGE):
-                text = cut.content[start:end]
-                if (cut.span, text.casefold()) not in seen:
-                    seen.add((cut.span, text.casefold()))
-                    yield Passage(cut.channel, cut.span, text, cut.source, language=cut.language)
+                yield Passage(cut.channel, cut.span, cut.content[start:end], cut.source, language=cut.language)
 
 
 def load(model: Model | None, device: str) -> Written:  # noqa: ARG001  one signature for all families
