@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from search.types import Channel, Cut, Modality, Span
 
@@ -35,8 +36,9 @@ def cues(text: str, characters: int) -> Iterator[Cut]:
 def timed(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield the cues as they stand: start and end in milliseconds, which may be anything, and lines without markup."""
     text = text.replace("\r\n", "\n")
-    timings = list(_TIMING.finditer(text))
-    for timing, following in zip(timings, [*timings[1:], None], strict=True):
+    for timing, following in pairwise([*_TIMING.finditer(text), None]):
+        if timing is None:
+            return
         body = text[timing.end() : following.start() if following else len(text)].lstrip("\n")
         body = html.unescape(MARKUP.sub("", body.split("\n\n")[0])).strip()
         if body:
