@@ -11,7 +11,7 @@ from PIL import Image
 
 from search.media import iptc, xmp
 from search.media.source import Source
-from search.media.words import LONGEST, Role, Value, cuts, decoded, is_utf8
+from search.media.words import LONGEST_BYTES, Role, Value, cuts, decoded, is_utf8
 from search.types import Cut, Gap, Needs
 
 _DETAILS, _USER_COMMENT = 0x8769, 0x9286
@@ -78,7 +78,7 @@ def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
 
 def _user_comment(raw: bytes, endian: str) -> str:
     """A comment after the eight bytes that name its character set (Exif 3.0, 4.6.6): Unicode is UTF-16 in whichever order the writer liked."""
-    name, text = raw[:8].rstrip(b"\0 ").upper(), raw[8 : 8 + 4 * LONGEST]
+    name, text = raw[:8].rstrip(b"\0 ").upper(), raw[8 : 8 + LONGEST_BYTES]
     if name == b"UNICODE" and (order := _order(text, endian)):
         return text.decode("utf-16-le" if order == "<" else "utf-16-be", "replace")
     if name == b"JIS":
@@ -112,7 +112,8 @@ def _texts(file: BinaryIO, wanted: Container[bytes]) -> Iterator[tuple[bytes, by
             packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
         elif packed:
             rest = rest[1:]
-        yield key, zlib.decompressobj().decompress(rest, _LONGEST_CHUNK) if packed else rest
+        most = _LONGEST_CHUNK if key == _XMP_OF_PNG else LONGEST_BYTES
+        yield key, zlib.decompressobj().decompress(rest, most) if packed else rest
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:

@@ -13,6 +13,8 @@ from search.types import Channel, Cut, Gap, Modality, Needs, Span
 
 MOST, LONGEST = 1_000, 20_000
 """Values of one source that are read, and characters of a value."""
+LONGEST_BYTES = 4 * LONGEST + 4
+"""Bytes that hold more characters than a value may have, in any character set."""
 
 Role: TypeAlias = Literal["title", "description", "chapter", "keywords", "people", "place", "credit"]
 """What a value says; those of ``_JOINED`` become one text together."""
@@ -81,20 +83,21 @@ def clean(text: str) -> str:
 
 
 def decoded(*raws: bytes) -> list[str]:
-    """Bytes to texts: UTF-8, or else the character set in which together they make most sense."""
+    """Bytes to texts, of which no more is looked at than may be kept: UTF-8, or else the character set in which together they make most sense."""
+    raws = tuple(raw[:LONGEST_BYTES] for raw in raws)
     foreign = [raw for raw in raws if not is_utf8(raw)]
-    encoding = guess(b"\n".join(foreign)[: 4 * LONGEST]) if foreign else None
+    encoding = guess(b"\n".join(foreign)[:LONGEST_BYTES]) if foreign else None
     if encoding is None or encoding.startswith(("utf_16", "utf_32")):  # in which a few letters always seem to be Chinese
         encoding = "cp1252"
     return [raw.decode("utf-8" if is_utf8(raw) else encoding, "replace") for raw in raws]
 
 
 def is_utf8(raw: bytes) -> bool:
-    """Whether bytes are UTF-8."""
+    """Whether bytes are UTF-8; of ``LONGEST_BYTES`` the last letter may be incomplete."""
     try:
         raw.decode()
-    except UnicodeDecodeError:
-        return False
+    except UnicodeDecodeError as error:
+        return len(raw) == LONGEST_BYTES and error.start >= len(raw) - 3
     return True
 
 

@@ -194,6 +194,14 @@ def test_what_png_says_is_read_before_and_behind_the_picture(pool, tmp_path):
     ]
 
 
+def test_a_text_of_png_is_cut_between_letters(pool, tmp_path):
+    picture("red").save(tmp_path / "a.png")
+    behind_the_picture(tmp_path / "a.png", b"zTXt", b"Title\0\0" + zlib.compress("a赤".encode() * 50_000))
+    found = decode(pool, tmp_path / "a.png", NEEDS)
+    assert found.content == "a赤" * 10_000
+    assert [gap.reason for gap in found.gaps] == ["not_read"]
+
+
 def test_what_cameras_and_programs_say_of_themselves_is_no_caption(pool, tmp_path):
     picture("red").save(
         tmp_path / "a.jpg", exif=exif_of(x010E="OLYMPUS DIGITAL CAMERA         "), comment="Created with The GIMP"
