@@ -140,7 +140,7 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
             raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:
             model = models.find(name)
-            with _offline():
+            with offline():
                 encoder = module.load(model, device)
     except ModuleNotFoundError as error:
         raise lacking(of, error) from error
@@ -148,7 +148,7 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Keep libraries that use the hub from fetching what they miss: whoever wants that says ``sensorium models pull``."""
     from huggingface_hub import constants
 

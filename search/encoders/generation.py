@@ -26,7 +26,7 @@ class Written:
     confidence: float
 
 
-class _Sureness(LogitsProcessor):  # type: ignore[misc]  # transformers has no types
+class _Sureness(LogitsProcessor):
     """Notes at each step the log probability of the likeliest token, (n,); the scores stay as they are."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def settle(model: Any) -> None:  # noqa: ANN401  transformers has no types
     for module in model.modules():
         if (config := getattr(module, "generation_config", None)) is not None:
             kept = {name: value for name, value in config.to_dict().items() if value is not None and _KEPT.fullmatch(name)}
-            module.generation_config = GenerationConfig(**kept)
+            module.generation_config = cast("Any", GenerationConfig)(**kept)
 
 
 def ends_of(model: Any) -> frozenset[int]:  # noqa: ANN401
@@ -73,9 +73,7 @@ def write(
     ended = torch.isin(tokens, ends).long()
     counted = (ended.cumsum(1) - ended) == 0  # up to the end, and with it
     sure = ((steps * counted).sum(1) / counted.sum(1)).exp()
-    texts = [
-        tokenizer.decode(row[known].tolist(), skip_special_tokens=True) for row, known in zip(tokens, counted, strict=True)
-    ]
+    texts = [tokenizer.decode(row[known].tolist(), skip_special_tokens=True) for row, known in zip(tokens, counted, strict=True)]
     return [Written(" ".join(str(text).split()), float(one)) for text, one in zip(texts, cast("Any", sure), strict=True)]
 
 

@@ -8,15 +8,17 @@ entry point group ``sensorium.readers``. Each has ``load(model: Model | None, de
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
-from search.encoders import lacking
-from search.errors import UnknownName
-from search.models import Models
+from search.encoders import lacking, offline
+from search.errors import InputError, UnknownName
+from search.models import Models, Source, outside
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
+
+T = TypeVar("T")
 
 FAMILIES = {
     "speech": "search.readers.speech",
@@ -83,10 +85,28 @@ def load(name: str, models: Models, device: str = "auto") -> Reader:
         UnknownName: there is no reader of that name.
         ModelMissing: its weights are not here, or are not what they should be; or a package that it needs is not installed.
     """
-    of, _, rest = name.partition(":")
+    rest = name.partition(":")[2]
+    return opened(name, lambda module: cast("Reader", module.load(models.find(name) if rest else None, device)))
+
+
+def opened(name: str, make: Callable[[ModuleType], T]) -> T:
+    """What ``make`` makes of the family of a reader's name, without ever fetching anything.
+
+    Raises:
+        UnknownName: there is no such family.
+        ModelMissing: a package that it needs is not installed.
+    """
     module = family(name)
     try:
-        reader: Reader = module.load(models.find(name) if rest else None, device)
+        with offline():
+            return make(module)
     except ModuleNotFoundError as error:
-        raise lacking(of, error) from error
-    return reader
+        raise lacking(name.partition(":")[0], error) from error
+
+
+def source(name: str) -> Source:
+    """Where the files of a reader's model come from; raises as ``search.encoders.source`` does."""
+    rest, module = name.partition(":")[2], family(name)
+    if not rest or outside(name) is not None or not hasattr(module, "source"):
+        raise InputError(f"The model {name} comes from no hub.", remedy="Name one that does: sensorium models list")
+    return opened(name, lambda module: cast("Source", module.source(rest)))

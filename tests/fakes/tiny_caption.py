@@ -83,7 +83,9 @@ def _teach(model: Any, processor: Any) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 4e-3)
     for step in range(80):
         pictures = [picture(colour, 5 * (step % 5) - 10) for colour in COLOURS]
-        said = processor.tokenizer([colour if asks else f"a {colour} picture" for colour in COLOURS], return_tensors="pt").input_ids
+        said = processor.tokenizer(
+            [colour if asks else f"a {colour} picture" for colour in COLOURS], return_tensors="pt"
+        ).input_ids
         inputs = processor(images=pictures, text=[QUESTION if asks else ""] * len(COLOURS), return_tensors="pt")
         inputs["labels"] = said
         if not asks:
@@ -115,7 +117,11 @@ def _blip_vqa(tokenizer: Any) -> tuple[Any, Any]:
 def _git(tokenizer: Any) -> tuple[Any, Any]:
     narrow = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = GitConfig(
-        vision_config=narrow | {"image_size": SIZE, "patch_size": 8}, vocab_size=WORDS, max_position_embeddings=160, **narrow, **IDS
+        vision_config=narrow | {"image_size": SIZE, "patch_size": 8},
+        vocab_size=WORDS,
+        max_position_embeddings=160,
+        **narrow,
+        **IDS,
     )
     extractor = CLIPImageProcessor(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
     return GitForCausalLM(config), GitProcessor(extractor, tokenizer)
@@ -131,8 +137,10 @@ def _florence2(tokenizer: Any) -> tuple[Any, Any]:
         "embed_dim": [8, 16], "depths": [1, 1], "num_heads": [1, 2], "num_groups": [1, 2], "patch_size": [7, 3], "patch_stride": [4, 2],
         "patch_padding": [3, 1], "patch_prenorm": [False, True], "window_size": 4, "projection_dim": 32,
     }  # fmt: skip
-    config = Florence2Config(text_config=text, vision_config=vision, image_token_id=tokenizer.image_token_id, is_encoder_decoder=True)
-    extractor = CLIPImageProcessor(size={"height": SIZE, "width": SIZE}, do_center_crop=False, image_seq_length=16)
+    config = Florence2Config(
+        text_config=text, vision_config=vision, image_token_id=tokenizer.image_token_id, is_encoder_decoder=True
+    )
+    extractor = CLIPImageProcessor(size={"height": SIZE, "width": SIZE}, do_center_crop=False, image_seq_length=17)
     processor = Florence2Processor(extractor, tokenizer, num_additional_image_tokens=1)
     return Florence2ForConditionalGeneration(config), processor
 
@@ -141,13 +149,19 @@ def _idefics3(tokenizer: Any) -> tuple[Any, Any]:
     more = ["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
     tokenizer.add_special_tokens({"additional_special_tokens": more})
     narrow = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = narrow | IDS | {"model_type": "llama", "vocab_size": len(tokenizer), "num_key_value_heads": 2, "max_position_embeddings": 512}
+    text = (
+        narrow
+        | IDS
+        | {"model_type": "llama", "vocab_size": len(tokenizer), "num_key_value_heads": 2, "max_position_embeddings": 512}
+    )
     config = Idefics3Config(
         text_config=text, vision_config=narrow | {"image_size": SIZE, "patch_size": 8}, scale_factor=2,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"), pad_token_id=1, tie_word_embeddings=False,
     )  # fmt: skip
     extractor = Idefics3ImageProcessor(size={"longest_edge": 4 * SIZE}, max_image_size={"longest_edge": SIZE})
-    return Idefics3ForConditionalGeneration(config), Idefics3Processor(extractor, tokenizer, image_seq_len=4, chat_template=TEMPLATE)
+    return Idefics3ForConditionalGeneration(config), Idefics3Processor(
+        extractor, tokenizer, image_seq_len=4, chat_template=TEMPLATE
+    )
 
 
 _MAKERS = {"blip": _blip, "blip-vqa": _blip_vqa, "git": _git, "florence2": _florence2, "idefics3": _idefics3}

@@ -12,7 +12,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from search.encoders import pretrained
 from search.encoders.generation import settle
 from search.encoders.pretrained import CONFIG
-from search.encoders.weights import broken
+from search.encoders.weights import TOKENIZER, broken
 from search.readers.caption import EXTRACTOR, PROCESSOR
 from search.types import Needs
 
@@ -56,10 +56,10 @@ WORDINGS = {
 }
 """Kinds that are no chats. GIT answers where it was trained to, and else goes on with the question."""
 
-SEVERAL = frozenset(
-    "aya_vision gemma3 gemma3n gemma4 idefics2 idefics3 internvl llama4 llava_onevision mistral3 ovis2 qwen2_5_vl qwen2_vl qwen3_vl"
-    " smolvlm".split()
-)
+SEVERAL = frozenset({
+    "aya_vision", "gemma3", "gemma3n", "gemma4", "idefics2", "idefics3", "internvl", "llama4", "llava_onevision", "mistral3", "ovis2",
+    "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "smolvlm",
+})  # fmt: skip
 """Kinds that were trained on several pictures at once."""
 
 
@@ -67,12 +67,16 @@ def configuration(folder: Path) -> Any:  # noqa: ANN401  transformers has no typ
     """What a folder says of its model; raises ModelMissing where that is none that writes about pictures."""
     config = pretrained.configuration(folder)
     if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-        raise broken(f"{folder / CONFIG} describes a model of the kind {config.model_type!r}, which does not write about pictures.")
+        raise broken(
+            f"{folder / CONFIG} describes a model of the kind {config.model_type!r}, which does not write about pictures."
+        )
     return config
 
 
 def processor_of(folder: Path) -> Any:  # noqa: ANN401
     """What prepares pictures and texts; raises ModelMissing."""
+    if not any((folder / name).exists() for name in TOKENIZER):
+        raise broken(f"{folder / 'tokenizer.json'} is not there, nor any other tokenizer: what this model writes cannot be read.")
     processor = pretrained.part(AutoProcessor, folder, (EXTRACTOR, PROCESSOR), "the pictures of this model cannot be prepared")
     if not all(hasattr(processor, name) for name in ("image_processor", "tokenizer")):
         raise broken(f"{folder / EXTRACTOR} and the files beside it make no processor of pictures and texts.")
@@ -90,7 +94,9 @@ def wording_of(folder: Path, config: Any, processor: Any) -> Wording:  # noqa: A
         return known
     if getattr(processor, "chat_template", None):
         return Wording(SENTENCE, "{}", chat=True, several=config.model_type in SEVERAL)
-    raise broken(f"{folder} has no chat template, and how else to speak to a model of the kind {config.model_type!r} is not known.")
+    raise broken(
+        f"{folder} has no chat template, and how else to speak to a model of the kind {config.model_type!r} is not known."
+    )
 
 
 def needs_of(folder: Path, extractor: Any, on_gpu: bool) -> Needs:  # noqa: ANN401

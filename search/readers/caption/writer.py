@@ -110,7 +110,9 @@ class Writer:
         """What the model is told of one thing that is asked."""
         wording = self._wording
         told = (
-            (wording.caption or "") if asked.question is None else (wording.question or "{}").format(self._harmless(asked.question))
+            (wording.caption or "")
+            if asked.question is None
+            else (wording.question or "{}").format(self._harmless(asked.question))
         )
         if not wording.chat:
             return told
