@@ -38,6 +38,7 @@ app.add_typer(measuring, name="bench")
 models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
 app.add_typer(models, name="models")
 app.command()(writing.ask)
+app.command()(writing.translate)
 
 Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
 

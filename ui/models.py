@@ -10,11 +10,12 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from search import encoders
+from search import encoders, readers
 from search.encoders.catalogue import KNOWN, Known
 from search.errors import ModelMissing
 from search.models import Models, Source
 from search.models.manifest import Manifest
+from search.query import translate
 from search.settings import Settings
 from search.store import Database, Spaces
 from search.types import Modality
@@ -42,7 +43,7 @@ def info(settings: Settings, name: str) -> dict[str, Any]:
         damage = models.damage(here)
         found |= asdict(here) | {"folder": str(models.place(name) / here.folder), "damage": damage}
     elif known is None:
-        source = encoders.source(name)
+        source = source_of(name)
         found |= {"source": source.repository, "licence": source.licence, "notice": source.notice}
     return found
 
@@ -55,7 +56,7 @@ def pull(settings: Settings, name: str, revision: str, *, accepted: bool) -> Man
     """
     from search.models.hub import pull as fetch
 
-    models, source = Models.of(settings), encoders.source(name)
+    models, source = Models.of(settings), source_of(name)
     accepted = accepted or (not models.offline and _agreed(models, name, source))
     with show.transferring(name) as report:
         return fetch(models, name, source, revision=revision, accepted=accepted, report=report)
@@ -66,7 +67,20 @@ def carry(settings: Settings, path: Path, name: str) -> Manifest:
     from search.models.carry import carry as take
 
     with show.transferring(path.name) as report:
-        return take(Models.of(settings), path, name, source=encoders.source, report=report)
+        return take(Models.of(settings), path, name, source=source_of, report=report)
+
+
+def source_of(name: str) -> Source:
+    """Where the files of a model come from, whatever it is for: an encoder, a reader or a translator.
+
+    Raises:
+        UnknownName, InputError, ModelMissing: as ``search.encoders.source`` does.
+    """
+    of = name.partition(":")[0]
+    if of == translate.FAMILY:
+        return translate.source(name.partition(":")[2])
+    known = of in readers.names() and of not in encoders.names()
+    return readers.source(name) if known else encoders.source(name)
 
 
 def in_use(settings: Settings) -> set[str]:

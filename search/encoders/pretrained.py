@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,9 @@ def build(kind: Any, folder: Path, config: Any) -> Any:  # noqa: ANN401
     files = _files(folder)
     for file in files:
         weights.shapes(file)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # or it draws one of its own over ours
     try:
-        model, told = kind.from_pretrained(folder, config=config, use_safetensors=True, output_loading_info=True, **_LOCAL)
+        with _quiet():
+            model, told = kind.from_pretrained(folder, config=config, use_safetensors=True, output_loading_info=True, **_LOCAL)
     except Exception as error:
         raise broken(f"{files[0]} does not fit {folder / CONFIG}: {_first(error)}") from error
     spare = tuple(
@@ -85,6 +86,19 @@ def check_vocabulary(folder: Path, tokens: int, rows: int) -> None:
     """Raise ModelMissing where a tokenizer of ``tokens`` cannot be that of a model that has ``rows`` of them."""
     if not _SPARE * rows <= tokens <= rows:
         raise broken(f"The tokenizer in {folder} knows {tokens} tokens, and the model {rows}: it is that of another model.")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from drawing over ours, and from reporting what is checked here."""
+    said: Any = logging
+    before = said.get_verbosity()
+    said.disable_progress_bar()
+    said.set_verbosity_error()
+    try:
+        yield
+    finally:
+        said.set_verbosity(before)
 
 
 def _files(folder: Path) -> list[Path]:
