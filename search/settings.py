@@ -25,6 +25,8 @@ class Settings:
     database_url    SQLAlchemy URL of the database; empty: SQLite under ``home``
     space           the space to search, and the encoder of a new archive; empty: the archive's default, for a new one ``pocket``
     xclip           a file of trained weights for re-ranking; empty: none are needed
+    captioner       the model that answers questions about an asset, such as ``caption:REPOSITORY``, or its folder; empty: none
+    translator      the model that translates, such as ``seamless:REPOSITORY``, or its folder; empty: none
     models          where the weights of models lie; by default ``models`` under ``home``
     offline         nothing is ever fetched
     device          where encoders that use torch run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda:1``
@@ -52,6 +54,8 @@ class Settings:
     database_url: str = ""
     space: str = ""
     xclip: str = ""
+    captioner: str = ""
+    translator: str = ""
     models: Path | None = None
     offline: bool = False
     device: str = "auto"

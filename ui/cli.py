@@ -19,7 +19,7 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, Filter, Modality
-from ui import readers, spaces
+from ui import readers, spaces, writing
 from ui.options import Home, Json, archive
 from ui.spaces import named as _named
 
@@ -38,6 +38,8 @@ measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")
 models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
 app.add_typer(models, name="models")
+app.command()(writing.ask)
+app.command()(writing.translate)
 
 Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
 

@@ -142,7 +142,7 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
             raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:
             model = _find(models or Models(Path()), name)
-            with _offline():
+            with offline():
                 encoder = module.load(model, device)
     except ModuleNotFoundError as error:
         raise lacking(of, error) from error
@@ -150,7 +150,7 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Keep libraries that use the hub from fetching what they miss: whoever wants that says ``sensorium models pull``."""
     from huggingface_hub import constants
 

@@ -22,6 +22,12 @@ TOKENIZER = (
 )  # fmt: skip
 """Files that a tokenizer of the hub may consist of."""
 
+PRETRAINED = (
+    "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors",
+    *TOKENIZER,
+)  # fmt: skip
+"""Files of a model that writes texts, besides what prepares its input; weights may come in several."""
+
 
 def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file.
