@@ -143,6 +143,7 @@ REASONS = {
     "killed": "The decoder crashed on this file or ran out of memory. It was not tried more than three times.",
     "no_content": "The file holds nothing that can be searched: no picture, no sound, no words.",
     "not_sampled": "Part of the file could not be decoded, and so cannot be found.",
+    "not_read": "Part of it could not be read, so its words cannot be found.",
     "no_sound": "The sound track could not be decoded. The pictures are indexed.",
     "no_picture": "The pictures could not be decoded. The sound is indexed.",
     "encoder": "The model failed on this file. Run `sensorium doctor`, then `sensorium index --retry`.",
