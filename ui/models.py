@@ -129,10 +129,9 @@ def _row(name: str, known: Known | None, here: Manifest | None) -> dict[str, Any
     }  # fmt: skip
     if here and here.licence:
         row["licence"] = here.licence
-    if name == "pocket":
-        row |= encoders.describe(name)
+    if known and encoders.carried(name):
         try:
-            row |= {"here": True, "revision": encoders.load(name).space.revision}
+            row |= encoders.describe(name) | {"here": True, "revision": encoders.load(name).space.revision}
         except ModelMissing as error:
             row |= {"here": False, "detail": str(error)}
     return row

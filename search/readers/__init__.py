@@ -122,7 +122,6 @@ def opened(name: str, make: Callable[[ModuleType], T]) -> T:
         ModelMissing: a package that it needs is not installed.
     """
     module = family(name)
-    files = next((name.removesuffix(f",{one}") for one in getattr(module, "OPTIONS", ()) if name.endswith(f",{one}")), name)
     try:
         with offline():
             return make(module)

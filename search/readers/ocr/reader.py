@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.readers.ocr import layout
-from search.readers.ocr.engine import KEEP, STEP, Engine
+from search.readers.ocr.engine import KEEP, Engine
 from search.readers.ocr.frames import Standing, follow
 from search.readers.ocr.layout import Line
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Picture, Span, Word
