@@ -156,7 +156,6 @@ REASONS = {
     "no_sound": "The sound track could not be decoded. The pictures are indexed.",
     "no_picture": "The pictures could not be decoded. The sound is indexed.",
     "reader": "The reader failed on this file. What else is known of it can be found. Run `sensorium retry` to try it again.",
-    "not_read": "Something is said or stands there that could not be read. A larger model may: see `sensorium models`.",
     "encoder": "The model failed on this file. Run `sensorium doctor`, then `sensorium index --retry`.",
 }
 """The words of the ledger, each with its remedy."""
