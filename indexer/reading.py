@@ -16,7 +16,7 @@ from indexer.pipeline import Progress
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
 from search.errors import MediaError, ModelMissing, SensoriumError
-from search.media import DecodePool
+from search.media import DecodePool, sidecars
 from search.readers import Reader
 from search.store import Queue, Unit
 from search.store.intake import path_of
@@ -78,7 +78,11 @@ def _read(desk: Desk, reader: Reader, unit: Unit) -> Read | MediaError:
     if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
         return MediaError("vanished", "It is not what was scanned.")
     try:
-        with closing(desk.pool.decode(Path(path_of(unit.path)), reader.needs)) as replies:
+        path = Path(path_of(unit.path))
+        beside = (
+            sidecars.fingerprint(path) if reader.needs.metadata else None
+        )  # before: what changes meanwhile is noticed next time
+        with closing(sidecars.decode(desk.pool, path, reader.needs)) as replies:
             info, *found = _heard(desk, reader, replies)
     except MediaError as error:
         return error
@@ -87,7 +91,7 @@ def _read(desk: Desk, reader: Reader, unit: Unit) -> Read | MediaError:
     except Exception as error:  # noqa: BLE001 - whatever a reader raises: this asset's failure, and the next is read
         return MediaError("reader", f"{type(error).__name__}: {error}")
     passages = [one for one in found if isinstance(one, Passage) and one.text.strip()]
-    return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)])
+    return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside)
 
 
 def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap]) -> Iterator[Any]:

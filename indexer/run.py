@@ -20,13 +20,13 @@ from search import disk, encoders, readers
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError, ModelMissing, SensoriumError
 from search.locks import Worker
-from search.media import DecodePool
+from search.media import DecodePool, sidecars
 from search.models import Models
 from search.query.live import LiveIndex
 from search.readers import Reader
 from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
-from search.store.intake import Again
+from search.store.intake import Again, path_of
 from search.store.queue import ReadingQueue
 from search.store.readers import ReaderEntry
 from search.store.spaces import Entry, matches
@@ -223,6 +223,7 @@ class Indexer:
         """Have the readers read what waits for them, and embed what they read. A reader whose model is not here keeps its queue."""
         place = Desk(self._pool, self._settings.readers or self._settings.cores, stop)
         for desk in self.desks:
+            self._look_beside(desk.entry)
             Readers(self._database).fill(desk.entry)
             if stop.is_set() or not desk.queue.waiting():
                 continue
@@ -235,6 +236,13 @@ class Indexer:
             if lane.entry.name in self.absent or not passages.missing(lane.entry.key, lane.entry.kinds, 1):
                 continue
             embed(passages, lane.entry, lane.encoder, stop, lambda _: report(progress))
+
+    def _look_beside(self, entry: ReaderEntry) -> None:
+        """Have assets read again whose sidecars have come, changed or gone."""
+        store = Readers(self._database)
+        changed = [asset for asset, path, told in store.beside(entry) if sidecars.fingerprint(Path(path_of(path))) != told]
+        if changed:
+            store.again(entry, changed)
 
     def _reader(self, entry: ReaderEntry) -> Reader:
         reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)

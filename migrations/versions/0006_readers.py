@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.BigInteger(), nullable=True),
         sa.Column("worker", sa.String(length=64), nullable=True),
         sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.Column("beside", sa.String(length=64), nullable=True),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["asset_id"], ["asset.id"], name=op.f("fk_reading_asset_id_asset"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["reader_id"], ["reader.id"], name=op.f("fk_reading_reader_id_reader"), ondelete="CASCADE"),

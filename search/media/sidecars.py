@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,7 @@ _LONGEST = 200
 """Characters of the name of a source."""
 
 
-def decode(pool: DecodePool, path: Path, needs: Needs) -> Iterator[Info | Cut | Gap]:
+def decode(pool: DecodePool, path: Path, needs: Needs) -> Generator[Info | Cut | Gap]:
     """Decode a file as ``pool.decode`` does, and then what of its sidecars ``needs.metadata`` asks for; their cuts name them.
 
     Sidecars that cannot be read are gaps (``not_read``).

@@ -265,12 +265,13 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a reader made of a unit."""
+    """What a reader made of a unit. ``beside``: a fingerprint of what lay beside its file; None: the reader does not look there."""
 
     unit: Unit
     info: Info
     passages: Sequence[Passage]
     gaps: Sequence[Gap] = ()
+    beside: str | None = None
 
 
 class ReadingQueue(Queue):
@@ -295,6 +296,7 @@ class ReadingQueue(Queue):
                 connection.execute(unknown.values(_described(item.info, item.unit)))
                 gaps = [_gap_row(gap) for gap in item.gaps]
                 write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
+                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(beside=item.beside))
             if rows := [row for item in ours for row in self._rows(connection, item, source)]:
                 connection.execute(insert(t.segment), rows)
             self._end(connection, [item.unit.id for item in ours], state="done", reason=None)

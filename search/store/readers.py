@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,14 +91,17 @@ class Readers:
         with self._database.writing() as connection:
             connection.execute(rows.values(state="pending", attempts=0, reason=None, leased_until=None, worker=None))
 
-    def retry(self, assets: Sequence[int] | None = None) -> int:
-        """Queue failed readings again: of some assets, or all."""
-        c = t.reading.c
-        failed = update(t.reading).where(c.state.in_(("failed", "quarantined")))
-        if assets is not None:
-            failed = failed.where(c.asset_id.in_(assets))
-        with self._database.writing() as connection:
-            return connection.execute(failed.values(state="pending", attempts=0, reason=None)).rowcount
+    def beside(self, entry: ReaderEntry) -> Iterator[tuple[int, bytes, str]]:
+        """Assets that were read with what lay beside their files: asset, path of a file, and the fingerprint of what lay there."""
+        c, where = t.reading.c, t.location.c
+        query = (
+            select(c.asset_id, func.min(where.path), c.beside)
+            .join(t.location, where.asset_id == c.asset_id)
+            .where(c.reader_id == entry.key, c.state == "done", c.beside.is_not(None), where.state == "present")
+            .group_by(c.asset_id, c.beside)
+        )
+        with self._database.reading() as connection:
+            yield from map(tuple, connection.execute(query))
 
     def size(self, key: int) -> tuple[dict[str, int], int]:
         """Readings by state, and passages."""

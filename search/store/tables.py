@@ -169,6 +169,7 @@ reading = Table(  # like unit: an asset that is to be read by a reader
     Column("leased_until", BigInteger),
     Column("worker", String(64)),
     Column("reason", String(32)),
+    Column("beside", String(64)),  # a fingerprint of what lay beside the file when it was read; None: nothing is looked for there
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("asset_id", "reader_id"),
     Index("ix_reading_reader_id_state", "reader_id", "state"),

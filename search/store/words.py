@@ -15,8 +15,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -309,7 +308,9 @@ def _score(sought: Sought, found: list[str], sure: float, length: float) -> floa
     for part in sought.parts:
         best = 0.0
         for number, one in enumerate(part):
-            times = often[one.phrase[0]] if len(one.phrase) == 1 and not begins(one.phrase[0]) else _times(one.phrase, often, found)
+            times = (
+                often[one.phrase[0]] if len(one.phrase) == 1 and not begins(one.phrase[0]) else _times(one.phrase, often, found)
+            )
             if times:
                 damped = times * (_SATURATION + 1) / (times + _SATURATION * (1 - _LENGTH + _LENGTH * length))
                 best = max(best, damped * one.weight * (sure if number else 1.0) * _information(one.count, sought.size))

@@ -158,3 +158,22 @@ def test_a_list_says_what_readers_have_read(home, encoder):
     assert told["readers"][0]["name"] == "fake"
     assert told["languages"]["en"] == told["readers"][0]["passages"]
     assert "fake" in run("readers", "list").stdout
+
+
+def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settings, archive, encoder, monkeypatch):
+    index(settings, Job([archive]), encoder=encoder)
+    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    film = next(path for path in archive.rglob("*.mp4"))
+    told = json.loads(run("readers", "add", "written", "--json").stdout.splitlines()[-1])
+    before = told["passages"]
+    for number, words in enumerate(("magenta balloons", "cyan water")):
+        film.with_suffix(".en.srt").write_text(f"1\n00:00:00,500 --> 00:00:01,500\n{words}\n")
+        index(settings, Job([archive]))
+        assert Readers(Database(settings.database)).size(1)[1] == before + 1, number
+        with Engine(settings, encoder=encoder) as engine:
+            hit, *_ = engine.search(Term(words, Modality.TEXT), Filter(channels=(Channel.SPEECH,))).hits
+            assert (hit.segment.path, hit.segment.span.start, hit.segment.text) == (str(film), 500, words)
+    film.with_suffix(".en.srt").unlink()
+    index(settings, Job([archive]))
+    assert Readers(Database(settings.database)).size(1)[1] == before
