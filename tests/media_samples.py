@@ -99,6 +99,18 @@ def write_video(
     return path
 
 
+def films(folder: Path) -> Path:
+    """Three films of two scenes each, of which the first and the last show red, with a low or a high tone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, scenes, pitch in (
+        ("sunset", ("red", "yellow"), 220),
+        ("sea", ("blue", "white"), 3520),
+        ("garden", ("green", "red"), 220),
+    ):
+        write_video(folder / f"{name}.mp4", [(colour, 2.0) for colour in scenes], sound=tone(pitch, 4.0))
+    return folder
+
+
 def _sound_stream(
     container: av.container.OutputContainer, suffix: str, sound: NDArray[np.float32] | None
 ) -> av.AudioStream | None:

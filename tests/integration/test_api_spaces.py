@@ -18,6 +18,7 @@ from search.types import MEDIA
 from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
 from tests.integration.conftest import listening
 from tests.integration.test_api_search import ask, assert_problem, names
+from tests.media_samples import films
 
 
 @pytest.fixture
@@ -32,6 +33,7 @@ def shelf(monkeypatch):
 @pytest.fixture
 def home(settings, archive, shelf):
     """An archive with three spaces, ``whole`` being the default."""
+    films(archive / "films")
     index(replace(settings, space="whole"), Job([archive]))
     spaces = Spaces(Database(settings.database))
     for name in ("ears", "grained"):
@@ -107,6 +109,7 @@ def test_a_switch_of_the_default_is_followed_without_a_pause(http, home):
 def test_shots_are_reranked_on_demand(http):
     plain = ask(http, {"text": "red"}, targets=["video"], spaces=["grained"], group="segment")
     finer = ask(http, {"text": "red"}, targets=["video"], spaces=["grained"], group="segment", rerank=True)
+    assert len(names(plain)) == 6
     assert sorted(names(plain)) == sorted(names(finer))
     assert "rerank" in finer.json()["timings_ms"]
     refused = ask(http, {"text": "red"}, rerank=True)

@@ -16,6 +16,7 @@ from search.store import Database, Readers, SqlStore
 from search.types import Channel, Filter, Modality
 from tests.fakes.partial import Shelf
 from tests.fakes.reader import FakeReader
+from tests.media_samples import films
 from ui.cli import app
 
 
@@ -161,10 +162,10 @@ def test_a_list_says_what_readers_have_read(home, encoder):
 
 
 def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settings, archive, encoder, monkeypatch):
+    film = films(archive / "films") / "sea.mp4"
     index(settings, Job([archive]), encoder=encoder)
     monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
-    film = next(path for path in archive.rglob("*.mp4"))
     told = json.loads(run("readers", "add", "written", "--json").stdout.splitlines()[-1])
     before = told["passages"]
     for number, words in enumerate(("magenta balloons", "cyan water")):

@@ -17,6 +17,7 @@ from search.query.engine import ALL
 from search.store import Database, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
 from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
+from tests.media_samples import films
 from ui.cli import app
 
 RED, LOW = Term("red", Modality.TEXT), Term("low", Modality.TEXT)
@@ -38,6 +39,7 @@ def home(shelf, settings, archive, monkeypatch):
     """An archive whose first space is ``whole``."""
     from dataclasses import replace
 
+    films(archive / "films")
     index(replace(settings, space="whole"), Job([archive]))
     monkeypatch.delenv("SENSORIUM_SPACE")
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
@@ -285,6 +287,7 @@ def test_shots_keep_their_frames_and_are_reranked(home, spaces):
         videos = Filter(modalities=(Modality.VIDEO,))
         plain = engine.search(RED, videos, spaces=["grained"], group="segment").hits
         ids = [hit.segment.id for hit in plain]
+        assert len(ids) == 6
         import numpy as np
 
         frames = store.frames(entry.key, entry.space.dim, np.array(ids, np.int64))
@@ -293,6 +296,7 @@ def test_shots_keep_their_frames_and_are_reranked(home, spaces):
         finer = engine.search(RED, videos, spaces=["grained"], group="segment", rerank=True).hits
         assert {hit.segment.id for hit in finer} == set(ids)
         assert [hit.score for hit in finer] == [hit.score for hit in plain]
+        assert {hit.segment.path.rpartition("/")[2] for hit in finer[:2]} == {"sunset.mp4", "garden.mp4"}
         with pytest.raises(QueryError, match="single text"):
             engine.search(Blend(((1, RED), (1, LOW))), spaces=["grained"], rerank=True)
         with pytest.raises(QueryError, match="words and frames"):
