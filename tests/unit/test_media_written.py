@@ -338,6 +338,13 @@ def test_tags_are_read_in_every_format(pool, tmp_path, suffix, source):
     assert {text for _, text, _ in found} == want
 
 
+@pytest.mark.parametrize("title", ["Группа крови", "Die Küste", "Été à l'île", "Crème brûlée", "Æøå", "Größe: äöüÄÖÜß"])
+def test_what_was_taken_for_latin_1_is_mended_and_nothing_else(pool, tmp_path, title):
+    raw = title.encode("cp1251") if "Г" in title else title.encode("latin-1")
+    write_tagged(tmp_path / "a.mp3", title=raw.decode("latin-1"))
+    assert told(pool, tmp_path / "a.mp3") == [("ID3", title, None)]
+
+
 def test_tags_in_latin_1_are_read(pool, tmp_path):
     path = write_tagged(tmp_path / "a.mp3")
     sound = path.read_bytes()
