@@ -104,7 +104,7 @@ def films(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, scenes, pitch in (
         ("sunset", ("red", "yellow"), 220),
-        ("sea", ("blue", "white"), 3520),
+        ("sea", ("blue", "grey"), 3520),
         ("garden", ("green", "red"), 220),
     ):
         write_video(folder / f"{name}.mp4", [(colour, 2.0) for colour in scenes], sound=tone(pitch, 4.0))

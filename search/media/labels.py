@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from PIL import Image
@@ -58,7 +58,7 @@ def _of_iptc(image: Image.Image) -> Iterator[Value]:
     resources: Any = image.info.get("photoshop", {})
     tags: Any = getattr(
         getattr(image, "tag_v2", None), "_tagdata", {}
-    )  # raw: of this tag, often said to hold numbers, Pillow keeps one
+    )  # raw: Pillow keeps one of the numbers that it often claims to be
     yield from iptc.values(_bytes(resources.get(_IPTC_OF_PHOTOSHOP) or tags.get(_IPTC_OF_TIFF)))
 
 
@@ -70,10 +70,15 @@ def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
     for tag, role in _WINDOWS.items():
         text = _bytes(exif.get(tag)).decode("utf-16-le", "replace").partition("\0")[0]
         yield from (Value(role, part) for part in (text.split(";") if role == "keywords" else [text]))
+    yield from _named(exif)
     details = exif.get_ifd(_DETAILS)
-    texts = decoded(*(_bytes(exif.get(tag) or details.get(tag)).rstrip(b"\0") for tag in _ROLES))
-    yield from (Value(role, text) for role, text in zip(_ROLES.values(), texts, strict=True))
+    yield from _named(details)
     yield Value("description", _user_comment(_bytes(details.get(_USER_COMMENT)), exif.endian or "<"))
+
+
+def _named(tags: Mapping[int, Any]) -> Iterator[Value]:
+    texts = decoded(*(_bytes(tags.get(tag)).rstrip(b"\0") for tag in _ROLES))
+    yield from (Value(role, text) for role, text in zip(_ROLES.values(), texts, strict=True))
 
 
 def _user_comment(raw: bytes, endian: str) -> str:

@@ -15,6 +15,8 @@ MOST, LONGEST = 1_000, 20_000
 """Values of one source that are read, and characters of a value."""
 LONGEST_BYTES = 4 * LONGEST + 4
 """Bytes that hold more characters than a value may have, in any character set."""
+_LETTERS = 200
+"""Letters that tell a language, in bytes."""
 
 Role: TypeAlias = Literal["title", "description", "chapter", "keywords", "people", "place", "credit"]
 """What a value says; those of ``_JOINED`` become one text together."""
@@ -102,10 +104,14 @@ def is_utf8(raw: bytes) -> bool:
 
 
 def _mended(text: str) -> str:
-    """A text that was UTF-8, taken for Western European, and encoded once more, as it was at first; any other as it is."""
+    """A text that was UTF-8 or Cyrillic, and taken for Western European when it was written, as it was at first; any other as it is."""
     for taken_for in ("cp1252", "latin-1"):
         try:
             return text.encode(taken_for).decode()
         except UnicodeError:
             continue
+    letters = [letter for letter in text if letter.isalpha()]
+    if 2 * sum("À" <= letter <= "ÿ" for letter in letters) > len(letters):  # in no language of the West is that so
+        raw = text.encode("latin-1", "replace")
+        return raw.decode("cp1251", "replace") if guess(raw[:_LETTERS]) == "cp1251" else text
     return text

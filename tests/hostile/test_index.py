@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from search.errors import REASONS
-from search.media import EXTENSIONS
+from search.media import is_media
 from tests.bench.report import ROOT
 from tests.hostile import cases
 from tests.hostile.conftest import SECRET, SEED, was_read
@@ -27,7 +27,7 @@ def test_a_folder_of_hostile_files_is_indexed_and_nothing_of_it_disappears(good,
     archive, home = tmp_path / "archive", tmp_path / "home"
     archive.mkdir()
     cases.write(archive, good, canary, listener.port, count=COUNT, seed=SEED + 1)
-    media = [path for path in archive.iterdir() if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")]
+    media = [path for path in archive.iterdir() if is_media(str(path)) and not path.name.startswith(".")]
     contents = {hashlib.sha256(path.read_bytes()).digest() for path in media}
     done = sensorium(home, "index", archive)
     assert done.returncode == 4, done.stderr  # some files failed, and that is said

@@ -288,6 +288,14 @@ def test_damaged_exif_never_hides_the_rest(pool, tmp_path, harm):
     assert {gap.reason for gap in found.gaps} <= {"not_read"}
 
 
+def test_damaged_details_do_not_hide_the_description(pool, tmp_path):
+    description = b"A red bus.\0"
+    raw = b"II*\0" + struct.pack("<IHHHIIHHIII", 8, 2, 0x010E, 2, len(description), 38, 0x8769, 4, 1, 0xFFFFFF, 0) + description
+    picture("red").save(tmp_path / "a.jpg", exif=b"Exif\0\0" + raw)
+    found = decode(pool, tmp_path / "a.jpg", NEEDS)
+    assert [cut.content for cut in found.cuts] == ["A red bus."]
+
+
 def test_what_hides_words_or_turns_them_round_is_dropped():
     assert (
         words.clean("a\0b\x1b[31m c\u200bd \u202egnp.exe\u202c\r\ne\u2028f\n\n\n\ng\ufeff\ud800")
@@ -336,6 +344,13 @@ def test_tags_are_read_in_every_format(pool, tmp_path, suffix, source):
     assert {where for where, _, _ in found} == {source}
     want = {"Die Küste", "The Gulls", "Harbours", "Live in Hamburg", "Folk, Sea"} | ({"La\nla"} if suffix != "wav" else set())
     assert {text for _, text, _ in found} == want
+
+
+@pytest.mark.parametrize("title", ["Группа крови", "Die Küste", "Été à l'île", "Crème brûlée", "Æøå", "Größe: äöüÄÖÜß"])
+def test_what_was_taken_for_latin_1_is_mended_and_nothing_else(pool, tmp_path, title):
+    raw = title.encode("cp1251") if "Г" in title else title.encode("latin-1")
+    write_tagged(tmp_path / "a.mp3", title=raw.decode("latin-1"))
+    assert told(pool, tmp_path / "a.mp3") == [("ID3", title, None)]
 
 
 def test_tags_in_latin_1_are_read(pool, tmp_path):
