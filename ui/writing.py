@@ -11,6 +11,7 @@ from search.errors import InputError
 from search.settings import Settings, load
 from ui.options import Home, Json
 
+
 def ask(
     asset: Annotated[
         str, typer.Argument(metavar="ASSET", help="An asset's number, or the path of a file; ./17 is a file named 17.")
@@ -45,9 +46,12 @@ def translate(
     words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="What to translate.")] = None,
     to: Annotated[str, typer.Option(help="The language to translate into: de, or German.")] = "en",
     original: Annotated[
-        str | None, typer.Option("--from", help="The language of the text. Default: the one that a segment was read in, else English.")
+        str | None,
+        typer.Option("--from", help="The language of the text. Default: the one that a segment was read in, else English."),
     ] = None,
-    segment: Annotated[int | None, typer.Option(help="Translate the text of a segment, by its number in the hits of a search.")] = None,
+    segment: Annotated[
+        int | None, typer.Option(help="Translate the text of a segment, by its number in the hits of a search.")
+    ] = None,
     translator: Annotated[str | None, typer.Option(help="The model to use, instead of the one of the settings.")] = None,
     home: Home = None,
     as_json: Json = False,

@@ -16,7 +16,9 @@ from search.errors import Problem
 from search.query import ask as asking
 from search.query import translate as translating
 
-Language = Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[^\x00]*$", description="A code (ISO 639-1), or a name in English.")]
+Language = Annotated[
+    str, Query(min_length=1, max_length=40, pattern=r"^[^\x00]*$", description="A code (ISO 639-1), or a name in English.")
+]
 
 
 def router(service: Service) -> APIRouter:

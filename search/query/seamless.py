@@ -35,7 +35,9 @@ def load(model: Model, device: str) -> Translator:
     """
     runner = Runner(device)
     config = pretrained.configuration(model.folder)
-    tokenizer = pretrained.part(AutoTokenizer, model.folder, ("tokenizer.json", *TOKENIZER), "the texts of this model cannot be read")
+    tokenizer = pretrained.part(
+        AutoTokenizer, model.folder, ("tokenizer.json", *TOKENIZER), "the texts of this model cannot be read"
+    )
     built = pretrained.build(AutoModelForSeq2SeqLM, model.folder, config)
     settle(built)
     pretrained.check_vocabulary(model.folder, len(tokenizer), built.get_input_embeddings().num_embeddings)
@@ -94,5 +96,3 @@ class Translator:
             {"tgt_lang": code} if self._seamless else {"forced_bos_token_id": self._tokenizer.convert_tokens_to_ids(code)}
         )  # fmt: skip
         return write(self._model, self._tokenizer, inputs, min(LONGEST, 2 * inputs["input_ids"].shape[1] + 16), **aim)
-
-

@@ -59,7 +59,15 @@ def code(kind: str, language: str) -> str:
 
 
 def _tokenizer(kind: str) -> Any:
-    words = ["▁", *(f"▁{word}" for word in (*GERMAN, *GERMAN.values(), *FRENCH.values())), *string.ascii_lowercase, "ü", ".", "!", "?"]
+    words = [
+        "▁",
+        *(f"▁{word}" for word in (*GERMAN, *GERMAN.values(), *FRENCH.values())),
+        *string.ascii_lowercase,
+        "ü",
+        ".",
+        "!",
+        "?",
+    ]
     special = ["<s>", "<pad>", "</s>", "<unk>"] if kind == "nllb" else ["<pad>", "<unk>", "<s>", "</s>"]
     letters = [*dict.fromkeys("".join(words).replace("▁", ""))]
     vocabulary: dict[str, int] = {}

@@ -85,7 +85,10 @@ def test_a_segment_is_translated_by_a_model_that_is_named(written, models):
     }  # fmt: skip
     told = written.post(f"/v1/segments/{number}/translate", params={"to": "French", "from": "en"}).json()
     assert told["text"] == "rouge. eau."
-    assert "German" in problem(written.post(f"/v1/segments/{number}/translate", params={"to": "germn"}), 422, "unknown-name")["remedy"]
+    assert (
+        "German"
+        in problem(written.post(f"/v1/segments/{number}/translate", params={"to": "germn"}), 422, "unknown-name")["remedy"]
+    )
     problem(written.post("/v1/segments/9999/translate", params={"to": "de"}), 404, "no-segment")
     problem(written.post(f"/v1/segments/{segment(written, 'red.png')}/translate", params={"to": "de"}), 409, "no-text")
 

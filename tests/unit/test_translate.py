@@ -122,7 +122,11 @@ def test_texts_are_cut_at_the_ends_of_sentences_and_nothing_is_lost(text, parts)
 
 def test_codes_of_every_style_are_understood():
     assert languages.codes(["deu", "cmn", "cmn_Hant", "xyz"]) == {"de": "deu", "zh": "cmn"}
-    assert languages.codes(["eng_Latn", "zho_Hans", "zho_Hant", "arb_Arab"]) == {"en": "eng_Latn", "zh": "zho_Hans", "ar": "arb_Arab"}
+    assert languages.codes(["eng_Latn", "zho_Hans", "zho_Hant", "arb_Arab"]) == {
+        "en": "eng_Latn",
+        "zh": "zho_Hans",
+        "ar": "arb_Arab",
+    }
     assert languages.codes(["en_XX", "de_DE"]) == {"en": "en_XX", "de": "de_DE"}
     assert languages.codes(["__en__", "__de__", "<s>"]) == {"en": "__en__", "de": "__de__"}
     assert all(re_name.isalpha() for re_name in languages.NAMES.values())
