@@ -71,7 +71,7 @@ def write(
     )  # fmt: skip
     steps = torch.stack(sureness.steps, 1)
     tokens = made[:, made.shape[1] - steps.shape[1] :]
-    ends = torch.tensor(sorted(ends_of(model)), device=tokens.device)
+    ends = torch.tensor(sorted(ends_of(model)), dtype=torch.long, device=tokens.device)
     ended = torch.isin(tokens, ends).long()
     counted = (ended.cumsum(1) - ended) == 0  # up to the end, and with it
     sure = ((steps * counted).sum(1) / counted.sum(1)).exp()
