@@ -43,6 +43,8 @@ def settle(model: Any) -> None:  # noqa: ANN401  transformers has no types
     for module in model.modules():
         if (config := getattr(module, "generation_config", None)) is not None:
             kept = {name: value for name, value in config.to_dict().items() if value is not None and _KEPT.fullmatch(name)}
+            if "pad_token_id" not in kept and (end := kept.get("eos_token_id")) is not None:
+                kept["pad_token_id"] = end[0] if isinstance(end, list) else end  # as transformers would, saying so each time
             module.generation_config = cast("Any", GenerationConfig)(**kept)
 
 
@@ -69,7 +71,7 @@ def write(
     )  # fmt: skip
     steps = torch.stack(sureness.steps, 1)
     tokens = made[:, made.shape[1] - steps.shape[1] :]
-    ends = torch.tensor(sorted(ends_of(model)), device=tokens.device)
+    ends = torch.tensor(sorted(ends_of(model)), dtype=torch.long, device=tokens.device)
     ended = torch.isin(tokens, ends).long()
     counted = (ended.cumsum(1) - ended) == 0  # up to the end, and with it
     sure = ((steps * counted).sum(1) / counted.sum(1)).exp()

@@ -49,7 +49,8 @@ def part(kind: Any, folder: Path, files: Iterable[str], what: str) -> Any:  # no
     if not any((folder / name).exists() for name in names):
         raise broken(f"{folder / names[0]} is not there: {what}.")
     try:
-        return kind.from_pretrained(folder, **_LOCAL)
+        with _quiet():
+            return kind.from_pretrained(folder, **_LOCAL)
     except ImportError as error:
         raise ModelMissing(
             f"The model in {folder} needs a package that is not installed: {_first(error)}", remedy="Install the package."

@@ -79,7 +79,7 @@ def load(translator: str, models: Models, device: str = "auto") -> Translator:
         with offline():
             return build(model, device)
     except ModuleNotFoundError as error:
-        raise lacking("caption", error) from error  # which needs the same packages
+        raise lacking("translate", error) from error
 
 
 def pieces(text: str, characters: int = CHARACTERS) -> list[tuple[str, str]]:

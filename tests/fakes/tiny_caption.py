@@ -14,6 +14,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import (
     AutoTokenizer,
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
     BlipConfig,
     BlipForConditionalGeneration,
     BlipForQuestionAnswering,
@@ -30,6 +33,15 @@ from transformers import (
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessor,
     Idefics3Processor,
+    PaliGemmaConfig,
+    PaliGemmaForConditionalGeneration,
+    PaliGemmaProcessor,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
+    SiglipImageProcessor,
 )
 
 from tests.fakes.tiny_tokenizer import write_tokenizer
@@ -43,7 +55,8 @@ TEMPLATE = (
 )
 COLOURS = {"red": (230, 20, 20), "green": (20, 200, 30), "blue": (30, 30, 220)}
 QUESTION = "which colour is it"
-KINDS = ("blip", "blip-vqa", "git", "florence2", "idefics3")
+KINDS = ("blip", "blip-vqa", "git", "florence2", "idefics3", "blip-2", "paligemma", "qwen2_vl")
+NARROW = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
 def write(folder: Path, kind: str = "blip", *, seed: int = 0) -> Path:
@@ -98,10 +111,9 @@ def _teach(model: Any, processor: Any) -> None:
 
 
 def _blip_config() -> BlipConfig:
-    narrow = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = narrow | IDS | {"vocab_size": WORDS, "encoder_hidden_size": 32, "projection_dim": 16, "max_position_embeddings": 128}
+    text = NARROW | IDS | {"vocab_size": WORDS, "encoder_hidden_size": 32, "projection_dim": 16, "max_position_embeddings": 128}
     return BlipConfig(
-        text_config=text | {"sep_token_id": 2}, vision_config=narrow | {"image_size": SIZE, "patch_size": 8}, projection_dim=16
+        text_config=text | {"sep_token_id": 2}, vision_config=NARROW | {"image_size": SIZE, "patch_size": 8}, projection_dim=16
     )
 
 
@@ -115,12 +127,11 @@ def _blip_vqa(tokenizer: Any) -> tuple[Any, Any]:
 
 
 def _git(tokenizer: Any) -> tuple[Any, Any]:
-    narrow = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = GitConfig(
-        vision_config=narrow | {"image_size": SIZE, "patch_size": 8},
+        vision_config=NARROW | {"image_size": SIZE, "patch_size": 8},
         vocab_size=WORDS,
         max_position_embeddings=160,
-        **narrow,
+        **NARROW,
         **IDS,
     )
     extractor = CLIPImageProcessor(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
@@ -148,14 +159,13 @@ def _florence2(tokenizer: Any) -> tuple[Any, Any]:
 def _idefics3(tokenizer: Any) -> tuple[Any, Any]:
     more = ["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
     tokenizer.add_special_tokens({"additional_special_tokens": more})
-    narrow = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = (
-        narrow
+        NARROW
         | IDS
         | {"model_type": "llama", "vocab_size": len(tokenizer), "num_key_value_heads": 2, "max_position_embeddings": 512}
     )
     config = Idefics3Config(
-        text_config=text, vision_config=narrow | {"image_size": SIZE, "patch_size": 8}, scale_factor=2,
+        text_config=text, vision_config=NARROW | {"image_size": SIZE, "patch_size": 8}, scale_factor=2,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"), pad_token_id=1, tie_word_embeddings=False,
     )  # fmt: skip
     extractor = Idefics3ImageProcessor(size={"longest_edge": 4 * SIZE}, max_image_size={"longest_edge": SIZE})
@@ -164,4 +174,59 @@ def _idefics3(tokenizer: Any) -> tuple[Any, Any]:
     )
 
 
-_MAKERS = {"blip": _blip, "blip-vqa": _blip_vqa, "git": _git, "florence2": _florence2, "idefics3": _idefics3}
+def _blip2(tokenizer: Any) -> tuple[Any, Any]:
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    text = IDS | {
+        "model_type": "opt", "vocab_size": len(tokenizer), "hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 64,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 256,
+    }  # fmt: skip
+    config = Blip2Config(
+        vision_config=NARROW | {"image_size": SIZE, "patch_size": 8}, num_query_tokens=4, text_config=text,
+        qformer_config=NARROW | {"vocab_size": 100, "encoder_hidden_size": 32},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )  # fmt: skip
+    extractor = BlipImageProcessor(size={"height": SIZE, "width": SIZE})
+    return Blip2ForConditionalGeneration(config), Blip2Processor(extractor, tokenizer, num_query_tokens=4)
+
+
+def _paligemma(tokenizer: Any) -> tuple[Any, Any]:
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    extractor = SiglipImageProcessor(size={"height": SIZE, "width": SIZE})
+    extractor.image_seq_length = 16
+    processor = PaliGemmaProcessor(extractor, tokenizer)  # which adds some thousand tokens for places
+    vision = NARROW | {"model_type": "siglip_vision_model", "image_size": SIZE, "patch_size": 8, "projection_dim": 32}
+    text = NARROW | IDS | {"model_type": "gemma", "vocab_size": len(tokenizer), "num_key_value_heads": 1, "head_dim": 16}
+    config = PaliGemmaConfig(
+        vision_config=vision, text_config=text, projection_dim=32, image_token_index=tokenizer.convert_tokens_to_ids("<image>")
+    )
+    return PaliGemmaForConditionalGeneration(config), processor
+
+
+def _qwen2_vl(tokenizer: Any) -> tuple[Any, Any]:
+    marks = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    tokenizer.add_tokens(marks, special_tokens=True)
+    start, end, image, video = tokenizer.convert_tokens_to_ids(marks)
+    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10_000.0}
+    config = Qwen2VLConfig(
+        text_config=NARROW | IDS | {"vocab_size": len(tokenizer), "num_key_value_heads": 2, "rope_parameters": rope},
+        vision_config={
+            "depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14, "spatial_merge_size": 2,
+        },
+        image_token_id=image, video_token_id=video, vision_start_token_id=start, vision_end_token_id=end,
+    )  # fmt: skip
+    template = TEMPLATE.replace("<image>", "".join((marks[0], marks[2], marks[1])))
+    extractor = Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=112 * 112)
+    processor = Qwen2VLProcessor(extractor, tokenizer, Qwen2VLVideoProcessor(), chat_template=template)
+    return Qwen2VLForConditionalGeneration(config), processor
+
+
+_MAKERS = {
+    "blip": _blip,
+    "blip-vqa": _blip_vqa,
+    "git": _git,
+    "florence2": _florence2,
+    "idefics3": _idefics3,
+    "blip-2": _blip2,
+    "paligemma": _paligemma,
+    "qwen2_vl": _qwen2_vl,
+}

@@ -162,6 +162,17 @@ def test_other_kinds_write_what_transformers_writes(other):
     assert len({one.text for one in found}) > 1
 
 
+@pytest.mark.parametrize("kind", ["blip-2", "paligemma", "qwen2_vl"])
+def test_further_kinds_write_and_answer_alike_alone_and_in_a_batch(kind, tmp_path):
+    writer = writer_of(tiny_caption.write(tmp_path / "model", kind))
+    pictures = noise(3)
+    found = writer.describe(pictures)
+    assert [one.text for one in found] == [writer.describe([image])[0].text for image in pictures]
+    assert all(0 < one.confidence < 1 for one in found)
+    asked = [Asked((image,), "which colour is it") for image in pictures]
+    assert [one.text for one in writer.answer(asked)] == [writer.answer([one])[0].text for one in asked]
+
+
 def test_every_kind_is_a_reader(other, reader):
     for one in (reader, load(other)):
         assert isinstance(one, Reader)
@@ -172,6 +183,14 @@ def test_every_kind_is_a_reader(other, reader):
 def test_pictures_come_as_the_model_wants_them(other, reader):
     assert reader.needs.fit == "squash"
     assert load(other).needs.fit == {"git": "crop"}.get(other.name, "squash")
+
+
+def test_a_model_that_takes_any_shape_gets_any_shape(tmp_path):
+    reader = load(tiny_caption.write(tmp_path / "model", "qwen2_vl"))
+    assert (reader.needs.size, reader.needs.fit) == (building.NATIVE, "pad")
+    frames = np.random.default_rng(1).integers(0, 255, (2, building.NATIVE, building.NATIVE, 3), np.uint8)
+    cuts = [Cut(Channel.VISUAL, Modality.VIDEO, Span(0, 2000), frames), Cut(Channel.VISUAL, Modality.IMAGE, None, frames[0])]
+    assert all(isinstance(one.text, str) for one in reader.read(Info(Modality.VIDEO, "mp4", 64, 20), cuts))
 
 
 def test_a_model_that_takes_any_shape_sees_no_black_edges(reader):

@@ -52,7 +52,7 @@ WORDINGS = {
     "git": Wording(question="{}", bare=True),
     "blip-2": Wording(question="Question: {} Answer:"),
     "florence2": Wording(caption="<CAPTION>", question="{}"),
-    "paligemma": Wording(caption="caption en", question="answer en {}"),
+    "paligemma": Wording(caption="<image>caption en", question="<image>answer en {}"),
 }
 """Kinds that are no chats. GIT answers where it was trained to, and else goes on with the question."""
 

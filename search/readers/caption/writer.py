@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -86,10 +87,11 @@ class Writer:
     def _inputs(self, asked: Sequence[Asked]) -> dict[str, torch.Tensor]:
         """What the model is given, on its device."""
         pictures, texts = [list(one.pictures) for one in asked], [self._words(one) for one in asked]
-        if self._wording.chat:
-            made = self._processor(text=texts, images=pictures, padding=True, return_tensors="pt")
-        else:
-            made = self._processor(images=[one for some in pictures for one in some], **self._told(texts), return_tensors="pt")
+        told: dict[str, Any] = {"text": texts, "padding": True} if any(texts) and not self._wording.bare else {}
+        shown = pictures if self._wording.chat else [one for some in pictures for one in some]
+        with warnings.catch_warnings():  # of some processors, about numpy
+            warnings.simplefilter("ignore", DeprecationWarning)
+            made = self._processor(images=shown, **told, return_tensors="pt")
         if self._wording.bare and any(texts):
             made["input_ids"] = self._begun(texts)
         tensors = {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
@@ -97,9 +99,6 @@ class Writer:
         return {
             name: value.to(runner.device, runner.dtype if value.is_floating_point() else None) for name, value in tensors.items()
         }
-
-    def _told(self, texts: list[str]) -> dict[str, Any]:
-        return {} if self._wording.bare or not any(texts) else {"text": texts, "padding": True}
 
     def _begun(self, texts: Sequence[str]) -> torch.Tensor:
         """Questions (n, tokens), all of them the same, as beginnings of what is written: without the token that ends a text."""
