@@ -41,12 +41,17 @@ COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 
 @dataclass(slots=True)
 class Progress:
-    """What the pipeline has done so far. ``media_ms`` is the length of the sound and video among it."""
+    """What the pipeline has done so far. ``media_ms`` is the length of the sound and video among it.
+
+    ``read`` counts assets that readers read, ``passages`` what they found in them.
+    """
 
     done: int = 0
     failed: int = 0
     segments: int = 0
     media_ms: int = 0
+    read: int = 0
+    passages: int = 0
     current: str = ""
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -237,14 +242,18 @@ class Pipeline:
     def _unknown(self, work: _Work) -> MediaError | None:
         """What to say of an asset that no space of the archive can take in."""
         space, modality = self._encoder.space, work.info.modality if work.info else None
-        if modality is None or modality in self._elsewhere or any(kind.modality is modality for kind in space.kinds()):
+        if (
+            modality is None
+            or modality in self._elsewhere
+            or any(kind.modality is modality and not kind.read for kind in space.kinds())
+        ):
             return None
         return MediaError("unsupported", f"The encoder of the space {space.name} takes no {modality}.")
 
     def _partial(self, work: _Work) -> bool:
         """Whether the space takes in only a part of such an asset, or nothing: then it may well hold nothing for it."""
         modality = work.info.modality if work.info else None
-        return any(kind.modality is modality and kind not in self._kinds for kind in KINDS)
+        return any(kind.modality is modality and not kind.read and kind not in self._kinds for kind in KINDS)
 
     def _send(self, executor: ThreadPoolExecutor, *, full: bool) -> None:
         for modality, waiting in self._waiting.items():

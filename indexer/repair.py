@@ -72,7 +72,8 @@ def _requeue(connection: Connection, assets: Sequence[int]) -> None:
         "UPDATE unit SET state = 'pending', attempts = 0, reason = NULL, worker = NULL, leased_until = NULL, updated_at = :now"
         " WHERE asset_id IN :assets AND state = 'done'"
     )
-    for statement in (gone, "DELETE FROM segment WHERE asset_id IN :assets", again):
+    read = "UPDATE reading SET state = 'pending', attempts = 0, reason = NULL, updated_at = :now WHERE asset_id IN :assets AND state = 'done'"
+    for statement in (gone, "DELETE FROM segment WHERE asset_id IN :assets", again, read):
         query = text(statement).bindparams(bindparam("assets", expanding=True))
         connection.execute(query, {"assets": list(assets)} | ({"now": now_ms()} if ":now" in statement else {}))
 

@@ -14,17 +14,21 @@ from pathlib import Path
 
 from indexer.delete import scrub, unscrubbed
 from indexer.pipeline import Pipeline, Progress
+from indexer.reading import Desk, embed, read
 from indexer.scan import Scan, Tally
-from search import disk, encoders
+from search import disk, encoders, readers
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError, ModelMissing, SensoriumError
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
 from search.query.live import LiveIndex
+from search.readers import Reader
 from search.settings import Settings
-from search.store import Database, Intake, Queue, Spaces, SqlStore
+from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
 from search.store.intake import Again
+from search.store.queue import ReadingQueue
+from search.store.readers import ReaderEntry
 from search.store.spaces import Entry, matches
 
 LEAST_FREE = 64 << 20
@@ -88,6 +92,14 @@ class Lane:
         return encoder
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """The work of a run for one reader."""
+
+    entry: ReaderEntry
+    queue: ReadingQueue
+
+
 class Indexer:
     """What a run holds: the database, the decoding processes, a lane a space, and a place among the workers of the home."""
 
@@ -98,13 +110,15 @@ class Indexer:
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store = Intake(database), SqlStore(database)
         self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
+        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in Readers(database).all()]
         self.absent: dict[str, SensoriumError] = {}
-        """Spaces that wait because their model is not here, with the reason."""
+        """Spaces and readers that wait because their model is not here, with the reason."""
         self._take_back()
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
-        return self.intake.retry([lane.entry.key for lane in self.lanes], again)
+        queued, files = self.intake.retry([lane.entry.key for lane in self.lanes], again)
+        return queued + self.intake.retry_readings(again), files
 
     def bring(
         self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False
@@ -175,6 +189,8 @@ class Indexer:
                 if number:
                     thread.join()
                 changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
+            thread.join()
+            self._read(stop, progress, lambda now: report(tally, now, False))
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -203,15 +219,41 @@ class Indexer:
         pipeline.run(scan.is_alive, report, self._take_back)
         return pipeline.changed
 
+    def _read(self, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]) -> None:
+        """Have the readers read what waits for them, and embed what they read. A reader whose model is not here keeps its queue."""
+        place = Desk(self._pool, self._settings.readers or self._settings.cores, stop)
+        for desk in self.desks:
+            Readers(self._database).fill(desk.entry)
+            if stop.is_set() or not desk.queue.waiting():
+                continue
+            try:
+                read(place, desk.queue, self._reader(desk.entry), progress, report)
+            except (ModelMissing, InputError) as error:
+                self.absent[desk.entry.name] = error
+        passages = Passages(self._database)
+        for lane in self.lanes:
+            if lane.entry.name in self.absent or not passages.missing(lane.entry.key, lane.entry.kinds, 1):
+                continue
+            embed(passages, lane.entry, lane.encoder, stop, lambda _: report(progress))
+
+    def _reader(self, entry: ReaderEntry) -> Reader:
+        reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)
+        if reader.revision != entry.revision:
+            raise InputError(
+                f"The reader {entry.name} was added with revision {entry.revision}, and here has revision {reader.revision}.",
+                remedy=f"To read everything again with it: sensorium readers add {entry.name}",
+            )
+        return reader
+
     def _takes(self, lane: Lane, collection: int) -> bool:
         names = lane.entry.collections
         return not names or collection in self.intake.keys(names)
 
     def _take_back(self) -> None:
         """Queue again what workers of this machine had leased when they died."""
-        for lane in self.lanes:
-            leasing = lane.queue.leasing(self._worker.place)  # asked first: who comes to life afterwards is not among them
-            lane.queue.take_back(sorted(leasing - self._worker.living()))
+        for queue in [*(lane.queue for lane in self.lanes), *(desk.queue for desk in self.desks)]:
+            leasing = queue.leasing(self._worker.place)  # asked first: who comes to life afterwards is not among them
+            queue.take_back(sorted(leasing - self._worker.living()))
 
 
 @contextmanager

@@ -96,20 +96,19 @@ _QUESTIONS = {
     "every finished unit's segments have a vector": (
         "SELECT DISTINCT u.asset_id FROM unit u JOIN space p ON p.id = u.space_id JOIN asset a ON a.id = u.asset_id"
         " JOIN segment s ON s.asset_id = u.asset_id LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = u.space_id"
-        " WHERE u.state = 'done' AND e.id IS NULL AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || s.channel || ',%'",
+        " WHERE u.state = 'done' AND e.id IS NULL AND s.reader_id IS NULL AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || s.channel || ',%'",
         "assets lack a vector",
     ),
     "every finished unit has segments": (  # but one of a space that takes in a part of such assets: perhaps they had nothing of it
         "SELECT u.asset_id FROM unit u JOIN space p ON p.id = u.space_id JOIN asset a ON a.id = u.asset_id WHERE u.state = 'done'"
-        " AND (',' || p.kinds || ',' LIKE '%,' || a.modality || '/visual,%' OR a.modality IN ('audio', 'text'))"
-        " AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/%'"
-        " AND (a.modality != 'video' OR ',' || p.kinds || ',' LIKE '%,video/sound,%')"
+        " AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || CASE a.modality WHEN 'audio' THEN 'sound' WHEN 'text' THEN 'text'"
+        " WHEN 'imu' THEN 'motion' ELSE 'visual' END || ',%' AND (a.modality != 'video' OR ',' || p.kinds || ',' LIKE '%,video/sound,%')"
         " AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id)",
         "finished assets without a segment",
     ),
     "no vector belongs to an unfinished unit": (
         "SELECT DISTINCT s.asset_id FROM embedding e JOIN segment s ON s.id = e.segment_id LEFT JOIN unit u"
-        " ON u.asset_id = s.asset_id AND u.space_id = e.space_id WHERE u.state IS NULL OR u.state != 'done'",
+        " ON u.asset_id = s.asset_id AND u.space_id = e.space_id WHERE s.reader_id IS NULL AND (u.state IS NULL OR u.state != 'done')",
         "assets have such vectors",
     ),
 }

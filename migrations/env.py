@@ -7,11 +7,13 @@ from sqlalchemy import Connection
 
 from search.settings import load
 from search.store.database import Database
-from search.store.tables import metadata
+from search.store.tables import described, metadata
 
 
 def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True)
+    context.configure(
+        connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True, include_object=described
+    )  # fmt: skip
     with context.begin_transaction():
         context.run_migrations()
 

@@ -6,6 +6,7 @@ SensoriumError
 │   └── UnknownName       a space, model, modality, channel or collection that is not there; lists those that are
 ├── MediaError            a file that cannot be read as media; ``reason`` is a word of the ledger
 ├── ModelMissing          weights that are not here and cannot be fetched: exit code 5
+├── ExportRefused         an export of a model that finds less than the original
 ├── StoreError            the database
 │   └── NewerDatabase     was written by a newer Sensorium
 ├── DiskFull              no room to write
@@ -71,6 +72,14 @@ class ModelMissing(SensoriumError):
 
 class StillLoading(SensoriumError):
     """A model that is being loaded: ask again in a moment."""
+
+
+class ExportRefused(SensoriumError):
+    """An export that does not find what the original finds; ``report`` is the encoders' own, with the figures."""
+
+    def __init__(self, message: str, *, remedy: str, report: Any) -> None:  # noqa: ANN401 - errors know no encoders
+        super().__init__(message, remedy=remedy)
+        self.report = report
 
 
 class StoreError(SensoriumError):
@@ -143,9 +152,10 @@ REASONS = {
     "killed": "The decoder crashed on this file or ran out of memory. It was not tried more than three times.",
     "no_content": "The file holds nothing that can be searched: no picture, no sound, no words.",
     "not_sampled": "Part of the file could not be decoded, and so cannot be found.",
+    "not_read": "Part of it could not be read, so its words cannot be found.",
     "no_sound": "The sound track could not be decoded. The pictures are indexed.",
     "no_picture": "The pictures could not be decoded. The sound is indexed.",
-    "not_read": "Something is said or stands there that could not be read. A larger model may: see `sensorium models`.",
+    "reader": "The reader failed on this file. What else is known of it can be found. Run `sensorium retry` to try it again.",
     "encoder": "The model failed on this file. Run `sensorium doctor`, then `sensorium index --retry`.",
 }
 """The words of the ledger, each with its remedy."""

@@ -25,11 +25,14 @@ class Settings:
     database_url    SQLAlchemy URL of the database; empty: SQLite under ``home``
     space           the space to search, and the encoder of a new archive; empty: the archive's default, for a new one ``pocket``
     xclip           a file of trained weights for re-ranking; empty: none are needed
+    captioner       the model that answers questions about an asset, such as ``caption:REPOSITORY``, or its folder; empty: none
+    translator      the model that translates, such as ``seamless:REPOSITORY``, or its folder; empty: none
     models          where the weights of models lie; by default ``models`` under ``home``
     offline         nothing is ever fetched
     device          where encoders that use torch run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda:1``
     decoders        decoding processes; 0: chosen by the number of cores
     encoders        encoding threads; 0: one a core
+    readers         assets that a reader reads at once; 0: one a core
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
     max_pixels      a picture, or a video's frame, with more is refused, in pixels
     max_frames      frames taken from an animation, at most
@@ -51,11 +54,14 @@ class Settings:
     database_url: str = ""
     space: str = ""
     xclip: str = ""
+    captioner: str = ""
+    translator: str = ""
     models: Path | None = None
     offline: bool = False
     device: str = "auto"
     decoders: int = 0
     encoders: int = 0
+    readers: int = 0
     image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"
     max_pixels: int = 250_000_000
     max_frames: int = 32

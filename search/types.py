@@ -65,6 +65,11 @@ class Kind:
         """What an encoder gets of it: of a video's sound, sound; of what was read in it, text."""
         return Modality.AUDIO if self.channel is Channel.SOUND else Modality.TEXT if self.channel in WORDS else self.modality
 
+    @property
+    def read(self) -> bool:
+        """Whether it takes a reader: it is not cut from the asset itself."""
+        return self.channel in WORDS and self.modality is not Modality.TEXT
+
     def __str__(self) -> str:
         return f"{self.modality}/{self.channel}"
 
@@ -142,7 +147,8 @@ class Needs:
     the middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with black. ``filter`` is that of the scaling.
     Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``; so do readings of motion. Text is cut to at most
     ``characters``. The last two are the same for all spaces of an archive, so that these share its segments.
-    ``batch`` is how many pictures, windows or texts the encoder likes to get at once.
+    ``batch`` is how many pictures, windows or texts the encoder likes to get at once. ``metadata``: where neither pictures nor sound are
+    wanted, what is written in the file comes instead, as text: captions, tags, chapters, subtitles.
     """
 
     size: int
@@ -152,6 +158,7 @@ class Needs:
     characters: int = 1_000
     filter: Literal["bicubic", "bilinear"] = "bicubic"
     batch: int = 8
+    metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +179,16 @@ class Cut:
     """A segment as the decoder delivers it: where it lies, and the content that the encoder gets.
 
     ``content`` by ``modality``: image (H, W, 3) uint8; video (frames, H, W, 3) uint8; audio (samples,) float32; text str; depth and
-    thermal (H, W) float32 in [0, 1], near or hot is 1; imu (6, readings) float32 at ``IMU_RATE``.
+    thermal (H, W) float32 in [0, 1], near or hot is 1; imu (6, readings) float32 at ``IMU_RATE``. ``source`` and ``language``: as of a
+    ``Passage``, for what is written in a file.
     """
 
     channel: Channel
     modality: Modality
     span: Span | None
     content: NDArray[np.uint8] | NDArray[np.float32] | str
+    source: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

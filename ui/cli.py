@@ -19,8 +19,8 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, Filter, Modality
-from ui import spaces
-from ui.options import Home, Json
+from ui import readers, spaces, writing
+from ui.options import Home, Json, archive
 from ui.spaces import named as _named
 
 if TYPE_CHECKING:
@@ -33,10 +33,13 @@ app = typer.Typer(
 db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(readers.app, name="readers")
 measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")
 models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
 app.add_typer(models, name="models")
+app.command()(writing.ask)
+app.command()(writing.translate)
 
 Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
 
@@ -94,7 +97,7 @@ def retry(
     from search.store.intake import Again
 
     settings = load({"home": home})
-    store = SqlStore(_database(settings))
+    store = SqlStore(archive(settings))
     if reason is not None and reason not in REASONS:
         raise UnknownName("reason", reason, REASONS)
     if collection is not None:
@@ -244,7 +247,7 @@ def tag(
     from ui import show
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     names = [*(labels or []), *(zeroshot.read(vocabulary) if vocabulary else ())]
     (of,) = _named("channel", Channel, channel)
     found = run(settings, names, space=space, channel=of, least=least, most=most)
@@ -284,7 +287,7 @@ def failures(
     from ui import show, words
 
     settings = load({"home": home})
-    store = SqlStore(_database(settings))
+    store = SqlStore(archive(settings))
     lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:
         counts = Counter((line.reason, line.remedy) for line in lines)
@@ -319,7 +322,7 @@ def delete(
     from ui import show
 
     settings, what = load({"home": home}), What(asset or [], paths or [], collection)
-    _database(settings).close()
+    archive(settings).close()
     gone = run(settings, what, dry_run=True)
     told = (
         f"{gone.files} files, {gone.assets} assets with {gone.segments} segments and {gone.vectors} vectors,"
@@ -346,7 +349,7 @@ def verify(
     from ui.doctor import render
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     if repair:
         from indexer.repair import repair as mend
 
@@ -575,6 +578,43 @@ def models_accept(name: ModelName, home: Home = None, as_json: Json = False) -> 
     _came(Models.of(load({"home": home})).accept(name), as_json)
 
 
+@models.command("export")
+def models_export(
+    name: ModelName,
+    to: Annotated[Path, typer.Option(help="The new folder of the export, which is then an encoder: onnx:FOLDER.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Pictures that it is tried on, at least 50, and their texts: x.txt beside x.jpg.")
+    ],
+    precision: Annotated[str, typer.Option(help="fp32, or int8 for transformers.")] = "int8",
+    least: Annotated[
+        float, typer.Option(help="The share of the original's first ten that the export must find.", min=0, max=1)
+    ] = 0.995,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Export a model of OpenCLIP to ONNX, faster on a CPU and free of torch. It is kept only if it finds what the original finds."""
+    from search import encoders
+    from search.models import Models
+    from search.query import trial
+    from ui import show
+
+    try:
+        from search.encoders import export
+    except ModuleNotFoundError as error:
+        raise encoders.lacking("export", error) from error
+    settings = load({"home": home})
+    source = Models.of(settings).find(name).folder
+    found = export.export(source, to, trial.calibration(calibration, export.needs(source), settings), precision, least)
+    if as_json:
+        show.emit(asdict(found) | {"encoder": f"onnx:{to}"})
+        return
+    agreement = ", ".join(f"{direction} {share:.1%}" for direction, share in found.agreement.items())
+    show.out.print(f"Of the original's first ten it finds: {agreement}.", highlight=False)
+    for note in found.notes:
+        show.out.print(note, highlight=False, markup=False)
+    show.out.print(f"Use it as the encoder onnx:{to}", highlight=False, markup=False)
+
+
 @models.command("remove")
 def models_remove(
     name: ModelName,
@@ -612,7 +652,7 @@ def rebuild(home: Home = None) -> None:
     from indexer.run import rebuild as run
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     for space, count in run(settings).items():
         typer.echo(f"{space}: {count} segments.")
 
@@ -628,7 +668,7 @@ def prune(
     from ui import show
 
     settings = load({"home": home})
-    _database(settings).close()
+    archive(settings).close()
     files, assets = run(settings, collection)
     if as_json:
         show.emit({"files": files, "assets": assets})
@@ -710,24 +750,13 @@ def _complain(error: SensoriumError) -> None:
         typer.echo(error.remedy, err=True)
 
 
-def _database(settings: Settings) -> Any:  # noqa: ANN401 - the store is imported late
-    from search.errors import StoreError
-    from search.store import Database
-
-    database = Database(settings.database)
-    if not database.exists():
-        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-    database.check()
-    return database
-
-
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401
     """How much of each collection can be found in the space that is searched."""
     from search.store import Spaces
 
     if collection is not None:
         store.collection(collection)
-    spaces = Spaces(_database(settings))
+    spaces = Spaces(archive(settings))
     found = store.coverage(spaces.find(settings.space).key) if spaces.all() else {}
     return {name: of for name, of in found.items() if collection in (None, name)}
 

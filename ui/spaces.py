@@ -13,8 +13,8 @@ from rich.table import Table
 
 from search.errors import InputError, UnknownName
 from search.settings import Settings, load
-from search.types import Channel, Modality
-from ui.options import Home, Json
+from search.types import KINDS, Channel, Modality
+from ui.options import Home, Json, archive
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -45,7 +45,7 @@ def list_(home: Home = None, as_json: Json = False) -> None:
         "", "name", "encoder", "dimension", "takes in", "vectors", "size", "waiting", box=None, pad_edge=False, header_style="dim"
     )
     for entry, size, missing in rows:
-        takes = ", ".join(map(str, entry.kinds)) + (f" of {', '.join(entry.collections)}" if entry.collections else "")
+        takes = _takes(entry) + (f" of {', '.join(entry.collections)}" if entry.collections else "")
         waiting = missing + size.units.get("pending", 0) + size.units.get("leased", 0)
         table.add_row(
             "[green]●[/]" if entry.default else "", escape(entry.name), escape(entry.encoder), str(entry.space.dim), escape(takes),
@@ -199,15 +199,19 @@ def named(what: str, kind: type[Any], given: str | None) -> list[Any]:
 
 
 def _spaces(settings: Settings) -> Spaces:
-    from search.errors import StoreError
-    from search.store import Database
     from search.store import Spaces as Store
 
-    database = Database(settings.database)
-    if not database.exists():
-        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-    database.check()
-    return Store(database)
+    return Store(archive(settings))
+
+
+def _takes(entry: Entry) -> str:
+    """What a space takes in, in few words: media of which it takes all, else with the channel; and whether it takes what is read in them."""
+    told = []
+    for modality in entry.modalities:
+        every = [kind for kind in KINDS if kind.modality is modality and not kind.read]
+        ours = [kind for kind in every if kind in entry.kinds]
+        told += [str(modality)] if ours == every else list(map(str, ours))
+    return ", ".join([*told, *(["what is read"] if any(kind.read for kind in entry.kinds) else [])])
 
 
 def _complete(spaces: Spaces, entry: Entry) -> bool:

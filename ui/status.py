@@ -8,18 +8,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from search import wire
-from search.errors import StoreError
 from search.settings import Settings
-from search.store import Database, Spaces, SqlStore
+from search.store import Spaces, SqlStore
 from ui import show
+from ui.options import archive
 
 
 def gather(settings: Settings) -> dict[str, Any]:
     """Counts of everything in the archive; raises StoreError where there is none."""
-    database = Database(settings.database)
-    if not database.exists():
-        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-    database.check()
+    database = archive(settings)
     store = SqlStore(database)
     file = database.file
     return {

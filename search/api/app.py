@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from search.api import assets, health, jobs, media, problems, searching, uploads
+from search.api import assets, health, jobs, media, problems, searching, uploads, written
 from search.api.guard import Bounded, Guard
 from search.api.metrics import Measured
 from search.api.schemas import BASE, Trouble
@@ -37,7 +37,7 @@ def create_api(service: Service) -> FastAPI:
     problems.install(api, service.places.hide)
     for router in (
         searching.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
-        jobs.router(service.jobs, service.catalogue), health.router(service), problems.router(),
+        jobs.router(service.jobs, service.catalogue), written.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)
     api.add_middleware(Bounded, unbounded=f"{BASE}/uploads")

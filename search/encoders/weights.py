@@ -11,11 +11,22 @@ from search.errors import ModelMissing
 PICKLES = {".bin", ".ckpt", ".pkl", ".pt", ".pth"}
 """Endings of weights that are Python pickles."""
 
+_CONVERT = (
+    'python -c "import torch, safetensors.torch as s; '
+    "s.save_file({{k: v.clone() for k, v in torch.load('{pickle}', weights_only=True).items()}}, '{name}')\""
+)
+
 TOKENIZER = (
     "added_tokens.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json", "spiece.model", "tokenizer.json",
     "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt",
 )  # fmt: skip
 """Files that a tokenizer of the hub may consist of."""
+
+PRETRAINED = (
+    "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors",
+    *TOKENIZER,
+)  # fmt: skip
+"""Files of a model that writes texts, besides what prepares its input; weights may come in several."""
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -26,7 +37,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise broken(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(content, dict):
         raise broken(f"{file} holds no JSON object.")
@@ -50,7 +61,8 @@ def find(folder: Path, name: str) -> Path:
     if pickles:
         raise ModelMissing(
             f"{folder / pickles[0]} is a pickle, which can run any code when it is loaded, and so is never read.",
-            remedy=f"Convert it to safetensors on a machine that you can lose, and put {name} into the folder.",
+            remedy=f"Convert it to safetensors on a machine that you can lose, and put {name} into the folder: "
+            + _CONVERT.format(pickle=pickles[0], name=name),
         )
     raise broken(f"{folder / name} is not there.")
 

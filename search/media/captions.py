@@ -5,12 +5,16 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from search.types import Channel, Cut, Modality, Span
 
 _TIME = r"(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMING = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*$", re.MULTILINE)
-_MARKUP = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,200}\}")
+MARKUP = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,200}\}")
+"""Tags of HTML, WebVTT and SubStation Alpha."""
+DRAWING = re.compile(r"\{[^}\n]{0,200}\\p[1-9]")
+"""Where SubStation Alpha begins to draw: what follows are no words."""
 _PAUSE_MS = 5000
 """A silence longer than this ends a passage."""
 
@@ -18,8 +22,8 @@ _PAUSE_MS = 5000
 def cues(text: str, characters: int) -> Iterator[Cut]:
     """Yield passages of consecutive cues, of at most ``characters``, with spans in milliseconds."""
     words, start, end = "", 0, 0
-    for begin, finish, line in _cues(text.replace("\r\n", "\n")):
-        for piece in _pieces(line, characters):
+    for begin, finish, lines in timed(text):
+        for piece in _pieces(" ".join(lines.split()), characters):
             if words and (begin > end + _PAUSE_MS or begin < start or len(words) + 1 + len(piece) > characters):
                 yield _cut(words, start, end)
                 words = ""
@@ -29,13 +33,16 @@ def cues(text: str, characters: int) -> Iterator[Cut]:
         yield _cut(words, start, end)
 
 
-def _cues(text: str) -> Iterator[tuple[int, int, str]]:
-    timings = list(_TIMING.finditer(text))
-    for timing, following in zip(timings, [*timings[1:], None], strict=True):
+def timed(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the cues as they stand: start and end in milliseconds, which may be anything, and lines without markup."""
+    text = text.replace("\r\n", "\n")
+    for timing, following in pairwise([*_TIMING.finditer(text), None]):
+        if timing is None:
+            return
         body = text[timing.end() : following.start() if following else len(text)].lstrip("\n")
-        body = " ".join(_MARKUP.sub("", body.split("\n\n")[0]).split())
+        body = html.unescape(MARKUP.sub("", body.split("\n\n")[0])).strip()
         if body:
-            yield _ms(*timing.groups()[:4]), _ms(*timing.groups()[4:]), html.unescape(body)
+            yield _ms(*timing.groups()[:4]), _ms(*timing.groups()[4:]), body
 
 
 def _pieces(line: str, characters: int) -> Iterator[str]:

@@ -24,6 +24,7 @@ from PIL import (
 from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
+from search.media import labels
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
 from search.media.source import PICTURES, Found, Limits, Source
@@ -61,13 +62,18 @@ warnings.simplefilter("ignore")
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """Decode a picture into one cut: (size, size, 3), or (frames, size, size, 3) where it is animated; none where ``needs.size`` is 0.
 
+    Then, with ``needs.metadata``, what is written in it.
+
     Raises:
         MediaError: ``too_large``, ``undecodable``, ``truncated``.
     """
     if is_heif(source.head) and ("heic" not in limits.formats or "HEIF" not in Image.OPEN):
         raise MediaError("unsupported", "a HEIF picture: read with the extra heic, and heic among image_formats")
     if not needs.size:
-        yield _unseen(source, limits)
+        image, info = _unseen(source, limits)
+        yield info
+        if needs.metadata:
+            yield from labels.read(image, source, needs)
         return
     gaps: list[Gap] = []
     image, size, count = loaded(source, needs, limits, gaps)
@@ -92,8 +98,8 @@ def learn_heif() -> None:
         pillow_heif.register_heif_opener(thumbnails=False)
 
 
-def _unseen(source: Source, limits: Limits) -> Info:
-    """What the head of a file tells of its picture, which is not decoded."""
+def _unseen(source: Source, limits: Limits) -> tuple[Image.Image, Info]:
+    """A picture that is not decoded, and what the head of its file tells of it."""
     try:
         image = opened(source, limits)
     except (MemoryError, MediaError):
@@ -102,7 +108,7 @@ def _unseen(source: Source, limits: Limits) -> Info:
         raise MediaError("undecodable", f"nothing of the picture can be read; its decoder says: {error}") from error
     orientation, taken_at = exif(image)
     upright = image.format == "TIFF"  # whose size is that when upright
-    return _info(image, image.size, None, 1 if upright else orientation, taken_at)
+    return image, _info(image, image.size, None, 1 if upright else orientation, taken_at)
 
 
 def _info(image: Image.Image, size: tuple[int, int], duration: int | None, orientation: int, taken_at: str | None) -> Info:

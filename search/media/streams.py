@@ -11,6 +11,7 @@ import av
 from av.stream import Disposition
 
 from search.errors import MediaError
+from search.media import subtitles, tags
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
@@ -33,7 +34,8 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """Decode a sound or video file; shots and windows of sound come as they are decoded.
 
     Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are not looked at, and nothing is told of them; that a film lies on its
-    side, which its first picture tells, is then not known to ``Info``.
+    side, which its first picture tells, is then not known to ``Info``. Where neither is wanted, ``needs.metadata`` has tags, chapters and
+    subtitles told.
 
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
@@ -44,9 +46,10 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         "format_whitelist": DEMUXERS,
         "codec_whitelist": DECODERS,
         "max_pixels": str(limits.max_pixels),
+        "export_xmp": "1",
     }
     try:
-        container = av.open(f"{PROTOCOL}:", options=options, metadata_errors="replace")
+        container = av.open(f"{PROTOCOL}:", options=options, metadata_errors="surrogateescape")
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -59,7 +62,7 @@ class _Pass:
     """One pass over the packets of a container."""
 
     def __init__(self, container: av.container.InputContainer, source: Source, needs: Needs, limits: Limits) -> None:
-        self._container = container
+        self._container, self._needs = container, needs
         self._format = _format(container, source)
         films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
@@ -87,6 +90,9 @@ class _Pass:
         """Info, then what is found. Sound before the first picture waits for it: only that knows how it is turned."""
         if not self._wanted:
             yield self._info()
+            if self._needs.metadata:
+                yield from tags.read(self._container, self._format, self._needs)
+                yield from subtitles.inside(self._container, self._needs)
             return
         waiting: list[Found] | None = []
         for cut in self._cuts():
@@ -144,8 +150,9 @@ class _Pass:
             yield from self._windows.push(frame, self._sounds.time_ms(frame))
 
     def _info(self) -> Info:
-        tags = {name.lower(): value for name, value in self._container.metadata.items()}
-        words = {"title": tags.get("title") or None, "taken_at": _taken_at(tags), "duration_ms": self._duration_ms}
+        told = {name.lower(): value for name, value in self._container.metadata.items()}
+        title = tags.mended(told.get("title", ""))[0] or None
+        words = {"title": title, "taken_at": _taken_at(told), "duration_ms": self._duration_ms}
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
         width, height = round(self._film.width * _aspect(self._film)), self._film.height
@@ -227,14 +234,14 @@ def _aspect(video: av.VideoStream | None) -> float:
     return float(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else 1.0
 
 
-def _taken_at(tags: dict[str, str]) -> str | None:
+def _taken_at(told: dict[str, str]) -> str | None:
     """When it was recorded, in ISO 8601.
 
     QuickTime's own tag knows the zone. Cameras without a clock say 1904 or 1970.
     """
     for name in ("com.apple.quicktime.creationdate", "creation_time"):
         try:
-            taken = dt.datetime.fromisoformat(tags.get(name, ""))
+            taken = dt.datetime.fromisoformat(told.get(name, ""))
         except ValueError:
             continue
         if taken.year > 1970:

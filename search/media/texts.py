@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from search.errors import MediaError
-from search.media import captions, markup
+from search.media import captions, markup, subtitles, words, xmp
+from search.media.charset import guess
 from search.media.paragraphs import paragraphs
 from search.media.sniff import is_text
 from search.media.source import Found, Limits, Source
@@ -15,8 +16,6 @@ from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
 
 MAX_BYTES = 50_000_000
 """What is read of a text, in bytes."""
-_SHORT = 256
-"""Below this many bytes the frequencies of letters say little, and Western European is the likeliest."""
 
 _MARKED = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -32,6 +31,8 @@ _MARKDOWN = (".md", ".markdown")
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """Decode a text into cuts of at most ``needs.characters``: spans in characters of the text, or in ms for subtitles.
 
+    With ``needs.metadata`` it is taken for one that belongs to a medium: subtitles give each cue as speech, XMP what it says.
+
     Raises:
         MediaError: ``not_text``, ``no_content``, ``undecodable``.
     """
@@ -39,6 +40,9 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         from search.media import pages
 
         yield from pages.read(source, needs, limits)
+        return
+    if needs.metadata:
+        yield from _beside(source, needs)
         return
     text, form, title = _decode(source.file.read(MAX_BYTES)), source.suffix.lstrip(".") or "txt", None
     if text.startswith("WEBVTT") or (source.suffix in (".srt", ".vtt") and "-->" in text):
@@ -61,6 +65,20 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         yield Gap("not_sampled", f"only the first {MAX_BYTES} of {source.size} bytes were read")
 
 
+def _beside(source: Source, needs: Needs) -> Iterator[Found]:
+    """Raises MediaError (``unsupported``) for what is neither subtitles nor XMP."""
+    form = source.suffix.lstrip(".")
+    raw = source.file.read(MAX_BYTES)
+    if form == "xmp":
+        found = words.cuts("XMP", xmp.values(raw), needs)
+    elif "-->" in (text := _decode(raw)):
+        found = subtitles.beside(text, needs)
+    else:
+        raise MediaError("unsupported", "neither subtitles nor XMP")
+    yield Info(Modality.TEXT, form)
+    yield from found
+
+
 def prose(text: str, characters: int) -> Iterator[Cut]:
     """The paragraphs of a text as cuts."""
     for start, end in paragraphs(text, characters):
@@ -81,22 +99,6 @@ def _decode(raw: bytes) -> str:
             error.start >= len(raw) - 4 and error.reason == "unexpected end of data"
         ):  # cut amid a letter, by MAX_BYTES or a bad copy
             return raw.decode("utf-8", "ignore")
-    if len(raw) < _SHORT and (western := _western(raw)):
-        return western
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(raw[:200_000]).best()
-    if best is None:
+    if (likeliest := guess(raw)) is None:
         raise MediaError("not_text", "the file's bytes are text in no known character set")
-    return raw.decode(best.encoding, "replace")
-
-
-def _western(raw: bytes) -> str | None:
-    """Bytes as Western European text, if what is not ASCII in it are single letters inside mostly ASCII words."""
-    try:
-        text = raw.decode("cp1252")
-    except UnicodeDecodeError:
-        return None
-    foreign = [letter for letter in text if letter > "\x7f"]
-    plausible = all(letter.isalpha() or letter in "–—‘’“”«»…€°§£" for letter in foreign) and len(foreign) < len(text) / 4
-    return text if plausible else None
+    return raw.decode(likeliest, "replace")

@@ -28,8 +28,8 @@ MAX_HEADER = 64 * 1024
 PIECE_FRAMES = 16
 """Frames that a piece of a shot has at most."""
 
-_DETAIL, _FORMAT = 500, 64
-"""Characters of a text, and of a format's name, that are kept."""
+_DETAIL, _FORMAT, _SOURCE = 500, 64, 200
+"""Characters of a text, of a format's name, and of the name of a source, that are kept."""
 _SIDE, _LONGEST = (1 << 31) - 1, (1 << 53) - 1
 """The largest width and height, and the largest time, that any database takes."""
 _BYTES = (Modality.IMAGE, Modality.VIDEO)
@@ -80,6 +80,8 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
         "modality": reply.modality,
         "span": _flat(reply.span),
         "shape": shape,
+        "source": reply.source,
+        "language": reply.language,
     }
     return pack(header, len(payload)), payload
 
@@ -125,7 +127,7 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
     elif modality is Modality.IMAGE:
         fits = needs.size > 0 and tuple(shape) == side and length == needs.size**2 * 3
     elif modality in (Modality.DEPTH, Modality.THERMAL):
-        fits = tuple(shape) == side[:2] and length == 4 * needs.size**2
+        fits = needs.size > 0 and tuple(shape) == side[:2] and length == 4 * needs.size**2
     elif modality is Modality.IMU:
         most = IMU_RATE * needs.window_ms // 1000 + 1
         fits = len(shape) == 2 and shape[0] == _AXES and 0 < shape[1] <= most and length == 4 * _AXES * shape[1]
@@ -166,6 +168,8 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
             modality,
             _span(header.get("span")),
             content,
+            _source(header.get("source")),
+            _language(header.get("language")),
         )
     if kind not in ("gap", "error"):
         raise MalformedError("a reply of no known kind")
@@ -202,6 +206,20 @@ def _number(value: object, most: int) -> int | None:
     if value is not None and not (type(value) is int and 0 <= value <= most):
         raise MalformedError("a field that is not a number")
     return value
+
+
+def _source(value: object) -> str | None:
+    name = _words(value)
+    if name is not None and not (name.isprintable() and 0 < len(name) <= _SOURCE):
+        raise MalformedError("a source that has no name")
+    return name
+
+
+def _language(value: object) -> str | None:
+    code = _words(value)
+    if code is not None and not (len(code) == 2 and code.isascii() and code.isalpha() and code.islower()):
+        raise MalformedError("a language that is none")
+    return code
 
 
 def _words(value: object) -> str | None:

@@ -27,6 +27,9 @@ from search.settings import Settings
 
 PACKAGE = "package:"
 
+_FOLDERS = ("/", "./", "../", "~")
+"""How names of folders begin."""
+
 Report = Callable[[int, int], None]
 """Told of progress: bytes that are here, bytes in all."""
 
@@ -218,6 +221,11 @@ class Models:
         return Model(name, folder, files.revision(sha256), sha256=sha256)
 
 
+def named(setting: str, family: str) -> str:
+    """The name of the model that a setting means: it may state a folder alone, without the family."""
+    return setting if ":" in setting and not setting.startswith(_FOLDERS) else f"{family}:{setting}"
+
+
 def outside(name: str) -> Path | None:
     """The folder that a model's name states, or else None: then it is one of the models folder.
 
@@ -235,4 +243,4 @@ def outside(name: str) -> Path | None:
             if (folder := Path(place, *parts, below)).is_dir():
                 return folder
         raise ModelMissing(f"No installed package has a folder {module}/{below}.", remedy="Install it, or check the name.")
-    return Path(os.path.expanduser(rest)).absolute() if rest.startswith(("/", "./", "../", "~")) else None
+    return Path(os.path.expanduser(rest)).absolute() if rest.startswith(_FOLDERS) else None

@@ -62,7 +62,7 @@ def survey(folder: Path) -> dict[str, Entry]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if counts(name) and path.is_file():
-            refuse_pickle(path, name)
+            refuse_pickle(path)
             found[name] = Entry(digest(path), path.stat().st_size)
     return found
 
@@ -71,7 +71,7 @@ def refuse_pickle(path: Path, name: str = "") -> None:
     """Raise ModelMissing where a file is a pickle, by its name or by its first bytes."""
     suffix = PurePosixPath(name or path.name).suffix.lower()
     if (suffix in PICKLES and not (suffix == ".bin" and _is_ctranslate2(path))) or _holds_pickle(path):
-        raise pickled(name or path.name)
+        raise pickled(name or str(path))
 
 
 def pickled(name: str) -> ModelMissing:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders import Encoder
+from search.encoders import Encoder, ask
 from search.errors import MediaError, QueryError
 from search.media import DecodePool
 from search.query.algebra import Query, Term, parts
@@ -43,7 +43,7 @@ class Terms:
             QueryError: a file that cannot be read, or is of another modality than stated; a modality that the space does not know.
         """
         space = self._encoder.space
-        known_here = {Modality.TEXT} & space.accepts | {kind.modality for kind in space.kinds()}
+        known_here = {Modality.TEXT} & space.accepts | {kind.modality for kind in space.kinds() if not kind.read}
         if term.modality not in known_here:
             raise QueryError(
                 f"The space {space.name!r} knows no {term.modality}, only {', '.join(sorted(known_here))}.",
@@ -66,7 +66,7 @@ class Terms:
         texts = [text for text in terms if isinstance(text, str) and len(text) <= self._encoder.needs.characters]
         if Modality.TEXT not in self._encoder.space.accepts:
             return
-        vectors = self._encoder.encode(Modality.TEXT, texts)
+        vectors = ask(self._encoder, texts)
         with self._lock:
             for text, vector in zip(texts, vectors, strict=True):
                 self._memory[_identity(terms[text])] = {Channel.VISUAL: vector}
@@ -79,7 +79,7 @@ class Terms:
     def _encode_text(self, text: str) -> Aspects:
         size = self._encoder.needs.characters
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
-        return {Channel.VISUAL: unit(self._encoder.encode(Modality.TEXT, pieces).mean(axis=0))}
+        return {Channel.VISUAL: unit(ask(self._encoder, pieces).mean(axis=0))}
 
     def _encode_file(self, term: Term) -> Aspects:
         path = Path(term.content)

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders import Encoder
+from search.encoders import Encoder, ask
 from search.errors import InputError
 from search.types import Channel, Modality, Vectors
 
@@ -122,6 +122,6 @@ def _checked(labels: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 def _vectors(encoder: Encoder, labels: tuple[str, ...], templates: tuple[str, ...]) -> Vectors:
     sentences = [template.format(label) for label in labels for template in templates]
-    read = encoder.encode(Modality.TEXT, sentences).reshape(len(labels), len(templates), -1)
+    read = ask(encoder, sentences).reshape(len(labels), len(templates), -1)
     means = read.mean(axis=1)
     return cast("Vectors", means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12))

@@ -9,16 +9,18 @@ entry point group ``sensorium.readers``. Each has ``load(model: Model | None, de
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
-from search.encoders import lacking
+from search.encoders import lacking, offline
 from search.errors import InputError, UnknownName
 from search.models import Models, Source, outside
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
+
+T = TypeVar("T")
 
 FAMILIES = {
     "speech": "search.readers.speech",
@@ -89,15 +91,10 @@ def source(name: str) -> Source:
         InputError: there is nothing to fetch.
         ModelMissing: a package that the family needs is not installed.
     """
-    of, _, rest = name.partition(":")
-    module = family(name)
+    rest, module = name.partition(":")[2], family(name)
     if not rest or outside(name) is not None or not hasattr(module, "source"):
         raise InputError(f"The reader {name} comes from no hub.", remedy="Name one that does: sensorium models list")
-    try:
-        found: Source = module.source(rest)
-    except ModuleNotFoundError as error:
-        raise lacking(EXTRAS.get(of, of), error) from error
-    return found
+    return opened(name, lambda module: cast("Source", module.source(rest)))
 
 
 def load(name: str, models: Models, device: str = "auto") -> Reader:
@@ -107,11 +104,27 @@ def load(name: str, models: Models, device: str = "auto") -> Reader:
         UnknownName: there is no reader of that name.
         ModelMissing: its weights are not here, or are not what they should be; or a package that it needs is not installed.
     """
-    of, _, rest = name.partition(":")
-    module = family(name)
-    files = next((name.removesuffix(f",{one}") for one in getattr(module, "OPTIONS", ()) if name.endswith(f",{one}")), name)
-    try:
+    rest = name.partition(":")[2]
+
+    def make(module: ModuleType) -> Reader:
+        files = next((name.removesuffix(f",{one}") for one in getattr(module, "OPTIONS", ()) if name.endswith(f",{one}")), name)
         reader: Reader = module.load(replace(models.find(files), name=name) if rest else None, device)
+        return reader
+
+    return opened(name, make)
+
+
+def opened(name: str, make: Callable[[ModuleType], T]) -> T:
+    """What ``make`` makes of the family of a reader's name, without ever fetching anything.
+
+    Raises:
+        UnknownName: there is no such family.
+        ModelMissing: a package that it needs is not installed.
+    """
+    module = family(name)
+    try:
+        with offline():
+            return make(module)
     except ModuleNotFoundError as error:
+        of = name.partition(":")[0]
         raise lacking(EXTRAS.get(of, of), error) from error
-    return reader

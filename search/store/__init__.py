@@ -5,8 +5,12 @@ from search.store.database import Database
 from search.store.intake import Intake
 from search.store.jobs import JobBook
 from search.store.labels import Labels
+from search.store.passages import Passages
 from search.store.queue import Finished, Queue, Unit
+from search.store.readers import Readers
 from search.store.spaces import Spaces
 from search.store.sql import SqlStore
 
-__all__ = ["Catalogue", "Database", "Finished", "Intake", "JobBook", "Labels", "Queue", "Spaces", "SqlStore", "Unit"]
+__all__ = [
+    "Catalogue", "Database", "Finished", "Intake", "JobBook", "Labels", "Passages", "Queue", "Readers", "Spaces", "SqlStore", "Unit",
+]  # fmt: skip

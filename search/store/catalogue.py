@@ -133,6 +133,12 @@ class Catalogue:
             row = connection.execute(_segments().where(t.segment.c.id == id_)).first()
         return None if row is None else segment_of(row)
 
+    def language(self, segment: int) -> str | None:
+        """The language of a segment's text (ISO 639-1), where who read it knew."""
+        with self._database.reading() as connection:
+            found: str | None = connection.execute(select(t.segment.c.language).where(t.segment.c.id == segment)).scalar()
+        return found
+
     def neighbours(self, segment: int, count: int) -> list[Segment]:
         """A segment with up to ``count`` before it and after it, of the same asset and channel, in order."""
         s = t.segment.c

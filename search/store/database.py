@@ -15,6 +15,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from search import disk
 from search.errors import DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
 from search.locks import locked
+from search.store import folding
+from search.store.sounds import sound
 from search.store.tables import REVISION, change
 
 if TYPE_CHECKING:
@@ -222,6 +224,9 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the d
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA secure_delete = ON")  # deleted means gone: its bytes are overwritten
     cursor.close()
+    functions = {"sensorium_spaced": folding.spaced, "sensorium_distinct": folding.distinct, "sensorium_sound": sound}
+    for name, function in functions.items():  # for the triggers of migration 0007
+        connection.create_function(name, 1, function, deterministic=True)
 
 
 def _set_wal(cursor: Any) -> None:  # noqa: ANN401

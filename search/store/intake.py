@@ -171,6 +171,17 @@ class Intake:
                 files.setdefault(collection, []).append(path)
             return queued, files
 
+    def retry_readings(self, again: Again) -> int:
+        """Queue failed and quarantined readings again, of all readers; returns how many."""
+        r, where = t.reading.c, t.location.c
+        place = select(where.asset_id).join(t.collection).where(where.state == "present", *again.at(where.path))
+        failed = and_(r.state.in_(("failed", "quarantined")), r.asset_id.in_(place.where(where.asset_id.is_not(None))))
+        if again.reason is not None:
+            failed = and_(failed, r.reason == again.reason)
+        with self._database.writing(quiet=True) as connection:
+            values = {"state": "pending", "attempts": 0, "reason": None, "updated_at": now_ms()}
+            return connection.execute(update(t.reading).where(failed).values(**values)).rowcount
+
     def prune(self, collection: int | None = None) -> int:
         """Forget missing files, and every asset without a location; returns the number of locations dropped."""
         c = t.location.c
@@ -271,14 +282,16 @@ def write_ledger(
     asset: int | None,
     path: bytes,
     entries: Sequence[tuple[str, str, int | None, int | None]],
-    space: int | None = None,
+    *,
+    space_id: int | None = None,
+    reader_id: int | None = None,
 ) -> None:
-    """Replace what the ledger says of an asset as seen by a space (or, while it has none, of a path).
+    """Replace what the ledger says of an asset as seen by a space or a reader (or, while it has none, of a path).
 
-    What other spaces say in the same words is not said again: they read the same bytes.
+    What others say in the same words is not said again: they read the same bytes.
     """
     c = t.ledger.c
-    mine = and_(c.asset_id == asset, or_(c.space_id == space, c.space_id.is_(None)))
+    mine = and_(c.asset_id == asset, c.space_id.is_not_distinct_from(space_id), c.reader_id.is_not_distinct_from(reader_id))
     connection.execute(delete(t.ledger).where(mine if asset else and_(c.path == path, c.asset_id.is_(None))))
     said = select(c.reason, c.start_ms, c.end_ms).where(c.asset_id == asset)
     known = {tuple(row) for row in connection.execute(said)} if asset and entries else set()
@@ -286,7 +299,8 @@ def write_ledger(
         {
             "collection_id": collection,
             "asset_id": asset,
-            "space_id": space,
+            "space_id": space_id,
+            "reader_id": reader_id,
             "path": path,
             "reason": reason,
             "detail": detail.encode("utf-8", "replace").decode(),

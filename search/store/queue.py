@@ -11,17 +11,18 @@ no other file is blamed for it. Nobody ends a unit that is no longer leased to i
 from __future__ import annotations
 
 import datetime
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.store.intake import write_ledger
-from search.types import Cut, Gap, Info, Modality, Vectors
+from search.types import Cut, Gap, Info, Modality, Passage, Vectors
 
 ATTEMPTS = 3
 """A unit that was begun this often and never ended is quarantined."""
@@ -64,8 +65,12 @@ class Finished:
 class Queue:
     """The units of one space, as ``worker`` works on them. Each method is one transaction. Thread-safe."""
 
-    def __init__(self, database: Database, space: int, worker: str) -> None:
-        self._database, self._space, self._worker = database, space, worker
+    def __init__(self, database: Database, of: int, worker: str) -> None:
+        """``of``: the key of the space."""
+        self._database, self._of, self._worker = database, of, worker
+
+    _work: ClassVar[Table] = t.unit
+    _whose: ClassVar[str] = "space_id"
 
     def lease(self, count: int, *, suspect: bool = False) -> list[Unit]:
         """Take up to ``count`` units that nobody has begun yet, counting the attempt; if ``suspect``, or else one that was begun before.
@@ -74,7 +79,7 @@ class Queue:
         """
         if not self.waiting():  # no write lock for what is mostly nothing to do
             return []
-        now, c = now_ms(), t.unit.c
+        now, c = now_ms(), self._work.c
         with self._database.writing(quiet=True) as connection:
             self._take_back(connection, c.leased_until < now)
             fresh = self._units().where(c.state == "pending", c.attempts == 0).order_by(c.id).limit(count)
@@ -84,7 +89,7 @@ class Queue:
                 rows = connection.execute(begun).all()
             units = [replace(Unit(*row), attempts=row.attempts + 1) for row in rows]
             if units:
-                taken = update(t.unit).where(c.id.in_([unit.id for unit in units]))
+                taken = update(self._work).where(c.id.in_([unit.id for unit in units]))
                 values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now}
                 connection.execute(taken.values(attempts=c.attempts + 1, **values))
             return units
@@ -96,18 +101,18 @@ class Queue:
 
     def skip(self, modalities: Collection[Modality]) -> None:
         """End the units of assets that are known to be none of ``modalities``: the space takes nothing of them."""
-        a, u = t.asset.c, t.unit.c
+        a, u = t.asset.c, self._work.c
         other = select(a.id).where(a.modality.not_in([str(modality) for modality in modalities]))
-        these = and_(u.space_id == self._space, u.state == "pending", u.asset_id.in_(other))
+        these = and_(self._ours, u.state == "pending", u.asset_id.in_(other))
         with self._database.reading() as connection:
             if connection.execute(select(u.id).where(these).limit(1)).first() is None:
                 return
         with self._database.writing() as connection:
-            connection.execute(update(t.unit).where(these).values(state="done", updated_at=now_ms()))
+            connection.execute(update(self._work).where(these).values(state="done", updated_at=now_ms()))
 
     def beat(self) -> None:
         """Keep every lease of this worker for another while."""
-        mine = update(t.unit).where(self._mine())
+        mine = update(self._work).where(self._mine())
         with self._database.writing(quiet=True) as connection:
             connection.execute(mine.values(leased_until=now_ms() + LEASE_MS))
 
@@ -115,23 +120,23 @@ class Queue:
         """Queue again what dead workers had leased."""
         if workers:
             with self._database.writing(quiet=True) as connection:
-                self._take_back(connection, t.unit.c.worker.in_(workers))
+                self._take_back(connection, self._work.c.worker.in_(workers))
 
     def leasing(self, place: str) -> set[str]:
         """The names of workers that have leases, of those that begin with ``place``."""
-        c = t.unit.c
-        query = select(c.worker).where(c.space_id == self._space, c.state == "leased", c.worker.startswith(place)).distinct()
+        c = self._work.c
+        query = select(c.worker).where(self._ours, c.state == "leased", c.worker.startswith(place)).distinct()
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
 
     def last(self) -> int:
         """The newest unit's number."""
         with self._database.reading() as connection:
-            return connection.execute(select(func.max(t.unit.c.id)).where(t.unit.c.space_id == self._space)).scalar() or 0
+            return connection.execute(select(func.max(self._work.c.id)).where(self._ours)).scalar() or 0
 
     def unended(self, until: int) -> bool:
         """Whether any unit up to that number waits, or is being worked on by anybody."""
-        c = t.unit.c
+        c = self._work.c
         query = self._units().where(c.state.in_(("pending", "leased")), c.id <= until).limit(1)
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
@@ -139,9 +144,11 @@ class Queue:
     def hand_back(self, units: Sequence[Unit]) -> None:
         """Give leases back untouched, their attempt not counted: the run was stopped before it was done with them."""
         if units:
-            rows = update(t.unit).where(self._mine(), t.unit.c.id.in_([unit.id for unit in units]))
+            rows = update(self._work).where(self._mine(), self._work.c.id.in_([unit.id for unit in units]))
             with self._database.writing(quiet=True) as connection:
-                connection.execute(rows.values(state="pending", attempts=t.unit.c.attempts - 1, leased_until=None, worker=None))
+                connection.execute(
+                    rows.values(state="pending", attempts=self._work.c.attempts - 1, leased_until=None, worker=None)
+                )
 
     def put(self, finished: Sequence[Finished]) -> list[Finished]:
         """Acknowledge units: assets, segments, vectors, gaps and the units' end, in one transaction.
@@ -154,16 +161,16 @@ class Queue:
             for item in ours:
                 connection.execute(update(t.asset).where(t.asset.c.id == item.unit.asset).values(_describe(item)))
                 gaps = [_gap_row(gap) for gap in item.gaps]
-                write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, self._space)
+                write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, **{self._whose: self._of})
             ids = _segments(connection, ours)
             cells = [(v.tobytes(), item.frames.get(i)) for item in ours for i, v in enumerate(item.vectors.astype("<f2"))]
             rows = [
-                {"space_id": self._space, "segment_id": id_, "vector": vector, "frames": _packed(frames)}
+                {"space_id": self._of, "segment_id": id_, "vector": vector, "frames": _packed(frames)}
                 for id_, (vector, frames) in zip(ids, cells, strict=True)
             ]
             if rows:
                 connection.execute(insert(t.embedding), rows)
-            _end(connection, [item.unit.id for item in ours], state="done", reason=None)
+            self._end(connection, [item.unit.id for item in ours], state="done", reason=None)
             return ours
 
     def fail(self, unit: Unit, reason: str, detail: str) -> bool:
@@ -176,10 +183,12 @@ class Queue:
             if not self._held(connection, [unit]):
                 return False
             if again:
-                _end(connection, [unit.id], state="pending", reason=None)
+                self._end(connection, [unit.id], state="pending", reason=None)
                 return False
-            write_ledger(connection, unit.collection, unit.asset, unit.path, [(reason, detail, None, None)], self._space)
-            _end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
+            write_ledger(
+                connection, unit.collection, unit.asset, unit.path, [(reason, detail, None, None)], **{self._whose: self._of}
+            )
+            self._end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
             return True
 
     def forget(self, unit: Unit, *, gone: bool) -> None:
@@ -192,8 +201,8 @@ class Queue:
         with self._database.writing() as connection:
             if not self._held(connection, [unit]):
                 return
-            again = {"state": "pending", "attempts": t.unit.c.attempts - 1, "leased_until": None, "worker": None}
-            connection.execute(update(t.unit).where(t.unit.c.id == unit.id).values(**again))
+            again = {"state": "pending", "attempts": self._work.c.attempts - 1, "leased_until": None, "worker": None}
+            connection.execute(update(self._work).where(self._work.c.id == unit.id).values(**again))
             if gone:
                 connection.execute(stale.values(state="missing"))
                 return
@@ -203,44 +212,131 @@ class Queue:
 
     def _units(self) -> Select[Any]:
         """The space's units whose file is there, each with where it is to be read."""
-        c, where = t.unit.c, t.location.c
+        c, where = self._work.c, t.location.c
         place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
         return (
             select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts)
-            .join(t.location, where.id == place.correlate(t.unit).scalar_subquery())
-            .where(c.space_id == self._space)
+            .join(t.location, where.id == place.correlate(self._work).scalar_subquery())
+            .where(self._ours)
         )
 
     def _waiting(self) -> Select[Any]:
-        c = t.unit.c
+        c = self._work.c
         ran_out = and_(c.state == "leased", c.leased_until < now_ms())
-        return select(c.id).where(c.space_id == self._space, or_(c.state == "pending", ran_out))
+        return select(c.id).where(self._ours, or_(c.state == "pending", ran_out))
 
     def _mine(self) -> Any:  # noqa: ANN401 - an SQL condition
-        c = t.unit.c
-        return and_(c.space_id == self._space, c.state == "leased", c.worker == self._worker)
+        c = self._work.c
+        return and_(self._ours, c.state == "leased", c.worker == self._worker)
+
+    @property
+    def _ours(self) -> Any:  # noqa: ANN401 - an SQL condition
+        return self._work.c[self._whose] == self._of
+
+    def _end(self, connection: Connection, units: Sequence[int], *, state: str, reason: str | None) -> None:
+        values = {"state": state, "reason": reason, "leased_until": None, "worker": None, "updated_at": now_ms()}
+        connection.execute(update(self._work).where(self._work.c.id.in_(units)).values(**values))
 
     def _held(self, connection: Connection, units: Sequence[Unit]) -> set[int]:
         """Those of the units that are still leased to this worker."""
-        query = select(t.unit.c.id).where(self._mine(), t.unit.c.id.in_([unit.id for unit in units]))
+        query = select(self._work.c.id).where(self._mine(), self._work.c.id.in_([unit.id for unit in units]))
         return set(connection.execute(query).scalars())
 
     def _take_back(self, connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition
         """Queue leased units again; quarantine those that have had all their attempts."""
-        c, where = t.unit.c, t.location.c
-        leased = and_(c.space_id == self._space, c.state == "leased", which)
+        c, where = self._work.c, t.location.c
+        leased = and_(self._ours, c.state == "leased", which)
         for id_, asset in connection.execute(select(c.id, c.asset_id).where(leased, c.attempts >= ATTEMPTS)).all():
             place = select(where.collection_id, where.path).where(where.asset_id == asset).limit(1)
             if found := connection.execute(place).first():
                 detail = f"It was begun {ATTEMPTS} times and took the indexer down each time."
-                write_ledger(connection, found.collection_id, asset, found.path, [("killed", detail, None, None)], self._space)
-            _end(connection, [id_], state="quarantined", reason="killed")
+                write_ledger(
+                    connection,
+                    found.collection_id,
+                    asset,
+                    found.path,
+                    [("killed", detail, None, None)],
+                    **{self._whose: self._of},
+                )
+            self._end(connection, [id_], state="quarantined", reason="killed")
         again = {"state": "pending", "leased_until": None, "worker": None, "updated_at": now_ms()}
-        connection.execute(update(t.unit).where(leased).values(**again))
+        connection.execute(update(self._work).where(leased).values(**again))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a reader made of a unit."""
+
+    unit: Unit
+    info: Info
+    passages: Sequence[Passage]
+    gaps: Sequence[Gap] = ()
+
+
+class ReadingQueue(Queue):
+    """The assets that one reader is to read; ``of`` is the reader's key."""
+
+    _work: ClassVar[Table] = t.reading
+    _whose: ClassVar[str] = "reader_id"
+
+    def keep(self, read: Sequence[Read], source: str) -> list[Read]:
+        """Acknowledge readings: passages as segments, gaps and the units' end, in one transaction. What the reader had read before goes.
+
+        Returns those that were still leased to this worker. ``source``: who read it, where a passage does not say.
+        """
+        with self._database.writing() as connection:
+            held = self._held(connection, [item.unit for item in read])
+            ours = [item for item in read if item.unit.id in held]
+            drop_read(
+                connection, and_(t.segment.c.reader_id == self._of, t.segment.c.asset_id.in_([one.unit.asset for one in ours]))
+            )
+            for item in ours:
+                unknown = update(t.asset).where(t.asset.c.id == item.unit.asset, t.asset.c.modality.is_(None))
+                connection.execute(unknown.values(_described(item.info, item.unit)))
+                gaps = [_gap_row(gap) for gap in item.gaps]
+                write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
+            if rows := [row for item in ours for row in self._rows(connection, item, source)]:
+                connection.execute(insert(t.segment), rows)
+            self._end(connection, [item.unit.id for item in ours], state="done", reason=None)
+            return ours
+
+    def _rows(self, connection: Connection, item: Read, source: str) -> list[dict[str, Any]]:
+        c = t.segment.c
+        last = select(c.channel, func.max(c.ordinal)).where(c.asset_id == item.unit.asset).group_by(c.channel)
+        ordinals: Counter[str] = Counter({channel: ordinal + 1 for channel, ordinal in connection.execute(last)})
+        rows = []
+        for passage in item.passages:
+            span = (passage.span.unit, passage.span.start, passage.span.end) if passage.span else (None, None, None)
+            row = {
+                "asset_id": item.unit.asset, "channel": str(passage.channel), "ordinal": ordinals[passage.channel], "text": passage.text,
+                "reader_id": self._of, "source": (passage.source or source)[:200], "language": passage.language,
+                "confidence": passage.confidence, "detail": _detail(passage),
+            }  # fmt: skip
+            rows.append(row | dict(zip(("unit", "start", "end"), span, strict=True)))
+            ordinals[passage.channel] += 1
+        return rows
+
+
+def drop_read(connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition on segments
+    """Delete segments that a reader made; the indexes learn of it from ``removal``."""
+    gone = select(t.embedding.c.space_id, t.embedding.c.segment_id).join(t.segment, t.segment.c.id == t.embedding.c.segment_id)
+    connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], gone.where(which).order_by(t.embedding.c.id)))
+    connection.execute(delete(t.segment).where(which))
+
+
+def _detail(passage: Passage) -> str | None:
+    """Words with their times, the box and whether it is a translation, as JSON; None where there is none of it."""
+    words = [[word.start, word.end, word.start_ms, word.end_ms, word.confidence] for word in passage.words]
+    if not (words or passage.box or passage.translated):
+        return None
+    return json.dumps({"words": words, "box": passage.box, "translated": passage.translated}, separators=(",", ":"))
 
 
 def _describe(item: Finished) -> dict[str, Any]:
-    info = item.info
+    return _described(item.info, item.unit)
+
+
+def _described(info: Info, unit: Unit) -> dict[str, Any]:
     day = _day(info.taken_at)
     return {
         "modality": str(info.modality),
@@ -249,7 +345,7 @@ def _describe(item: Finished) -> dict[str, Any]:
         "height": info.height,
         "duration_ms": info.duration_ms,
         "title": info.title,
-        "day": item.unit.mtime_ns // 86_400_000_000_000 if day is None else day,
+        "day": unit.mtime_ns // 86_400_000_000_000 if day is None else day,
     }
 
 
@@ -263,12 +359,15 @@ def _day(taken_at: str | None) -> int | None:
 def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
     """The ids of the segments of all cuts, in their order: those of another space where it cut alike, else new ones."""
     c = t.segment.c
-    query = select(c.id, c.asset_id, c.channel, c.unit, c.start, c.end).where(c.asset_id.in_([item.unit.asset for item in items]))
+    query = select(c.reader_id, c.ordinal, c.id, c.asset_id, c.channel, c.unit, c.start, c.end).where(
+        c.asset_id.in_([item.unit.asset for item in items])
+    )
     known: dict[tuple[Any, ...], list[int]] = {}
     counts: Counter[tuple[int, str]] = Counter()
-    for id_, asset, channel, *place in connection.execute(query.order_by(c.id.desc())):
-        known.setdefault((asset, channel, *place), []).append(id_)
-        counts[asset, channel] += 1
+    for read, ordinal, id_, asset, channel, *place in connection.execute(query.order_by(c.id.desc())):
+        if read is None:
+            known.setdefault((asset, channel, *place), []).append(id_)
+        counts[asset, channel] = max(counts[asset, channel], ordinal + 1)
     places: list[int] = []
     rows: list[dict[str, Any]] = []
     for item in items:
@@ -298,8 +397,3 @@ def _gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:
     if gap.span is None or gap.span.unit != "ms":
         return gap.reason, gap.detail, None, None
     return gap.reason, gap.detail, gap.span.start, gap.span.end
-
-
-def _end(connection: Connection, units: Sequence[int], *, state: str, reason: str | None) -> None:
-    values = {"state": state, "reason": reason, "leased_until": None, "worker": None, "updated_at": now_ms()}
-    connection.execute(update(t.unit).where(t.unit.c.id.in_(units)).values(**values))

@@ -36,8 +36,8 @@ class Entry:
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """The assets of which it takes anything."""
-        return tuple(dict.fromkeys(kind.modality for kind in self.kinds))
+        """The assets from which it takes anything, but what readers read in them."""
+        return tuple(dict.fromkeys(kind.modality for kind in self.kinds if not kind.read))
 
 
 @dataclass(frozen=True, slots=True)

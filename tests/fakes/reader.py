@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from search.errors import MediaError, ModelMissing
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Span, Word
 from tests.fakes.encoder import COLOURS, PITCHES
 
@@ -21,12 +22,22 @@ class FakeReader:
     reads = frozenset({Modality.AUDIO, Modality.VIDEO, Modality.IMAGE})
     needs = Needs(size=32, fit="squash", rate=16_000, window_ms=5_000)
 
+    def __init__(self, revision: str = "1", *, fails_on: str = "", absent: bool = False) -> None:
+        """``fails_on``: a word that it cannot say; ``absent``: its weights are not there."""
+        self.revision, self._fails_on, self._absent, self.count = revision, fails_on, absent, 0
+
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
+        self.count += 1
+        if self._absent:
+            raise ModelMissing("The weights of the fake reader are not here.", remedy="Fetch them.")
         for cut in cuts:
             if isinstance(cut, Cut) and not isinstance(cut.content, str):
                 passage = self._hear(cut) if cut.channel is Channel.SOUND else self._see(cut)
-                if passage is not None:
-                    yield passage
+                if passage is None:
+                    continue
+                if passage.text == self._fails_on:
+                    raise MediaError("reader", f"it cannot say {passage.text}")
+                yield passage
 
     def _hear(self, cut: Cut) -> Passage | None:
         start, step = cut.span.start if cut.span else 0, 8_000

@@ -7,6 +7,8 @@ import base64
 import hashlib
 import io
 import json
+import os
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from PIL import Image
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,10 +33,11 @@ from search.cache import DIGITS, digest_of, picture
 from search.errors import IndexDamaged, InputError, MediaError, Problem, SensoriumError
 from search.index import Generations
 from search.index.flat import FlatIndex
-from search.media import ending, is_media, motion, wire
+from search.media import ending, images, iptc, is_media, motion, sidecars, subtitles, wire, words, xmp
 from search.media.sniff import HEAD, sensed
-from search.media.source import Limits, Source
+from search.media.source import PICTURES, Limits, Source
 from search.query.evaluate import Judged, read_manifest
+from search.readers.written import Written
 from search.store.sql import SqlStore
 from search.types import Channel, Cut, Filter, Gap, Info, Modality, Needs, Span
 from tests.conftest import make_archive
@@ -270,6 +274,7 @@ REPLIES = [
     Cut(Channel.SOUND, Modality.AUDIO, Span(0, 1), np.zeros(8, np.float32)),
     Cut(Channel.VISUAL, Modality.DEPTH, None, np.zeros((4, 4), np.float32)),
     Cut(Channel.MOTION, Modality.IMU, Span(0, 1), np.zeros((6, 8), np.float32)),
+    Cut(Channel.SPEECH, Modality.TEXT, Span(0, 1), "red", "subtitle stream 2 (German)", "de"),
 ]  # fmt: skip
 HEADERS = [json.loads(wire.pack_reply(reply)[0][wire.PREFIX.size :]) for reply in (*REPLIES, None)]
 
@@ -433,11 +438,13 @@ def test_any_table_of_motion_is_windows_or_refused(content):
         assert wire.unpack_reply(*unpacked(cut)) is not None
 
 
-def unpacked(reply: Gap | Cut) -> tuple[dict[str, Any], Any]:
-    """A reply as the parent gets it, with room for what it holds."""
+def unpacked(reply: Gap | Cut, needs: Needs = NEEDS) -> tuple[dict[str, Any], Any]:
+    """A reply as the parent gets it, with room for what it holds, filled."""
     packed, payload = wire.pack_reply(reply)
     header = wire.unpack_header(packed[wire.PREFIX.size :])
-    return header, wire.room(header, len(payload), NEEDS, 3)
+    room = wire.room(header, len(payload), needs, 3)
+    room.data.cast("B")[:] = payload
+    return header, room
 
 
 @FUZZ
@@ -447,3 +454,125 @@ def unpacked(reply: Gap | Cut) -> tuple[dict[str, Any], Any]:
 def test_any_name_is_that_of_a_sensor_or_of_none(name):
     assert sensed(name) in (None, Modality.DEPTH, Modality.THERMAL, Modality.IMU)
     assert is_media(f"a{ending(name)}") == bool(ending(name))
+
+
+def check_written(found: list[Info | Cut | Gap], most: int = words.MOST) -> None:
+    """What was written comes through to the parent as it is, and is not too much."""
+    assert len(found) <= most
+    for one in found:
+        assert isinstance(one, Cut) or one.reason == "not_read"
+        assert wire.unpack_reply(*unpacked(one, Written.needs)) == one
+        if isinstance(one, Cut):
+            assert words.clean(one.content) == one.content != ""
+            assert one.span is None or 0 <= one.span.start < one.span.end
+
+
+LETTERS = st.text(st.characters(), max_size=12) | st.sampled_from(
+    ["\0", "\ud800", "\u202e", "\u200b", "\r", "\x85", "&c;", "]]>", "<", "Ã©"]
+)
+element = st.sampled_from(
+    ["dc:title", "dc:subject", "rdf:li", "rdf:Bag", "photoshop:City", "x", "x:y", "rdf:Description", "!DOCTYPE", "?x", "!--"]
+)
+some_xmp = st.recursive(
+    LETTERS, lambda inner: st.tuples(element, st.lists(inner, max_size=3)).map(lambda told: f"<{told[0]} xml:lang='de'>{''.join(told[1])}</{told[0]}>")
+).map(lambda told: XMP_HEAD.replace("|", told).encode("utf-8", "surrogatepass"))  # fmt: skip
+XMP_HEAD = (
+    "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns:dc='http://purl.org/dc/elements/1.1/'"
+    " xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/'>|</rdf:RDF>"
+)
+
+
+@FUZZ
+@given(some_xmp | st.binary(max_size=90), st.sampled_from(["utf-8", "utf-16"]))
+@example(
+    b"<!DOCTYPE x [<!ENTITY c SYSTEM 'file:///etc/passwd'>]><dc:title xmlns:dc='http://purl.org/dc/elements/1.1/'>&c;</dc:title>",
+    "utf-8",
+)
+def test_any_xmp_is_text_or_a_gap(raw, encoding):
+    raw = raw if encoding == "utf-8" else raw.decode("utf-8", "replace").encode(encoding)
+    check_written(list(words.cuts("XMP", xmp.values(raw), Written.needs)))
+
+
+data_sets = st.tuples(
+    st.integers(0, 3),
+    st.sampled_from([5, 25, 90, 120, 7]),
+    st.binary(max_size=20) | LETTERS.map(lambda told: told.encode("utf-8", "replace")),
+)
+
+
+@FUZZ
+@given(st.lists(data_sets.map(lambda told: b"\x1c%c%c%s%s" % (told[0], told[1], len(told[2]).to_bytes(2, "big"), told[2])), max_size=5).map(b"".join)
+       | st.binary(max_size=40).map(b"\x1c".__add__))  # fmt: skip
+def test_any_iptc_is_text_or_a_gap(raw):
+    check_written(list(words.cuts("IPTC", iptc.values(raw), Written.needs)))
+
+
+entries = st.tuples(
+    st.sampled_from([0x010E, 0x013B, 0x8298, 0x9C9B, 0x9C9E, 0x8769, 0x9286, 700, 33723]), st.integers(0, 14),
+    st.integers(0, 20) | st.just(2**32 - 1), st.integers(0, 120) | st.just(2**32 - 1),
+)  # fmt: skip
+directories = st.lists(entries, max_size=6).map(
+    lambda told: b"II*\0\x08\0\0\0" + len(told).to_bytes(2, "little") + b"".join(struct.pack("<HHII", *entry) for entry in told)
+)
+
+
+@pytest.mark.filterwarnings("ignore")  # as decoders do
+@FUZZ
+@given(st.tuples(directories, st.binary(max_size=80)).map(b"".join) | st.binary(max_size=80), st.binary(max_size=40))
+def test_any_exif_is_text_or_a_gap(exif, comment):
+    Image.new("L", (4, 4)).save(file := io.BytesIO(), "jpeg", exif=b"Exif\0\0" + exif, comment=comment)
+    source = Source(file, len(file.getvalue()), file.getvalue()[:HEAD], ".jpg")
+    info, *rest = images.read(source, Written.needs, Limits(100, 1, 0, tuple(PICTURES)))
+    assert isinstance(info, Info)
+    check_written(rest)
+
+
+pieces_of_png = st.tuples(st.sampled_from([b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"IEND", b"abcd"]), st.integers(-3, 3),
+                          st.sampled_from([b"Title\0", b"Author\0\1", b"XML:com.adobe.xmp\0\1\0\0\0", b""]), st.binary(max_size=30))  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@FUZZ
+@given(st.lists(pieces_of_png, max_size=4))
+def test_any_texts_of_a_png_are_text_or_a_gap(told):
+    Image.new("L", (4, 4)).save(file := io.BytesIO(), "png")
+    chunks = b"".join(
+        struct.pack(">I", max(0, len(key + text) + off)) + kind + key + text + b"\0" * 4 for kind, off, key, text in told
+    )
+    content = file.getvalue()[:-12] + chunks + file.getvalue()[-12:]
+    source = Source(io.BytesIO(content), len(content), content[:HEAD], ".png")
+    _, *rest = images.read(source, Written.needs, Limits(100, 1, 0, tuple(PICTURES)))
+    check_written(rest)
+
+
+times = st.sampled_from(["00:00:01,000", "99999:99:99.999", "00:00.5", "-1:00:00,000", "aa"]) | st.from_regex(
+    r"\d{1,3}:\d\d:\d\d,\d{3}", fullmatch=True
+)
+cue = st.tuples(times, times, LETTERS | st.sampled_from(["<i>a</i>", "{\\an8}b", "a\nb", "&lt;c&gt;"]))
+
+
+@FUZZ
+@given(st.lists(cue.map(lambda told: f"{told[0]} --> {told[1]}\n{told[2]}\n"), max_size=6).map("\n".join) | st.text(max_size=60))
+def test_any_subtitles_are_cues_in_order_of_time(told):
+    found = list(subtitles.beside(told, Written.needs))
+    check_written(found)
+    assert [cut.span.start for cut in found] == sorted(cut.span.start for cut in found)
+
+
+@FUZZ
+@given(st.sampled_from([*subtitles._TEXTS.values()]), st.binary(max_size=60), st.integers(), st.integers())
+def test_any_packet_of_subtitles_is_a_cue(read, raw, start, end):
+    cues = subtitles.Cues(Written.needs, "subtitle stream 1")
+    check_written([*cues.push(start, end, read(raw)), *cues.finish()])
+
+
+@FUZZ
+@given(
+    st.binary(max_size=20),
+    st.sampled_from([b"", b".de", b".en-US.sdh", b".hi", b".x"]),
+    st.sampled_from([b".srt", b".VTT", b".xmp", b".txt", b""]),
+)
+def test_any_name_of_a_sidecar_has_a_source_that_comes_through(stem, middle, suffix):
+    name = os.fsdecode(stem.replace(b"/", b"").replace(b"\0", b"") + middle + suffix)
+    cut = Cut(Channel.SPEECH, Modality.TEXT, None, "red", sidecars._shown(name) or "x", sidecars._language(name))
+    assert wire.unpack_reply(*unpacked(cut)) == cut

@@ -263,6 +263,26 @@ def text(_: Samples, piece: bytes, times: int, tail: bytes = b"") -> bytes:
     return piece * times + tail
 
 
+def xmp(_: Samples, inside: bytes, before: bytes = b"") -> bytes:
+    """A packet with something in its title."""
+    spaces = b"xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns:dc='http://purl.org/dc/elements/1.1/'"
+    return before + b"<rdf:RDF %s><rdf:Description><dc:title>%s</dc:title></rdf:Description></rdf:RDF>" % (spaces, inside)
+
+
+def entities(levels: int) -> bytes:
+    """Declarations of which the last says the first ten times for each level."""
+    told = b"".join(b'<!ENTITY e%d "%s">' % (level, b"&e%d;" % (level - 1) * 10) for level in range(1, levels))
+    return b'<!DOCTYPE x [<!ENTITY e0 "lol">' + told + b"]>"
+
+
+def in_jpeg(samples: Samples, packet: bytes) -> bytes:
+    return segments(samples, b"\xff\xe1", b"http://ns.adobe.com/xap/1.0/\0" + packet, 1)
+
+
+def iptc(samples: Samples, body: bytes) -> bytes:
+    return segments(samples, b"\xff\xed", b"Photoshop 3.0\0008BIM\4\4\0\0" + struct.pack(">I", len(body)) + body, 1)
+
+
 BOMBS: dict[str, tuple[str, Make]] = {
     "pixels, claimed": ("png", lambda _: png(FAR, FAR, rows=0)),
     "pixels, true": ("png", lambda _: png(30_000, 30_000, rows=2000)),
@@ -297,6 +317,18 @@ BOMBS: dict[str, tuple[str, Make]] = {
     "comments, 100,000": ("jpg", lambda samples: segments(samples, b"\xff\xfe", b"x" * 100, 100_000)),
     "profiles, 255": ("jpg", lambda samples: segments(samples, b"\xff\xe2", b"ICC_PROFILE\0\1\xff" + bytes(60_000), 255)),
     "thumbnails in thumbnails": ("jpg", nested_thumbnails),
+    "XMP, entities": ("jpg", lambda samples: in_jpeg(samples, xmp(samples, b"&e9;", entities(10)))),
+    "XMP, one long entity": (
+        "xmp",
+        lambda samples: xmp(samples, b"&e0;" * 300_000, b'<!DOCTYPE x [<!ENTITY e0 "' + b"x" * 300_000 + b'">]>'),
+    ),
+    "XMP, nested": ("jpg", lambda samples: in_jpeg(samples, xmp(samples, b"<a>" * 20_000))),
+    "XMP, attributes": ("xmp", lambda samples: xmp(samples, b"<a " + b"".join(b"a%d='' " % n for n in range(300_000)) + b"/>")),
+    "XMP, an attribute of 60 MB": ("xmp", lambda samples: xmp(samples, b"<a b='" + b"x" * 60_000_000)),
+    "XMP, a word in a million pieces": ("xmp", lambda samples: xmp(samples, b"<![CDATA[x]]>" * 1_000_000)),
+    "XMP, a million titles": ("xmp", lambda samples: xmp(samples, b"</dc:title><dc:title>x" * 1_000_000)),
+    "IPTC, 10,000 sets": ("jpg", lambda samples: iptc(samples, b"\x1c\2\x19\0\1\xe9" * 10_000)),
+    "texts of PNG, 5,000 that swell": ("png", lambda _: png(64, 64)[:-12] + chunk(b"zTXt", b"Title\0\0" + zeros(4)) * 5_000),
     "ID3, claimed": ("mp3", lambda samples: id3(samples, 0xFFFFFFF, b"")),
     "ID3, frames": ("mp3", id3_frames),
     "ID3, a cover of 900 million pixels": ("mp3", id3_cover),

@@ -14,10 +14,13 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from search.errors import MediaError
 from search.media import DecodePool
+from search.readers.written import Written
 from search.settings import Settings
 from search.types import Cut, Gap, Info, Needs
 
@@ -26,20 +29,31 @@ NEEDS = Needs(size=260, fit="squash", rate=16_000, window_ms=5_000, characters=1
 
 def decode(pool: DecodePool, path: Path, secret: str) -> dict[str, object]:
     """What came of a file: ``outcome`` is "indexed" or a word of the ledger; ``gaps`` are words of the ledger as well."""
-    found, gaps, outcome, detail, leaked = 0, set[str](), "", "", False
-    began = time.monotonic()
+    found, gaps, outcome, details = 0, set[str](), "", list[str]()
+    leaked, began = False, time.monotonic()
     try:
-        for item in pool.decode(path, NEEDS):
+        for item in chain(pool.decode(path, NEEDS), _written(pool, path)):
             assert isinstance(item, Info | Cut | Gap)
             found += isinstance(item, Cut)
-            gaps |= {item.reason} if isinstance(item, Gap) else set()
             leaked |= isinstance(item, Cut) and isinstance(item.content, str) and secret in item.content
+            if isinstance(item, Gap):
+                gaps.add(item.reason)
+                details.append(item.detail)
     except MediaError as error:
-        outcome, detail = error.reason, str(error)
-        leaked |= secret in detail
+        outcome, details = error.reason, [str(error), *details]
+    detail = "; ".join(details)
+    leaked |= secret in detail
     took = time.monotonic() - began
     outcome = outcome or ("indexed" if found else "no_content")
     return {"outcome": outcome, "detail": detail, "gaps": sorted(gaps), "leaked": leaked, "seconds": took}
+
+
+def _written(pool: DecodePool, path: Path) -> Iterator[Info | Cut | Gap]:
+    """What is written in a file, or in what may lie beside one."""
+    try:
+        yield from pool.decode(path, Written.needs)
+    except MediaError as error:
+        yield Gap(error.reason, str(error))
 
 
 def memory(pid: int | str, field: str = "VmHWM") -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,6 +15,11 @@ from tests.media_samples import IMAGES, SOUNDS, VIDEOS, pdf, picture, tone, writ
 
 RARE_SOUNDS = {"aac": "adts", "aiff": "aiff", "caf": "caf"}
 RARE_VIDEOS = {"flv": ("flv", "flv"), "mpg": ("mpeg", "mpeg2video"), "wmv": ("asf", "wmv2")}
+XMP = (
+    b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+    b"<rdf:Description xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/' photoshop:City='Ulm'>"
+    b"<dc:title><rdf:Alt><rdf:li xml:lang='en'>A red bus</rdf:li></rdf:Alt></dc:title></rdf:Description></rdf:RDF></x:xmpmeta>"
+)
 TEXTS = {
     "srt": b"1\n00:00:01,000 --> 00:00:03,000\nA red bus stops.\n\n2\n00:00:04,000 --> 00:00:06,000\nA dog barks.\n",
     "vtt": b"WEBVTT\n\n00:01.000 --> 00:03.000\nA red bus stops.\n",
@@ -21,6 +27,7 @@ TEXTS = {
     "md": b"# The bus\n\nA red bus stops at the corner, and nobody gets off.\n",
     "txt": "Ein roter Bus hält an der Ecke.\n\nUn autobús rojo.\n".encode(),
     "imu.csv": b"t,ax,ay,az,gx,gy,gz\n" + b"".join(b"%d,0.1,-0.2,9.81,0,0.5,1e-3\n" % time for time in range(0, 3000, 10)),
+    "xmp": XMP,
     "pdf": pdf("A red bus stops.", "A dog barks."),
 }
 
@@ -36,15 +43,21 @@ def write(folder: Path) -> dict[str, bytes]:
         write_video(folder / f"a.{suffix}", [("red", 1.0), ("blue", 1.0)], sound=tone(440, 2.0))
     for suffix, form in RARE_SOUNDS.items():
         _encode(folder / f"a.{suffix}", form, None)
+    for suffix, codec in (("mkv", "subrip"), ("mp4", "mov_text")):
+        _subtitled(folder / f"subtitled.{suffix}", codec)
+        made[f"subtitled.{suffix}"] = (folder / f"subtitled.{suffix}").read_bytes()
     for suffix, (form, codec) in RARE_VIDEOS.items():
         _encode(folder / f"a.{suffix}", form, codec)
-    made |= {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
+    made |= {path.suffix[1:]: path.read_bytes() for path in folder.iterdir() if path.stem == "a"}
     frames = [picture(colour) for colour in ("red", "green", "blue")]
     for suffix in ("gif", "png", "webp", "tiff"):
         made[f"anim.{suffix}"] = saved(frames[0], suffix, save_all=True, append_images=frames[1:])
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "camera"
     made["exif.jpg"] = saved(frames[0], "jpeg", exif=exif)
+    exif[0x010E], exif[0x9C9E] = "A red bus.", "bus;red".encode("utf-16-le")
+    for suffix in ("jpeg", "webp", "avif"):
+        made[f"written.{suffix}"] = saved(frames[0], suffix, exif=exif, xmp=XMP)
     made["progressive.jpg"] = saved(frames[0], "jpeg", progressive=True)
     made["deep.tiff"] = saved(Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80)), "tiff", compression="tiff_lzw")
     made["depth.png"] = saved(Image.fromarray(np.arange(4800, dtype=np.uint16).reshape(60, 80)), "png")
@@ -80,3 +93,23 @@ def _encode(path: Path, form: str, codec: str | None) -> None:
                 frame.sample_rate = 44100
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _subtitled(path: Path, codec: str) -> None:
+    """Subtitles alone, with a second of green pictures before them."""
+    with av.open(str(path), "w") as container:
+        stream, texts = container.add_stream("libx264", rate=25), container.add_stream(codec)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        texts.time_base, texts.codec_context.subtitle_header = Fraction(1, 1000), b"[Script Info]\n"
+        container.metadata["title"] = "The bus"
+        for number in range(25):
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture("green", (128, 96))), "rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        for start in range(0, 1000, 100):
+            text = b"<i>A red bus %d.</i>" % start
+            packet = av.Packet(len(text).to_bytes(2, "big") + text if codec == "mov_text" else text)
+            packet.stream, packet.time_base, packet.duration = texts, Fraction(1, 1000), 90
+            packet.pts = packet.dts = start
+            container.mux(packet)

@@ -54,7 +54,7 @@ class FakeService:
         )  # fmt: skip
 
     def collections(self):
-        return s.Collections(collections=[], roots=[s.Root(name="sample")])
+        return s.Collections(collections=[], roots=[s.Root(name="sample")], tags={})
 
     def assets(self, **_):
         return s.Assets(assets=[], cursor=None)
@@ -68,7 +68,7 @@ class FakeService:
 def service(monkeypatch):
     fake = FakeService()
     monkeypatch.setattr(frame, "client", lambda: fake)
-    ask._known.clear()
+    ask._listed.clear()
     return fake
 
 

@@ -203,3 +203,23 @@ def test_operations_are_counted_as_two_for_each_multiplication_even_where_layers
 
 def test_the_rate_of_matrix_products_is_measured():
     assert matmul_rate(torch.device("cpu"), side=64, seconds=0.01) > 1e6
+
+
+def test_what_is_more_than_one_pass_is_halved_too_and_stays_in_order():
+    model = Model(most=3)
+
+    def write(items):
+        return [f"{number:.0f}" for number in model.double(torch.tensor(items)).tolist()]
+
+    runner = Runner("cpu")
+    assert runner.each(write, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 6) == ["2", "4", "6", "8", "10", "12", "14"]
+    assert model.sizes == [6, 3, 3, 1]
+    model.most = 0
+    with pytest.raises(MemoryError):
+        runner.each(write, [1.0], 6)
+    with pytest.raises(RuntimeError, match="else"):
+        runner.each(_fails, [1.0], 6)
+
+
+def _fails(items):
+    raise RuntimeError("something else")

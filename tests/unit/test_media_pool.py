@@ -248,6 +248,7 @@ def test_replies_survive_the_wire():
         Gap("truncated", "short", span),
         Gap("no_sound", "none"),
         Cut(Channel.TEXT, Modality.TEXT, Span(0, 3, "char"), "añb"),
+        Cut(Channel.SPEECH, Modality.TEXT, span, "añb", "subtitle stream 2 (German)", "de"),
     ):
         assert through(*wire.pack_reply(reply)) == reply
     sound = through(*wire.pack_reply(Cut(Channel.SOUND, Modality.AUDIO, span, np.arange(7, dtype=np.float32))))
@@ -306,6 +307,14 @@ def test_no_memory_is_given_to_what_cannot_be(header, size):
     {"kind": "gap", "reason": "empty", "detail": "", "span": [5, 2, "ms"]},
     {"kind": "gap", "reason": "empty", "detail": "", "span": [1, 2, "hours"]},
     {"kind": "info", "modality": [], "format": "png"},
+    {"kind": "cut", "channel": "text", "modality": "text", "source": 5},
+    {"kind": "cut", "channel": "text", "modality": "text", "source": ""},
+    {"kind": "cut", "channel": "text", "modality": "text", "source": "x" * 201},
+    {"kind": "cut", "channel": "text", "modality": "text", "source": "film\u202etrs.ed"},
+    {"kind": "cut", "channel": "text", "modality": "text", "source": "two\nlines"},
+    {"kind": "cut", "channel": "text", "modality": "text", "language": "German"},
+    {"kind": "cut", "channel": "text", "modality": "text", "language": "DE"},
+    {"kind": "cut", "channel": "text", "modality": "text", "language": ["de"]},
 ])  # fmt: skip
 def test_replies_that_make_no_sense_are_refused(header):
     with pytest.raises(wire.MalformedError):

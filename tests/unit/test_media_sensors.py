@@ -110,6 +110,12 @@ def test_what_lies_behind_the_first_page_is_told(pool, tmp_path):
     assert [gap.reason for gap in decode(pool, tmp_path / "a.depth.tiff").gaps] == ["not_sampled"]
 
 
+def test_an_encoder_of_sounds_is_given_no_depth(pool, tmp_path):
+    path = save(tmp_path, "a.depth.png", ramp(np.uint16, 9000))
+    found = decode(pool, path, replace(NEEDS, size=0))
+    assert (found.info.modality, found.info.width, found.cuts, found.gaps) == (Modality.DEPTH, 64, [], [])
+
+
 def test_a_damaged_picture_of_a_sensor_is_told_with_its_reason(pool, tmp_path):
     path = save(tmp_path, "a.depth.png", np.random.default_rng(0).integers(0, 9000, (200, 200)).astype(np.uint16))
     content = path.read_bytes()

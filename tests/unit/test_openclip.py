@@ -279,11 +279,27 @@ def test_a_configuration_that_is_none_is_refused(clip, content):
 
 
 @pytest.mark.parametrize(
-    "wish", [{"resize_mode": "stretch"}, {"interpolation": "nearest"}, {"resize_mode": "longest", "fill_color": 255}]
+    "wish",
+    [
+        {"resize_mode": "stretch"},
+        {"resize_mode": []},
+        {"interpolation": "nearest"},
+        {"resize_mode": "longest", "fill_color": 255},
+        {"mean": [0.5]},
+        {"std": "wide"},
+    ],
 )
 def test_preprocessing_that_cannot_be_done_is_refused(clip, wish):
     content = json.loads((clip / openclip.CONFIG).read_text())
     (clip / openclip.CONFIG).write_text(json.dumps(content | {"preprocess_cfg": wish}))
+    refusal(clip, openclip.CONFIG)
+
+
+@pytest.mark.parametrize(
+    "wish", [{"tokenizer_kwargs": {"clean": "thoroughly"}}, {"tokenizer_kwargs": {"lower": 1}}, {"tokenizer_mode": "clips"}]
+)
+def test_a_way_to_read_text_that_is_not_known_is_refused(clip, wish):
+    change(clip, text_cfg=wish)
     refusal(clip, openclip.CONFIG)
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 from search.errors import ServiceError
 from ui.page import frame, look
 from ui.page.components import bar
-from ui.page.state import FIRST, State
+from ui.page.state import CHANNELS, FIRST, State
 
 
 def show(state: State) -> None:
@@ -37,10 +37,12 @@ def _sent(told: Mapping[str, Any]) -> None:
 
 @st.cache_data(ttl=30, show_spinner=False)
 def _listed() -> dict[str, list[str]]:
-    told, spaces = frame.client().collections(), frame.client().status().spaces
+    told, status = frame.client().collections(), frame.client().status()
+    channels = {kind.partition("/")[2] for kind in status.segments}
     return {
         "collections": [one.name for one in told.collections], "tags": [*told.tags],
-        "spaces": [one.name for one in spaces] if len(spaces) > 1 else [],
+        "spaces": [one.name for one in status.spaces] if len(status.spaces) > 1 else [],
+        "channels": [channel for channel in CHANNELS if channel in channels],
     }  # fmt: skip
 
 
@@ -49,7 +51,7 @@ def _known() -> dict[str, list[str]]:
     try:
         return _listed()
     except ServiceError:
-        return {"collections": [], "tags": [], "spaces": []}
+        return {"collections": [], "tags": [], "spaces": [], "channels": []}
 
 
 @st.cache_data(ttl=3600, show_spinner=False)

@@ -14,7 +14,7 @@ FIRST, MOST = 60, 200
 """Hits that are shown at first, and after "show more"."""
 
 MEDIA = ("image", "video", "audio", "text")
-CHANNELS = ("visual", "sound", "text")
+CHANNELS = ("visual", "sound", "text", "speech", "ocr", "caption", "motion")
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
 
 

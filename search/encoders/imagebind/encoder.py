@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from open_clip.tokenizer import SimpleTokenizer
 from torch.nn.functional import pad
 
 from search.encoders import Content
@@ -17,6 +17,7 @@ from search.encoders.device import Inputs, Runner, unit
 from search.encoders.imagebind.fbank import FRAME, RATE, fbank, frames
 from search.encoders.imagebind.towers import CONTEXT, MEL_FRAMES, READINGS, SIDE, Tower
 from search.encoders.imagebind.weights import Weights
+from search.encoders.tokens import BytePairs, by_length
 from search.models import Model
 from search.types import NEAREST, Modality, Needs, Space, Vectors
 
@@ -42,8 +43,8 @@ class ImageBindEncoder:
     def __init__(self, model: Model, device: str) -> None:
         """Look through the files of ``model``; raises ModelMissing where they are not those of an ImageBind model."""
         self._weights, self._runner = Weights(model.folder), Runner(device)
-        self._tokenizer = SimpleTokenizer()
-        self._towers: dict[str, Tower] = {}
+        self._tokenizer = BytePairs(CONTEXT)
+        self._functions: dict[str, Callable[..., torch.Tensor]] = {}
         self._loading = threading.Lock()
         self.space = Space(model.name, "imagebind", model.rest, model.revision, self._weights.sizes.dim, frozenset(Modality))
         self.needs = Needs(size=SIDE, fit="crop", rate=RATE)
@@ -75,9 +76,9 @@ class ImageBindEncoder:
         return _means(self._run("vision", _see, [paired]), [(len(shot) + 1) // 2 for shot in batch])
 
     def _texts(self, batch: Sequence[str]) -> Vectors:
-        """Texts of at most CONTEXT pieces; the rest is cut off. Lone surrogates, which the tokenizer cannot read, become question marks."""
-        pieces = self._tokenizer([text.encode("utf-8", "replace").decode() for text in batch], CONTEXT)
-        return self._run("text", Tower.read, [pieces.numpy()])
+        """Texts in pieces of at most CONTEXT tokens; of a longer one the mean of its pieces."""
+        pieces = self._tokenizer.pieces(batch)
+        return unit(pieces.mean(by_length(pieces, lambda ids: self._run("text", Tower.read, [ids])), len(batch)))
 
     def _sounds(self, batch: Sequence[NDArray[np.float32]]) -> Vectors:
         """Of each window the mean of the vectors of its clips."""
@@ -100,14 +101,11 @@ class ImageBindEncoder:
         return self._run("imu", _move, [np.stack([motion[:, np.arange(READINGS) % motion.shape[1]] for motion in batch])])
 
     def _run(self, name: str, function: Callable[..., torch.Tensor], inputs: Inputs) -> Vectors:
-        tower = self._tower(name)
-        return unit(self._runner.run(lambda *tensors: function(tower, *tensors), inputs))
-
-    def _tower(self, name: str) -> Tower:
+        """Unit vectors of what ``function`` gives, whose first argument is the tower."""
         with self._loading:
-            if name not in self._towers:
-                self._towers[name] = cast("Tower", self._runner.place(self._weights.tower(name)))
-            return self._towers[name]
+            if name not in self._functions:
+                self._functions[name] = partial(function, self._runner.place(self._weights.tower(name)))
+        return unit(self._runner.run(self._functions[name], inputs))
 
 
 def _see(tower: Tower, clips: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from search.encoders.imagebind.towers import TOWERS, Size, Sizes, Tower, tower
-from search.errors import ModelMissing
+from search.encoders.weights import broken, find, read_json
 
-NAMES = ("imagebind_huge.safetensors", "model.safetensors")
-"""What the file may be called: as the official one, or as the hub calls such files."""
+CONFIG, NAME = "config.json", "imagebind_huge.safetensors"
+"""The sizes, and the weights; these may also be called otherwise, as the hub does, if there are no others."""
+UNUSED = ("modality_postprocessors.", "modality_preprocessors.text.mask")
+"""How keys begin that are passed over: factors of length, which unit vectors do not have, and a mask that follows from its use."""
 _LARGEST = 1 << 14
 """No width, dimension or number of blocks is larger."""
 _FLOATS = ("F64", "F32", "F16", "BF16")
-UNUSED = ("modality_postprocessors.", "modality_preprocessors.text.mask")
-"""How keys begin that are passed over: factors of length, which unit vectors do not have, and a mask that follows from its use."""
-_CONVERT = (
-    'Convert it elsewhere, once, with: python -c "import torch, safetensors.torch as s; '
-    "s.save_file({k: v.contiguous() for k, v in torch.load('imagebind_huge.pth', weights_only=True).items()}, 'imagebind_huge.safetensors')\""
-)
 
 
 class Weights:
-    """The weights in a folder. What is wrong with them, shows at once."""
+    """The weights in a folder. Whether they are those of such a model shows at once, and whether they are numbers when they are loaded."""
 
     def __init__(self, folder: Path) -> None:
         """Look the files through.
@@ -35,26 +30,28 @@ class Weights:
         Raises:
             ModelMissing: a file is not there, is damaged, or holds other weights than those of the sizes.
         """
-        self.sizes = read_sizes(folder / "config.json")
-        self.path = _find(folder)
+        self.sizes = read_sizes(folder / CONFIG)
+        self.path = find(folder, NAME)
         try:
             self._file: Any = safe_open(self.path, "pt")
         except (SafetensorError, OSError) as error:
-            raise _broken(f"{self.path} is damaged or cut short: {error}.") from error
+            raise broken(f"{self.path} is damaged or cut short: {error}.") from error
         self._check()
 
     def tower(self, name: str) -> Tower:
         """A tower with its weights.
 
         Raises:
-            ModelMissing: the file cannot be read any more.
+            ModelMissing: the file cannot be read any more, or was altered.
         """
         with torch.device("meta"):
             built = tower(name, self.sizes)
         try:
             state = {key: self._file.get_tensor(key) for key in built.state_dict()}
         except (SafetensorError, OSError) as error:
-            raise _broken(f"{self.path} cannot be read: {error}.") from error
+            raise broken(f"{self.path} cannot be read: {error}.") from error
+        if bad := next((key for key, weight in state.items() if not weight.isfinite().all()), None):
+            raise broken(f"{self.path} was altered: {bad} holds values that are not finite numbers.")
         built.load_state_dict(state, assign=True)
         return built
 
@@ -64,13 +61,13 @@ class Weights:
             wanted = {key: list(weight.shape) for name in TOWERS for key, weight in tower(name, self.sizes).state_dict().items()}
         found = {key for key in self._file.keys() if not key.startswith(UNUSED)}  # noqa: SIM118 - it is no dict
         if missing := sorted(wanted.keys() - found):
-            raise _broken(f"{self.path} lacks {missing[0]}" + (f" and {len(missing) - 1} more weights." if missing[1:] else "."))
+            raise broken(f"{self.path} lacks {missing[0]}" + (f" and {len(missing) - 1} more weights." if missing[1:] else "."))
         if strange := sorted(found - wanted.keys()):
-            raise _broken(f"{self.path} holds {strange[0]}, which no model of these sizes has.")
+            raise broken(f"{self.path} holds {strange[0]}, which no model of these sizes has.")
         for key, shape in wanted.items():
             weight = self._file.get_slice(key)
             if weight.get_shape() != shape or weight.get_dtype() not in _FLOATS:
-                raise _broken(f"{key} in {self.path} is {weight.get_dtype()} {weight.get_shape()}, not floats of shape {shape}.")
+                raise broken(f"{key} in {self.path} is {weight.get_dtype()} {weight.get_shape()}, not floats of shape {shape}.")
 
 
 def read_sizes(file: Path) -> Sizes:
@@ -82,10 +79,9 @@ def read_sizes(file: Path) -> Sizes:
     if not file.exists():
         return Sizes()
     try:
-        told = json.loads(file.read_bytes())
-        return _sizes(told)
-    except (OSError, ValueError, RecursionError, TypeError, AttributeError) as error:
-        raise _broken(f"{file} gives no sizes of an ImageBind model: {error}.") from error
+        return _sizes(read_json(file))
+    except (ValueError, TypeError) as error:
+        raise broken(f"{file} gives no sizes of an ImageBind model: {error}.") from error
 
 
 def _sizes(told: dict[str, Any]) -> Sizes:
@@ -99,16 +95,3 @@ def _sizes(told: dict[str, Any]) -> Sizes:
         if size.width % size.heads:
             raise ValueError(f"the width of {name} is not a multiple of its heads")
     return sizes
-
-
-def _find(folder: Path) -> Path:
-    for name in NAMES:
-        if (folder / name).is_file():
-            return folder / name
-    if pickles := sorted(path for path in folder.glob("*") if path.suffix in (".pth", ".pt", ".bin", ".ckpt")):
-        raise ModelMissing(f"{pickles[0]} is not loaded: a pickle can run any code when it is loaded.", remedy=_CONVERT)
-    raise _broken(f"{folder / NAMES[0]} is not there.")
-
-
-def _broken(message: str) -> ModelMissing:
-    return ModelMissing(message, remedy="Fetch the model again with: sensorium models pull imagebind:huge")

@@ -65,11 +65,18 @@ def configuration(model: Model) -> tuple[Path, dict[str, Any], dict[str, Any]]:
 def needs_of(file: Path, preprocessing: dict[str, Any], size: Any, batch: int) -> Needs:  # noqa: ANN401  int or (height, width)
     """What the towers want, once everything that ``file`` says of preprocessing was understood."""
     height, width = (size, size) if isinstance(size, int) else size
-    fit, interpolation = FITS.get(preprocessing["resize_mode"]), FILTERS.get(preprocessing["interpolation"])
-    if fit is None or interpolation is None or height != width or (fit == "pad" and preprocessing["fill_color"] != 0):
-        known = f"resize_mode {', '.join(FITS)}; interpolation {', '.join(FILTERS)}; square pictures, padded with black"
+    fit, interpolation = FITS.get(str(preprocessing["resize_mode"])), FILTERS.get(str(preprocessing["interpolation"]))
+    black = fit != "pad" or preprocessing["fill_color"] == 0
+    if fit is None or interpolation is None or height != width or not black or not _is_rgb(preprocessing):
+        known = f"resize_mode {', '.join(FITS)}; interpolation {', '.join(FILTERS)}; square pictures in RGB, padded with black"
         raise broken(f"{file} asks for pictures that cannot be made. Known: {known}.")
     return Needs(size=height, fit=fit, rate=0, filter=interpolation, batch=batch)
+
+
+def _is_rgb(preprocessing: dict[str, Any]) -> bool:
+    """Whether mean and deviation are three numbers each."""
+    parts = [preprocessing["mean"], preprocessing["std"]]
+    return all(isinstance(part, list | tuple) and [isinstance(one, int | float) for one in part] == [True] * 3 for part in parts)
 
 
 def build(folder: Path, file: Path, config: dict[str, Any]) -> Any:  # noqa: ANN401  open_clip has no types
@@ -117,10 +124,9 @@ def fill(model: Any, file: Path, config: Path) -> None:  # noqa: ANN401  open_cl
 
 def tokenizer_of(folder: Path, file: Path, config: dict[str, Any]) -> Tokenizer:
     """The tokenizer that the text tower of ``config`` was trained with."""
-    context, options = config.get("context_length", 77), dict(config.get("tokenizer_kwargs") or {})
-    if not config.get("hf_tokenizer_name"):
-        return BytePairs(context, options)
-    clean, strip = options.pop("clean", "whitespace"), options.pop("strip_sep_token", False)
-    if options or config.get("tokenizer_mode"):
-        raise broken(f"{file} asks for a way to read text that is not known: {options or config['tokenizer_mode']}.")
-    return HubTokenizer(folder, context, get_clean_fn(clean), strip_separator=strip)
+    context, hub = config.get("context_length", 77), bool(config.get("hf_tokenizer_name"))
+    options = dict(config.get("tokenizer_kwargs") or {})
+    clean, strip = options.pop("clean", "whitespace" if hub else "lower"), options.pop("strip_sep_token", False)
+    if options or config.get("tokenizer_mode") or clean not in ("canonicalize", "lower", "whitespace"):
+        raise broken(f"{file} asks for a way to read text that is not known, in tokenizer_kwargs or tokenizer_mode.")
+    return HubTokenizer(folder, context, get_clean_fn(clean), strip_separator=strip) if hub else BytePairs(context, clean)

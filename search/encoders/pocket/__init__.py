@@ -23,6 +23,9 @@ from search.encoders import Content
 from search.errors import ModelMissing
 from search.types import MEDIA, Modality, Needs, Space, Vectors
 
+CARRIED = ("",)
+"""Names without the family's that need no model."""
+
 WEIGHTS = Path(__file__).parent / "weights"
 
 BATCH = 8
@@ -32,10 +35,15 @@ TOKENS = 256
 """The most word pieces of a text that MiniLM was trained for; the rest is cut off."""
 
 
-def describe() -> dict[str, Any]:
+def describe(_: str = "") -> dict[str, Any]:
     """Size and licence of the weights."""
     size = sum(path.stat().st_size for path in WEIGHTS.glob("*"))
     return {"bytes": size, "licence": "Apache-2.0; trained on Flickr8k (research use)"}
+
+
+def carried(_: str = "") -> PocketEncoder:
+    """The encoder over the weights that travel with Sensorium."""
+    return PocketEncoder()
 
 
 class PocketEncoder:

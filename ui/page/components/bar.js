@@ -113,7 +113,7 @@ class Bar {
       el("button", { type: "button", class: "toggle", "aria-pressed": String(d[name].includes(one)), onclick: () => set(name, d[name].includes(one) ? d[name].filter((other) => other !== one) : [...d[name], one]) }, one))));
     const focused = this.filters?.contains(this.host.activeElement) ? this.host.activeElement.parentElement.textContent : null;
     const filters = el("div", { class: "filters" },
-      many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", ["visual", "sound", "text"]),
+      many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", this.data.known.channels),
       field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Since", "since", "date"), field("Until", "until", "date"),
       field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 }));
     this.filters ? this.filters.replaceWith(filters) : this.below.after(filters);

@@ -1,0 +1,48 @@
+"""IPTC-IIM: the captions of press photographs (IPTC-NAA Information Interchange Model 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from search.media.words import Role, Value, decoded
+
+_MARK = 0x1C
+_CHARSET, _UTF8 = (1, 90), b"\x1b%G"
+_ROLES: dict[int, Role] = {
+    5: "title", 105: "title", 120: "description", 25: "keywords", 20: "keywords",
+    92: "place", 90: "place", 95: "place", 101: "place", 80: "credit", 110: "credit", 115: "credit", 116: "credit",
+}  # fmt: skip
+"""Data sets of record 2 -> what they say."""
+
+
+def values(raw: bytes) -> Iterator[Value]:
+    """What the data sets say. Their character set is seldom told: it is that in which all of them together make most sense.
+
+    Raises:
+        ValueError: they end before their end, or are none.
+    """
+    found, told, damage = list[tuple[Role, bytes]](), False, None
+    try:
+        for record, number, value in _sets(raw):
+            told |= (record, number) == _CHARSET and value == _UTF8
+            if record == 2 and number in _ROLES:
+                found.append((_ROLES[number], value))
+    except ValueError as error:
+        damage = error
+    texts = [value for _, value in found]
+    lines = [value.decode("utf-8", "replace") for value in texts] if told else decoded(*texts)
+    yield from (Value(role, line) for (role, _), line in zip(found, lines, strict=True))
+    if damage is not None:
+        raise damage
+
+
+def _sets(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
+    at = 0
+    while raw[at : at + 1] == bytes((_MARK,)):
+        length = int.from_bytes(raw[at + 3 : at + 5], "big")
+        if len(raw) < at + 5 + length or length >= 1 << 15:
+            raise ValueError("a data set that is cut off")
+        yield raw[at + 1], raw[at + 2], raw[at + 5 : at + 5 + length]
+        at += 5 + length
+    if raw[at:].strip(b"\0"):
+        raise ValueError("something that is no data set")

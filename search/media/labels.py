@@ -1,0 +1,138 @@
+"""What is written in a picture besides what is seen: XMP, IPTC, EXIF, and the texts of PNG, JPEG and GIF."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Container, Iterator
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from search.media import iptc, xmp
+from search.media.source import Source
+from search.media.words import LONGEST_BYTES, Role, Value, cuts, decoded, is_utf8
+from search.types import Cut, Gap, Needs
+
+_DETAILS, _USER_COMMENT = 0x8769, 0x9286
+_ROLES: dict[int, Role] = {
+    0xA436: "title", 0x010D: "title", 0x011D: "title", 0x010E: "description", 0x013B: "credit", 0x8298: "credit", 0xA437: "credit",
+}  # fmt: skip
+"""Tags of EXIF that hold bytes (ImageTitle, DocumentName, PageName, ImageDescription, Artist, Copyright, Photographer) -> what they say."""
+_WINDOWS: dict[int, Role] = {
+    0x9C9B: "title", 0x9C9F: "title", 0x9C9C: "description", 0x9C9E: "keywords", 0x9C9D: "credit",
+}  # fmt: skip
+"""Those that Windows adds, in UTF-16: XPTitle, XPSubject, XPComment, XPKeywords, XPAuthor."""
+_IPTC_OF_PHOTOSHOP, _IPTC_OF_TIFF = 0x0404, 33723
+
+_KEYWORDS: dict[bytes, Role] = {
+    b"Title": "title", b"Description": "description", b"Comment": "description", b"Author": "credit", b"Copyright": "credit",
+}  # fmt: skip
+"""Keywords of PNG's texts -> what these say."""
+_XMP_OF_PNG = b"XML:com.adobe.xmp"
+_LONGEST_CHUNK = xmp.MAX_BYTES + 1024
+"""What is read of a chunk, in bytes."""
+
+
+def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap]:
+    """What is written in a picture whose head has been read, as text; where several say the same, the one that knows its character set first."""
+    yield from cuts("XMP", _of_xmp(image, source), needs)
+    yield from cuts("IPTC", _of_iptc(image), needs)
+    yield from cuts("EXIF", _of_exif(image, source), needs)
+    if image.format == "PNG":
+        yield from cuts("PNG", _of_png(source.file), needs)
+    if comment := _bytes(image.info.get("comment")):
+        yield from cuts("comment", [Value("description", text) for text in decoded(comment)], needs)
+
+
+def _of_xmp(image: Image.Image, source: Source) -> Iterator[Value]:
+    if image.format == "PNG":
+        found = [text for _, text in _texts(source.file, (_XMP_OF_PNG,))]
+    else:
+        found = [_bytes(image.info.get("xmp"))]
+    for raw in filter(None, found):
+        yield from xmp.values(raw)
+
+
+def _of_iptc(image: Image.Image) -> Iterator[Value]:
+    resources: Any = image.info.get("photoshop", {})
+    tags: Any = getattr(
+        getattr(image, "tag_v2", None), "_tagdata", {}
+    )  # raw: of this tag, often said to hold numbers, Pillow keeps one
+    yield from iptc.values(_bytes(resources.get(_IPTC_OF_PHOTOSHOP) or tags.get(_IPTC_OF_TIFF)))
+
+
+def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
+    exif = Image.Image.getexif(image)  # that of PNG decodes the whole picture, to look behind it
+    if image.format == "PNG" and not len(exif):
+        for _, chunk in (found for found in _chunks(source.file) if found[0] == b"eXIf"):
+            exif.load(chunk)
+    for tag, role in _WINDOWS.items():
+        text = _bytes(exif.get(tag)).decode("utf-16-le", "replace").partition("\0")[0]
+        yield from (Value(role, part) for part in (text.split(";") if role == "keywords" else [text]))
+    details = exif.get_ifd(_DETAILS)
+    texts = decoded(*(_bytes(exif.get(tag) or details.get(tag)).rstrip(b"\0") for tag in _ROLES))
+    yield from (Value(role, text) for role, text in zip(_ROLES.values(), texts, strict=True))
+    yield Value("description", _user_comment(_bytes(details.get(_USER_COMMENT)), exif.endian or "<"))
+
+
+def _user_comment(raw: bytes, endian: str) -> str:
+    """A comment after the eight bytes that name its character set (Exif 3.0, 4.6.6): Unicode is UTF-16 in whichever order the writer liked."""
+    name, text = raw[:8].rstrip(b"\0 ").upper(), raw[8 : 8 + LONGEST_BYTES]
+    if name == b"UNICODE" and (order := _order(text, endian)):
+        return text.decode("utf-16-le" if order == "<" else "utf-16-be", "replace")
+    if name == b"JIS":
+        return text.decode("iso2022_jp", "replace")
+    return decoded((text if name in (b"", b"ASCII", b"UNICODE") else raw).strip(b"\0 "))[0]
+
+
+def _order(text: bytes, endian: str) -> str | None:
+    """In which order UTF-16 has its bytes: as marked, else by where the noughts are, which Latin letters have; None: it is UTF-8."""
+    if marked := {b"\xff\xfe": "<", b"\xfe\xff": ">"}.get(text[:2]):
+        return marked
+    high, low = text[0::2].count(0), text[1::2].count(0)
+    if high != low:
+        return "<" if low > high else ">"
+    return None if is_utf8(text) else endian
+
+
+def _of_png(file: BinaryIO) -> Iterator[Value]:
+    for key, text in _texts(file, _KEYWORDS):
+        yield Value(_KEYWORDS[key], decoded(text)[0])
+
+
+def _texts(file: BinaryIO, wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The texts of a PNG that have one of the ``wanted`` keywords, and these (third edition, 11.3.3)."""
+    for kind, chunk in _chunks(file):
+        key, _, rest = chunk.partition(b"\0")
+        if kind == b"eXIf" or key not in wanted:
+            continue
+        packed = kind == b"zTXt"
+        if kind == b"iTXt":
+            packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+        elif packed:
+            rest = rest[1:]
+        most = _LONGEST_CHUNK if key == _XMP_OF_PNG else LONGEST_BYTES
+        yield key, zlib.decompressobj().decompress(rest, most) if packed else rest
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG that hold words, those behind the picture too: programs that only add words put them there."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        follows = file.tell() + length + 4
+        if kind in (b"tEXt", b"zTXt", b"iTXt", b"eXIf"):
+            yield kind, file.read(min(length, _LONGEST_CHUNK))
+        if kind == b"IEND":
+            return
+        file.seek(follows)
+
+
+def _bytes(value: object) -> bytes:
+    """What Pillow makes of bytes: these, a text in Latin-1 or numbers."""
+    if isinstance(value, str):
+        return value.encode("latin-1", "replace")
+    if isinstance(value, tuple) and all(type(number) is int and 0 <= number < 256 for number in value):
+        return bytes(value)
+    return value if isinstance(value, bytes) else b""

@@ -1,0 +1,146 @@
+"""What is said, as it is written: the subtitles inside a film, and those beside it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import av
+from av.stream import Discard
+
+from search.media import captions, languages
+from search.media.words import LONGEST, clean
+from search.types import Channel, Cut, Gap, Modality, Needs, Span
+
+MOST = 50_000
+"""Cues of a file that are read."""
+_LONGEST_MS, _USUAL_MS, _LAST_MS = 600_000, 3_000, 1 << 50
+"""How long a cue lasts at most, and where it is not told; and when it begins at the latest."""
+_PAUSE_MS = 250
+"""What is shown again within this time, in milliseconds, was not said again."""
+_FIELDS_OF_ASS = 8
+"""Fields before the text in a line of ASS, as Matroska keeps it."""
+_PICTURES = frozenset({"pgssub", "dvdsub", "dvbsub", "xsub", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"})
+
+
+class Cues:
+    """Takes the cues of one track in order of time and yields what each of them says that was not on the screen already.
+
+    So one that is shown again follows on from itself, and subtitles that roll up say each line once.
+    """
+
+    def __init__(self, needs: Needs, source: str | None = None, language: str | None = None) -> None:
+        self._longest = min(LONGEST, needs.characters)
+        self._source, self._language = source, language
+        self._shown: list[str] = []
+        self._held: tuple[int, int, str] | None = None
+        self.shortened = False
+        """Whether a cue was longer than may be."""
+
+    def push(self, start: int, end: int, text: str) -> Iterator[Cut]:
+        """Take a cue, whose times (milliseconds) may be anything, and yield the one before it."""
+        lines = [line for line in clean(text[: self._longest + 1]).split("\n") if any(letter.isalnum() for letter in line)]
+        self.shortened |= len(text) > self._longest
+        if not lines:
+            return
+        start = min(max(start, 0), _LAST_MS)
+        end = min(max(end, start + 1), start + _LONGEST_MS)
+        again = self._held is not None and start <= self._held[1] + _PAUSE_MS
+        fresh = [line for line in lines if line not in self._shown] if again else lines
+        self._shown = lines
+        if self._held is not None and not fresh:
+            self._held = (self._held[0], max(end, self._held[1]), self._held[2])
+            return
+        yield from self.finish()
+        self._held = (start, end, "\n".join(fresh)[: self._longest])
+
+    def finish(self) -> Iterator[Cut]:
+        """Yield the last cue."""
+        if self._held is not None:
+            start, end, text = self._held
+            yield Cut(Channel.SPEECH, Modality.TEXT, Span(start, end), text, self._source, self._language)
+        self._held = None
+
+
+def beside(text: str, needs: Needs) -> Iterator[Cut | Gap]:
+    """The cues of a file of subtitles."""
+    cues, timed = Cues(needs), captions.timed(text)
+    for start, end, words in sorted(islice(timed, MOST)):
+        yield from cues.push(start, end, words)
+    yield from cues.finish()
+    yield from _left_out(cues.shortened, next(timed, None) is not None)
+
+
+def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut | Gap]:
+    """The cues of a film, track by track as they come; nothing but them is read of it, where its format allows that."""
+    tracks: dict[int, tuple[Cues, Callable[[bytes], str]]] = {}
+    for number, stream in enumerate(container.streams.subtitles, 1):
+        language = languages.code(stream.language)
+        name = f"subtitle stream {number}" + (f" ({languages.name(language)})" if language else "")
+        codec = stream.codec_context.name if stream.codec_context is not None else "unknown"
+        if codec in _TEXTS:
+            tracks[stream.index] = (Cues(needs, name, language), _TEXTS[codec])
+        else:
+            why = (
+                "the subtitles are pictures"
+                if codec in _PICTURES
+                else f"the subtitles are in a format that is not read ({codec})"
+            )
+            yield Gap("not_read", f"{name}: {why}")
+    if not tracks:
+        return
+    for other in container.streams:
+        if other.index not in tracks:
+            other.discard = Discard.all
+    count, start = 0, (container.start_time or 0) * 1000 / av.time_base
+    try:
+        for packet in container.demux(*(container.streams[index] for index in tracks)):
+            if packet.pts is None or packet.time_base is None:
+                continue
+            if (count := count + 1) > MOST:
+                break
+            cues, words = tracks[packet.stream.index]
+            begin = round(float(packet.pts * packet.time_base * 1000) - start)
+            lasts = round((packet.duration or 0) * packet.time_base * 1000) or _USUAL_MS
+            yield from cues.push(begin, begin + lasts, words(bytes(packet)))
+    except MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        yield Gap("not_read", f"the subtitles end early; the decoder says: {error}")
+    for cues, _ in tracks.values():
+        yield from cues.finish()
+    yield from _left_out(any(cues.shortened for cues, _ in tracks.values()), count > MOST)
+
+
+def _left_out(shortened: bool, more: bool) -> Iterator[Gap]:
+    if shortened:
+        yield Gap("not_read", f"of a cue only the first {LONGEST} characters were read")
+    if more:
+        yield Gap("not_read", f"only the first {MOST} cues were read")
+
+
+def _marked_up(raw: bytes) -> str:
+    """SubRip and WebVTT."""
+    return html.unescape(captions.MARKUP.sub("", raw.decode("utf-8", "replace")))
+
+
+def _boxed(raw: bytes) -> str:
+    """3GPP timed text: its length, the text, and boxes of style (3GPP TS 26.245, 5.17)."""
+    text = raw[2 : 2 + int.from_bytes(raw[:2], "big")]
+    return text.decode("utf-16" if text[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8", "replace")
+
+
+def _line_of_ass(raw: bytes) -> str:
+    """The text of a line of (Advanced) SubStation Alpha; one that draws says nothing."""
+    text = raw.decode("utf-8", "replace").split(",", _FIELDS_OF_ASS)[-1]
+    if captions.DRAWING.search(text):
+        return ""
+    return captions.MARKUP.sub("", text).replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
+
+
+_TEXTS: dict[str, Callable[[bytes], str]] = {
+    "srt": _marked_up, "subrip": _marked_up, "text": _marked_up, "webvtt": _marked_up,
+    "mov_text": _boxed, "ass": _line_of_ass, "ssa": _line_of_ass,
+}  # fmt: skip
+"""Codecs of subtitles that are texts, by ffmpeg's names. They are taken apart here: a decoder in C would be one more that hostile files reach."""

@@ -1,0 +1,58 @@
+"""What is written in a sound or a video file besides what is heard and seen: its tags and its chapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import av
+
+from search.media import languages, xmp
+from search.media.words import Role, Value, cuts, decoded
+from search.types import Cut, Gap, Needs, Span
+
+_SOURCES = {
+    "mp3": "ID3", "aac": "ID3", "aiff": "ID3", "ogg": "Vorbis comment", "flac": "Vorbis comment", "mp4": "MP4 tags", "mov": "QuickTime tags",
+    "matroska": "Matroska tags", "webm": "Matroska tags", "wav": "RIFF INFO", "avi": "RIFF INFO",
+}  # fmt: skip
+"""What tags are called, by the name of the format."""
+_NAMES: tuple[tuple[Role, str], ...] = (
+    ("title", "title show album subtitle displayname"),
+    ("description", "description synopsis comment lyrics unsyncedlyrics information summary"),
+    ("keywords", "keywords genre category"),
+    ("place", "location.name city country"),
+    ("credit", "artist album_artist author composer performer conductor lyricist director publisher copyright network"),
+)
+_ROLES: dict[str, Role] = {name: role for role, names in _NAMES for name in names.split()}
+_QUICKTIME = "com.apple.quicktime."
+_LISTED = ("keywords", "genre")
+
+
+def read(container: av.container.InputContainer, form: str, needs: Needs) -> Iterator[Cut | Gap]:
+    """The tags and the chapters of a file in the format ``form``, as text."""
+    tags = container.metadata
+    if form == "ogg":  # there each track has its own
+        tags = {name: value for stream in container.streams for name, value in stream.metadata.items()} | tags
+    if raw := tags.get("xmp"):
+        yield from cuts("XMP", xmp.values(raw.encode("utf-8", "surrogateescape")), needs)
+    yield from cuts(_SOURCES.get(form, "tags"), _values(tags), needs)
+    yield from cuts("chapters", _chapters(container), needs)
+
+
+def _values(tags: Mapping[str, str]) -> Iterator[Value]:
+    for told, text in zip(tags, mended(*tags.values()), strict=True):
+        name, _, language = told.lower().removeprefix(_QUICKTIME).partition("-")
+        if role := _ROLES.get(name):
+            for part in text.replace(";", ",").split(",") if name in _LISTED else [text]:
+                yield Value(role, part, languages.code(language.rpartition("-")[2]))
+
+
+def _chapters(container: av.container.InputContainer) -> Iterator[Value]:
+    for chapter in container.chapters():
+        base, title = chapter["time_base"] or 0, chapter["metadata"].get("title", "")
+        start, end = (min(max(0, round(chapter[at] * base * 1000)), 1 << 50) for at in ("start", "end"))
+        yield Value("chapter", mended(title)[0], span=Span(start, max(end, start + 1)))
+
+
+def mended(*values: str) -> list[str]:
+    """Tags whose bytes, where they are not UTF-8, came through as they are (``surrogateescape``), as the texts that they are."""
+    return decoded(*(value.encode("utf-8", "surrogateescape") for value in values))

@@ -1,0 +1,113 @@
+"""XMP: what RDF says of a file, through expat.
+
+Not through the parser of pages: it knows no namespaces, and an element that is closed at once swallows there what follows it. Expat reads
+no other file and takes no entity that was not declared, and no declaration gets past ``_refuse``: so no text grows while it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.parsers import expat
+
+from search.media import languages
+from search.media.words import LONGEST, Role, Value
+
+MAX_BYTES = 4 << 20
+"""What is read of it, in bytes: the rest would be small pictures."""
+_DEEPEST = 100
+"""Elements inside each other: RDF needs a dozen."""
+
+_LANG = "http://www.w3.org/XML/1998/namespace lang"
+_DC, _PHOTOSHOP = "http://purl.org/dc/elements/1.1/", "http://ns.adobe.com/photoshop/1.0/"
+_CORE, _EXT = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/", "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_DM, _REGIONS = "http://ns.adobe.com/xmp/1.0/DynamicMedia/", "http://www.metadataworkinggroup.com/schemas/regions/"
+_NAMES: tuple[tuple[str, Role, str], ...] = (
+    (_DC, "title", "title"),
+    (_DC, "description", "description"),
+    (_DC, "keywords", "subject"),
+    (_DC, "credit", "creator rights"),
+    (_PHOTOSHOP, "title", "Headline"),
+    (_PHOTOSHOP, "keywords", "SupplementalCategories"),
+    (_PHOTOSHOP, "place", "City State Country"),
+    (_PHOTOSHOP, "credit", "Credit Source"),
+    (_CORE, "description", "AltTextAccessibility ExtDescrAccessibility"),
+    (_CORE, "place", "Location"),
+    (_EXT, "description", "Event"),
+    (_EXT, "people", "PersonInImage PersonName OrganisationInImageName"),
+    (_EXT, "place", "Sublocation City ProvinceState CountryName WorldRegion LocationName"),
+    (_EXT, "title", "AOTitle"),
+    (_EXT, "credit", "AOCreator"),
+    (_REGIONS, "people", "Name"),
+    (_DM, "title", "album"),
+    (_DM, "description", "logComment"),
+    (_DM, "credit", "artist composer"),
+    ("http://ns.adobe.com/tiff/1.0/", "description", "ImageDescription"),
+    ("http://ns.adobe.com/exif/1.0/", "description", "UserComment"),
+)
+_ROLES: dict[str, Role] = {f"{space} {name}": role for space, role, names in _NAMES for name in names.split()}
+
+
+class Refused(Exception):
+    """It is not XMP as anybody writes it."""
+
+
+def values(raw: bytes) -> Iterator[Value]:
+    """What XMP says; of damaged XMP what stands before the damage.
+
+    Raises:
+        Refused: it declares a type of document or entities, is too deep, or too long.
+        ExpatError: it is not XML.
+    """
+    reader, refusal = _Reader(), None
+    try:
+        reader.parse(raw)
+    except (Refused, expat.ExpatError) as error:
+        refusal = error
+    yield from sorted(reader.found, key=lambda value: value.language is None)  # the default repeats one of them
+    if refusal is not None:
+        raise refusal
+
+
+class _Reader:
+    """Follows the elements, and keeps the texts of those that are known, however deep inside them these stand."""
+
+    def __init__(self) -> None:
+        self.found: list[Value] = []
+        self._open: list[tuple[Role | None, str | None]] = []
+        self._text, self._length = list[str](), 0
+
+    def parse(self, raw: bytes) -> None:
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.CharacterDataHandler = self._say
+        parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = _refuse
+        parser.Parse(raw[:MAX_BYTES].strip(b"\0\t\n\r "), len(raw) <= MAX_BYTES)
+        if len(raw) > MAX_BYTES:
+            raise Refused(f"only its first {MAX_BYTES} bytes were read")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        role, language = self._open[-1] if self._open else (None, None)
+        self._open.append((_ROLES.get(name) or role, languages.code(attributes.get(_LANG)) or language))
+        if len(self._open) > _DEEPEST:
+            raise Refused(f"more than {_DEEPEST} elements inside each other")
+        self._forget()
+        self.found += [Value(_ROLES[name], value) for name, value in attributes.items() if name in _ROLES]
+
+    def _end(self, _: str) -> None:
+        role, language = self._open.pop()
+        if role and (text := "".join(self._text)).strip():
+            self.found.append(Value(role, text, language))
+        self._forget()
+
+    def _say(self, text: str) -> None:
+        if self._open and self._open[-1][0] and self._length <= LONGEST:
+            self._text.append(text)
+            self._length += len(text)
+
+    def _forget(self) -> None:
+        self._text, self._length = [], 0
+
+
+def _refuse(*_: object) -> None:
+    raise Refused("it declares a type of document or entities, which XMP has none of")

@@ -1,0 +1,37 @@
+"""What people type: words, phrases in quotes that must occur, and what is excluded with a minus. Everything else is plain text."""
+
+from __future__ import annotations
+
+import re
+
+from search.errors import QueryError
+from search.store.folding import asked
+from search.store.words import Words
+
+_PARTS = re.compile(r'(?:(?<=\s)|^)(?P<minus>-(?="[^"]*"|[^\W_]))?(?:"(?P<phrase>[^"]*)"|(?P<word>\S+))|(?P<rest>\S+)')
+_QUOTES = str.maketrans("“”„‟«»＂", '"""""""')
+
+
+def parse(text: str) -> Words:
+    """Read what was typed: ``"a phrase"`` must occur, ``-word`` and ``-"a phrase"`` must not, other words may.
+
+    Quotes of any kind count; one that is not closed is plain, as is a minus that begins no word. ``plain`` is what the encoder gets: all
+    but what is excluded, without the signs.
+
+    Raises:
+        QueryError: things are excluded, and nothing is left to look for.
+    """
+    must, without, may, plain = [], [], [], []
+    typed = text.translate(_QUOTES)
+    for part in _PARTS.finditer(typed):
+        said = next(one for one in (part["phrase"], part["word"], part["rest"]) if one is not None)
+        if part["minus"]:
+            without.append(said)
+            continue
+        plain.append(said)
+        (must if part["phrase"] and asked(said) else may).append(said)
+    if without and not "".join(plain).strip():
+        raise QueryError("The query excludes words and looks for nothing.", remedy="Add what to look for.")
+    if not must and not without:
+        return Words(text, (), (), tuple(may))
+    return Words(" ".join(plain), tuple(must), tuple(without), tuple(may))

@@ -1,0 +1,103 @@
+"""The reader of the caption family: a sentence for each still, and for each shot of its middle frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.encoders.generation import Written, repeats
+from search.media.geometry import fit
+from search.models import Model
+from search.readers.caption.writer import Writer
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Picture, Span
+
+T = TypeVar("T")
+
+_RECIPE = "1"
+"""Changes with what is asked of models and made of what they write."""
+
+_END = re.compile(r"(?<=[.!?…])\s+(?=[^\W\d_])|(?<=[。！？])")
+_SHORT = re.compile(r"\b\w{1,3}\.$")
+"""What may be an abbreviation."""
+
+
+class Captioner:
+    """Reader of one model. The confidence of a caption is the exponential of the mean log probability of its tokens."""
+
+    def __init__(self, model: Model, writer: Writer) -> None:
+        self.name = model.name
+        self.revision = f"{model.revision}.{_RECIPE}"
+        self.channels = frozenset({Channel.CAPTION})
+        self.reads = frozenset({Modality.IMAGE, Modality.VIDEO})
+        self.needs: Needs = writer.needs
+        self._writer, self._source = writer, f"written by {model.name}"
+
+    def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
+        """Captions in order of time. Shots on end with the same caption share one passage; a text that goes round in circles is none."""
+        return _joined(self._captions(info, cuts))
+
+    def _captions(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage]:
+        seen = ((cut.span, picture_of(cut, info, self.needs)) for cut in cuts if isinstance(cut, Cut) and pictured(cut))
+        for some in _groups(seen, self.needs.batch):
+            for (span, _), written in zip(some, self._writer.describe([picture for _, picture in some]), strict=True):
+                if text := sentence(written):
+                    yield Passage(
+                        Channel.CAPTION, span, text, self._source, confidence=written.confidence, language=self._writer.language
+                    )
+
+
+def pictured(cut: Cut) -> bool:
+    """Whether a cut is a picture, or frames."""
+    return cut.channel is Channel.VISUAL and cut.modality in (Modality.IMAGE, Modality.VIDEO)
+
+
+def picture_of(cut: Cut, info: Info, needs: Needs) -> Picture:
+    """The picture (H, W, 3) of a still, or the middle frame of a shot."""
+    frames = cast("NDArray[np.uint8]", cut.content)
+    return unpadded(frames[len(frames) // 2] if frames.ndim == 4 else frames, info, needs)
+
+
+def unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
+    """What of a square is picture, (H, W, 3): a model that takes any shape is not shown black edges."""
+    if needs.fit != "pad" or not info.width or not info.height:
+        return picture
+    plan = fit(info.width, info.height, needs)
+    left, top = (needs.size - plan.width) // 2, (needs.size - plan.height) // 2
+    return np.ascontiguousarray(picture[top : top + plan.height, left : left + plan.width])
+
+
+def sentence(written: Written) -> str:
+    """The first sentence of what a model wrote; empty where that is nothing, or goes round in circles."""
+    text = ""
+    for piece in _END.split(written.text):
+        text = f"{text} {piece}".strip()
+        if not _SHORT.search(text):
+            break
+    return "" if repeats(text) or not re.search(r"\w", text) else text
+
+
+def _joined(passages: Iterator[Passage]) -> Iterator[Passage]:
+    """Passages, of which those that follow each other with the same text are one, with the least of their confidences."""
+    held: Passage | None = None
+    for passage in passages:
+        if held is None:
+            held = passage
+        elif held.text == passage.text and held.span and passage.span and held.span.end == passage.span.start:
+            least = min(held.confidence or 0.0, passage.confidence or 0.0)
+            held = replace(held, span=Span(held.span.start, passage.span.end), confidence=least)
+        else:
+            yield held
+            held = passage
+    if held is not None:
+        yield held
+
+
+def _groups(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while some := list(islice(items, size)):
+        yield some

@@ -1,0 +1,54 @@
+"""Passages: what readers read, as spaces and searches see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, exists, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from search.store import tables as t
+from search.store.database import Database
+from search.types import WORDS, Kind, Vectors
+
+
+class Passages:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def missing(self, space: int, kinds: Sequence[Kind], limit: int) -> list[tuple[int, str]]:
+        """Passages of ``kinds`` that a space holds no vector of: ids and texts, at most ``limit``."""
+        s, a = t.segment.c, t.asset.c
+        wanted = [
+            and_(a.modality == str(kind.modality), s.channel == str(kind.channel)) for kind in kinds if kind.channel in WORDS
+        ]
+        if not wanted:
+            return []
+        held = exists().where(t.embedding.c.segment_id == s.id, t.embedding.c.space_id == space)
+        query = (
+            select(s.id, s.text)
+            .join(t.asset, a.id == s.asset_id)
+            .where(s.reader_id.is_not(None), s.text.is_not(None), or_(*wanted), ~held)
+            .order_by(s.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [(row.id, row.text) for row in connection.execute(query)]
+
+    def put(self, space: int, ids: Sequence[int], vectors: Vectors) -> None:
+        """Keep the vectors (n, dim) of passages (n,); those that another worker kept meanwhile stay, and those that are gone are left out."""
+        blobs = [vector.tobytes() for vector in vectors.astype("<f2")]
+        with self._database.writing() as connection:
+            there = set(connection.execute(select(t.segment.c.id).where(t.segment.c.id.in_(ids))).scalars())
+            rows = [
+                {"space_id": space, "segment_id": id_, "vector": blob}
+                for id_, blob in zip(ids, blobs, strict=True)
+                if id_ in there
+            ]
+            if not rows:
+                return
+            dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+            connection.execute(dialect.insert(t.embedding).on_conflict_do_nothing(), rows)

@@ -1,0 +1,147 @@
+"""The readers of an archive: which there are, and what each is to read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, delete, exists, func, insert, or_, select, update
+
+from search.errors import UnknownName
+from search.store import tables as t
+from search.store.database import Database, now_ms
+from search.store.queue import drop_read
+from search.types import Channel, Modality
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderEntry:
+    """A reader of the archive: ``name`` loads it; it reads assets of ``modalities`` in ``collections`` (none: in all) and fills ``channels``."""
+
+    key: int
+    name: str
+    revision: str
+    modalities: tuple[Modality, ...]
+    channels: tuple[Channel, ...]
+    collections: tuple[str, ...]
+
+
+class Readers:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[ReaderEntry]:
+        """Every reader, in the order in which they were added."""
+        with self._database.reading() as connection:
+            return [_entry(row) for row in connection.execute(select(t.reader).order_by(t.reader.c.id))]
+
+    def find(self, name: str) -> ReaderEntry:
+        """A reader by its name.
+
+        Raises:
+            UnknownName: it was not added.
+        """
+        entries = self.all()
+        found = next((entry for entry in entries if entry.name == name), None)
+        if found is None:
+            raise UnknownName("reader", name, [entry.name for entry in entries])
+        return found
+
+    def add(
+        self, name: str, revision: str, modalities: Sequence[Modality], channels: Sequence[Channel], collections: Sequence[str] = ()
+    ) -> ReaderEntry:  # fmt: skip
+        """Add a reader, or bring it up to date: with another revision everything is to be read again."""
+        values = {
+            "revision": revision, "modalities": ",".join(sorted(modalities)), "channels": ",".join(sorted(channels)),
+            "collections": json.dumps(list(collections)),
+        }  # fmt: skip
+        with self._database.writing() as connection:
+            row = connection.execute(select(t.reader).filter_by(name=name)).first()
+            if row is None:
+                new = insert(t.reader).values(name=name, created_at=now_ms(), **values).returning(t.reader)
+                return _entry(connection.execute(new).one())
+            if row.revision != revision:
+                again = {"state": "pending", "attempts": 0, "reason": None, "leased_until": None, "worker": None}
+                connection.execute(update(t.reading).where(t.reading.c.reader_id == row.id).values(**again))
+            changed = update(t.reader).where(t.reader.c.id == row.id).values(**values).returning(t.reader)
+            return _entry(connection.execute(changed).one())
+
+    def fill(self, entry: ReaderEntry) -> int:
+        """Queue what the reader is to read and was never queued for it; returns how many assets that are."""
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(_wanted(entry).limit(1)).first() is None:
+                return 0
+        with self._database.writing() as connection:
+            now = now_ms()
+            rows = [
+                {"asset_id": asset, "reader_id": entry.key, "state": "pending", "attempts": 0, "updated_at": now}
+                for asset in connection.execute(_wanted(entry).order_by(t.asset.c.id)).scalars()
+            ]
+            if rows:
+                connection.execute(insert(t.reading), rows)
+            return len(rows)
+
+    def again(self, entry: ReaderEntry, assets: Sequence[int]) -> None:
+        """Queue assets again, as what lies beside them has changed."""
+        rows = update(t.reading).where(t.reading.c.reader_id == entry.key, t.reading.c.asset_id.in_(assets))
+        with self._database.writing() as connection:
+            connection.execute(rows.values(state="pending", attempts=0, reason=None, leased_until=None, worker=None))
+
+    def retry(self, assets: Sequence[int] | None = None) -> int:
+        """Queue failed readings again: of some assets, or all."""
+        c = t.reading.c
+        failed = update(t.reading).where(c.state.in_(("failed", "quarantined")))
+        if assets is not None:
+            failed = failed.where(c.asset_id.in_(assets))
+        with self._database.writing() as connection:
+            return connection.execute(failed.values(state="pending", attempts=0, reason=None)).rowcount
+
+    def size(self, key: int) -> tuple[dict[str, int], int]:
+        """Readings by state, and passages."""
+        c = t.reading.c
+        states = select(c.state, func.count()).where(c.reader_id == key).group_by(c.state)
+        passages = select(func.count()).where(t.segment.c.reader_id == key)
+        with self._database.reading() as connection:
+            counts = {state: count for state, count in connection.execute(states)}  # noqa: C416
+            return counts, connection.execute(passages).scalar_one()
+
+    def remove(self, name: str) -> ReaderEntry:
+        """Remove a reader with everything that it read.
+
+        Raises:
+            UnknownName: it was not added.
+        """
+        entry = self.find(name)
+        with self._database.writing() as connection:
+            drop_read(connection, t.segment.c.reader_id == entry.key)
+            connection.execute(delete(t.reader).where(t.reader.c.id == entry.key))
+        return entry
+
+    def languages(self) -> dict[str, int]:
+        """The languages of what was read, most first: of how many passages."""
+        c = t.segment.c
+        query = select(c.language, func.count()).where(c.language.is_not(None)).group_by(c.language).order_by(func.count().desc())
+        with self._database.reading() as connection:
+            return {language: count for language, count in connection.execute(query)}  # noqa: C416
+
+
+def _wanted(entry: ReaderEntry) -> Select[Any]:
+    """Assets whose medium is known to be one that the reader reads, and that were never queued for it."""
+    a, where = t.asset.c, t.location.c
+    inside = []
+    if entry.collections:
+        inside = [where.collection_id.in_(select(t.collection.c.id).where(t.collection.c.name.in_(entry.collections)))]
+    here = exists().where(where.asset_id == a.id, where.state == "present", *inside)
+    held = exists().where(t.reading.c.asset_id == a.id, t.reading.c.reader_id == entry.key)
+    readable = or_(a.modality.in_([str(modality) for modality in entry.modalities]))
+    return select(a.id).where(here, ~held, readable)
+
+
+def _entry(row: Any) -> ReaderEntry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    modalities = tuple(Modality(name) for name in row.modalities.split(",") if name)
+    channels = tuple(Channel(name) for name in row.channels.split(",") if name)
+    return ReaderEntry(row.id, row.name, row.revision, modalities, channels, tuple(json.loads(row.collections)))

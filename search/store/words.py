@@ -1,0 +1,355 @@
+"""The index of words: which segments hold what was asked for in words, on SQLite and on PostgreSQL.
+
+Both keep terms (see ``folding``) with their places, in step with the segments by triggers of migration 0007, and find the newest
+segments that hold given phrases. What is common to both is the ranking: by the words that are rare in the archive, each of which brings
+its newest segments as candidates, and then by BM25 over the texts of the best of these. FTS5's own bm25 reads every occurrence of
+every word, which takes 300 ms where a word is common.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, bindparam, func, select, text
+
+from search.store import tables as t
+from search.store.database import Database
+from search.store.folding import asked, begins, places, terms
+from search.store.sounds import sound
+from search.store.vocabulary import Vocabulary
+from search.types import Ids
+
+Phrase: TypeAlias = tuple[str, ...]
+"""Terms that follow each other."""
+
+NEWEST = (1_000, 20_000)
+"""Segments that a word brings as candidates, the newest that hold it; more where a filter leaves too few of them."""
+
+READ = 300
+"""Candidates whose texts are read at a time."""
+
+BUDGET = 200_000
+"""Occurrences of a word that are looked through: of one that more segments hold, only the newest part of the archive."""
+
+WORDS = 12
+"""Different words of a query that count, the rarest; a page of text was pasted where there are many."""
+
+TYPED = 1_000
+"""Words of a query that are looked at, the first."""
+
+RARE = 2
+"""A word that at most this many segments hold is perhaps another one, misheard, misread or mistyped."""
+
+SOUNDALIKE, ALIKE = 0.6, 4
+"""What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
+
+_SATURATION, _LENGTH = 1.2, 0.5
+"""BM25's k1 and b. Passages are short and of one kind, so that their length says little."""
+
+_CERTAIN = 600.0
+"""The most that words can say, in nats: about what a double can tell from nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A query in words. ``plain`` is its text without operators; phrases of ``must`` occur in what is found, those of ``without`` do not,
+    words of ``any`` may: the more of them, and the rarer, the better."""
+
+    plain: str
+    must: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    any: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A way to read a word of a query: the terms that it stands for, what it counts, 0..1, and how many segments hold it at most."""
+
+    phrase: Phrase
+    weight: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A query as the index understands it. Each of ``parts`` is the ways to read one word, the word itself first."""
+
+    parts: tuple[tuple[Reading, ...], ...]
+    must: tuple[Reading, ...]
+    without: tuple[Phrase, ...]
+    size: int
+
+
+class TextIndex(ABC):
+    """Finds segments by their words. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._reading = threading.Lock()
+        self._vocabulary: Vocabulary | None = None
+        self._version, self._due = -1, 0.0
+
+    def search(
+        self, words: Words, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
+    ) -> list[tuple[int, float]]:
+        """The segments that hold what is asked for, best first, at most ``limit``: ids, and how much their words say, in nats.
+
+        That is BM25: ``exp(-score)`` is about the chance that a segment holds these words for no reason. ``allowed`` tells of ids (n,) which
+        may be found, a mask (n,). Of words that very many segments hold only the newest are looked at, see ``NEWEST`` and ``BUDGET``.
+        """
+        with self._database.reading() as connection:
+            sought = self._sought(connection, words)
+            found: list[tuple[int, float]] = []
+            for newest in NEWEST:
+                candidates, cut = self._candidates(connection, sought, newest)
+                found = _ranked(connection, sought, candidates, limit, allowed)
+                if not cut or allowed is None or len(found) >= limit:
+                    break
+            return found
+
+    def marks(self, words: Words, text: str) -> list[tuple[int, int]]:
+        """The characters ``[start, end)`` of a text at which it has what is asked for, forgiven words included, in order."""
+        with self._database.reading() as connection:
+            sought = self._sought(connection, words)
+        stands = places(text)
+        found = [term for term, _, _ in stands]
+        readings = [reading for part in sought.parts for reading in part]
+        hits = {at + offset for one in readings for at in _occurrences(one.phrase, found) for offset in range(len(one.phrase))}
+        merged: list[tuple[int, int]] = []
+        for at in sorted(hits):
+            _, start, end = stands[at]
+            if merged and start < merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        return merged
+
+    @abstractmethod
+    def _matching(
+        self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
+    ) -> list[int]:
+        """The newest segments with ids beyond ``above`` that hold every one of some phrases and none of others, newest first."""
+
+    def _sought(self, connection: Connection, words: Words) -> Sought:
+        """What is asked for in terms: the rarest words, and of those that hardly any segment holds what else they may mean."""
+        must = _phrases(words.must)
+        may = [phrase for phrase in _phrases(words.any[:TYPED]) if phrase not in must]
+        counts = _counts(connection, {term for phrase in [*must, *may] for term in phrase})
+        size = connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
+
+        def reading(phrase: Phrase) -> Reading:
+            return Reading(phrase, 1.0, min(size if begins(term) else counts.get(term, 0) for term in phrase))
+
+        needed = tuple(map(reading, must))
+        rest = sorted(map(reading, may), key=lambda one: one.count)[:WORDS]
+        parts = [(one,) for one in needed] + [(one, *self._meant(connection, one)) for one in rest]
+        return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), size)
+
+    def _meant(self, connection: Connection, one: Reading) -> list[Reading]:
+        if one.count > RARE or len(one.phrase) > 1:
+            return []
+        term = one.phrase[0]
+        near = {other.term: Reading((other.term,), other.weight, other.count) for other in self._words(connection).near(term)}
+        if len(own := sound(term)) > 1:
+            c = t.word.c
+            alike = select(c.term, c.count).where(c.sound == own, c.term != term).order_by(c.count.desc(), c.term).limit(ALIKE)
+            for other in connection.execute(alike):
+                near.setdefault(other.term, Reading((other.term,), SOUNDALIKE, other.count))
+        return list(near.values())
+
+    def _words(self, connection: Connection) -> Vocabulary:
+        """The archive's words; while it grows without pause, reading them again takes at most a twentieth of the time."""
+        version = connection.execute(select(t.change.c.count)).scalar_one()
+        with self._reading:
+            if self._vocabulary is None or (version != self._version and time.monotonic() >= self._due):
+                began = time.monotonic()
+                rows = connection.execute(select(t.word.c.term, t.word.c.count)).all()
+                self._vocabulary = Vocabulary([row.term for row in rows], [row.count for row in rows])
+                self._version, self._due = version, began + 20 * (time.monotonic() - began)
+            return self._vocabulary
+
+    def _candidates(self, connection: Connection, sought: Sought, newest: int) -> tuple[Ids, bool]:
+        """Segments (n,) that hold something of what is sought, those with more and rarer words first; and whether any word has more."""
+        gains: dict[int, float] = defaultdict(float)
+        must, cut = [one.phrase for one in sought.must], False
+        said = [(one, one.weight * _information(one.count, sought.size)) for part in sought.parts for one in part]
+
+        def matching(readings: Sequence[Reading]) -> list[int]:
+            scarce = min(one.count for one in [*readings, *sought.must])
+            above = int(sought.size * (1 - BUDGET / scarce)) if scarce > BUDGET else 0
+            phrases = list(dict.fromkeys([*(one.phrase for one in readings), *must]))
+            return self._matching(connection, phrases, sought.without, above=above, limit=newest)
+
+        listed: dict[Phrase, set[int]] = {}
+        for one, gain in said:
+            if not one.count:
+                continue
+            ids = matching([one])
+            cut = cut or len(ids) == newest
+            listed[one.phrase] = set(ids)
+            for id_ in ids:
+                gains[id_] += gain
+        # Common words bring their newest segments; those that hold several of them may be others.
+        exact = sorted((part[0] for part in sought.parts if part[0].count), key=lambda one: one.count)
+        for together in {tuple(exact[:2]), tuple(exact[:4]), tuple(exact)} if len(exact) > 1 else ():
+            for id_ in matching(together):
+                for one in together:
+                    if id_ not in listed[one.phrase]:
+                        listed[one.phrase].add(id_)
+                        gains[id_] += _information(one.count, sought.size)
+        ids_ = np.fromiter(gains, np.int64, len(gains))
+        return ids_[np.lexsort((-ids_, -np.fromiter(gains.values(), np.float64, len(gains))))], cut
+
+
+class SqliteWords(TextIndex):
+    """In FTS5."""
+
+    def _matching(
+        self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
+    ) -> list[int]:
+        match = " AND ".join(map(_fts5, every))
+        if none:
+            match = f"({match}) NOT ({' OR '.join(map(_fts5, none))})"
+        values = {"match": match, "above": above, "limit": limit}
+        return list(connection.execute(_NEWEST_SQLITE, values).scalars())
+
+
+class PostgresWords(TextIndex):
+    """In a column of PostgreSQL's text search, under a GIN index."""
+
+    def _matching(
+        self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
+    ) -> list[int]:
+        match = " & ".join([*map(_tsquery, every), *(f"!{_tsquery(phrase)}" for phrase in none)])
+        values = {"match": match, "above": above, "limit": limit}
+        return list(connection.execute(_NEWEST_POSTGRESQL, values).scalars())
+
+
+_NEWEST_SQLITE = text("SELECT rowid FROM words WHERE words MATCH :match AND rowid > :above ORDER BY rowid DESC LIMIT :limit")
+_NEWEST_POSTGRESQL = text(
+    "SELECT id FROM words WHERE words @@ CAST(:match AS tsquery) AND id > :above ORDER BY id DESC LIMIT :limit"
+)
+
+
+def text_index(database: Database) -> TextIndex:
+    """The index of words of a database."""
+    return SqliteWords(database) if database.file else PostgresWords(database)
+
+
+def holds(phrases: Sequence[str], text: str) -> bool:
+    """Whether a text has any of some phrases."""
+    found = terms(text)
+    return any(_occurrences(phrase, found) for phrase in _phrases(phrases))
+
+
+def scrub(database: Database) -> None:
+    """Have SQLite's index drop what it keeps of deleted texts: until then they are only noted as gone."""
+    if database.file:
+        with database.writing(quiet=True) as connection:
+            connection.execute(text("INSERT INTO words (words) VALUES ('optimize')"))
+
+
+def rebuild(connection: Connection) -> None:
+    """Fill the index and the count of words anew from the segments."""
+    if connection.dialect.name == "sqlite":
+        statements = (
+            "INSERT INTO words (words) VALUES ('rebuild')",
+            "DELETE FROM word",
+            "INSERT INTO word (term, count, sound) SELECT value, count(*), sensorium_sound(value) FROM segment, json_each(sensorium_distinct(text))"
+            " WHERE text IS NOT NULL GROUP BY value",
+        )
+    else:
+        statements = (
+            "DELETE FROM words",
+            "INSERT INTO words (id, words) SELECT id, sensorium_words(text) FROM segment WHERE text IS NOT NULL",
+            "DELETE FROM word",
+            "INSERT INTO word (term, count, sound) SELECT term, count(DISTINCT id), sensorium_sound(term) FROM segment,"
+            " sensorium_terms(text) GROUP BY term",
+        )
+    for statement in statements:
+        connection.execute(text(statement))
+
+
+def _ranked(
+    connection: Connection, sought: Sought, candidates: Ids, limit: int, allowed: Callable[[Ids], NDArray[np.bool_]] | None
+) -> list[tuple[int, float]]:
+    """The best ``limit`` of candidates (n,) that come in the order of what they promise, by what their texts hold."""
+    chosen: list[int] = []
+    most = max(limit, READ)
+    for start in range(0, len(candidates), most):
+        some = candidates[start : start + most]
+        chosen += some[allowed(some)].tolist() if allowed else some.tolist()
+        if len(chosen) >= most:
+            break
+    rows = connection.execute(_TEXTS, {"ids": chosen[:most]}).all() if chosen else []
+    texts = [(row.id, terms(row.text), 1.0 if row.confidence is None else row.confidence) for row in rows]
+    usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)
+    scored = [(id_, _score(sought, found, sure, len(found) / usual)) for id_, found, sure in texts]
+    return sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
+
+
+_TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND text IS NOT NULL").bindparams(
+    bindparam("ids", expanding=True)
+)
+
+
+def _score(sought: Sought, found: list[str], sure: float, length: float) -> float:
+    """BM25 of a text's terms, in nats; a forgiven word counts as much as its reader was ``sure`` of the text, 0..1."""
+    often, total = Counter(found), 0.0
+    for part in sought.parts:
+        best = 0.0
+        for number, one in enumerate(part):
+            times = often[one.phrase[0]] if len(one.phrase) == 1 and not begins(one.phrase[0]) else _times(one.phrase, often, found)
+            if times:
+                damped = times * (_SATURATION + 1) / (times + _SATURATION * (1 - _LENGTH + _LENGTH * length))
+                best = max(best, damped * one.weight * (sure if number else 1.0) * _information(one.count, sought.size))
+        total += best
+    return min(total, _CERTAIN)
+
+
+def _times(phrase: Phrase, often: Counter[str], found: list[str]) -> int:
+    return len(_occurrences(phrase, found)) if begins(phrase[0]) or phrase[0] in often else 0
+
+
+def _occurrences(phrase: Phrase, found: Sequence[str]) -> list[int]:
+    """Where a phrase begins among the terms of a text."""
+    if begins(phrase[0]) and len(phrase) == 1:
+        return [at for at, term in enumerate(found) if term.startswith(phrase[0])]
+    size = len(phrase)
+    return [at for at, term in enumerate(found) if term == phrase[0] and tuple(found[at : at + size]) == phrase]
+
+
+def _information(count: int, size: int) -> float:
+    """What it says of a segment to hold a word that ``count`` of ``size`` hold, in nats: BM25's inverse document frequency."""
+    return math.log(1 + (max(size - count, 0) + 0.5) / (count + 0.5))
+
+
+def _phrases(texts: Iterable[str]) -> list[Phrase]:
+    """Texts as phrases, without those that have no terms, each once."""
+    return [phrase for phrase in dict.fromkeys(tuple(asked(one)[:TYPED]) for one in texts) if phrase]
+
+
+def _counts(connection: Connection, wanted: Iterable[str]) -> dict[str, int]:
+    names = sorted(wanted)[: 10 * TYPED]
+    rows = connection.execute(select(t.word.c.term, t.word.c.count).where(t.word.c.term.in_(names)))
+    return {row.term: row.count for row in rows}
+
+
+def _fts5(phrase: Phrase) -> str:
+    return f'"{" ".join(phrase)}"' + (" *" if len(phrase) == 1 and begins(phrase[0]) else "")
+
+
+def _tsquery(phrase: Phrase) -> str:
+    if len(phrase) == 1 and begins(phrase[0]):
+        return f"'{phrase[0]}':*"
+    return "(" + " <-> ".join(f"'{term}'" for term in phrase) + ")"

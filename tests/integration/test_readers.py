@@ -1,0 +1,160 @@
+"""Readers in an archive: resumable for each alone, their passages found by meaning, what they cannot read in the ledger."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from indexer.run import Job, index
+from indexer.verify import verify
+from search import encoders, readers
+from search.errors import ModelMissing
+from search.query import Engine, Term
+from search.store import Database, Readers, SqlStore
+from search.types import Channel, Filter, Modality
+from tests.fakes.partial import Shelf
+from tests.fakes.reader import FakeReader
+from ui.cli import app
+
+
+@pytest.fixture
+def reader(monkeypatch) -> FakeReader:
+    reader = FakeReader()
+    monkeypatch.setattr(readers, "load", lambda *_: reader)
+    return reader
+
+
+@pytest.fixture
+def home(settings, archive, encoder, monkeypatch, reader):
+    """An archive with the fake space."""
+    index(settings, Job([archive]), encoder=encoder)
+    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    return settings
+
+
+def run(*arguments: str, code: int = 0):
+    done = CliRunner().invoke(app, list(arguments))
+    if code == 0 and done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done
+
+
+def add(*options: str) -> dict:
+    return json.loads(run("readers", "add", "fake", "--json", *options).stdout.splitlines()[-1])
+
+
+def names(answer) -> set[str]:
+    return {hit.segment.path.rpartition("/")[2] for hit in answer.hits}
+
+
+def test_a_reader_reads_what_is_there_and_its_words_are_found(home, encoder, reader):
+    before = encoder.encoded
+    done = add()
+    assert done["assets"] == {"done": reader.count}
+    assert done["passages"] > 0
+    assert encoder.encoded - before == done["passages"]  # nothing else is embedded again
+    with Engine(home, encoder=encoder) as engine:
+        said = engine.search(Term("low", Modality.TEXT), Filter(channels=(Channel.SPEECH,)), k=3)
+        assert "low.wav" in names(said)
+        assert {hit.segment.channel for hit in said.hits} == {Channel.SPEECH}
+        written = engine.search(Term("red", Modality.TEXT), Filter(channels=(Channel.OCR,), modalities=(Modality.IMAGE,)), k=1)
+        assert names(written) == {"red.png"}
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_a_second_run_reads_nothing_and_new_files_are_read(home, encoder, reader, archive):
+    add()
+    before = reader.count
+    index(home, Job([archive]))
+    assert reader.count == before
+    (archive / "new.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0")
+    summary = index(home, Job([archive]))
+    assert (reader.count, summary.progress.read) == (before + 1, 1)
+
+
+def test_a_reader_that_fails_on_a_file_goes_on_with_the_next(home, encoder, monkeypatch):
+    monkeypatch.setattr(readers, "load", lambda *_: FakeReader(fails_on="red"))
+    done = add()
+    assert done["assets"]["failed"] >= 1
+    assert done["assets"]["done"] > 1
+    failures = [line for line in SqlStore(Database(home.database)).failures() if line.reason == "reader"]
+    assert any(line.path.endswith("red.png") for line in failures)
+    monkeypatch.setattr(readers, "load", lambda *_: FakeReader())
+    run("retry", "--reason", "reader")
+    assert not [line for line in SqlStore(Database(home.database)).failures() if line.reason == "reader"]
+
+
+def test_a_reader_without_weights_waits_and_the_rest_goes_on(home, encoder, archive, monkeypatch):
+    add("--later")
+
+    def missing(*_):
+        raise ModelMissing("The model fake is not here.", remedy="Fetch it.")
+
+    monkeypatch.setattr(readers, "load", missing)
+    (archive / "new.txt").write_text("A magenta balloon.")
+    summary = index(home, Job([archive]))
+    assert (list(summary.absent), summary.progress.done) == (["fake"], 1)
+    assert run("index", str(archive), code=5)
+    monkeypatch.setattr(readers, "load", lambda *_: FakeReader())
+    assert index(home, Job([archive])).progress.read > 0
+
+
+def test_weights_that_go_missing_amid_reading_lose_nothing(home, encoder, archive, monkeypatch):
+    add("--later")
+    monkeypatch.setattr(readers, "load", lambda *_: FakeReader(absent=True))
+    assert list(index(home, Job([archive])).absent) == ["fake"]
+    counts, _ = Readers(Database(home.database)).size(1)
+    assert set(counts) == {"pending"}
+
+
+def test_another_revision_reads_everything_again_and_replaces_what_was_read(home, encoder, monkeypatch):
+    first = add()
+    newer = FakeReader("2")
+    monkeypatch.setattr(readers, "load", lambda *_: newer)
+    again = add()
+    assert again["passages"] == first["passages"]
+    assert newer.count == sum(again["assets"].values())
+    with Engine(home, encoder=encoder) as engine:
+        assert "low.wav" in names(engine.search(Term("low", Modality.TEXT), Filter(channels=(Channel.SPEECH,)), k=3))
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_removing_a_reader_takes_its_passages_and_nothing_else(home, encoder, archive):
+    store = SqlStore(Database(home.database))
+    before = store.counts()["segments"]
+    add()
+    with Engine(home, encoder=encoder) as engine:
+        assert engine.search(Term("low", Modality.TEXT), Filter(channels=(Channel.SPEECH,))).hits
+        run("readers", "remove", "fake", code=1)
+        run("readers", "remove", "fake", "--yes")
+        assert store.counts()["segments"] == before
+        assert not engine.search(Term("low", Modality.TEXT), Filter(channels=(Channel.SPEECH,))).hits
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_what_was_read_is_kept_with_its_source_language_and_words(home, encoder):
+    add()
+    import sqlalchemy as sa
+
+    from search.store import tables as t
+
+    with Database(home.database).reading() as connection:
+        rows = connection.execute(sa.select(t.segment).where(t.segment.c.reader_id.is_not(None))).all()
+    assert {row.source for row in rows} == {"fake"}
+    assert {row.language for row in rows} == {"en"}
+    detail = json.loads(rows[0].detail)
+    (start, end, *_), *_ = detail["words"]
+    assert rows[0].text[start:end] in rows[0].text.split()
+    assert rows[0].confidence == 1
+
+
+def test_a_list_says_what_readers_have_read(home, encoder):
+    add()
+    told = json.loads(run("readers", "list", "--json").stdout)
+    assert told["readers"][0]["name"] == "fake"
+    assert told["languages"]["en"] == told["readers"][0]["passages"]
+    assert "fake" in run("readers", "list").stdout

@@ -1,0 +1,111 @@
+"""What models write on demand: answers about an asset, and translations. Always told as written by a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from search.errors import InputError
+from search.settings import Settings, load
+from ui.options import Home, Json
+
+
+def ask(
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET", help="An asset's number, or the path of a file; ./17 is a file named 17.")
+    ],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in quotes.")],
+    at: Annotated[float | None, typer.Option(help="About the frame of a video at this time, in seconds.", min=0)] = None,
+    captioner: Annotated[str | None, typer.Option(help="The model to ask, instead of the one of the settings.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a model about a picture or a video. What it answers is its own writing, and may be wrong."""
+    from search.media import DecodePool
+    from search.models import Models
+    from search.query import ask as asking
+    from ui import show
+
+    settings = load({"home": home, "captioner": captioner})
+    path = _path(settings, asset)
+    writer = asking.load(settings.captioner, Models.of(settings), settings.device)
+    with DecodePool(settings, 1) as pool:
+        found = asking.ask(writer, pool, path, question, at_ms=None if at is None else round(at * 1000))
+    if as_json:
+        show.emit({
+            "answer": found.text, "written_by": found.model, "confidence": round(found.confidence, 4), "frames_ms": list(found.frames)
+        })  # fmt: skip
+    else:
+        told = f"{found.model} answers (written by a model, may be wrong): {found.text}"
+        show.out.print(told, highlight=False, markup=False, soft_wrap=True)
+
+
+def translate(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="What to translate.")] = None,
+    to: Annotated[str, typer.Option(help="The language to translate into: de, or German.")] = "en",
+    original: Annotated[
+        str | None,
+        typer.Option("--from", help="The language of the text. Default: the one that a segment was read in, else English."),
+    ] = None,
+    segment: Annotated[
+        int | None, typer.Option(help="Translate the text of a segment, by its number in the hits of a search.")
+    ] = None,
+    translator: Annotated[str | None, typer.Option(help="The model to use, instead of the one of the settings.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Have a model translate a text, or what a segment says."""
+    from search.models import Models
+    from search.query import translate as translating
+    from search.query.languages import NAMES
+    from ui import show
+
+    settings = load({"home": home, "translator": translator})
+    if bool(words) == (segment is not None):
+        raise InputError("There is no text to translate, or more than one.", remedy="Give a text in words, or --segment NUMBER.")
+    text, spoken = (" ".join(words or ()), None) if segment is None else _said(settings, segment)
+    model = translating.load(settings.translator, Models.of(settings), settings.device)
+    found = model.translate(text, to, original or spoken or "en")
+    if as_json:
+        show.emit({
+            "text": found.text, "language": found.language, "translated_from": found.original, "written_by": found.model,
+            "confidence": round(found.confidence, 4),
+        })  # fmt: skip
+        return
+    show.out.print(found.text, highlight=False, markup=False, soft_wrap=True)
+    told = f"{found.model} translated this from {NAMES[found.original]} into {NAMES[found.language]} (may be wrong)."
+    show.err.print(told, highlight=False, markup=False, soft_wrap=True)
+
+
+def _said(settings: Settings, segment: int) -> tuple[str, str | None]:
+    """The text of a segment, and its language where that is known."""
+    catalogue = _catalogue(settings)
+    found = catalogue.segment(segment)
+    if found is None or not found.text:
+        raise InputError(f"There is no segment {segment} with a text.", remedy="Take its number from a search for text.")
+    return found.text, catalogue.language(segment)
+
+
+def _path(settings: Settings, asset: str) -> Path:
+    """The file of an asset that is stated by its number, or by the file itself."""
+    if not asset.isascii() or not asset.isdigit():
+        return Path(asset).absolute()
+    found = _catalogue(settings).assets([int(asset)] if len(asset) < 19 else []).get(int(asset))
+    if found is None:
+        raise InputError(
+            f"There is no asset {asset}.", remedy=f"Take its number from a search; a file of that name is ./{asset}."
+        )
+    return Path(found.location.path)
+
+
+def _catalogue(settings: Settings) -> Any:  # noqa: ANN401 - the store is imported late
+    from search.errors import StoreError
+    from search.store import Catalogue, Database
+
+    database = Database(settings.database)
+    if not database.exists():
+        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
+    database.check()
+    return Catalogue(database)
