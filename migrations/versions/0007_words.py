@@ -154,7 +154,13 @@ def upgrade() -> None:
         sound = "term"
         for pattern, replacement in _SOUNDS:
             sound = f"regexp_replace({sound}, '{pattern}', '{replacement}', 'g')"
-        marks = {"collation": ' COLLATE "und-x-icu"' if icu else "", "marks": _MARKS, "unspaced": _UNSPACED, "signs": _SIGNS, "sound": sound}
+        marks = {
+            "collation": ' COLLATE "und-x-icu"' if icu else "",
+            "marks": _MARKS,
+            "unspaced": _UNSPACED,
+            "signs": _SIGNS,
+            "sound": sound,
+        }
         statements = tuple(_filled(one, marks) for one in _POSTGRESQL)
     for statement in statements:
         connection.exec_driver_sql(statement)

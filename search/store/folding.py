@@ -76,7 +76,8 @@ def places(text: str) -> list[tuple[str, int, int]]:
     ends = list(accumulate(map(len, pieces)))
     owner = [number for number, piece in enumerate(folded) for _ in piece]
     return [
-        (term, ends[owner[start]] - len(pieces[owner[start]]), ends[owner[end - 1]]) for term, start, end in _terms("".join(folded))
+        (term, ends[owner[start]] - len(pieces[owner[start]]), ends[owner[end - 1]])
+        for term, start, end in _terms("".join(folded))
     ]
 
 
