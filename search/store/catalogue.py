@@ -224,7 +224,7 @@ def _segments() -> Select[Any]:
             s.detail,
             where.path,
             where.state,
-        )  # fmt: skip
+        )
         .join(t.asset, a.id == s.asset_id)
         .join(t.location, where.id == best)
     )
