@@ -64,7 +64,7 @@ def write(database, texts, confidence=None):
 def found(database, typed: str) -> list[str]:
     hits = text_index(database).search(parse(typed), 10)
     with database.reading() as connection:
-        texts = dict(connection.execute(sa.text("SELECT id, text FROM segment")).tuples().all())
+        texts = {row.id: row.text for row in connection.execute(sa.text("SELECT id, text FROM segment"))}
     return [texts[id_] for id_, _ in hits]
 
 
