@@ -12,7 +12,7 @@ from search import cache
 from search.errors import InputError
 from search.query.live import LiveIndex
 from search.settings import Settings
-from search.store import Database, Intake, SqlStore
+from search.store import Database, Intake, SqlStore, words
 from search.store.intake import Deleted
 
 
@@ -90,6 +90,7 @@ def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
         live = LiveIndex(store, settings.home, space, key)
         live.write()
         live.generations.drop_former()
+    words.scrub(database)
     database.flush()
     _marker(settings.home).unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, SqlStore
 from search.store.database import now_ms
+from search.store.words import rebuild
 
 _SOME = 500
 """Rows that are named in one statement."""
@@ -51,6 +52,10 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
             for some in _batches(sorted(harm.untold)):
                 _tell(connection, some)
         yield f"{len(harm.untold)} failures were written into the ledger."
+    if harm.words:
+        with database.writing() as connection:
+            rebuild(connection)
+        yield "The index of words was filled again."
     for picture in harm.pictures:
         picture.unlink(missing_ok=True)
     if harm.pictures:

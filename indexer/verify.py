@@ -20,6 +20,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DatabaseError
 
 from search.locks import held
 from search.query import Engine, Near
@@ -53,7 +54,7 @@ class Check:
 @dataclass(slots=True)
 class Harm:
     """What is wrong and can be mended: ids of assets that have to be embedded again, of units without a line in the ledger, rows
-    that point to none (table, row), counters of ids that lag (table, least), pictures of nobody, spaces whose index is not sound."""
+    that point to none (table, row), counters of ids that lag (table, least), pictures of nobody, spaces whose index is not sound; whether that of words is not."""
 
     assets: set[int] = field(default_factory=set)
     untold: set[int] = field(default_factory=set)
@@ -61,6 +62,7 @@ class Harm:
     counters: dict[str, int] = field(default_factory=dict)
     pictures: list[Path] = field(default_factory=list)
     spaces: set[str] = field(default_factory=set)
+    words: bool = False
 
 
 def verify(settings: Settings, *, deep: bool = False) -> list[Check]:
@@ -77,10 +79,12 @@ def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Har
     checks: list[Check] = []
     with closing(database):
         database.check()
+        whole = _matches_texts(database) if database.file else None
         with database.reading() as connection:
             sqlite = database.file is not None
             checks += _rows(connection, harm, sqlite=sqlite)
             checks.append(_counters(connection, harm, sqlite=sqlite))
+            checks += _words(connection, harm, whole)
             checks.append(_pictures(connection, harm, settings.home))
             for row in connection.execute(text("SELECT id, name, family, model, revision, dim FROM space ORDER BY id")).all():
                 space = Space(row.name, row.family, row.model, row.revision, row.dim, MEDIA)
@@ -155,6 +159,41 @@ def _counters(connection: Connection, harm: Harm, *, sqlite: bool) -> Check:
     return Check(
         "new rows get new numbers", not behind, ", ".join(behind) + " would not" if behind else "all counters are ahead", _MEND
     )
+
+
+def _matches_texts(database: Database) -> bool:
+    """Whether what FTS5 has noted of each text is what the text has. It is a write to SQLite, and so has a transaction of its own."""
+    with database.writing(quiet=True) as connection:
+        try:
+            connection.exec_driver_sql("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+        except DatabaseError as error:
+            if "malformed" not in str(error):
+                raise
+            return False
+        return True
+
+
+def _words(connection: Connection, harm: Harm, whole: bool | None) -> Iterator[Check]:
+    """The index of words holds what the texts of segments say, and the words are counted right. ``whole``: what SQLite says of the first."""
+    if whole is not None:
+        wrong = 0 if whole else 1
+        counts = "SELECT value AS term, count(*) AS count FROM segment, json_each(sensorium_distinct(text)) WHERE text IS NOT NULL GROUP BY value"
+    else:
+        wrong = connection.execute(
+            text(
+                "SELECT count(*) FROM (SELECT id, text FROM segment WHERE text IS NOT NULL) s FULL JOIN words w ON w.id = s.id"
+                " WHERE w.words IS DISTINCT FROM sensorium_words(s.text)"
+            )
+        ).scalar_one()
+        counts = "SELECT term, count(DISTINCT id) AS count FROM segment, sensorium_terms(text) GROUP BY term"
+    yield Check("the index of words holds what texts say", not wrong, f"{wrong} differences" if wrong else "no difference", _MEND)
+    one, other = "SELECT term, count FROM word", f"SELECT term, count FROM ({counts}) AS seen"  # noqa: S608 - no values
+    question = (
+        f"SELECT count(*) FROM (SELECT * FROM ({one} EXCEPT {other}) AS a UNION SELECT * FROM ({other} EXCEPT {one}) AS b) AS c"  # noqa: S608 - no values
+    )
+    off = connection.execute(text(question)).scalar_one()
+    yield Check("every word is counted in the segments that hold it", not off, f"{off} counts are off", _MEND)
+    harm.words = bool(wrong or off)
 
 
 def _pictures(connection: Connection, harm: Harm, home: Path) -> Check:

@@ -223,6 +223,15 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """What else a reader said of a passage, see there."""
+
+    words: tuple[Word, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    translated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Something of an asset that could not be searched, for the ledger. The asset as a whole is still indexed."""
 
@@ -233,7 +242,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment in the archive, with what a person needs to recognise it."""
+    """A segment in the archive, with what a person needs to recognise it. From ``source`` on: of what was read, as in ``Passage``."""
 
     id: int
     asset: int
@@ -243,6 +252,10 @@ class Segment:
     span: Span | None
     text: str | None
     missing: bool = False
+    source: str | None = None
+    language: str | None = None
+    confidence: float | None = None
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +283,11 @@ class Hit:
 
     ``score`` is the best segment's standardised score: how many standard deviations it lies above what this query scores over a
     random sample of segments of its kind. ``confidence`` in [0, 1] is the chance that no unrelated segment of that kind would
-    have reached that score. ``cosine`` is the raw similarity, comparable only within one kind and one query.
+    have reached that score. ``cosine`` is the raw similarity, comparable only within one kind and one query; it is 0, and ``space``
+    empty, where words alone found it: then ``score`` is that of a normal variable as unlikely as it is to hold them for no reason.
+
+    ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
+    them is heard or seen, or else the moment begins.
     """
 
     rank: int
@@ -281,6 +298,8 @@ class Hit:
     segment: Segment
     span: Span | None
     evidence: tuple[int, ...] = ()
+    marks: tuple[tuple[int, int], ...] = ()
+    starts_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,16 @@ def space(entry: Entry) -> dict[str, Any]:
 
 
 def hit(found: Hit) -> dict[str, Any]:
-    """A hit as JSON values. ``span`` is in time; ``evidence`` says which segments it was merged from, and what a text says."""
+    """A hit as JSON values. ``span`` is in time; ``evidence`` says which segments it was merged from, and of a text what it says,
+    where what was asked for stands in it, who read it, and how sure of it that reader was.
+    """
     segment = found.segment
     evidence: dict[str, Any] = {"cosine": round(found.cosine, 4), "segments": list(found.evidence)}
     if segment.text is not None:
-        evidence["text"] = segment.text
+        evidence |= {
+            "text": segment.text, "marks": [list(mark) for mark in found.marks], "source": segment.source, "language": segment.language,
+            "confidence": segment.confidence, "translated": segment.detail is not None and segment.detail.translated,
+        }  # fmt: skip
     if found.span and found.span.unit == "char":
         evidence["characters"] = {"start": found.span.start, "end": found.span.end}
     return {
@@ -52,6 +57,7 @@ def hit(found: Hit) -> dict[str, Any]:
         "space": found.space,
         "asset": {"id": segment.asset, "modality": str(segment.modality), "path": segment.path},
         "span": _time(found.span),
+        "starts_ms": found.starts_ms,
         "segment": segment.id,
         "evidence": evidence,
     }

@@ -173,13 +173,17 @@ def search(
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
     ] = False,
+    by_words: Annotated[bool, typer.Option("--words", help="Search texts by their words alone, not by meaning.")] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Find moments, pictures, sounds and texts by words, files, or both at once."""
+    """Find moments, pictures, sounds and texts by words, files, or both at once.
+
+    A single text finds what means it and what says it. "Words in quotes" must be said; -words must not.
+    """
     from search.query import Engine, Near, Term
 
     texts = [" ".join(words)] if words else []
@@ -199,7 +203,7 @@ def search(
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         found = engine.search(
-            query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank
+            query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words
         )  # fmt: skip
         _show(found, as_json)
 

@@ -14,11 +14,11 @@ from search.store.catalogue import Asset, Entry, Location
 from search.types import Channel, Coverage, Hit, Modality, Segment, Span
 
 
-def links(asset: int, modality: Modality, span: Span | None = None) -> s.Links:
-    """The links of an asset, or of the moment ``span`` in it."""
+def links(asset: int, modality: Modality, span: Span | None = None, starts_ms: int | None = None) -> s.Links:
+    """The links of an asset, or of the moment ``span`` in it, which plays from ``starts_ms`` where that is given."""
     here = f"{BASE}/assets/{asset}"
     timed = span if span and span.unit == "ms" else None
-    seconds = f"#t={_seconds(timed.start)},{_seconds(timed.end)}" if timed else ""
+    seconds = f"#t={_seconds(timed.start if starts_ms is None else starts_ms)},{_seconds(timed.end)}" if timed else ""
     at = f"?t={_seconds((timed.start + timed.end) // 2)}" if timed and modality is Modality.VIDEO else ""
     pictured = modality not in (Modality.TEXT, Modality.IMU)
     return s.Links(
@@ -33,7 +33,7 @@ def hit(found: Hit, asset: Asset, places: Places) -> s.Hit:
     values = wire.hit(found)
     place = next((one for one in asset.locations if one.path == found.segment.path), asset.location)
     values["asset"] = reference(asset, places, place)
-    values["links"] = links(asset.id, asset.modality, found.span)
+    values["links"] = links(asset.id, asset.modality, found.span, found.starts_ms)
     return s.Hit.model_validate(values)
 
 

@@ -72,6 +72,7 @@ class SearchRequest(Wire):
             "examples": [
                 {"query": [{"text": "boats at sunset"}], "targets": ["image", "video"], "k": 12},
                 {"query": [{"text": "a horse"}, {"text": "people", "weight": -0.5}], "filter": {"collections": ["default"]}},
+                {"query": [{"text": '"fire engine" -ladder'}], "words": True},
                 {"query": [{"segment": 17}], "group": "asset"},
             ]
         },
@@ -86,6 +87,9 @@ class SearchRequest(Wire):
     )
     rerank: bool = Field(
         default=False, description="Put the best shots of videos into the order that X-CLIP finds; for a single text."
+    )
+    words: bool = Field(
+        default=False, description="Search texts by their words alone, not by meaning; for a single text. Without it, by both."
     )
     group: Grouping = "moment"
     k: Annotated[int, Field(ge=1, le=200)] = 20
@@ -134,11 +138,18 @@ class AssetRef(Wire):
 
 
 class Evidence(Wire):
-    """Why it was found: the raw similarity, the segments that were merged, and what a text says."""
+    """Why it was found: the raw similarity, the segments that were merged, and what a text says, in what language, by whom it was read."""
 
-    cosine: float
+    cosine: float = Field(description="0 where words alone found it.")
     segments: list[int]
     text: str | None = None
+    marks: list[tuple[int, int]] = Field(
+        default=[], description="Where the words that were asked for stand in the text: characters, half-open."
+    )
+    source: str | None = Field(default=None, description="Who read the text, or where it stood.")
+    language: str | None = Field(default=None, description="ISO 639-1.")
+    confidence: float | None = Field(default=None, description="How sure the reader was, 0 to 1.")
+    translated: bool = False
     characters: Characters | None = None
 
 
@@ -149,9 +160,12 @@ class Hit(Wire):
     score: float
     confidence: float
     channel: Channel
-    space: str
+    space: str = Field(description="Empty where words alone found it.")
     asset: AssetRef
     span: Span | None
+    starts_ms: int | None = Field(
+        default=None, description="When the first word that was asked for is said, or else the moment begins."
+    )
     segment: int
     evidence: Evidence
     links: Links

@@ -75,7 +75,15 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
     own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
     room = min(asked.k + 1, MOST - offset)  # one more than asked for says whether there is a next page
     answer = engine.search(
-        query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank
+        query,
+        wanted,
+        k=room,
+        offset=offset,
+        group=asked.group,
+        without=own,
+        spaces=asked.spaces,
+        rerank=asked.rerank,
+        words=asked.words,
     )
     service.metrics.searched(answer.timings_ms)
     hits = answer.hits[: asked.k]

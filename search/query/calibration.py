@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,3 +54,8 @@ def confidence(score: float, rivals: int) -> float:
     """The chance, 0..1, that the best of ``rivals`` unrelated segments stays below ``score``, their scores being normal."""
     below = 0.5 * math.erfc(-score / math.sqrt(2.0))
     return below ** max(rivals, 1)
+
+
+def deviations(nats: float) -> float:
+    """How many standard deviations above the mean a normal variable is as seldom as what has the chance ``exp(-nats)``."""
+    return -NormalDist().inv_cdf(min(max(math.exp(-nats), 1e-300), 1 - 1e-9))

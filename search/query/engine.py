@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
@@ -19,16 +20,18 @@ from search.errors import InputError, QueryError, StillLoading, StoreError
 from search.index import Manifest
 from search.models import Models
 from search.query import fusion, xclip
-from search.query.algebra import Query
-from search.query.calibration import confidence
+from search.query.algebra import Blend, Query, Term, parts
+from search.query.calibration import confidence, deviations
 from search.query.live import LiveIndex
 from search.query.moments import Moment, merge
 from search.query.searcher import Scan, Searcher
-from search.query.terms import Terms
+from search.query.terms import Aspects, Terms
+from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Spaces, SqlStore
 from search.store.spaces import matches
-from search.types import Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Segment, Space
+from search.store.words import Words, holds, text_index
+from search.types import WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Segment, Space
 
 EVERYTHING = Filter()
 
@@ -40,6 +43,9 @@ MOST = 1_000
 
 RERANKED = 200
 """The most shots that are compared word by word and frame by frame."""
+
+SAID = 300
+"""Segments that are looked for by their words, besides those that are found by meaning."""
 
 _ROOM = 4
 """Candidates looked at for every hit wanted, so that merging neighbours leaves enough."""
@@ -69,6 +75,7 @@ class Engine:
             raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
         self._database.check()
         self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
+        self.words = text_index(self._database)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._searchers: dict[str, Searcher] = {}
         self._coming: dict[str, Future[Searcher]] = {}
@@ -104,6 +111,7 @@ class Engine:
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
         group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
+        words: bool = False,
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
@@ -111,26 +119,44 @@ class Engine:
         holds too little to be calibrated. One that does not know a term's modality sits out. ``rerank`` puts the best shots into the order
         that X-CLIP finds, word by word and frame by frame.
 
+        A query that is one text (``query.words`` says how it is read) is also looked for in what texts say, and with ``words`` there alone;
+        of several texts only the meaning counts. What the words of a text say for it, and what its meaning does, are both in standard
+        deviations, see ``fusion.by_words``. Where a phrase must occur, only texts that hold it are found; what is excluded by a
+        minus is left out of what is found by meaning too.
+
         Raises:
-            QueryError: terms that cancel out, a file that cannot be read, an unknown segment; or no space knows a term.
+            QueryError: terms that cancel out, a file that cannot be read, an unknown segment; no space knows a term, and nothing says it;
+                ``words`` for what is no single text.
             UnknownName: a collection or a space that is not there.
             InputError: ``k`` or ``offset`` out of range.
         """
         if not 1 <= k <= MOST or offset < 0:
             raise InputError(f"k is {k} and offset {offset}.", remedy=f"k lies between 1 and {MOST}, offset is at least 0.")
         clock = _Clock()
-        asked = [(searcher, searcher.encode(query)) for searcher in self._searchers_of(query, spaces)]
+        said = _said(query)
+        if words and not said:
+            raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
+        found: list[tuple[int, float]] = []
+        if said:
+            query = Blend(((parts(query)[0][0], Term(said.plain, Modality.TEXT)),))
+            allowed = partial(self.store.allowed, wanted=wanted, without=without)
+            found = self.words.search(said, MOST if words else SAID, allowed=allowed)
+            clock.lap("words")
+        asked = [] if words else self._asked(query, spaces, needed=not found)
         clock.lap("encode")
         scans = [searcher.prepare(aspects, wanted, tuple(without)) for searcher, aspects in asked]
+        view = scans[0].view if scans else self.searcher().current()
         clock.lap("filter")
         moments, more = [], _ROOM * (offset + k)
         while True:
-            ids, scores, cosines, homes = _best(scans, more)
+            ids, scores, cosines, homes = _with_words(scans, more, found, only=bool(said and said.must))
             clock.lap("scan")
             known = self.store.segments(ids.tolist(), wanted)
             cosine = dict(zip(ids.tolist(), cosines.tolist(), strict=True))
             order = [(id_, score) for id_, score in zip(ids.tolist(), scores.tolist(), strict=True) if id_ in known]
-            if rerank:
+            if said and said.without:
+                order = [(id_, score) for id_, score in order if not holds(said.without, known[id_].text or "")]
+            if rerank and asked:
                 order = self._reranked(asked[0][0], query, order, known)
                 clock.lap("rerank")
             moments = merge([(known[id_], score, cosine[id_]) for id_, score in order], group)
@@ -138,10 +164,11 @@ class Engine:
             if len(moments) >= offset + k or len(ids) < more:
                 break
             more *= 4
-        rivals = _rivals(scans)
-        names = {id_: scans[home].space.name for id_, home in zip(ids.tolist(), homes.tolist(), strict=True)}
+        rivals = _rivals(scans) if scans else self._texts(wanted, without)
+        names = {id_: scans[home].space.name if home >= 0 else "" for id_, home in zip(ids.tolist(), homes.tolist(), strict=True)}
         hits = [_hit(rank, moment, rivals, names) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
-        view = scans[0].view
+        hits = [self._marked(hit, said) for hit in hits]
+        clock.lap("mark")
         return Answer(tuple(hits), view.live.generation, sum(rivals.values()), view.seen(wanted), clock.total())
 
     def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = ()) -> Ids:
@@ -198,6 +225,31 @@ class Engine:
         elif not (coming := self._open(self._wanted)).done() or coming.exception() is None:
             return  # the old one serves on meanwhile
 
+    def _asked(self, query: Query, spaces: Sequence[str], *, needed: bool) -> list[tuple[Searcher, Aspects]]:
+        """The searchers of spaces that know what is asked, and the query in their vectors; none may be unless one is ``needed``."""
+        try:
+            return [(searcher, searcher.encode(query)) for searcher in self._searchers_of(query, spaces)]
+        except QueryError:
+            if needed:
+                raise
+            return []
+
+    def _texts(self, wanted: Filter, without: Sequence[int]) -> dict[Kind, int]:
+        """How many texts of each kind may be found, of those that the default space holds."""
+        searcher = self.searcher()
+        targets = searcher.targets(searcher.current(), wanted, tuple(without))
+        return {kind: len(ids) for kind, ids in targets.items() if kind.channel in WORDS}
+
+    def _marked(self, hit: Hit, said: Words | None) -> Hit:
+        """The hit with what was asked for marked in its text, and when the first of it is said."""
+        text, span, detail = hit.segment.text, hit.span, hit.segment.detail
+        marks = self.words.marks(said, text) if said and text else []
+        starts = span.start if span and span.unit == "ms" else None
+        if marks and detail:
+            heard = (word.start_ms for word in detail.words if word.start_ms is not None and word.end > marks[0][0])
+            starts = next(heard, starts)
+        return replace(hit, marks=tuple(marks), starts_ms=starts)
+
     def _searchers_of(self, query: Query, names: Sequence[str]) -> list[Searcher]:
         """The searchers of spaces that know what is asked."""
         self.follow()
@@ -245,6 +297,45 @@ class Engine:
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.close()
+
+
+def _said(query: Query) -> Words | None:
+    """What a query looks for in words: those of a single text, which nothing is added to or taken from."""
+    if len(parts(query)) == 1:
+        ((weight, term),) = parts(query)
+        if weight > 0 and isinstance(term, Term) and isinstance(term.content, str):
+            return parse(term.content)
+    return None
+
+
+def _with_words(
+    scans: Sequence[Scan], count: int, found: Sequence[tuple[int, float]], *, only: bool
+) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+    """As ``_best``, with what words ``found``: segments, and what their words say in nats; if ``only``, nothing else. -1: in no scan."""
+    said = np.array([id_ for id_, _ in found], np.int64)
+    spoken = np.array([deviations(nats) for _, nats in found], np.float32)
+    if not len(said) and scans:
+        ids, scores, cosines, homes = _best(scans, 0 if only else count)
+        return ids, scores, cosines, homes
+    meant = _best(scans, count)[0] if scans and not only else np.empty(0, np.int64)
+    ids = np.union1d(meant, said)
+    scores = np.full((len(ids), len(scans) + 1), np.nan, np.float32)
+    cosines = np.zeros((len(ids), len(scans)), np.float32)
+    for at, scan in enumerate(scans):
+        scores[:, at], cosines[:, at] = scan.score(ids)
+    scores[np.searchsorted(ids, said), -1] = spoken
+    held = ~np.isnan(scores[:, :-1])
+    homes = (
+        np.where(held.any(axis=1), np.argmax(np.where(held, scores[:, :-1], -np.inf), axis=1), -1)
+        if scans
+        else np.full(len(ids), -1)
+    )
+    meaning = np.where(held.any(axis=1), fusion.by_score(scores[:, :-1]), np.nan)
+    fused = fusion.by_words(meaning, scores[:, -1])
+    order = np.argsort(-fused, kind="stable")[:count]
+    rows = np.arange(len(ids))
+    raw = np.where(homes >= 0, cosines[rows, homes], 0) if scans else np.zeros(len(ids), np.float32)
+    return ids[order], fused[order], raw[order], homes[order]
 
 
 def _best(scans: Sequence[Scan], count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:

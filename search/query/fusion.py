@@ -30,3 +30,14 @@ def by_rank(scores: NDArray[np.float32]) -> NDArray[np.float32]:
         held = np.flatnonzero(~np.isnan(column))
         rank[held[np.argsort(-column[held], kind="stable")]] = np.arange(1, len(held) + 1)
     return np.asarray(np.nanmean(1 / (DAMPING + ranks), axis=1), np.float32)
+
+
+def by_words(meaning: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What meaning and what words say for segments, in standard deviations (n,), NaN where one says nothing, as one (n,).
+
+    The strongest of both, and of both together (Stouffer). Not their sum: a text that shares a common word with the query would fall
+    behind one that shares none. Not their ranks either: the best of the words' list may hold no more than "the", and would stand
+    beside the best picture. So a quotation, which hardly comes about by chance, is first, and a paraphrase stands where its meaning puts it.
+    """
+    both = np.stack([meaning, words, (meaning + words) / np.sqrt(2)])
+    return np.asarray(np.nanmax(both, axis=0), np.float32)

@@ -95,7 +95,7 @@ class Searcher:
         """The index that answers now."""
         return self._view.live
 
-    def _current(self) -> View:
+    def current(self) -> View:
         """What is known of the archive, brought up to date by one of the threads that ask; the others go on with what there is.
 
         While the archive grows without pause, looking again takes at most a fifth of the time.
@@ -155,11 +155,11 @@ class Searcher:
 
     def prepare(self, asked: Aspects, wanted: Filter, without: tuple[int, ...]) -> Scan:
         """The scan of a question: the archive as it is now, the scale of each kind for it, and the ids that may be found."""
-        view = self._current()
+        view = self.current()
         scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
-        return Scan(self, view, asked, scales, self._targets(view, wanted, without))
+        return Scan(self, view, asked, scales, self.targets(view, wanted, without))
 
-    def _targets(self, view: View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
+    def targets(self, view: View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
         """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
         key = (wanted, without)
         if (known := view.filtered.get(key)) is None:

@@ -21,7 +21,10 @@ def parse(text: str) -> Words:
     Raises:
         QueryError: things are excluded, and nothing is left to look for.
     """
-    must, without, may, plain = [], [], [], []
+    must: list[str] = []
+    without: list[str] = []
+    may: list[str] = []
+    plain: list[str] = []
     typed = text.translate(_QUOTES)
     for part in _PARTS.finditer(typed):
         said = next(one for one in (part["phrase"], part["word"], part["rest"]) if one is not None)

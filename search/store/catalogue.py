@@ -215,7 +215,22 @@ def _segments() -> Select[Any]:
         .scalar_subquery()
     )
     return (
-        select(s.id, s.asset_id, a.modality, s.channel, s.unit, s.start, s.end, s.text, where.path, where.state)
+        select(
+            s.id,
+            s.asset_id,
+            a.modality,
+            s.channel,
+            s.unit,
+            s.start,
+            s.end,
+            s.text,
+            s.source,
+            s.language,
+            s.confidence,
+            s.detail,
+            where.path,
+            where.state,
+        )
         .join(t.asset, a.id == s.asset_id)
         .join(t.location, where.id == best)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, case, func, or_, select, text
+from sqlalchemy import Select, and_, case, func, or_, select, text
 
 from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
@@ -19,7 +20,7 @@ from search.store.database import Database
 from search.store.intake import path_of, under, unit_vectors
 from search.store.labels import Labels
 from search.store.spaces import Spaces, takes
-from search.types import KINDS, Channel, Coverage, Filter, Ids, Modality, Segment, Space, Span, Vectors
+from search.types import KINDS, Channel, Coverage, Detail, Filter, Ids, Modality, Segment, Space, Span, Vectors, Word
 
 _BATCH = 20_000
 _VARIABLES = 30_000  # SQLite takes 32,766 values in one statement
@@ -146,17 +147,23 @@ class SqlStore:
 
     def columns(self, space: int) -> Columns:
         """The filter columns of everything that can be found in a space."""
-        s, a = t.segment.c, t.asset.c
-        here = select(t.location.c.asset_id).where(t.location.c.state == "present")
-        query = (
-            select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day)
-            .join(t.asset, a.id == s.asset_id)
-            .join(t.embedding, t.embedding.c.segment_id == s.id)
-            .where(t.embedding.c.space_id == space, a.id.in_(here))
-            .order_by(s.id)
-        )
+        of_space = t.embedding.c.space_id == space
+        query = _columns().join(t.embedding, t.embedding.c.segment_id == t.segment.c.id).where(of_space)
+        return self._read(query)
+
+    def allowed(self, ids: Ids, wanted: Filter, without: Sequence[int] = ()) -> NDArray[np.bool_]:
+        """Which of some segments (n,), of any space or none, a filter lets through but for assets in ``without``, a mask (n,).
+
+        Raises:
+            UnknownName, InputError: see ``select``.
+        """
+        columns = self._read(_columns().where(t.segment.c.id.in_(ids.tolist())))
+        found = columns.ids[self.select(columns, wanted) & ~np.isin(columns.assets, without)]
+        return np.isin(ids, found)
+
+    def _read(self, query: Select[Any]) -> Columns:
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query.order_by(t.segment.c.id)).all()
         count = len(rows)
         return Columns(
             ids=np.fromiter((row[0] for row in rows), np.int64, count),
@@ -201,7 +208,22 @@ class SqlStore:
         s, a, where = t.segment.c, t.asset.c, t.location.c
         prefer = [where.state == "present", *(_places(wanted) if wanted else [])]
         query = (
-            select(s.id, s.asset_id, a.modality, s.channel, s.unit, s.start, s.end, s.text, where.path, where.state)
+            select(
+                s.id,
+                s.asset_id,
+                a.modality,
+                s.channel,
+                s.unit,
+                s.start,
+                s.end,
+                s.text,
+                s.source,
+                s.language,
+                s.confidence,
+                s.detail,
+                where.path,
+                where.state,
+            )
             .join(t.asset, a.id == s.asset_id)
             .join(t.location, where.asset_id == a.id)
             .join(t.collection, t.collection.c.id == where.collection_id)
@@ -340,6 +362,17 @@ class SqlStore:
             return np.fromiter(connection.execute(query.where(t.location.c.asset_id.is_not(None))).scalars(), np.int64)
 
 
+def _columns() -> Select[Any]:
+    """What ``Columns`` is made of, of all segments with a location that is present."""
+    s, a = t.segment.c, t.asset.c
+    here = select(t.location.c.asset_id).where(t.location.c.state == "present")
+    return (
+        select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day)
+        .join(t.asset, a.id == s.asset_id)
+        .where(a.id.in_(here))
+    )
+
+
 def _places(wanted: Filter) -> list[Any]:
     conditions: list[Any] = []
     if wanted.collections:
@@ -355,7 +388,7 @@ def _spellings(path: str) -> set[str]:
 
 
 def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
-    """A segment from a row of id, asset_id, modality, channel, unit, start, end, text, path and state."""
+    """A segment from a row of its columns that ``Segment`` names, with asset_id, modality, path and state."""
     return Segment(
         id=row.id,
         asset=row.asset_id,
@@ -365,7 +398,18 @@ def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typ
         span=None if row.start is None else Span(row.start, row.end, row.unit),
         text=row.text,
         missing=row.state != "present",
+        source=row.source,
+        language=row.language,
+        confidence=row.confidence,
+        detail=None if row.detail is None else _detail(row.detail),
     )
+
+
+def _detail(stored: str) -> Detail:
+    """The column ``detail`` of a segment, in which everything may be absent."""
+    said = json.loads(stored)
+    words = tuple(Word(*word) for word in said.get("words") or ())
+    return Detail(words, tuple(said["box"]) if said.get("box") else None, bool(said.get("translated")))
 
 
 def _day(date: str) -> int:

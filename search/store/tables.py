@@ -127,7 +127,9 @@ segment = Table(
     Column("start", BigInteger),
     Column("end", BigInteger),
     Column("text", Text),
-    Column("reader_id", _Id, index=True),  # who read it; None: it was cut from the asset. No key to its table: SQLite adds none in place
+    Column(
+        "reader_id", _Id, index=True
+    ),  # who read it; None: it was cut from the asset. No key to its table: SQLite adds none in place
     Column("source", String(200)),  # who read it, or where it stood, in words
     Column("language", String(16)),
     Column("confidence", Float),

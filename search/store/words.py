@@ -162,8 +162,8 @@ class TextIndex(ABC):
         if len(own := sound(term)) > 1:
             c = t.word.c
             alike = select(c.term, c.count).where(c.sound == own, c.term != term).order_by(c.count.desc(), c.term).limit(ALIKE)
-            for other in connection.execute(alike):
-                near.setdefault(other.term, Reading((other.term,), SOUNDALIKE, other.count))
+            for other, count in connection.execute(alike):
+                near.setdefault(other, Reading((other,), SOUNDALIKE, count))
         return list(near.values())
 
     def _words(self, connection: Connection) -> Vocabulary:
@@ -173,7 +173,7 @@ class TextIndex(ABC):
             if self._vocabulary is None or (version != self._version and time.monotonic() >= self._due):
                 began = time.monotonic()
                 rows = connection.execute(select(t.word.c.term, t.word.c.count)).all()
-                self._vocabulary = Vocabulary([row.term for row in rows], [row.count for row in rows])
+                self._vocabulary = Vocabulary([row[0] for row in rows], [row[1] for row in rows])
                 self._version, self._due = version, began + 20 * (time.monotonic() - began)
             return self._vocabulary
 
@@ -261,7 +261,7 @@ def scrub(database: Database) -> None:
 def rebuild(connection: Connection) -> None:
     """Fill the index and the count of words anew from the segments."""
     if connection.dialect.name == "sqlite":
-        statements = (
+        statements: tuple[str, ...] = (
             "INSERT INTO words (words) VALUES ('rebuild')",
             "DELETE FROM word",
             "INSERT INTO word (term, count, sound) SELECT value, count(*), sensorium_sound(value) FROM segment, json_each(sensorium_distinct(text))"
@@ -343,7 +343,7 @@ def _phrases(texts: Iterable[str]) -> list[Phrase]:
 def _counts(connection: Connection, wanted: Iterable[str]) -> dict[str, int]:
     names = sorted(wanted)[: 10 * TYPED]
     rows = connection.execute(select(t.word.c.term, t.word.c.count).where(t.word.c.term.in_(names)))
-    return {row.term: row.count for row in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def _fts5(phrase: Phrase) -> str:

@@ -126,7 +126,7 @@ def test_filters_restrict(engine, archive):
 def test_an_answer_says_where_its_time_went(engine):
     answer = engine.search(words("red"))
     assert answer.searched == 13
-    assert set(answer.timings_ms) == {"encode", "filter", "scan", "hydrate", "total"}
+    assert set(answer.timings_ms) == {"words", "encode", "filter", "scan", "hydrate", "mark", "total"}
     assert answer.timings_ms["total"] >= answer.timings_ms["scan"] > 0
 
 

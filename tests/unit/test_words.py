@@ -1,0 +1,251 @@
+"""Words: how queries are read, and what both indexes make of texts in many scripts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from indexer.delete import What, delete
+from indexer.repair import repair
+from indexer.run import Job, index
+from indexer.verify import verify
+from search import wire
+from search.errors import QueryError
+from search.query import Engine, Term
+from search.query.words import parse
+from search.store import Database
+from search.store.database import alembic_config
+from search.store.words import Words, text_index
+from search.types import Filter, Modality
+
+TEXTS = (
+    "The river runs through the quiet harbour",
+    "A quiet evening at the harbour, and no river",
+    "Die Straße nach Müllheim",
+    "ISTANBUL'da ılık bir akşam",
+    "黒猫が東京タワーで寝ている",
+    "我在北京吃饭",
+    "กรุงเทพมหานคร",
+    "שָׁלוֹם עוֹלָם",
+    "مَرْحَبًا بالعالم",
+    "cafe\u0301 noir",
+    "party 🎉 tonight",
+    "the burgomaster photographed the windmill",
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    url = f"sqlite:///{tmp_path / 'a.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    database = Database(url)
+    database.upgrade()
+    write(database, TEXTS)
+    yield database
+    database.close()
+
+
+def write(database, texts, confidence=None):
+    with database.writing() as connection:
+        asset = connection.execute(
+            sa.text("INSERT INTO asset (digest, size, created_at) VALUES (:d, 1, 1) RETURNING id"),
+            {"d": repr(texts).encode()[:32]},
+        ).scalar_one()
+        rows = [{"a": asset, "o": at, "t": text, "c": confidence} for at, text in enumerate(texts)]
+        insert = "INSERT INTO segment (asset_id, channel, ordinal, text, confidence) VALUES (:a, 'speech', :o, :t, :c)"
+        connection.execute(sa.text(insert), rows)
+
+
+def found(database, typed: str) -> list[str]:
+    hits = text_index(database).search(parse(typed), 10)
+    with database.reading() as connection:
+        texts = {row.id: row.text for row in connection.execute(sa.text("SELECT id, text FROM segment"))}
+    return [texts[id_] for id_, _ in hits]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("STRASSE", 2), ("muellheim müllheim", 2), ("mullheim", 2), ("istanbul", 3), ("ILIK", 3), ("東京", 4), ("猫", 4), ("北京", 5), ("饭", 5),
+        ("กรุงเทพ", 6), ("שלום", 7), ("مرحبا", 8), ("CAFÉ", 9), ("🎉", 10), ("fotographed", 11), ("burg0master", 11), ("windrnill", 11),
+        ("burgomastre", 11), ("'quiet harbour'", 0),
+    ],
+)  # fmt: skip
+def test_words_are_found_however_they_are_written(database, typed, expected):
+    assert found(database, typed)[0] == TEXTS[expected]
+
+
+def test_phrases_must_occur_and_what_has_a_minus_must_not(database):
+    assert found(database, '"quiet harbour" evening') == [TEXTS[0]]
+    assert found(database, 'harbour -"quiet harbour"') == [TEXTS[1]]
+    assert found(database, "harbour -evening") == [TEXTS[0]]
+    assert found(database, '"harbour quiet"') == []
+    assert found(database, '"京タ"') == [TEXTS[4]]
+
+
+def test_more_and_rarer_words_come_first_and_forgiven_ones_last(database):
+    assert found(database, "evening harbour")[0] == TEXTS[1]
+    write(database, ["a windmili by the sea"])
+    assert found(database, "windmill") == [TEXTS[11], "a windmili by the sea"]
+
+
+def test_a_forgiven_word_counts_as_much_as_its_reader_was_sure(database):
+    write(database, ["an orchestra plays"], 0.9)
+    write(database, ["an orchestra played"], 0.2)
+    assert found(database, "orchestrr") == ["an orchestra plays", "an orchestra played"]
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "   ", '""', '"', "-", "AND", "a NEAR(b)", "col:x* ^(", "'); DROP TABLE words --", "word " * 10_000]
+)
+def test_what_a_database_takes_for_syntax_is_plain_text(database, typed):
+    text_index(database).search(parse(typed), 10)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(st.text() | st.lists(st.sampled_from(['"', "-", "a", "猫", "*", "(", " ", "AND", "\0", "'", "\\", ":", "é"])).map("".join))
+def test_nothing_that_is_typed_fails(database, typed):
+    try:
+        words = parse(typed)
+    except QueryError:
+        return
+    index = text_index(database)
+    index.search(words, 10)
+    for start, end in index.marks(words, typed):
+        assert 0 <= start < end <= len(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "text", "marked"),
+    [
+        ("harbour", "The HARBOUR, a harbour", ["HARBOUR", "harbour"]),
+        ("strasse", "die Straße", ["Straße"]),
+        ("cafe", "un cafe\u0301!", ["cafe\u0301"]),
+        ("東京", "私は東京へ", ["東京"]),
+        ('"quiet harbour"', "quiet: the quiet harbour", ["quiet", "harbour"]),
+        ("שלום", "שָׁלוֹם", ["שָׁלוֹם"]),
+        ("windrnill", "a windmill", ["windmill"]),
+    ],
+)
+def test_marks_are_ranges_of_the_original_text(database, typed, text, marked):
+    assert [text[start:end] for start, end in text_index(database).marks(parse(typed), text)] == marked
+
+
+def test_what_is_changed_or_deleted_is_found_no_more(database):
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE segment SET text = 'nothing else' WHERE text LIKE 'Die%'"))
+        connection.execute(sa.text("DELETE FROM segment WHERE text LIKE 'party%'"))
+    assert found(database, "strasse") == found(database, "tonight") == []
+    with database.reading() as connection:
+        terms = set(connection.execute(sa.text("SELECT term FROM word")).scalars())
+    assert not terms & {"strasse", "tonight"}
+    assert {"nothing", "harbour"} <= terms
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("a dog", Words("a dog", (), (), ("a", "dog"))),
+        ('"a dog" barks -cat -"big cat"', Words("a dog barks", ("a dog",), ("cat", "big cat"), ("barks",))),
+        ("well-known - 5", Words("well-known - 5", (), (), ("well-known", "-", "5"))),
+        ('say "what', Words('say "what', (), (), ("say", '"what'))),
+        ("„guten Tag“", Words("guten Tag", ("guten Tag",), (), ())),
+    ],
+)
+def test_queries_are_read_as_people_mean_them(typed, expected):
+    assert parse(typed) == expected
+
+
+def test_a_query_that_only_excludes_is_refused():
+    with pytest.raises(QueryError, match="looks for nothing"):
+        parse("-dog")
+
+
+def test_an_archive_of_the_revision_before_gets_its_index_and_keeps_its_vectors(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    with database.engine.execution_options(sensorium_write=True).begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.execute(sa.text("INSERT INTO asset (id, digest, size, created_at) VALUES (1, x'00', 1, 1)"))
+        connection.execute(
+            sa.text("INSERT INTO segment (id, asset_id, channel, ordinal, text) VALUES (1, 1, 'text', 0, 'old words')")
+        )
+        space = "INSERT INTO space (id, name, family, model, revision, dim, accepts, created_at) VALUES (1, 's', 'f', 'm', '1', 2, 'text', 1)"
+        connection.execute(sa.text(space))
+        vector = np.ones(2, np.float16).tobytes()
+        connection.execute(sa.text("INSERT INTO embedding (space_id, segment_id, vector) VALUES (1, 1, :v)"), {"v": vector})
+    database.upgrade()
+    assert found(database, "OLD") == ["old words"]
+    with database.reading() as connection:
+        assert connection.execute(sa.text("SELECT vector FROM embedding")).scalar_one() == vector
+    database.close()
+
+
+@pytest.fixture
+def engine(settings, archive, encoder):
+    (archive / "texts" / "quote.txt").write_text("The zeppelin landed beside the lighthouse at noon.\n")
+    index(settings, Job([archive]), encoder=encoder)
+    with Engine(settings, encoder=encoder) as engine:
+        yield engine
+
+
+def ask(engine, typed, **options):
+    return engine.search(Term(typed, Modality.TEXT), **options).hits
+
+
+def test_a_quotation_comes_first_with_its_words_marked(engine):
+    first = ask(engine, "zeppelin landed beside the lighthouse")[0]
+    assert first.segment.path.endswith("quote.txt")
+    text = first.segment.text
+    assert [text[start:end] for start, end in first.marks] == ["The", "zeppelin", "landed", "beside", "the", "lighthouse"]
+    assert wire.hit(first)["evidence"]["marks"][1] == list(first.marks[1])
+
+
+def test_a_phrase_leaves_only_texts_that_hold_it_and_a_minus_none_that_do(engine):
+    (hit,) = ask(engine, '"red flowers"')
+    assert hit.segment.path.endswith("flowers.txt")
+    left = [one.segment.path for one in ask(engine, "red -flowers", k=20)]
+    assert any(path.endswith("red.png") for path in left)
+    assert not any(path.endswith("flowers.txt") for path in left)
+
+
+def test_words_alone_find_what_they_say_and_nothing_else(engine):
+    (hit,) = ask(engine, "zepelin", words=True)
+    assert (hit.space, hit.cosine) == ("", 0.0)
+    assert ask(engine, "zeppelin", words=True, wanted=Filter(modalities=(Modality.IMAGE,))) == ()
+
+
+def test_a_moment_begins_when_the_first_word_is_said(engine, settings):
+    with Database(settings.database).writing() as connection:
+        detail = json.dumps({"words": [[0, 3, 100, 200, 0.9], [4, 12, 250, 700, 0.8]], "box": None, "translated": True})
+        values = {"d": detail, "u": "ms"}
+        connection.execute(
+            sa.text("UPDATE segment SET detail = :d, unit = :u, start = 50, \"end\" = 900 WHERE text LIKE 'The zeppelin%'"),
+            values,
+        )
+    (hit,) = ask(engine, '"zeppelin"')
+    assert hit.starts_ms == 250
+    assert wire.hit(hit)["evidence"]["translated"]
+
+
+def test_a_damaged_index_of_words_is_noticed_and_filled_again(engine, settings):
+    database = Database(settings.database)
+    with database.writing() as connection:
+        connection.execute(sa.text("DELETE FROM word WHERE term = 'zeppelin'"))
+        connection.execute(sa.text("INSERT INTO words (words) VALUES ('delete-all')"))
+    database.close()
+    wrong = {check.name for check in verify(settings) if not check.ok}
+    assert wrong == {"the index of words holds what texts say", "every word is counted in the segments that hold it"}
+    assert all(check.ok for check in repair(settings)[1])
+
+
+def test_of_a_deleted_text_no_word_stays_in_any_file(engine, settings, archive):
+    delete(settings, What(paths=[archive / "texts" / "quote.txt"]))
+    files = [path for path in settings.home.rglob("*") if path.is_file()]
+    assert [path.name for path in files if b"eppelin" in path.read_bytes() or b"ighthouse" in path.read_bytes()] == []
