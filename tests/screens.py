@@ -34,9 +34,10 @@ FONTS = {
 """Script -> fonts, of which those that are installed are taken; scripts that are not here are written as Latin is."""
 WORDS = {
     "latin": """Straße Größe Übung Mädchen schön fünf Fluß Köln früher Gemüse garçon élève hôtel naïve forêt français théâtre où déjà
-        leçon coração manhã irmão três avião ação niño mañana corazón pingüino señor árbol día canción příliš žluťoučký kůň úpěl ďábelské
-        ódy řeka děti źródło łódka gęś zażółć jaźń śnieg ćma szőlő tűz öröm güneş çiçek İstanbul ağaç ışık smørrebrød blåbær Århus
-        þorn ævi față știință apă""",
+        leçon coração manhã irmão três avião ação niño mañana corazón pingüino señor árbol día canción příliš kůň úpěl ódy
+        řeka děti źródło łódka gęś zażółć jaźń śnieg ćma szőlő tűz öröm güneş çiçek İstanbul ağaç smørrebrød blåbær Århus
+        ævi față știință apă""",
+    "latin-rare": "ďábelské žluťoučký žluť loď þorn þing aðild ışık sıcak kırmızı",
     "english": """the river runs through quiet harbour market station evening report council announces winter schedule breaking news
         weather tomorrow morning traffic police hospital museum opening hours please mind gap exit platform seventeen 1984 2026 12:45
         emergency number ticket office closed window garden bridge mountain village science history""",
@@ -48,7 +49,7 @@ WORDS = {
         科学 电影 音乐 医院 市场 价格""",
     "japanese": "ニュース 天気 きょう 東京 駅前 図書館 ありがとう 電車 出口 さくら カメラ まもなく 到着 します お知らせ 夜の 部屋",
 }
-"""Script -> words. Only those of the first name of Chinese and Japanese stand without spaces between them."""
+"""Script -> words. Those of Chinese and Japanese stand without spaces between them."""
 UNSPACED = ("chinese", "japanese")
 
 
@@ -82,7 +83,7 @@ def screens(count: int, scripts: tuple[str, ...], seed: int = 7) -> Iterator[Scr
     """Pictures, whose scripts, sizes and grounds take turns."""
     rng = np.random.default_rng(seed)
     for number in range(count):
-        yield screen(rng, _writing(rng, scripts, number))
+        yield screen(rng, writing(rng, scripts, number))
 
 
 def screen(rng: np.random.Generator, how: Writing) -> Screen:
@@ -90,6 +91,16 @@ def screen(rng: np.random.Generator, how: Writing) -> Screen:
     picture, lines = background(rng, how.ground), _lines(rng, how)
     _write(picture, lines, how, rng)
     return Screen(picture, tuple(word for line in lines for word in line), how.script, how.size, how.ground)
+
+
+def subtitled(rng: np.random.Generator, how: Writing, count: int) -> list[Screen]:
+    """Pictures of one ground, on each of which something else is written, as in a film with subtitles."""
+    ground, shown = background(rng, how.ground), []
+    for _ in range(count):
+        picture, lines = ground.copy(), _lines(rng, how)[:2]
+        _write(picture, lines, how, rng)
+        shown.append(Screen(picture, tuple(word for line in lines for word in line), how.script, how.size, how.ground))
+    return shown
 
 
 def compressed(picture: Image.Image, quality: int = 30) -> Image.Image:
@@ -144,7 +155,8 @@ def background(rng: np.random.Generator, ground: str) -> Image.Image:
     return Image.fromarray((first * (1 - part) + last * part).astype(np.uint8))
 
 
-def _writing(rng: np.random.Generator, scripts: tuple[str, ...], number: int) -> Writing:
+def writing(rng: np.random.Generator, scripts: tuple[str, ...], number: int) -> Writing:
+    """How the ``number``th screen is written on."""
     script = scripts[number % len(scripts)]
     size = SIZES[number // len(scripts) % len(SIZES)]
     fonts = installed(script)

@@ -71,9 +71,9 @@ class Engine:
         """Where lines stand in a picture (H, W, 3) RGB of any size, from top to bottom."""
         height, width = picture.shape[:2]
         margin = MARGIN if min(height, width) < 2 * STEP else 0
-        more = [margin, margin + -(height + 2 * margin) % STEP, margin, margin + -(width + 2 * margin) % STEP]
-        found = self._detector(cv2.copyMakeBorder(picture[:, :, ::-1], *more, cv2.BORDER_REPLICATE)).boxes
-        quads = [] if found is None else np.asarray(found, np.float32) - margin
+        bottom, right = (margin + -(side + 2 * margin) % STEP for side in (height, width))
+        found = self._detector(cv2.copyMakeBorder(picture[:, :, ::-1], margin, bottom, margin, right, cv2.BORDER_REPLICATE)).boxes
+        quads: list[Quad] = [] if found is None else list(np.asarray(found, np.float32) - margin)
         limits = np.array((width - 1, height - 1), np.float32)
         return [quad for quad in (np.clip(quad, 0, limits) for quad in quads) if cv2.contourArea(quad) > 1]
 
@@ -86,8 +86,8 @@ class Engine:
         """
         strip = get_rotate_crop_image(np.ascontiguousarray(picture[:, :, ::-1]), quad.copy())
         quad = np.roll(quad, -1, axis=0) if _is_tall(quad) else quad
-        turned = self._classifier([strip]).cls_res[0]
-        upside_down = turned[0] == "180" and turned[1] > self._classifier.cls_thresh
+        turned, sure = (self._classifier([strip]).cls_res or [("0", 0.0)])[0]
+        upside_down = turned == "180" and sure > self._classifier.cls_thresh
         line = self._line(strip, quad, upside_down)
         if line.confidence >= KEEP or line.text.isspace():
             return line
@@ -97,7 +97,7 @@ class Engine:
         """Read a strip (H, W, 3) BGR that lies flat."""
         if upside_down:
             strip, quad = np.ascontiguousarray(strip[::-1, ::-1]), np.roll(quad, 2, axis=0)
-        read = self._recogniser(TextRecInput(img=[strip], return_word_box=True))
+        read: Any = self._recogniser(TextRecInput(img=[strip], return_word_box=True))
         text, scores = str(read.txts[0]), [float(score) for score in read.word_results[0].confs]
         if len(scores) != len(text):  # letters of more than one character
             scores = [float(read.scores[0])] * len(text)
@@ -109,7 +109,7 @@ def shipped() -> Weights:
     """What rapidocr ships, checked against the hashes that it knows."""
     settings = ParseParams.load(DEFAULT_CFG_PATH)
     detector, classifier, recogniser = (_shipped(part) for part in (settings.Det, settings.Cls, settings.Rec))
-    return _weights(detector, classifier, recogniser, None, recogniser.stem)
+    return _weights(detector, classifier, recogniser, None)
 
 
 def given(model: Model) -> Weights:
@@ -122,7 +122,7 @@ def given(model: Model) -> Weights:
         )
     detector = next(iter(sorted(model.folder.rglob("*det*.onnx"))), None) or _shipped(settings.Det)
     letters = next(iter(sorted(model.folder.rglob("*.txt"))), None)
-    return _weights(detector, _shipped(settings.Cls), recogniser, letters, recogniser.stem)
+    return _weights(detector, _shipped(settings.Cls), recogniser, letters)
 
 
 def _shipped(settings: Any) -> Path:  # noqa: ANN401 - omegaconf has no types
@@ -134,13 +134,13 @@ def _shipped(settings: Any) -> Path:  # noqa: ANN401 - omegaconf has no types
     return path
 
 
-def _weights(detector: Path, classifier: Path, recogniser: Path, letters: Path | None, title: str) -> Weights:
-    contents = [_bytes(path) for path in (detector, classifier, recogniser)]
-    known = {str(number): hashlib.sha256(content).hexdigest() for number, content in enumerate(contents)}
+def _weights(detector: Path, classifier: Path, recogniser: Path, letters: Path | None) -> Weights:
+    networks = {"detector": _bytes(detector), "classifier": _bytes(classifier), "recogniser": _bytes(recogniser)}
+    known = {name: hashlib.sha256(content).hexdigest() for name, content in networks.items()}
     if letters:
         known["letters"] = hashlib.sha256(_bytes(letters)).hexdigest()
     known["rapidocr"] = importlib.metadata.version("rapidocr")
-    return Weights(*contents, letters, title, files.revision(known))
+    return Weights(**networks, letters=letters, title=recogniser.stem, revision=files.revision(known))
 
 
 def _bytes(path: Path) -> bytes:
@@ -170,7 +170,7 @@ def _settings(part: Any, weights: bytes, **more: Any) -> _Settings:  # noqa: ANN
 
 def _recogniser(part: Any, weights: Weights) -> TextRecognizer:  # noqa: ANN401
     settings = _settings(part, weights.recogniser, font_path=None, rec_batch_num=1, rec_keys_path=weights.letters)
-    session = settings.session
+    session = settings["session"]
     if "character" not in session.get_modelmeta().custom_metadata_map and weights.letters is None:
         raise _broken(f"{weights.title} does not say which letters it knows, and there is no .txt with them beside it.")
     recogniser = TextRecognizer(settings)

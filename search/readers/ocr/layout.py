@@ -92,13 +92,31 @@ def bounds(lines: Sequence[Line]) -> Bounds:
     return _bounds(lines, (1.0, 0.0))
 
 
-def text(lines: Sequence[Line]) -> tuple[str, tuple[float, ...]]:
+def text(lines: Sequence[Line]) -> tuple[str, list[float]]:
     """The text of a block, and how sure each character of it is: a space between lines, but none between those of Chinese or Japanese."""
-    whole, scores = "", ()
+    whole: list[str] = []
+    scores: list[float] = []
     for line in lines:
-        gap = " " if whole and not (_wide(whole[-1]) and _wide(line.text[0])) else ""
-        whole, scores = whole + gap + line.text, (*scores, *[1.0] * len(gap), *line.scores)
-    return whole, scores
+        if whole and not (_wide(whole[-1]) and _wide(line.text[0])):
+            whole.append(" ")
+            scores.append(1.0)
+        whole += line.text
+        scores += line.scores
+    return "".join(whole), scores
+
+
+def pieces(block: Sequence[Line], most: int) -> Iterator[list[Line]]:
+    """A block in pieces of at most ``most`` characters, or of a single line that is longer."""
+    piece: list[Line] = []
+    length = 0
+    for line in block:
+        if piece and length + len(line.text) + 1 > most:
+            yield piece
+            piece, length = [], 0
+        piece.append(line)
+        length += len(line.text) + 1
+    if piece:
+        yield piece
 
 
 def _wide(character: str) -> bool:

@@ -31,7 +31,7 @@ VERSION = "1"
 class OcrReader:
     """Reads on-screen text: in images, and in videos whatever stands in a shot for about a second.
 
-    A passage is a block of lines that belong together. In a video its span is that of the frames in which it stands, at most its shot; one that
+    A passage is a block of lines that belong together, or a part of at most ``needs.characters`` of it. In a video its span is that of the frames in which it stands, at most its shot; one that
     stands over several shots is a passage in each. Lines turned by any angle and columns of Chinese or Japanese are read. Mirrored text is not:
     the model is unsure of nearly all of it, and what it is unsure of is left out; only words of symmetric letters come out, backwards.
 
@@ -67,8 +67,8 @@ class OcrReader:
                 together[standing.first, standing.last].append(standing.line)
         height, width = frames[0].shape[:2]
         for (first, last), group in sorted(together.items()):
-            for block in layout.blocks(group):
-                yield self._passage(block, _part(span, first, last, len(frames)), width, height)
+            for piece in (piece for block in layout.blocks(group) for piece in layout.pieces(block, self.needs.characters)):
+                yield self._passage(piece, _part(span, first, last, len(frames)), width, height)
 
     def _passage(self, block: Sequence[Line], span: Span | None, width: int, height: int) -> Passage:
         text, scores = layout.text(block)
@@ -114,7 +114,7 @@ class _Unread:
 
     def gap(self) -> Gap | None:
         """What to tell of it."""
-        told = "; ".join(f"{count} lines of text are {what}" for what, count in self._counts.items() if count)
+        told = "; ".join(f"lines of text {what}: {count}" for what, count in self._counts.items() if count)
         span = Span(self._spans[0].start, self._spans[-1].end) if self._spans else None
         return Gap("not_read", told, span) if told else None
 
