@@ -38,6 +38,7 @@ class Known:
 
 KNOWN = (
     Known("pocket", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use)"),
+    Known("pocket:multilingual", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use); E5: MIT"),
     Known("e5", frozenset({Modality.TEXT}), 384, "MIT", 117.7),
     Known("openclip:MobileCLIP2-S2/dfndr2b", SIGHT, 512, parameters=99.2),
     Known("openclip:ViT-B-32/laion2b_s34b_b79k", SIGHT, 512, "MIT", 151.3, 8.82, 66.6, IMAGENET, OPENCLIP),

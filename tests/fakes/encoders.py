@@ -46,6 +46,7 @@ BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
     "e5": lambda _: multilingual("e5"),
+    "pocket-multilingual": lambda _: multilingual("pocket:multilingual"),
     "clap": lambda folder: clap(folder, fusion=False),
     "imagebind": imagebind,
     "clap-fused": lambda folder: clap(folder, fusion=True),

