@@ -190,6 +190,24 @@ def test_letters_that_the_model_does_not_know_are_told(reader):
     assert "not_read" in REASONS
 
 
+def test_what_is_more_than_is_read_of_one_picture_is_told(reader, monkeypatch):
+    monkeypatch.setattr("search.readers.ocr.frames.LINES", 1)
+    passage, gap = read(reader, sign(*LINES))
+    assert passage.text == LINES[0]
+    assert (gap.reason, gap.detail) == ("not_read", "lines of text beyond what is read of one picture: 2")
+
+
+def test_many_small_words_are_read_or_told(reader):
+    words = list(LINES[1].split())
+    picture = Image.new("RGB", (1600, 300), "white")
+    for row in range(14):
+        ImageDraw.Draw(picture).text((20, 10 + 20 * row), " ".join(words * 4), "black", font(13, "DejaVuSerif.ttf"))
+    found = read(reader, picture)
+    read_words = [word for item in found if isinstance(item, Passage) for word in item.text.split()]
+    assert len(read_words) >= 0.95 * 14 * 16
+    assert max(len(item.text) for item in found if isinstance(item, Passage)) <= reader.needs.characters
+
+
 # Shots.
 
 
@@ -218,6 +236,14 @@ def test_each_shot_has_its_passages_in_order(reader):
     ]
     found = film(reader, *cuts)
     assert [(item.text, item.span.start) for item in found] == [(LINES[0], 0), (LINES[0], 1000), (LINES[1], 2000)]
+
+
+def test_readings_of_one_place_that_differ_in_digits_are_two_lines():
+    from search.readers.ocr.frames import Standing, _once
+
+    texts = ("minutes past seventeen", "minutes past seventeen", "score 12 to 3", "score 13 to 3")
+    lines = [Standing(line(words, 0, 0), np.zeros(2048, np.float32), number, number) for number, words in enumerate(texts)]
+    assert [(one.first, one.last) for one in _once(lines)] == [(0, 1), (2, 2), (3, 3)]
 
 
 # Layout, without a model.

@@ -85,11 +85,12 @@ def _read(engine: Engine, frame: Picture, number: int, lines: list[Standing]) ->
 
 
 def _once(lines: Sequence[Standing]) -> list[Standing]:
-    """Each line once, as it was read best."""
+    """Each line once, as it was read best. What stands twice in one frame stays twice, as in a table."""
     kept: list[Standing] = []
     for standing in lines:
         for number, other in enumerate(kept):
-            if _one_line(standing.line, other.line):
+            apart = standing.first > other.last or other.first > standing.last
+            if apart and _one_line(standing.line, other.line):
                 best = max(other, standing, key=lambda one: one.line.confidence)
                 kept[number] = Standing(best.line, best.look, min(other.first, standing.first), max(other.last, standing.last))
                 break
