@@ -172,7 +172,7 @@ class Engine:
         return Answer(tuple(hits), view.live.generation, sum(rivals.values()), view.seen(wanted), clock.total())
 
     def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = ()) -> Ids:
-        """The ``k`` assets that answer best, best first (n,): those of ``search`` grouped by asset, without reading what they are."""
+        """The ``k`` assets that answer best, best first (n,): those of ``search`` by meaning alone, grouped by asset, without reading what they are."""
         scans = [one.prepare(one.encode(query), wanted, ()) for one in self._searchers_of(query, spaces)]
         more = k
         while True:

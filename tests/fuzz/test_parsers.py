@@ -324,8 +324,9 @@ def test_any_configuration_is_settings_or_refused(tmp_path_factory, content):
             read = settings.load({}, {})
         except InputError:
             return
-    assert all(type(getattr(read, name)) is type(getattr(DEFAULTS, name)) for name in KEYS if name != "home")
+    assert all(type(getattr(read, name)) is type(getattr(DEFAULTS, name)) for name in KEYS if name not in ("home", "models"))
     assert read.home.is_absolute()
+    assert read.models is None or read.models.is_absolute()
     assert min(value for name in KEYS if type(value := getattr(read, name)) is int) >= 0
 
 
