@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from search.encoders import Encoder, ask
 from search.errors import InputError
-from search.types import Channel, Modality, Vectors
+from search.types import WORDS, Channel, Modality, Vectors
 
 TEMPLATES = {
     Channel.VISUAL: (
@@ -23,7 +23,7 @@ TEMPLATES = {
         "a photo of the small {}.",
     ),
     Channel.SOUND: ("the sound of {}.", "this is a sound of {}.", "a recording of {}."),
-    Channel.TEXT: ("{}", "a text about {}."),
+    **dict.fromkeys(sorted(WORDS), ("{}", "a text about {}.")),
     Channel.MOTION: ("{}", "the motion of {}."),
 }  # fmt: skip
 """Sentences by the channel of what is classified. Those for pictures are the seven of the authors' eighty that they found to do as well."""
