@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from indexer.pipeline import Progress
 from indexer.scan import unchanged_since
@@ -96,9 +96,7 @@ def _read(desk: Desk, reader: Reader, unit: Unit) -> Read | MediaError:
 
 def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap]) -> Iterator[Any]:
     """What the decoder says an asset is, and then what a reader reads in it."""
-    if not isinstance(info := next(replies), Info):
-        raise MediaError("undecodable", "The decoder did not say what it is.")
-    yield info
+    yield (info := cast("Info", next(replies)))  # a decoder says first what it is: the pool sees to that
 
     def cuts() -> Iterator[Cut | Gap]:
         for item in replies:

@@ -335,7 +335,8 @@ class Coverage:
 class Answer:
     """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds.
 
-    ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find.
+    ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find. ``heard`` is what was said
+    in a spoken question.
     """
 
     hits: tuple[Hit, ...]
@@ -343,3 +344,4 @@ class Answer:
     searched: int
     coverage: Coverage
     timings_ms: dict[str, float] = field(default_factory=dict)
+    heard: str | None = None

@@ -19,6 +19,7 @@ def answer(found: Answer) -> dict[str, Any]:
         "searched": found.searched,
         "coverage": coverage(found.coverage),
         "timings_ms": found.timings_ms,
+        "heard": found.heard,
     }
 
 

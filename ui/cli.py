@@ -173,6 +173,9 @@ def search(
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
     ] = False,
+    spoken: Annotated[
+        bool, typer.Option("--spoken", help="The --audio is a spoken question: what is said in it is asked too.")
+    ] = False,
     by_words: Annotated[bool, typer.Option("--words", help="Search texts by their words alone, not by meaning.")] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
@@ -202,9 +205,12 @@ def search(
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
-        found = engine.search(
-            query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words
-        )  # fmt: skip
+        if spoken:
+            found = engine.spoken(query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or ())
+        else:
+            found = engine.search(
+                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words
+            )  # fmt: skip
         _show(found, as_json)
 
 
@@ -772,6 +778,8 @@ def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401
     if as_json:
         show.emit(wire.answer(answer))
     elif answer.hits:
+        if answer.heard:
+            show.err.print(f"Heard: {answer.heard}", highlight=False, markup=False)
         show.hits(answer)
     if not answer.hits:
         if not as_json:

@@ -85,6 +85,10 @@ class SearchRequest(Wire):
     spaces: list[Annotated[str, StringConstraints(max_length=200)]] = Field(
         default=[], max_length=16, description="Spaces to search, fused; `all`: every one; none: the default."
     )
+    spoken: bool = Field(
+        default=False,
+        description="The one sound of the query is a spoken question: what is said is searched too. Needs a reader of speech.",
+    )
     rerank: bool = Field(
         default=False, description="Put the best shots of videos into the order that X-CLIP finds; for a single text."
     )
@@ -191,6 +195,7 @@ class Found(Wire):
     searched: int
     coverage: Coverage
     timings_ms: dict[str, float]
+    heard: str | None = Field(default=None, description="What was said in a spoken question.")
 
 
 class AssetEntry(AssetRef):

@@ -74,17 +74,13 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
     room = min(asked.k + 1, MOST - offset)  # one more than asked for says whether there is a next page
-    answer = engine.search(
-        query,
-        wanted,
-        k=room,
-        offset=offset,
-        group=asked.group,
-        without=own,
-        spaces=asked.spaces,
-        rerank=asked.rerank,
-        words=asked.words,
-    )
+    if asked.spoken:
+        answer = engine.spoken(query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces)
+    else:
+        answer = engine.search(
+            query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank,
+            words=asked.words,
+        )  # fmt: skip
     service.metrics.searched(answer.timings_ms)
     hits = answer.hits[: asked.k]
     assets = service.catalogue.assets(sorted({hit.segment.asset for hit in hits}))
@@ -93,7 +89,7 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
         hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in hits if hit.segment.asset in assets],
         cursor=_cursor(asked, offset + asked.k, answer.generation) if more else None,
         generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
-        timings_ms=answer.timings_ms,
+        timings_ms=answer.timings_ms, heard=answer.heard,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -25,10 +26,11 @@ from search.query.calibration import confidence, deviations
 from search.query.live import LiveIndex
 from search.query.moments import Moment, merge
 from search.query.searcher import Scan, Searcher
+from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.words import parse
 from search.settings import Settings
-from search.store import Database, Spaces, SqlStore
+from search.store import Database, Readers, Spaces, SqlStore
 from search.store.spaces import matches
 from search.store.words import Words, holds, text_index
 from search.types import WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Segment, Space
@@ -84,6 +86,7 @@ class Engine:
             raise StoreError(
                 f"Nothing is indexed into the space {encoder.space.name!r}.", remedy="Run `sensorium index PATH` first."
             )
+        self._listener = Listener(settings, Readers(self._database))
         self._fixed = bool(encoder or settings.space)
         self._seen = self.store.version()
         self._default = self.spaces.find(encoder.space.name if encoder else settings.space).name
@@ -170,6 +173,42 @@ class Engine:
         hits = [self._marked(hit, said) for hit in hits]
         clock.lap("mark")
         return Answer(tuple(hits), view.live.generation, sum(rivals.values()), view.seen(wanted), clock.total())
+
+    def spoken(
+        self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
+        group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (),
+    ) -> Answer:  # fmt: skip
+        """As ``search`` for a recording in which a question is spoken: what was said is asked as text, besides what it sounds like.
+
+        Both scores are standard deviations: of a segment that both find, the higher one counts.
+
+        Raises:
+            QueryError: the query is no single recording; besides what ``search`` raises.
+            InputError: the archive has no reader of speech.
+        """
+        terms = [term for _, term in parts(query)]
+        if len(terms) != 1 or not isinstance(terms[0], Term) or terms[0].modality is not Modality.AUDIO:
+            raise QueryError("Only a single recording can be a spoken question.", remedy="Ask with one sound alone.")
+        clock, asked = _Clock(), terms[0]
+        heard = self._listener.hear(Path(asked.content), asked.name)
+        clock.lap("hear")
+        answers: list[Answer] = []
+        refusal: QueryError | None = None
+        for one in (asked, *([Term(heard, Modality.TEXT)] if heard.strip() else [])):
+            try:
+                answers.append(self.search(one, wanted, k=min(MOST, offset + k), group=group, without=without, spaces=spaces))
+            except QueryError as error:  # a space that knows no sounds may know the words
+                refusal = error
+        if not answers:
+            raise refusal or QueryError("Nothing could be heard in it.", remedy="Record it again, louder.")
+        best: dict[int, Hit] = {}
+        for hit in (hit for answer in answers for hit in answer.hits):
+            key = hit.segment.asset if group == "asset" else hit.segment.id
+            if key not in best or hit.score > best[key].score:
+                best[key] = hit
+        order = sorted(best.values(), key=lambda hit: -hit.score)[offset : offset + k]
+        hits = tuple(replace(hit, rank=rank) for rank, hit in enumerate(order, offset + 1))
+        return replace(answers[0], hits=hits, timings_ms=clock.total(), heard=heard)
 
     def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = ()) -> Ids:
         """The ``k`` assets that answer best, best first (n,): those of ``search`` by meaning alone, grouped by asset, without reading what they are."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from indexer.run import Job, index
 from indexer.verify import verify
 from search import encoders, readers
-from search.errors import ModelMissing
+from search.errors import InputError, ModelMissing, QueryError
 from search.query import Engine, Term
 from search.store import Database, Readers, SqlStore
 from search.types import Channel, Filter, Modality
@@ -151,6 +151,27 @@ def test_what_was_read_is_kept_with_its_source_language_and_words(home, encoder)
     (start, end, *_), *_ = detail["words"]
     assert rows[0].text[start:end] in rows[0].text.split()
     assert rows[0].confidence == 1
+
+
+def test_a_spoken_question_is_asked_by_its_words_and_by_its_sound(home, encoder, archive):
+    add()
+    asked = Term(archive / "tones" / "low.wav", Modality.AUDIO)
+    with Engine(home, encoder=encoder) as engine:
+        answer = engine.spoken(asked, k=20)
+        assert answer.heard.split() == ["low"] * 4
+        channels = {hit.segment.channel for hit in answer.hits if hit.segment.path.endswith("low.wav")}
+        assert channels == {Channel.SOUND, Channel.SPEECH}
+        assert [hit.rank for hit in answer.hits] == list(range(1, len(answer.hits) + 1))
+        assert [hit.score for hit in answer.hits] == sorted((hit.score for hit in answer.hits), reverse=True)
+        with pytest.raises(QueryError, match="single recording"):
+            engine.spoken(Term("low", Modality.TEXT))
+    told = json.loads(run("search", "--audio", str(archive / "tones" / "low.wav"), "--spoken", "--json").stdout)
+    assert told["heard"].startswith("low")
+
+
+def test_a_spoken_question_wants_a_reader(home, encoder, archive):
+    with Engine(home, encoder=encoder) as engine, pytest.raises(InputError, match="no reader of speech"):
+        engine.spoken(Term(archive / "tones" / "low.wav", Modality.AUDIO))
 
 
 def test_a_list_says_what_readers_have_read(home, encoder):

@@ -1,0 +1,59 @@
+"""Spoken questions: what is said in a recording becomes the words that are asked."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+from search import readers
+from search.errors import InputError, MediaError, QueryError
+from search.media import DecodePool
+from search.models import Models
+from search.readers import Reader
+from search.settings import Settings
+from search.store import Readers
+from search.types import Channel, Cut, Gap, Info, Modality, Passage
+
+
+class Listener:
+    """Hears questions with the archive's reader of speech, which is loaded when one is first spoken. Thread-safe."""
+
+    def __init__(self, settings: Settings, store: Readers) -> None:
+        self._settings, self._store = settings, store
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+
+    def hear(self, path: Path, name: str = "") -> str:
+        """What is said in a recording, which errors call ``name``; empty, if nothing is.
+
+        Raises:
+            InputError: the archive has no reader of speech.
+            QueryError: the recording cannot be read.
+            ModelMissing: the reader's model is not here.
+        """
+        reader = self._load()
+        try:
+            with DecodePool(self._settings, 1) as pool, closing(pool.decode(path, reader.needs)) as replies:
+                info = cast("Info", next(replies))  # a decoder says first what it is: the pool sees to that
+                cuts = (one for one in replies if isinstance(one, Cut | Gap))
+                said = [one for one in reader.read(info, cuts) if isinstance(one, Passage) and not one.translated]
+        except MediaError as error:
+            raise QueryError(f"The recording {name or path} cannot be heard: {error}", remedy=error.remedy) from error
+        return " ".join(one.text.strip() for one in said)
+
+    def _load(self) -> Reader:
+        with self._lock:
+            if self._reader is None:
+                names = [
+                    entry.name
+                    for entry in self._store.all()
+                    if Channel.SPEECH in entry.channels and Modality.AUDIO in entry.modalities and entry.name != "written"
+                ]
+                if not names:
+                    raise InputError(
+                        "The archive has no reader of speech.", remedy="Add one: sensorium readers add speech:tiny.en"
+                    )
+                self._reader = readers.load(names[0], Models.of(self._settings), self._settings.device)
+            return self._reader
