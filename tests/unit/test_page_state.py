@@ -21,7 +21,8 @@ piece = st.one_of(
 state = st.builds(
     State, view=st.sampled_from(["search", "library"]), text=label, pieces=st.lists(piece, max_size=4).map(tuple),
     targets=st.sampled_from([(), ("image",), ("image", "audio")]), channels=st.sampled_from([(), ("sound",)]),
-    collections=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, since=st.dates().map(str), until=st.just(""),
+    collections=st.lists(label.filter(bool), max_size=2).map(tuple), tags=st.lists(label.filter(bool), max_size=2).map(tuple),
+    spaces=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, since=st.dates().map(str), until=st.just(""),
     shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
     count=st.sampled_from([60, MOST]), opened=st.one_of(st.none(), st.integers(1, 10**9)),
 )  # fmt: skip
@@ -47,11 +48,13 @@ def test_a_mangled_address_still_opens(params):
 
 def test_a_question_becomes_the_request_of_the_api():
     asked = State.link(
-        "?q=a+dog&with=upload~" + "0" * 32 + "~-0.5~image~cat.jpg&with=segment~7~2~video~pets&in=audio&shortest=1.5&under=2024"
+        "?q=a+dog&with=upload~"
+        + "0" * 32
+        + "~-0.5~image~cat.jpg&with=segment~7~2~video~pets&in=audio&shortest=1.5&under=2024&tag=a+cat&space=photos"
     )
     assert asked.request() == {
         "query": [{"text": "a dog"}, {"upload": "0" * 32, "weight": -0.5}, {"segment": 7, "weight": 2.0}], "targets": ("audio",),
-        "channels": (), "filter": {"under": "2024", "shortest_ms": 1500}, "group": "moment", "k": 60,
+        "channels": (), "filter": {"tags": ["a cat"], "under": "2024", "shortest_ms": 1500}, "group": "moment", "k": 60, "spaces": ("photos",),
     }  # fmt: skip
 
 
