@@ -12,7 +12,7 @@ from search.errors import REASONS
 from search.store import tables as t
 from search.store.database import Database
 from search.store.intake import path_of
-from search.store.sql import segment_of
+from search.store.sql import SEGMENT, segment_of
 from search.types import Channel, Modality, Segment, Span
 
 
@@ -214,26 +214,7 @@ def _segments() -> Select[Any]:
         .correlate(t.asset)
         .scalar_subquery()
     )
-    return (
-        select(
-            s.id,
-            s.asset_id,
-            a.modality,
-            s.channel,
-            s.unit,
-            s.start,
-            s.end,
-            s.text,
-            s.source,
-            s.language,
-            s.confidence,
-            s.detail,
-            where.path,
-            where.state,
-        )
-        .join(t.asset, a.id == s.asset_id)
-        .join(t.location, where.id == best)
-    )
+    return select(*SEGMENT).join(t.asset, a.id == s.asset_id).join(t.location, where.id == best)
 
 
 def _written(spell: tuple[int, int | None] | None) -> list[Any]:

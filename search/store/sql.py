@@ -208,22 +208,7 @@ class SqlStore:
         s, a, where = t.segment.c, t.asset.c, t.location.c
         prefer = [where.state == "present", *(_places(wanted) if wanted else [])]
         query = (
-            select(
-                s.id,
-                s.asset_id,
-                a.modality,
-                s.channel,
-                s.unit,
-                s.start,
-                s.end,
-                s.text,
-                s.source,
-                s.language,
-                s.confidence,
-                s.detail,
-                where.path,
-                where.state,
-            )
+            select(*SEGMENT)
             .join(t.asset, a.id == s.asset_id)
             .join(t.location, where.asset_id == a.id)
             .join(t.collection, t.collection.c.id == where.collection_id)
@@ -385,6 +370,13 @@ def _places(wanted: Filter) -> list[Any]:
 
 def _spellings(path: str) -> set[str]:
     return {path, unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)}
+
+
+SEGMENT = (
+    *(t.segment.c[name] for name in ("id", "asset_id", "channel", "unit", "start", "end", "text", "source", "language", "confidence", "detail")),
+    t.asset.c.modality, t.location.c.path, t.location.c.state,
+)  # fmt: skip
+"""What ``segment_of`` reads."""
 
 
 def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
