@@ -46,7 +46,7 @@ def router(service: Service) -> APIRouter:
                 name=name,
                 roots=[_root(places, path, shown=places.shown(name)) for path in paths],
                 files=files.get(name, {}),
-                coverage=links.coverage(seen.get(name, Coverage())) if seen is not None else None,
+                coverage=links.coverage(seen.get(name, Coverage())),
             )
             for name, paths in known.items()
         ]

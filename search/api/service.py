@@ -115,12 +115,12 @@ class Service:
         """The generation of the index that answers; None while there is no engine."""
         return self._engine.live.generation if self._engine else None
 
-    def coverage(self) -> dict[str, Coverage] | None:
-        """How much of each collection a search in the default space can see; None while the engine is not open."""
-        if self._engine is None:
-            return None if self._encoder is None else {}
-        self._engine.follow()
-        return self.store.coverage(self._engine.searcher().entry.key)
+    def coverage(self) -> dict[str, Coverage]:
+        """How much of each collection a search in the default space can see."""
+        if self._engine is not None:
+            self._engine.follow()
+            return self.store.coverage(self._engine.searcher().entry.key)
+        return self.store.coverage(self.spaces.find(self.settings.space).key) if self.spaces.all() else {}
 
     def searcher(self, name: str) -> Searcher:
         """The searcher of a space; see ``engine``. Of one that is not open yet, a few seconds are waited for.
