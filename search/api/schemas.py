@@ -439,7 +439,7 @@ class Collection(Wire):
     name: str
     roots: list[Root]
     files: dict[str, int]
-    coverage: Coverage | None = Field(description="How much of it a search can see; null while the models are not loaded.")
+    coverage: Coverage = Field(description="How much of it a search in the default space can see.")
 
 
 class Collections(Wire):

@@ -158,7 +158,7 @@ def _collections(told: Collections) -> list[dict[str, Any]]:
     return [
         {
             "name": one.name, "roots": ", ".join(root.path or root.name for root in one.roots),
-            "files": " · ".join(_held(one.files)), "unseen": words.unseen(one.coverage) if one.coverage else "",
+            "files": " · ".join(_held(one.files)), "unseen": words.unseen(one.coverage),
         }
         for one in told.collections
     ]  # fmt: skip
