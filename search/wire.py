@@ -48,6 +48,8 @@ def hit(found: Hit) -> dict[str, Any]:
             "text": segment.text, "marks": [list(mark) for mark in found.marks], "source": segment.source, "language": segment.language,
             "confidence": segment.confidence, "translated": segment.detail is not None and segment.detail.translated,
         }  # fmt: skip
+    if found.starts_ms is not None:
+        evidence["starts_ms"] = found.starts_ms
     if found.span and found.span.unit == "char":
         evidence["characters"] = {"start": found.span.start, "end": found.span.end}
     return {
@@ -58,7 +60,6 @@ def hit(found: Hit) -> dict[str, Any]:
         "space": found.space,
         "asset": {"id": segment.asset, "modality": str(segment.modality), "path": segment.path},
         "span": _time(found.span),
-        "starts_ms": found.starts_ms,
         "segment": segment.id,
         "evidence": evidence,
     }

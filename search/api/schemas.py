@@ -146,6 +146,9 @@ class Evidence(Wire):
 
     cosine: float = Field(description="0 where words alone found it.")
     segments: list[int]
+    starts_ms: int | None = Field(
+        default=None, description="When the first word that was asked for is said, or else the moment begins."
+    )
     text: str | None = None
     marks: list[tuple[int, int]] = Field(
         default=[], description="Where the words that were asked for stand in the text: characters, half-open."
@@ -167,9 +170,6 @@ class Hit(Wire):
     space: str = Field(description="Empty where words alone found it.")
     asset: AssetRef
     span: Span | None
-    starts_ms: int | None = Field(
-        default=None, description="When the first word that was asked for is said, or else the moment begins."
-    )
     segment: int
     evidence: Evidence
     links: Links

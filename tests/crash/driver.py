@@ -94,7 +94,7 @@ def around(owner: Any, name: str, before: Callable[[], None], after: Callable[[]
 
 def prepare() -> None:
     """Set the failpoint, the acknowledgements and the encoder."""
-    search.encoders.load = lambda *_: PausingEncoder()
+    search.encoders.load = lambda *_, **__: PausingEncoder()
     indexer.pipeline.COMMIT_UNITS, indexer.pipeline.COMMIT_SECONDS = 4, 0.05
     if acks := os.environ.get("SENSORIUM_CRASH_ACKS"):
         database = Path(os.environ["SENSORIUM_HOME"]) / "sensorium.db"

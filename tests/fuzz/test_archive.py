@@ -25,7 +25,7 @@ from PIL import Image
 from indexer import pipeline, run
 from indexer.delete import What, delete
 from indexer.verify import verify
-from search.query import Engine, Term, engine
+from search.query import Engine, Term, searcher
 from search.settings import Settings
 from search.store import Database, Queue
 from search.store.intake import Again
@@ -258,5 +258,5 @@ def template(tmp_path_factory):
 
 
 def test_an_archive_holds_and_finds_what_its_files_say(monkeypatch):
-    monkeypatch.setattr(engine, "_NOTICED", math.inf)  # look at every search, however slow this machine is
+    monkeypatch.setattr(searcher, "_NOTICED", math.inf)  # look at every search, however slow this machine is
     run_state_machine_as_test(Archive, settings=profile(FUZZ, max_examples=int(EXAMPLES or 8), stateful_step_count=30))
