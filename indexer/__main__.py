@@ -11,13 +11,12 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from indexer.events import Events
 from indexer.run import Job, index
 from search.errors import SensoriumError
-from search.settings import Settings
+from search.settings import unpack
 
 EVERY = 0.5
 """Seconds between two reports of progress."""
@@ -26,7 +25,7 @@ EVERY = 0.5
 def main() -> int:
     """Run the job; the exit code is 0 unless it failed."""
     request = json.loads(sys.stdin.readline())
-    settings = Settings(**request["settings"] | {"home": Path(request["settings"]["home"])})
+    settings = unpack(request["settings"])
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     job = _job(request, Events(_say, EVERY))
     try:

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from search import errors
 from search.api.jobs import Report
 from search.errors import SensoriumError
 from search.media.process import environment
-from search.settings import Settings
+from search.settings import Settings, pack
 from search.store.intake import Again
 from search.store.jobs import Job
 
@@ -40,7 +39,7 @@ class SubprocessRunner:
             SensoriumError: what the indexer raised, by its class where that is known.
         """
         request = {
-            "settings": asdict(self._settings) | {"home": str(self._settings.home)}, "paths": list(job.paths),
+            "settings": pack(self._settings), "paths": list(job.paths),
             "collection": job.collection, "kind": job.kind, "reason": job.reason, "retry": job.retry, "prune": job.prune,
         }  # fmt: skip
         with self._process() as process, _stopping(process, stop):

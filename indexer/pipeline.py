@@ -50,10 +50,10 @@ class Progress:
     failed: int = 0
     segments: int = 0
     media_ms: int = 0
-    read: int = 0
-    passages: int = 0
     current: str = ""
     failures: dict[str, int] = field(default_factory=dict)
+    read: int = 0
+    passages: int = 0
 
     def count_failure(self, reason: str) -> None:
         """One more file that failed."""

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
 
 from indexer.pipeline import Progress
 from indexer.run import Report
 from search.media.process import environment
-from search.settings import Settings
+from search.settings import Settings, pack
 
 
 class Workers:
@@ -50,6 +50,7 @@ class Workers:
         return replace(
             own, done=sum(one.done for one in every), failed=sum(one.failed for one in every),
             segments=sum(one.segments for one in every), media_ms=sum(one.media_ms for one in every),
+            read=sum(one.read for one in every), passages=sum(one.passages for one in every),
             failures=dict(sum((Counter(one.failures) for one in every), Counter())),
         )  # fmt: skip
 
@@ -64,7 +65,7 @@ class Workers:
             env=environment() | own, process_group=0,
         )  # fmt: skip
         assert process.stdin is not None  # noqa: S101 - for the types: it is a pipe
-        settings = asdict(self._settings) | {"home": str(self._settings.home)}
+        settings = pack(replace(self._settings, device="auto") if self._cards else self._settings)
         process.stdin.write(json.dumps({"settings": settings, "kind": "help", "paths": [], "collection": ""}) + "\n")
         process.stdin.flush()
         return process

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,17 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
     if unknown := sorted(set(merged) - set(known)):
         raise InputError(f"Unknown setting {unknown[0]!r}.", remedy=f"Known settings: {', '.join(known)}.")
     return Settings(**{name: _convert(name, known[name].type, value) for name, value in merged.items()})
+
+
+def pack(settings: Settings) -> dict[str, Any]:
+    """Settings as JSON values, for a process that is started with them; ``unpack`` turns them back."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+
+
+def unpack(told: Mapping[str, Any]) -> Settings:
+    """Settings as ``pack`` told them."""
+    paths: dict[str, Any] = {name: Path(told[name]) for name in ("home", "models") if told.get(name) is not None}
+    return Settings(**{**told, **paths})
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -148,6 +148,11 @@ class Engine:
         asked = [] if words else self._asked(query, spaces, needed=not found)
         clock.lap("encode")
         scans = [searcher.prepare(aspects, wanted, tuple(without)) for searcher, aspects in asked]
+        if spaces and scans:  # those that are named, and what they hold
+            held = np.concatenate([ids for scan in scans for ids in scan.targets.values()] or [np.empty(0, np.int64)])
+            found = [
+                (id_, nats) for (id_, nats), here in zip(found, np.isin([id_ for id_, _ in found], held), strict=True) if here
+            ]
         view = scans[0].view if scans else self.searcher().current()
         clock.lap("filter")
         moments, more = [], _ROOM * (offset + k)

@@ -42,7 +42,7 @@ def test_a_worker_that_is_killed_loses_no_file(settings, media):
 
 
 def test_what_ends_a_worker_early_is_told(settings, media):
-    with Workers(replace(settings, space="pockett"), 1) as workers:
+    with Workers(replace(settings, image_formats="pockett", models=settings.home / "models"), 1) as workers:
         assert index(settings, Job([media])).progress.failed == 0
         workers._processes[0].wait()
     assert len(workers.errors) == 1
