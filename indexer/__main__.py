@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +21,9 @@ from search.settings import unpack
 
 EVERY = 0.5
 """Seconds between two reports of progress."""
+
+TRIES, PATIENCE = 6, 10.0
+"""How often this process is interrupted, and seconds that it has for what it has begun each time."""
 
 
 def main() -> int:
@@ -57,9 +61,16 @@ def _say(event: dict[str, Any]) -> None:
 
 
 def _stop_with_parent() -> None:
+    """Interrupt this process when standard input ends, and again until it listens: what runs just then may swallow an interrupt.
+
+    In the end it goes without: what it had leased is taken back by others.
+    """
     while sys.stdin.readline():
         pass
-    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(TRIES):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(PATIENCE)
+    os._exit(1)
 
 
 if __name__ == "__main__":
