@@ -217,7 +217,7 @@ class Engine:
 
     def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = ()) -> Ids:
         """The ``k`` assets that answer best, best first (n,): those of ``search`` by meaning alone, grouped by asset, without reading what they are."""
-        scans = [one.prepare(one.encode(query), wanted, ()) for one in self._searchers_of(query, spaces)]
+        scans = [searcher.prepare(aspects, wanted, ()) for searcher, aspects in self._asked(query, spaces)]
         more = k
         while True:
             ids = _best(scans, more)[0]
@@ -266,17 +266,24 @@ class Engine:
             return
         if self._wanted in self._searchers:
             self._default = self._wanted
-        elif not (coming := self._open(self._wanted)).done() or coming.exception() is None:
-            return  # the old one serves on meanwhile
+        else:
+            self._open(self._wanted)  # the old one serves on meanwhile
 
-    def _asked(self, query: Query, spaces: Sequence[str], *, needed: bool) -> list[tuple[Searcher, Aspects]]:
+    def _asked(self, query: Query, names: Sequence[str], *, needed: bool = True) -> list[tuple[Searcher, Aspects]]:
         """The searchers of spaces that know what is asked, and the query in their vectors; none may be unless one is ``needed``."""
-        try:
-            return [(searcher, searcher.encode(query)) for searcher in self._searchers_of(query, spaces)]
-        except QueryError:
-            if needed:
-                raise
-            return []
+        self.follow()
+        if ALL in names:
+            names = [entry.name for entry in self.spaces.all()]
+        asked: list[tuple[Searcher, Aspects]] = []
+        refusal: QueryError | None = None
+        for searcher in [self.searcher(name) for name in dict.fromkeys(names or [""])]:
+            try:
+                asked.append((searcher, searcher.encode(query)))
+            except QueryError as error:
+                refusal = refusal or error
+        if refusal and not asked and needed:
+            raise refusal
+        return asked
 
     def _texts(self, wanted: Filter, without: Sequence[int]) -> dict[Kind, int]:
         """How many texts of each kind may be found, of those that the default space holds."""
@@ -293,26 +300,6 @@ class Engine:
             heard = (word.start_ms for word in detail.words if word.start_ms is not None and word.end > marks[0][0])
             starts = next(heard, starts)
         return replace(hit, marks=tuple(marks), starts_ms=starts)
-
-    def _searchers_of(self, query: Query, names: Sequence[str]) -> list[Searcher]:
-        """The searchers of spaces that know what is asked."""
-        self.follow()
-        if ALL in names:
-            names = [entry.name for entry in self.spaces.all()]
-        every = [self.searcher(name) for name in dict.fromkeys(names or [""])]
-        if len(every) == 1:
-            return every
-        able: list[Searcher] = []
-        refusal: QueryError | None = None
-        for searcher in every:
-            try:
-                searcher.encode(query)  # which remembers its terms
-                able.append(searcher)
-            except QueryError as error:
-                refusal = refusal or error
-        if refusal and not able:
-            raise refusal
-        return able
 
     def _reranked(
         self, searcher: Searcher, query: Query, order: list[tuple[int, float]], known: Mapping[int, Segment]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Select, delete, exists, func, insert, select, update
 
 from search.errors import UnknownName
 from search.store import tables as t
@@ -140,8 +140,7 @@ def _wanted(entry: ReaderEntry) -> Select[Any]:
         inside = [where.collection_id.in_(select(t.collection.c.id).where(t.collection.c.name.in_(entry.collections)))]
     here = exists().where(where.asset_id == a.id, where.state == "present", *inside)
     held = exists().where(t.reading.c.asset_id == a.id, t.reading.c.reader_id == entry.key)
-    readable = or_(a.modality.in_([str(modality) for modality in entry.modalities]))
-    return select(a.id).where(here, ~held, readable)
+    return select(a.id).where(here, ~held, a.modality.in_([str(modality) for modality in entry.modalities]))
 
 
 def _entry(row: Any) -> ReaderEntry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
