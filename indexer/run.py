@@ -117,8 +117,7 @@ class Indexer:
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
-        queued, files = self.intake.retry([lane.entry.key for lane in self.lanes], again)
-        return queued + self.intake.retry_readings(again), files
+        return self.intake.retry([lane.entry.key for lane in self.lanes], again)
 
     def bring(
         self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
@@ -147,14 +147,8 @@ class Intake:
         return count
 
     def retry(self, spaces: Sequence[int], again: Again) -> tuple[int, dict[int, list[bytes]]]:
-        """Queue failed and quarantined units again: how many, and by collection the files whose bytes could not be had at all."""
-        u, where, line = t.unit.c, t.location.c, t.ledger.c
-        place = select(where.asset_id).join(t.collection).where(where.state == "present", *again.at(where.path))
-        failed = and_(
-            u.space_id.in_(spaces),
-            u.state.in_(("failed", "quarantined")),
-            u.asset_id.in_(place.where(where.asset_id.is_not(None))),
-        )
+        """Queue failed and quarantined units of spaces again, and readings: how many, and by collection the files whose bytes could not be had."""
+        line = t.ledger.c
         unread = (
             select(line.collection_id, line.path)
             .join(t.collection)
@@ -162,25 +156,16 @@ class Intake:
             .distinct()
         )
         if again.reason is not None:
-            failed, unread = and_(failed, u.reason == again.reason), unread.where(line.reason == again.reason)
+            unread = unread.where(line.reason == again.reason)
         with self._database.writing() as connection:
             values = {"state": "pending", "attempts": 0, "reason": None, "updated_at": now_ms()}
-            queued = connection.execute(update(t.unit).where(failed).values(**values)).rowcount
+            queued = 0
+            for work, ours in ((t.unit, [t.unit.c.space_id.in_(spaces)]), (t.reading, [])):
+                queued += connection.execute(update(work).where(_failed(work, again), *ours).values(**values)).rowcount
             files: dict[int, list[bytes]] = {}
             for collection, path in connection.execute(unread):
                 files.setdefault(collection, []).append(path)
             return queued, files
-
-    def retry_readings(self, again: Again) -> int:
-        """Queue failed and quarantined readings again, of all readers; returns how many."""
-        r, where = t.reading.c, t.location.c
-        place = select(where.asset_id).join(t.collection).where(where.state == "present", *again.at(where.path))
-        failed = and_(r.state.in_(("failed", "quarantined")), r.asset_id.in_(place.where(where.asset_id.is_not(None))))
-        if again.reason is not None:
-            failed = and_(failed, r.reason == again.reason)
-        with self._database.writing(quiet=True) as connection:
-            values = {"state": "pending", "attempts": 0, "reason": None, "updated_at": now_ms()}
-            return connection.execute(update(t.reading).where(failed).values(**values)).rowcount
 
     def prune(self, collection: int | None = None) -> int:
         """Forget missing files, and every asset without a location; returns the number of locations dropped."""
@@ -249,6 +234,14 @@ class Intake:
             connection.execute(insert(t.asset), rows)
             have |= {row.digest: row.id for row in connection.execute(query)}
         return have
+
+
+def _failed(work: Table, again: Again) -> Any:  # noqa: ANN401 - an SQL condition
+    """What of a table of work has failed, and is named to be tried again."""
+    c, where = work.c, t.location.c
+    place = select(where.asset_id).join(t.collection).where(where.state == "present", *again.at(where.path))
+    failed = and_(c.state.in_(("failed", "quarantined")), c.asset_id.in_(place.where(where.asset_id.is_not(None))))
+    return failed if again.reason is None else and_(failed, c.reason == again.reason)
 
 
 def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[Sighting, int | None]) -> None:
