@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -107,14 +107,24 @@ def family(name: str) -> ModuleType:
         UnknownName: there is no such family.
         ModelMissing: a package that it needs is not installed.
     """
+    return module_of(name, "encoder", FAMILIES)
+
+
+def module_of(name: str, what: str, families: Mapping[str, str], extras: Mapping[str, str] | None = None) -> ModuleType:
+    """The module of a family, of ours or plugged in under ``sensorium.{what}s``. ``extras``: of families whose extra has another name.
+
+    Raises:
+        UnknownName: there is no such family.
+        ModelMissing: a package that it needs is not installed.
+    """
     of = name.partition(":")[0]
-    plugged = {point.name: point.module for point in entry_points(group="sensorium.encoders")}
-    if of not in (modules := plugged | FAMILIES):
-        raise UnknownName("encoder", of, modules)
+    plugged = {point.name: point.module for point in entry_points(group=f"sensorium.{what}s")}
+    if of not in (modules := plugged | dict(families)):
+        raise UnknownName(what, of, modules)
     try:
         return importlib.import_module(modules[of])
     except ModuleNotFoundError as error:
-        raise lacking(of, error) from error
+        raise lacking((extras or {}).get(of, of), error) from error
 
 
 def carried(name: str) -> bool:

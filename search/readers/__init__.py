@@ -8,15 +8,14 @@ entry point group ``sensorium.readers``. Each has ``load(model: Model | None, de
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
-from search.encoders import lacking, offline
-from search.errors import InputError, UnknownName
+from search.encoders import lacking, module_of, offline
+from search.errors import InputError
 from search.models import Models, Source, outside
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
 
@@ -73,14 +72,7 @@ def family(name: str) -> ModuleType:
         UnknownName: there is no such family.
         ModelMissing: a package that it needs is not installed.
     """
-    of = name.partition(":")[0]
-    plugged = {point.name: point.module for point in entry_points(group="sensorium.readers")}
-    if of not in (modules := plugged | FAMILIES):
-        raise UnknownName("reader", of, modules)
-    try:
-        return importlib.import_module(modules[of])
-    except ModuleNotFoundError as error:
-        raise lacking(EXTRAS.get(of, of), error) from error
+    return module_of(name, "reader", FAMILIES, EXTRAS)
 
 
 def source(name: str) -> Source:
