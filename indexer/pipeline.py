@@ -43,7 +43,8 @@ COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 class Progress:
     """What the pipeline has done so far. ``media_ms`` is the length of the sound and video among it.
 
-    ``read`` counts assets that readers read, ``passages`` what they found in them.
+    ``read`` counts assets that readers read, ``passages`` what they found in them. While a ``reader`` works, ``to_read`` is what waited for it
+    when it began, and ``behind`` how much of that is behind it after ``seconds``; of an asset in hand a part counts.
     """
 
     done: int = 0
@@ -54,6 +55,10 @@ class Progress:
     failures: dict[str, int] = field(default_factory=dict)
     read: int = 0
     passages: int = 0
+    reader: str = ""
+    to_read: int = 0
+    behind: float = 0.0
+    seconds: float = 0.0
 
     def count_failure(self, reason: str) -> None:
         """One more file that failed."""

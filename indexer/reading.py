@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -28,6 +29,9 @@ from search.types import Cut, Gap, Info, Modality, Passage
 TEXTS = 64
 """Passages that are embedded, and committed, together."""
 
+RECOUNT = 1.0
+"""Seconds between two looks at how much is left to read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -47,19 +51,29 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
     over = threading.Event()
     threading.Thread(target=_beat, args=(queue, over), name="heartbeat", daemon=True).start()
     running: dict[Future[Read | MediaError], Unit] = {}
+    shares: dict[int, float] = {}
+    progress.reader, progress.to_read, progress.behind = reader.name, queue.left(), 0.0
+    began = counted = time.monotonic()
     try:
         with ThreadPoolExecutor(desk.threads, "read") as executor:
             while not desk.stop.is_set():
                 for unit in queue.lease(desk.threads - len(running), suspect=not running) if len(running) < desk.threads else ():
-                    running[executor.submit(_read, desk, reader, unit)] = unit
+                    running[executor.submit(_read, desk, reader, unit, shares)] = unit
                 if not running:
                     break
                 done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in done:
+                    shares.pop(running[future].id, None)
                     _end(queue, reader, running.pop(future), future, progress)
+                progress.current = path_of(next(iter(running.values())).path) if running else progress.current
+                if (now := time.monotonic()) - counted >= RECOUNT:
+                    counted, left = now, queue.left()  # others may work on it too
+                    progress.seconds = now - began
+                    progress.behind = max(progress.to_read - left, 0) + sum(list(shares.values()))
                 report(progress)
     finally:
         over.set()
+        progress.reader = ""
         queue.hand_back(list(running.values()))
 
 
@@ -73,8 +87,8 @@ def embed(passages: Passages, entry: Entry, encoder: Encoder, stop: threading.Ev
     return count
 
 
-def _read(desk: Desk, reader: Reader, unit: Unit) -> Read | MediaError:
-    """What a reader makes of one asset; or why it makes nothing of it."""
+def _read(desk: Desk, reader: Reader, unit: Unit, shares: dict[int, float]) -> Read | MediaError:
+    """What a reader makes of one asset; or why it makes nothing of it. Meanwhile ``shares`` tells, by unit, how much of it was read."""
     if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
         return MediaError("vanished", "It is not what was scanned.")
     try:
@@ -83,7 +97,7 @@ def _read(desk: Desk, reader: Reader, unit: Unit) -> Read | MediaError:
             sidecars.fingerprint(path) if reader.needs.metadata else None
         )  # before: what changes meanwhile is noticed next time
         with closing(sidecars.decode(desk.pool, path, reader.needs)) as replies:
-            info, *found = _heard(desk, reader, replies)
+            info, *found = _heard(desk, reader, replies, lambda share: shares.__setitem__(unit.id, share))
     except MediaError as error:
         return error
     except ModelMissing:
@@ -94,7 +108,9 @@ def _read(desk: Desk, reader: Reader, unit: Unit) -> Read | MediaError:
     return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside)
 
 
-def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap]) -> Iterator[Any]:
+def _heard(
+    desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], tell: Callable[[float], None]
+) -> Iterator[Any]:  # fmt: skip
     """What the decoder says an asset is, and then what a reader reads in it."""
     yield (info := cast("Info", next(replies)))  # a decoder says first what it is: the pool sees to that
 
@@ -103,6 +119,8 @@ def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap]) -> I
             if desk.stop.is_set():
                 raise MediaError("vanished", "Reading was stopped.")
             if not isinstance(item, Info):
+                if item.span and item.span.unit == "ms" and info.duration_ms:
+                    tell(min(item.span.start / info.duration_ms, 1.0))
                 yield item
 
     yield from reader.read(info, cuts())
@@ -123,7 +141,6 @@ def _end(queue: ReadingQueue, reader: Reader, unit: Unit, future: Future[Read | 
             queue.forget(unit, gone=True)
     elif queue.fail(unit, found.reason, str(found)):
         progress.count_failure(found.reason)
-    progress.current = path_of(unit.path)
 
 
 def _beat(queue: Queue, over: threading.Event) -> None:

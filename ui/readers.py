@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -86,14 +85,8 @@ def add(
         else:
             typer.echo(f"{queued} files are queued for {name}: the next `sensorium index` has them read.")
         return
-    waiting = sum(store.size(entry.key)[0].get(state, 0) for state in ("pending", "leased"))
     with show.indexing(as_json=as_json) as report:
-
-        def tell(tally: object, done: object, scanning: bool) -> None:
-            read = replace(done, done=done.read)  # type: ignore[type-var, attr-defined]
-            report(replace(tally, queued=waiting), read, scanning)  # type: ignore[type-var]
-
-        summary = index(settings, Job((), report=tell))
+        summary = index(settings, Job((), report=report))
     counts, passages = store.size(entry.key)
     if as_json:
         show.emit({"event": "done", "name": name, "assets": counts, "passages": passages, "stopped": summary.stopped})

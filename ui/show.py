@@ -121,9 +121,21 @@ class _Bar:
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("scanning", total=None, of="?", rate="", current="")
+        self._reader = ""
 
     def __call__(self, tally: Tally, done: Done, scanning: bool) -> None:
-        ended, task = done.done + done.failed, self._bar.tasks[0]
+        task = self._bar.tasks[0]
+        if done.reader != self._reader:  # another kind of work: its rate is another
+            self._reader = done.reader
+            self._bar.reset(self._task)
+        if done.reader:
+            rate = f"{task.speed:.2g} files/s" if task.speed else ""
+            self._bar.update(
+                self._task, completed=round(done.behind, 2), total=done.to_read, of=str(done.to_read), rate=rate,
+                description=words.reading(done.reader), current=name(done.current)[-40:],
+            )  # fmt: skip
+            return
+        ended = done.done + done.failed
         total = max(tally.queued, ended)
         rate = f"{task.speed:.1f} files/s" if task.speed else ""
         self._bar.update(

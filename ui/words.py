@@ -16,6 +16,10 @@ MEDIA = {
 }  # fmt: skip
 """What people call the modalities."""
 
+_WORK = {
+    "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
+    "written": "reading what files say of themselves",
+}  # fmt: skip
 _BANDS = ((0.9, 4, "strong"), (0.6, 3, "good"), (0.3, 2, "fair"), (0.0, 1, "weak"))
 
 
@@ -39,6 +43,11 @@ def left(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
+
+
+def reading(reader: str) -> str:
+    """What a reader is doing, by its name."""
+    return _WORK.get(reader.partition(":")[0], f"reading with {reader}")
 
 
 def size(number: int) -> str:

@@ -311,11 +311,16 @@ def _progress(job: Job, told: dict[str, Any]) -> s.Progress:
     until = job.ended_at or time.time() * 1000
     seconds = max((until - (job.started_at or until)) / 1000, 1e-3)
     rate = ended / seconds if ended else None
+    left = (to_do - ended) / rate if rate else None
+    to_read, behind = work.get("to_read", 0), work.get("behind", 0.0)
+    if reader := work.get("reader", ""):
+        left = work["seconds"] / behind * (to_read - behind) if behind else None
     current = work.get("current", "")
     return s.Progress(
         scanning=told.get("scanning", True) and job.state in OPEN, files=scan.get("files", 0), unchanged=scan.get("unchanged", 0),
         to_do=to_do, done=work.get("done", 0), failed=work.get("failed", 0) + scan.get("rejected", 0),
         segments=work.get("segments", 0), current=printable(os.path.basename(current)),
         files_per_second=rate and round(rate, 2),
-        seconds_left=round((to_do - ended) / rate, 1) if rate and job.state == "running" else None,
+        seconds_left=round(left, 1) if left is not None and job.state == "running" else None,
+        reader=reader or None, to_read=to_read if reader else 0, behind=round(behind, 3) if reader else 0.0,
     )  # fmt: skip

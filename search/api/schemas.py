@@ -371,6 +371,9 @@ class Progress(Wire):
     current: str = Field(default="", description="The name of the file that is being indexed.")
     files_per_second: float | None = None
     seconds_left: float | None = None
+    reader: str | None = Field(default=None, description="The reader that is at work, after what was embedded.")
+    to_read: int = Field(default=0, description="Files that waited for it when it began.")
+    behind: float = Field(default=0.0, description="How many of these are behind it; of a long file a part counts.")
 
 
 class Job(Wire):

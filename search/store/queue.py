@@ -99,6 +99,12 @@ class Queue:
         with self._database.reading() as connection:
             return connection.execute(self._waiting().limit(1)).first() is not None
 
+    def left(self) -> int:
+        """How many units wait, or are in some worker's hands."""
+        c = self._work.c
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).where(self._ours, c.state.in_(("pending", "leased")))).scalar_one()
+
     def skip(self, modalities: Collection[Modality]) -> None:
         """End the units of assets that are known to be none of ``modalities``: the space takes nothing of them."""
         a, u = t.asset.c, self._work.c

@@ -7,6 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from indexer import reading
 from indexer.run import Job, index
 from indexer.verify import verify
 from search import encoders, readers
@@ -65,6 +66,18 @@ def test_a_reader_reads_what_is_there_and_its_words_are_found(home, encoder, rea
         written = engine.search(Term("red", Modality.TEXT), Filter(channels=(Channel.OCR,), modalities=(Modality.IMAGE,)), k=1)
         assert names(written) == {"red.png"}
     assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_reading_tells_how_far_it_is(home, reader, monkeypatch):
+    monkeypatch.setattr(reading, "RECOUNT", 0.0)
+    add("--later")
+    waiting = Readers(Database(home.database)).size(1)[0]["pending"]
+    told = []
+    index(home, Job((), report=lambda _, done, __: told.append((done.reader, done.to_read, done.behind))))
+    of_it = [(total, behind) for name, total, behind in told if name == "fake"]
+    assert {total for total, _ in of_it} == {waiting}
+    assert of_it[-1][1] == waiting
+    assert told[-1][0] == ""  # what was read is embedded afterwards
 
 
 def test_a_second_run_reads_nothing_and_new_files_are_read(home, encoder, reader, archive):

@@ -119,9 +119,12 @@ def progress(job: Job) -> tuple[float, str]:
         return 0.0, f"{folders}: waits for its turn"
     if now.scanning:
         return 0.0, f"{folders}: looking through the folder, {words.count(now.files, 'file')} so far"
+    left = f", {words.left(now.seconds_left)} left" if now.seconds_left else ""
+    if now.reader:
+        told = f"{folders}: {words.reading(now.reader)}, {int(now.behind):,} of {words.count(now.to_read, 'file')}{left}"
+        return min(now.behind / max(now.to_read, 1), 1.0), told
     ended = now.done + now.failed
     rate = f", {now.files_per_second:.1f} files a second" if now.files_per_second else ""
-    left = f", {words.left(now.seconds_left)} left" if now.seconds_left else ""
     return min(ended / max(now.to_do, 1), 1.0), f"{folders}: {ended:,} of {now.to_do:,}{rate}{left}"
 
 
