@@ -1,7 +1,7 @@
 """Index jobs: asked for over the line, run one at a time in a process of their own, remembered in SQL.
 
 Jobs queue, since one takes the whole machine. A job on a folder that another open job covers is refused, naming that one. A job that the
-service's end interrupted goes on when it starts again.
+service's end interrupted goes on when it starts again, or in another service of the same archive.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -25,11 +26,18 @@ from search.api.cursors import Cursor, cut, key_of
 from search.api.places import Places, overlaps, printable
 from search.api.problems import not_found
 from search.errors import Problem, SensoriumError
+from search.locks import Worker
 from search.store import Catalogue, Database, JobBook
 from search.store.jobs import OPEN, Job
 
 AGAIN = 10.0
 """Seconds after which the queue is looked at again when the database failed."""
+
+LOOK = 5.0
+"""Seconds after which the queue is looked at in any case: other services queue jobs too, and may die amid one."""
+
+BEAT = 2.0
+"""Seconds between two times that a running job is written down, for other services to tell of it and to cancel it."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +70,9 @@ class _Run:
 class IndexJobs:
     """The queue of jobs, and the thread that works it off. Thread-safe."""
 
-    def __init__(self, database: Database, places: Places, runner: Runner | None) -> None:
-        """Without a ``runner``, jobs are refused: the service only reads."""
-        self.book, self.places = JobBook(database), places
+    def __init__(self, database: Database, places: Places, worker: Worker, runner: Runner | None) -> None:
+        """``worker`` is this service, as others see it. Without a ``runner``, jobs are refused: the service only reads."""
+        self.book, self.places = JobBook(database, worker), places
         self._runner = runner
         self._lock = threading.Lock()
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -153,13 +161,12 @@ class IndexJobs:
                 self._run.cancelled = True
                 self._run.stop.set()
             else:
-                self.book.end(self.get(id_).id, "cancelled", {})
+                self.book.cancel(self.get(id_).id)
         return self.get(id_)
 
     def running(self) -> Job | None:
-        """The job that is running."""
-        run = self._run
-        return self.book.get(run.job) if run else None
+        """The job that is running, here or in another service."""
+        return next((job for job in self.book.open() if job.state == "running"), None)
 
     def tell(self, job: Job) -> s.Job:
         """A job as it looks on the line, with its progress up to now."""
@@ -183,8 +190,6 @@ class IndexJobs:
     def _work(self) -> None:
         while not self._closing.is_set():
             try:
-                for job in self.book.open():
-                    self.book.requeue(job.id)  # what runs now was interrupted, or its end could not be written down
                 self._work_off()
             except Exception:  # noqa: BLE001 - whatever the database raises, later jobs run
                 _log.exception("The queue of jobs cannot be read or written.")
@@ -193,11 +198,12 @@ class IndexJobs:
     def _work_off(self) -> None:
         while not self._closing.is_set():
             self._wake.clear()
+            self.book.take_back()
             job = next((one for one in self.book.open() if one.state == "queued"), None)
-            if job is None:
-                self._wake.wait()
-            elif self._begin(job):
+            if job is not None and self._begin(job):
                 self._execute(job)
+            else:
+                self._wake.wait(LOOK)
 
     def _begin(self, job: Job) -> bool:
         with self._lock:
@@ -214,18 +220,32 @@ class IndexJobs:
         def report(progress: dict[str, Any]) -> None:
             run.progress = progress
 
+        over = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(run, over), name="beat", daemon=True)
+        beat.start()
         try:
             runner(job, report, run.stop)
         except SensoriumError as failure:
             state, error, remedy = "failed", str(failure), failure.remedy
         except Exception as failure:  # noqa: BLE001 - whatever happens to one job, the next one runs
             state, error, remedy = "failed", f"{type(failure).__name__}: {failure}", "Look into the service's log."
+        over.set()
+        beat.join()
         with self._lock:
             self._run = None
             if run.stop.is_set() and not run.cancelled:  # the service ends
-                self.book.requeue(job.id)
+                self.book.hand_back(job.id)
             else:
                 self.book.end(job.id, "cancelled" if run.cancelled else state, run.progress, error, remedy)
+
+    def _beat(self, run: _Run, over: threading.Event) -> None:
+        """Write down how far a running job is, and end it when another service has cancelled it."""
+        while not over.wait(BEAT):
+            with suppress(SensoriumError):
+                if not self.book.beat(run.job, run.progress) and not over.is_set():
+                    run.cancelled = True
+                    run.stop.set()
+                    return
 
 
 def _covered(other: Job, title: str) -> Problem:

@@ -19,6 +19,7 @@ from search.api.thumbnails import Thumbnails
 from search.api.uploads import Uploads
 from search.encoders import Encoder
 from search.errors import ModelMissing, Problem, SensoriumError, StillLoading
+from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
 from search.query import Engine, ask, translate
@@ -58,7 +59,8 @@ class Service:
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)
         self.uploads = Uploads(settings, self.pool)
-        self.jobs = IndexJobs(self.database, self.places, runner)
+        self._worker = Worker(settings.home)
+        self.jobs = IndexJobs(self.database, self.places, self._worker, runner)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
         models, device = Models.of(settings), settings.device
@@ -83,6 +85,7 @@ class Service:
         if self._engine:
             self._engine.close()
         self.pool.close()
+        self._worker.close()
         self.database.close()
 
     def engine(self) -> Engine:

@@ -1,4 +1,8 @@
-"""Index jobs as they are remembered: a queue of which one runs at a time, since it takes the whole machine."""
+"""Index jobs as they are remembered: a queue of which each machine runs one at a time, since it takes the whole machine.
+
+Several services may work on it. A running job is leased, as units of work are (see ``queue``): it goes back when the service's lock is
+free (same machine), or when its time has run out (another machine).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, exists, insert, select, update
 
+from search.locks import Worker
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.store.queue import LEASE_MS
 
 OPEN = ("queued", "running")
 """States of jobs that have not ended."""
@@ -43,10 +49,10 @@ class Job:
 
 
 class JobBook:
-    """The table of jobs. Every method is one transaction."""
+    """The table of jobs, as ``worker`` works on it. Every method is one transaction."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, worker: Worker) -> None:
+        self._database, self._worker = database, worker
 
     def add(
         self, paths: Sequence[str], collection: str, *, key: str | None, body: str, retry: bool = False, prune: bool = False,
@@ -85,21 +91,48 @@ class JobBook:
             return [_job(row) for row in connection.execute(query)]
 
     def begin(self, id_: int) -> bool:
-        """Take a queued job to run it; False: it is no longer queued."""
-        return self._move(id_, ("queued",), state="running", started_at=now_ms())
+        """Take a queued job to run it; False: it is no longer queued, or this machine runs another one."""
+        other = t.job.alias()
+        busy = exists().where(other.c.state == "running", other.c.worker.startswith(self._worker.place))
+        now = now_ms()
+        mine = {"worker": self._worker.name, "leased_until": now + LEASE_MS}
+        return self._move(and_(t.job.c.id == id_, t.job.c.state == "queued", ~busy), state="running", started_at=now, **mine)
 
-    def requeue(self, id_: int) -> None:
+    def beat(self, id_: int, progress: dict[str, Any]) -> bool:
+        """Keep a running job for another while, and write down how far it is; False: it is this worker's no longer, as it was cancelled."""
+        return self._move(self._mine(id_), progress=json.dumps(progress), leased_until=now_ms() + LEASE_MS)
+
+    def hand_back(self, id_: int) -> None:
         """Put a job that did not end back into the queue: it goes on where it left off."""
-        self._move(id_, ("running",), state="queued")
+        self._move(self._mine(id_), state="queued", worker=None)
+
+    def take_back(self) -> None:
+        """Put jobs back into the queue whose services have died, and those of this worker, which has none in hand."""
+        c = t.job.c
+        with self._database.reading() as connection:
+            running = connection.execute(select(c.id, c.worker, c.leased_until).where(c.state == "running")).all()
+        living = self._worker.living() - {self._worker.name} if running else set()
+        for id_, worker, until in running:
+            here = worker is not None and worker.startswith(self._worker.place)
+            if (here and worker not in living) or (not here and (until or 0) < now_ms()):
+                self._move(
+                    and_(c.id == id_, c.state == "running", c.worker.is_not_distinct_from(worker)), state="queued", worker=None
+                )
 
     def end(self, id_: int, state: str, progress: dict[str, Any], error: str | None = None, remedy: str | None = None) -> bool:
-        """Write down how a job ended; False: it had ended already."""
+        """Write down how this worker's job ended; False: it had ended already."""
         told = json.dumps(progress)
-        return self._move(id_, OPEN, state=state, progress=told, error=error, remedy=remedy, ended_at=now_ms())
+        return self._move(self._mine(id_), state=state, progress=told, error=error, remedy=remedy, ended_at=now_ms())
 
-    def _move(self, id_: int, states: Sequence[str], **values: Any) -> bool:  # noqa: ANN401
-        which = (t.job.c.id == id_) & t.job.c.state.in_(states)
-        with self._database.writing() as connection:
+    def cancel(self, id_: int) -> None:
+        """End a job that has not ended, whoever runs it: they notice when they next write down how far it is."""
+        self._move(and_(t.job.c.id == id_, t.job.c.state.in_(OPEN)), state="cancelled", ended_at=now_ms())
+
+    def _mine(self, id_: int) -> Any:  # noqa: ANN401 - an SQL condition
+        return and_(t.job.c.id == id_, t.job.c.state == "running", t.job.c.worker == self._worker.name)
+
+    def _move(self, which: Any, **values: Any) -> bool:  # noqa: ANN401 - an SQL condition
+        with self._database.writing(quiet=True) as connection:
             return connection.execute(update(t.job).where(which).values(**values)).rowcount == 1
 
     def _first(self, which: Any) -> Job | None:  # noqa: ANN401 - an SQL condition

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0007"
+REVISION = "0008"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -275,6 +275,8 @@ job = Table(
     Column("remedy", Text),
     Column("key", String(200), unique=True),  # of the request, so that asking twice makes one job
     Column("body", String(64), nullable=False),  # SHA-256 of what was asked for under that key
+    Column("worker", String(64)),  # the service that runs it
+    Column("leased_until", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),

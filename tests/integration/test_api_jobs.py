@@ -15,6 +15,7 @@ from search.api import jobs
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
 from search.errors import DiskFull, Refused, SensoriumError, ServiceAway
+from search.locks import Worker
 from search.store import JobBook
 from tests.integration.conftest import listening
 from tests.integration.test_api_search import assert_problem, wait_for
@@ -294,17 +295,56 @@ def test_a_job_whose_end_cannot_be_written_down_is_taken_up_again_and_the_next_o
     assert full == []
 
 
-def test_a_job_that_another_service_runs_is_not_waited_for_in_haste(start, indexed, monkeypatch):
+def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_died(start, indexed, archive, monkeypatch):
+    monkeypatch.setattr(jobs, "LOOK", 0.1)
     http = start(indexed)
-    book = http.service.jobs.book
-    job = book.add(["/elsewhere"], "default", key=None, body="")
+    other = Worker(indexed.home)
+    book = JobBook(http.service.database, other)
+    job = book.add([str(archive / "texts")], "default", key=None, body="")
     assert book.begin(job.id)
+    post(http, "archive/pictures")
     looks, real = [], JobBook.open
     monkeypatch.setattr(JobBook, "open", lambda self: looks.append(1) or real(self))
-    post(http, "archive")
-    assert wait_for(http, 2)["state"] == "done"
     time.sleep(0.5)
     assert len(looks) < 10
+    assert [http.get(f"/v1/index-jobs/{id_}").json()["state"] for id_ in (job.id, 2)] == ["running", "queued"]
+    other.close()
+    assert wait_for(http, job.id)["state"] == "done"
+    assert wait_for(http, 2)["state"] == "done"
+
+
+def test_a_job_of_another_machine_is_left_alone_until_its_time_has_run_out(start, indexed, archive, monkeypatch):
+    monkeypatch.setattr(jobs, "LOOK", 0.1)
+    monkeypatch.setattr("search.store.jobs.LEASE_MS", 1_500)
+    http = start(indexed)
+    elsewhere = Worker(indexed.home)
+    elsewhere.place, elsewhere.name = "elsewhere-", "elsewhere-1"
+    book = JobBook(http.service.database, elsewhere)
+    job = book.add([str(archive / "texts")], "default", key=None, body="")
+    assert book.begin(job.id)
+    post(http, "archive/pictures")
+    assert wait_for(http, 2)["state"] == "done"
+    assert wait_for(http, job.id)["state"] == "done"
+    assert not book.beat(job.id, {})
+
+
+def test_a_job_is_told_of_and_cancelled_by_another_service(indexed, encoder, runner, monkeypatch):
+    monkeypatch.setattr(jobs, "BEAT", 0.1)
+
+    def until_stopped(job, report, stop):
+        report({"scanning": False, "scan": {"files": 9, "queued": 9}, "work": {"done": 3}})
+        stop.wait()
+
+    one, two = (listening(Service(indexed, load=lambda _: encoder, runner=run)) for run in (until_stopped, runner))
+    with one as here, two as there, Client(f"http://127.0.0.1:{here}") as client, Client(f"http://127.0.0.1:{there}") as other:
+        job = client.index(["archive"])
+        deadline = time.monotonic() + 30
+        while (told := other.job(job.id)).progress.done != 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (told.state, told.progress.done) == ("running", 3)
+        other.cancel_job(job.id)
+        assert [told.state for told in client.job_events(job.id)][-1] == "cancelled"
+        assert other.job(job.id).state == "cancelled"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "[::1", "sensorium.lan.evil"])
