@@ -288,16 +288,20 @@ def status(home: Home = None, as_json: Json = False) -> None:
 @app.command()
 def failures(
     collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    unread: Annotated[bool, typer.Option("--unread", help="List the files too whose words no reader has read.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """What could not be searched, why, and what to do about it."""
     from search import wire
-    from search.store import SqlStore
+    from search.store import Readers, SqlStore
     from ui import show, words
 
     settings = load({"home": home})
-    store = SqlStore(archive(settings))
+    database = archive(settings)
+    store, readers = SqlStore(database), Readers(database)
+    wordless = readers.unread(collection)
+    files = readers.unread_files(collection) if unread else []
     lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:
         counts = Counter((line.reason, line.remedy) for line in lines)
@@ -305,6 +309,7 @@ def failures(
             "coverage": {name: wire.coverage(of) for name, of in coverage.items()},
             "reasons": [{"reason": reason, "count": count, "remedy": remedy} for (reason, remedy), count in counts.items()],
             "failures": [asdict(line) for line in lines],
+            "unread": [asdict(one) for one in wordless], **({"unread_files": [asdict(one) for one in files]} if unread else {}),
         })  # fmt: skip
         return
     for name, of in coverage.items():
@@ -314,6 +319,7 @@ def failures(
         show.failures(lines)
     else:
         show.err.print("Everything could be indexed.")
+    show.unread(wordless, files)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +19,7 @@ from rich.table import Table
 from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
+from search.store.readers import Unread, UnreadFile
 from search.types import Answer, Hit, Span
 from ui import words
 
@@ -98,6 +99,18 @@ def failures(lines: list[Any]) -> None:
         for line in some:
             where = f" {span(line.span)}" if line.span else ""
             out.print(f"  {escape(name(line.path))}{where}  [dim]{escape(line.detail)}[/]", highlight=False, soft_wrap=True)
+
+
+def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
+    """Print what no reader has read: ``files`` under their heads, on stdout; heads without files say how to list them, on stderr."""
+    for one in some:
+        told = f"[bold]{words.wordless(one)}[/]  [green]{escape(words.remedy(one))}[/]"
+        (out if files else err).print(told, highlight=False)
+        for file in (file for file in files if (file.channel, file.why) == (one.channel, one.why)):
+            length = f" {words.clock(file.duration_ms)}" if file.duration_ms else ""
+            out.print(f"  {escape(name(file.path))}[dim]{length}[/]", highlight=False, soft_wrap=True)
+    if some and not files:
+        err.print("[dim]`sensorium failures --unread` lists them.[/]", highlight=False)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
@@ -9,7 +10,7 @@ from rich.table import Table
 
 from search import wire
 from search.settings import Settings
-from search.store import Spaces, SqlStore
+from search.store import Readers, Spaces, SqlStore
 from ui import show
 from ui.options import archive
 
@@ -25,6 +26,7 @@ def gather(settings: Settings) -> dict[str, Any]:
         "collections": store.collections(),
         "spaces": [wire.space(entry) for entry in Spaces(database).all()],
         **store.counts(),
+        "unread": [asdict(one) for one in Readers(database).unread()],
     }
 
 
@@ -40,6 +42,8 @@ def render(found: dict[str, Any]) -> None:
     for key in ("files", "assets", "segments", "units", "ledger"):
         counts = ", ".join(f"{count} {escape(str(name))}" for name, count in found[key].items())
         table.add_row(key, counts or "none")
+    unread = (f"{one['channel']} of {one['assets']} ({one['why']})" for one in found["unread"])
+    table.add_row("unread", ", ".join(unread).replace("(none)", "(no reader)") or "nothing")
     table.add_row("spaces", ", ".join(f"{space['name']} ({space['dim']})" for space in found["spaces"]) or "none")
     show.out.print(table)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Select, delete, exists, func, insert, select, update
+from sqlalchemy import Select, case, delete, exists, func, insert, select, update
 
 from search.errors import UnknownName
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.store.intake import path_of
 from search.store.queue import drop_read
 from search.types import Channel, Modality
+
+READABLE = {Channel.SPEECH: (Modality.AUDIO, Modality.VIDEO), Channel.OCR: (Modality.IMAGE, Modality.VIDEO)}
+"""What holds words that only a reader can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,30 @@ class ReaderEntry:
     modalities: tuple[Modality, ...]
     channels: tuple[Channel, ...]
     collections: tuple[str, ...]
+
+
+Why: TypeAlias = Literal["waiting", "failed", "none"]
+"""Why something was read by no reader: it waits for one, each that tried failed, or there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """How many assets no reader has read for a ``channel``, and how long they are together."""
+
+    channel: Channel
+    why: Why
+    assets: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file of an asset that no reader has read for a ``channel``; ``duration_ms``: None of what has no length."""
+
+    path: str
+    channel: Channel
+    why: Why
+    duration_ms: int | None
 
 
 class Readers:
@@ -112,6 +140,26 @@ class Readers:
             counts = {state: count for state, count in connection.execute(states)}  # noqa: C416
             return counts, connection.execute(passages).scalar_one()
 
+    def unread(self, collection: str | None = None) -> list[Unread]:
+        """What is said, and what stands in pictures, that no reader has read. Subtitles tell what is said, too."""
+        found = []
+        with self._database.reading() as connection:
+            for channel in READABLE:
+                some = _unread(channel, collection).subquery()
+                counts = select(some.c.why, func.count(), func.coalesce(func.sum(some.c.duration_ms), 0)).group_by(some.c.why)
+                rows = connection.execute(counts.order_by(some.c.why))
+                found += [Unread(channel, why, count, int(length)) for why, count, length in rows]
+        return found
+
+    def unread_files(self, collection: str | None = None) -> list[UnreadFile]:
+        """The files of what ``unread`` counts, one each, by channel and path."""
+        with self._database.reading() as connection:
+            return [
+                UnreadFile(path_of(path), channel, why, duration)
+                for channel in READABLE
+                for path, why, duration in connection.execute(_unread(channel, collection).order_by(t.location.c.path))
+            ]
+
     def remove(self, name: str) -> ReaderEntry:
         """Remove a reader with everything that it read.
 
@@ -141,6 +189,29 @@ def _wanted(entry: ReaderEntry) -> Select[Any]:
     here = exists().where(where.asset_id == a.id, where.state == "present", *inside)
     held = exists().where(t.reading.c.asset_id == a.id, t.reading.c.reader_id == entry.key)
     return select(a.id).where(here, ~held, a.modality.in_([str(modality) for modality in entry.modalities]))
+
+
+def _unread(channel: Channel, collection: str | None) -> Select[Any]:
+    """Assets of which no reading of a channel is done: a path, why, and the length."""
+    a, where, c = t.asset.c, t.location.c, t.reading.c
+    channels = "," + t.reader.c.channels + ","
+    reads = select(t.reader.c.id).where(channels.contains(f",{channel},"), t.reader.c.name != "written")  # which reads no media
+
+    def some(*states: str) -> Any:  # noqa: ANN401 - an SQL condition
+        return exists().where(c.asset_id == a.id, c.state.in_(states), c.reader_id.in_(reads))
+
+    told = exists().where(t.segment.c.asset_id == a.id, t.segment.c.channel == str(channel))
+    why = case((some("pending", "leased"), "waiting"), (some("failed", "quarantined"), "failed"), else_="none")
+    first = select(func.min(where.id)).where(where.asset_id == a.id, where.state == "present")
+    if collection is not None:
+        first = first.where(
+            where.collection_id == select(t.collection.c.id).where(t.collection.c.name == collection).scalar_subquery()
+        )
+    return (
+        select(where.path, why.label("why"), a.duration_ms)
+        .select_from(t.asset.join(t.location, where.id == first.correlate(t.asset).scalar_subquery()))
+        .where(a.modality.in_([str(one) for one in READABLE[channel]]), ~some("done"), ~told)
+    )
 
 
 def _entry(row: Any) -> ReaderEntry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
