@@ -1,7 +1,7 @@
 """The index of words: which segments hold what was asked for in words, on SQLite and on PostgreSQL.
 
-Both keep terms (see ``folding``) with their places, in step with the segments by triggers of migration 0007, and find the newest
-segments that hold given phrases. What is common to both is the ranking: by the words that are rare in the archive, each of which brings
+Both keep terms (see ``folding``) with their places, in step with the segments by triggers of migrations 0007 and 0008, and find the
+newest segments that hold given phrases. What is common to both is the ranking: by the words that are rare in the archive, each of which brings
 its newest segments as candidates, and then by BM25 over the texts of the best of these. FTS5's own bm25 reads every occurrence of
 every word, which takes 300 ms where a word is common.
 """
@@ -263,17 +263,18 @@ def rebuild(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         statements: tuple[str, ...] = (
             "INSERT INTO words (words) VALUES ('rebuild')",
+            "DELETE FROM words_due",
             "DELETE FROM word",
-            "INSERT INTO word (term, count, sound) SELECT value, count(*), sensorium_sound(value) FROM segment, json_each(sensorium_distinct(text))"
-            " WHERE text IS NOT NULL GROUP BY value",
+            "INSERT INTO word (term, count, sound, added) SELECT value, count(*), sensorium_sound(value), (SELECT change.count + 1 FROM change)"
+            " FROM segment, json_each(sensorium_distinct(text)) WHERE text IS NOT NULL GROUP BY value",
         )
     else:
         statements = (
             "DELETE FROM words",
             "INSERT INTO words (id, words) SELECT id, sensorium_words(text) FROM segment WHERE text IS NOT NULL",
             "DELETE FROM word",
-            "INSERT INTO word (term, count, sound) SELECT term, count(DISTINCT id), sensorium_sound(term) FROM segment,"
-            " sensorium_terms(text) GROUP BY term",
+            "INSERT INTO word (term, count, sound, added) SELECT term, count(DISTINCT id), sensorium_sound(term),"
+            " (SELECT change.count + 1 FROM change) FROM segment, sensorium_terms(text) GROUP BY term",
         )
     for statement in statements:
         connection.execute(text(statement))
