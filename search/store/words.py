@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -48,6 +47,9 @@ TYPED = 1_000
 
 RARE = 2
 """A word that at most this many segments hold is perhaps another one, misheard, misread or mistyped."""
+
+WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
+"""What a word counts by the number of letters in which it differs (none: it only looks alike), and how many such are looked for."""
 
 SOUNDALIKE, ALIKE = 0.6, 4
 """What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
@@ -95,8 +97,7 @@ class TextIndex(ABC):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._reading = threading.Lock()
-        self._vocabulary: Vocabulary | None = None
-        self._version, self._due = -1, 0.0
+        self._vocabulary, self._version = Vocabulary(), -1
 
     def search(
         self, words: Words, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
@@ -158,7 +159,10 @@ class TextIndex(ABC):
         if one.count > RARE or len(one.phrase) > 1:
             return []
         term = one.phrase[0]
-        near = {other.term: Reading((other.term,), other.weight, other.count) for other in self._words(connection).near(term)}
+        others = self._words(connection).near(term)
+        counts = _counts(connection, others)
+        nearest = sorted((distance, -counts[other], other) for other, distance in others.items() if other in counts)[:NEAREST]
+        near = {other: Reading((other,), WEIGHTS[distance], -count) for distance, count, other in nearest}
         if len(own := sound(term)) > 1:
             c = t.word.c
             alike = select(c.term, c.count).where(c.sound == own, c.term != term).order_by(c.count.desc(), c.term).limit(ALIKE)
@@ -167,14 +171,12 @@ class TextIndex(ABC):
         return list(near.values())
 
     def _words(self, connection: Connection) -> Vocabulary:
-        """The archive's words; while it grows without pause, reading them again takes at most a twentieth of the time."""
+        """The archive's words: all are read once, then those that came since. It may know some that are gone."""
         version = connection.execute(select(t.change.c.count)).scalar_one()
         with self._reading:
-            if self._vocabulary is None or (version != self._version and time.monotonic() >= self._due):
-                began = time.monotonic()
-                rows = connection.execute(select(t.word.c.term, t.word.c.count)).all()
-                self._vocabulary = Vocabulary([row[0] for row in rows], [row[1] for row in rows])
-                self._version, self._due = version, began + 20 * (time.monotonic() - began)
+            if version > self._version:  # else another thread has seen a later state than this one's
+                new = connection.execute(select(t.word.c.term).where(t.word.c.added > self._version)).scalars()
+                self._vocabulary, self._version = self._vocabulary.grown(new.all()), version
             return self._vocabulary
 
     def _candidates(self, connection: Connection, sought: Sought, newest: int) -> tuple[Ids, bool]:
