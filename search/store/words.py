@@ -287,12 +287,12 @@ def _ranked(
 ) -> list[tuple[int, float]]:
     """The best ``limit`` of candidates (n,) that come in the order of what they promise, by what their texts hold."""
     chosen: list[int] = []
-    most = max(limit, READ)
-    for start in range(0, len(candidates), most):
-        some = candidates[start : start + most]
+    most = more = max(limit, READ)
+    start = 0
+    while start < len(candidates) and len(chosen) < most:
+        some = candidates[start : start + more]
         chosen += some[allowed(some)].tolist() if allowed else some.tolist()
-        if len(chosen) >= most:
-            break
+        start, more = start + more, min(4 * more, NEWEST[-1])
     rows = connection.execute(_TEXTS, {"ids": chosen[:most]}).all() if chosen else []
     texts = [(row.id, terms(row.text), 1.0 if row.confidence is None else row.confidence) for row in rows]
     usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)
