@@ -25,7 +25,7 @@ from search.query.algebra import Blend, Query, Term, parts
 from search.query.calibration import confidence, deviations
 from search.query.live import LiveIndex
 from search.query.moments import Moment, merge
-from search.query.searcher import Scan, Searcher
+from search.query.searcher import Scan, Searcher, View
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.words import parse
@@ -48,6 +48,9 @@ RERANKED = 200
 
 SAID = 300
 """Segments that are looked for by their words, besides those that are found by meaning."""
+
+AGAIN = 30.0
+"""Seconds after which a default space that could not be opened is tried again."""
 
 _ROOM = 4
 """Candidates looked at for every hit wanted, so that merging neighbours leaves enough."""
@@ -90,7 +93,7 @@ class Engine:
         self._fixed = bool(encoder or settings.space)
         self._seen = self.store.version()
         self._default = self.spaces.find(encoder.space.name if encoder else settings.space).name
-        self._wanted = self._default
+        self._wanted, self._due = self._default, 0.0
         self.searcher()
 
     def searcher(self, name: str = "", *, patience: float | None = None) -> Searcher:
@@ -135,25 +138,25 @@ class Engine:
         """
         if not 1 <= k <= MOST or offset < 0:
             raise InputError(f"k is {k} and offset {offset}.", remedy=f"k lies between 1 and {MOST}, offset is at least 0.")
-        clock = _Clock()
+        clock, version = _Clock(), self.follow()
         said = _said(query)
         if words and not said:
             raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
         found: list[tuple[int, float]] = []
         if said:
             query = Blend(((parts(query)[0][0], Term(said.plain, Modality.TEXT)),))
-            allowed = partial(self.store.allowed, wanted=wanted, without=without)
+            allowed = partial(self.searcher().allowed, wanted=wanted, without=tuple(without), version=version)
             found = self.words.search(said, MOST if words else SAID, allowed=allowed)
             clock.lap("words")
         asked = [] if words else self._asked(query, spaces, needed=not found)
         clock.lap("encode")
-        scans = [searcher.prepare(aspects, wanted, tuple(without)) for searcher, aspects in asked]
+        scans = [searcher.prepare(aspects, wanted, tuple(without), version) for searcher, aspects in asked]
         if spaces and scans:  # those that are named, and what they hold
             held = np.concatenate([ids for scan in scans for ids in scan.targets.values()] or [np.empty(0, np.int64)])
             found = [
                 (id_, nats) for (id_, nats), here in zip(found, np.isin([id_ for id_, _ in found], held), strict=True) if here
             ]
-        view = scans[0].view if scans else self.searcher().current()
+        view = scans[0].view if scans else self.searcher().current(version)
         clock.lap("filter")
         moments, more = [], _ROOM * (offset + k)
         while True:
@@ -172,7 +175,7 @@ class Engine:
             if len(moments) >= offset + k or len(ids) < more:
                 break
             more *= 4
-        rivals = _rivals(scans) if scans else self._texts(wanted, without)
+        rivals = _rivals(scans) if scans else self._texts(view, wanted, without)
         names = {id_: scans[home].space.name if home >= 0 else "" for id_, home in zip(ids.tolist(), homes.tolist(), strict=True)}
         hits = [_hit(rank, moment, rivals, names) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
         hits = [self._marked(hit, said) for hit in hits]
@@ -217,7 +220,8 @@ class Engine:
 
     def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = ()) -> Ids:
         """The ``k`` assets that answer best, best first (n,): those of ``search`` by meaning alone, grouped by asset, without reading what they are."""
-        scans = [searcher.prepare(aspects, wanted, ()) for searcher, aspects in self._asked(query, spaces)]
+        version = self.follow()
+        scans = [searcher.prepare(aspects, wanted, (), version) for searcher, aspects in self._asked(query, spaces)]
         more = k
         while True:
             ids = _best(scans, more)[0]
@@ -253,25 +257,27 @@ class Engine:
         """The default space's index that answers now."""
         return self.searcher().live
 
-    def follow(self) -> None:
-        """Have the default be the archive's, once its space is open; let go of spaces that were dropped."""
+    def follow(self) -> int:
+        """Have the default be the archive's, once its space is open; let go of spaces that were dropped. Returns ``store.version()``."""
         if (version := self.store.version()) != self._seen:
             self._seen = version
             entries = {entry.name: entry for entry in self.spaces.all()}
             for name, searcher in list(self._searchers.items()):
                 if name not in entries or entries[name].key != searcher.entry.key:
                     del self._searchers[name]  # who searches it now has it in hand; its decoder goes with it
-            self._wanted = next((entry.name for entry in entries.values() if entry.default), self._default)
+            before, self._wanted = self._wanted, next((entry.name for entry in entries.values() if entry.default), self._default)
+            self._due = self._due if self._wanted == before else 0.0
         if self._fixed or self._wanted == self._default:
-            return
+            return version
         if self._wanted in self._searchers:
             self._default = self._wanted
-        else:
+        elif time.monotonic() >= self._due:
+            self._due = time.monotonic() + AGAIN
             self._open(self._wanted)  # the old one serves on meanwhile
+        return version
 
     def _asked(self, query: Query, names: Sequence[str], *, needed: bool = True) -> list[tuple[Searcher, Aspects]]:
         """The searchers of spaces that know what is asked, and the query in their vectors; none may be unless one is ``needed``."""
-        self.follow()
         if ALL in names:
             names = [entry.name for entry in self.spaces.all()]
         asked: list[tuple[Searcher, Aspects]] = []
@@ -285,10 +291,9 @@ class Engine:
             raise refusal
         return asked
 
-    def _texts(self, wanted: Filter, without: Sequence[int]) -> dict[Kind, int]:
+    def _texts(self, view: View, wanted: Filter, without: Sequence[int]) -> dict[Kind, int]:
         """How many texts of each kind may be found, of those that the default space holds."""
-        searcher = self.searcher()
-        targets = searcher.targets(searcher.current(), wanted, tuple(without))
+        targets = self.searcher().targets(view, wanted, tuple(without))
         return {kind: len(ids) for kind, ids in targets.items() if kind.channel in WORDS}
 
     def _marked(self, hit: Hit, said: Words | None) -> Hit:

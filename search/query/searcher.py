@@ -95,12 +95,16 @@ class Searcher:
         """The index that answers now."""
         return self._view.live
 
-    def current(self) -> View:
+    def current(self, version: int) -> View:
         """What is known of the archive, brought up to date by one of the threads that ask; the others go on with what there is.
 
-        While the archive grows without pause, looking again takes at most a fifth of the time.
+        ``version`` is the store's, read a moment ago. While the archive grows without pause, looking again takes at most a fifth of the time.
         """
-        if time.monotonic() >= self._due and self._state() != self._view.state and self._refreshing.acquire(blocking=False):
+        if (
+            time.monotonic() >= self._due
+            and (version, self._generations.stamp()) != self._view.state
+            and self._refreshing.acquire(blocking=False)
+        ):
             began = time.monotonic()
             try:
                 self._view = self._look(self._view)
@@ -110,15 +114,12 @@ class Searcher:
                 self._refreshing.release()
         return self._view
 
-    def _state(self) -> tuple[int, int]:
-        return self.store.version(), self._generations.stamp()
-
     def _look(self, before: View | None = None) -> View:
         """Read what filters and calibration need, and have the index take in what is new.
 
         A generation that was written meanwhile is loaded beside the index that answers, and then takes its place.
         """
-        state = self._state()
+        state = (self.store.version(), self._generations.stamp())
         columns = self.store.columns(self._key)  # before the index is brought up to date, which then knows all of these
         live = before.live if before and before.state[1] == state[1] else None
         if live is None:
@@ -153,9 +154,9 @@ class Searcher:
     def _xclip(self) -> XClip:
         return XClip.load(self._weights) if self._weights else XClip()
 
-    def prepare(self, asked: Aspects, wanted: Filter, without: tuple[int, ...]) -> Scan:
-        """The scan of a question: the archive as it is now, the scale of each kind for it, and the ids that may be found."""
-        view = self.current()
+    def prepare(self, asked: Aspects, wanted: Filter, without: tuple[int, ...], version: int) -> Scan:
+        """The scan of a question: the archive as it is now (see ``current``), the scale of each kind for it, and the ids that may be found."""
+        view = self.current(version)
         scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
         return Scan(self, view, asked, scales, self.targets(view, wanted, without))
 
@@ -171,6 +172,16 @@ class Searcher:
                 view.filtered.clear()
             view.filtered[key] = known
         return known
+
+    def allowed(self, ids: Ids, wanted: Filter, without: tuple[int, ...], version: int) -> NDArray[np.bool_]:
+        """Which of some segments (n,) may be found, a mask (n,). The store is only asked of those that this space does not hold."""
+        view = self.current(version)
+        mask = np.zeros(len(ids), np.bool_)
+        for within in self.targets(view, wanted, without).values():
+            mask |= _among(ids, within)
+        if len(others := np.flatnonzero(~_among(ids, view.columns.ids))):
+            mask[others] = self.store.allowed(ids[others], wanted, without)
+        return mask
 
     def reading(self) -> AbstractContextManager[None]:
         """While the index is read: nobody changes it meanwhile."""
@@ -252,6 +263,13 @@ class View:
     def seen(self, wanted: Filter) -> Coverage:
         """How much of the collections that a filter names can be seen."""
         return sum((of for name, of in self.coverage.items() if not wanted.collections or name in wanted.collections), Coverage())
+
+
+def _among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
+    """Which of ``ids`` (n,) are among others, (n,). ``np.isin`` would sort, however few they are."""
+    if not len(ascending):
+        return np.zeros(len(ids), np.bool_)
+    return ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)] == ids
 
 
 def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:

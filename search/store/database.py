@@ -225,7 +225,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the d
     cursor.execute("PRAGMA secure_delete = ON")  # deleted means gone: its bytes are overwritten
     cursor.close()
     functions = {"sensorium_spaced": folding.spaced, "sensorium_distinct": folding.distinct, "sensorium_sound": sound}
-    for name, function in functions.items():  # for the triggers of migration 0007
+    for name, function in functions.items():  # for the triggers of migrations 0007 and 0008
         connection.create_function(name, 1, function, deterministic=True)
 
 

@@ -1,7 +1,7 @@
 """Folding: texts as the index of words sees them, so that case, accents and ways of writing the same letter make no difference.
 
-What is stored, what is asked and what is marked go through ``terms``: SQLite calls it from the triggers of migration 0007, and
-PostgreSQL has the same rules in SQL there. A change of them wants a migration that fills the index anew.
+What is stored, what is asked and what is marked go through ``terms``: SQLite calls it from the triggers of migrations 0007 and
+0008, and PostgreSQL has the same rules in SQL there. A change of them wants a migration that fills the index anew.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Sounds: a key that words which sound alike in English share. Metaphone, by Lawrence Philips (Computer Language 7/12, 1990).
 
-It is stored beside every word, by SQLite's triggers through this function, by PostgreSQL's through one of the same rules (migration 0007).
+It is stored beside every word, by SQLite's triggers through this function, by PostgreSQL's through one of the same rules (migrations 0007 and 0008).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ REVISION = "0008"
 
 WORDS = "words"
 """The index of words: a table of SQLite's FTS5 with those that it keeps beside itself, ``words_…``, or one of PostgreSQL.
-Migration 0007 makes it, with the triggers that keep it in step; it is not described here."""
+Migrations 0007 and 0008 make it, with the triggers that keep it in step; it is not described here."""
 
 metadata = MetaData(
     naming_convention={
@@ -138,12 +138,14 @@ segment = Table(
     sqlite_autoincrement=True,
 )
 
-word = Table(  # kept by the triggers of migration 0007
+word = Table(  # kept by the triggers of migrations 0007 and 0008
     "word",
     metadata,
     Column("term", String(64), primary_key=True),
     Column("count", BigInteger, nullable=False),  # of segments that hold it
     Column("sound", String(64), nullable=False, index=True),  # by Metaphone; empty where it has other letters than a to z
+    Column("added", BigInteger, nullable=False, server_default="0", index=True),  # the change that brought it
+    sqlite_with_rowid=False,
 )
 
 reader = Table(

@@ -7,7 +7,6 @@ Words are near when few letters have to change (optimal string alignment, within
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,41 +15,40 @@ from rapidfuzz.distance import OSA
 
 from search.store.folding import begins
 
-WEIGHTS = (0.8, 0.7, 0.5)
-"""What a word counts by the number of letters in which it differs; none: it only looks alike."""
-
-NEAREST = 8
-"""Near words of one word that are looked for."""
-
 _WIDTH = 32
 """Letters of a word that are compared; longer words are rarely mistaken in a letter or two."""
+
+_BLOCK = 10_000
+"""Words whose signs are made at a time, so that what is in between stays small."""
 
 _SHAPES = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s"})
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
-    """A word of the archive that stands for another: what it counts, 0..1, and how many segments hold it."""
-
-    term: str
-    weight: float
-    count: int
-
-
 class Vocabulary:
-    """The words of an archive, with the number of segments that hold each. Those of scripts without spaces are left out."""
+    """The words of an archive. Those of scripts without spaces are left out, as are very short and very long ones. It does not change."""
 
-    def __init__(self, terms: Sequence[str], counts: Sequence[int]) -> None:
-        kept = [at for at, term in enumerate(terms) if 2 < len(term) < _WIDTH and not begins(term[0])]
-        self._terms, self._counts = [terms[at] for at in kept], [counts[at] for at in kept]
-        self._shapes = _shapes(self._terms)
-        self._lengths, self._letters, self._pairs = _signs(self._shapes)
+    def __init__(self) -> None:
+        """One without words."""
+        self._terms: list[str] = []
+        self._shapes: list[str] = []
+        self._lengths, self._letters, self._pairs = _signs([])
 
-    def near(self, term: str) -> list[Near]:
-        """The nearest words but the word itself, nearest first and of these the most frequent, at most ``NEAREST``."""
+    def grown(self, terms: Sequence[str]) -> Vocabulary:
+        """This vocabulary with more words; of those that it has already nothing comes twice."""
+        found = Vocabulary()
+        new = [term for term in terms if 2 < len(term) < _WIDTH and not begins(term[0])]
+        shapes = _shapes(new)
+        found._terms, found._shapes = self._terms + new, self._shapes + shapes
+        blocks = [_signs(shapes[start : start + _BLOCK]) for start in range(0, len(shapes), _BLOCK)]
+        own = (self._lengths, self._letters, self._pairs)
+        found._lengths, found._letters, found._pairs = map(np.concatenate, zip(own, *blocks, strict=True))
+        return found
+
+    def near(self, term: str) -> dict[str, int]:
+        """The near words but the word itself, and in how many letters each differs; 0: it only looks alike."""
         limit = 0 if len(term) < 4 or len(term) >= _WIDTH or begins(term[0]) else 1 if len(term) < 8 else 2
         if not limit:  # nearly every other is near a short one
-            return []
+            return {}
         shapes = _shapes([term])
         lengths, letters, pairs = _signs(shapes)
         # One edit changes the length by one at most, two letters, and six pairs of neighbours: few words are left to be compared.
@@ -61,9 +59,8 @@ class Vocabulary:
         )
         choices = [self._shapes[at] for at in likely]
         found = process.extract(shapes[0], choices, scorer=OSA.distance, score_cutoff=limit, limit=None)
-        near = [(int(distance), int(likely[place])) for _, distance, place in found]
-        near = sorted((pair for pair in near if self._terms[pair[1]] != term), key=lambda pair: (pair[0], -self._counts[pair[1]]))
-        return [Near(self._terms[at], WEIGHTS[distance], self._counts[at]) for distance, at in near[:NEAREST]]
+        near = {self._terms[likely[place]]: int(distance) for _, distance, place in found}
+        return {other: distance for other, distance in near.items() if other != term}
 
 
 def _shapes(terms: Sequence[str]) -> list[str]:
@@ -71,7 +68,7 @@ def _shapes(terms: Sequence[str]) -> list[str]:
     return "\n".join(terms).translate(_SHAPES).replace("rn", "m").split("\n") if terms else []
 
 
-def _signs(shapes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
+def _signs(shapes: Sequence[str]) -> tuple[NDArray[np.int8], NDArray[np.uint64], NDArray[np.uint64]]:
     """Of words their lengths, their letters and their pairs of neighbours, a bit for each kind, all (n,); several kinds share a bit."""
     table = np.array(shapes, f"U{_WIDTH}").view(np.uint32).reshape(-1, _WIDTH).astype(np.uint64)
     there = table > 0
@@ -79,4 +76,5 @@ def _signs(shapes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64]
     letters = np.where(there, one << (table & np.uint64(63)), np.uint64(0))
     both = (table[:, :-1] * np.uint64(31) + table[:, 1:]) & np.uint64(63)
     pairs = np.where(there[:, 1:], one << both, np.uint64(0))
-    return there.sum(axis=1), np.bitwise_or.reduce(letters, axis=1), np.bitwise_or.reduce(pairs, axis=1)
+    lengths = there.sum(axis=1).astype(np.int8)
+    return lengths, np.bitwise_or.reduce(letters, axis=1), np.bitwise_or.reduce(pairs, axis=1)

@@ -1,7 +1,7 @@
 """The index of words: which segments hold what was asked for in words, on SQLite and on PostgreSQL.
 
-Both keep terms (see ``folding``) with their places, in step with the segments by triggers of migration 0007, and find the newest
-segments that hold given phrases. What is common to both is the ranking: by the words that are rare in the archive, each of which brings
+Both keep terms (see ``folding``) with their places, in step with the segments by triggers of migrations 0007 and 0008, and find the
+newest segments that hold given phrases. What is common to both is the ranking: by the words that are rare in the archive, each of which brings
 its newest segments as candidates, and then by BM25 over the texts of the best of these. FTS5's own bm25 reads every occurrence of
 every word, which takes 300 ms where a word is common.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -48,6 +47,9 @@ TYPED = 1_000
 
 RARE = 2
 """A word that at most this many segments hold is perhaps another one, misheard, misread or mistyped."""
+
+WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
+"""What a word counts by the number of letters in which it differs (none: it only looks alike), and how many such are looked for."""
 
 SOUNDALIKE, ALIKE = 0.6, 4
 """What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
@@ -95,8 +97,7 @@ class TextIndex(ABC):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._reading = threading.Lock()
-        self._vocabulary: Vocabulary | None = None
-        self._version, self._due = -1, 0.0
+        self._vocabulary, self._version = Vocabulary(), -1
 
     def search(
         self, words: Words, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
@@ -158,7 +159,10 @@ class TextIndex(ABC):
         if one.count > RARE or len(one.phrase) > 1:
             return []
         term = one.phrase[0]
-        near = {other.term: Reading((other.term,), other.weight, other.count) for other in self._words(connection).near(term)}
+        others = self._words(connection).near(term)
+        counts = _counts(connection, others)
+        nearest = sorted((distance, -counts[other], other) for other, distance in others.items() if other in counts)[:NEAREST]
+        near = {other: Reading((other,), WEIGHTS[distance], -count) for distance, count, other in nearest}
         if len(own := sound(term)) > 1:
             c = t.word.c
             alike = select(c.term, c.count).where(c.sound == own, c.term != term).order_by(c.count.desc(), c.term).limit(ALIKE)
@@ -167,14 +171,12 @@ class TextIndex(ABC):
         return list(near.values())
 
     def _words(self, connection: Connection) -> Vocabulary:
-        """The archive's words; while it grows without pause, reading them again takes at most a twentieth of the time."""
+        """The archive's words: all are read once, then those that came since. It may know some that are gone."""
         version = connection.execute(select(t.change.c.count)).scalar_one()
         with self._reading:
-            if self._vocabulary is None or (version != self._version and time.monotonic() >= self._due):
-                began = time.monotonic()
-                rows = connection.execute(select(t.word.c.term, t.word.c.count)).all()
-                self._vocabulary = Vocabulary([row[0] for row in rows], [row[1] for row in rows])
-                self._version, self._due = version, began + 20 * (time.monotonic() - began)
+            if version > self._version:  # else another thread has seen a later state than this one's
+                new = connection.execute(select(t.word.c.term).where(t.word.c.added > self._version)).scalars()
+                self._vocabulary, self._version = self._vocabulary.grown(new.all()), version
             return self._vocabulary
 
     def _candidates(self, connection: Connection, sought: Sought, newest: int) -> tuple[Ids, bool]:
@@ -263,17 +265,18 @@ def rebuild(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         statements: tuple[str, ...] = (
             "INSERT INTO words (words) VALUES ('rebuild')",
+            "DELETE FROM words_due",
             "DELETE FROM word",
-            "INSERT INTO word (term, count, sound) SELECT value, count(*), sensorium_sound(value) FROM segment, json_each(sensorium_distinct(text))"
-            " WHERE text IS NOT NULL GROUP BY value",
+            "INSERT INTO word (term, count, sound, added) SELECT value, count(*), sensorium_sound(value), (SELECT change.count + 1 FROM change)"
+            " FROM segment, json_each(sensorium_distinct(text)) WHERE text IS NOT NULL GROUP BY value",
         )
     else:
         statements = (
             "DELETE FROM words",
             "INSERT INTO words (id, words) SELECT id, sensorium_words(text) FROM segment WHERE text IS NOT NULL",
             "DELETE FROM word",
-            "INSERT INTO word (term, count, sound) SELECT term, count(DISTINCT id), sensorium_sound(term) FROM segment,"
-            " sensorium_terms(text) GROUP BY term",
+            "INSERT INTO word (term, count, sound, added) SELECT term, count(DISTINCT id), sensorium_sound(term),"
+            " (SELECT change.count + 1 FROM change) FROM segment, sensorium_terms(text) GROUP BY term",
         )
     for statement in statements:
         connection.execute(text(statement))
@@ -284,12 +287,12 @@ def _ranked(
 ) -> list[tuple[int, float]]:
     """The best ``limit`` of candidates (n,) that come in the order of what they promise, by what their texts hold."""
     chosen: list[int] = []
-    most = max(limit, READ)
-    for start in range(0, len(candidates), most):
-        some = candidates[start : start + most]
+    most = more = max(limit, READ)
+    start = 0
+    while start < len(candidates) and len(chosen) < most:
+        some = candidates[start : start + more]
         chosen += some[allowed(some)].tolist() if allowed else some.tolist()
-        if len(chosen) >= most:
-            break
+        start, more = start + more, min(4 * more, NEWEST[-1])
     rows = connection.execute(_TEXTS, {"ids": chosen[:most]}).all() if chosen else []
     texts = [(row.id, terms(row.text), 1.0 if row.confidence is None else row.confidence) for row in rows]
     usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)

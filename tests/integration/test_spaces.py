@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -13,7 +14,7 @@ from indexer.verify import verify
 from search import encoders
 from search.errors import InputError, QueryError, UnknownName
 from search.query import Blend, Engine, Term
-from search.query.engine import ALL
+from search.query.engine import AGAIN, ALL
 from search.store import Database, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
 from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
@@ -61,6 +62,10 @@ def run(*arguments: str, code: int = 0):
 
 def add(name: str, *options: str) -> dict:
     return json.loads(run("spaces", "add", name, "--encoder", name, "--json", *options).stdout.splitlines()[-1])
+
+
+def _later(clock, seconds: float) -> float:
+    return clock() + seconds
 
 
 def names(hits) -> list[str]:
@@ -184,14 +189,22 @@ def test_the_default_is_switched_while_an_engine_serves(home, spaces):
         assert engine.search(RED).hits[0].space == "whole"
 
 
-def test_a_default_whose_model_is_gone_does_not_take_over(home, spaces, shelf):
+def test_a_default_whose_model_is_gone_does_not_take_over_and_is_tried_again_after_a_while(home, spaces, shelf, monkeypatch):
     add("eyes")
-    with Engine(home) as engine:
+    asked = []
+
+    def load(name):
+        asked.append(name)
+        return shelf(name)
+
+    with Engine(home, load=load) as engine:
         gone = shelf.encoders.pop("eyes")
         run("spaces", "switch", "eyes")
         for _ in range(5):
             assert engine.search(RED).hits[0].space == "whole"
             time.sleep(0.05)
+        assert asked == ["whole", "eyes"]
+        monkeypatch.setattr(time, "monotonic", partial(_later, time.monotonic, AGAIN))
         shelf.encoders["eyes"] = gone
         until = time.monotonic() + 20
         while engine.search(RED).hits[0].space != "eyes" and time.monotonic() < until:

@@ -224,3 +224,13 @@ def test_confidence_falls_with_the_number_of_rivals():
     assert values[0] > 0.99
     assert values[-1] < 0.01
     assert confidence(-50.0, 10**6) == 0.0
+
+
+def test_the_number_of_changes_is_read_once_a_search(engine, monkeypatch):
+    reads = []
+    version = engine.store.version
+    monkeypatch.setattr(engine.store, "version", lambda: reads.append(1) or version())
+    for asked in (Term("red", Modality.TEXT), Near(engine.search(Term("red", Modality.TEXT)).hits[0].segment.id)):
+        reads.clear()
+        engine.search(asked)
+        assert len(reads) == 1

@@ -21,7 +21,7 @@ from search.query import Engine, Term
 from search.query.words import parse
 from search.store import Database
 from search.store.database import alembic_config
-from search.store.words import Words, text_index
+from search.store.words import Words, rebuild, text_index
 from search.types import Filter, Modality
 
 TEXTS = (
@@ -98,6 +98,25 @@ def test_a_forgiven_word_counts_as_much_as_its_reader_was_sure(database):
     write(database, ["an orchestra plays"], 0.9)
     write(database, ["an orchestra played"], 0.2)
     assert found(database, "orchestrr") == ["an orchestra plays", "an orchestra played"]
+
+
+def test_words_that_come_and_go_are_known_at_the_next_question(database):
+    index = text_index(database)
+
+    def hits(typed):
+        return [id_ for id_, _ in index.search(parse(typed), 10)]
+
+    assert hits("zepelin") == []
+    write(database, ["the zeppelin landed"])
+    (found,) = hits("zepelin")
+    with database.writing() as connection:
+        connection.execute(sa.text("DELETE FROM segment WHERE id = :id"), {"id": found})
+    assert hits("zepelin") == []
+    assert len(hits("windrnill")) == 1
+    with database.writing() as connection:
+        rebuild(connection)
+    write(database, ["another zeppelin"])
+    assert len(hits("zepelin")) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,6 +203,64 @@ def test_an_archive_of_the_revision_before_gets_its_index_and_keeps_its_vectors(
     assert found(database, "OLD") == ["old words"]
     with database.reading() as connection:
         assert connection.execute(sa.text("SELECT vector FROM embedding")).scalar_one() == vector
+    database.close()
+
+
+def test_words_are_counted_when_a_transaction_ends(database):
+    before = counts(database)
+
+    def give_up():
+        with database.writing() as connection:
+            connection.execute(sa.text("DELETE FROM segment"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        give_up()
+    assert counts(database) == before
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE segment SET text = 'the harbour, the harbour' WHERE text LIKE 'A quiet%'"))
+        connection.execute(sa.text("DELETE FROM segment WHERE text LIKE 'The river%' OR text LIKE 'the harbour%'"))
+        connection.execute(sa.text("UPDATE segment SET text = 'a sphinx' WHERE text LIKE 'party%'"))
+    after = counts(database)
+    assert {"harbour", "river", "quiet", "tonight"} <= set(before) - set(after)
+    assert after["sphinx"] == (1, "sfnx")
+    assert after["the"] == (before["the"][0] - 2, before["the"][1])
+    with database.writing() as connection:
+        rebuild(connection)
+    assert counts(database) == after
+
+
+def counts(database) -> dict[str, tuple[int, str]]:
+    """The segments that hold each word, and how it sounds."""
+    with database.reading() as connection:
+        return {row.term: (row.count, row.sound) for row in connection.execute(sa.text("SELECT * FROM word"))}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_counts_survive_the_next_revision_and_the_way_back(kind, tmp_path, request):
+    url = f"sqlite:///{tmp_path / 'old.db'}" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    database = Database(url)
+
+    def go(direction, revision):
+        with database.engine.execution_options(sensorium_write=True).begin() as connection:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            direction(config, revision)
+
+    go(command.upgrade, "0007")
+    write(database, TEXTS)
+    before = counts(database)
+    database.upgrade()
+    assert counts(database) == before
+    write(database, ["a quiet harbour"])
+    after = before | {word: (before[word][0] + 1, before[word][1]) for word in ("a", "quiet", "harbour")}
+    assert counts(database) == after
+    go(command.downgrade, "0007")
+    assert counts(database) == after
+    with database.writing() as connection:
+        connection.execute(sa.text("DELETE FROM segment WHERE text = 'a quiet harbour'"))
+    assert counts(database) == before
+    assert found(database, '"quiet harbour"') == [TEXTS[0]]
     database.close()
 
 
