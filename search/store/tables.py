@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0008"
+REVISION = "0009"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
