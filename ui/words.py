@@ -21,7 +21,7 @@ _WORK = {
     "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
     "written": "reading what files say of themselves",
 }  # fmt: skip
-_UNREAD = {"speech": "What is said was read by nobody", "ocr": "What stands in pictures was read by nobody"}
+_UNREAD = {"speech": "Speech that no reader has heard", "ocr": "On-screen text that no reader has read"}
 _BANDS = ((0.9, 4, "strong"), (0.6, 3, "good"), (0.3, 2, "fair"), (0.0, 1, "weak"))
 
 
@@ -82,7 +82,7 @@ def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
 def wordless(unread: Unread) -> str:
     """What no reader has read, in words."""
     length = f", {clock(unread.duration_ms)}" if unread.duration_ms else ""
-    return f"{_UNREAD[unread.channel]} in {count(unread.assets, 'file')}{length}"
+    return f"{_UNREAD[unread.channel]}: {count(unread.assets, 'file')}{length}."
 
 
 def remedy(unread: Unread) -> str:

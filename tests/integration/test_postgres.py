@@ -8,9 +8,12 @@ from dataclasses import replace
 import pytest
 
 from indexer import run
+from search import readers
+from search.models import Models
 from search.query import Engine, Term
-from search.store import Database, SqlStore
-from search.types import Modality
+from search.store import Database, Readers, SqlStore
+from search.types import Channel, Filter, Modality
+from tests.fakes.reader import FakeReader
 
 
 @pytest.fixture
@@ -34,6 +37,28 @@ def test_an_archive_in_postgresql_is_indexed_found_and_pruned(settings, archive,
     database = Database(settings.database)
     assert SqlStore(database).counts()["units"] == {"done": 5}
     database.close()
+
+
+def test_readers_read_into_postgresql_and_their_words_are_found(settings, archive, encoder, monkeypatch):
+    real = readers.load
+    monkeypatch.setattr(readers, "load", lambda name, *rest: FakeReader() if name == "fake" else real(name, *rest))
+    (archive / "tones" / "low.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nA foghorn in the harbour\n")
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    store = Readers(Database(settings.database))
+    assert {one.why for one in store.unread()} == {"none"}
+    for reader in (FakeReader(), real("written", Models.of(settings), "cpu")):
+        store.add(reader.name, reader.revision, sorted(reader.reads), sorted(reader.channels))
+    assert run.index(settings, run.Job([archive]), encoder=encoder).progress.passages > 0
+    assert store.unread() == store.unread_files() == []
+    with Engine(settings, encoder=encoder) as engine:
+        heard = engine.search(Term('"foghorn"', Modality.TEXT), Filter(channels=(Channel.SPEECH,)), k=1).hits
+        assert [hit.segment.path.rsplit("/", 1)[1] for hit in heard] == ["low.wav"]
+        (archive / "tones" / "low.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nA siren in the fog\n")
+        run.index(settings, run.Job([archive]), encoder=encoder)
+        assert not engine.search(Term('"foghorn"', Modality.TEXT), Filter(modalities=(Modality.AUDIO,)), k=1).hits
+        assert engine.search(Term('"siren in the fog"', Modality.TEXT), Filter(modalities=(Modality.AUDIO,)), k=1).hits
+    store.remove("fake")
+    assert {one.channel for one in store.unread()} == {Channel.SPEECH, Channel.OCR}
 
 
 def test_the_service_answers_from_postgresql(start, settings, archive, encoder):

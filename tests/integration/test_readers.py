@@ -80,6 +80,28 @@ def test_reading_tells_how_far_it_is(home, reader, monkeypatch):
     assert told[-1][0] == ""  # what was read is embedded afterwards
 
 
+def test_what_no_reader_has_read_is_told_with_the_reason(home, reader, monkeypatch):
+    def unread() -> dict[str, str]:
+        told = json.loads(run("failures", "--unread", "--json").stdout)
+        files = {(one["path"].rpartition("/")[2], one["channel"]): one["why"] for one in told["unread_files"]}
+        assert sum(one["assets"] for one in told["unread"]) == len(files)
+        return files
+
+    before = unread()
+    assert before["low.wav", "speech"] == before["red.png", "ocr"] == "none"
+    assert ("red.png", "speech") not in before
+    assert sum(one.duration_ms for one in Readers(Database(home.database)).unread() if one.channel is Channel.SPEECH) > 0
+    assert "sensorium readers add" in run("failures", "--unread").stdout
+    add("--later")
+    assert set(unread().values()) == {"waiting"}
+    monkeypatch.setattr(readers, "load", lambda *_: FakeReader(fails_on="red"))
+    index(home, Job(()))
+    after = unread()
+    assert after["red.png", "ocr"] == "failed"
+    assert set(after) < set(before)
+    assert set(after.values()) == {"failed"}
+
+
 def test_a_second_run_reads_nothing_and_new_files_are_read(home, encoder, reader, archive):
     add()
     before = reader.count
