@@ -20,13 +20,13 @@ from search import disk, encoders, readers
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError, ModelMissing, SensoriumError
 from search.locks import Worker
-from search.media import DecodePool, sidecars
+from search.media import DecodePool
 from search.models import Models
 from search.query.live import LiveIndex
 from search.readers import Reader
 from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
-from search.store.intake import Again, path_of
+from search.store.intake import Again
 from search.store.queue import ReadingQueue
 from search.store.readers import ReaderEntry
 from search.store.spaces import Entry, matches
@@ -108,9 +108,9 @@ class Indexer:
         worker: Worker,
     ) -> None:  # fmt: skip
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
-        self.intake, self.store = Intake(database), SqlStore(database)
+        self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
         self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
-        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in Readers(database).all()]
+        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in self.readers.all()]
         self.absent: dict[str, SensoriumError] = {}
         """Spaces and readers that wait because their model is not here, with the reason."""
         self._take_back()
@@ -167,7 +167,7 @@ class Indexer:
         """
         stop = threading.Event()
         takers = [lane.entry.key for lane in self.lanes if self._takes(lane, collection)]
-        scan = Scan(self.intake, collection, takers, tally, stopped=stop.is_set)
+        scan = Scan(self.intake, self.readers, collection, takers, tally, stopped=stop.is_set)
         failed: list[BaseException] = []
 
         def scanning() -> None:
@@ -222,8 +222,7 @@ class Indexer:
         """Have the readers read what waits for them, and embed what they read. A reader whose model is not here keeps its queue."""
         place = Desk(self._pool, self._settings.readers or self._settings.cores, stop)
         for desk in self.desks:
-            self._look_beside(desk.entry)
-            Readers(self._database).fill(desk.entry)
+            self.readers.fill(desk.entry)
             if stop.is_set() or not desk.queue.waiting():
                 continue
             try:
@@ -235,13 +234,6 @@ class Indexer:
             if lane.entry.name in self.absent or not passages.missing(lane.entry.key, lane.entry.kinds, 1):
                 continue
             embed(passages, lane.entry, lane.encoder, stop, lambda _: report(progress))
-
-    def _look_beside(self, entry: ReaderEntry) -> None:
-        """Have assets read again whose sidecars have come, changed or gone."""
-        store = Readers(self._database)
-        changed = [asset for asset, path, told in store.beside(entry) if sidecars.fingerprint(Path(path_of(path))) != told]
-        if changed:
-            store.again(entry, changed)
 
     def _reader(self, entry: ReaderEntry) -> Reader:
         reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)

@@ -1,4 +1,5 @@
-"""Scanning: what the walk meets is compared with the store; new and changed files are hashed and queued."""
+"""Scanning: what the walk meets is compared with the store; new and changed files are hashed and queued, and read again those beside which
+something has changed."""
 
 from __future__ import annotations
 
@@ -7,12 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import TypeVar
 
 from indexer.walk import Obstacle, walk
-from search.media import is_media
-from search.store import Intake
-from search.store.intake import Sighting
+from search.media import is_media, sidecars
+from search.store import Intake, Readers
+from search.store.intake import Sighting, path_of
 
 BATCH = 256
 """Files looked up, and recorded, in one transaction."""
@@ -38,10 +40,10 @@ class Scan:
     """One scan of a collection's roots, for all spaces that take it in."""
 
     def __init__(
-        self, intake: Intake, collection: int, spaces: Sequence[int], tally: Tally, *, stopped: Callable[[], bool]
+        self, intake: Intake, readers: Readers, collection: int, spaces: Sequence[int], tally: Tally, *, stopped: Callable[[], bool]
     ) -> None:  # fmt: skip
         """``tally`` is counted up."""
-        self._intake, self._collection, self._spaces, self._stopped = intake, collection, spaces, stopped
+        self._intake, self._readers, self._collection, self._spaces, self._stopped = intake, readers, collection, spaces, stopped
         self._number = intake.begin_scan()
         self.tally = tally
 
@@ -83,6 +85,14 @@ class Scan:
             self._intake.seen(self._number, unchanged)
         if files:
             self.tally.queued += self._intake.put_files(self._collection, self._number, self._spaces, files)
+        self._look_beside(sightings)
+
+    def _look_beside(self, sightings: Sequence[Sighting]) -> None:
+        """Have assets read again whose sidecars have come, changed or gone."""
+        read = self._readers.beside(self._collection, [sighting.path for sighting in sightings])
+        changed = [reading for reading, path, told in read if sidecars.fingerprint(Path(path_of(path))) != told]
+        if changed:
+            self._readers.again(changed)
 
     def _hash(self, sighting: Sighting) -> bytes | None:
         try:

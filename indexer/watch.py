@@ -20,7 +20,7 @@ from indexer.scan import Tally
 from indexer.walk import walk
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError
-from search.media import is_media
+from search.media import is_media, sidecars
 from search.settings import Settings
 from search.store.intake import Sighting
 
@@ -113,7 +113,8 @@ class _Watching:
         for path in settled:
             del self._unsettled[path]
         gone = [path for path in settled if not os.path.lexists(path) and self._is_there(path)]
-        files = [path for path in settled if os.path.lexists(path) and not os.path.isdir(path)]
+        files = [path for path in settled if is_media(os.fsdecode(path)) and os.path.lexists(path) and not os.path.isdir(path)]
+        files += [path for path in _owners(settled) if path not in files and path not in self._unsettled]
         return self._bring(files, gone, stop) if files or gone else True
 
     def _bring(self, paths: list[bytes], gone: list[bytes], stop: threading.Event) -> bool:
@@ -134,11 +135,12 @@ class _Watching:
         return False
 
     def _concerns(self, path: bytes) -> bool:
-        """Whether a change may be of media: not hidden, and named like it, or a folder, or gone and so perhaps a folder."""
+        """Whether a change may be of media: not hidden, and named like it, or what belongs to it, or a folder, or gone and so perhaps a folder."""
         root = next((root for root in self._roots if path.startswith(root.rstrip(b"/") + b"/")), None)
         if root is None or any(part.startswith(b".") for part in path[len(root) :].split(b"/") if part):
             return False
-        return is_media(os.fsdecode(path)) or os.path.isdir(path) or not os.path.lexists(path)
+        name = os.fsdecode(path)
+        return is_media(name) or sidecars.is_sidecar(name) or os.path.isdir(path) or not os.path.lexists(path)
 
     def _has_settled(self, path: bytes, now: float) -> bool:
         since, before = self._unsettled[path]
@@ -189,6 +191,13 @@ def _changes(
         else:
             return
     yield from follow(force_polling=True, poll_delay_ms=int(POLL * 1000))
+
+
+def _owners(paths: Iterable[bytes]) -> list[bytes]:
+    """The files that those of the paths belong to which are sidecars, each once."""
+    names = map(os.fsdecode, paths)
+    found = (owner for name in names if sidecars.is_sidecar(name) for owner in sidecars.owners(Path(name)))
+    return list(dict.fromkeys(map(os.fsencode, found)))
 
 
 def _looks(path: bytes) -> tuple[int, int, int] | None:

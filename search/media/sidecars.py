@@ -58,10 +58,8 @@ def decode(pool: DecodePool, path: Path, needs: Needs) -> Generator[Info | Cut |
 
 def sidecars(path: Path) -> list[Path]:
     """The sidecars of a file, in the order of their names; none where its folder cannot be listed."""
-    modality = EXTENSIONS.get(path.suffix.lower())
-    if modality not in (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO):
+    if not _may_have(path, _DESCRIBED):
         return []
-    spoken = modality is not Modality.IMAGE
     folder = os.fspath(path.parent)
     try:
         changed = os.stat(folder).st_mtime_ns
@@ -70,7 +68,7 @@ def sidecars(path: Path) -> list[Path]:
     except OSError:
         return []
     names = {name for key in (path.name, path.stem) for name in beside.get(key, ())}
-    return [path.parent / name for name in sorted(names) if spoken or name.lower().endswith(_DESCRIBED)][:MOST]
+    return [path.parent / name for name in sorted(names) if _may_have(path, name)][:MOST]
 
 
 def fingerprint(path: Path) -> str:
@@ -86,6 +84,21 @@ def fingerprint(path: Path) -> str:
     return told.hexdigest() if found else ""
 
 
+def is_sidecar(path: str) -> bool:
+    """Whether a file is named like one that may belong to another."""
+    return os.path.splitext(path)[1].lower() in (_DESCRIBED, *_SPOKEN)
+
+
+def owners(sidecar: Path) -> list[Path]:
+    """The files of its folder that a sidecar belongs to, or belonged to while it was there; none where the folder cannot be listed."""
+    keys = set(_keys(sidecar.name))
+    try:
+        beside = [sidecar.parent / name for name in sorted(os.listdir(sidecar.parent))]
+    except OSError:
+        return []
+    return [path for path in beside if (path.name in keys or path.stem in keys) and _may_have(path, sidecar.name)]
+
+
 @lru_cache(maxsize=64)
 def _listing(folder: str, _changed: int) -> Mapping[str, list[str]]:
     """What may belong to others in a folder, by the names, whole or without a suffix, of what it may belong to.
@@ -94,13 +107,24 @@ def _listing(folder: str, _changed: int) -> Mapping[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for name in os.listdir(folder):
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() in (_DESCRIBED, *_SPOKEN):
-            found.setdefault(stem, []).append(name)
-        if suffix.lower() in _SPOKEN:
-            for rest, _ in _told(stem):
-                found.setdefault(rest, []).append(name)
+        for key in _keys(name):
+            found.setdefault(key, []).append(name)
     return found
+
+
+def _keys(name: str) -> Iterator[str]:
+    """The names, whole or without a suffix, of what a file may belong to."""
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() in (_DESCRIBED, *_SPOKEN):
+        yield stem
+    if suffix.lower() in _SPOKEN:
+        yield from (rest for rest, _ in _told(stem))
+
+
+def _may_have(path: Path, name: str) -> bool:
+    """Whether a sidecar of that name may belong to a file of this kind: nothing is said in pictures."""
+    modality = EXTENSIONS.get(path.suffix.lower())
+    return modality in (Modality.AUDIO, Modality.VIDEO) or (modality is Modality.IMAGE and name.lower().endswith(_DESCRIBED))
 
 
 def _told(stem: str) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -113,23 +113,27 @@ class Readers:
                 connection.execute(insert(t.reading), rows)
             return len(rows)
 
-    def again(self, entry: ReaderEntry, assets: Sequence[int]) -> None:
-        """Queue assets again, as what lies beside them has changed."""
-        rows = update(t.reading).where(t.reading.c.reader_id == entry.key, t.reading.c.asset_id.in_(assets))
+    def again(self, readings: Sequence[int]) -> None:
+        """Queue readings again, as what lies beside their files has changed."""
+        c = t.reading.c
         with self._database.writing() as connection:
-            connection.execute(rows.values(state="pending", attempts=0, reason=None, leased_until=None, worker=None))
+            these = update(t.reading).where(c.id.in_(readings), c.state == "done")
+            connection.execute(these.values(state="pending", attempts=0, reason=None))
 
-    def beside(self, entry: ReaderEntry) -> Iterator[tuple[int, bytes, str]]:
-        """Assets that were read with what lay beside their files: asset, path of a file, and the fingerprint of what lay there."""
-        c, where = t.reading.c, t.location.c
+    def beside(self, collection: int, paths: Sequence[bytes]) -> list[tuple[int, bytes, str]]:
+        """What was read with what lay beside these files: reading, path, and the fingerprint of what lay there.
+
+        Of an asset that lies in several places only the one where it is read counts.
+        """
+        c, where, other = t.reading.c, t.location.c, t.location.alias()
+        sooner = exists().where(other.c.asset_id == where.asset_id, other.c.state == "present", other.c.id < where.id)
         query = (
-            select(c.asset_id, func.min(where.path), c.beside)
+            select(c.id, where.path, c.beside)
             .join(t.location, where.asset_id == c.asset_id)
-            .where(c.reader_id == entry.key, c.state == "done", c.beside.is_not(None), where.state == "present")
-            .group_by(c.asset_id, c.beside)
+            .where(where.collection_id == collection, where.path.in_(paths), ~sooner, c.state == "done", c.beside.is_not(None))
         )
         with self._database.reading() as connection:
-            yield from map(tuple, connection.execute(query))
+            return [(row.id, row.path, row.beside) for row in connection.execute(query)]
 
     def size(self, key: int) -> tuple[dict[str, int], int]:
         """Readings by state, and passages."""

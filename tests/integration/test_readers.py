@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -12,12 +13,14 @@ from indexer.run import Job, index
 from indexer.verify import verify
 from search import encoders, readers
 from search.errors import InputError, ModelMissing, QueryError
+from search.media import sidecars
 from search.query import Engine, Term
 from search.store import Database, Readers, SqlStore
 from search.types import Channel, Filter, Modality
 from tests.fakes.partial import Shelf
 from tests.fakes.reader import FakeReader
 from tests.media_samples import films
+from tests.unit.test_media_written import rdf
 from ui.cli import app
 
 
@@ -234,3 +237,34 @@ def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settin
     film.with_suffix(".en.srt").unlink()
     index(settings, Job([archive]))
     assert Readers(Database(settings.database)).size(1)[1] == before
+
+
+def test_a_run_looks_at_the_sidecars_of_what_it_scans_alone(settings, archive, encoder, monkeypatch):
+    film = films(archive / "films") / "sea.mp4"
+    index(settings, Job([archive]), encoder=encoder)
+    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    told = json.loads(run("readers", "add", "written", "--json").stdout.splitlines()[-1])
+    looked: list[str] = []
+    fingerprint = sidecars.fingerprint
+    monkeypatch.setattr(sidecars, "fingerprint", lambda path: looked.append(path.name) or fingerprint(path))
+    film.with_suffix(".xmp").write_bytes(rdf("", 'photoshop:Headline="Magenta balloons"'))
+    for paths in ([], [archive / "tones"], [archive / "pictures" / "red.png"]):
+        index(settings, Job(paths))
+        assert film.name not in looked
+    assert sorted(looked) == sorted([*(path.name for path in (archive / "tones").iterdir()), "red.png"])
+    assert index(settings, Job([film])).progress.read == 1
+    assert Readers(Database(settings.database)).size(1)[1] == told["passages"] + 1
+    assert index(settings, Job([archive])).progress.read == 0
+
+
+def test_of_a_film_that_lies_in_two_places_the_sidecars_are_those_of_one(settings, archive, encoder, monkeypatch):
+    film = films(archive / "films") / "sea.mp4"
+    film.with_suffix(".en.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\ncyan water\n")
+    (archive / "again").mkdir()
+    shutil.copy(film, archive / "again")
+    index(settings, Job([archive]), encoder=encoder)
+    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    run("readers", "add", "written")
+    assert [index(settings, Job([archive])).progress.read for _ in range(2)] == [0, 0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 
 from indexer import run
@@ -17,8 +18,10 @@ from indexer import watch as watching
 from indexer.run import Job
 from indexer.verify import verify
 from search.errors import DiskFull, InputError
-from search.store import Database, SqlStore
+from search.readers.written import Written
+from search.store import Database, Readers, SqlStore
 from tests.fakes.encoder import FakeEncoder
+from tests.unit.test_media_written import rdf
 
 SETTLE = 0.3
 
@@ -198,3 +201,27 @@ def test_folders_of_other_machines_are_looked_at_again_and_again(tmp_path):
     mounts.write_text("\n".join(lines))
     for name, remote in (("", False), ("with space/x", True), ("with space/in/x", False), ("with", False)):
         assert watching.is_remote(tmp_path / name, str(mounts)) is remote
+
+
+def test_what_comes_changes_and_goes_beside_a_file_is_read_at_once(settings, folder):
+    database, reader = Database(settings.database), Written()
+    database.upgrade()
+    Readers(database).add(reader.name, reader.revision, sorted(reader.reads), sorted(reader.channels))
+    picture(folder / "second.png", 2)
+
+    def texts():
+        with database.reading() as connection:
+            rows = connection.execute(
+                sa.text("SELECT path, text FROM segment JOIN location USING (asset_id) WHERE text IS NOT NULL")
+            )
+            return {(Path(os.fsdecode(row.path)).name, row.text) for row in rows}
+
+    sidecar = folder / "first.png.xmp"
+    with watched(settings, folder) as found:
+        for words in ("A red bus", "A blue bus"):
+            sidecar.write_bytes(rdf("", f'photoshop:Headline="{words}"'))
+            found.wait(lambda words=words: texts() == {("first.png", words)})
+        sidecar.unlink()
+        found.wait(lambda: texts() == set() and len(found.rounds) == 4)
+        assert [one.scan.files for one in found.rounds[1:]] == [1, 1, 1]
+    database.close()

@@ -205,3 +205,17 @@ def test_a_picture_without_words_gives_nothing(pool, reader, tmp_path):
     assert read(pool, reader, tmp_path / "a.png") == ([], [])
     behind_the_picture(tmp_path / "a.png", b"zTXt", b"Title\0\0rubbish")
     assert [gap.reason for gap in read(pool, reader, tmp_path / "a.png")[1]] == ["not_read"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("film.de.forced.srt", ["film.mp4"]), ("film.mp4.xmp", ["film.mp4"]), ("film.xmp", ["film.jpg", "film.mp4"]),
+        ("film.srt", ["film.mp4"]), ("film.mp4", []), ("other.srt", []), ("gone/film.srt", []),
+    ],
+)  # fmt: skip
+def test_a_sidecar_has_owners_whether_it_is_there_or_not(tmp_path, name, expected):
+    for there in ("film.mp4", "film.jpg", "film.txt", "film.old.mp4"):
+        write(tmp_path / there, "x")
+    assert [path.name for path in sidecars.owners(tmp_path / name)] == expected
+    assert sidecars.is_sidecar(name) == (not name.endswith(".mp4"))
