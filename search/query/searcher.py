@@ -181,7 +181,7 @@ class Searcher:
 class Scan:
     """A question to one space, ready to be answered: its vectors, the scales of its scores, and what may be found, by kind."""
 
-    _searcher: Searcher
+    searcher: Searcher
     view: View
     asked: Aspects
     scales: dict[Kind, Scale]
@@ -190,7 +190,7 @@ class Scan:
     @property
     def space(self) -> Space:
         """The space that is asked."""
-        return self._searcher.space
+        return self.searcher.space
 
     @property
     def rivals(self) -> dict[Kind, int]:
@@ -207,7 +207,7 @@ class Scan:
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
         for kind, within in self.targets.items():
             vector = _vector(self.asked, kind)[None]
-            with self._searcher.reading():
+            with self.searcher.reading():
                 found, cosine = self.view.live.index.search(vector, min(count, len(within)), within=within)
             held = found[0] >= 0
             ids.append(found[0][held])
@@ -225,7 +225,7 @@ class Scan:
             if not len(here):
                 continue
             vector = _vector(self.asked, kind)[None]
-            with self._searcher.reading():
+            with self.searcher.reading():
                 found, cosine = self.view.live.index.search(vector, len(here), within=np.sort(ids[here]))
             held = found[0] >= 0
             at = here[np.argsort(ids[here])[np.searchsorted(np.sort(ids[here]), found[0][held])]]
@@ -252,6 +252,12 @@ class View:
     def seen(self, wanted: Filter) -> Coverage:
         """How much of the collections that a filter names can be seen."""
         return sum((of for name, of in self.coverage.items() if not wanted.collections or name in wanted.collections), Coverage())
+
+
+def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
+    """Which ids (n,) are among others (m,) in ascending order, a mask (n,), in n log m."""
+    at = np.searchsorted(ascending, ids)
+    return np.asarray(np.append(ascending, -1)[at] == ids, np.bool_)
 
 
 def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
