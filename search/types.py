@@ -276,6 +276,15 @@ class Filter:
     longest_ms: int | None = None
     tags: tuple[str, ...] = ()
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of segments that its modalities and channels let through."""
+        return tuple(
+            kind
+            for kind in KINDS
+            if (not self.modalities or kind.modality in self.modalities) and (not self.channels or kind.channel in self.channels)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -91,6 +92,14 @@ def screen(rng: np.random.Generator, how: Writing) -> Screen:
     picture, lines = background(rng, how.ground), _lines(rng, how)
     _write(picture, lines, how, rng)
     return Screen(picture, tuple(word for line in lines for word in line), how.script, how.size, how.ground)
+
+
+def sign(rng: np.random.Generator, text: str) -> Image.Image:
+    """A picture on which a text of some words stands, in letters that can be read."""
+    how = Writing("english", 48, "photograph", installed("english")[0])
+    picture = background(rng, how.ground)
+    _write(picture, [words.split() for words in textwrap.wrap(text, 40)], how, rng)
+    return picture
 
 
 def subtitled(rng: np.random.Generator, how: Writing, count: int) -> list[Screen]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,14 @@ from search.query.algebra import Blend, Query, Term, parts
 from search.query.calibration import confidence, deviations
 from search.query.live import LiveIndex
 from search.query.moments import Moment, merge
-from search.query.searcher import Scan, Searcher, View
+from search.query.searcher import Scan, Searcher, View, among
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
 from search.store.spaces import matches
-from search.store.words import Words, holds, text_index
+from search.store.words import Words, text_index
 from search.types import WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Segment, Space
 
 EVERYTHING = Filter()
@@ -54,6 +55,12 @@ AGAIN = 30.0
 
 _ROOM = 4
 """Candidates looked at for every hit wanted, so that merging neighbours leaves enough."""
+
+
+T = TypeVar("T")
+
+Ranked: TypeAlias = tuple[Ids, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]
+"""Segments, best first: ids, scores, cosines, and in which of the scans each is best, all (n,)."""
 
 
 class Engine:
@@ -89,7 +96,8 @@ class Engine:
             raise StoreError(
                 f"Nothing is indexed into the space {encoder.space.name!r}.", remedy="Run `sensorium index PATH` first."
             )
-        self._listener = Listener(settings, Readers(self._database))
+        self._readers = Readers(self._database)
+        self._listener = Listener(settings, self._readers)
         self._fixed = bool(encoder or settings.space)
         self._seen = self.store.version()
         self._default = self.spaces.find(encoder.space.name if encoder else settings.space).name
@@ -138,47 +146,27 @@ class Engine:
         """
         if not 1 <= k <= MOST or offset < 0:
             raise InputError(f"k is {k} and offset {offset}.", remedy=f"k lies between 1 and {MOST}, offset is at least 0.")
-        clock, version = _Clock(), self.follow()
-        said = _said(query)
-        if words and not said:
-            raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
-        found: list[tuple[int, float]] = []
-        if said:
-            query = Blend(((parts(query)[0][0], Term(said.plain, Modality.TEXT)),))
-            allowed = partial(self.searcher().allowed, wanted=wanted, without=tuple(without), version=version)
-            found = self.words.search(said, MOST if words else SAID, allowed=allowed)
-            clock.lap("words")
-        asked = [] if words else self._asked(query, spaces, needed=not found)
-        clock.lap("encode")
-        scans = [searcher.prepare(aspects, wanted, tuple(without), version) for searcher, aspects in asked]
-        if spaces and scans:  # those that are named, and what they hold
-            held = np.concatenate([ids for scan in scans for ids in scan.targets.values()] or [np.empty(0, np.int64)])
-            found = [
-                (id_, nats) for (id_, nats), here in zip(found, np.isin([id_ for id_, _ in found], held), strict=True) if here
-            ]
-        view = scans[0].view if scans else self.searcher().current(version)
-        clock.lap("filter")
-        moments, more = [], _ROOM * (offset + k)
-        while True:
-            ids, scores, cosines, homes = _with_words(scans, more, found, only=bool(said and said.must))
+        clock = _Clock()
+        question = self._question(query, wanted, without, spaces, words=words or None, clock=clock)
+        scans, moments, names = question.scans, list[Moment](), dict[int, str]()
+        for ids, scores, cosines, homes in self._ranked(question, _ROOM * (offset + k)):
             clock.lap("scan")
+            spaces_of = [scans[home].space.name if home >= 0 else "" for home in homes.tolist()]
+            names = dict(zip(ids.tolist(), spaces_of, strict=True))
             known = self.store.segments(ids.tolist(), wanted)
             cosine = dict(zip(ids.tolist(), cosines.tolist(), strict=True))
             order = [(id_, score) for id_, score in zip(ids.tolist(), scores.tolist(), strict=True) if id_ in known]
-            if said and said.without:
-                order = [(id_, score) for id_, score in order if not holds(said.without, known[id_].text or "")]
-            if rerank and asked:
-                order = self._reranked(asked[0][0], query, order, known)
+            if rerank and scans:
+                order = self._reranked(question, order, known)
                 clock.lap("rerank")
             moments = merge([(known[id_], score, cosine[id_]) for id_, score in order], group)
             clock.lap("hydrate")
-            if len(moments) >= offset + k or len(ids) < more:
+            if len(moments) >= offset + k:
                 break
-            more *= 4
+        view = scans[0].view if scans else self.searcher().current(question.version)
         rivals = _rivals(scans) if scans else self._texts(view, wanted, without)
-        names = {id_: scans[home].space.name if home >= 0 else "" for id_, home in zip(ids.tolist(), homes.tolist(), strict=True)}
         hits = [_hit(rank, moment, rivals, names) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
-        hits = [self._marked(hit, said) for hit in hits]
+        hits = [self._marked(hit, question.said) for hit in hits]
         clock.lap("mark")
         return Answer(tuple(hits), view.live.generation, sum(rivals.values()), view.seen(wanted), clock.total())
 
@@ -194,21 +182,11 @@ class Engine:
             QueryError: the query is no single recording; besides what ``search`` raises.
             InputError: the archive has no reader of speech.
         """
-        terms = [term for _, term in parts(query)]
-        if len(terms) != 1 or not isinstance(terms[0], Term) or terms[0].modality is not Modality.AUDIO:
-            raise QueryError("Only a single recording can be a spoken question.", remedy="Ask with one sound alone.")
-        clock, asked = _Clock(), terms[0]
-        heard = self._listener.hear(Path(asked.content), asked.name)
+        clock = _Clock()
+        heard, terms = self._heard(query)
         clock.lap("hear")
-        answers: list[Answer] = []
-        refusal: QueryError | None = None
-        for one in (asked, *([Term(heard, Modality.TEXT)] if heard.strip() else [])):
-            try:
-                answers.append(self.search(one, wanted, k=min(MOST, offset + k), group=group, without=without, spaces=spaces))
-            except QueryError as error:  # a space that knows no sounds may know the words
-                refusal = error
-        if not answers:
-            raise refusal or QueryError("Nothing could be heard in it.", remedy="Record it again, louder.")
+        most = min(MOST, offset + k)
+        answers = _each(terms, lambda one: self.search(one, wanted, k=most, group=group, without=without, spaces=spaces))
         best: dict[int, Hit] = {}
         for hit in (hit for answer in answers for hit in answer.hits):
             key = hit.segment.asset if group == "asset" else hit.segment.id
@@ -218,18 +196,30 @@ class Engine:
         hits = tuple(replace(hit, rank=rank) for rank, hit in enumerate(order, offset + 1))
         return replace(answers[0], hits=hits, timings_ms=clock.total(), heard=heard)
 
-    def rank(self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = ()) -> Ids:
-        """The ``k`` assets that answer best, best first (n,): those of ``search`` by meaning alone, grouped by asset, without reading what they are."""
-        version = self.follow()
-        scans = [searcher.prepare(aspects, wanted, (), version) for searcher, aspects in self._asked(query, spaces)]
-        more = k
-        while True:
-            ids = _best(scans, more)[0]
-            assets = _assets(scans, ids)
-            _, first = np.unique(assets, return_index=True)
-            if len(first) >= k or len(ids) < more:
-                return assets[np.sort(first)][:k]
-            more *= 4
+    def rank(
+        self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = (),
+        words: bool | None = None, spoken: bool = False,
+    ) -> Ids:  # fmt: skip
+        """The ``k`` assets that answer best, best first (n,): those of ``search`` grouped by asset, or of ``spoken``, without reading what they are.
+
+        ``words`` True: by words alone, as there; False: by meaning alone, whatever must occur or is excluded.
+
+        Raises:
+            QueryError, UnknownName, InputError: see ``search`` and ``spoken``.
+        """
+        terms: Sequence[Query] = self._heard(query)[1] if spoken else (query,)
+        found = _each(terms, lambda one: self._assets_ranked(one, wanted, k, spaces, words))
+        assets, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+        assets = assets[np.argsort(-scores, kind="stable")] if len(found) > 1 else assets
+        _, first = np.unique(assets, return_index=True)
+        return np.asarray(assets[np.sort(first)][:k], np.int64)
+
+    def prepare(self, queries: Sequence[Query], spaces: Sequence[str] = ()) -> None:
+        """Encode the texts of many queries at once, for ``rank`` to find them done."""
+        self.follow()
+        plain = [_plain(query, _said(query)) for query in queries]
+        for searcher in self._named(spaces):
+            searcher.terms.prepare(plain)
 
     def write_generation(self) -> Manifest:
         """Write a new generation of the default space's index."""
@@ -276,13 +266,75 @@ class Engine:
             self._open(self._wanted)  # the old one serves on meanwhile
         return version
 
+    def _question(
+        self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: _Clock
+    ) -> _Question:  # fmt: skip
+        """A query made ready to be ranked: read, looked for by its words, encoded, filtered. ``words``: by them alone, or not at all."""
+        version, said = self.follow(), _said(query)
+        if words and not said:
+            raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
+        query, found = _plain(query, said), list[tuple[int, float]]()
+        if words is False:
+            said = None
+        if said and self._legible(wanted):
+            allowed = partial(self.searcher().allowed, wanted=wanted, without=tuple(without), version=version)
+            found = self.words.search(said, MOST if words else SAID, allowed=allowed)
+            clock.lap("words")
+        asked = [] if words else self._asked(query, spaces, needed=not found)
+        clock.lap("encode")
+        scans = [searcher.prepare(aspects, wanted, tuple(without), version) for searcher, aspects in asked]
+        if spaces and scans:  # those that are named, and what they hold
+            held = np.concatenate([ids for scan in scans for ids in scan.targets.values()] or [np.empty(0, np.int64)])
+            found = [
+                (id_, nats) for (id_, nats), here in zip(found, np.isin([id_ for id_, _ in found], held), strict=True) if here
+            ]
+        clock.lap("filter")
+        return _Question(version, query, said, scans, found)
+
+    def _ranked(self, question: _Question, count: int) -> Iterator[Ranked]:
+        """The best ``count`` segments, then four times as many, until there are no more; what is excluded is left out."""
+        said, more = question.said, True
+        while more:
+            ranked = _with_words(question.scans, count, question.found, only=bool(said and said.must))
+            more = len(ranked[0]) >= count
+            if said and said.without:
+                kept = ~self.words.excluded(said, ranked[0])
+                ranked = (ranked[0][kept], ranked[1][kept], ranked[2][kept], ranked[3][kept])
+            yield ranked
+            count *= 4
+
+    def _assets_ranked(
+        self, query: Query, wanted: Filter, k: int, spaces: Sequence[str], words: bool | None
+    ) -> tuple[Ids, NDArray[np.float32]]:
+        """The ``k`` assets that answer a query best, best first, and the scores of their best segments, both (n,)."""
+        question = self._question(query, wanted, (), spaces, words=words, clock=_Clock())
+        assets, scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        for ids, found, _, _ in self._ranked(question, k):
+            every = self._assets(question.scans, ids)
+            _, first = np.unique(every, return_index=True)
+            first = np.sort(first)[:k]
+            assets, scores = every[first], found[first]
+            if len(assets) >= k:
+                break
+        return assets, scores
+
+    def _assets(self, scans: Sequence[Scan], ids: Ids) -> Ids:
+        """The assets of segments (n,): as the scans' columns have them, of those that only words found as SQL does."""
+        assets, unknown = np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_)
+        for scan in scans:
+            columns = scan.view.columns
+            here = among(ids, columns.ids)
+            assets[here] = columns.assets[np.searchsorted(columns.ids, ids[here])]
+            unknown &= ~here
+        if unknown.any():
+            assets[unknown] = self.store.assets(ids[unknown])
+        return assets
+
     def _asked(self, query: Query, names: Sequence[str], *, needed: bool = True) -> list[tuple[Searcher, Aspects]]:
         """The searchers of spaces that know what is asked, and the query in their vectors; none may be unless one is ``needed``."""
-        if ALL in names:
-            names = [entry.name for entry in self.spaces.all()]
         asked: list[tuple[Searcher, Aspects]] = []
         refusal: QueryError | None = None
-        for searcher in [self.searcher(name) for name in dict.fromkeys(names or [""])]:
+        for searcher in self._named(names):
             try:
                 asked.append((searcher, searcher.encode(query)))
             except QueryError as error:
@@ -290,6 +342,33 @@ class Engine:
         if refusal and not asked and needed:
             raise refusal
         return asked
+
+    def _named(self, names: Sequence[str]) -> list[Searcher]:
+        """The searchers of spaces, of the default without a name."""
+        if ALL in names:
+            names = [entry.name for entry in self.spaces.all()]
+        return [self.searcher(name) for name in dict.fromkeys(names or [""])]
+
+    def _heard(self, query: Query) -> tuple[str, list[Query]]:
+        """What is said in a recording, and what it asks: what sounds like it, and what is said, as text.
+
+        Raises:
+            QueryError, InputError: see ``spoken``.
+        """
+        terms = [term for _, term in parts(query)]
+        if len(terms) != 1 or not isinstance(terms[0], Term) or terms[0].modality is not Modality.AUDIO:
+            raise QueryError("Only a single recording can be a spoken question.", remedy="Ask with one sound alone.")
+        heard = self._listener.hear(Path(terms[0].content), terms[0].name)
+        return heard, [terms[0], *([Term(heard, Modality.TEXT)] if heard.strip() else [])]
+
+    def _legible(self, wanted: Filter) -> bool:
+        """Whether a filter lets anything through in which words may stand: texts, and what readers read."""
+        kinds = [kind for kind in wanted.kinds if kind.channel in WORDS]
+        return any(not kind.read for kind in kinds) or any(
+            kind.modality in reader.modalities and kind.channel in reader.channels
+            for reader in (self._readers.all() if kinds else ())
+            for kind in kinds
+        )
 
     def _texts(self, view: View, wanted: Filter, without: Sequence[int]) -> dict[Kind, int]:
         """How many texts of each kind may be found, of those that the default space holds."""
@@ -307,11 +386,11 @@ class Engine:
         return replace(hit, marks=tuple(marks), starts_ms=starts)
 
     def _reranked(
-        self, searcher: Searcher, query: Query, order: list[tuple[int, float]], known: Mapping[int, Segment]
+        self, question: _Question, order: list[tuple[int, float]], known: Mapping[int, Segment]
     ) -> list[tuple[int, float]]:
         """The same segments with the same scores, the best shots among them in a new order."""
         shots = [id_ for id_, _ in order if known[id_].modality is Modality.VIDEO and known[id_].channel is Channel.VISUAL]
-        return xclip.rerank(order, searcher.finer(query, shots[:RERANKED]))
+        return xclip.rerank(order, question.scans[0].searcher.finer(question.query, shots[:RERANKED]))
 
     def _open(self, name: str) -> Future[Searcher]:
         """Begin to open a space, unless that is under way; a failure is forgotten once it was told, so that the next call tries again."""
@@ -335,6 +414,18 @@ class Engine:
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A query made ready to be ranked, in a state of the archive: the text that it is, if it is one, the scans of the spaces that know it, and what its
+    words found: segments, and what they say in nats."""
+
+    version: int
+    query: Query
+    said: Words | None
+    scans: list[Scan]
+    found: list[tuple[int, float]]
+
+
 def _said(query: Query) -> Words | None:
     """What a query looks for in words: those of a single text, which nothing is added to or taken from."""
     if len(parts(query)) == 1:
@@ -344,17 +435,40 @@ def _said(query: Query) -> Words | None:
     return None
 
 
-def _with_words(
-    scans: Sequence[Scan], count: int, found: Sequence[tuple[int, float]], *, only: bool
-) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+def _plain(query: Query, said: Words | None) -> Query:
+    """The query as encoders get it: without the signs of what must occur, and without what is excluded."""
+    return Blend(((parts(query)[0][0], Term(said.plain, Modality.TEXT)),)) if said else query
+
+
+def _each(queries: Sequence[Query], ask: Callable[[Query], T]) -> list[T]:
+    """What ``ask`` makes of the queries that can be asked: a space that knows no sounds may know the words.
+
+    Raises:
+        QueryError: none of them can.
+    """
+    answers: list[T] = []
+    refusal: QueryError | None = None
+    for query in queries:
+        try:
+            answers.append(ask(query))
+        except QueryError as error:
+            refusal = error
+    if refusal and not answers:
+        raise refusal
+    return answers
+
+
+_NOTHING: Ranked = (np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.intp))
+
+
+def _with_words(scans: Sequence[Scan], count: int, found: Sequence[tuple[int, float]], *, only: bool) -> Ranked:
     """As ``_best``, with what words ``found``: segments, and what their words say in nats; if ``only``, nothing else. -1: in no scan."""
     said = np.array([id_ for id_, _ in found], np.int64)
     spoken = np.array([deviations(nats) for _, nats in found], np.float32)
-    if not len(said) and scans:
-        ids, scores, cosines, homes = _best(scans, 0 if only else count)
-        return ids, scores, cosines, homes
-    meant = _best(scans, count)[0] if scans and not only else np.empty(0, np.int64)
-    ids = np.union1d(meant, said)
+    meant = _NOTHING if only or not scans else _best(scans, count)
+    if not len(said):
+        return meant
+    ids = np.union1d(meant[0], said)
     scores = np.full((len(ids), len(scans) + 1), np.nan, np.float32)
     cosines = np.zeros((len(ids), len(scans)), np.float32)
     for at, scan in enumerate(scans):
@@ -374,8 +488,8 @@ def _with_words(
     return ids[order], fused[order], raw[order], homes[order]
 
 
-def _best(scans: Sequence[Scan], count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
-    """The ``count`` best segments over all spaces, best first: ids, scores, cosines, and in which of ``scans`` each is best, all (n,).
+def _best(scans: Sequence[Scan], count: int) -> Ranked:
+    """The ``count`` best segments over all spaces.
 
     With several spaces a score is the best standardised one where they are fused by rank.
     """
@@ -385,7 +499,7 @@ def _best(scans: Sequence[Scan], count: int) -> tuple[Ids, NDArray[np.float32], 
         return ids, scores, cosines, np.zeros(len(ids), np.intp)
     ids = np.unique(np.concatenate([one[0] for one in found]))
     if not len(ids):
-        return ids, np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.intp)
+        return _NOTHING
     columns = [scan.score(ids) for scan in scans]
     scores = np.stack([column[0] for column in columns], axis=1)
     cosines = np.stack([column[1] for column in columns], axis=1)
@@ -398,16 +512,6 @@ def _best(scans: Sequence[Scan], count: int) -> tuple[Ids, NDArray[np.float32], 
         fused, shown = fusion.by_rank(scores), scores[rows, homes]
     order = np.argsort(-fused, kind="stable")[:count]
     return ids[order], shown[order], cosines[rows, homes][order], homes[order]
-
-
-def _assets(scans: Sequence[Scan], ids: Ids) -> Ids:
-    """The assets of segments (n,)."""
-    assets = np.zeros(len(ids), np.int64)
-    for scan in scans:
-        columns = scan.view.columns
-        here = np.isin(ids, columns.ids)
-        assets[here] = columns.assets[np.searchsorted(columns.ids, ids[here])]
-    return assets
 
 
 def _rivals(scans: Sequence[Scan]) -> dict[Kind, int]:

@@ -2,7 +2,9 @@
 
     {"query": {"text": "…"}, "targets": ["image"], "under": "photos", "relevant": ["photos/a.jpg"]}
 
-The query is one of text, image, audio, video (a path); paths are relative to the working folder.
+The query is one of text, image, audio, video (a path); paths are relative to the working folder. It is answered as a search answers it: a text is also
+looked for by its words, unless the line says ``"words": false`` (by meaning alone) or ``true`` (by words alone). In an audio that is ``"spoken": true`` a
+question is asked.
 """
 
 from __future__ import annotations
@@ -17,18 +19,20 @@ from statistics import fmean, median
 from typing import Any
 
 from search.errors import InputError
-from search.query.algebra import Query, Term
-from search.query.engine import ALL, MOST, Engine
+from search.query.algebra import Term
+from search.query.engine import MOST, Engine
 from search.types import Filter, Modality
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A query, what it may see, and the files that answer it."""
+    """A query, what it may see, and the files that answer it. ``words``: by them alone, or not at all; ``spoken``: what is said in it asks."""
 
     query: Term
     wanted: Filter
     relevant: frozenset[str]
+    words: bool | None = None
+    spoken: bool = False
 
     @property
     def direction(self) -> str:
@@ -66,7 +70,12 @@ def _judged(line: dict[str, Any]) -> Judged:
     under = (os.path.abspath(line["under"]),) if line.get("under") else ()
     targets = tuple(Modality(name) for name in line.get("targets", ()))
     relevant = frozenset(os.path.abspath(path) for path in line["relevant"])
-    return Judged(term, Filter(modalities=targets, under=under), relevant)
+    words, spoken = line.get("words"), line.get("spoken", False)
+    if not (words is None or (isinstance(words, bool) and modality is Modality.TEXT)):
+        raise ValueError("words is true or false, and of a text")
+    if not isinstance(spoken, bool) or (spoken and modality is not Modality.AUDIO):
+        raise ValueError("spoken is true or false, and of an audio")
+    return Judged(term, Filter(modalities=targets, under=under), relevant, words, spoken)
 
 
 def evaluate(
@@ -80,13 +89,10 @@ def evaluate(
     assets = engine.store.assets_of({path for one in judged for path in one.relevant})
     for start in range(0, len(judged), _TOGETHER):
         some = judged[start : start + _TOGETHER]
-        queries: list[Query] = [one.query for one in some]
-        for name in spaces or ("",):
-            if name != ALL:
-                engine.searcher(name).terms.prepare(queries)
+        engine.prepare([one.query for one in some if not one.words], spaces)
         runs = []
         for number, one in enumerate(some, start + 1):
-            ranked = engine.rank(one.query, one.wanted, k=MOST, spaces=spaces).tolist()
+            ranked = engine.rank(one.query, one.wanted, k=MOST, spaces=spaces, words=one.words, spoken=one.spoken).tolist()
             # A file that is not indexed can be found by nobody: it counts, under a name of its own.
             runs.append(_Run(ranked, {assets.get(path, path) for path in one.relevant}))
             progress(number)

@@ -178,8 +178,8 @@ class Searcher:
         view = self.current(version)
         mask = np.zeros(len(ids), np.bool_)
         for within in self.targets(view, wanted, without).values():
-            mask |= _among(ids, within)
-        if len(others := np.flatnonzero(~_among(ids, view.columns.ids))):
+            mask |= among(ids, within)
+        if len(others := np.flatnonzero(~among(ids, view.columns.ids))):
             mask[others] = self.store.allowed(ids[others], wanted, without)
         return mask
 
@@ -192,7 +192,7 @@ class Searcher:
 class Scan:
     """A question to one space, ready to be answered: its vectors, the scales of its scores, and what may be found, by kind."""
 
-    _searcher: Searcher
+    searcher: Searcher
     view: View
     asked: Aspects
     scales: dict[Kind, Scale]
@@ -201,7 +201,7 @@ class Scan:
     @property
     def space(self) -> Space:
         """The space that is asked."""
-        return self._searcher.space
+        return self.searcher.space
 
     @property
     def rivals(self) -> dict[Kind, int]:
@@ -218,7 +218,7 @@ class Scan:
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
         for kind, within in self.targets.items():
             vector = _vector(self.asked, kind)[None]
-            with self._searcher.reading():
+            with self.searcher.reading():
                 found, cosine = self.view.live.index.search(vector, min(count, len(within)), within=within)
             held = found[0] >= 0
             ids.append(found[0][held])
@@ -236,7 +236,7 @@ class Scan:
             if not len(here):
                 continue
             vector = _vector(self.asked, kind)[None]
-            with self._searcher.reading():
+            with self.searcher.reading():
                 found, cosine = self.view.live.index.search(vector, len(here), within=np.sort(ids[here]))
             held = found[0] >= 0
             at = here[np.argsort(ids[here])[np.searchsorted(np.sort(ids[here]), found[0][held])]]
@@ -265,12 +265,10 @@ class View:
         return sum((of for name, of in self.coverage.items() if not wanted.collections or name in wanted.collections), Coverage())
 
 
-def _among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
-    """Which of ``ids`` (n,) are among others, (n,). ``np.isin`` would sort, however few they are."""
-    if not len(ascending):
-        return np.zeros(len(ids), np.bool_)
-    same: NDArray[np.bool_] = ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)] == ids
-    return same
+def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
+    """Which ids (n,) are among others (m,) in ascending order, a mask (n,), in n log m; ``np.isin`` would sort them all."""
+    at = np.searchsorted(ascending, ids)
+    return np.asarray(np.append(ascending, -1)[at] == ids, np.bool_)
 
 
 def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:

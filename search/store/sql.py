@@ -182,13 +182,7 @@ class SqlStore:
         """
         mask = np.ones(len(columns.ids), np.bool_)
         if wanted.modalities or wanted.channels:
-            codes = [
-                code
-                for code, kind in enumerate(KINDS)
-                if (not wanted.modalities or kind.modality in wanted.modalities)
-                and (not wanted.channels or kind.channel in wanted.channels)
-            ]
-            mask &= np.isin(columns.kinds, codes)
+            mask &= np.isin(columns.kinds, [KINDS.index(kind) for kind in wanted.kinds])
         if wanted.collections or wanted.under:
             mask &= np.isin(columns.assets, self._assets_at(wanted))
         if wanted.tags:
@@ -221,6 +215,16 @@ class SqlStore:
         for row in rows:
             found.setdefault(row.id, segment_of(row))
         return found
+
+    def assets(self, ids: Ids) -> Ids:
+        """The assets of segments (n,); 0 for one that is gone."""
+        c = t.segment.c
+        found: dict[int, int] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), _VARIABLES):
+                query = select(c.id, c.asset_id).where(c.id.in_(ids[start : start + _VARIABLES].tolist()))
+                found |= {row.id: row.asset_id for row in connection.execute(query)}
+        return np.array([found.get(id_, 0) for id_ in ids.tolist()], np.int64)
 
     def assets_of(self, paths: Iterable[str]) -> dict[str, int]:
         """The assets of files, by path; files that the archive does not hold are absent."""

@@ -134,6 +134,16 @@ class TextIndex(ABC):
                 merged.append((start, end))
         return merged
 
+    def excluded(self, words: Words, ids: Ids) -> NDArray[np.bool_]:
+        """Which of some segments (n,) hold a phrase that must not occur, a mask (n,)."""
+        phrases, held = _phrases(words.without), list[int]()
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), NEWEST[-1]):
+                for row in connection.execute(_TEXTS, {"ids": ids[start : start + NEWEST[-1]].tolist()}):
+                    found = terms(row.text)
+                    held += [row.id] if any(_occurrences(phrase, found) for phrase in phrases) else []
+        return np.isin(ids, held)
+
     @abstractmethod
     def _matching(
         self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
@@ -245,12 +255,6 @@ _NEWEST_POSTGRESQL = text(
 def text_index(database: Database) -> TextIndex:
     """The index of words of a database."""
     return SqliteWords(database) if database.file else PostgresWords(database)
-
-
-def holds(phrases: Sequence[str], text: str) -> bool:
-    """Whether a text has any of some phrases."""
-    found = terms(text)
-    return any(_occurrences(phrase, found) for phrase in _phrases(phrases))
 
 
 def scrub(database: Database) -> None:

@@ -207,6 +207,17 @@ def test_a_spoken_question_is_asked_by_its_words_and_by_its_sound(home, encoder,
     assert told["heard"].startswith("low")
 
 
+def test_a_recorded_question_is_ranked_as_it_is_searched(home, encoder, archive):
+    add()
+    asked = Term(archive / "tones" / "low.wav", Modality.AUDIO)
+    with Engine(home, encoder=encoder) as engine:
+        searched = [hit.segment.asset for hit in engine.spoken(asked, k=50, group="asset").hits]
+        ranked = engine.rank(asked, k=50, spoken=True).tolist()
+        assert ranked[:3] == searched[:3]  # those behind score alike
+        assert sorted(ranked) == sorted(searched)
+        assert set(engine.rank(asked, k=3).tolist()) != set(ranked[:3])  # what sounds alike alone
+
+
 def test_a_spoken_question_wants_a_reader(home, encoder, archive):
     with Engine(home, encoder=encoder) as engine, pytest.raises(InputError, match="no reader of speech"):
         engine.spoken(Term(archive / "tones" / "low.wav", Modality.AUDIO))

@@ -292,6 +292,27 @@ def test_a_phrase_leaves_only_texts_that_hold_it_and_a_minus_none_that_do(engine
     assert not any(path.endswith("flowers.txt") for path in left)
 
 
+def test_a_phrase_that_nothing_holds_finds_nothing(engine):
+    assert ask(engine, '"flowers red"') == ()
+
+
+def test_what_is_ranked_is_what_is_searched_by_asset(engine):
+    for typed, options in {
+        "red flowers": {}, "red -flowers": {}, '"red flowers" garden': {}, "a lighthouse": {"words": True}, "high -zeppelin": {}, '"flowers red"': {},
+    }.items():  # fmt: skip
+        for wanted in (Filter(), Filter(modalities=(Modality.TEXT,)), Filter(modalities=(Modality.IMAGE, Modality.AUDIO))):
+            searched = [hit.segment.asset for hit in ask(engine, typed, k=50, group="asset", wanted=wanted, **options)]
+            assert engine.rank(Term(typed, Modality.TEXT), wanted, k=50, **options).tolist() == searched
+
+
+def test_meaning_alone_takes_no_notice_of_what_words_say(engine):
+    asked = Term("red -flowers", Modality.TEXT)
+    alone = engine.rank(asked, k=50, words=False).tolist()
+    flowers = next(hit.segment.asset for hit in ask(engine, '"red flowers"'))
+    assert flowers in alone
+    assert flowers not in engine.rank(asked, k=50).tolist()
+
+
 def test_words_alone_find_what_they_say_and_nothing_else(engine):
     (hit,) = ask(engine, "zepelin", words=True)
     assert (hit.space, hit.cosine) == ("", 0.0)

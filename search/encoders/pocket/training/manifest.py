@@ -20,7 +20,8 @@ from held_out import recording, split_pictures, split_recordings
 
 
 def pictures(folder: Path, archive: Path) -> Iterator[dict[str, Any]]:
-    """Link the held-out pictures, write their captions, and ask for each by the other."""
+    """Link the held-out pictures, write their captions, and ask for each by the other: by meaning alone, as what stands in quotes in a caption need not
+    occur in a text."""
     paths = sorted((folder / "images").iterdir())
     chosen = {paths[row].name: paths[row] for row in split_pictures(len(paths))[1]}
     captions: dict[str, list[str]] = defaultdict(list)
@@ -33,7 +34,7 @@ def pictures(folder: Path, archive: Path) -> Iterator[dict[str, Any]]:
         texts = [archive / "texts" / f"{path.stem}-{number}.txt" for number in range(len(captions[name]))]
         for text, caption in zip(texts, captions[name], strict=True):
             text.write_text(caption + "\n", "utf-8")
-            yield {"query": {"text": caption}, "targets": ["image"], "relevant": [str(picture)]}
+            yield {"query": {"text": caption}, "words": False, "targets": ["image"], "relevant": [str(picture)]}
         yield {"query": {"image": str(picture)}, "targets": ["text"], "relevant": [str(text) for text in texts]}
 
 
