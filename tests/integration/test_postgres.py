@@ -44,7 +44,8 @@ def test_readers_read_into_postgresql_and_their_words_are_found(settings, archiv
     monkeypatch.setattr(readers, "load", lambda name, *rest: FakeReader() if name == "fake" else real(name, *rest))
     (archive / "tones" / "low.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nA foghorn in the harbour\n")
     run.index(settings, run.Job([archive]), encoder=encoder)
-    store = Readers(Database(settings.database))
+    database = Database(settings.database)
+    store = Readers(database)
     assert {one.why for one in store.unread()} == {"none"}
     for reader in (FakeReader(), real("written", Models.of(settings), "cpu")):
         store.add(reader.name, reader.revision, sorted(reader.reads), sorted(reader.channels))
@@ -59,6 +60,7 @@ def test_readers_read_into_postgresql_and_their_words_are_found(settings, archiv
         assert engine.search(Term('"siren in the fog"', Modality.TEXT), Filter(modalities=(Modality.AUDIO,)), k=1).hits
     store.remove("fake")
     assert {one.channel for one in store.unread()} == {Channel.SPEECH, Channel.OCR}
+    database.close()
 
 
 def test_the_service_answers_from_postgresql(start, settings, archive, encoder):
