@@ -56,18 +56,16 @@ UNSPACED = ("chinese", "japanese")
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A picture with ``words`` on it, all of one ``script`` and one ``size``, on a ``ground``: plain, gradient or photograph."""
+    """A picture with ``words`` on it, all written in one way."""
 
     picture: Image.Image
     words: tuple[str, ...]
-    script: str
-    size: int
-    ground: str
+    how: Writing
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How a screen is written on: what its lines have in common."""
+    """How a screen is written on: what its lines have in common. Its ``ground`` is plain, a gradient or a photograph."""
 
     script: str
     size: int
@@ -80,10 +78,10 @@ def installed(script: str) -> list[str]:
     return [name for name in FONTS.get(script, FONTS["latin"]) if _font(name, 20) is not None]
 
 
-def screens(count: int, scripts: tuple[str, ...], seed: int = 7) -> Iterator[Screen]:
-    """Pictures, whose scripts, sizes and grounds take turns."""
+def screens(count: int, scripts: tuple[str, ...], seed: int = 7, step: int = 1) -> Iterator[Screen]:
+    """Pictures, whose scripts, sizes and grounds take turns; with a ``step`` of 5 few of them have all of these."""
     rng = np.random.default_rng(seed)
-    for number in range(count):
+    for number in range(0, count * step, step):
         yield screen(rng, writing(rng, scripts, number))
 
 
@@ -91,7 +89,7 @@ def screen(rng: np.random.Generator, how: Writing) -> Screen:
     """One picture, with as many lines of text as look natural in it."""
     picture, lines = background(rng, how.ground), _lines(rng, how)
     _write(picture, lines, how, rng)
-    return Screen(picture, tuple(word for line in lines for word in line), how.script, how.size, how.ground)
+    return Screen(picture, tuple(word for line in lines for word in line), how)
 
 
 def sign(rng: np.random.Generator, text: str) -> Image.Image:
@@ -108,8 +106,23 @@ def subtitled(rng: np.random.Generator, how: Writing, count: int) -> list[Screen
     for _ in range(count):
         picture, lines = ground.copy(), _lines(rng, how)[:2]
         _write(picture, lines, how, rng)
-        shown.append(Screen(picture, tuple(word for line in lines for word in line), how.script, how.size, how.ground))
+        shown.append(Screen(picture, tuple(word for line in lines for word in line), how))
     return shown
+
+
+def page(count: int, size: tuple[int, int] = (7200, 8000), letters: int = 31) -> tuple[Image.Image, tuple[str, ...]]:
+    """A grey page full of small words, as a scanned newspaper is: ``count`` of them, or as many as there is room for."""
+    rng, words, font = np.random.default_rng(1), WORDS["english"].split(), _font("DejaVuSerif.ttf", letters)
+    picture, said = Image.new("L", size, 255), []
+    draw = ImageDraw.Draw(picture)
+    for top in range(100, size[1] - 100, round(1.4 * letters)):
+        row, length = [], 0.0
+        while len(said) + len(row) < count and length < size[0] - 600:
+            row.append(words[rng.integers(len(words))])
+            length += draw.textlength(row[-1] + " ", font=font)
+        draw.text((100, top), " ".join(row), 0, font)
+        said += row
+    return picture, tuple(said)
 
 
 def compressed(picture: Image.Image, quality: int = 30) -> Image.Image:

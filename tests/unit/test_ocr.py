@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from search.errors import REASONS, ModelMissing
+from search.media import DecodePool
 from search.models import Model
 from search.readers import Reader, ocr
 from search.readers.ocr.layout import Line, blocks, bounds, pieces, text
+from search.settings import Settings
 from search.types import Channel, Cut, Gap, Info, Modality, Passage, Span
 from tests import screens
 
@@ -27,6 +30,12 @@ SPAN = Span(1000, 5000)
 @pytest.fixture(scope="module")
 def reader() -> Reader:
     return ocr.load(None, "auto")
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    with DecodePool(Settings(home=tmp_path_factory.mktemp("home")), 1) as pool:
+        yield pool
 
 
 def font(size: int, name: str = "DejaVuSans.ttf") -> ImageFont.FreeTypeFont:
@@ -46,6 +55,12 @@ def sign(*lines: str, size: tuple[int, int] = (640, 240), left: int = 40, top: i
 def read(reader: Reader, picture: Image.Image) -> list:
     info = Info(Modality.IMAGE, "png", *picture.size)
     return list(reader.read(info, [Cut(Channel.VISUAL, Modality.IMAGE, None, screens.padded(picture, reader.needs.size))]))
+
+
+def decoded(reader: Reader, pool: DecodePool, path: Path) -> list:
+    """What is read of a file."""
+    info, *cuts = pool.decode(path, reader.needs)
+    return list(reader.read(info, cuts))
 
 
 def shot(reader: Reader, pictures: list[Image.Image], span: Span | None = SPAN) -> Cut:
@@ -90,9 +105,10 @@ def test_where_nothing_is_written_nothing_is_read(reader, shape, value):
     assert list(reader.read(Info(cut.modality, "png", 160, 90), [cut])) == []
 
 
-def test_noise_is_no_text(reader):
-    noise = np.random.default_rng(5).integers(0, 256, (300, 400, 3), np.uint8)
-    assert [item for item in read(reader, Image.fromarray(noise)) if isinstance(item, Passage)] == []
+@pytest.mark.parametrize(("size", "grain"), [((300, 400), 1), ((600, 800), 1), ((640, 960), 16)])
+def test_noise_is_no_text(reader, size, grain):
+    noise = np.random.default_rng(5).integers(0, 256, (size[0] // grain, size[1] // grain, 3), np.uint8)
+    assert read(reader, Image.fromarray(noise.repeat(grain, axis=0).repeat(grain, axis=1))) == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (900, 3), (16, 16), (4000, 40)])
@@ -135,8 +151,6 @@ def test_a_folder_without_a_recogniser_is_refused(tmp_path, name):
 
 
 def test_a_model_of_a_folder_reads(tmp_path, reader):
-    from pathlib import Path
-
     import rapidocr
 
     shipped = next((Path(rapidocr.__file__).parent / "models").glob("*rec*.onnx"))
@@ -168,20 +182,80 @@ def test_turned_and_tilted_text_is_read(reader, angle):
     assert passage.text == SAID
 
 
-def test_columns_of_chinese_are_read_from_the_right(reader):
-    if not (names := screens.installed("chinese")):
-        pytest.skip("no font for Chinese is installed")
+@pytest.mark.parametrize(
+    ("script", "language", "columns"),
+    [
+        ("chinese", "zh", ("欢迎光临北京博物馆", "今天天气很好我们去", "图书馆看书学习历史")),
+        ("japanese", "ja", ("さくらの図書館です", "電車はまもなく到着", "お知らせは夜の駅前")),
+    ],
+)
+def test_columns_are_read_from_the_right(reader, script, language, columns):
+    if not (names := screens.installed(script)):
+        pytest.skip(f"no font for {script} is installed")
     picture = Image.new("RGB", (420, 640), "white")
-    for column, words in enumerate(("欢迎光临北京博物馆", "今天天气很好我们去", "图书馆看书学习历史")):
+    letter = ImageFont.truetype(names[0], 48, index=2 if "Noto" in names[0] else 0)
+    for column, words in enumerate(columns):
         for row, character in enumerate(words):
-            letter = ImageFont.truetype(names[0], 48, index=2 if "Noto" in names[0] else 0)
             ImageDraw.Draw(picture).text((320 - column * 90, 30 + row * 60), character, "black", letter)
     (passage,) = read(reader, picture)
-    assert (passage.text, passage.language) == ("欢迎光临北京博物馆今天天气很好我们去图书馆看书学习历史", "zh")
+    assert (passage.text, passage.language) == ("".join(columns), language)
 
 
-def test_mirrored_text_is_not_read_as_nonsense(reader):
-    assert [item for item in read(reader, ImageOps.mirror(sign(*LINES))) if isinstance(item, Passage)] == []
+@pytest.mark.parametrize("turned", [ImageOps.mirror, ImageOps.flip])
+def test_mirrored_text_is_not_read_as_nonsense(reader, turned):
+    assert [item for item in read(reader, turned(sign(*LINES))) if isinstance(item, Passage)] == []
+
+
+@pytest.mark.parametrize("orientation", [5, 6])
+def test_a_photograph_is_read_the_way_up_that_its_camera_says(reader, pool, tmp_path, orientation):
+    stored = sign(*LINES).transpose({5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90}[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "sign.jpg", exif=exif, quality=95)
+    upright, turned = read(reader, sign(*LINES)), decoded(reader, pool, tmp_path / "sign.jpg")
+    assert [one.text for one in turned] == [SAID]
+    assert turned[0].box == pytest.approx(upright[0].box, abs=2)
+
+
+@pytest.mark.parametrize(("said", "size", "letters"), [("EXIT", (1600, 700), 500), ("Harbour", (1600, 500), 360)])
+def test_huge_letters_are_read(reader, said, size, letters):
+    picture = Image.new("RGB", size, "white")
+    ImageDraw.Draw(picture).text((40, 20), said, "black", font(letters))
+    assert [item.text for item in read(reader, picture)] == [said]
+
+
+def test_letters_that_are_too_small_are_told_or_read_with_doubt(reader):
+    picture = Image.new("RGB", (640, 90), "white")
+    for row, letters in enumerate((4, 5, 8)):
+        ImageDraw.Draw(picture).text((10, 10 + 25 * row), SAID, "black", font(letters))
+    found = [item for item in read(reader, picture) if isinstance(item, Passage)]
+    sure = [one for one in found if one.confidence > 0.95]
+    assert len(sure) == 1
+    assert screens.found(tuple(SAID.split()), [one.text for one in sure], "english") >= 9
+
+
+@pytest.mark.parametrize(
+    ("left", "cut"), [(-30, "opens every morning at"), (40, "harbour station opens every"), (-300, "every morning at seventeen")]
+)
+def test_what_stands_across_the_edge_is_read_as_far_as_it_is_seen(reader, left, cut):
+    (passage,) = read(reader, sign(SAID, size=(700, 100), left=left))
+    assert cut in passage.text
+    assert 0 <= passage.box[0] < passage.box[2] <= 100
+
+
+def test_a_page_of_ten_thousand_words_is_read_up_to_the_bound(reader, pool, tmp_path, monkeypatch):
+    monkeypatch.setattr("search.readers.ocr.frames.LINES", 4)
+    font(31, "DejaVuSerif.ttf")
+    picture, said = screens.page(10_000)
+    picture.save(tmp_path / "page.png", compress_level=1)
+    *passages, gap = decoded(reader, pool, tmp_path / "page.png")
+    texts = [one.text for one in passages]
+    words = said[: len(" ".join(texts).split())]
+    assert len(words) > 4 * 50
+    assert screens.found(words, texts, "english") >= 0.8 * len(words)
+    assert max(map(len, texts)) <= reader.needs.characters < sum(map(len, texts))
+    assert gap.reason == "not_read"
+    assert int(gap.detail.rpartition(": ")[2]) > 170
 
 
 def test_letters_that_the_model_does_not_know_are_told(reader):
@@ -197,15 +271,13 @@ def test_what_is_more_than_is_read_of_one_picture_is_told(reader, monkeypatch):
     assert (gap.reason, gap.detail) == ("not_read", "lines of text beyond what is read of one picture: 2")
 
 
-def test_many_small_words_are_read_or_told(reader):
-    words = list(LINES[1].split())
-    picture = Image.new("RGB", (1600, 300), "white")
-    for row in range(14):
+def test_small_words_are_read(reader):
+    words = LINES[1].split()
+    picture = Image.new("RGB", (1600, 100), "white")
+    for row in range(4):
         ImageDraw.Draw(picture).text((20, 10 + 20 * row), " ".join(words * 4), "black", font(13, "DejaVuSerif.ttf"))
-    found = read(reader, picture)
-    read_words = [word for item in found if isinstance(item, Passage) for word in item.text.split()]
-    assert len(read_words) >= 0.95 * 14 * 16
-    assert max(len(item.text) for item in found if isinstance(item, Passage)) <= reader.needs.characters
+    texts = [item.text for item in read(reader, picture) if isinstance(item, Passage)]
+    assert screens.found(tuple(words * 16), texts, "english") >= 0.95 * 16 * len(words)
 
 
 # Shots.
@@ -226,7 +298,34 @@ def test_frames_that_show_the_same_are_not_read_again(reader, monkeypatch):
     find = engine.find
     monkeypatch.setattr(engine, "find", lambda picture: count.append(picture.shape) or find(picture))
     film(reader, shot(reader, [sign(LINES[0])] * 6))
-    assert len(count) == 2  # the first frame in full, and at a glance
+    assert len(count) == 1
+
+
+def test_only_what_changed_is_read_again_and_the_rest_still_stands(reader, monkeypatch):
+    heights, engine = [], reader._engine
+    monkeypatch.setattr(engine, "find", lambda picture, find=engine.find: heights.append(len(picture)) or find(picture))
+    pictures = []
+    for below in (LINES[1], LINES[2], "", ""):
+        pictures.append(picture := sign(LINES[0], size=(640, 480)))
+        ImageDraw.Draw(picture).text((40, 400), below, "black", font(32))
+    found = film(reader, shot(reader, pictures), size=(640, 480))
+    assert [(item.text, item.span) for item in found] == [
+        (LINES[1], Span(1000, 2000)), (LINES[0], Span(1000, 5000)), (LINES[2], Span(2000, 3000))
+    ]  # fmt: skip
+    assert heights[0] == 480
+    assert sorted(heights)[1] < 240  # both times that something else stood below
+
+
+def test_text_that_changes_with_each_frame_is_read_frame_by_frame(reader, monkeypatch):
+    count, engine = [], reader._engine
+    monkeypatch.setattr(engine, "read", lambda *seen, read=engine.read: count.append(1) or read(*seen))
+    words = screens.WORDS["english"].split()
+    said = [" ".join(words[number : number + 3]) for number in range(0, 24, 3)]
+    found = film(reader, shot(reader, [sign(line) for line in said], Span(0, 8000)))
+    assert [(item.text, item.span) for item in found] == [
+        (line, Span(1000 * at, 1000 * at + 1000)) for at, line in enumerate(said)
+    ]
+    assert len(count) == len(said)
 
 
 def test_each_shot_has_its_passages_in_order(reader):

@@ -63,6 +63,12 @@ def encoder(exported):
     return encoders.load(f"onnx:{exported}")
 
 
+@pytest.fixture
+def traced(exported, monkeypatch) -> None:
+    """Another export of the model begins with the graphs that torch made of it for the first one, which takes most of the time."""
+    monkeypatch.setattr(graphs, "_export", lambda tower, file, *_: shutil.copy(exported / file.name, file))
+
+
 def test_vectors_of_pictures_are_those_that_open_clip_makes(model, encoder):
     import open_clip
     import torch
@@ -117,7 +123,7 @@ def test_a_text_cannot_end_itself_early(original):
     assert ids.count(ids[-1]) == 1
 
 
-def test_int8_says_how_it_compares_and_its_vectors_do_not_depend_on_their_neighbours(model, tmp_path, monkeypatch):
+def test_int8_says_how_it_compares_and_its_vectors_do_not_depend_on_their_neighbours(model, traced, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "DROP", 1)  # random weights find nothing, and what they find by chance they may lose
     report = export(model, tmp_path / "int8", calibration(), "int8", least=0.5)
     assert report.precision == {"vision": "int8", "text": "int8"}
@@ -130,7 +136,7 @@ def test_int8_says_how_it_compares_and_its_vectors_do_not_depend_on_their_neighb
         assert np.array_equal(encoder.encode(modality, some), alone)
 
 
-def test_an_export_that_finds_less_is_refused_with_both_figures_and_leaves_nothing_behind(model, tmp_path, monkeypatch):
+def test_an_export_that_finds_less_is_refused_with_both_figures_and_leaves_nothing_behind(model, traced, tmp_path, monkeypatch):
     shrink = graphs._shrink
 
     def spoil(file):

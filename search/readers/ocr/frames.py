@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeAlias
 
 import cv2
@@ -19,6 +20,8 @@ LINES = 1000
 """Lines of a frame that are read at most: each takes some 0.1 seconds."""
 SAME_PIXELS = 8.0
 """A frame none of whose patches changed by more than this on average, of 255, shows the same text."""
+STILL_PIXELS = 2.0
+"""Where one shows other text, a patch that changed by less than this shows what it showed: compression made 1.7 of it at most."""
 GLANCE = 640
 """Length of the long side, in pixels, at which a frame is looked over for other text: a sixth of the cost of finding it in full size."""
 SAME_LOOK = 0.85
@@ -36,6 +39,11 @@ Glance: TypeAlias = NDArray[np.float32]
 """(lines, 2048) float32: all lines that a quick look finds."""
 
 
+Part: TypeAlias = NDArray[np.float64]
+"""(4,) float64: left, top, right and bottom of a part of a frame, half-open: in parts of its width and height, 0..1, or in pixels."""
+WHOLE: Part = np.array((0.0, 0.0, 1.0, 1.0))
+
+
 @dataclass(slots=True)
 class Standing:
     """A line, and the frames ``[first, last]`` in which it stands."""
@@ -46,33 +54,51 @@ class Standing:
     last: int
 
 
+Placed: TypeAlias = tuple[Quad, Standing]
+"""A line, and where it stands at present."""
+
+
 def follow(engine: Engine, frames: Sequence[Picture]) -> tuple[list[Standing], int]:
     """The lines of a shot, each once, and how many were found that were too many to read. ``frames`` are (H, W, 3) RGB, in order.
 
-    The first frame is read; of those that follow only the ones that show other text, which a quick look finds, and in these only the lines that
-    were not there before. Text that appears within a shot and is lower than about a fortieth of the picture may escape the quick look.
+    The first frame is read; of those that follow only the ones that show other text, which a quick look finds, in these only the part that
+    changed, and in this only the lines that were not there before. Text that appears within a shot and is lower than about a fortieth of the
+    picture may escape the quick look.
     """
     lines: list[Standing] = []
-    now: list[Standing] = []
-    grey: NDArray[np.float32] | None = None
-    glance: Glance | None = None
+    now: list[Placed] = []
     left = 0
+    before, grey, glance = frames[0], _small(frames[0]), None
+    unread: Part | None = WHOLE
     for number, frame in enumerate(frames):
         small = _small(frame)
-        if grey is None or _differs(small, grey):
-            looked = _glance(engine, frame) if len(frames) > 1 else None
-            if glance is None or looked is None or not _alike(looked, glance):
-                now, over = _read(engine, frame, number, lines)
-                left += over
-            grey, glance = small, looked
-        for standing in now:
+        changed = _changed(small, grey) if number else WHOLE
+        if changed is not None:
+            unread = changed if unread is None else _both(unread, changed)
+            looked = _glance(engine, frame) if number else None  # of the first only where another differs: most shots stand still
+            if looked is None or not _alike(looked, _glance(engine, before) if glance is None else glance):
+                now, over = _read(engine, frame, unread, now, number, lines)
+                left, unread = left + over, None
+            before, grey, glance = frame, small, looked
+        for _, standing in now:
             standing.last = number
     return _once(lines), left
 
 
-def _read(engine: Engine, frame: Picture, number: int, lines: list[Standing]) -> tuple[list[Standing], int]:
-    """The lines that stand in a frame; those that are new are read and added to ``lines``. And how many were left out."""
-    quads, now = engine.find(frame), []
+def _read(
+    engine: Engine, frame: Picture, part: Part, now: Sequence[Placed], number: int, lines: list[Standing]
+) -> tuple[list[Placed], int]:
+    """The lines that stand in a frame of which a part changed, where those of ``now`` stood: outside it they still do.
+
+    Those that are new are read and added to ``lines``. And how many were left out.
+    """
+    height, width = frame.shape[:2]
+    box = part * (width, height, width, height)
+    while not np.array_equal(box, wider := reduce(_both, (_bounds(quad) for quad, _ in now if _touch(quad, box)), box)):
+        box = wider
+    left, top, right, bottom = (*np.floor(box[:2]).astype(int), *np.ceil(box[2:]).astype(int))
+    stay = [(quad, standing) for quad, standing in now if not _touch(quad, box)]
+    quads = [quad + np.array((left, top), np.float32) for quad in engine.find(frame[top:bottom, left:right])]
     before = np.stack([standing.look for standing in lines]) if lines else None
     for quad in quads[:LINES]:
         look = _look(frame, quad)
@@ -80,8 +106,22 @@ def _read(engine: Engine, frame: Picture, number: int, lines: list[Standing]) ->
             standing = lines[int(likeness.argmax())]
         else:
             lines.append(standing := Standing(engine.read(frame, quad), look, number, number))
-        now.append(standing)
-    return now, len(quads[LINES:])
+        stay.append((quad, standing))
+    return stay, len(quads[LINES:])
+
+
+def _bounds(quad: Quad) -> Part:
+    return np.concatenate((quad.min(axis=0), quad.max(axis=0) + 1)).astype(np.float64)
+
+
+def _both(one: Part, other: Part) -> Part:
+    """What holds two parts."""
+    return np.concatenate((np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])))
+
+
+def _touch(quad: Quad, box: Part) -> bool:
+    own = _bounds(quad)
+    return bool((own[:2] < box[2:]).all() and (own[2:] > box[:2]).all())
 
 
 def _once(lines: Sequence[Standing]) -> list[Standing]:
@@ -123,10 +163,15 @@ def _small(frame: Picture) -> NDArray[np.float32]:
     return grey.astype(np.float32)
 
 
-def _differs(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
-    """Whether a patch of a frame changed."""
-    patches = cv2.resize(np.abs(one - other), (one.shape[1] // _PATCH, one.shape[0] // _PATCH), interpolation=cv2.INTER_AREA)
-    return bool(np.asarray(patches).max() > SAME_PIXELS)
+def _changed(one: NDArray[np.float32], other: NDArray[np.float32]) -> Part | None:
+    """The part of a frame in which anything changed, with a patch around it; None: not so much that another text could stand there."""
+    size = (one.shape[1] // _PATCH, one.shape[0] // _PATCH)
+    patches = np.asarray(cv2.resize(np.abs(one - other), size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
+    if patches.max() <= SAME_PIXELS:
+        return None
+    rows, columns = (np.flatnonzero((patches > STILL_PIXELS).any(axis=axis)) for axis in (1, 0))
+    part = np.array((columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2)) / np.array((*size, *size))
+    return np.asarray(np.clip(part, 0, 1), np.float64)
 
 
 def _glance(engine: Engine, frame: Picture) -> Glance:

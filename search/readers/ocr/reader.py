@@ -24,7 +24,7 @@ NATIVE = 0.85
 """Pictures smaller than this part of ``SIZE`` are brought back to their own size: enlarged, textures look like letters twice as often."""
 TOO_SMALL = 16
 """Lines that are lower than this, in pixels, and were found but not read are text that is too small. Others are mostly no text."""
-VERSION = "1"
+VERSION = "2"
 """Changes whenever the code here reads otherwise."""
 
 
@@ -35,7 +35,8 @@ class OcrReader:
     stands over several shots is a passage in each. Lines turned by any angle and columns of Chinese or Japanese are read. Mirrored text is not:
     the model is unsure of nearly all of it, and what it is unsure of is left out; only words of symmetric letters come out, backwards.
 
-    The decoder delivers pictures of at most ``SIZE``: letters that are lower than some 9 pixels then are lost. No tiles of larger ones can be had.
+    The decoder delivers pictures of at most ``SIZE``: of a page of 10,000 words in a font of 6.2 pixels 86 % are read, from some 5.8 pixels on
+    the detector takes such pages for texture, in part or wholly. No tiles of larger pictures can be had.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
