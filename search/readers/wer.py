@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-
 ADDED = (r"\bkinda\b", r"\bsorta\b", r"\bdunno\b", r"\bcause\b")
 """Rules that whisper_normalizer has and Whisper's authors have not: they hide errors, and take the cause of a fire for a because."""
 
