@@ -7,6 +7,7 @@ The product's code is left as it is. Around it, by environment variables:
 
 SENSORIUM_CRASH_POINT   ``commit:after:3``: SIGKILL after the third commit. Names: ``POINTS``
 SENSORIUM_CRASH_ACKS    file that gets a line after every commit: what a reader then finds done (see ``done``)
+SENSORIUM_CRASH_WORD    word at which the reader dies as a native library does, by SIGSEGV
 SENSORIUM_CRASH_PAUSE   seconds that the encoder takes for a batch, and the reader for an asset, so that there is time to die in
 
 The encoder and the reader ``fake`` are the tests' own; transactions are small, so that there are many.
@@ -98,11 +99,14 @@ class PausingEncoder(FakeEncoder):
 
 
 class PausingReader(FakeReader):
-    """The tests' reader, slowed down."""
+    """The tests' reader, slowed down, and with a word that it dies of."""
 
     def read(self, info, cuts):
         time.sleep(float(os.environ.get("SENSORIUM_CRASH_PAUSE", "0")))
-        return list(super().read(info, cuts))
+        found = list(super().read(info, cuts))
+        if any(one.text == os.environ.get("SENSORIUM_CRASH_WORD") for one in found):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return found
 
 
 POINTS: dict[str, tuple[tuple[Any, str], ...]] = {
