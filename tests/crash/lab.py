@@ -42,10 +42,10 @@ class Ran:
 
     @property
     def told(self) -> int:
-        """How many files the run said that it had indexed, and read."""
+        """How many files the run said that it had indexed, or read, whichever is more."""
         events = (json.loads(line) for line in self.out.splitlines() if line.endswith("}"))
         works = [event.get("work") or event.get("progress") for event in events if "event" in event]
-        return max((work["done"] + work["read"] for work in works), default=0)
+        return max((max(work["done"], work["read"]) for work in works if work), default=0)
 
 
 class Nursery:
