@@ -40,7 +40,7 @@ def main() -> int:
     except KeyboardInterrupt:  # before there was anything to stop
         return 0
     for name, reason in summary.absent.items():
-        told = f"Everything else was done, but the space {name} waits for its model. {reason}"
+        told = f"Everything else was done, but {name} waits. {reason}"
         _say({"event": "error", "kind": type(reason).__name__, "message": told, "remedy": reason.remedy})
         return 1
     _say({"event": "summary", "scanning": False, "scan": asdict(summary.scan), "work": asdict(summary.progress)})

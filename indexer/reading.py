@@ -7,16 +7,17 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, cast
 
 from indexer.pipeline import Progress
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
-from search.errors import MediaError, ModelMissing, SensoriumError
+from search.errors import MediaError, ModelMissing, ReaderHangs, SensoriumError
 from search.media import DecodePool, sidecars
 from search.readers import Reader
 from search.store import Queue, Unit
@@ -32,6 +33,12 @@ TEXTS = 64
 RECOUNT = 1.0
 """Seconds between two looks at how much is left to read."""
 
+HANGS_SECONDS = 1_800.0
+"""A reader hangs that asks for nothing more and says nothing for this long: half a minute of speech takes the largest model two on a laptop."""
+
+LEAVE_SECONDS = 30.0
+"""How long is waited for readings that are to end: until their readers ask for the next cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -42,39 +49,68 @@ class Desk:
     stop: threading.Event
 
 
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """An asset that is being read, until it is ``over`` for whatever reason. ``since``: when its reader took over; None while a decoder works.
+    ``share``: how much of it was read, 0..1.
+    """
+
+    unit: Unit
+    over: threading.Event
+    harvest: Future[Read | MediaError] = field(default_factory=Future)
+    since: float | None = None
+    share: float = 0.0
+
+    @property
+    def silent(self) -> float:
+        """Seconds that have passed since the reader was last heard of."""
+        since = self.since
+        return 0.0 if since is None else time.monotonic() - since
+
+
 def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, report: Callable[[Progress], None]) -> None:
     """Work off what a reader is to read. One that fails on an asset goes on with the next; the ledger says why.
 
     Raises:
         ModelMissing: the reader's weights are not here.
+        ReaderHangs: it has given no sign of life for long.
     """
     over = threading.Event()
     threading.Thread(target=_beat, args=(queue, over), name="heartbeat", daemon=True).start()
-    running: dict[Future[Read | MediaError], Unit] = {}
-    shares: dict[int, float] = {}
+    work: SimpleQueue[_Reading | None] = SimpleQueue()
+    for _ in range(desk.threads):  # daemons: one that hangs must not keep the process from ending, as an executor's would
+        threading.Thread(target=_work, args=(desk, reader, work), name="read", daemon=True).start()
+    running: dict[Future[Read | MediaError], _Reading] = {}
     progress.reader, progress.to_read, progress.behind = reader.name, queue.left(), 0.0
     began = counted = time.monotonic()
     try:
-        with ThreadPoolExecutor(desk.threads, "read") as executor:
-            while not desk.stop.is_set():
-                for unit in queue.lease(desk.threads - len(running), suspect=not running) if len(running) < desk.threads else ():
-                    running[executor.submit(_read, desk, reader, unit, shares)] = unit
-                if not running:
-                    break
-                done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in done:
-                    shares.pop(running[future].id, None)
-                    _end(queue, reader, running.pop(future), future, progress)
-                progress.current = path_of(next(iter(running.values())).path) if running else progress.current
-                if (now := time.monotonic()) - counted >= RECOUNT:
-                    counted, left = now, queue.left()  # others may work on it too
-                    progress.seconds = now - began
-                    progress.behind = max(progress.to_read - left, 0) + sum(list(shares.values()))
-                report(progress)
+        while not desk.stop.is_set():
+            for unit in queue.lease(desk.threads - len(running), suspect=not running) if len(running) < desk.threads else ():
+                reading = _Reading(unit, over)
+                running[reading.harvest] = reading
+                work.put(reading)
+            if not running:
+                break
+            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                _end(queue, reader, running.pop(future).unit, future, progress)
+            longest = max(running.values(), key=lambda reading: reading.silent, default=None)
+            if longest is not None and longest.silent > HANGS_SECONDS:
+                del running[longest.harvest]  # the others may but wait for it
+                raise _hanging(queue, reader, longest, progress)
+            progress.current = path_of(next(iter(running.values())).unit.path) if running else progress.current
+            if (now := time.monotonic()) - counted >= RECOUNT:
+                counted, left = now, queue.left()  # others may work on it too
+                progress.seconds = now - began
+                progress.behind = max(progress.to_read - left, 0) + sum(reading.share for reading in running.values())
+            report(progress)
     finally:
         over.set()
         progress.reader = ""
-        queue.hand_back(list(running.values()))
+        for _ in range(desk.threads):
+            work.put(None)
+        wait(running, LEAVE_SECONDS)
+        queue.hand_back([reading.unit for reading in running.values()])
 
 
 def embed(passages: Passages, entry: Entry, encoder: Encoder, stop: threading.Event, report: Callable[[int], None]) -> int:
@@ -87,8 +123,28 @@ def embed(passages: Passages, entry: Entry, encoder: Encoder, stop: threading.Ev
     return count
 
 
-def _read(desk: Desk, reader: Reader, unit: Unit, shares: dict[int, float]) -> Read | MediaError:
-    """What a reader makes of one asset; or why it makes nothing of it. Meanwhile ``shares`` tells, by unit, how much of it was read."""
+def _work(desk: Desk, reader: Reader, work: SimpleQueue[_Reading | None]) -> None:
+    while (reading := work.get()) is not None:
+        try:
+            reading.harvest.set_result(_read(desk, reader, reading))
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
+            reading.harvest.set_exception(error)
+
+
+def _hanging(queue: ReadingQueue, reader: Reader, reading: _Reading, progress: Progress) -> ReaderHangs:
+    """End a reading that hangs; returns what is to be raised, since its thread cannot be ended, and may hold what others wait for."""
+    told = f"{reader.name} has given no sign of life for {reading.silent / 60:.0f} minutes"
+    if queue.fail(reading.unit, "reader", f"{told}."):
+        progress.count_failure("reader")
+    return ReaderHangs(
+        f"{told}, on {path_of(reading.unit.path)}.",
+        remedy="That file is in the ledger now. Run the same command again for the others.",
+    )
+
+
+def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
+    """What a reader makes of one asset; or why it makes nothing of it."""
+    unit = reading.unit
     if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
         return MediaError("vanished", "It is not what was scanned.")
     try:
@@ -97,7 +153,7 @@ def _read(desk: Desk, reader: Reader, unit: Unit, shares: dict[int, float]) -> R
             sidecars.fingerprint(path) if reader.needs.metadata else None
         )  # before: what changes meanwhile is noticed next time
         with closing(sidecars.decode(desk.pool, path, reader.needs)) as replies:
-            info, *found = _heard(desk, reader, replies, lambda share: shares.__setitem__(unit.id, share))
+            info, *found = _heard(desk, reader, replies, reading)
     except MediaError as error:
         return error
     except ModelMissing:
@@ -108,22 +164,28 @@ def _read(desk: Desk, reader: Reader, unit: Unit, shares: dict[int, float]) -> R
     return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside)
 
 
-def _heard(
-    desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], tell: Callable[[float], None]
-) -> Iterator[Any]:  # fmt: skip
+def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], reading: _Reading) -> Iterator[Any]:
     """What the decoder says an asset is, and then what a reader reads in it."""
     yield (info := cast("Info", next(replies)))  # a decoder says first what it is: the pool sees to that
 
     def cuts() -> Iterator[Cut | Gap]:
+        reading.since = None
         for item in replies:
-            if desk.stop.is_set():
+            if desk.stop.is_set() or reading.over.is_set():
                 raise MediaError("vanished", "Reading was stopped.")
             if not isinstance(item, Info):
                 if item.span and item.span.unit == "ms" and info.duration_ms:
-                    tell(min(item.span.start / info.duration_ms, 1.0))
+                    reading.share = min(item.span.start / info.duration_ms, 1.0)
+                reading.since = time.monotonic()
                 yield item
+                reading.since = None
+        reading.since = time.monotonic()
 
-    yield from reader.read(info, cuts())
+    reading.since = time.monotonic()
+    for found in reader.read(info, cuts()):
+        reading.since = time.monotonic()
+        yield found
+    reading.since = None
 
 
 def _end(queue: ReadingQueue, reader: Reader, unit: Unit, future: Future[Read | MediaError], progress: Progress) -> None:

@@ -18,7 +18,7 @@ from indexer.reading import Desk, embed, read
 from indexer.scan import Scan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
-from search.errors import DiskFull, InputError, ModelMissing, SensoriumError
+from search.errors import DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
@@ -42,7 +42,7 @@ Report = Callable[[Tally, Progress, bool], None]
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due; ``absent`` spaces wait for their models."""
+    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due; ``absent``: spaces and readers that wait, and why."""
 
     scan: Tally
     progress: Progress
@@ -227,7 +227,7 @@ class Indexer:
                 continue
             try:
                 read(place, desk.queue, self._reader(desk.entry), progress, report)
-            except (ModelMissing, InputError) as error:
+            except (ModelMissing, InputError, ReaderHangs) as error:
                 self.absent[desk.entry.name] = error
         passages = Passages(self._database)
         for lane in self.lanes:

@@ -6,6 +6,7 @@ SensoriumError
 │   └── UnknownName       a space, model, modality, channel or collection that is not there; lists those that are
 ├── MediaError            a file that cannot be read as media; ``reason`` is a word of the ledger
 ├── ModelMissing          weights that are not here and cannot be fetched: exit code 5
+├── ReaderHangs           a reader that gives no sign of life any more; the next run goes on behind the file that it hangs on
 ├── ExportRefused         an export of a model that finds less than the original
 ├── StoreError            the database
 │   └── NewerDatabase     was written by a newer Sensorium
@@ -68,6 +69,10 @@ class ModelMissing(SensoriumError):
     """Weights that are not here and cannot be fetched."""
 
     exit_code = 5
+
+
+class ReaderHangs(SensoriumError):
+    """A reader that gives no sign of life any more. The file that it hangs on is in the ledger, so that the next run goes on behind it."""
 
 
 class StillLoading(SensoriumError):

@@ -725,9 +725,7 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         raise typer.Exit(130)
     for name, why in summary.absent.items():
         _complain(why)
-        show.err.print(
-            f"The space {name} waits for its model; what is queued for it is embedded by the next run.", highlight=False
-        )
+        show.err.print(f"{name} waits; what is queued for it is done by the next run.", highlight=False)
     if summary.absent:
         raise typer.Exit(max(error.exit_code for error in summary.absent.values()))
     if failed:

@@ -7,14 +7,11 @@ the mean of the two counts, so that a machine whose speed drifts does not decide
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-
-import psutil
 
 from indexer.run import Job, index
 from search import encoders
@@ -22,7 +19,7 @@ from search.encoders import Content
 from search.media import DecodePool
 from search.settings import Settings
 from search.types import Cut, Modality
-from tests.bench.report import Figure, given, seconds
+from tests.bench.report import Figure, Memory, given, seconds
 from ui.bench import warm
 
 PHOTOS, SOUNDS = 2_000, 100
@@ -38,7 +35,7 @@ def run() -> Iterator[Figure]:
     yield from _compare("sounds", sounds, sounds, Modality.AUDIO)
 
 
-def _compare(what: str, files: Sequence[Path], some: Sequence[Path], modality: Modality) -> Generator[Figure, None, _Memory]:
+def _compare(what: str, files: Sequence[Path], some: Sequence[Path], modality: Modality) -> Generator[Figure, None, Memory]:
     """The rate of indexing against that of the encoder alone, and against what decoding and encoding take of the processor."""
     decoding, before = _alone(some, modality)
     memory, rate = _index(files)
@@ -51,7 +48,7 @@ def _compare(what: str, files: Sequence[Path], some: Sequence[Path], modality: M
     return memory
 
 
-def _index(files: Sequence[Path]) -> tuple[_Memory, float]:
+def _index(files: Sequence[Path]) -> tuple[Memory, float]:
     """Index files into a home of their own, the encoder being loaded: memory, files a second."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "archive")
@@ -61,7 +58,7 @@ def _index(files: Sequence[Path]) -> tuple[_Memory, float]:
         settings = Settings(home=Path(folder, "home"))
         encoder = encoders.load("pocket")
         warm(encoder)
-        with _Memory() as memory:
+        with Memory() as memory:
             took = seconds(lambda: index(settings, Job([archive]), encoder=encoder))
         return memory, len(files) / took
 
@@ -82,40 +79,3 @@ def _alone(files: Sequence[Path], modality: Modality) -> tuple[float, float]:
     with ThreadPoolExecutor(settings.cores) as executor:
         took = seconds(lambda: list(executor.map(lambda batch: encoder.encode(modality, batch), batches)))
     return decoding, len(files) / took
-
-
-class _Memory:
-    """Resident memory of this process and its children, sampled twice a second."""
-
-    def __enter__(self) -> _Memory:
-        self._samples: list[float] = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    @property
-    def peak_mb(self) -> float:
-        return max(self._samples)
-
-    @property
-    def growth(self) -> float:
-        """The peak of the second half of the time over that of the first."""
-        half = len(self._samples) // 2
-        return max(self._samples[half:]) / max(self._samples[:half])
-
-    def _watch(self) -> None:
-        own = psutil.Process()
-        while not self._ended.is_set():
-            total = 0
-            for process in (own, *own.children(recursive=True)):
-                try:
-                    total += process.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            self._samples.append(total / 1e6)
-            time.sleep(0.5)  # looking costs time itself

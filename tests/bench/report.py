@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"
@@ -39,6 +42,48 @@ class Figure:
 
 class Skipped(Exception):
     """A benchmark that cannot run here; says why."""
+
+
+class Memory:
+    """Resident memory of this process and its children, sampled twice a second."""
+
+    def __enter__(self) -> Memory:
+        self._samples: list[float] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def peak_mb(self) -> float:
+        return max(self._samples)
+
+    @property
+    def grown_mb(self) -> float:
+        """The peak over what there was at the beginning."""
+        return self.peak_mb - self._samples[0]
+
+    @property
+    def growth(self) -> float:
+        """The peak of the second half of the time over that of the first."""
+        half = len(self._samples) // 2
+        return max(self._samples[half:]) / max(self._samples[:half])
+
+    def _watch(self) -> None:
+        own = psutil.Process()
+        while not self._ended.is_set():
+            total = 0
+            for process in (own, *own.children(recursive=True)):
+                try:
+                    total += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            self._samples.append(total / 1e6)
+            time.sleep(0.5)  # looking costs time itself
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -7,9 +7,10 @@ The product's code is left as it is. Around it, by environment variables:
 
 SENSORIUM_CRASH_POINT   ``commit:after:3``: SIGKILL after the third commit. Names: ``POINTS``
 SENSORIUM_CRASH_ACKS    file that gets a line after every commit: what a reader then finds done (see ``done``)
-SENSORIUM_CRASH_PAUSE   seconds that the encoder takes for a batch, so that there is time to die in
+SENSORIUM_CRASH_WORD    word at which the reader dies as a native library does, by SIGSEGV
+SENSORIUM_CRASH_PAUSE   seconds that the encoder takes for a batch, and the reader for an asset, so that there is time to die in
 
-The encoder is the tests' own; transactions are small, so that there are many.
+The encoder and the reader ``fake`` are the tests' own; transactions are small, so that there are many.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -34,40 +37,57 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 import indexer.pipeline
 import search.encoders
+import search.readers
 from tests.fakes.encoder import FakeEncoder
+from tests.fakes.reader import FakeReader
 from ui import cli
 
-POINTS: dict[str, tuple[tuple[Any, str], ...]] = {
-    "commit": ((SQLiteDialect_pysqlite, "do_commit"),),
-    "fsync": ((os, "fsync"), (os, "fdatasync")),
-    "rename": ((os, "rename"), (os, "replace")),  # Path.rename and Path.replace call these
-    "write_index": ((faiss, "write_index"),),
-    "rmtree": ((shutil, "rmtree"),),
-}
-"""The names of failpoints, and the functions around which they lie."""
+UNITS = """
+    SELECT hex(a.digest), s.id, e.vector FROM unit u JOIN asset a ON a.id = u.asset_id
+    LEFT JOIN segment s ON s.asset_id = a.id AND s.reader_id IS NULL
+    LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = u.space_id
+    WHERE u.state = 'done' ORDER BY s.id
+"""
+READINGS = """
+    SELECT hex(a.digest) || ' ' || r.name || ' ' || coalesce(g.beside, ''), s.id,
+        s.channel || ' ' || coalesce(s.start, '') || ' ' || s.text, e.vector
+    FROM reading g JOIN asset a ON a.id = g.asset_id JOIN reader r ON r.id = g.reader_id
+    LEFT JOIN segment s ON s.asset_id = a.id AND s.reader_id = r.id LEFT JOIN embedding e ON e.segment_id = s.id
+    WHERE g.state = 'done' ORDER BY s.id
+"""
+EMBEDDED = " embedded"
 
 
 def done(database: Path, mode: str = "ro") -> dict[str, list[list[Any]]]:
-    """What a reader finds finished: digest of an asset -> [segment's id, hash of its vector], by the tables alone."""
+    """What a reader of the database finds finished, by the tables alone.
+
+    Digest of an asset -> [segment's id, hash of its vector]; ``DIGEST READER FINGERPRINT``, the last of what lay beside it -> [passage's id,
+    hash of what it says and where]; and the same with ``EMBEDDED`` at the end -> [passage's id, hash of its vector], once all have one.
+    """
     if not database.exists():
         return {}
     connection = sqlite3.connect(f"file:{database}?mode={mode}", uri=True, timeout=30)
     try:
-        rows = connection.execute(
-            "SELECT hex(a.digest), s.id, e.vector FROM unit u JOIN asset a ON a.id = u.asset_id LEFT JOIN segment s"
-            " ON s.asset_id = a.id LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = u.space_id"
-            " WHERE u.state = 'done' ORDER BY s.id"
-        ).fetchall()
+        units, read = (connection.execute(query).fetchall() for query in (UNITS, READINGS))
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
-        rows = []
+        return {}
     finally:
         connection.close()
     found: dict[str, list[list[Any]]] = {}
-    for digest, segment, vector in rows:
-        found.setdefault(digest, []).append([segment, hashlib.sha256(vector or b"").hexdigest()[:12]])
+    for digest, segment, vector in units:
+        found.setdefault(digest, []).append([segment, _hash(vector)])
+    for key, group in groupby(sorted(read, key=itemgetter(0)), key=itemgetter(0)):
+        passages = [row[1:] for row in group if row[1] is not None]
+        found[key] = [[id_, _hash(text.encode())] for id_, text, _ in passages]
+        if all(vector is not None for *_, vector in passages):
+            found[key + EMBEDDED] = [[id_, _hash(vector)] for id_, _, vector in passages]
     return found
+
+
+def _hash(content: bytes | None) -> str:
+    return hashlib.sha256(content or b"").hexdigest()[:12]
 
 
 class PausingEncoder(FakeEncoder):
@@ -76,6 +96,28 @@ class PausingEncoder(FakeEncoder):
     def encode(self, modality, batch):
         time.sleep(float(os.environ.get("SENSORIUM_CRASH_PAUSE", "0")))
         return super().encode(modality, batch)
+
+
+class PausingReader(FakeReader):
+    """The tests' reader, slowed down, and with a word that it dies of."""
+
+    def read(self, info, cuts):
+        time.sleep(float(os.environ.get("SENSORIUM_CRASH_PAUSE", "0")))
+        found = list(super().read(info, cuts))
+        if any(one.text == os.environ.get("SENSORIUM_CRASH_WORD") for one in found):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return found
+
+
+POINTS: dict[str, tuple[tuple[Any, str], ...]] = {
+    "commit": ((SQLiteDialect_pysqlite, "do_commit"),),
+    "fsync": ((os, "fsync"), (os, "fdatasync")),
+    "rename": ((os, "rename"), (os, "replace")),  # Path.rename and Path.replace call these
+    "write_index": ((faiss, "write_index"),),
+    "rmtree": ((shutil, "rmtree"),),
+    "read": ((PausingReader, "read"),),
+}
+"""The names of failpoints, and the functions around which they lie."""
 
 
 def around(owner: Any, name: str, before: Callable[[], None], after: Callable[[], None]) -> None:
@@ -93,8 +135,10 @@ def around(owner: Any, name: str, before: Callable[[], None], after: Callable[[]
 
 
 def prepare() -> None:
-    """Set the failpoint, the acknowledgements and the encoder."""
+    """Set the failpoint, the acknowledgements, the encoder and the reader."""
     search.encoders.load = lambda *_, **__: PausingEncoder()
+    load = search.readers.load
+    search.readers.load = lambda name, *rest: PausingReader() if name == "fake" else load(name, *rest)
     indexer.pipeline.COMMIT_UNITS, indexer.pipeline.COMMIT_SECONDS = 4, 0.05
     if acks := os.environ.get("SENSORIUM_CRASH_ACKS"):
         database = Path(os.environ["SENSORIUM_HOME"]) / "sensorium.db"

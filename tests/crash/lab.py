@@ -1,7 +1,7 @@
 """What the harnesses of loss share: runs of the command line that may be killed, and the audit of what they leave.
 
-An asset is acknowledged once a reader of the database finds its unit done. From then on, as long as a file with its bytes is there,
-the same segments with the same vectors must be found, each of them once.
+An asset is acknowledged once a reader of the database finds its unit done, and so is a reading. From then on, as long as a file with its
+bytes is there, and beside it what lay there, the same segments with the same vectors must be found, each of them once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.crash.driver import done
+from search.media import sidecars
+from tests.crash.driver import EMBEDDED, done
 from tests.crash.media import Files
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +42,10 @@ class Ran:
 
     @property
     def told(self) -> int:
-        """How many files the run said that it had indexed."""
+        """How many files the run said that it had indexed, or read, whichever is more."""
         events = (json.loads(line) for line in self.out.splitlines() if line.endswith("}"))
         works = [event.get("work") or event.get("progress") for event in events if "event" in event]
-        return max((work["done"] for work in works), default=0)
+        return max((max(work["done"], work["read"]) for work in works if work), default=0)
 
 
 class Nursery:
@@ -97,28 +98,50 @@ def digests(files: Files) -> dict[str, Path]:
 
 
 def lost(before: Done, home: Path, files: Files) -> list[str]:
-    """Acknowledged assets whose file is there, and whose segments or vectors are not what was acknowledged."""
+    """Acknowledged assets and readings whose files are there, and whose segments or vectors are not what was acknowledged."""
     now, there = done(home / "sensorium.db"), digests(files)
-    return [digest for digest, segments in before.items() if digest in there and now.get(digest) != segments]
+    return [key for key, segments in before.items() if _due(key, there) and now.get(key) != segments]
+
+
+def _due(key: str, there: dict[str, Path]) -> bool:
+    """Whether the file of an acknowledgement is there, and beside it what lay there."""
+    digest, _, reading = key.removesuffix(EMBEDDED).partition(" ")
+    _, _, beside = reading.partition(" ")
+    return digest in there and (not beside or sidecars.fingerprint(there[digest]) == beside)
 
 
 def duplicated(home: Path) -> list[str]:
-    """Assets that hold a segment more than once: every small file but a clip makes one, a clip one a scene."""
+    """Assets that hold a segment more than once: every small file but a clip makes one, a clip one a scene; no passage says the same."""
     return [
-        digest
-        for digest, segments in done(home / "sensorium.db").items()
-        if len({id_ for id_, _ in segments}) != len(segments) or len(segments) > 2
+        key
+        for key, segments in done(home / "sensorium.db").items()
+        if len({id_ for id_, _ in segments}) != len(segments)
+        or len(segments) > 2
+        or (" " in key and not key.endswith(EMBEDDED) and len({said for _, said in segments}) != len(segments))
     ]
 
 
-def audit(nursery: Nursery, home: Path, files: Files) -> None:
-    """After a run that ended well: the archive is whole, `verify --deep` agrees, and search finds every file exactly once."""
+def unread(home: Path, files: Files) -> list[str]:
+    """What the readers ``fake`` and ``written`` should have read and no space holds."""
+    held, missing = done(home / "sensorium.db"), []
+    for digest, path in digests(files).items():
+        if path.suffix in (".png", ".wav", ".mp4"):
+            subtitled = path.suffix != ".png" and path.with_suffix(".srt").exists()
+            for key, least in {f"{digest} fake ": 1, f"{digest} written {sidecars.fingerprint(path)}": int(subtitled)}.items():
+                if key + EMBEDDED not in held or len(held[key]) < least:
+                    missing.append(f"{key} of {path.name}")
+    return missing
+
+
+def audit(nursery: Nursery, home: Path, files: Files, *, reads: bool = False) -> None:
+    """After a run that ended well: the archive is whole, and read if anything ``reads`` it, `verify --deep` agrees, and search finds every file exactly once."""
     verified = nursery.run("verify", "--deep", "--json", home=home)
     assert verified.code == 0, verified.out + verified.err
     there = digests(files)
     held = done(home / "sensorium.db")
     assert there.keys() <= held.keys(), "files that were not indexed"
     assert not duplicated(home)
+    assert not reads or not unread(home, files)
     found = nursery.run("search", "red", "-k", 1000, "--group", "asset", "--under", files.folder, "--json", home=home)
     assert found.code == 0, found.out + found.err
     paths = Counter(hit["asset"]["path"] for hit in json.loads(found.out)["hits"])

@@ -31,6 +31,11 @@ class Files:
         scenes = [(colour, self._random.uniform(0.4, 0.8)) for colour in self._random.sample(("red", "green", "blue"), 2)]
         write_video(self.folder / f"{self._random.getrandbits(40):010x}.mp4", scenes, fps=10, size=(64, 48))
 
+    def subtitle(self) -> None:
+        """Put subtitles beside a sound or a clip, or others in their place."""
+        if spoken := [path for path in self.paths() if path.suffix in (".wav", ".mp4")]:
+            self._write(self._random.choice(spoken).with_suffix(".srt"))
+
     def disturb(self) -> None:
         """Remove a file, change one, and rename one."""
         gone, changed, renamed = self._random.sample(self.paths(), 3)
@@ -50,6 +55,8 @@ class Files:
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
         elif path.suffix == ".wav":
             write_tone(path, self._random.choice([*PITCHES.values()]) * self._random.uniform(0.9, 1.1), 0.3)
+        elif path.suffix == ".srt":
+            path.write_text(f"1\n00:00:00,100 --> 00:00:00,200\nNumber {self._random.getrandbits(60)}\n")
         else:
             path.write_text(f"Number {self._random.getrandbits(60)} is {self._random.choice([*COLOURS])}.\n")
         os.utime(path, ns=(stamp := self._random.getrandbits(50), stamp))  # a change is seen, whatever the clock's grain

@@ -56,6 +56,36 @@ def test_errors_are_counted_after_whispers_normalisation():
     assert wer.count("two words", "", "en") == Errors(2, 0, 2, 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Mr. Brown's colour, [noise] won't fade (it says).", "mister brown is color will not fade"),
+        ("Um, she's been gone; they're, uh, late -- aren't they?", "she has been gone they are late are not they"),
+        ("Twenty-one dollars and two hundred and five T-shirts", "$21 and 205 t shirts"),
+        ("one oh one, 10km, the 3rd; 1,000 or 50 percent.", "101 10 km the 3rd 1000 or 50%"),
+        ("Café naïve, programme and grey", "cafe naive program and gray"),
+        ("the cause of it, kinda, sorta; I dunno", "the cause of it kinda sorta i dunno"),
+    ],
+)
+def test_english_is_normalised_as_whispers_authors_do(text, plain):
+    require("whisper_normalizer")
+    assert wer.normaliser(english=True)(text).strip() == plain
+
+
+def test_the_normaliser_agrees_with_the_copy_of_the_original_in_transformers():
+    require("whisper_normalizer")
+    original = pytest.importorskip("transformers.models.whisper.english_normalizer")
+    ours = wer.normaliser(english=True)
+    theirs = original.EnglishTextNormalizer(ours.standardize_spellings.mapping)
+    assert ours.replacers == theirs.replacers
+    assert ours.ignore_patterns == theirs.ignore_patterns
+    for text in (
+        "$20 million and a half", "double oh seven", "the nineteen-sixties", "it's 5 cents, £0.07", "y'all coulda", "St. John's Rd.",
+        "minus one, plus 3.5 percent", "A dozen; a triple nine. Two and a half", "two hundred thousand and one", "1,000,000s of 42nds",
+    ):  # fmt: skip
+        assert ours(text).split() == theirs(text).split(), text
+
+
 def test_figures_are_of_all_and_by_language_and_a_file_that_fails_counts(pool, tmp_path):
     require("jiwer", "whisper_normalizer")
     for name, pitch in {"low": 220, "high": 3520}.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +13,7 @@ from indexer import reading
 from indexer.run import Job, index
 from indexer.verify import verify
 from search import encoders, readers
-from search.errors import InputError, ModelMissing, QueryError
+from search.errors import InputError, ModelMissing, QueryError, ReaderHangs
 from search.media import sidecars
 from search.query import Engine, Term
 from search.store import Database, Readers, SqlStore
@@ -148,6 +149,31 @@ def test_weights_that_go_missing_amid_reading_lose_nothing(home, encoder, archiv
     assert list(index(home, Job([archive])).absent) == ["fake"]
     counts, _ = Readers(Database(home.database)).size(1)
     assert set(counts) == {"pending"}
+
+
+def test_a_reader_that_hangs_on_a_file_ends_the_run_and_the_next_one_goes_on_behind_it(home, archive, monkeypatch):
+    class Hanging(FakeReader):
+        def _see(self, cut):
+            passage = super()._see(cut)
+            if passage.text == "red":
+                threading.Event().wait()
+            return passage
+
+    add("--later")
+    monkeypatch.setattr(readers, "load", lambda *_: Hanging())
+    monkeypatch.setattr(reading, "HANGS_SECONDS", 3.0)
+    monkeypatch.setattr(reading, "LEAVE_SECONDS", 0.5)
+    for number in range(3):
+        summary = index(home, Job([archive]))
+        if not summary.absent:
+            break
+        assert isinstance(summary.absent["fake"], ReaderHangs), number
+    counts, _ = Readers(Database(home.database)).size(1)
+    assert counts["failed"] == number
+    assert set(counts) == {"done", "failed"}
+    failures = [line for line in SqlStore(Database(home.database)).failures() if line.reason == "reader"]
+    assert all("no sign of life" in line.detail for line in failures)
+    assert any(line.path.endswith("red.png") for line in failures)
 
 
 def test_another_revision_reads_everything_again_and_replaces_what_was_read(home, encoder, monkeypatch):

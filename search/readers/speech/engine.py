@@ -12,7 +12,7 @@ from typing import Any
 import ctranslate2
 import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel
-from faster_whisper.audio import pad_or_trim
+from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
 from search.errors import ModelMissing
@@ -22,6 +22,9 @@ from search.types import Sound
 
 HOP = 160
 """Samples between two columns of what Whisper sees: sounds of whole columns keep their times in a batch."""
+
+WHOLE = 30 * RATE
+"""Samples that Whisper takes in at once."""
 
 ISO = {"jw": "jv"}
 """Whisper's codes that are not those of ISO 639-1."""
@@ -93,8 +96,7 @@ class Engine:
         """Of each sound, float32 (n,) of at most 30 s, the likeliest language and how likely it is, 0..1."""
         if not self.multilingual:
             return [("en", 1.0)] * len(sounds)
-        columns = [self._model.feature_extractor(_whole(sound))[..., :-1] for sound in sounds]
-        encoded = self._model.encode(np.stack([pad_or_trim(some) for some in columns]))
+        encoded = self._model.encode(np.stack([self._model.feature_extractor(_whole(sound))[..., :-1] for sound in sounds]))
         found = (likely[0] for likely in self._model.model.detect_language(encoded))
         return [(token.strip("<|>"), float(share)) for token, share in found]
 
@@ -118,6 +120,7 @@ class _Whisper(WhisperModel):  # type: ignore[misc] # it has no types
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*given, **named)
+        self.feature_extractor = _Columns(**self.feat_kwargs)
         self._last = threading.local()
 
     def encode(self, features: NDArray[np.float32]) -> Any:  # noqa: ANN401
@@ -126,6 +129,15 @@ class _Whisper(WhisperModel):  # type: ignore[misc] # it has no types
             encoded = super().encode(features)
             self._last.kept = features, encoded
         return encoded
+
+
+class _Columns(FeatureExtractor):  # type: ignore[misc] # it has no types
+    """Whisper was taught with sounds that silence fills up to 30 s. faster-whisper fills up with zeros, and these sound like a steady noise."""
+
+    def __call__(self, waveform: Sound, padding: int = HOP, chunk_length: int | None = None) -> NDArray[np.float32]:
+        """The columns of a sound and of the silence behind it, and the last one once more: float32 (bands, columns + 1)."""
+        columns: NDArray[np.float32] = super().__call__(waveform, padding + max(0, WHOLE - len(waveform)), chunk_length)
+        return columns
 
 
 def _said(segment: Any, start: float) -> Said:  # noqa: ANN401

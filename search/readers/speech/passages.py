@@ -31,7 +31,7 @@ def sentences(words: Sequence[Heard]) -> Iterator[list[Heard]]:
 
 
 def passage(region: Region, words: Sequence[Heard], language: str, source: str) -> Passage:
-    """Words of a region as a passage; times are the asset's, and never leave the region."""
+    """Words of a region as a passage; times are the asset's, and never leave where somebody speaks in the region."""
     text, found = "", []
     for word in words:
         lead = word.text if text else word.text.lstrip()
@@ -53,6 +53,6 @@ def _ends(word: str, after: str) -> bool:
 
 def _times(region: Region, word: Heard) -> tuple[int, int]:
     """Start and end in whole milliseconds, half-open and never empty."""
-    first, last = round(region.start_ms), round(region.end_ms)
+    first, last = region.spoken
     start = min(max(round(region.start_ms + word.start_ms), first), last - 1)
     return start, min(max(round(region.start_ms + word.end_ms), start + 1), last)

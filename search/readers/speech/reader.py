@@ -15,7 +15,7 @@ from search.readers.speech.passages import passage, sentences
 from search.readers.speech.regions import RATE, Region, regions
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Span
 
-RULES = "1"
+RULES = "2"
 """Counted up whenever the rules of this family would read something else from the same sound."""
 
 BATCH, GPU_BATCH = 1, 16

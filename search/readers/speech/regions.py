@@ -25,11 +25,14 @@ BLOCK = 240 * RATE
 PAUSE = RATE // FRAME
 """Frames without a voice that end a region: after a second somebody else may speak, in another language."""
 
-MARGIN = 8
-"""Frames that a region has before and after the voice: soft consonants are not heard as one."""
+MARGIN = PAUSE // 2
+"""Frames that a region has before and after the voice: soft consonants are not heard as one. Regions that a pause parts never overlap."""
 
 BEGIN, GO_ON = 0.5, 0.35
 """Speech begins with a frame at least as likely to hold some as the first, and goes on with those of the second: Silero's own defaults."""
+
+ONSET = 3
+"""Frames by which a word may begin before a voice is told, and end after it: a tenth of a second."""
 
 SHORTEST = 3
 """Frames; less than a tenth of a second is a click."""
@@ -50,6 +53,14 @@ class Region:
     def end_ms(self) -> float:
         """Where it ends."""
         return self.start_ms + len(self.samples) * 1000 / RATE
+
+    @property
+    def spoken(self) -> tuple[int, int]:
+        """When the first word can begin, and the last one end: Whisper lets them reach into the silence around them. Whole milliseconds."""
+        voices = np.flatnonzero(self.voice >= GO_ON)
+        first, last = (max(0, voices[0] - ONSET), voices[-1] + 1 + ONSET) if len(voices) else (0, len(self.voice))
+        start, end = (self.start_ms + frame * FRAME * 1000 / RATE for frame in (int(first), int(last)))
+        return round(start), round(min(end, self.end_ms))
 
     def voiced(self, start_ms: float, end_ms: float) -> float:
         """How likely a voice is heard between two times, 0..1."""
