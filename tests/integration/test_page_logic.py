@@ -193,7 +193,7 @@ def test_a_card_shows_the_words_that_were_found_and_who_heard_them():
     (card,) = look.cards(look.State(text="dog"), hits)
     assert card["passage"] == {
         "pieces": [("there the ", False), ("dog", True), (" barks", False)], "language": "", "label": "said",
-        "by": "heard by faster-whisper base", "sure": "90%", "written": False, "mark": "record",
+        "by": "heard by faster-whisper base", "sure": "90%", "written": False, "mark": "record", "segment": 2, "href": "?q=dog&open=2",
     }  # fmt: skip
     assert look.cards(look.State(text="dog"), hits[:1])[0]["passage"] is None
 
@@ -203,7 +203,13 @@ def test_a_moment_starts_at_its_first_marked_word(service):
     near = s.Neighbours(segment=a_line(2, "speech", 400_000), before=[], after=[], asset=service.hits[0].asset)
     asked = look.State(text="dog", opened=2)
     look.forget()
-    assert moment.describe(asked, near, a_detail(speech=1))["start"] == 400_700
+    told = moment.describe(asked, near, a_detail(speech=1))
+    assert (told["start"], told["strip"][0]["at"], told["place"]) == (400_700, 400_700, "")
+    service.hits.insert(0, a_hit(1, 1, 0))
+    service.hits.append(a_hit(3, 2, None))
+    look.forget()
+    told = moment.describe(asked, near, a_detail(speech=1))
+    assert (told["start"], told["place"], told["after"]) == (400_700, "1 of 2", 3)  # the second hit of the first card
     assert moment.describe(look.State(opened=2), near, a_detail(speech=1))["start"] == 400_000
 
 

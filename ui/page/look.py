@@ -37,11 +37,8 @@ def show(state: State) -> None:
     }  # fmt: skip
     if found.heard is not None:
         text = found.heard.strip()
-        data["heard"] = {
-            "text": text,
-            "by": frame.known().hears,
-            "href": replace(state, text=text, pieces=(), opened=None).href(),
-        }
+        written = replace(state, text=text, pieces=(), opened=None)
+        data["heard"] = {"text": text, "by": frame.known().hears, "href": written.href()}
     grid(data, sent)
 
 
@@ -65,7 +62,7 @@ def cards(state: State, hits: Sequence[Hit]) -> list[dict[str, Any]]:
     """Cards for the grid: one a hit, or one an asset with the strip of all its hits, where its best one stood."""
     groups: dict[int, list[Hit]] = {}
     for hit in hits:
-        groups.setdefault(hit.asset.id if state.group == "files" else hit.segment, []).append(hit)
+        groups.setdefault(key(state, hit), []).append(hit)
     return [_card(state, group) for group in groups.values()]
 
 
@@ -75,15 +72,17 @@ def _card(state: State, hits: Sequence[Hit]) -> dict[str, Any]:
     likely = [best, *(hit for hit in hits[1:] if hit.confidence >= _SURE)]
     moments = len(likely) if best.span else 0
     told = next((hit for hit in likely if hit.evidence.marks), best)
-    return plain_card(best.asset, best.links, said(told, room=_WHOLE if best.asset.modality == "text" else _BELOW), best.span) | {
+    passage = _said(told, _WHOLE if best.asset.modality == "text" else _BELOW)
+    if passage:
+        passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
+    return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
         "bars": bars, "sure": sure, "confidence": best.confidence, "strip": strip(best.asset, likely),
         "more": f"{moments} moments" if moments > 1 else "",
     }  # fmt: skip
 
 
-def said(hit: Hit, *, room: int | None = None) -> dict[str, Any] | None:
-    """The text of a hit with what was asked for marked, and where it comes from; at most about ``room`` characters of it."""
+def _said(hit: Hit, room: int) -> dict[str, Any] | None:
     own = hit.asset.modality == "text"
     return passages.passage(hit.evidence, hit.channel, own=own, marks=hit.evidence.marks, room=room)
 
@@ -100,6 +99,17 @@ def plain_card(asset: AssetRef, links: Links, passage: dict[str, Any] | None, sp
     }  # fmt: skip
 
 
+def starts(hit: Hit) -> int:
+    """Where to play a hit from, in milliseconds: where the first word is said that was asked for, or else where it begins."""
+    begins = hit.span.start_ms if hit.span else 0
+    return begins if hit.evidence.starts_ms is None else hit.evidence.starts_ms
+
+
+def key(state: State, hit: Hit) -> int:
+    """What the hits of one card have in common."""
+    return hit.asset.id if state.group == "files" else hit.segment
+
+
 def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
     """Where in a timed asset its hits lie: shares of its length, from 0 to 1, and how sure each is; a lane for each channel."""
     length, channels = asset.duration_ms, sorted({hit.channel for hit in hits if hit.span}, reverse=True)
@@ -108,7 +118,7 @@ def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
     return [
         {
             "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
-            "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": hit.span.start_ms,
+            "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": starts(hit),
             "sure": hit.confidence, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
         }
         for hit in hits

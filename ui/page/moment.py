@@ -65,15 +65,14 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     here, links = near.segment, near.segment.links
     hits, known = _hits(state), frame.known()
     order = _order(state, hits)
-    at = next((at for at, one in enumerate(order) if here.id == one.segment or here.id in one.evidence.segments), None)
-    found = order[at] if at is not None else None
-    span = (found.span if found else None) or here.span
-    starts = found.evidence.starts_ms if found else None
+    found = next((one for one in hits if here.id == one.segment or here.id in one.evidence.segments), None)
+    at = [look.key(state, one) for one in order].index(look.key(state, found)) if found else None
+    begins = look.starts(found) if found else here.span.start_ms if here.span else 0
     mine = [hit for hit in hits if hit.asset.id == asset.id]
     return {
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
-        "start": starts if starts is not None else span.start_ms if span else 0, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
+        "start": begins, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
         "strip": look.strip(asset, mine), "words": _words(near, mine), "near": [] if here.channel in passages.WRITTEN else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
         "share": state.href(opened=here.id), "facts": facts(asset, here, found),
@@ -152,7 +151,7 @@ def _marks(hits: list[Hit]) -> dict[int, passages.Marks]:
 def _order(state: State, hits: list[Hit]) -> list[Hit]:
     """The hits in the order of their cards."""
     seen: set[int] = set()
-    keys = [hit.asset.id if state.group == "files" else hit.segment for hit in hits]
+    keys = [look.key(state, hit) for hit in hits]
     return [hit for hit, key in zip(hits, keys, strict=True) if not (key in seen or seen.add(key))]  # type: ignore[func-returns-value]
 
 

@@ -216,7 +216,7 @@ class Bar {
   send_if_asked() { if (this.data.asks || this.draft.pieces.length) this.input.value.trim() || this.draft.pieces.length ? this.ask() : this.send({ kind: "go", to: "" }); }
 
   follow(event, to) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (beside(event)) return;
     event.preventDefault();
     this.send({ kind: "go", to });
   }

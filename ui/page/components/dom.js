@@ -44,6 +44,9 @@ function el(tag, given = {}, ...children) {
 const button = (kind, label, mark, onclick, more = {}) =>
   el("button", { type: "button", class: kind, title: label, "aria-label": label, onclick, ...more }, icon(mark));
 
+// Whether a link is to be opened beside this page, in a tab or a window of its own.
+const beside = (event) => event.ctrlKey || event.metaKey || event.shiftKey;
+
 // A sentence in which `backticks` mark what is typed as it stands.
 const prose = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
 

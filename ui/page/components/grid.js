@@ -60,12 +60,11 @@ class Grid {
     if (card.medium === "video" && card.preview) this.hover(shot, card);
     const where = [card.span, card.channel, card.more].filter(Boolean).join(" · ") || card.folder || card.format;
     const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;
-    const told = card.thumbnail ? card.passage : null;
-    const named = [card.alt, card.sure && `${card.sure} match`, told && `${told.label}: ${told.pieces.map(([text]) => text).join("")}`].filter(Boolean).join(", ");
-    const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": named },
-      shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band), told && this.passage(told));
+    const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
+      shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));
     const add = card.segment ? button("add", `Add ${card.name} to the question`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
-    return el("li", { class: "card", "data-segment": card.segment }, link, add);
+    const told = card.thumbnail && card.passage ? this.passage(card.passage) : null;
+    return el("li", { class: "card", "data-segment": card.segment, "data-passage": card.passage?.segment }, link, told, add);
   }
 
   // What was heard in a spoken question, and by whom.
@@ -75,9 +74,10 @@ class Grid {
     return [heard, el("q", {}, text), el("a", { class: "partly", href, onclick: (event) => this.follow(event) }, "Ask it in writing")];
   }
 
-  // A text that was found in a picture, a sound or a video.
+  // A text that was found in a picture, a sound or a video; it leads to where it is said or stands, which may be another moment than the best.
   passage(one) {
-    return el("span", { class: `passage${one.written ? " written" : ""}` }, el("span", { class: "line" }, marked(one.pieces)), origin(one));
+    const open = (event) => { if (!beside(event)) { event.preventDefault(); this.send({ kind: "open", segment: one.segment }); } };
+    return el("a", { class: `passage${one.written ? " written" : ""}`, href: one.href, onclick: open }, el("span", { class: "line" }, marked(one.pieces)), origin(one));
   }
 
   picture(card) {
@@ -128,13 +128,13 @@ class Grid {
 
   clicked(event) {
     const link = event.target.closest("a[data-at]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!link || beside(event)) return;
     event.preventDefault();
     this.send({ kind: "open", ...this.about(this.cards[link.dataset.at]) });
   }
 
   follow(event) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (beside(event)) return;
     event.preventDefault();
     this.send({ kind: "go", to: event.currentTarget.getAttribute("href") });
   }
@@ -181,7 +181,7 @@ class Grid {
   mark(segment) {
     const before = this.list.querySelector(".card.marked a");
     if (before && !segment) requestAnimationFrame(() => before.focus({ preventScroll: true }));
-    for (const item of this.list.querySelectorAll(".card")) item.classList.toggle("marked", !!segment && item.dataset.segment === String(segment));
+    for (const item of this.list.querySelectorAll(".card")) item.classList.toggle("marked", !!segment && [item.dataset.segment, item.dataset.passage].includes(String(segment)));
   }
 }
 
