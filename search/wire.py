@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from search.types import Answer, Coverage, Hit, Span
+from search.types import Answer, Coverage, Hit, Segment, Span
 
 if TYPE_CHECKING:  # the client, which knows no database, imports this too
     from search.store.spaces import Entry
@@ -44,10 +44,7 @@ def hit(found: Hit) -> dict[str, Any]:
     segment = found.segment
     evidence: dict[str, Any] = {"cosine": round(found.cosine, 4), "segments": list(found.evidence)}
     if segment.text is not None:
-        evidence |= {
-            "text": segment.text, "marks": [list(mark) for mark in found.marks], "source": segment.source, "language": segment.language,
-            "confidence": segment.confidence, "translated": segment.detail is not None and segment.detail.translated,
-        }  # fmt: skip
+        evidence |= read(segment) | {"marks": [list(mark) for mark in found.marks]}
     if found.starts_ms is not None:
         evidence["starts_ms"] = found.starts_ms
     if found.span and found.span.unit == "char":
@@ -63,6 +60,14 @@ def hit(found: Hit) -> dict[str, Any]:
         "segment": segment.id,
         "evidence": evidence,
     }
+
+
+def read(segment: Segment) -> dict[str, Any]:
+    """What a segment says as JSON values, who read it or where it stood, and how sure of it that reader was."""
+    return {
+        "text": segment.text, "source": segment.source, "language": segment.language, "confidence": segment.confidence,
+        "translated": segment.detail is not None and segment.detail.translated,
+    }  # fmt: skip
 
 
 def sentence(words: str) -> str:

@@ -41,11 +41,18 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/assets/{id}/segments", operation_id="segments", summary="The segments of an asset")
     def segments(
-        id: s.Id, channel: Channel | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 200, cursor: Cursor = None  # noqa: A002
+        id: s.Id, channel: Channel | None = None,  # noqa: A002 - the name in the address
+        from_ms: s.Milliseconds | None = None, until_ms: s.Milliseconds | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200, cursor: Cursor = None,
     ) -> s.Segments:  # fmt: skip
-        """A page of an asset's segments, in their order."""
+        """A page of an asset's segments, in their order.
+
+        Of those that have times only the ones that reach into the stretch from `from_ms` to `until_ms`; what has none belongs to all of it.
+        """
         service.asset(id)
-        found = catalogue.segments(id, after=key_of(cursor) or 0, limit=limit + 1, channel=channel)
+        found = catalogue.segments(
+            id, after=key_of(cursor) or 0, limit=limit + 1, channel=channel, from_ms=from_ms, until_ms=until_ms
+        )
         page, following = cut(found, limit)
         return s.Segments(segments=[links.segment(one) for one in page], cursor=following)
 

@@ -61,10 +61,11 @@ def asset(id: int) -> Call[s.AssetDetail]:  # noqa: A002 - as the API calls it
 
 
 def segments(
-    asset: int, *, channel: Channel | str | None = None, limit: int = 200, cursor: str | None = None
-) -> Call[s.Segments]:
-    """A page of an asset's segments."""
-    given = {"channel": channel, "limit": limit, "cursor": cursor}
+    asset: int, *, channel: Channel | str | None = None, from_ms: int | None = None, until_ms: int | None = None, limit: int = 200,
+    cursor: str | None = None,
+) -> Call[s.Segments]:  # fmt: skip
+    """A page of an asset's segments; of those that have times the ones that reach into ``[from_ms, until_ms)``."""
+    given = {"channel": channel, "from_ms": from_ms, "until_ms": until_ms, "limit": limit, "cursor": cursor}
     return Call("GET", f"/assets/{asset}/segments", _as(s.Segments), params=_given(given))
 
 

@@ -20,6 +20,7 @@ from search.api.jobs import Token
 from search.api.places import Places, printable
 from search.api.problems import not_found
 from search.api.service import Service
+from search.query.spoken import hears
 from search.types import Coverage
 
 TAGS = 100
@@ -105,9 +106,10 @@ def _status(service: Service) -> s.Status:
     state, error = service.state()
     running = service.jobs.running()
     spaces = [s.SpaceEntry(**wire.space(entry)) for entry in service.spaces.all()]
-    hide = service.places.hide
+    hide, settings = service.places.hide, service.settings
     return s.Status(
         engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,
         generation=service.generation(), collections=sorted(service.places.collections()), spaces=spaces,
-        job=service.jobs.tell(running) if running else None, version=version("sensorium"), **service.store.counts(),
+        job=service.jobs.tell(running) if running else None, hears=hide(hears(service.readers) or "") or None,
+        answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, version=version("sensorium"), **service.store.counts(),
     )  # fmt: skip

@@ -75,7 +75,7 @@ def segment(found: Segment) -> s.SegmentEntry:
     """A segment of an asset."""
     chars = found.span if found.span and found.span.unit == "char" else None
     return s.SegmentEntry(
-        id=found.id, asset=found.asset, channel=Channel(found.channel), span=span(found.span), text=found.text,
+        id=found.id, asset=found.asset, channel=Channel(found.channel), span=span(found.span), **wire.read(found),
         characters=s.Characters(start=chars.start, end=chars.end) if chars else None,
         links=links(found.asset, found.modality, found.span),
     )  # fmt: skip

@@ -141,22 +141,27 @@ class AssetRef(Wire):
     missing: bool = False
 
 
-class Evidence(Wire):
-    """Why it was found: the raw similarity, the segments that were merged, and what a text says, in what language, by whom it was read."""
+class Read(Wire):
+    """What a text says, in what language, and who read it or where it stood."""
+
+    text: str | None = None
+    source: str | None = Field(default=None, description="Who read the text, or where it stood.")
+    language: str | None = Field(default=None, description="ISO 639-1.")
+    confidence: float | None = Field(default=None, description="How sure the reader was, 0 to 1.")
+    translated: bool = Field(default=False, description="Whether a model translated it, into this language.")
+
+
+class Evidence(Read):
+    """Why it was found: the raw similarity, the segments that were merged, and of a text what it says and where the words stand in it."""
 
     cosine: float = Field(description="0 where words alone found it.")
     segments: list[int]
     starts_ms: int | None = Field(
         default=None, description="When the first word that was asked for is said, or else the moment begins."
     )
-    text: str | None = None
     marks: list[tuple[int, int]] = Field(
         default=[], description="Where the words that were asked for stand in the text: characters, half-open."
     )
-    source: str | None = Field(default=None, description="Who read the text, or where it stood.")
-    language: str | None = Field(default=None, description="ISO 639-1.")
-    confidence: float | None = Field(default=None, description="How sure the reader was, 0 to 1.")
-    translated: bool = False
     characters: Characters | None = None
 
 
@@ -251,7 +256,7 @@ class AssetDetail(AssetEntry):
     tags: list[Tag] = Field(description="Likeliest first.")
 
 
-class SegmentEntry(Wire):
+class SegmentEntry(Read):
     """A segment of an asset."""
 
     id: int
@@ -259,7 +264,6 @@ class SegmentEntry(Wire):
     channel: Channel
     span: Span | None = None
     characters: Characters | None = None
-    text: str | None = None
     links: Links
 
 
@@ -481,6 +485,9 @@ class Status(Wire):
     units: dict[str, int]
     ledger: dict[str, int]
     job: Job | None = Field(description="The index job that is running.")
+    hears: str | None = Field(default=None, description="The reader that hears spoken questions; null: there is none.")
+    answers: str | None = Field(default=None, description="The model that is set to answer questions about an asset.")
+    translates: str | None = Field(default=None, description="The model that is set to translate.")
     version: str
 
 

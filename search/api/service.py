@@ -25,7 +25,7 @@ from search.models import Models
 from search.query import Engine, ask, translate
 from search.query.searcher import Searcher
 from search.settings import Settings
-from search.store import Catalogue, Database, Labels, Spaces, SqlStore
+from search.store import Catalogue, Database, Labels, Readers, Spaces, SqlStore
 from search.store.catalogue import Asset
 from search.store.spaces import encoder_name
 from search.types import Coverage
@@ -54,7 +54,7 @@ class Service:
         self.database = Database(settings.database)
         self.database.upgrade()
         self.store, self.catalogue, self.spaces = SqlStore(self.database), Catalogue(self.database), Spaces(self.database)
-        self.labels = Labels(self.database)
+        self.labels, self.readers = Labels(self.database), Readers(self.database)
         self.places, self.metrics = Places(settings, self.store), Metrics()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)

@@ -17,6 +17,16 @@ from search.store import Readers
 from search.types import Channel, Cut, Gap, Info, Modality, Passage
 
 
+def hears(store: Readers) -> str | None:
+    """The name of the archive's reader that hears spoken questions: the first of speech that was added; None without one."""
+    names = (
+        entry.name
+        for entry in store.all()
+        if Channel.SPEECH in entry.channels and Modality.AUDIO in entry.modalities and entry.name != "written"
+    )
+    return next(names, None)
+
+
 class Listener:
     """Hears questions with the archive's reader of speech, which is loaded when one is first spoken. Thread-safe."""
 
@@ -46,14 +56,10 @@ class Listener:
     def _load(self) -> Reader:
         with self._lock:
             if self._reader is None:
-                names = [
-                    entry.name
-                    for entry in self._store.all()
-                    if Channel.SPEECH in entry.channels and Modality.AUDIO in entry.modalities and entry.name != "written"
-                ]
-                if not names:
+                name = hears(self._store)
+                if name is None:
                     raise InputError(
                         "The archive has no reader of speech.", remedy="Add one: sensorium readers add speech:tiny.en"
                     )
-                self._reader = readers.load(names[0], Models.of(self._settings), self._settings.device)
+                self._reader = readers.load(name, Models.of(self._settings), self._settings.device)
             return self._reader

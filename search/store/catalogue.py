@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Text, case, cast, func, select
+from sqlalchemy import Select, Text, case, cast, func, or_, select
 
 from search.errors import REASONS
 from search.store import tables as t
@@ -118,12 +118,20 @@ class Catalogue:
             by_asset.setdefault(row.id, []).append(row)
         return {id_: _asset(some) for id_, some in by_asset.items()}
 
-    def segments(self, asset: int, *, after: int = 0, limit: int, channel: Channel | None = None) -> list[Segment]:
-        """An asset's segments with ids above ``after``."""
+    def segments(
+        self, asset: int, *, after: int = 0, limit: int, channel: Channel | None = None, from_ms: int | None = None,
+        until_ms: int | None = None,
+    ) -> list[Segment]:  # fmt: skip
+        """An asset's segments with ids above ``after``; of those that have times the ones that reach into ``[from_ms, until_ms)``."""
         s = t.segment.c
         query = _segments().where(s.asset_id == asset, s.id > after).order_by(s.id).limit(limit)
         if channel is not None:
             query = query.where(s.channel == str(channel))
+        timeless = s.unit.is_distinct_from("ms")
+        if from_ms is not None:
+            query = query.where(or_(timeless, s.end > from_ms))
+        if until_ms is not None:
+            query = query.where(or_(timeless, s.start < until_ms))
         with self._database.reading() as connection:
             return [segment_of(row) for row in connection.execute(query)]
 

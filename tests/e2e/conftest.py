@@ -84,6 +84,13 @@ def index(home: Path, *paths: Path) -> int:
     return int(json.loads(done.stdout.splitlines()[-1])["progress"]["done"])
 
 
+def read(home: Path, reader: str) -> None:
+    """Have a reader read the archive, as the command does."""
+    env = os.environ | {"SENSORIUM_HOME": str(home), "PYTHONPATH": str(ROOT), "SENSORIUM_DEVICE": "cpu"}
+    command = [sys.executable, "-m", "ui.cli", "readers", "add", reader]
+    subprocess.run(command, env=env, capture_output=True, timeout=280, check=True)
+
+
 @pytest.fixture(scope="session")
 def served(archive: Path, tmp_path_factory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("page-home")
@@ -111,10 +118,12 @@ def open_page(browser, request, tmp_path):
     """Opens pages; ``shoot`` takes a picture of one. Afterwards takes one of each, and fails if a script complained."""
     pages, complaints = [], []
 
-    def open_(address: str, *, width: int = 1600, height: int = 1000, dark: bool = False, permissions=()):
+    def open_(
+        address: str, *, width: int = 1600, height: int = 1000, dark: bool = False, permissions=(), locale: str = "en-US"
+    ):  # fmt: skip
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light",
-            permissions=list(permissions), accept_downloads=True,
+            permissions=list(permissions), accept_downloads=True, locale=locale,
         )  # fmt: skip
         page = context.new_page()
         page.set_default_timeout(15_000)

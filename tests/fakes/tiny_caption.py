@@ -44,6 +44,7 @@ from transformers import (
     SiglipImageProcessor,
 )
 
+from tests.fakes.teaching import seeded
 from tests.fakes.tiny_tokenizer import write_tokenizer
 
 SIZE, WORDS = 32, 240
@@ -64,8 +65,7 @@ def write(folder: Path, kind: str = "blip", *, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     image = {"extra_special_tokens": {"image_token": "<image>"}} if kind == "florence2" else {}
     write_tokenizer(folder, WORDS, [*COLOURS, "picture", *QUESTION.split()], model_max_length=512, **image)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model, processor = _MAKERS[kind](AutoTokenizer.from_pretrained(folder))
         if kind.startswith("blip"):
             _teach(model, processor)

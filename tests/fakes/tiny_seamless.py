@@ -23,6 +23,8 @@ from transformers import (
     SeamlessM4Tv2ForTextToText,
 )
 
+from tests.fakes.teaching import seeded
+
 GERMAN = {"red": "rot", "green": "grün", "blue": "blau", "water": "wasser", "dog": "hund"}
 FRENCH = {"red": "rouge", "green": "vert", "blue": "bleu", "water": "eau", "dog": "chien"}
 CODES = ("deu", "eng", "fra")
@@ -34,8 +36,7 @@ def write(folder: Path, kind: str = "seamless-v2", *, seed: int = 0, steps: int 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(kind)
     tokenizer.save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = _model(kind, tokenizer)
         _teach(model, tokenizer, kind, steps)
     model.config.architectures = [type(model).__name__]

@@ -7,11 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from indexer import run
+from search import readers
 from search.api.client import Client
 from search.api.ondemand import OnDemand
 from search.api.service import Service
 from search.errors import InputError, Problem
+from search.store import Database, Readers
+from search.types import Channel, Modality
+from tests.conftest import write_tone
 from tests.fakes import tiny_caption, tiny_seamless
+from tests.fakes.reader import FakeReader
 from tests.fakes.tiny_caption import QUESTION
 from tests.integration.conftest import listening
 
@@ -91,6 +97,43 @@ def test_a_segment_is_translated_by_a_model_that_is_named(written, models):
     )
     problem(written.post("/v1/segments/9999/translate", params={"to": "de"}), 404, "no-segment")
     problem(written.post(f"/v1/segments/{segment(written, 'red.png')}/translate", params={"to": "de"}), 409, "no-text")
+
+
+def test_the_status_says_what_models_there_are(written, http, models, indexed):
+    told = written.get("/v1/status").json()
+    assert (told["answers"], told["translates"], told["hears"]) == (models["captioner"], models["translator"], None)
+    known = Readers(Database(indexed.database))
+    known.add("written", "1", [Modality.AUDIO], [Channel.SPEECH])
+    assert http.get("/v1/status").json()["hears"] is None  # it reads subtitles, and hears nothing
+    known.add("speech:tiny.en", "1", [Modality.AUDIO], [Channel.SPEECH])
+    told = http.get("/v1/status").json()
+    assert (told["answers"], told["translates"], told["hears"]) == (None, None, "speech:tiny.en")
+
+
+def test_segments_say_who_read_them_and_can_be_had_of_a_stretch_of_time(archive, settings, encoder, start, monkeypatch):
+    write_tone(archive / "tones" / "long.wav", 300, seconds=12)
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    reader = FakeReader()
+    monkeypatch.setattr(readers, "load", lambda *_: reader)
+    Readers(Database(settings.database)).add(reader.name, reader.revision, [*reader.reads], [*reader.channels])
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    http = start(settings)
+    number = asset(http, "long.wav")
+
+    def spans(**asked) -> list[int]:
+        told = http.get(f"/v1/assets/{number}/segments", params={"channel": "speech"} | asked).json()["segments"]
+        assert {(one["source"], one["language"], one["confidence"], one["translated"]) for one in told} <= {
+            ("fake", "en", 1.0, False)
+        }
+        return [one["span"]["start_ms"] for one in told]
+
+    assert spans() == [0, 5_000, 10_000]
+    assert spans(from_ms=5_000) == [5_000, 10_000]
+    assert spans(until_ms=5_000) == [0]
+    assert spans(from_ms=4_999, until_ms=5_001) == [0, 5_000]
+    assert spans(from_ms=60_000) == []
+    (text,) = http.get(f"/v1/assets/{asset(http, 'sea.md')}/segments", params={"from_ms": 1, "until_ms": 2}).json()["segments"]
+    assert (text["source"], text["span"]) == (None, None)  # what has no times belongs to all of it
 
 
 def test_without_models_it_is_said_how_to_set_them(http):

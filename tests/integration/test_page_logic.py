@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from search.api import schemas as s
 from search.errors import Refused, ServiceAway, ServiceLoading
 from ui import words
-from ui.page import ask, frame, library, look
+from ui.page import frame, library, look, moment
 
 SCRIPT = Path(frame.__file__).parent / "app.py"
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -38,19 +38,27 @@ class FakeService:
 
     def __init__(self) -> None:
         self.hits, self.asked, self.jobs, self.error = [], [], [], None
-        self.held = {"image": 1}
+        self.held, self.heard = {"image": 1}, None
+        self.lines, self.asked_lines = [], []
 
     def search(self, **asked):
         self.asked.append(asked)
         if self.error:
             raise self.error
-        return s.Found(hits=self.hits, cursor=None, generation=1, searched=9, coverage=COVERAGE, timings_ms={"total": 3.0})
+        return s.Found(
+            hits=self.hits, cursor=None, generation=1, searched=9, coverage=COVERAGE, timings_ms={"total": 3.0}, heard=self.heard
+        )  # fmt: skip
+
+    def segments(self, asset, **asked):
+        self.asked_lines.append({"asset": asset} | asked)
+        return s.Segments(segments=[one for one in self.lines if one.channel == asked["channel"]], cursor=None)
 
     def status(self):
         if self.error:
             raise self.error
         return s.Status(
-            engine="ready", generation=1, collections=[], spaces=[], files={}, assets=self.held, segments={}, units={}, ledger={}, job=None, version="0"
+            engine="ready", generation=1, collections=[], spaces=[], files={}, assets=self.held, segments={}, units={}, ledger={}, job=None, version="0",
+            hears="speech:tiny.en",
         )  # fmt: skip
 
     def collections(self):
@@ -68,7 +76,7 @@ class FakeService:
 def service(monkeypatch):
     fake = FakeService()
     monkeypatch.setattr(frame, "client", lambda: fake)
-    ask._listed.clear()
+    frame._told.clear()
     return fake
 
 
@@ -158,6 +166,82 @@ def test_hits_of_one_file_become_one_card_with_lanes():
 )  # fmt: skip
 def test_what_a_search_cannot_see_is_said_in_a_few_words(changes, sentence):
     assert words.unseen(COVERAGE.model_copy(update=changes)) == sentence
+
+
+def a_line(segment: int, channel: str, start: int | None, text: str = "the dog barks", **read) -> s.SegmentEntry:
+    span = None if start is None else s.Span(start_ms=start, end_ms=start + 2_000)
+    links = s.Links(media="/v1/assets/1/media", moment="")
+    return s.SegmentEntry(id=segment, asset=1, channel=channel, span=span, text=text, links=links, **read)
+
+
+def a_detail(modality: str = "video", **segments: int) -> s.AssetDetail:
+    links = s.Links(media="/v1/assets/1/media", moment="")
+    return s.AssetDetail(
+        id=1, modality=modality, name="pets", folder="", collection="default", format="mp4", duration_ms=900_000, bytes=1, added_at=NOW, links=links,
+        sha256="0", locations=[], segments=segments, gaps=[], tags=[],
+    )  # fmt: skip
+
+
+def said_hit(segment: int, text: str, marks: list[tuple[int, int]], **more) -> s.Hit:
+    hit = a_hit(segment, 1, 400_000, channel="speech")
+    told = {"text": text, "marks": marks, "source": "faster-whisper base", "confidence": 0.9} | more
+    return hit.model_copy(update={"evidence": hit.evidence.model_copy(update=told)})
+
+
+def test_a_card_shows_the_words_that_were_found_and_who_heard_them():
+    hits = [a_hit(1, 1, 0), said_hit(2, "there the dog barks", [(10, 13)])]
+    (card,) = look.cards(look.State(text="dog"), hits)
+    assert card["passage"] == {
+        "pieces": [("there the ", False), ("dog", True), (" barks", False)], "language": "", "label": "said",
+        "by": "heard by faster-whisper base", "sure": "90%", "written": False, "mark": "record", "segment": 2, "href": "?q=dog&open=2",
+    }  # fmt: skip
+    assert look.cards(look.State(text="dog"), hits[:1])[0]["passage"] is None
+
+
+def test_a_moment_starts_at_its_first_marked_word(service):
+    service.hits = [said_hit(2, "there the dog barks", [(10, 13)], starts_ms=400_700)]
+    near = s.Neighbours(segment=a_line(2, "speech", 400_000), before=[], after=[], asset=service.hits[0].asset)
+    asked = look.State(text="dog", opened=2)
+    look.forget()
+    told = moment.describe(asked, near, a_detail(speech=1))
+    assert (told["start"], told["strip"][0]["at"], told["place"]) == (400_700, 400_700, "")
+    service.hits.insert(0, a_hit(1, 1, 0))
+    service.hits.append(a_hit(3, 2, None))
+    look.forget()
+    told = moment.describe(asked, near, a_detail(speech=1))
+    assert (told["start"], told["place"], told["after"]) == (400_700, "1 of 2", 3)  # the second hit of the first card
+    assert moment.describe(look.State(opened=2), near, a_detail(speech=1))["start"] == 400_000
+
+
+def test_what_is_said_and_shown_around_a_moment_comes_in_order_of_time(service):
+    service.lines = [
+        a_line(4, "speech", 401_000), a_line(2, "speech", 400_000), a_line(3, "ocr", 400_500, "DOG", source="rapidocr", confidence=0.5),
+        a_line(9, "text", None, "Pets", source="XMP"), a_line(8, "speech", 399_000, ""),
+    ]  # fmt: skip
+    service.hits = [said_hit(2, "the dog barks", [(4, 7)])]
+    look.forget()
+    asked = look.State(text="dog", opened=2)
+    found = moment.texts(asked, a_detail(visual=3, speech=3, ocr=1, text=1), 400_000)
+    assert [(one["segment"], one["label"], one["clock"], one["here"]) for one in found["lines"]] == [
+        (9, "metadata", "", False), (2, "subtitle", "6:40", True), (3, "on screen", "6:40.5", False), (4, "subtitle", "6:41", False),
+    ]  # fmt: skip
+    assert found["lines"][1]["pieces"] == [("the ", False), ("dog", True), (" barks", False)]
+    assert [one for one in service.asked_lines if one["channel"] == "speech"] == [
+        {"asset": 1, "channel": "speech", "from_ms": 100_000, "until_ms": 700_000, "limit": 1_000}
+    ]
+    assert {one["channel"] for one in service.asked_lines} == {"speech", "ocr", "text"}
+    assert moment.texts(asked, a_detail(visual=3, sound=3), 0) is None
+    assert moment.texts(asked, a_detail("text", text=3), 0) is None
+
+
+def test_what_was_heard_in_a_recording_is_shown_and_can_be_asked_in_writing(service, monkeypatch):
+    service.hits, service.heard = [a_hit(1, 1, None)], " two girls "
+    drawn = []
+    monkeypatch.setattr(look, "grid", lambda data, sent: drawn.append(data))
+    look.forget()
+    look.show(look.State.link(f"?with=upload~{'0' * 32}~1~audio~me.wav&in=video&spoken=1"))
+    assert service.asked[-1]["spoken"] is True
+    assert drawn[0]["heard"] == {"text": "two girls", "by": "speech:tiny.en", "href": "?q=two+girls&in=video"}
 
 
 def test_progress_says_rate_and_time_left():

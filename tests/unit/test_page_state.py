@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,19 +25,24 @@ state = st.builds(
     collections=st.lists(label.filter(bool), max_size=2).map(tuple), tags=st.lists(label.filter(bool), max_size=2).map(tuple),
     spaces=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, since=st.dates().map(str), until=st.just(""),
     shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
-    count=st.sampled_from([60, MOST]), opened=st.one_of(st.none(), st.integers(1, 10**9)),
+    count=st.sampled_from([60, MOST]), opened=st.one_of(st.none(), st.integers(1, 10**9)), words=st.booleans(), spoken=st.booleans(),
 )  # fmt: skip
 
 
 @given(state)
 def test_an_address_says_the_whole_state(given_state):
-    assert State.read(given_state.params()) == given_state
-    assert State.link(given_state.href()) == given_state
+    held = replace(
+        given_state,
+        words=given_state.words and given_state.alone == "text",
+        spoken=given_state.spoken and given_state.alone == "sound",
+    )
+    assert State.read(given_state.params()) == held
+    assert State.link(given_state.href()) == held
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["q", "with", "in", "open", "shortest", "since", "group", "view", "more"]),
+        st.sampled_from(["q", "with", "in", "open", "shortest", "since", "group", "view", "more", "words", "spoken"]),
         st.lists(st.text(max_size=40), max_size=3),
     )
 )
@@ -55,7 +61,32 @@ def test_a_question_becomes_the_request_of_the_api():
     assert asked.request() == {
         "query": [{"text": "a dog"}, {"upload": "0" * 32, "weight": -0.5}, {"segment": 7, "weight": 2.0}], "targets": ("audio",),
         "channels": (), "filter": {"tags": ["a cat"], "under": "2024", "shortest_ms": 1500}, "group": "moment", "k": 60, "spaces": ("photos",),
+        "words": False, "spoken": False,
     }  # fmt: skip
+
+
+SOUND, PICTURE = (f"upload~{'0' * 32}~1~{medium}~one" for medium in ("audio", "image"))
+
+
+@pytest.mark.parametrize(
+    ("link", "words", "spoken"),
+    [
+        ("?q=a+dog&words=1&spoken=1", True, False),
+        ("?with=text~2~a+dog&words=1", True, False),
+        (f"?with={SOUND}&words=1&spoken=1", False, True),
+        (f"?with={PICTURE}&spoken=1", False, False),
+        (f"?with={SOUND}&with={SOUND}&spoken=1", False, False),
+        (f"?q=a+dog&with={SOUND}&words=1&spoken=1", False, False),
+        ("?with=segment~7~1~audio~rain&spoken=1", False, False),
+        (f"?with={SOUND}&spoken=yes", False, False),
+        ("?q=a+dog", False, False),
+    ],
+)
+def test_words_alone_are_asked_of_one_text_and_what_is_said_of_one_sound(link, words, spoken):
+    asked = State.link(link)
+    assert (asked.request()["words"], asked.request()["spoken"]) == (words, spoken)
+    assert ("words" in asked.params(), "spoken" in asked.params()) == (words, spoken)
+    assert asked.narrowed == words
 
 
 def test_all_media_chosen_is_no_restriction():

@@ -12,13 +12,13 @@ import streamlit as st
 from search.errors import ServiceError
 from ui.page import frame, look
 from ui.page.components import bar
-from ui.page.state import CHANNELS, FIRST, State
+from ui.page.state import FIRST, State
 
 
 def show(state: State) -> None:
     """Draw the bar that everything starts from."""
     data = {
-        "state": asdict(state), "known": _known(), "here": state.href(opened=None), "asks": state.asks,
+        "state": asdict(state), "known": asdict(frame.known()), "here": state.href(opened=None), "asks": state.asks, "alone": state.alone,
         "pictures": _pictures(state), "library": State(view="library").href(),
     }  # fmt: skip
     with st.container(key="top"):
@@ -33,25 +33,6 @@ def _sent(told: Mapping[str, Any]) -> None:
         frame.go(replace(asked, view="search", opened=None, count=FIRST))
     elif told.get("kind") == "go":
         frame.go(State.link(str(told.get("to", ""))))
-
-
-@st.cache_data(ttl=30, show_spinner=False)
-def _listed() -> dict[str, list[str]]:
-    told, status = frame.client().collections(), frame.client().status()
-    channels = {kind.partition("/")[2] for kind in status.segments}
-    return {
-        "collections": [one.name for one in told.collections], "tags": [*told.tags],
-        "spaces": [one.name for one in status.spaces] if len(status.spaces) > 1 else [],
-        "channels": [channel for channel in CHANNELS if channel in channels],
-    }  # fmt: skip
-
-
-def _known() -> dict[str, list[str]]:
-    """The names to filter by, and of the spaces to choose among; none while the service is away, which the page says elsewhere."""
-    try:
-        return _listed()
-    except ServiceError:
-        return {"collections": [], "tags": [], "spaces": [], "channels": []}
 
 
 @st.cache_data(ttl=3600, show_spinner=False)

@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from search.api.client import ADDRESS, Client
-from ui.page.state import State
+from search.errors import ServiceError
+from ui.page.state import CHANNELS, State
 
 _FOLDER = Path(__file__).parent / "components"
 _STYLE = (_FOLDER / "page.css").read_text("utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names to filter by, the spaces to choose among, and the models that hear questions, answer them, and translate; none: empty."""
+
+    collections: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    spaces: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    hears: str = ""
+    answers: str = ""
+    translates: str = ""
 
 
 @st.cache_resource(show_spinner=False)
 def client() -> Client:
     """The client of the service, shared by all who look at the page. ``SENSORIUM_SERVICE`` names its address."""
     return Client(os.environ.get("SENSORIUM_SERVICE", ADDRESS))
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def _told() -> Known:
+    told, status = client().collections(), client().status()
+    channels = {kind.partition("/")[2] for kind in status.segments}
+    return Known(
+        collections=tuple(one.name for one in told.collections), tags=tuple(told.tags),
+        spaces=tuple(one.name for one in status.spaces) if len(status.spaces) > 1 else (),
+        channels=tuple(channel for channel in CHANNELS if channel in channels),
+        hears=status.hears or "", answers=status.answers or "", translates=status.translates or "",
+    )  # fmt: skip
+
+
+def known() -> Known:
+    """What the service knows, as of the last half minute; nothing while it is away, which the page says elsewhere."""
+    try:
+        return _told()
+    except ServiceError:
+        return Known()
 
 
 def begin(state: State) -> None:

@@ -10,13 +10,15 @@ import streamlit as st
 
 from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
 from ui import words
-from ui.page import frame, trouble
+from ui.page import frame, passages, trouble
 from ui.page.components import grid
 from ui.page.state import MOST, Piece, State
 
 _ANSWER = "answer"
 _SURE = 0.3
 """Hits that are less sure than this stand below a line."""
+_BELOW, _WHOLE = 180, 600
+"""Characters of a passage on a card: below a picture, and in its place."""
 
 
 def show(state: State) -> None:
@@ -33,6 +35,10 @@ def show(state: State) -> None:
         "cards": shown, "more": more, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
         "summary": summary if shown else "", "unseen": words.unseen(found.coverage), "library": State(view="library").href(),
     }  # fmt: skip
+    if found.heard is not None:
+        text = found.heard.strip()
+        written = replace(state, text=text, pieces=(), opened=None)
+        data["heard"] = {"text": text, "by": frame.known().hears, "href": written.href()}
     grid(data, sent)
 
 
@@ -56,7 +62,7 @@ def cards(state: State, hits: Sequence[Hit]) -> list[dict[str, Any]]:
     """Cards for the grid: one a hit, or one an asset with the strip of all its hits, where its best one stood."""
     groups: dict[int, list[Hit]] = {}
     for hit in hits:
-        groups.setdefault(hit.asset.id if state.group == "files" else hit.segment, []).append(hit)
+        groups.setdefault(key(state, hit), []).append(hit)
     return [_card(state, group) for group in groups.values()]
 
 
@@ -65,23 +71,43 @@ def _card(state: State, hits: Sequence[Hit]) -> dict[str, Any]:
     bars, sure = words.band(best.confidence)
     likely = [best, *(hit for hit in hits[1:] if hit.confidence >= _SURE)]
     moments = len(likely) if best.span else 0
-    return plain_card(best.asset, best.links, best.evidence.text, best.span) | {
+    told = next((hit for hit in likely if hit.evidence.marks), best)
+    passage = _said(told, _WHOLE if best.asset.modality == "text" else _BELOW)
+    if passage:
+        passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
+    return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
         "bars": bars, "sure": sure, "confidence": best.confidence, "strip": strip(best.asset, likely),
         "more": f"{moments} moments" if moments > 1 else "",
     }  # fmt: skip
 
 
-def plain_card(asset: AssetRef, links: Links, text: str | None, span: Span | None) -> dict[str, Any]:
+def _said(hit: Hit, room: int) -> dict[str, Any] | None:
+    own = hit.asset.modality == "text"
+    return passages.passage(hit.evidence, hit.channel, own=own, marks=hit.evidence.marks, room=room)
+
+
+def plain_card(asset: AssetRef, links: Links, passage: dict[str, Any] | None, span: Span | None) -> dict[str, Any]:
     """What every card shows of an asset, asked for or not."""
     medium = words.MEDIA[asset.modality]
     length = words.clock(asset.duration_ms) if asset.duration_ms and asset.modality in ("audio", "video") else ""
     when = f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else ""
     return {
         "asset": asset.id, "medium": asset.modality, "name": asset.name, "folder": asset.folder, "missing": asset.missing,
-        "alt": f"{medium} {asset.name}" + (f", {when}" if when else ""), "text": text or "", "span": when, "length": length,
+        "alt": f"{medium} {asset.name}" + (f", {when}" if when else ""), "passage": passage, "span": when, "length": length,
         "thumbnail": links.thumbnail, "preview": links.preview, "start": span.start_ms if span else 0, "format": asset.format,
     }  # fmt: skip
+
+
+def starts(hit: Hit) -> int:
+    """Where to play a hit from, in milliseconds: where the first word is said that was asked for, or else where it begins."""
+    begins = hit.span.start_ms if hit.span else 0
+    return begins if hit.evidence.starts_ms is None else hit.evidence.starts_ms
+
+
+def key(state: State, hit: Hit) -> int:
+    """What the hits of one card have in common."""
+    return hit.asset.id if state.group == "files" else hit.segment
 
 
 def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -92,7 +118,7 @@ def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
     return [
         {
             "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
-            "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": hit.span.start_ms,
+            "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": starts(hit),
             "sure": hit.confidence, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
         }
         for hit in hits
@@ -110,17 +136,17 @@ def newest(limit: int, *, heading: str = "", summary: str = "") -> None:
 
 
 def _new_card(entry: AssetEntry) -> dict[str, Any]:
-    text = _beginning(entry.id) if entry.modality == "text" else None
-    return plain_card(entry, entry.links, text, None) | {
+    begins = _beginning(entry.id) if entry.modality == "text" else None
+    return plain_card(entry, entry.links, begins, None) | {
         "segment": None, "href": None, "channel": "", "bars": 0, "sure": "", "confidence": 1.0, "strip": [], "more": "",
     }  # fmt: skip
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
-def _beginning(asset: int) -> str | None:
+def _beginning(asset: int) -> dict[str, Any] | None:
     """The first words of a text; an asset never changes, so they are asked for once."""
     segments = frame.client().segments(asset, limit=1).segments
-    return segments[0].text if segments else None
+    return passages.passage(segments[0], segments[0].channel, own=True, room=_WHOLE) if segments else None
 
 
 def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -> State:
@@ -133,13 +159,13 @@ def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -
 
 
 def sent(told: Mapping[str, Any]) -> None:
-    """What the grid sends: a card to open, one to add to the question, a wish for more, or for the library."""
+    """What the grid sends: a card to open, one to add to the question, a wish for more, or a link to follow."""
     state = State.read({name: st.query_params.get_all(name) for name in st.query_params})
     kind, segment = told.get("kind"), told.get("segment") or _first(told.get("asset"))
     if kind == "more":
         frame.go(replace(state, count=MOST))
-    elif kind == "library":
-        frame.go(State(view="library"))
+    elif kind == "go":
+        frame.go(State.link(str(told.get("to", ""))))
     elif kind == "open" and isinstance(segment, int):
         frame.go(replace(state, opened=segment))
     elif kind == "add" and isinstance(segment, int):

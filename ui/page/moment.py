@@ -11,25 +11,35 @@ import streamlit as st
 from search.api.schemas import AssetDetail, Hit, Neighbours, SegmentEntry
 from search.errors import ServiceError
 from ui import words
-from ui.page import frame, look
+from ui.page import frame, look, passages
 from ui.page.components import stage
 from ui.page.state import Piece, State
 
 _AROUND = 4
-_MOVED = "moved"
+_READ_MS = 300_000
+"""How far what is said and shown is read to both sides of a moment."""
+_LINES = 1_000
+"""Passages of a channel that are shown at once, at most."""
+_MOVED, _AT = "moved", "texts-at"
 
 
 def show(state: State, segment: int) -> None:
     """Open the dialog on a segment."""
     try:
         near = frame.client().segment(segment, around=_AROUND)
-        data = describe(state, near, frame.client().asset(near.asset.id))
+        asset = frame.client().asset(near.asset.id)
+        data = describe(state, near, asset)
     except ServiceError as error:
         if error.status != 404:
             raise
         data = {"name": "It is not there any more", "lost": f"{error} {error.remedy}"}
 
+    st.session_state.pop(_AT, None)
+
     def sent(told: Mapping[str, Any]) -> None:
+        if told.get("kind") == "texts":  # the player has come to where nothing was read yet; nothing else changes
+            st.session_state[_AT] = told.get("at")
+            return
         st.session_state[_MOVED] = True
         frame.go(follow(state, data, told))
 
@@ -39,7 +49,12 @@ def show(state: State, segment: int) -> None:
         if "lost" in data:
             st.markdown(words.plain(data["lost"]))
         else:
-            stage(data, sent)
+            at = st.session_state.get(_AT)
+            try:
+                read = texts(state, asset, at if isinstance(at, int) else data["start"])
+            except ServiceError:  # the page says it as soon as anything is asked
+                read = None
+            stage(data | {"texts": read}, sent)
 
     dismissed = lambda: frame.go(replace(state, opened=None))  # noqa: E731 - one line, used once
     st.dialog(words.plain(data["name"]), width="large", on_dismiss=dismissed)(inside)()
@@ -48,22 +63,50 @@ def show(state: State, segment: int) -> None:
 def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, Any]:
     """What the dialog shows of a segment, its neighbours and its asset."""
     here, links = near.segment, near.segment.links
-    hits = list(look.answer(state).hits) if state.asks else []
+    hits, known = _hits(state), frame.known()
     order = _order(state, hits)
-    at = next((at for at, one in enumerate(order) if here.id == one.segment or here.id in one.evidence.segments), None)
-    found = order[at] if at is not None else None
-    span = (found.span if found else None) or here.span
+    found = next((one for one in hits if here.id == one.segment or here.id in one.evidence.segments), None)
+    at = [look.key(state, one) for one in order].index(look.key(state, found)) if found else None
+    begins = look.starts(found) if found else here.span.start_ms if here.span else 0
     mine = [hit for hit in hits if hit.asset.id == asset.id]
     return {
-        "segment": here.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
+        "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
-        "start": span.start_ms if span else 0, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
-        "strip": look.strip(asset, mine), "words": _words(near), "near": _near(near),
+        "start": begins, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
+        "strip": look.strip(asset, mine), "words": _words(near, mine), "near": [] if here.channel in passages.WRITTEN else _near(near),
+        "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
         "share": state.href(opened=here.id), "facts": facts(asset, here, found),
         "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
         "before": order[at - 1].segment if at else None,
         "after": order[at + 1].segment if at is not None and at + 1 < len(order) else None,
     }  # fmt: skip
+
+
+def texts(state: State, asset: AssetDetail, at: int) -> dict[str, Any] | None:
+    """What is said, shown and written in an asset around a time in milliseconds, in order; None where there is nothing of the kind.
+
+    ``from`` and ``until`` are the stretch that was read, in milliseconds: beyond it there may be more.
+    """
+    channels = [channel for channel in asset.segments if channel in passages.WRITTEN]
+    if asset.modality == "text" or not channels:
+        return None
+    since, until = max(0, at - _READ_MS), at + _READ_MS
+    found = [
+        one
+        for channel in channels
+        for one in frame.client().segments(asset.id, channel=channel, from_ms=since, until_ms=until, limit=_LINES).segments
+    ]
+    marks = _marks([hit for hit in _hits(state) if hit.asset.id == asset.id])
+    lines = [
+        told
+        | {
+            "segment": one.id, "start": one.span.start_ms if one.span else None, "end": one.span.end_ms if one.span else None,
+            "clock": words.clock(one.span.start_ms) if one.span else "", "here": one.id == state.opened, "found": one.id in marks,
+        }
+        for one in sorted(found, key=lambda one: (one.span.start_ms if one.span else -1, one.id))
+        if (told := passages.passage(one, one.channel, marks=marks.get(one.id, ())))
+    ]  # fmt: skip
+    return {"lines": lines, "from": since, "until": until}
 
 
 def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[tuple[str, str]]:
@@ -96,10 +139,19 @@ def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> St
     return state
 
 
+def _hits(state: State) -> list[Hit]:
+    return list(look.answer(state).hits) if state.asks else []
+
+
+def _marks(hits: list[Hit]) -> dict[int, passages.Marks]:
+    """Where in the texts of segments stands what was asked for."""
+    return {hit.segment: hit.evidence.marks for hit in hits if hit.evidence.marks}
+
+
 def _order(state: State, hits: list[Hit]) -> list[Hit]:
     """The hits in the order of their cards."""
     seen: set[int] = set()
-    keys = [hit.asset.id if state.group == "files" else hit.segment for hit in hits]
+    keys = [look.key(state, hit) for hit in hits]
     return [hit for hit, key in zip(hits, keys, strict=True) if not (key in seen or seen.add(key))]  # type: ignore[func-returns-value]
 
 
@@ -115,9 +167,12 @@ def _near(near: Neighbours) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _words(near: Neighbours) -> list[dict[str, Any]]:
-    entries = [*near.before, near.segment, *near.after]
-    return [{"text": one.text, "here": one is near.segment} for one in entries if one.text]
+def _words(near: Neighbours, hits: list[Hit]) -> list[dict[str, Any]]:
+    """The paragraphs of a text."""
+    entries, marks = [*near.before, near.segment, *near.after], _marks(hits)
+    return [
+        {"pieces": passages.pieces(one.text, marks.get(one.id, ())), "here": one is near.segment} for one in entries if one.text
+    ]
 
 
 def _large(thumbnail: str | None) -> str | None:

@@ -64,7 +64,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A question and how its answer is looked at. ``since`` and ``until`` are ISO days; lengths are in seconds."""
+    """A question and how its answer is looked at. ``since`` and ``until`` are ISO days; lengths are in seconds.
+
+    ``words`` asks a single text by its words alone, ``spoken`` a single recording by what is said in it too. Neither holds for anything else.
+    """
 
     view: Literal["search", "library"] = "search"
     text: str = ""
@@ -79,6 +82,8 @@ class State:
     until: str = ""
     shortest: float | None = None
     longest: float | None = None
+    words: bool = False
+    spoken: bool = False
     group: Literal["files", "moments"] = "files"
     count: int = FIRST
     opened: int | None = None
@@ -92,7 +97,7 @@ class State:
                 "text": one.get("q", ""), "pieces": [Piece.read(told) for told in params.get("with", ())],
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","),
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"),
-                "more": one.get("more") == "1", "opened": one.get("open"),
+                "more": one.get("more") == "1", "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "opened": one.get("open"),
             }
             | {name: one.get(name, "") for name in ("under", "since", "until", "shortest", "longest")}
         )  # fmt: skip
@@ -114,6 +119,7 @@ class State:
             collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
+            words=given.get("words") is True, spoken=given.get("spoken") is True,
             group="moments" if given.get("group") == "moments" else "files", count=MOST if given.get("more") else FIRST,
             opened=(opened.isdecimal() and len(opened) < 19 and int(opened)) or None,
         )  # fmt: skip
@@ -125,6 +131,7 @@ class State:
             "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
             "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "since": [self.since], "until": [self.until],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
+            "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "group": [self.group] if self.group != "files" else [], "more": ["1"] if self.count > FIRST else [],
             "open": [str(self.opened or "")],
         }  # fmt: skip
@@ -140,9 +147,19 @@ class State:
         return bool(self.text or self.pieces)
 
     @property
+    def alone(self) -> Literal["text", "sound", ""]:
+        """What the question is where it is one thing: a text, or a sound that was brought along."""
+        if self.text or len(self.pieces) != 1:
+            return "text" if self.text and not self.pieces else ""
+        (piece,) = self.pieces
+        if piece.weight <= 0:
+            return ""
+        return "text" if piece.kind == "text" else "sound" if (piece.kind, piece.medium) == ("upload", "audio") else ""
+
+    @property
     def narrowed(self) -> bool:
         """Whether something keeps hits out."""
-        return bool(self.targets or self.channels or self.filter())
+        return bool(self.targets or self.channels or self.filter() or (self.words and self.alone == "text"))
 
     def request(self) -> dict[str, Any]:
         """The arguments of the search that answers this."""
@@ -150,6 +167,7 @@ class State:
         return {
             "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
             "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
+            "words": self.words and self.alone == "text", "spoken": self.spoken and self.alone == "sound",
         }  # fmt: skip
 
     def filter(self) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def _wide(state: State) -> State:
         until="",
         shortest=None,
         longest=None,
+        words=False,
         opened=None,
     )
 

@@ -39,4 +39,9 @@ class Part:
         self._mount(key=key, data=dict(data), on_sent_change=receive)
 
 
-bar, grid, stage, shelf = Part("bar", "capture.js", "history.js"), Part("grid"), Part("stage", "capture.js"), Part("shelf")
+bar, grid, stage, shelf = (
+    Part("bar", "capture.js", "history.js"),
+    Part("grid"),
+    Part("stage", "capture.js", "written.js", "texts.js"),
+    Part("shelf"),
+)

@@ -86,7 +86,17 @@ class Bar {
     const fold = el("button", { type: "button", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!this.unfolded), onclick: () => { this.unfolded = !this.unfolded; this.draw(); } },
       icon("filter"), active.length ? `Filters (${active.length})` : "Filters");
     const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", title: `Remove the filter ${label}`, "aria-label": `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
-    return [...media, fold, ...chips];
+    return [...media, fold, ...chips, ...this.switches()];
+  }
+
+  // How a question is taken that is a single text, or a single sound that somebody may speak in.
+  switches() {
+    const { alone, known } = this.data, written = known.channels.some((one) => ["text", "speech", "ocr", "caption"].includes(one));
+    const one = (name, label, title, mark) => el("button", { type: "button", class: "toggle", title, "aria-pressed": String(this.draft[name]), onclick: () => { this.draft[name] = !this.draft[name]; this.draw(); this.send_if_asked(); } }, icon(mark), label);
+    return [
+      alone === "text" && written && one("words", "Words only", "Search what is said and written by its words, and nothing by meaning", "text"),
+      alone === "sound" && known.hears && one("spoken", "Search what is said in it", `${known.hears} hears the words, which are asked too`, "record"),
+    ].filter(Boolean);
   }
 
   groups() {
@@ -206,7 +216,7 @@ class Bar {
   send_if_asked() { if (this.data.asks || this.draft.pieces.length) this.input.value.trim() || this.draft.pieces.length ? this.ask() : this.send({ kind: "go", to: "" }); }
 
   follow(event, to) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (beside(event)) return;
     event.preventDefault();
     this.send({ kind: "go", to });
   }

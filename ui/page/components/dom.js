@@ -13,7 +13,9 @@ const ICONS = {
   clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2", shelf: "M4 5h4v14H4zM10 5h4v14h-4zM16 6l4-1 2 13-4 1z",
   similar: "M4 4h9v9H4zM11 16v4h9v-9h-4", frame: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
   link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
-  download: "M12 4v12M7 11l5 5 5-5M4 20h16", retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7",
+  download: "M12 4v12M7 11l5 5 5-5M4 20h16", model: "M11 3l2 6 6 2-6 2-2 6-2-6-6-2 6-2zM19 16v5M16.5 18.5h5", ask: "M4 5h16v11h-9l-5 4v-4H4z",
+  translate: "M4 6h10M9 4v2M12 6c-1 4-4 7-8 8M6 9c1 3 3 5 6 6M12 20l4.5-10L21 20M13.5 17h6",
+  retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7",
 };
 
 function icon(name) {
@@ -42,8 +44,17 @@ function el(tag, given = {}, ...children) {
 const button = (kind, label, mark, onclick, more = {}) =>
   el("button", { type: "button", class: kind, title: label, "aria-label": label, onclick, ...more }, icon(mark));
 
+// Whether a link is to be opened beside this page, in a tab or a window of its own.
+const beside = (event) => event.ctrlKey || event.metaKey || event.shiftKey;
+
 // A sentence in which `backticks` mark what is typed as it stands.
 const prose = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
+
+// The pieces of a text, those marked that were asked for.
+const marked = (pieces) => pieces.map(([text, asked]) => (asked ? el("mark", {}, text) : text));
+
+// Where a text comes from: in a word or two, and in full for who rests on it.
+const origin = (one) => el("span", { class: "origin", title: one.by || one.label }, icon(one.mark), [one.label, one.sure && `${one.sure} sure`].filter(Boolean).join(" · "));
 
 // A listener on the document that goes when the part that wanted it has gone.
 function listen(host, target, type, handle, options) {

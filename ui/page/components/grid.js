@@ -7,7 +7,8 @@ class Grid {
     this.list = el("ul");
     this.heading = el("h2");
     this.partly = el("a", { class: "partly", title: "The library says why", onclick: (event) => this.follow(event) });
-    this.head = el("div", { class: "head" }, this.summary, this.partly);
+    this.heard = el("p", { class: "heard" });
+    this.head = el("div", { class: "head" }, this.summary, this.partly, this.heard);
     this.root = el("div", { class: "part" }, this.heading, this.head, this.list);
     host.append(this.root);
     this.list.addEventListener("click", (event) => this.clicked(event));
@@ -21,9 +22,11 @@ class Grid {
       part.textContent = told ?? "";
       part.hidden = !told;
     }
-    this.head.hidden = !data.summary && !data.unseen;
+    this.head.hidden = !data.summary && !data.unseen && !data.heard;
     this.head.classList.toggle("alone", !data.cards.length);
     this.partly.href = data.library ?? "";
+    this.heard.hidden = !data.heard;
+    this.heard.replaceChildren(...(data.heard ? this.spoken(data.heard) : []));
     if (told !== this.told) {
       this.told = told;
       this.cards = data.cards;
@@ -60,11 +63,25 @@ class Grid {
     const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
       shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));
     const add = card.segment ? button("add", `Add ${card.name} to the question`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
-    return el("li", { class: "card", "data-segment": card.segment }, link, add);
+    const told = card.thumbnail && card.passage ? this.passage(card.passage) : null;
+    return el("li", { class: "card", "data-segment": card.segment, "data-passage": card.passage?.segment }, link, told, add);
+  }
+
+  // What was heard in a spoken question, and by whom.
+  spoken({ text, by, href }) {
+    const heard = el("span", { class: "origin" }, icon("record"), `heard in your recording by ${by || "a model"}:`);
+    if (!text) return [heard, "No words could be heard in it."];
+    return [heard, el("q", {}, text), el("a", { class: "partly", href, onclick: (event) => this.follow(event) }, "Ask it in writing")];
+  }
+
+  // A text that was found in a picture, a sound or a video; it leads to where it is said or stands, which may be another moment than the best.
+  passage(one) {
+    const open = (event) => { if (!beside(event)) { event.preventDefault(); this.send({ kind: "open", segment: one.segment }); } };
+    return el("a", { class: `passage${one.written ? " written" : ""}`, href: one.href, onclick: open }, el("span", { class: "line" }, marked(one.pieces)), origin(one));
   }
 
   picture(card) {
-    if (!card.thumbnail) return el("span", { class: "quote" }, card.text || card.name);
+    if (!card.thumbnail) return el("span", { class: "quote" }, card.passage ? marked(card.passage.pieces) : card.name);
     const lost = () => image.replaceWith(el("span", { class: "lost" }, "There is no picture of it any more."));
     const image = el("img", { loading: "lazy", decoding: "async", alt: card.alt, src: card.thumbnail + (card.thumbnail.includes("?") ? "&" : "?") + "size=320", onerror: lost });
     return image;
@@ -111,15 +128,15 @@ class Grid {
 
   clicked(event) {
     const link = event.target.closest("a[data-at]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!link || beside(event)) return;
     event.preventDefault();
     this.send({ kind: "open", ...this.about(this.cards[link.dataset.at]) });
   }
 
   follow(event) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (beside(event)) return;
     event.preventDefault();
-    this.send({ kind: "library" });
+    this.send({ kind: "go", to: event.currentTarget.getAttribute("href") });
   }
 
   pressed(event) {
@@ -164,7 +181,7 @@ class Grid {
   mark(segment) {
     const before = this.list.querySelector(".card.marked a");
     if (before && !segment) requestAnimationFrame(() => before.focus({ preventScroll: true }));
-    for (const item of this.list.querySelectorAll(".card")) item.classList.toggle("marked", !!segment && item.dataset.segment === String(segment));
+    for (const item of this.list.querySelectorAll(".card")) item.classList.toggle("marked", !!segment && [item.dataset.segment, item.dataset.passage].includes(String(segment)));
   }
 }
 

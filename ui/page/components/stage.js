@@ -10,14 +10,20 @@ class Stage {
   }
 
   update(data) {
-    const told = JSON.stringify(data);
-    if (told === this.told) return;
+    const { texts, ...rest } = data, told = JSON.stringify(rest);
+    if (told !== this.told) this.show(rest, told);
+    this.texts.update(texts);
+  }
+
+  show(data, told) {
     this.told = told;
     this.data = data;
     this.player = null;
     this.said = el("p", { class: "said faint", role: "status" });
-    const main = el("div", {}, this.screen(), this.timed(), this.near());
-    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.acts(), this.said, this.facts())));
+    const screen = this.screen();
+    this.texts = new Texts(this, data.translates);
+    const main = el("div", {}, screen, this.timed(), this.near(), this.texts.root);
+    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.acts(), this.said, asking(this), this.facts())));
     this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
   }
 
@@ -27,7 +33,7 @@ class Stage {
     const fail = async () => frame.replaceChildren(el("p", { class: "trouble" }, await this.reason()));
     if (["image", "depth", "thermal"].includes(medium)) frame.append(el("img", { src: poster, alt, onerror: fail }));
     else if (medium === "imu") frame.append(el("p", {}, "Readings of motion can be downloaded, but not played."));
-    else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, one.text)));
+    else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, marked(one.pieces))));
     else {
       if (medium === "audio") frame.append(el("img", { src: poster, alt }));
       this.player = el(medium, { controls: true, playsinline: true, preload: "metadata", poster: medium === "video" ? poster : null, "aria-label": name, onerror: fail });
@@ -98,6 +104,7 @@ class Stage {
   }
 
   tick() {
+    this.texts.follow(this.player.currentTime * 1000);
     if (this.needle) this.needle.style.left = `${Math.min(100, (this.player.currentTime * 1e5) / this.data.length)}%`;
   }
 
@@ -127,7 +134,7 @@ class Stage {
     const dialog = document.querySelector('[role="dialog"]');
     if (event.key !== "Tab" || !dialog) return;
     const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, audio, video");
-    const stops = [...dialog.querySelectorAll("button"), ...inside].filter((stop) => stop.checkVisibility());
+    const stops = [...dialog.querySelectorAll("button"), ...inside].filter((stop) => stop.checkVisibility() && stop.tabIndex >= 0);
     const at = stops.indexOf(event.composedPath()[0]), step = event.shiftKey ? stops.length - 1 : 1;
     stops[at < 0 ? 0 : (at + step) % stops.length]?.focus();
     event.preventDefault();
