@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,10 @@ from search.store.database import Database
 from search.store.folding import asked, begins, places, terms
 from search.store.sounds import sound
 from search.store.vocabulary import Vocabulary
+from search.types import WORDS as TEXTS
 from search.types import Ids
+
+T = TypeVar("T")
 
 Phrase: TypeAlias = tuple[str, ...]
 """Terms that follow each other."""
@@ -55,6 +58,9 @@ SOUNDALIKE, ALIKE = 0.6, 4
 _SATURATION, _LENGTH = 1.2, 0.5
 """BM25's k1 and b. Passages are short and of one kind, so that their length says little."""
 
+_SLOPES = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
+"""At which Chernoff's bound is looked for."""
+
 _CERTAIN = 600.0
 """The most that words can say, in nats: about what a double can tell from nothing."""
 
@@ -81,12 +87,56 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A query as the index understands it. Each of ``parts`` is the ways to read one word, the word itself first."""
+    """A query as the index understands it. Each of ``parts`` is the ways to read one word, the word itself first.
+
+    ``newest`` is the highest id of a segment, ``texts`` how many of them are texts: what their words say is measured among these.
+    """
 
     parts: tuple[tuple[Reading, ...], ...]
     must: tuple[Reading, ...]
     without: tuple[Phrase, ...]
-    size: int
+    newest: int
+    texts: int
+
+    def information(self, count: int) -> float:
+        """What it says of a text to hold a word that ``count`` of all texts hold, in nats: BM25's inverse document frequency."""
+        return math.log(1 + (max(self.texts - count, 0) + 0.5) / (count + 0.5))
+
+    def nats(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How seldom a text gathers as much from the words of the query, in nats (n,), by what BM25 gathers (n,).
+
+        The sum alone would be the chance to hold these very words; but of many words some are held by many a text, and whichever they
+        are, they add up. So it is Chernoff's bound on the sum, were the words spread over texts at random. For all of the words it is
+        the sum again; what repetitions add beyond that stays on top.
+        """
+        most, cost = 0.0, np.zeros(len(_SLOPES))
+        for part in self.parts:
+            gains = [
+                (one.weight * self.information(one.count), min(one.count / max(self.texts, 1), 1.0)) for one in part if one.count
+            ]
+            if gains:
+                most += max(gain for gain, _ in gains)
+                cost += np.log1p(sum(share * np.expm1(_SLOPES * gain) for gain, share in gains))
+        within = np.minimum(gathered, most)
+        return np.asarray(np.max(_SLOPES[:, None] * within - cost[:, None], axis=0).clip(0) + gathered - within, np.float64)
+
+
+class _Remembered(Generic[T]):
+    """Something that is read from the database, and again when that has changed. While it grows without pause, reading takes at most a twentieth
+    of the time. Thread-safe."""
+
+    def __init__(self, read: Callable[[Connection], T]) -> None:
+        self._read, self._reading = read, threading.Lock()
+        self._known: tuple[int, float, T] | None = None
+
+    def __call__(self, connection: Connection) -> T:
+        version = connection.execute(select(t.change.c.count)).scalar_one()
+        with self._reading:
+            if self._known is None or (version != self._known[0] and time.monotonic() >= self._known[1]):
+                began = time.monotonic()
+                value = self._read(connection)
+                self._known = version, began + 20 * (time.monotonic() - began), value
+            return self._known[2]
 
 
 class TextIndex(ABC):
@@ -94,16 +144,14 @@ class TextIndex(ABC):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._reading = threading.Lock()
-        self._vocabulary: Vocabulary | None = None
-        self._version, self._due = -1, 0.0
+        self._words, self._texts = _Remembered(_vocabulary), _Remembered(_count)
 
     def search(
         self, words: Words, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
     ) -> list[tuple[int, float]]:
         """The segments that hold what is asked for, best first, at most ``limit``: ids, and how much their words say, in nats.
 
-        That is BM25: ``exp(-score)`` is about the chance that a segment holds these words for no reason. ``allowed`` tells of ids (n,) which
+        ``exp(-score)`` is about the chance that a text holds as much of the query for no reason; they are ordered by BM25. ``allowed`` tells of ids (n,) which
         may be found, a mask (n,). Of words that very many segments hold only the newest are looked at, see ``NEWEST`` and ``BUDGET``.
         """
         with self._database.reading() as connection:
@@ -154,15 +202,16 @@ class TextIndex(ABC):
         must = _phrases(words.must)
         may = [phrase for phrase in _phrases(words.any[:TYPED]) if phrase not in must]
         counts = _counts(connection, {term for phrase in [*must, *may] for term in phrase})
-        size = connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
+        newest = connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
+        texts = self._texts(connection)
 
         def reading(phrase: Phrase) -> Reading:
-            return Reading(phrase, 1.0, min(size if begins(term) else counts.get(term, 0) for term in phrase))
+            return Reading(phrase, 1.0, min(texts if begins(term) else counts.get(term, 0) for term in phrase))
 
         needed = tuple(map(reading, must))
         rest = sorted(map(reading, may), key=lambda one: one.count)[:WORDS]
         parts = [(one,) for one in needed] + [(one, *self._meant(connection, one)) for one in rest]
-        return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), size)
+        return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), newest, texts)
 
     def _meant(self, connection: Connection, one: Reading) -> list[Reading]:
         if one.count > RARE or len(one.phrase) > 1:
@@ -176,26 +225,15 @@ class TextIndex(ABC):
                 near.setdefault(other, Reading((other,), SOUNDALIKE, count))
         return list(near.values())
 
-    def _words(self, connection: Connection) -> Vocabulary:
-        """The archive's words; while it grows without pause, reading them again takes at most a twentieth of the time."""
-        version = connection.execute(select(t.change.c.count)).scalar_one()
-        with self._reading:
-            if self._vocabulary is None or (version != self._version and time.monotonic() >= self._due):
-                began = time.monotonic()
-                rows = connection.execute(select(t.word.c.term, t.word.c.count)).all()
-                self._vocabulary = Vocabulary([row[0] for row in rows], [row[1] for row in rows])
-                self._version, self._due = version, began + 20 * (time.monotonic() - began)
-            return self._vocabulary
-
     def _candidates(self, connection: Connection, sought: Sought, newest: int) -> tuple[Ids, bool]:
         """Segments (n,) that hold something of what is sought, those with more and rarer words first; and whether any word has more."""
         gains: dict[int, float] = defaultdict(float)
         must, cut = [one.phrase for one in sought.must], False
-        said = [(one, one.weight * _information(one.count, sought.size)) for part in sought.parts for one in part]
+        said = [(one, one.weight * sought.information(one.count)) for part in sought.parts for one in part]
 
         def matching(readings: Sequence[Reading]) -> list[int]:
             scarce = min(one.count for one in [*readings, *sought.must])
-            above = int(sought.size * (1 - BUDGET / scarce)) if scarce > BUDGET else 0
+            above = int(sought.newest * (1 - BUDGET / scarce)) if scarce > BUDGET else 0
             phrases = list(dict.fromkeys([*(one.phrase for one in readings), *must]))
             return self._matching(connection, phrases, sought.without, above=above, limit=newest)
 
@@ -215,7 +253,7 @@ class TextIndex(ABC):
                 for one in together:
                     if id_ not in listed[one.phrase]:
                         listed[one.phrase].add(id_)
-                        gains[id_] += _information(one.count, sought.size)
+                        gains[id_] += sought.information(one.count)
         ids_ = np.fromiter(gains, np.int64, len(gains))
         return ids_[np.lexsort((-ids_, -np.fromiter(gains.values(), np.float64, len(gains))))], cut
 
@@ -298,7 +336,8 @@ def _ranked(
     texts = [(row.id, terms(row.text), 1.0 if row.confidence is None else row.confidence) for row in rows]
     usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)
     scored = [(id_, _score(sought, found, sure, len(found) / usual)) for id_, found, sure in texts]
-    return sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
+    best = sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
+    return list(zip([id_ for id_, _ in best], sought.nats(np.array([score for _, score in best])).tolist(), strict=True))
 
 
 _TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND text IS NOT NULL").bindparams(
@@ -317,7 +356,7 @@ def _score(sought: Sought, found: list[str], sure: float, length: float) -> floa
             )
             if times:
                 damped = times * (_SATURATION + 1) / (times + _SATURATION * (1 - _LENGTH + _LENGTH * length))
-                best = max(best, damped * one.weight * (sure if number else 1.0) * _information(one.count, sought.size))
+                best = max(best, damped * one.weight * (sure if number else 1.0) * sought.information(one.count))
         total += best
     return min(total, _CERTAIN)
 
@@ -334,14 +373,20 @@ def _occurrences(phrase: Phrase, found: Sequence[str]) -> list[int]:
     return [at for at, term in enumerate(found) if term == phrase[0] and tuple(found[at : at + size]) == phrase]
 
 
-def _information(count: int, size: int) -> float:
-    """What it says of a segment to hold a word that ``count`` of ``size`` hold, in nats: BM25's inverse document frequency."""
-    return math.log(1 + (max(size - count, 0) + 0.5) / (count + 0.5))
-
-
 def _phrases(texts: Iterable[str]) -> list[Phrase]:
     """Texts as phrases, without those that have no terms, each once."""
     return [phrase for phrase in dict.fromkeys(tuple(asked(one)[:TYPED]) for one in texts) if phrase]
+
+
+def _vocabulary(connection: Connection) -> Vocabulary:
+    """The archive's words."""
+    rows = connection.execute(select(t.word.c.term, t.word.c.count)).all()
+    return Vocabulary([row[0] for row in rows], [row[1] for row in rows])
+
+
+def _count(connection: Connection) -> int:
+    """How many segments are texts."""
+    return connection.execute(select(func.count()).where(t.segment.c.channel.in_(sorted(TEXTS)))).scalar_one()
 
 
 def _counts(connection: Connection, wanted: Iterable[str]) -> dict[str, int]:
