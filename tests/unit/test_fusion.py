@@ -41,8 +41,8 @@ def test_ranks_do_not_care_about_scale_and_what_more_spaces_hold_gains_nothing_b
     assert np.allclose(by_rank(scores), [1 / 61, 1 / 62, 1 / 63])
 
 
-def test_what_is_seldom_lies_as_far_out_as_cosines_do():
-    assert deviations(-math.log(0.1587)) == pytest.approx(1)
+def test_what_is_seldom_lies_far_out():
+    assert deviations(-math.log(0.1587)) == pytest.approx(1, abs=0.001)
     assert deviations(-math.log(0.5)) == pytest.approx(0)
     far = [deviations(nats) for nats in (0, 1e-12, 0.1, 1, 5, 20, 100, 600, 1e9)]
     assert far == sorted(far)
