@@ -293,7 +293,7 @@ class Hit:
     ``score`` is the best segment's standardised score: how many standard deviations it lies above what this query scores over a
     random sample of segments of its kind. ``confidence`` in [0, 1] is the chance that no unrelated segment of that kind would
     have reached that score. ``cosine`` is the raw similarity, comparable only within one kind and one query; it is 0, and ``space``
-    empty, where words alone found it: then ``score`` is that of a normal variable as unlikely as it is to hold them for no reason.
+    empty, where words alone found it: then ``score`` is as seldom as it is to hold as much of the query for no reason.
 
     ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
     them is heard or seen, or else the moment begins.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,5 +56,14 @@ def confidence(score: float, rivals: int) -> float:
 
 
 def deviations(nats: float) -> float:
-    """How many standard deviations above the mean a normal variable is as seldom as what has the chance ``exp(-nats)``."""
-    return -NormalDist().inv_cdf(min(max(math.exp(-nats), 1e-300), 1 - 1e-9))
+    """How many standard deviations above their centre unrelated cosines lie as seldom as what has the chance ``exp(-nats)``.
+
+    Their tail is no normal one: the best of some hundred unrelated segments lie four to five deviations above the centre, not two to three. A
+    logistic distribution, which falls off exponentially, comes nearer, and its width is taken where that of a ``Scale`` is.
+    """
+    chance = min(max(math.exp(-nats), 1e-300), 1 - 1e-9)
+    return (math.log1p(-chance) - math.log(chance)) / _LOGITS
+
+
+_LOGITS = math.log((1 - 0.1587) / 0.1587)
+"""The logits of one standard deviation."""

@@ -25,6 +25,7 @@ from search.store.database import Database
 from search.store.folding import asked, begins, places, terms
 from search.store.sounds import sound
 from search.store.vocabulary import Vocabulary
+from search.types import WORDS as TEXTS
 from search.types import Ids
 
 Phrase: TypeAlias = tuple[str, ...]
@@ -42,6 +43,9 @@ BUDGET = 200_000
 WORDS = 12
 """Different words of a query that count, the rarest; a page of text was pasted where there are many."""
 
+SAMPLED = 2_000
+"""Segments that are looked at to tell how many are texts."""
+
 TYPED = 1_000
 """Words of a query that are looked at, the first."""
 
@@ -56,6 +60,9 @@ SOUNDALIKE, ALIKE = 0.6, 4
 
 _SATURATION, _LENGTH = 1.2, 0.5
 """BM25's k1 and b. Passages are short and of one kind, so that their length says little."""
+
+_SLOPES = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
+"""At which Chernoff's bound is looked for."""
 
 _CERTAIN = 600.0
 """The most that words can say, in nats: about what a double can tell from nothing."""
@@ -83,12 +90,38 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A query as the index understands it. Each of ``parts`` is the ways to read one word, the word itself first."""
+    """A query as the index understands it. Each of ``parts`` is the ways to read one word, the word itself first.
+
+    ``newest`` is the highest id of a segment, ``texts`` how many of them are texts: what their words say is measured among these.
+    """
 
     parts: tuple[tuple[Reading, ...], ...]
     must: tuple[Reading, ...]
     without: tuple[Phrase, ...]
-    size: int
+    newest: int
+    texts: int
+
+    def information(self, count: int) -> float:
+        """What it says of a text to hold a word that ``count`` of all texts hold, in nats: BM25's inverse document frequency."""
+        return math.log(1 + (max(self.texts - count, 0) + 0.5) / (count + 0.5))
+
+    def nats(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How seldom a text gathers as much from the words of the query, in nats (n,), by what BM25 gathers (n,).
+
+        The sum alone would be the chance to hold these very words; but of many words some are held by many a text, and whichever they
+        are, they add up. So it is Chernoff's bound on the sum, were the words spread over texts at random. For all of the words it is
+        the sum again; what repetitions add beyond that stays on top.
+        """
+        most, cost = 0.0, np.zeros(len(_SLOPES))
+        for part in self.parts:
+            gains = [
+                (one.weight * self.information(one.count), min(one.count / max(self.texts, 1), 1.0)) for one in part if one.count
+            ]
+            if gains:
+                most += max(gain for gain, _ in gains)
+                cost += np.log1p(sum(share * np.expm1(_SLOPES * gain) for gain, share in gains))
+        within = np.minimum(gathered, most)
+        return np.asarray(np.max(_SLOPES[:, None] * within - cost[:, None], axis=0).clip(0) + gathered - within, np.float64)
 
 
 class TextIndex(ABC):
@@ -98,13 +131,14 @@ class TextIndex(ABC):
         self._database = database
         self._reading = threading.Lock()
         self._vocabulary, self._version = Vocabulary(), -1
+        self._count, self._counted = 0, -1
 
     def search(
         self, words: Words, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
     ) -> list[tuple[int, float]]:
         """The segments that hold what is asked for, best first, at most ``limit``: ids, and how much their words say, in nats.
 
-        That is BM25: ``exp(-score)`` is about the chance that a segment holds these words for no reason. ``allowed`` tells of ids (n,) which
+        ``exp(-score)`` is about the chance that a text holds as much of the query for no reason; they are ordered by BM25. ``allowed`` tells of ids (n,) which
         may be found, a mask (n,). Of words that very many segments hold only the newest are looked at, see ``NEWEST`` and ``BUDGET``.
         """
         with self._database.reading() as connection:
@@ -155,15 +189,16 @@ class TextIndex(ABC):
         must = _phrases(words.must)
         may = [phrase for phrase in _phrases(words.any[:TYPED]) if phrase not in must]
         counts = _counts(connection, {term for phrase in [*must, *may] for term in phrase})
-        size = connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
+        newest = connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
+        texts = self._texts(connection, newest)
 
         def reading(phrase: Phrase) -> Reading:
-            return Reading(phrase, 1.0, min(size if begins(term) else counts.get(term, 0) for term in phrase))
+            return Reading(phrase, 1.0, min(texts if begins(term) else counts.get(term, 0) for term in phrase))
 
         needed = tuple(map(reading, must))
         rest = sorted(map(reading, may), key=lambda one: one.count)[:WORDS]
         parts = [(one,) for one in needed] + [(one, *self._meant(connection, one)) for one in rest]
-        return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), size)
+        return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), newest, texts)
 
     def _meant(self, connection: Connection, one: Reading) -> list[Reading]:
         if one.count > RARE or len(one.phrase) > 1:
@@ -189,15 +224,26 @@ class TextIndex(ABC):
                 self._vocabulary, self._version = self._vocabulary.grown(new.all()), version
             return self._vocabulary
 
+    def _texts(self, connection: Connection, newest: int) -> int:
+        """How many segments are texts, about: of a large archive by a sample, since counting them all takes a second a million."""
+        version = connection.execute(select(t.change.c.count)).scalar_one()
+        with self._reading:
+            if version > self._counted:
+                c, every = t.segment.c, np.linspace(1, newest, min(newest, SAMPLED)).astype(np.int64).tolist()
+                texts = select(func.count()).where(c.id.in_(every), c.channel.in_(sorted(TEXTS)))
+                held = connection.execute(texts).scalar_one()
+                self._count, self._counted = round(held * newest / max(len(every), 1)), version
+            return self._count
+
     def _candidates(self, connection: Connection, sought: Sought, newest: int) -> tuple[Ids, bool]:
         """Segments (n,) that hold something of what is sought, those with more and rarer words first; and whether any word has more."""
         gains: dict[int, float] = defaultdict(float)
         must, cut = [one.phrase for one in sought.must], False
-        said = [(one, one.weight * _information(one.count, sought.size)) for part in sought.parts for one in part]
+        said = [(one, one.weight * sought.information(one.count)) for part in sought.parts for one in part]
 
         def matching(readings: Sequence[Reading]) -> list[int]:
             scarce = min(one.count for one in [*readings, *sought.must])
-            above = int(sought.size * (1 - BUDGET / scarce)) if scarce > BUDGET else 0
+            above = int(sought.newest * (1 - BUDGET / scarce)) if scarce > BUDGET else 0
             phrases = list(dict.fromkeys([*(one.phrase for one in readings), *must]))
             return self._matching(connection, phrases, sought.without, above=above, limit=newest)
 
@@ -217,7 +263,7 @@ class TextIndex(ABC):
                 for one in together:
                     if id_ not in listed[one.phrase]:
                         listed[one.phrase].add(id_)
-                        gains[id_] += _information(one.count, sought.size)
+                        gains[id_] += sought.information(one.count)
         ids_ = np.fromiter(gains, np.int64, len(gains))
         return ids_[np.lexsort((-ids_, -np.fromiter(gains.values(), np.float64, len(gains))))], cut
 
@@ -301,7 +347,8 @@ def _ranked(
     texts = [(row.id, terms(row.text), 1.0 if row.confidence is None else row.confidence) for row in rows]
     usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)
     scored = [(id_, _score(sought, found, sure, len(found) / usual)) for id_, found, sure in texts]
-    return sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
+    best = sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
+    return list(zip([id_ for id_, _ in best], sought.nats(np.array([score for _, score in best])).tolist(), strict=True))
 
 
 _TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND text IS NOT NULL").bindparams(
@@ -320,7 +367,7 @@ def _score(sought: Sought, found: list[str], sure: float, length: float) -> floa
             )
             if times:
                 damped = times * (_SATURATION + 1) / (times + _SATURATION * (1 - _LENGTH + _LENGTH * length))
-                best = max(best, damped * one.weight * (sure if number else 1.0) * _information(one.count, sought.size))
+                best = max(best, damped * one.weight * (sure if number else 1.0) * sought.information(one.count))
         total += best
     return min(total, _CERTAIN)
 
@@ -335,11 +382,6 @@ def _occurrences(phrase: Phrase, found: Sequence[str]) -> list[int]:
         return [at for at, term in enumerate(found) if term.startswith(phrase[0])]
     size = len(phrase)
     return [at for at, term in enumerate(found) if term == phrase[0] and tuple(found[at : at + size]) == phrase]
-
-
-def _information(count: int, size: int) -> float:
-    """What it says of a segment to hold a word that ``count`` of ``size`` hold, in nats: BM25's inverse document frequency."""
-    return math.log(1 + (max(size - count, 0) + 0.5) / (count + 0.5))
 
 
 def _phrases(texts: Iterable[str]) -> list[Phrase]:

@@ -3,67 +3,81 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from indexer.run import Job, index
+from search import encoders
 from search.errors import InputError
 from search.query import Engine
 from search.query.evaluate import evaluate, read_manifest
 from search.readers import written
 from search.store import Database, Readers
-from tests.media_samples import films
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 
 SAID = ("The zeppelin landed beside the lighthouse at noon", "Nobody waits for the night train to Lisbon")
 DESCRIBED = {
-    "yellow": "Grandmother's garden in Bristol",
-    "cyan": "A regatta before Palermo",
-    "black": "The organ of the cathedral",
+    "kettle": "A present from Aunt Margarethe in Bristol",
+    "facade": "The regatta office, seen from Palermo",
+    "meadow": "Near Uppsala",
 }
 NOTES = {
     "harvest": "The harvest begins early this year.",
     "bakery": "The baker sells rye bread and pretzels.",
     "timetable": "At night no train leaves the harbour.",
-    "paint": "A tin of red paint stands in the shed.",
+    "motorcycles": "A red motorcycle needs oil and patience.",
+    "zoo": "The elephant house is closed on Mondays.",
 }
 QUESTIONS = {
-    "seen": [("white", "pictures/white.png"), ("magenta", "pictures/magenta.png"), ("green", "pictures/green.png")],
-    "heard": [("a high tone", "tones/high.wav"), ("something low", "tones/low.wav")],
-    "said": [("zeppelin lighthouse", "films/sea.mp4"), ("a train to Lisbon", "films/sea.mp4")],
-    "written": [
-        ("regatta", "pictures/cyan.png"),
-        ("organ cathedral", "pictures/black.png"),
-        ("rye pretzels", "texts/bakery.txt"),
+    "seen": [
+        ("a hot air balloon in the sky", "images/hot-air-balloon.jpg"), ("an owl", "images/owl.jpg"), ("a cup of coffee", "images/espresso-cup.jpg"),
+        ("boats on the shore at sunset", "images/rowing-boats-sunset.jpg"), ("an astronaut", "images/astronaut.jpg"),
     ],
-    "misspelt": [("zepelin", "films/sea.mp4"), ("cathederal", "pictures/black.png"), ("harvset", "texts/harvest.txt")],
-    "a phrase": [('"night train"', "films/sea.mp4"), ('"rye bread"', "texts/bakery.txt")],
-    "without a word": [("red -flowers -paint", "pictures/red.png"), ("train -harbour", "films/sea.mp4")],
-}
+    "said": [("zeppelin lighthouse", "pets.mp4"), ("a train to Lisbon", "pets.mp4")],
+    "written": [("Margarethe", "images/kettle.jpg"), ("Palermo regatta", "images/facade.jpg"), ("rye pretzels", "notes/bakery.txt")],
+    "in other words": [("somewhere to buy something to eat", "notes/bakery.txt"), ("gathering crops in the fields", "notes/harvest.txt")],
+    "misspelt": [("zepelin", "pets.mp4"), ("Magarethe Bristl", "images/kettle.jpg"), ("harvset", "notes/harvest.txt")],
+    "a phrase": [('"beside the lighthouse"', "pets.mp4"), ('"rye bread"', "notes/bakery.txt")],
+    "without a word": [("a red motorcycle -oil", "images/red-motorcycle.jpg"), ("an elephant -mondays", "images/elephant.png"), ("a train to Lisbon -harbour", "pets.mp4")],
+}  # fmt: skip
 """Questions, and the files that answer them."""
 
 
 @pytest.fixture
-def asked(settings, archive, encoder):
+def asked(settings, tmp_path):
     """Figures of every kind of question, by what it was asked by."""
-    film = films(archive / "films") / "sea.mp4"
-    film.with_suffix(".vtt").write_text(
-        "WEBVTT\n\n" + "\n\n".join(f"00:0{at}.000 --> 00:0{at + 1}.000\n{text}" for at, text in enumerate(SAID)) + "\n"
-    )
+    archive, encoder = tmp_path / "archive", encoders.load("pocket")
+    (archive / "notes").mkdir(parents=True)
+    shutil.copytree(SAMPLE / "images", archive / "images")
+    shutil.copytree(SAMPLE / "texts", archive / "texts")
+    shutil.copy(SAMPLE / "videos" / "pets.mp4", archive)
+    cues = [f"00:0{at}.000 --> 00:0{at + 1}.000\n{text}\n" for at, text in enumerate(SAID)]
+    (archive / "pets.vtt").write_text("\n".join(["WEBVTT\n", *cues]))
     for name, text in DESCRIBED.items():
-        (archive / "pictures" / f"{name}.xmp").write_text(
+        (archive / "images" / f"{name}.xmp").write_text(
             '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
             'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:description><rdf:Alt><rdf:li xml:lang="x-default">'
             f"{text}</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF></x:xmpmeta>"
         )
     for name, text in NOTES.items():
-        (archive / "texts" / f"{name}.txt").write_text(text + "\n")
+        (archive / "notes" / f"{name}.txt").write_text(text + "\n")
     index(settings, Job([archive]), encoder=encoder)
     reader = written.load(None, "cpu")
     Readers(Database(settings.database)).add("written", reader.revision, sorted(reader.reads), sorted(reader.channels))
     index(settings, Job(()), encoder=encoder)
 
     def figures(engine, kind: str, how: dict) -> dict[str, float]:
-        lines = [{"query": {"text": question}, "relevant": [str(archive / file)], **how} for question, file in QUESTIONS[kind]]
+        lines = [
+            {
+                "query": {"text": question},
+                "relevant": [str(found) for found in archive.glob(file.partition(".")[0] + ".*")],
+                **how,
+            }
+            for question, file in QUESTIONS[kind]
+        ]
         manifest = settings.home / "manifest.jsonl"
         manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return evaluate(engine, list(read_manifest(manifest)))["directions"]["text->any"]
@@ -80,9 +94,11 @@ def test_words_and_meaning_together_find_more_than_either(asked):
         "\n" + "\n".join(f"{how}: " + ", ".join(f"{kind} {one['MRR']:.2f}" for kind, one in asked[how].items()) for how in asked)
     )
     mean = {how: sum(one["queries"] * one["MRR"] for one in asked[how].values()) for how in asked}
-    assert mean["both"] > max(mean["meaning"], mean["words"])
-    for kind in QUESTIONS:
-        assert asked["both"][kind]["MRR"] >= max(asked["meaning"][kind]["MRR"], asked["words"][kind]["MRR"]), kind
+    assert mean["both"] > 1.2 * max(mean["meaning"], mean["words"])
+    for kind in QUESTIONS:  # words that happen to stand somewhere take next to nothing from what is found by meaning
+        assert asked["both"][kind]["MRR"] > asked["meaning"][kind]["MRR"] - 0.02, kind
+    for kind in ("said", "written", "a phrase", "without a word"):
+        assert asked["both"][kind]["MRR"] >= asked["words"][kind]["MRR"], kind
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.query.fusion import by_rank, by_score
+from search.query.calibration import deviations
+from search.query.fusion import by_rank, by_score, by_words
 
 NONE = np.nan
 
@@ -35,6 +39,20 @@ def test_agreement_beats_a_single_voice():
 def test_ranks_do_not_care_about_scale_and_what_more_spaces_hold_gains_nothing_by_that():
     scores = np.array([[0.9, 900.0], [0.5, 500.0], [0.1, NONE]], np.float32)
     assert np.allclose(by_rank(scores), [1 / 61, 1 / 62, 1 / 63])
+
+
+def test_what_is_seldom_lies_far_out():
+    assert deviations(-math.log(0.1587)) == pytest.approx(1, abs=0.001)
+    assert deviations(-math.log(0.5)) == pytest.approx(0)
+    far = [deviations(nats) for nats in (0, 1e-12, 0.1, 1, 5, 20, 100, 600, 1e9)]
+    assert far == sorted(far)
+    assert np.isfinite(far).all()
+
+
+def test_words_and_meaning_are_strongest_together_and_neither_is_weakened_by_the_other():
+    meaning = np.array([3.0, 3.0, NONE, 3.0, 0.1], np.float32)
+    words = np.array([NONE, 3.0, 3.0, 0.1, 5.0], np.float32)
+    assert by_words(meaning, words) == pytest.approx([3, 6 / np.sqrt(2), 3, 3, 5], abs=0.01)
 
 
 @given(

@@ -21,7 +21,7 @@ from search.query import Engine, Term
 from search.query.words import parse
 from search.store import Database
 from search.store.database import alembic_config
-from search.store.words import Words, rebuild, text_index
+from search.store.words import Reading, Sought, Words, rebuild, text_index
 from search.types import Filter, Modality
 
 TEXTS = (
@@ -303,6 +303,32 @@ def test_what_is_ranked_is_what_is_searched_by_asset(engine):
         for wanted in (Filter(), Filter(modalities=(Modality.TEXT,)), Filter(modalities=(Modality.IMAGE, Modality.AUDIO))):
             searched = [hit.segment.asset for hit in ask(engine, typed, k=50, group="asset", wanted=wanted, **options)]
             assert engine.rank(Term(typed, Modality.TEXT), wanted, k=50, **options).tolist() == searched
+
+
+def test_what_words_say_is_the_chance_to_hold_as_many_of_them():
+    texts = 1_000
+    words = [(Reading((f"w{at}",), 1.0, count),) for at, count in enumerate((10, 20, 40, 80, 160, 320))]
+    sought = Sought(tuple(words), (), (), texts, texts)
+    held = np.random.default_rng(0).random((200_000, len(words))) < np.array([part[0].count for part in words]) / texts
+    gains = np.array([sought.information(part[0].count) for part in words])
+    gathered = held @ gains
+    whole = gains.sum()
+    every = np.array([*np.linspace(0.5, whole, 40), whole + 2])
+    nats = sought.nats(every)
+    assert (np.diff(nats) >= 0).all()
+    assert nats[-2:] == pytest.approx([whole, whole + 2], abs=0.1)
+    chances = np.array([np.mean(gathered >= one) for one in every])
+    seen = chances > 1e-3
+    assert (np.exp(-nats[seen]) >= chances[seen]).all()  # a bound
+    assert (np.exp(-nats[seen]) < 12 * chances[seen]).all()
+    assert (every[10:20] - nats[10:20]).min() > 1  # the sum itself claims too much
+
+
+def test_where_nothing_can_be_read_no_words_are_looked_for(engine, monkeypatch):
+    monkeypatch.setattr(engine.words, "search", lambda *_, **__: pytest.fail("the index of words was asked"))
+    pictures = Filter(modalities=(Modality.IMAGE,))
+    assert ask(engine, "red flowers", wanted=pictures, k=1)[0].segment.path.endswith("red.png")
+    assert ask(engine, '"red flowers"', wanted=pictures) == ()
 
 
 def test_meaning_alone_takes_no_notice_of_what_words_say(engine):
