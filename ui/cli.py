@@ -427,7 +427,8 @@ def evaluate(
     manifest: Annotated[
         Path,
         typer.Argument(
-            metavar="MANIFEST", help="A JSON object a line: query, targets, under, relevant; or audio, text, language."
+            metavar="MANIFEST",
+            help="A JSON object a line: query, targets, under, relevant, words, spoken; or audio, text, language.",
         ),
     ],
     space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
