@@ -269,7 +269,7 @@ def _among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
     """Which of ``ids`` (n,) are among others, (n,). ``np.isin`` would sort, however few they are."""
     if not len(ascending):
         return np.zeros(len(ids), np.bool_)
-    return ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)] == ids
+    return np.equal(ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)], ids)
 
 
 def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
