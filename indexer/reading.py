@@ -113,10 +113,14 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
         queue.hand_back([reading.unit for reading in running.values()])
 
 
-def embed(passages: Passages, entry: Entry, encoder: Encoder, stop: threading.Event, report: Callable[[int], None]) -> int:
-    """Embed the passages that a space takes in and does not hold yet; returns how many. Stopping loses nothing that was committed."""
+def embed(
+    passages: Passages, entry: Entry, encoder: Encoder, stop: threading.Event, report: Callable[[int], None], *, after: int = 0
+) -> int:
+    """Embed the passages with ids above ``after`` that a space takes in and does not hold yet; returns how many. Stopping loses nothing
+    that was committed.
+    """
     count = 0
-    while not stop.is_set() and (some := passages.missing(entry.key, entry.kinds, TEXTS)):
+    while not stop.is_set() and (some := passages.missing(entry.key, entry.kinds, TEXTS, after=after)):
         vectors = encoder.encode(Modality.TEXT, [text for _, text in some])
         passages.put(entry.key, [id_ for id_, _ in some], vectors)
         report(count := count + len(some))

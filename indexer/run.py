@@ -78,6 +78,8 @@ class Lane:
     def __init__(self, entry: Entry, queue: Queue, load: Callable[[str], Encoder]) -> None:
         self.entry, self.queue, self._load = entry, queue, load
         self.live: LiveIndex | None = None
+        self.embedded = 0
+        """The passage up to which the space holds all that readers have read."""
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -113,6 +115,8 @@ class Indexer:
         self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in self.readers.all()]
         self.absent: dict[str, SensoriumError] = {}
         """Spaces and readers that wait because their model is not here, with the reason."""
+        self._filled = self._tidied = -1
+        """The changes (``SqlStore.version``) after which readers had all that they are to read, and no asset was without a file."""
         self._take_back()
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
@@ -143,7 +147,9 @@ class Indexer:
 
     def tidy(self) -> tuple[int, int | None]:
         """Remove assets without files, and write generations that are due: how many, and the number of the first space's."""
-        removed = self.intake.drop_orphans()
+        version = self.store.version()
+        removed = 0 if version == self._tidied else self.intake.drop_orphans()
+        self._tidied = version
         written = [self._tidy(lane) for lane in self.lanes]
         if unscrubbed(self._settings.home):
             scrub(self._settings, self._database, self.store)
@@ -221,8 +227,10 @@ class Indexer:
     def _read(self, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]) -> None:
         """Have the readers read what waits for them, and embed what they read. A reader whose model is not here keeps its queue."""
         place = Desk(self._pool, self._settings.readers or self._settings.cores, stop)
+        version = self.store.version()
         for desk in self.desks:
-            self.readers.fill(desk.entry)
+            if version != self._filled:
+                self.readers.fill(desk.entry)
             if stop.is_set() or not desk.queue.waiting():
                 continue
             try:
@@ -230,10 +238,13 @@ class Indexer:
             except (ModelMissing, InputError, ReaderHangs) as error:
                 self.absent[desk.entry.name] = error
         passages = Passages(self._database)
+        self._filled, last = version, passages.last()
         for lane in self.lanes:
-            if lane.entry.name in self.absent or not passages.missing(lane.entry.key, lane.entry.kinds, 1):
+            if lane.entry.name in self.absent:
                 continue
-            embed(passages, lane.entry, lane.encoder, stop, lambda _: report(progress))
+            if passages.missing(lane.entry.key, lane.entry.kinds, 1, after=lane.embedded):
+                embed(passages, lane.entry, lane.encoder, stop, lambda _: report(progress), after=lane.embedded)
+            lane.embedded = lane.embedded if stop.is_set() else last
 
     def _reader(self, entry: ReaderEntry) -> Reader:
         reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)

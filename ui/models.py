@@ -25,7 +25,7 @@ from ui import show
 def gather(settings: Settings) -> list[dict[str, Any]]:
     """The models that are known and those that are here, with what they take, cost and reach. Files are not checked."""
     here = {manifest.name: manifest for manifest in Models.of(settings).here()}
-    known = {one.name: one for one in KNOWN}
+    known = {one.name: one for one in (*KNOWN, *readers.known(), *translate.known())}
     return [_row(name, known.get(name), here.get(name)) for name in (*known, *(name for name in here if name not in known))]
 
 
@@ -129,7 +129,7 @@ def _row(name: str, known: Known | None, here: Manifest | None) -> dict[str, Any
     }  # fmt: skip
     if here and here.licence:
         row["licence"] = here.licence
-    if known and encoders.carried(name):
+    if known and known.dim and encoders.carried(name):
         try:
             row |= encoders.describe(name) | {"here": True, "revision": encoders.load(name).space.revision}
         except ModelMissing as error:

@@ -19,7 +19,7 @@ SIGLIP2 = "big_vision, README_siglip2.md"
 class Known:
     """A model that is known.
 
-    dim         of its vectors
+    dim         of its vectors; None: it writes texts
     parameters  in millions, of all its towers together
     gflops      that a picture costs
     quality     as published in ``by``, measured as ``measure`` says
@@ -27,7 +27,7 @@ class Known:
 
     name: str
     takes: frozenset[Modality]
-    dim: int
+    dim: int | None
     licence: str = ""
     parameters: float | None = None
     gflops: float | None = None
@@ -40,6 +40,8 @@ KNOWN = (
     Known("pocket", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use)"),
     Known("pocket:multilingual", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use); E5: MIT"),
     Known("e5", frozenset({Modality.TEXT}), 384, "MIT", 117.7),
+    Known("e5:intfloat/multilingual-e5-base", frozenset({Modality.TEXT}), 768, "MIT", 278.0),
+    Known("e5:intfloat/multilingual-e5-large", frozenset({Modality.TEXT}), 1024, "MIT", 559.9),
     Known("openclip:MobileCLIP2-S2/dfndr2b", SIGHT, 512, parameters=99.2),
     Known("openclip:ViT-B-32/laion2b_s34b_b79k", SIGHT, 512, "MIT", 151.3, 8.82, 66.6, IMAGENET, OPENCLIP),
     Known("openclip:ViT-B-16/datacomp_xl_s13b_b90k", SIGHT, 512, "MIT", 149.6, 35.13, 73.5, IMAGENET, OPENCLIP),

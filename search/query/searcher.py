@@ -266,9 +266,10 @@ class View:
 
 
 def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
-    """Which ids (n,) are among others (m,) in ascending order, a mask (n,), in n log m; ``np.isin`` would sort them all."""
-    at = np.searchsorted(ascending, ids)
-    return np.asarray(np.append(ascending, -1)[at] == ids, np.bool_)
+    """Which of ``ids`` (n,) are among others, (n,). ``np.isin`` would sort, however few they are."""
+    if not len(ascending):
+        return np.zeros(len(ids), np.bool_)
+    return np.equal(ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)], ids)
 
 
 def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:

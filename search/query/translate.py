@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.encoders import lacking, offline
+from search.encoders.catalogue import Known
 from search.encoders.weights import PRETRAINED
 from search.errors import InputError, UnknownName
 from search.models import Models, Source, named
+from search.types import Modality
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from search.query.seamless import Translator
@@ -45,6 +47,11 @@ class Translated:
     original: str
     model: str
     confidence: float
+
+
+def known() -> list[Known]:
+    """The models that the authors publish, for a list of models."""
+    return [Known(f"{FAMILY}:{rest}", frozenset({Modality.TEXT}), None, source(rest).licence) for rest in KNOWN]
 
 
 def source(rest: str) -> Source:

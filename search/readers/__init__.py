@@ -3,7 +3,7 @@
 A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``; a family may know ``OPTIONS``, which stand behind it:
 ``speech:base,untranslated``. A family is a module here, or what another package registers under the
 entry point group ``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader`` and, where its models come from a hub,
-``source(rest: str) -> Source``; importing it loads no framework.
+``source(rest: str) -> Source`` and ``KNOWN``, those that are worth having, with what they read, ``READS``; importing it loads no framework.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from search.encoders import lacking, module_of, offline
+from search.encoders.catalogue import Known
 from search.errors import InputError
 from search.models import Models, Source, outside
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
@@ -63,6 +64,16 @@ class Reader(Protocol):
 def names() -> tuple[str, ...]:
     """The families whose readers can be loaded."""
     return tuple(sorted({*FAMILIES, *(point.name for point in entry_points(group="sensorium.readers"))}))
+
+
+def known() -> list[Known]:
+    """The models of our readers that are known to be worth having."""
+    modules = {of: family(of) for of in FAMILIES}
+    return [
+        Known(f"{of}:{rest}", module.READS, None, getattr(module, "LICENCE", ""))
+        for of, module in modules.items()
+        for rest in getattr(module, "KNOWN", ())
+    ]
 
 
 def family(name: str) -> ModuleType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,13 @@ class Intake:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def collection(self, name: str, roots: Iterable[bytes]) -> int:
+    def collection(self, name: str, roots: Sequence[bytes]) -> int:
         """The collection's id; made if it is new, and ``roots`` added to it."""
+        with self._database.reading() as connection:  # nothing changes where it is there
+            known = select(t.root.c.collection_id, t.root.c.path).join(t.collection).where(t.collection.c.name == name)
+            there = {path: key for key, path in connection.execute(known)}
+        if there and all(path in there for path in roots):
+            return int(next(iter(there.values())))
         with self._database.writing() as connection:
             found = connection.execute(select(t.collection.c.id).filter_by(name=name)).scalar()
             if found is None:
@@ -136,13 +141,16 @@ class Intake:
         Of what lies in ``unread`` folders nothing is known: it stays as it was.
         """
         c = t.location.c
+        missed = [and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present") for root in roots]
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if not unread and not any(connection.execute(select(c.id).where(gone).limit(1)).first() for gone in missed):
+                return 0
         count = 0
         with self._database.writing() as connection:
             for folder in unread:
                 inside = and_(c.collection_id == collection, under(c.path, folder))
                 connection.execute(update(t.location).where(inside).values(seen=scan))
-            for root in roots:
-                gone = and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present")
+            for gone in missed:
                 count += connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
         return count
 
@@ -171,6 +179,9 @@ class Intake:
         """Forget missing files, and every asset without a location; returns the number of locations dropped."""
         c = t.location.c
         gone = c.state == "missing" if collection is None else and_(c.state == "missing", c.collection_id == collection)
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(select(c.id).where(gone).limit(1)).first() is None:
+                return 0
         with self._database.writing() as connection:
             connection.execute(
                 delete(t.ledger).where(t.ledger.c.path.in_(select(c.path).where(gone)), t.ledger.c.asset_id.is_(None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from search.store import tables as t
@@ -19,8 +19,13 @@ class Passages:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def missing(self, space: int, kinds: Sequence[Kind], limit: int) -> list[tuple[int, str]]:
-        """Passages of ``kinds`` that a space holds no vector of: ids and texts, at most ``limit``."""
+    def last(self) -> int:
+        """The newest passage's id, or that of another segment."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
+
+    def missing(self, space: int, kinds: Sequence[Kind], limit: int, *, after: int = 0) -> list[tuple[int, str]]:
+        """Passages of ``kinds`` with ids above ``after`` that a space holds no vector of: ids and texts, at most ``limit``."""
         s, a = t.segment.c, t.asset.c
         wanted = [
             and_(a.modality == str(kind.modality), s.channel == str(kind.channel)) for kind in kinds if kind.channel in WORDS
@@ -31,7 +36,7 @@ class Passages:
         query = (
             select(s.id, s.text)
             .join(t.asset, a.id == s.asset_id)
-            .where(s.reader_id.is_not(None), s.text.is_not(None), or_(*wanted), ~held)
+            .where(s.reader_id.is_not(None), s.text.is_not(None), s.id > after, or_(*wanted), ~held)
             .order_by(s.id)
             .limit(limit)
         )

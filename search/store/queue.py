@@ -136,9 +136,11 @@ class Queue:
             return set(connection.execute(query).scalars())
 
     def last(self) -> int:
-        """The newest unit's number."""
+        """The newest number of a unit that is not ended."""
+        c = self._work.c
+        query = select(func.max(c.id)).where(self._ours, c.state.in_(("pending", "leased")))
         with self._database.reading() as connection:
-            return connection.execute(select(func.max(self._work.c.id)).where(self._ours)).scalar() or 0
+            return connection.execute(query).scalar() or 0
 
     def unended(self, until: int) -> bool:
         """Whether any unit up to that number waits, or is being worked on by anybody."""
@@ -228,8 +230,8 @@ class Queue:
 
     def _waiting(self) -> Select[Any]:
         c = self._work.c
-        ran_out = and_(c.state == "leased", c.leased_until < now_ms())
-        return select(c.id).where(self._ours, or_(c.state == "pending", ran_out))
+        ran_out = or_(c.state == "pending", c.leased_until < now_ms())
+        return select(c.id).where(self._ours, c.state.in_(("pending", "leased")), ran_out)  # named first: so an index serves it
 
     def _mine(self) -> Any:  # noqa: ANN401 - an SQL condition
         c = self._work.c

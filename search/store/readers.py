@@ -192,7 +192,8 @@ def _wanted(entry: ReaderEntry) -> Select[Any]:
         inside = [where.collection_id.in_(select(t.collection.c.id).where(t.collection.c.name.in_(entry.collections)))]
     here = exists().where(where.asset_id == a.id, where.state == "present", *inside)
     held = exists().where(t.reading.c.asset_id == a.id, t.reading.c.reader_id == entry.key)
-    return select(a.id).where(here, ~held, a.modality.in_([str(modality) for modality in entry.modalities]))
+    modalities = [str(modality) for modality in entry.modalities]
+    return select(a.id).where(a.modality.in_(modalities), ~held, here)  # in this order: nearly all are held already
 
 
 def _unread(channel: Channel, collection: str | None) -> Select[Any]:

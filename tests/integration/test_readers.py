@@ -276,6 +276,16 @@ def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settin
     assert Readers(Database(settings.database)).size(1)[1] == before
 
 
+def test_a_run_with_nothing_to_do_changes_nothing(home, archive, reader):
+    add()
+    store = SqlStore(Database(home.database))
+    before = store.version()
+    assert index(home, Job([archive, archive / "tones"])).progress.read == 0  # the second is new as a root
+    assert store.version() == before + 1
+    assert index(home, Job([archive, archive / "tones"], prune=True)).progress.read == 0
+    assert store.version() == before + 1
+
+
 def test_a_run_looks_at_the_sidecars_of_what_it_scans_alone(settings, archive, encoder, monkeypatch):
     film = films(archive / "films") / "sea.mp4"
     index(settings, Job([archive]), encoder=encoder)

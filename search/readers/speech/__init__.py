@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from search.errors import UnknownName
 from search.models import Model, Source
+from search.types import Modality
 
 if TYPE_CHECKING:  # faster-whisper takes a while to import
     from search.readers.speech.reader import SpeechReader
@@ -20,6 +21,18 @@ OPTIONS = ("untranslated",)
 
 FILES = ("config.json", "model.bin", "tokenizer.json")
 """What a folder must hold, besides a vocabulary; faster-whisper would fetch a tokenizer that it misses."""
+
+KNOWN = (
+    "tiny.en", "tiny", "base.en", "base", "small.en", "small", "distil-small.en", "medium.en", "medium", "distil-medium.en",
+    "turbo", "distil-large-v3", "distil-large-v3.5", "large-v3",
+)  # fmt: skip
+"""Checkpoints that are worth having: Whisper's and Distil-Whisper's, from the lightest to the heaviest."""
+
+READS = frozenset({Modality.AUDIO, Modality.VIDEO})
+"""The assets in which somebody may speak."""
+
+LICENCE = "MIT"
+"""Of Whisper and Distil-Whisper."""
 
 MONOLINGUAL = ("turbo", "distil")
 """Parts of names of models that were taught to transcribe alone, and not to translate."""
@@ -35,7 +48,7 @@ def source(rest: str) -> Source:
 
     if rest not in _MODELS:
         raise UnknownName("speech model", rest, _MODELS)
-    return Source(_MODELS[rest], (*FILES, "preprocessor_config.json", "vocabulary.*"), licence="MIT", weights="model.bin")
+    return Source(_MODELS[rest], (*FILES, "preprocessor_config.json", "vocabulary.*"), licence=LICENCE, weights="model.bin")
 
 
 def load(model: Model | None, device: str) -> SpeechReader:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from search.errors import MediaError, ModelMissing
+from search.readers.speech import READS
 from search.readers.speech.engine import Engine, Said
 from search.readers.speech.guards import WEAK, looping, made_up, plain, unread
 from search.readers.speech.passages import passage, sentences
 from search.readers.speech.regions import RATE, Region, regions
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Span
+from search.types import Channel, Cut, Gap, Info, Needs, Passage, Span
 
 RULES = "2"
 """Counted up whenever the rules of this family would read something else from the same sound."""
@@ -40,7 +41,7 @@ class SpeechReader:
     """Reads what is said, by a Whisper model. Threads may call ``read`` at the same time."""
 
     channels = frozenset({Channel.SPEECH})
-    reads = frozenset({Modality.AUDIO, Modality.VIDEO})
+    reads = READS
 
     def __init__(self, name: str, revision: str, source: str, engine: Engine, *, translate: bool) -> None:
         """``revision`` is that of the files; ``translate``: what is not English comes in English besides."""
