@@ -21,7 +21,7 @@ from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.store.readers import Unread, UnreadFile
 from search.types import Answer, Hit, Span
-from ui import words
+from ui import passages, words
 
 out = Console()
 err = Console(stderr=True)
@@ -57,11 +57,18 @@ def band(confidence: float) -> str:
 
 
 def what(hit: Hit) -> str:
-    """What was found: the name, and the words of a text."""
-    shown = f"[bold]{escape(name(hit.segment.path))}[/]"
-    if hit.segment.text:
-        words = " ".join(hit.segment.text.split())
-        shown += f"\n[dim]{escape(words[:140] + ('…' if len(words) > 140 else ''))}[/]"
+    """What was found: the name, and of a text the words, those that were asked for in bold, and who read it."""
+    segment = hit.segment
+    shown = f"[bold]{escape(name(segment.path))}[/]"
+    if segment.text:
+        cut = passages.pieces(segment.text, hit.marks, 140)
+        texts = [(escape(" ".join(text.split("\n"))), marked) for text, marked in cut]
+        shown += "\n" + "".join(f"[bold]{text}[/]" if marked else f"[dim]{text}[/]" for text, marked in texts)
+    if segment.text and segment.source:
+        translated = segment.detail is not None and segment.detail.translated
+        told = passages.origin(segment.channel, segment.source, segment.confidence, translated=translated)
+        sure = f", {told['sure']} sure" if told["sure"] else ""
+        shown += f"\n[dim italic]{told['label']}: {escape(told['by'])}{sure}[/]"
     return shown
 
 
@@ -101,10 +108,22 @@ def failures(lines: list[Any]) -> None:
             out.print(f"  {escape(name(line.path))}{where}  [dim]{escape(line.detail)}[/]", highlight=False, soft_wrap=True)
 
 
+_UNREAD = {"speech": "Speech that no reader has heard", "ocr": "On-screen text that no reader has read"}
+
+
+def _remedy(unread: Unread) -> str:
+    if unread.why == "waiting":
+        return "It waits for its reader: `sensorium index` goes on."
+    if unread.why == "failed":
+        return "The reader failed, see above: `sensorium retry` has it try again."
+    return f"No reader was added: `sensorium readers add {'ocr' if unread.channel == 'ocr' else 'speech:tiny.en'}`."
+
+
 def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
     """Print what no reader has read: ``files`` under their heads, on stdout; heads without files say how to list them, on stderr."""
     for one in some:
-        told = f"[bold]{words.wordless(one)}[/]  [green]{escape(words.remedy(one))}[/]"
+        length = f", {words.clock(one.duration_ms)}" if one.duration_ms else ""
+        told = f"[bold]{_UNREAD[one.channel]}: {words.count(one.assets, 'file')}{length}.[/]  [green]{_remedy(one)}[/]"
         (out if files else err).print(told, highlight=False)
         for file in (file for file in files if (file.channel, file.why) == (one.channel, one.why)):
             length = f" {words.clock(file.duration_ms)}" if file.duration_ms else ""

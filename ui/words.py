@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from search import types
     from search.api import schemas
-    from search.store.readers import Unread
 
 MEDIA = {
     "image": "image", "video": "video", "audio": "sound", "text": "text",
@@ -21,7 +20,6 @@ _WORK = {
     "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
     "written": "reading what files say of themselves",
 }  # fmt: skip
-_UNREAD = {"speech": "Speech that no reader has heard", "ocr": "On-screen text that no reader has read"}
 _BANDS = ((0.9, 4, "strong"), (0.6, 3, "good"), (0.3, 2, "fair"), (0.0, 1, "weak"))
 
 
@@ -77,21 +75,6 @@ def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
         parts.append(f"{clock(coverage.unsampled_ms)} of sound and video could not be read")
     parts += [f"{count(number, 'file')} without {what}" for what, number in coverage.without.items()]
     return ", ".join(parts)
-
-
-def wordless(unread: Unread) -> str:
-    """What no reader has read, in words."""
-    length = f", {clock(unread.duration_ms)}" if unread.duration_ms else ""
-    return f"{_UNREAD[unread.channel]}: {count(unread.assets, 'file')}{length}."
-
-
-def remedy(unread: Unread) -> str:
-    """What to do about it."""
-    if unread.why == "waiting":
-        return "It waits for its reader: `sensorium index` goes on."
-    if unread.why == "failed":
-        return "The reader failed, see above: `sensorium retry` has it try again."
-    return f"No reader was added: `sensorium readers add {'ocr' if unread.channel == 'ocr' else 'speech:tiny.en'}`."
 
 
 def day(moment: datetime.datetime | datetime.date) -> str:

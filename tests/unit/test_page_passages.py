@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.api.schemas import Read
-from ui.page.passages import LEAD, passage, pieces
+from ui.passages import LEAD, passage, pieces
 
 stretch = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted).map(tuple)
 

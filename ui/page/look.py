@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
-from ui import words
-from ui.page import frame, passages, trouble
+from ui import passages, words
+from ui.page import frame, trouble
 from ui.page.components import grid
 from ui.page.state import MOST, Piece, State
 

@@ -10,8 +10,8 @@ import streamlit as st
 
 from search.api.schemas import AssetDetail, Hit, Neighbours, SegmentEntry
 from search.errors import ServiceError
-from ui import words
-from ui.page import frame, look, passages
+from ui import passages, words
+from ui.page import frame, look
 from ui.page.components import stage
 from ui.page.state import Piece, State
 

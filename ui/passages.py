@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search.api.schemas import Read
+if TYPE_CHECKING:  # the terminal does without what the service needs
+    from search.api.schemas import Read
 
 Marks = Sequence[tuple[int, int]]
 """Stretches of characters, half-open."""
@@ -26,7 +27,8 @@ def passage(read: Read, channel: str, *, own: bool = False, marks: Marks = (), r
     if not read.text:
         return None
     shown = pieces(read.text, marks, room)
-    return {"pieces": shown, "language": read.language or "", **origin(read, channel, own=own)}
+    told = origin(channel, read.source or "", read.confidence, translated=read.translated, own=own)
+    return {"pieces": shown, "language": read.language or "", **told}
 
 
 def pieces(text: str, marks: Marks = (), room: int | None = None) -> list[tuple[str, bool]]:
@@ -65,15 +67,14 @@ _WORD = re.compile(r"(?<=\s)\S")
 """The beginning of a word."""
 
 
-def origin(read: Read, channel: str, *, own: bool = False) -> dict[str, Any]:
+def origin(channel: str, source: str, confidence: float | None, *, translated: bool = False, own: bool = False) -> dict[str, Any]:
     """Where a text comes from: ``label`` in a word or two, ``by`` whom or where, ``sure`` where its reader knew, ``written`` if a model wrote it.
 
     Who hears says how sure it is of each passage; subtitles are in the same channel, and cannot.
     """
-    sure = "" if read.confidence is None else f"{read.confidence:.0%}"
-    source = read.source or ""
+    sure = "" if confidence is None else f"{confidence:.0%}"
     model = f"written by a model: {source.removeprefix('written by ')}"
-    if read.translated:
+    if translated:
         label, by = "translation by a model", model
     elif channel == "caption":
         label, by = "caption by a model", model
@@ -83,7 +84,7 @@ def origin(read: Read, channel: str, *, own: bool = False) -> dict[str, Any]:
         label, by = ("said", f"heard by {source}") if sure else ("subtitle", source)
     else:
         label, by = ("text", "") if own else ("metadata", source)
-    written = read.translated or channel == "caption"
+    written = translated or channel == "caption"
     return {"label": label, "by": by, "sure": sure, "written": written, "mark": "model" if written else _MARKS.get(label, "text")}
 
 
