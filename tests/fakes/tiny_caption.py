@@ -93,17 +93,18 @@ def picture(colour: str, shade: int = 0, size: int = SIZE) -> Any:
 def _teach(model: Any, processor: Any) -> None:
     """Have BLIP say ``a red picture`` of red pictures, or ``red`` where it is asked which colour it is."""
     asks = isinstance(model, BlipForQuestionAnswering)
-    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
-    for step in range(80):
-        pictures = [picture(colour, 5 * (step % 5) - 10) for colour in COLOURS]
-        said = processor.tokenizer(
-            [colour if asks else f"a {colour} picture" for colour in COLOURS], return_tensors="pt"
-        ).input_ids
+    said = processor.tokenizer([colour if asks else f"a {colour} picture" for colour in COLOURS], return_tensors="pt").input_ids
+    batches = []
+    for shade in (-10, -5, 0, 5, 10):
+        pictures = [picture(colour, shade) for colour in COLOURS]
         inputs = processor(images=pictures, text=[QUESTION if asks else ""] * len(COLOURS), return_tensors="pt")
         inputs["labels"] = said
         if not asks:
             inputs["input_ids"], inputs["attention_mask"] = said, torch.ones_like(said)
-        loss = model(**inputs).loss
+        batches.append(inputs)
+    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
+    for step in range(80):
+        loss = model(**batches[step % len(batches)]).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

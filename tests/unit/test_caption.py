@@ -48,6 +48,11 @@ def blip(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def vqa(tmp_path_factory) -> Path:
+    return tiny_caption.write(tmp_path_factory.mktemp("vqa") / "model", "blip-vqa")
+
+
+@pytest.fixture(scope="module")
 def reader(blip):
     return load(blip)
 
@@ -215,17 +220,16 @@ def test_a_model_that_takes_any_shape_sees_no_black_edges(reader):
 # Questions
 
 
-def test_a_model_that_answers_is_asked(tmp_path):
-    writer = writer_of(tiny_caption.write(tmp_path / "vqa", "blip-vqa"))
+def test_a_model_that_answers_is_asked(vqa):
+    writer = writer_of(vqa)
     asked = [Asked((picture(colour),), QUESTION) for colour in COLOURS]
     assert [one.text for one in writer.answer(asked)] == list(COLOURS)
     assert (writer.describes, writer.answers, writer.several) == (False, True, False)
 
 
-def test_a_model_that_only_answers_is_no_reader(tmp_path):
-    folder = tiny_caption.write(tmp_path / "vqa", "blip-vqa")
+def test_a_model_that_only_answers_is_no_reader(vqa):
     with pytest.raises(ModelMissing, match="answers questions"):
-        load(folder)
+        load(vqa)
 
 
 def test_a_question_changes_the_answer_and_several_frames_are_one_question(other):
