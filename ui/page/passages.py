@@ -71,12 +71,11 @@ def origin(read: Read, channel: str, *, own: bool = False) -> dict[str, Any]:
     Who hears says how sure it is of each passage; subtitles are in the same channel, and cannot.
     """
     sure = "" if read.confidence is None else f"{read.confidence:.0%}"
-    source = read.source or ""
-    model = f"written by a model: {source.removeprefix('written by ')}"
+    source = (read.source or "").removeprefix("written by ")
     if read.translated:
-        label, by = "translation by a model", model
+        label, by = "translation by a model", source
     elif channel == "caption":
-        label, by = "caption by a model", model
+        label, by = "caption by a model", source
     elif channel == "ocr":
         label, by = "on screen", f"read by {source}"
     elif channel == "speech":
