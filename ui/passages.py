@@ -73,11 +73,11 @@ def origin(channel: str, source: str, confidence: float | None, *, translated: b
     Who hears says how sure it is of each passage; subtitles are in the same channel, and cannot.
     """
     sure = "" if confidence is None else f"{confidence:.0%}"
-    model = f"written by a model: {source.removeprefix('written by ')}"
+    source = source.removeprefix("written by ")
     if translated:
-        label, by = "translation by a model", model
+        label, by = "translation by a model", source
     elif channel == "caption":
-        label, by = "caption by a model", model
+        label, by = "caption by a model", source
     elif channel == "ocr":
         label, by = "on screen", f"read by {source}"
     elif channel == "speech":

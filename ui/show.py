@@ -67,8 +67,8 @@ def what(hit: Hit) -> str:
     if segment.text and segment.source:
         translated = segment.detail is not None and segment.detail.translated
         told = passages.origin(segment.channel, segment.source, segment.confidence, translated=translated)
-        sure = f", {told['sure']} sure" if told["sure"] else ""
-        shown += f"\n[dim italic]{told['label']}: {escape(told['by'])}{sure}[/]"
+        sure = f" ({told['sure']} sure)" if told["sure"] else ""
+        shown += f"\n[dim italic]{told['label']}{sure}, {escape(told['by'])}[/]"
     return shown
 
 

@@ -115,7 +115,7 @@ def test_found_words_are_marked_on_the_card_and_the_player_starts_at_them(talkin
     card = page.locator(".card").filter(has_text="street.mp4")
     assert marks(card.locator(".passage")) == ["fire", "engine"]
     assert card.locator(".origin").text_content() == "subtitle"
-    assert card.locator(".origin").get_attribute("title") == "street.en.srt"
+    assert card.locator(".origin").get_attribute("title") == "subtitle: street.en.srt"
     card.locator("a.passage").click()
     dialog = page.get_by_role("dialog")
     assert marks(dialog.locator("li.here")) == ["fire", "engine"]
@@ -129,7 +129,7 @@ def test_a_sound_starts_at_the_word_and_says_who_heard_it(talking, recording, op
     card = page.locator(".card").filter(has_text="note.wav")
     assert marks(card) == ["guitar"]
     assert re.fullmatch(r"said · \d+% sure", card.locator(".origin").text_content())
-    assert card.locator(".origin").get_attribute("title").startswith("heard by faster-whisper ")
+    assert card.locator(".origin").get_attribute("title").startswith("said: heard by faster-whisper ")
     dialog = opened(page, "note.wav")
     assert reaches(page, dialog, "audio", hit["evidence"]["starts_ms"] / 1000) >= 1
 
@@ -193,7 +193,7 @@ def test_what_a_model_wrote_is_told_as_such(talking, open_page):
     dialog = opened(page, "red.png")
     line = dialog.locator(".lines li.written")
     assert re.fullmatch(r"caption by a model · \d+% sure", line.locator(".origin").text_content())
-    assert "written by a model: caption:" in dialog.locator(".legend").text_content()
+    assert "caption by a model: caption:" in dialog.locator(".legend").text_content()
 
 
 def test_sources_can_be_hidden(talking, open_page):

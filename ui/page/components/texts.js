@@ -20,6 +20,7 @@ class Texts {
     this.root.hidden = !texts?.lines.length && (first || !texts);
     this.lines = (texts?.lines ?? []).map((one) => ({ ...one, row: this.line(one) }));
     this.list.replaceChildren(...this.lines.map((one) => one.row));
+    this.list.classList.toggle("untimed", !this.list.querySelector(".timed"));
     this.sources();
     const best = this.lines.find((one) => one.here) ?? this.lines.find((one) => one.found) ?? this.lines.find((one) => one.start >= this.stage.data.start) ?? this.lines[0];
     this.reach(best?.row);
@@ -35,7 +36,7 @@ class Texts {
     const time = timed && el("button", { type: "button", class: "time", "aria-label": `Play from ${one.clock}`, onclick: (event) => { event.stopPropagation(); seek(); } }, one.clock);
     const play = (event) => timed && !event.target.closest("button, .answer") && !String(document.getSelection()) && seek();
     return el("li", { class: [one.here && "here", one.written && "written", timed && "timed"].filter(Boolean).join(" "), onclick: play },
-      time || el("span"), text, el("span", { class: "from" }, origin(one), foreign[0]));
+      time || (this.stage.player && el("span")), text, el("span", { class: "from" }, origin(one), foreign[0]));
   }
 
   // Who heard, read or wrote the lines; where there are several, a press hides one's.
