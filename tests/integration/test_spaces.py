@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -62,10 +62,6 @@ def run(*arguments: str, code: int = 0):
 
 def add(name: str, *options: str) -> dict:
     return json.loads(run("spaces", "add", name, "--encoder", name, "--json", *options).stdout.splitlines()[-1])
-
-
-def _later(clock, seconds: float) -> float:
-    return clock() + seconds
 
 
 def names(hits) -> list[str]:
@@ -204,7 +200,8 @@ def test_a_default_whose_model_is_gone_does_not_take_over_and_is_tried_again_aft
             assert engine.search(RED).hits[0].space == "whole"
             time.sleep(0.05)
         assert asked == ["whole", "eyes"]
-        monkeypatch.setattr(time, "monotonic", partial(_later, time.monotonic, AGAIN))
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + AGAIN, perf_counter=time.perf_counter)
+        monkeypatch.setattr("search.query.engine.time", later)
         shelf.encoders["eyes"] = gone
         until = time.monotonic() + 20
         while engine.search(RED).hits[0].space != "eyes" and time.monotonic() < until:
@@ -233,15 +230,17 @@ def test_a_dropped_space_takes_only_its_own_along(home, spaces):
     add("eyes")  # and it can come back
 
 
-def test_another_revision_under_the_same_name_is_refused_and_changes_nothing(home, spaces, shelf):
+def test_another_revision_under_the_same_name_is_refused_and_changes_nothing(home, spaces, shelf, archive):
     before = spaces.size(spaces.find("whole").key)
     shelf.encoders["whole"] = Partial("whole", MEDIA, revision="2")
     with pytest.raises(InputError, match=r"revision 1.*revision 2") as caught:
         Engine(home)
     assert "spaces add" in caught.value.remedy
+    (archive / "new.txt").write_text("A magenta balloon.")  # something to encode
     with pytest.raises(InputError, match="revision"):
-        index(home, Job([home.home]))
-    assert spaces.size(spaces.find("whole").key) == before
+        index(home, Job([archive]))
+    after = spaces.size(spaces.find("whole").key)
+    assert (after.vectors, after.units) == (before.vectors, before.units | {"pending": 1})
 
 
 def test_a_space_without_its_model_waits_and_the_others_go_on(home, spaces, shelf, archive):
