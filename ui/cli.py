@@ -424,22 +424,25 @@ def serve(
 
 @app.command(name="eval")
 def evaluate(
-    manifest: Annotated[
-        Path,
+    what: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="MANIFEST",
-            help="A JSON object a line: query, targets, under, relevant, words, spoken; or audio, text, language.",
+            metavar="[asr] MANIFEST",
+            help="A JSON object a line: query, targets, under, relevant, words, spoken; with asr: audio, text, language.",
         ),
     ],
     space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
     reader: Annotated[
-        str, typer.Option(help="Measure this reader instead, as in speech:base: how well it hears what is known to be said.")
+        str, typer.Option(help="Measure this reader, as in speech:base; with asr alone, the archive's reader of speech.")
     ] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how well the archive answers queries whose right answers are known, or how well a reader hears."""
-    if reader:
+    """Measure how well the archive answers queries whose right answers are known; with `asr`, how well a reader hears what is known to be said."""
+    *kind, manifest = what
+    if kind not in ([], [Path("asr")]):
+        raise typer.BadParameter("Give one manifest, or asr and a manifest.")
+    if kind or reader:
         _evaluate_reader(load({"home": home}), reader, manifest, as_json)
         return
     from search.query import Engine
@@ -463,14 +466,19 @@ def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: boo
     from search import readers
     from search.media import DecodePool
     from search.models import Models
+    from search.query.spoken import hears
     from search.readers.evaluate import evaluate as run
     from search.readers.evaluate import read_manifest
+    from search.store import Readers
     from ui import show
     from ui.status import render_errors
 
     spoken = list(read_manifest(manifest))
     if not spoken:
         raise InputError(f"{manifest} holds no recordings.", remedy="Put a JSON object on each line.")
+    name = name or hears(Readers(archive(settings))) or ""
+    if not name:
+        raise InputError("The archive has no reader of speech.", remedy="Name one: --reader speech:tiny.en")
     reader = readers.load(name, Models.of(settings), settings.device)
     with DecodePool(settings, 1) as pool, show.counting("recordings", len(spoken)) as progress:
         found = run(reader, spoken, pool, progress)

@@ -108,22 +108,11 @@ def failures(lines: list[Any]) -> None:
             out.print(f"  {escape(name(line.path))}{where}  [dim]{escape(line.detail)}[/]", highlight=False, soft_wrap=True)
 
 
-_UNREAD = {"speech": "Speech that no reader has heard", "ocr": "On-screen text that no reader has read"}
-
-
-def _remedy(unread: Unread) -> str:
-    if unread.why == "waiting":
-        return "It waits for its reader: `sensorium index` goes on."
-    if unread.why == "failed":
-        return "The reader failed, see above: `sensorium retry` has it try again."
-    return f"No reader was added: `sensorium readers add {'ocr' if unread.channel == 'ocr' else 'speech:tiny.en'}`."
-
-
 def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
     """Print what no reader has read: ``files`` under their heads, on stdout; heads without files say how to list them, on stderr."""
     for one in some:
-        length = f", {words.clock(one.duration_ms)}" if one.duration_ms else ""
-        told = f"[bold]{_UNREAD[one.channel]}: {words.count(one.assets, 'file')}{length}.[/]  [green]{_remedy(one)}[/]"
+        told, remedy = words.wordless(one.channel, one.why, one.assets, one.duration_ms)
+        told = f"[bold]{told}[/]  [green]{remedy}[/]"
         (out if files else err).print(told, highlight=False)
         for file in (file for file in files if (file.channel, file.why) == (one.channel, one.why)):
             length = f" {words.clock(file.duration_ms)}" if file.duration_ms else ""

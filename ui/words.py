@@ -77,6 +77,21 @@ def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
     return ", ".join(parts)
 
 
+def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str, str]:
+    """What no reader has read, as a sentence, and what to do about it."""
+    length = f", {clock(duration_ms)}" if duration_ms else ""
+    what, reader = (
+        ("On-screen text that no reader has read", "ocr")
+        if channel == "ocr"
+        else ("Speech that no reader has heard", "speech:tiny.en")
+    )
+    remedy = {
+        "waiting": "It waits for its reader: `sensorium index` goes on.",
+        "failed": "The reader failed: `sensorium failures` says why, and `sensorium retry` has it try again.",
+    }.get(why, f"No reader was added: `sensorium readers add {reader}`.")
+    return f"{what}: {count(assets, 'file')}{length}.", remedy
+
+
 def day(moment: datetime.datetime | datetime.date) -> str:
     """``24 Nov 2026``."""
     return f"{moment.day} {moment:%b %Y}"

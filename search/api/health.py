@@ -91,7 +91,7 @@ def probes(service: Service) -> list[Route]:
         return JSONResponse({"ready": state != "loading", "engine": state}, 503 if state in ("loading", "failed") else 200)
 
     def metrics(_: Request) -> Response:
-        segments = service.store.counts()["segments"]
+        segments = service.counts()["segments"]
         return Response(service.metrics.render(segments, service.generation()), media_type=CONTENT_TYPE_LATEST)
 
     served: dict[str, Callable[[Request], Response]] = {"/livez": live, "/readyz": ready, "/metrics": metrics}
@@ -111,5 +111,5 @@ def _status(service: Service) -> s.Status:
         engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,
         generation=service.generation(), collections=sorted(service.places.collections()), spaces=spaces,
         job=service.jobs.tell(running) if running else None, hears=hide(hears(service.readers) or "") or None,
-        answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, version=version("sensorium"), **service.store.counts(),
+        answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, version=version("sensorium"), **service.counts(),
     )  # fmt: skip

@@ -470,6 +470,15 @@ class SpaceEntry(Wire):
     collections: list[str] = Field(description="The collections that it takes in; none: all.")
 
 
+class Unread(Wire):
+    """How many assets no reader has read for a channel, and how long they are together."""
+
+    channel: Channel
+    why: Literal["waiting", "failed", "none"] = Field(description="none: no reader was added that reads it.")
+    assets: int
+    duration_ms: int
+
+
 class Status(Wire):
     """What the archive holds and how the service is."""
 
@@ -484,6 +493,7 @@ class Status(Wire):
     segments: dict[str, int]
     units: dict[str, int]
     ledger: dict[str, int]
+    unread: list[Unread] = Field(description="What is said, and what stands in pictures, that no reader has read.")
     job: Job | None = Field(description="The index job that is running.")
     hears: str | None = Field(default=None, description="The reader that hears spoken questions; null: there is none.")
     answers: str | None = Field(default=None, description="The model that is set to answer questions about an asset.")

@@ -6,8 +6,9 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from search import encoders
 from search.api.jobs import IndexJobs, Runner
@@ -71,6 +72,8 @@ class Service:
         self._engine: Engine | None = None
         self._failure: SensoriumError | None = None
         self._due = 0.0
+        self._counted: tuple[int, float, dict[str, Any]] = (-1, 0.0, {})
+        self._counting = threading.Lock()
         self._loaded = threading.Event()
         self._opening = threading.Lock()
 
@@ -113,6 +116,16 @@ class Service:
         if (found := self.catalogue.assets([id_]).get(id_)) is None:
             raise not_found("asset", id_)
         return found
+
+    def counts(self) -> dict[str, Any]:
+        """What the archive holds, and what no reader has read; while it changes without pause, counting takes at most a tenth of the time."""
+        with self._counting:
+            if (version := self.store.version()) != self._counted[0] and time.monotonic() >= self._counted[1]:
+                began = time.monotonic()
+                unread = [asdict(one) for one in self.readers.unread()]
+                found = self.store.counts() | {"unread": unread}
+                self._counted = version, began + 10 * (time.monotonic() - began), found
+            return self._counted[2]
 
     def generation(self) -> int | None:
         """The generation of the index that answers; None while there is no engine."""

@@ -33,6 +33,8 @@ def show() -> None:
     _add(collections)
     _progress()
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
+    for one in status.unread:
+        st.caption(" ".join(words.wordless(one.channel, one.why, one.assets, one.duration_ms)))
     look.newest(NEWEST, heading="What is new")
 
 
