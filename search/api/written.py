@@ -48,7 +48,9 @@ def _ask(service: Service, id_: int, asked: s.Question) -> s.Answer:
     writer = service.captioner.get()
     with service.captioner.turn:
         found = asking.ask(writer, service.pool, path, asked.question, at_ms=asked.at_ms)
-    return s.Answer(answer=found.text, written_by=found.model, confidence=found.confidence, frames_ms=list(found.frames))
+    return s.Answer(
+        answer=found.text, written_by=service.places.hide(found.model), confidence=found.confidence, frames_ms=list(found.frames)
+    )
 
 
 def _translate(service: Service, id_: int, to: str, original: str | None) -> s.Translation:
@@ -65,5 +67,9 @@ def _translate(service: Service, id_: int, to: str, original: str | None) -> s.T
     with service.translator.turn:
         made = translator.translate(found.text, to, original or service.catalogue.language(id_) or "en")
     return s.Translation(
-        text=made.text, language=made.language, translated_from=made.original, written_by=made.model, confidence=made.confidence
+        text=made.text,
+        language=made.language,
+        translated_from=made.original,
+        written_by=service.places.hide(made.model),
+        confidence=made.confidence,
     )

@@ -59,6 +59,12 @@ def problem(response, status: int, kind: str) -> dict:
     return told
 
 
+def test_the_status_tells_what_no_reader_has_read(written):
+    unread = {(one["channel"], one["why"]): one for one in written.get("/v1/status").json()["unread"]}
+    assert set(unread) == {("speech", "none"), ("ocr", "none")}
+    assert unread["speech", "none"]["duration_ms"] > 0
+
+
 @pytest.mark.parametrize("colour", ["red", "green", "blue"])
 def test_a_question_about_an_asset_is_answered_by_a_model_that_is_named(written, models, colour):
     told = written.post(f"/v1/assets/{asset(written, f'{colour}.png')}/ask", json={"question": QUESTION})

@@ -117,7 +117,8 @@ def test_the_command_line_measures_a_reader(shared, tmp_path):
     found = json.loads(done.stdout)["asr"]
     assert set(found) == {"files", "words", "WER", "substitutions", "deletions", "insertions", "failed", "times_real_time"}
     assert found["WER"] < 0.3
-    assert "en" in sensorium("eval", manifest, "--reader", TINY, home=tmp_path / "home").stdout
+    assert "en" in sensorium("eval", "asr", manifest, "--reader", TINY, home=tmp_path / "home").stdout
+    assert sensorium("eval", "speech", manifest, home=tmp_path / "home").returncode == 2
     assert sensorium("eval", manifest, "--reader", "speech:tiny", home=tmp_path / "home").returncode == 5
 
 
