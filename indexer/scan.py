@@ -45,6 +45,8 @@ class Scan:
         """``tally`` is counted up."""
         self._intake, self._readers, self._collection, self._spaces, self._stopped = intake, readers, collection, spaces, stopped
         self._number = intake.begin_scan()
+        self._copies: list[bytes] = []
+        """Files whose asset was read at another place, unless that turns out to be missing."""
         self.tally = tally
 
     def run(self, roots: Sequence[bytes]) -> None:
@@ -62,6 +64,8 @@ class Scan:
         if folders and not self._stopped():
             unread = [path for path in away if os.path.isdir(path) or not is_media(os.fsdecode(path))]
             self.tally.missing += self._intake.end_scan(self._collection, self._number, folders, unread=unread)
+        for copies in _batches(iter(self._copies), BATCH):
+            self._look_beside(copies)
 
     def _take(self, sightings: Sequence[Sighting]) -> None:
         known = self._intake.known(self._collection, [sighting.path for sighting in sightings])
@@ -85,14 +89,15 @@ class Scan:
             self._intake.seen(self._number, unchanged)
         if files:
             self.tally.queued += self._intake.put_files(self._collection, self._number, self._spaces, files)
-        self._look_beside(sightings)
+        self._copies += self._look_beside([sighting.path for sighting in sightings])
 
-    def _look_beside(self, sightings: Sequence[Sighting]) -> None:
-        """Have assets read again whose sidecars have come, changed or gone."""
-        read = self._readers.beside(self._collection, [sighting.path for sighting in sightings])
-        changed = [reading for reading, path, told in read if sidecars.fingerprint(Path(path_of(path))) != told]
+    def _look_beside(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Have assets read again whose sidecars have come, changed or gone; returns those of the paths whose assets are read elsewhere."""
+        read = self._readers.beside(self._collection, paths)
+        changed = [one.reading for one in read if one.here and sidecars.fingerprint(Path(path_of(one.path))) != one.told]
         if changed:
             self._readers.again(changed)
+        return [one.path for one in read if not one.here]
 
     def _hash(self, sighting: Sighting) -> bytes | None:
         try:

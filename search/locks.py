@@ -69,9 +69,11 @@ class Worker:
         return names
 
     def close(self) -> None:
-        """Stop working."""
+        """Stop working. Safe to call again."""
         (self._folder / self.name).unlink(missing_ok=True)
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
 
 def _identity(home: Path) -> str:

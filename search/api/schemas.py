@@ -493,7 +493,7 @@ class Status(Wire):
     segments: dict[str, int]
     units: dict[str, int]
     ledger: dict[str, int]
-    unread: list[Unread] = Field(description="What is said, and what stands in pictures, that no reader has read.")
+    unread: list[Unread] = Field(default=[], description="What is said, and what stands in pictures, that no reader has read.")
     job: Job | None = Field(description="The index job that is running.")
     hears: str | None = Field(default=None, description="The reader that hears spoken questions; null: there is none.")
     answers: str | None = Field(default=None, description="The model that is set to answer questions about an asset.")

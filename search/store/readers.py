@@ -56,6 +56,16 @@ class UnreadFile:
     duration_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A reading of the asset of a file, and the fingerprint of what lay beside it then; whether it is read ``here``, of several places the first."""
+
+    reading: int
+    path: bytes
+    told: str
+    here: bool
+
+
 class Readers:
     """Each method is one transaction."""
 
@@ -120,20 +130,17 @@ class Readers:
             these = update(t.reading).where(c.id.in_(readings), c.state == "done")
             connection.execute(these.values(state="pending", attempts=0, reason=None))
 
-    def beside(self, collection: int, paths: Sequence[bytes]) -> list[tuple[int, bytes, str]]:
-        """What was read with what lay beside these files: reading, path, and the fingerprint of what lay there.
-
-        Of an asset that lies in several places only the one where it is read counts.
-        """
+    def beside(self, collection: int, paths: Sequence[bytes]) -> list[Beside]:
+        """What was read with what lay beside these files."""
         c, where, other = t.reading.c, t.location.c, t.location.alias()
         sooner = exists().where(other.c.asset_id == where.asset_id, other.c.state == "present", other.c.id < where.id)
         query = (
-            select(c.id, where.path, c.beside)
+            select(c.id, where.path, c.beside, ~sooner)
             .join(t.location, where.asset_id == c.asset_id)
-            .where(where.collection_id == collection, where.path.in_(paths), ~sooner, c.state == "done", c.beside.is_not(None))
+            .where(where.collection_id == collection, where.path.in_(paths), c.state == "done", c.beside.is_not(None))
         )
         with self._database.reading() as connection:
-            return [(row.id, row.path, row.beside) for row in connection.execute(query)]
+            return [Beside(reading, path, told, bool(here)) for reading, path, told, here in connection.execute(query)]
 
     def size(self, key: int) -> tuple[dict[str, int], int]:
         """Readings by state, and passages."""

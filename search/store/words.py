@@ -55,6 +55,9 @@ RARE = 2
 WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
 """What a word counts by the number of letters in which it differs (none: it only looks alike), and how many such are looked for."""
 
+SOUNDING = 4
+"""Letters of a word that may sound like another one: of shorter ones a sound is next to nothing."""
+
 SOUNDALIKE, ALIKE = 0.6, 4
 """What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
 
@@ -208,7 +211,7 @@ class TextIndex(ABC):
         counts = _counts(connection, others)
         nearest = sorted((distance, -counts[other], other) for other, distance in others.items() if other in counts)[:NEAREST]
         near = {other: Reading((other,), WEIGHTS[distance], -count) for distance, count, other in nearest}
-        if len(own := sound(term)) > 1:
+        if len(term) >= SOUNDING and len(own := sound(term)) > 1:
             c = t.word.c
             alike = select(c.term, c.count).where(c.sound == own, c.term != term).order_by(c.count.desc(), c.term).limit(ALIKE)
             for other, count in connection.execute(alike):

@@ -315,3 +315,16 @@ def test_of_a_film_that_lies_in_two_places_the_sidecars_are_those_of_one(setting
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
     run("readers", "add", "written")
     assert [index(settings, Job([archive])).progress.read for _ in range(2)] == [0, 0]
+    with Engine(settings, encoder=encoder) as engine:
+
+        def hits() -> list[str]:
+            asked = Term('"cyan water"', Modality.TEXT), Filter(channels=(Channel.SPEECH,))
+            return [hit.segment.path for hit in engine.search(*asked).hits]
+
+        assert hits() == []  # it is read at the first place, and there nothing lies beside it
+        (archive / "again" / film.name).unlink()
+        assert index(settings, Job([archive])).progress.read == 1
+        assert hits() == [str(film)]
+        film.rename(film.with_stem("ocean"))
+        assert index(settings, Job([archive])).progress.read == 1
+        assert hits() == []
