@@ -228,7 +228,7 @@ def test_words_do_not_reach_into_the_silence_before_and_after_the_voice():
 
 
 class FakeEngine:
-    on_gpu, multilingual = False, True
+    on_gpu, multilingual, together = False, True, 2
 
     def __init__(self, *answers: tuple[str, float, Said], english: str = "in English") -> None:
         self._answers, self._english = list(answers), english

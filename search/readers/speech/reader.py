@@ -19,9 +19,6 @@ from search.types import Channel, Cut, Gap, Info, Needs, Passage, Span
 RULES = "2"
 """Counted up whenever the rules of this family would read something else from the same sound."""
 
-BATCH, GPU_BATCH = 1, 16
-"""Regions that are read at once: on a CPU, eight in a batch take as long as one by one."""
-
 SURE = 0.5
 """A language less likely than this is that of the region before."""
 
@@ -47,7 +44,7 @@ class SpeechReader:
         """``revision`` is that of the files; ``translate``: what is not English comes in English besides."""
         self.name, self.revision = name, f"{revision}.{RULES}"
         self._source, self._engine, self._translate = source, engine, translate
-        self._batch = GPU_BATCH if engine.on_gpu else BATCH
+        self._batch = engine.together
         self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch)
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:  # noqa: ARG002 - a file may lie about its length
