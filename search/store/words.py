@@ -157,16 +157,16 @@ class TextIndex(ABC):
     def marks(self, words: Words, text: str) -> list[tuple[int, int]]:
         """The characters ``[start, end)`` of a text at which it has what is asked for, forgiven words included, in order.
 
-        Words that say less than half of what the rarest one says that it has are left out: "the" beside a name.
+        Words that say less than half of what the rarest one says are left out: "the" beside a name.
         """
         with self._database.reading() as connection:
             sought = self._sought(connection, words)
         stands = places(text)
         found = [term for term, _, _ in stands]
-        stand = {one: [*_occurrences(one.phrase, found)] for part in sought.parts for one in part}
-        least = max((sought.information(one.count) for one, starts in stand.items() if starts), default=0.0) / 2
-        telling = [one for one in stand if one in sought.must or sought.information(one.count) >= least]
-        hits = {at + offset for one in telling for at in stand[one] for offset in range(len(one.phrase))}
+        readings = [one for part in sought.parts for one in part if one.count]
+        least = max((sought.information(one.count) for one in readings), default=0.0) / 2
+        telling = [one for one in readings if one in sought.must or sought.information(one.count) >= least]
+        hits = {at + offset for one in telling for at in _occurrences(one.phrase, found) for offset in range(len(one.phrase))}
         merged: list[tuple[int, int]] = []
         for at in sorted(hits):
             _, start, end = stands[at]
