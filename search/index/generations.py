@@ -218,13 +218,25 @@ class Generations:
         return [path for path in self._folder.glob("gen-*") if re.fullmatch(r"gen-\d{8}", path.name)]
 
     def tidy(self) -> None:
-        """Remove what killed writers left, if there is anything."""
-        if any(self._folder.glob("tmp-*")):
+        """Remove what killed writers left, if there is anything: drafts, generations that never served, and those before the former one."""
+        if self._left():
             with self.writing():
-                self._sweep()
+                for path in self._left():
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def _left(self) -> list[Path]:
+        drafts = [*self._folder.glob("tmp-*")]
+        try:
+            serving = self.current()
+        except IndexDamaged:  # which is told elsewhere, and mended by writing anew
+            serving = None
+        if serving is None:
+            return drafts
+        kept = (serving.generation, serving.generation - 1)
+        return drafts + [path for path in self._written() if int(path.name[4:]) not in kept]
 
     def _sweep(self) -> None:
-        """Remove what a killed writer left."""
+        """Remove the drafts of killed writers."""
         for path in self._folder.glob("tmp-*"):
             shutil.rmtree(path, ignore_errors=True)
 

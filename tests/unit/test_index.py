@@ -210,6 +210,22 @@ def test_the_one_before_the_last_is_kept(generations, tmp_path):
     assert generations.current().generation == 4
 
 
+def test_what_killed_writers_left_is_removed_and_what_serves_stays(generations, tmp_path):
+    generations.tidy()
+    for number in range(3):
+        generations.write(filled(number + 1), last_embedding=number, last_removal=0)
+    generations.tidy()
+    for name in (
+        "gen-00000001",
+        "gen-00000004",
+        "tmp-00000004",
+    ):  # killed before the former was dropped, before the new one served, amid it
+        (generations.folder / name).mkdir()
+    generations.tidy()
+    assert sorted(path.name for path in tmp_path.glob("index/*/*-*")) == ["gen-00000002", "gen-00000003"]
+    assert len(generations.load()[1]) == 3
+
+
 @pytest.mark.parametrize("name", ["gen-*/vectors.faiss", "gen-*/ids.npy", "gen-*/manifest.json", "CURRENT"])
 def test_no_flipped_or_missing_byte_is_ever_loaded(generations, tmp_path, name):
     generations.write(filled(), last_embedding=30, last_removal=0)
