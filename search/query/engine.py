@@ -166,7 +166,9 @@ class Engine:
         view = scans[0].view if scans else self.searcher().current(question.version)
         rivals = _rivals(scans) if scans else self._texts(view, wanted, without)
         hits = [_hit(rank, moment, rivals, names) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
-        hits = [self._marked(hit, question.said) for hit in hits]
+        texts = [hit.segment.text or "" for hit in hits]
+        marks = self.words.marks(question.said, texts) if question.said and any(texts) else [[] for _ in texts]
+        hits = [_marked(hit, some) for hit, some in zip(hits, marks, strict=True)]
         clock.lap("mark")
         return Answer(tuple(hits), view.live.generation, sum(rivals.values()), view.seen(wanted), clock.total())
 
@@ -375,16 +377,6 @@ class Engine:
         targets = self.searcher().targets(view, wanted, tuple(without))
         return {kind: len(ids) for kind, ids in targets.items() if kind.channel in WORDS}
 
-    def _marked(self, hit: Hit, said: Words | None) -> Hit:
-        """The hit with what was asked for marked in its text, and when the first of it is said."""
-        text, span, detail = hit.segment.text, hit.span, hit.segment.detail
-        marks = self.words.marks(said, text) if said and text else []
-        starts = span.start if span and span.unit == "ms" else None
-        if marks and detail:
-            heard = (word.start_ms for word in detail.words if word.start_ms is not None and word.end > marks[0][0])
-            starts = next(heard, starts)
-        return replace(hit, marks=tuple(marks), starts_ms=starts)
-
     def _reranked(
         self, question: _Question, order: list[tuple[int, float]], known: Mapping[int, Segment]
     ) -> list[tuple[int, float]]:
@@ -530,6 +522,16 @@ def _hit(rank: int, moment: Moment, rivals: dict[Kind, int], spaces: dict[int, s
         rank=rank, score=moment.score, confidence=confidence(moment.score, among), cosine=moment.cosine,
         space=spaces[best.id], segment=best, span=moment.span, evidence=tuple(moment.evidence),
     )  # fmt: skip
+
+
+def _marked(hit: Hit, marks: Sequence[tuple[int, int]]) -> Hit:
+    """The hit with what was asked for marked in its text, and when the first of it is said."""
+    span, detail = hit.span, hit.segment.detail
+    starts = span.start if span and span.unit == "ms" else None
+    if marks and detail:
+        heard = (word.start_ms for word in detail.words if word.start_ms is not None and word.end > marks[0][0])
+        starts = next(heard, starts)
+    return replace(hit, marks=tuple(marks), starts_ms=starts)
 
 
 class _Clock:

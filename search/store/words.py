@@ -154,27 +154,17 @@ class TextIndex(ABC):
                     break
             return found
 
-    def marks(self, words: Words, text: str) -> list[tuple[int, int]]:
-        """The characters ``[start, end)`` of a text at which it has what is asked for, forgiven words included, in order.
+    def marks(self, words: Words, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Of each text the characters ``[start, end)`` at which it has what is asked for, forgiven words included, in order.
 
         Words that say less than half of what the rarest one says are left out: "the" beside a name.
         """
         with self._database.reading() as connection:
             sought = self._sought(connection, words)
-        stands = places(text)
-        found = [term for term, _, _ in stands]
         readings = [one for part in sought.parts for one in part if one.count]
         least = max((sought.information(one.count) for one in readings), default=0.0) / 2
-        telling = [one for one in readings if one in sought.must or sought.information(one.count) >= least]
-        hits = {at + offset for one in telling for at in _occurrences(one.phrase, found) for offset in range(len(one.phrase))}
-        merged: list[tuple[int, int]] = []
-        for at in sorted(hits):
-            _, start, end = stands[at]
-            if merged and start < merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((start, end))
-        return merged
+        telling = [one.phrase for one in readings if one in sought.must or sought.information(one.count) >= least]
+        return [_marked(telling, text) for text in texts]
 
     def excluded(self, words: Words, ids: Ids) -> NDArray[np.bool_]:
         """Which of some segments (n,) hold a phrase that must not occur, a mask (n,)."""
@@ -362,6 +352,21 @@ def _ranked(
 _TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND text IS NOT NULL").bindparams(
     bindparam("ids", expanding=True)
 )
+
+
+def _marked(phrases: Sequence[Phrase], text: str) -> list[tuple[int, int]]:
+    """The characters ``[start, end)`` of a text that any of some phrases covers, in order; those that overlap are one."""
+    stands = places(text)
+    found = [term for term, _, _ in stands]
+    hits = {at + offset for phrase in phrases for at in _occurrences(phrase, found) for offset in range(len(phrase))}
+    merged: list[tuple[int, int]] = []
+    for at in sorted(hits):
+        _, start, end = stands[at]
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _score(sought: Sought, found: list[str], sure: float, length: float) -> float:

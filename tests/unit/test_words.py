@@ -135,7 +135,7 @@ def test_nothing_that_is_typed_fails(database, typed):
         return
     index = text_index(database)
     index.search(words, 10)
-    for start, end in index.marks(words, typed):
+    for start, end in index.marks(words, [typed])[0]:
         assert 0 <= start < end <= len(typed)
 
 
@@ -152,7 +152,7 @@ def test_nothing_that_is_typed_fails(database, typed):
     ],
 )
 def test_marks_are_ranges_of_the_original_text(database, typed, text, marked):
-    assert [text[start:end] for start, end in text_index(database).marks(parse(typed), text)] == marked
+    assert [text[start:end] for start, end in text_index(database).marks(parse(typed), [text])[0]] == marked
 
 
 def test_what_is_changed_or_deleted_is_found_no_more(database):
