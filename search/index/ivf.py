@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.index.flat import Bitmap, FlatIndex
+from search.settings import cores
 from search.types import Ids, Vectors
 
 RECALL = 0.95
@@ -40,7 +40,7 @@ class IvfScan:
         self.most = len(ids)
         self.lists = max(1, min(len(ids), round(4 * math.sqrt(len(ids)))))
         self.probes, self.recall = self.lists, [1.0] * len(samples)
-        faiss.omp_set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        faiss.omp_set_num_threads(cores())
         self.ivf = self._train(flat, ids)
         fill(self.ivf, flat, ids)
         if recall < 1:

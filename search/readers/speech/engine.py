@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from search.errors import ModelMissing
 from search.readers.speech import FILES
 from search.readers.speech.regions import RATE
+from search.settings import cores
 from search.types import Sound
 
 HOP = 160
@@ -91,9 +91,8 @@ class Engine:
                 f"{folder} has no {missing[0]}.",
                 remedy="Name a folder with a Whisper model as CTranslate2 has it: sensorium models pull speech:base",
             )
-        self.together = GPU_BATCH if self.on_gpu else _cores()
+        self.together = GPU_BATCH if self.on_gpu else cores()
         """How many sounds are best heard at once."""
-        self._workers = ThreadPoolExecutor(self.together, "hear")
         try:
             self._model = _Whisper(
                 str(folder), kind, device_index=number, compute_type="float16" if self.on_gpu else "int8", cpu_threads=1,
@@ -132,7 +131,17 @@ class Engine:
         """What is made of sounds: together on a GPU, each by a thread of its own on a CPU."""
         if self.on_gpu or len(sounds) < 2:
             return work(sounds)
-        return [found for (found,) in self._workers.map(lambda sound: work([sound]), sounds)]
+        each: list[Future[list[T]]] = [Future() for _ in sounds]
+
+        def hear(future: Future[list[T]], sound: Sound) -> None:
+            try:
+                future.set_result(work([sound]))
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
+                future.set_exception(error)
+
+        for pair in zip(each, sounds, strict=True):  # daemons: one that hangs must not keep the process from ending
+            threading.Thread(target=hear, args=pair, name="hear", daemon=True).start()
+        return [found for future in each for found in future.result()]
 
     def _hear(self, sounds: Sequence[Sound], language: str, translate: bool, varied: bool) -> list[Said]:
         whole = [_whole(sound) for sound in sounds]
@@ -188,10 +197,6 @@ def _said(segment: Any, start: float) -> Said:  # noqa: ANN401
 
 def _whole(sound: Sound) -> Sound:
     return np.pad(sound, (0, -len(sound) % HOP))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _placed(device: str) -> tuple[str, int]:
