@@ -64,7 +64,7 @@ class Scan:
         if folders and not self._stopped():
             unread = [path for path in away if os.path.isdir(path) or not is_media(os.fsdecode(path))]
             self.tally.missing += self._intake.end_scan(self._collection, self._number, folders, unread=unread)
-        for copies in _batches(iter(self._copies), BATCH):
+        for copies in _batches(self._copies, BATCH):
             self._look_beside(copies)
 
     def _take(self, sightings: Sequence[Sighting]) -> None:

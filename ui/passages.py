@@ -18,9 +18,6 @@ Marks = Sequence[tuple[int, int]]
 LEAD = 32
 """Characters that stand before the first mark, at most, where a text is too long to be shown whole."""
 
-WRITTEN = frozenset({"speech", "ocr", "caption", "text"})
-"""The channels that are text."""
-
 
 def passage(read: Read, channel: str, *, own: bool = False, marks: Marks = (), room: int | None = None) -> dict[str, Any] | None:
     """A text as the parts of the page draw it; None where there is none. ``own``: the text is the asset itself."""

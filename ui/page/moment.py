@@ -10,6 +10,7 @@ import streamlit as st
 
 from search.api.schemas import AssetDetail, Hit, Neighbours, SegmentEntry
 from search.errors import ServiceError
+from search.types import WORDS
 from ui import passages, words
 from ui.page import frame, look
 from ui.page.components import stage
@@ -73,7 +74,7 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
         "start": begins, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
-        "strip": look.strip(asset, mine), "words": _words(near, mine), "near": [] if here.channel in passages.WRITTEN else _near(near),
+        "strip": look.strip(asset, mine), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
         "share": state.href(opened=here.id), "facts": facts(asset, here, found),
         "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
@@ -87,7 +88,7 @@ def texts(state: State, asset: AssetDetail, at: int) -> dict[str, Any] | None:
 
     ``from`` and ``until`` are the stretch that was read, in milliseconds: beyond it there may be more.
     """
-    channels = [channel for channel in asset.segments if channel in passages.WRITTEN]
+    channels = [channel for channel in asset.segments if channel in WORDS]
     if asset.modality == "text" or not channels:
         return None
     since, until = max(0, at - _READ_MS), at + _READ_MS
