@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ pytest.importorskip("faster_whisper")
 
 from search.readers.speech import FILES
 from search.readers.speech import regions as listening
-from search.readers.speech.engine import Heard, Said
+from search.readers.speech.engine import Engine, Heard, Said
 from search.readers.speech.guards import looping, made_up, plain, unread
 from search.readers.speech.passages import passage, sentences
 from search.readers.speech.reader import SpeechReader
@@ -222,6 +224,16 @@ def test_words_do_not_reach_into_the_silence_before_and_after_the_voice():
     begins, ends = (10_000 + frame * 32 for frame in (MARGIN, MARGIN + 40))
     assert (one.span.start, one.span.end) == (begins - 96, ends + 96)
     assert [word.end_ms for word in one.words] == [10_700, ends + 96]
+
+
+def test_sounds_are_shared_out_in_their_order_among_threads_that_a_process_need_not_wait_for():
+    on_a_cpu = SimpleNamespace(on_gpu=False)
+    found = Engine._shared(
+        on_a_cpu, lambda some: [(len(some), some[0][0], threading.current_thread().daemon)], [silence(1), noise(1)]
+    )
+    assert found == [(1, silence(1)[0], True), (1, noise(1)[0], True)]
+    with pytest.raises(ZeroDivisionError):
+        Engine._shared(on_a_cpu, lambda some: [1 // 0 for _ in some], [silence(1), noise(1)])
 
 
 # The reader, over an engine that says what it is told.
