@@ -32,12 +32,17 @@ def reader(monkeypatch) -> FakeReader:
     return reader
 
 
-@pytest.fixture
-def home(settings, archive, encoder, monkeypatch, reader):
-    """An archive with the fake space."""
+def begin(settings, archive, encoder, monkeypatch) -> None:
+    """Index the archive into the fake space, and have the command line find it."""
     index(settings, Job([archive]), encoder=encoder)
     monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+
+
+@pytest.fixture
+def home(settings, archive, encoder, monkeypatch, reader):
+    """An archive with the fake space."""
+    begin(settings, archive, encoder, monkeypatch)
     return settings
 
 
@@ -259,9 +264,7 @@ def test_a_list_says_what_readers_have_read(home, encoder):
 
 def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settings, archive, encoder, monkeypatch):
     film = films(archive / "films") / "sea.mp4"
-    index(settings, Job([archive]), encoder=encoder)
-    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
-    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    begin(settings, archive, encoder, monkeypatch)
     told = json.loads(run("readers", "add", "written", "--json").stdout.splitlines()[-1])
     before = told["passages"]
     for number, words in enumerate(("magenta balloons", "cyan water")):
@@ -288,9 +291,7 @@ def test_a_run_with_nothing_to_do_changes_nothing(home, archive, reader):
 
 def test_a_run_looks_at_the_sidecars_of_what_it_scans_alone(settings, archive, encoder, monkeypatch):
     film = films(archive / "films") / "sea.mp4"
-    index(settings, Job([archive]), encoder=encoder)
-    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
-    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    begin(settings, archive, encoder, monkeypatch)
     told = json.loads(run("readers", "add", "written", "--json").stdout.splitlines()[-1])
     looked: list[str] = []
     fingerprint = sidecars.fingerprint
@@ -310,9 +311,7 @@ def test_of_a_film_that_lies_in_two_places_the_sidecars_are_those_of_one(setting
     film.with_suffix(".en.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\ncyan water\n")
     (archive / "again").mkdir()
     shutil.copy(film, archive / "again")
-    index(settings, Job([archive]), encoder=encoder)
-    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
-    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    begin(settings, archive, encoder, monkeypatch)
     run("readers", "add", "written")
     assert [index(settings, Job([archive])).progress.read for _ in range(2)] == [0, 0]
     with Engine(settings, encoder=encoder) as engine:
