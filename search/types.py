@@ -21,6 +21,12 @@ Ids: TypeAlias = "NDArray[np.int64]"
 Picture: TypeAlias = "NDArray[np.uint8]"
 Sound: TypeAlias = "NDArray[np.float32]"
 
+Unit: TypeAlias = Literal["ms", "char"]
+"""What a span counts."""
+
+Sort: TypeAlias = Literal["match", "date", "name", "length"]
+"""The order of hits: best first; newest first; by the file's name; longest first, by the length of the file."""
+
 Grouping: TypeAlias = Literal["moment", "asset", "segment"]
 """What a hit is."""
 
@@ -111,7 +117,7 @@ class Span:
 
     start: int
     end: int
-    unit: Literal["ms", "char"] = "ms"
+    unit: Unit = "ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +302,7 @@ class Hit:
     empty, where words alone found it: then ``score`` is as seldom as it is to hold as much of the query for no reason.
 
     ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
-    them is heard or seen, or else the moment begins.
+    them is heard or seen, or else the moment begins. ``stretch`` is where more of the asset around the hit is as good: ``span`` is its best part.
     """
 
     rank: int
@@ -309,6 +315,7 @@ class Hit:
     evidence: tuple[int, ...] = ()
     marks: tuple[tuple[int, int], ...] = ()
     starts_ms: int | None = None
+    stretch: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +353,9 @@ class Answer:
 
     ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find. ``heard`` is what was said
     in a spoken question.
+
+    ``more``: hits follow after the last one. ``limit``: the list ends after so many hits because of a maximum, not because nothing
+    follows. ``state`` names the state of the archive that was searched: pages with different states are not of one list.
     """
 
     hits: tuple[Hit, ...]
@@ -354,3 +364,6 @@ class Answer:
     coverage: Coverage
     timings_ms: dict[str, float] = field(default_factory=dict)
     heard: str | None = None
+    more: bool = False
+    limit: int | None = None
+    state: str = ""

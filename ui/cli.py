@@ -178,6 +178,7 @@ def search(
     ] = False,
     by_words: Annotated[bool, typer.Option("--words", help="Search texts by their words alone, not by meaning.")] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
+    sort: Annotated[str, typer.Option(help="The order of the hits: match, date, name or length.")] = "match",
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
     home: Home = None,
@@ -206,10 +207,13 @@ def search(
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         if spoken:
-            found = engine.spoken(query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or ())
+            found = engine.spoken(
+                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), sort=_sorting(sort)
+            )  # fmt: skip
         else:
             found = engine.search(
-                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words
+                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
+                sort=_sorting(sort),
             )  # fmt: skip
         _show(found, as_json)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from search.encoders import Encoder, GrainedEncoder
 from search.errors import QueryError
-from search.index import Generations, Manifest, place
+from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import ENOUGH, SAMPLE, Scale
 from search.query.gate import Gate
@@ -154,9 +154,8 @@ class Searcher:
     def _xclip(self) -> XClip:
         return XClip.load(self._weights) if self._weights else XClip()
 
-    def prepare(self, asked: Aspects, wanted: Filter, without: tuple[int, ...], version: int) -> Scan:
-        """The scan of a question: the archive as it is now (see ``current``), the scale of each kind for it, and the ids that may be found."""
-        view = self.current(version)
+    def prepare(self, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> Scan:
+        """The scan of a question in a ``view``: the scale of each kind for it, and the ids that may be found."""
         scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
         return Scan(self, view, asked, scales, self.targets(view, wanted, without))
 
@@ -173,9 +172,8 @@ class Searcher:
             view.filtered[key] = known
         return known
 
-    def allowed(self, ids: Ids, wanted: Filter, without: tuple[int, ...], version: int) -> NDArray[np.bool_]:
+    def allowed(self, ids: Ids, view: View, wanted: Filter, without: tuple[int, ...]) -> NDArray[np.bool_]:
         """Which of some segments (n,) may be found, a mask (n,). The store is only asked of those that this space does not hold."""
-        view = self.current(version)
         mask = np.zeros(len(ids), np.bool_)
         for within in self.targets(view, wanted, without).values():
             mask |= among(ids, within)
@@ -184,7 +182,7 @@ class Searcher:
         return mask
 
     def reading(self) -> AbstractContextManager[None]:
-        """While the index is read: nobody changes it meanwhile."""
+        """While the index is read: nobody changes it meanwhile. A thread that is inside must not enter again, nor bring a view up to date."""
         return self._gate.shared()
 
 
@@ -204,7 +202,7 @@ class Scan:
         return self.searcher.space
 
     @property
-    def rivals(self) -> dict[Kind, int]:
+    def competitors(self) -> dict[Kind, int]:
         """How many segments of each kind may be found."""
         return {kind: len(some) for kind, some in self.targets.items()}
 
@@ -214,35 +212,34 @@ class Scan:
         return all(len(self.view.samples[kind]) >= ENOUGH for kind in self.targets)
 
     def best(self, count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
-        """The ``count`` best segments over all kinds, best first: ids, standardised scores, cosines, each (n,)."""
+        """The ``count`` best segments over all kinds, best first, equals by id: ids, standardised scores, cosines, each (n,).
+
+        To be called inside ``Searcher.reading``, as ``score``.
+        """
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
         for kind, within in self.targets.items():
-            vector = _vector(self.asked, kind)[None]
-            with self.searcher.reading():
-                found, cosine = self.view.live.index.search(vector, min(count, len(within)), within=within)
-            held = found[0] >= 0
-            ids.append(found[0][held])
-            cosines.append(cosine[0][held])
-            scores.append(self.scales[kind].score(cosine[0][held]))
-        every = np.concatenate(scores)
-        best = np.argsort(-every, kind="stable")[:count]
-        return np.concatenate(ids)[best], every[best], np.concatenate(cosines)[best]
+            found, cosine = nearest(self.view.live.index, _vector(self.asked, kind), count, within)
+            ids.append(found)
+            cosines.append(cosine)
+            scores.append(self._comparable(kind, cosine))
+        every, found = np.concatenate(scores), np.concatenate(ids)
+        best = np.lexsort((found, -every))[:count]
+        return found[best], every[best], np.concatenate(cosines)[best]
 
     def score(self, ids: Ids) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Standardised scores and cosines (n,) of segments, NaN for those that this space does not hold or that may not be found."""
         scores, cosines = np.full((2, len(ids)), np.nan, np.float32)
+        held = self.view.live.index.holds(ids)  # some may have been deleted since the view was made
         for kind, within in self.targets.items():
-            here = np.flatnonzero(np.isin(ids, within))
-            if not len(here):
-                continue
-            vector = _vector(self.asked, kind)[None]
-            with self.searcher.reading():
-                found, cosine = self.view.live.index.search(vector, len(here), within=np.sort(ids[here]))
-            held = found[0] >= 0
-            at = here[np.argsort(ids[here])[np.searchsorted(np.sort(ids[here]), found[0][held])]]
-            cosines[at] = cosine[0][held]
-            scores[at] = self.scales[kind].score(cosine[0][held])
+            here = held & among(ids, within)
+            if here.any():
+                cosines[here] = similarities(self.view.live.index, _vector(self.asked, kind), ids[here])
+                scores[here] = self._comparable(kind, cosines[here])
         return scores, cosines
+
+    def _comparable(self, kind: Kind, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of a kind's cosines (n,) that compare with those of other kinds: the one place where they are made so."""
+        return self.scales[kind].score(cosines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +256,16 @@ class View:
     samples: dict[Kind, Vectors]
     coverage: dict[str, Coverage]
     filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
+    by_asset: list[tuple[NDArray[np.intp], Ids]] = field(default_factory=list)
+
+    def siblings(self, assets: Ids) -> Ids:
+        """The segments of some assets, (n,)."""
+        if not self.by_asset:  # rows in the order of their assets, and these, when they are first asked for
+            order = np.argsort(self.columns.assets, kind="stable")
+            self.by_asset.append((order, self.columns.assets[order]))
+        order, ascending = self.by_asset[0]
+        ends = zip(np.searchsorted(ascending, assets), np.searchsorted(ascending, assets, "right"), strict=True)
+        return self.columns.ids[np.concatenate([order[start:end] for start, end in ends] or [order[:0]])]
 
     def seen(self, wanted: Filter) -> Coverage:
         """How much of the collections that a filter names can be seen."""
