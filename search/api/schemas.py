@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from search.types import Channel, Grouping, Modality
+from search.types import Channel, Grouping, Modality, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
