@@ -201,7 +201,8 @@ class Found(Wire):
     hits: list[Hit]
     cursor: str | None = Field(description="For the next page; null after the last.")
     limit: int | None = Field(
-        default=None, description="The list ends after so many hits because of a maximum, not because nothing follows; null otherwise."
+        default=None,
+        description="The list ends after so many hits because of a maximum, not because nothing follows; null otherwise.",
     )
     generation: int
     searched: int

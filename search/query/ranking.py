@@ -106,7 +106,7 @@ def _scored(question: Question, ids: Ids) -> tuple[Ranked, Scores]:
     words = np.full(len(ids), np.nan, np.float32)
     here = among(ids, question.found)
     words[here] = question.said_by_words[np.searchsorted(question.found, ids[here])]
-    held: NDArray[np.bool_] = ~np.isnan(columns).all(axis=1)
+    held = np.asarray(~np.isnan(columns).all(axis=1), np.bool_)
     found = here if question.only_words else held | here
     ids, columns, cosines, words, held = ids[found], columns[found], cosines[found], words[found], held[found]
     homes = np.full(len(ids), -1)
@@ -163,5 +163,7 @@ class Surroundings:
             known = known.only(~self._question.excluded(known.ids))
         scores = known.scores
         if self.given:
-            scores = np.array([self.given.get(id_, score) for id_, score in zip(known.ids.tolist(), scores, strict=True)], np.float32)
+            scores = np.array(
+                [self.given.get(id_, score) for id_, score in zip(known.ids.tolist(), scores, strict=True)], np.float32
+            )
         return rows.only(np.searchsorted(rows.ids, known.ids)), scores

@@ -128,7 +128,10 @@ def test_a_cursor_from_before_a_deletion_is_told(http, settings):
     assert_problem(ask(http, {"text": "red"}, k=2, cursor=first["cursor"]), 409, "stale-cursor")
 
 
-@pytest.mark.parametrize("options", [{"sort": "name"}, {"group": "asset"}, {"targets": ["image"]}, {"words": True}, {"filter": {"since": "2020-01-01"}}])
+@pytest.mark.parametrize(
+    "options",
+    [{"sort": "name"}, {"group": "asset"}, {"targets": ["image"]}, {"words": True}, {"filter": {"since": "2020-01-01"}}],
+)
 def test_a_cursor_belongs_to_all_that_was_asked(still, options):
     cursor = ask(still, {"text": "red"}, k=2).json()["cursor"]
     assert_problem(ask(still, {"text": "red"}, k=2, cursor=cursor, **options), 422, "cursor")

@@ -183,7 +183,9 @@ class Around:
         rows = [(*row, asset, channel) for asset, file in enumerate(files, 1) for row in file]
         ids, starts, ends, scores, assets, kinds = (np.array(column) for column in zip(*rows, strict=True))
         none = np.full(len(ids), -1, np.int64)
-        self.columns = Columns(ids, assets, kinds.astype(np.int8), none, none.astype(np.int32), starts, ends, np.full(len(ids), unit, np.int8))
+        self.columns = Columns(
+            ids, assets, kinds.astype(np.int8), none, none.astype(np.int32), starts, ends, np.full(len(ids), unit, np.int8)
+        )
         self.scores = scores.astype(np.float32)
 
     def rows(self, ids):
@@ -254,11 +256,19 @@ def test_grouping_by_asset_keeps_the_best_and_by_segment_everything():
     assert len(found(file)) == 2
 
 
-@given(st.lists(st.tuples(st.integers(1, 9_000), st.integers(0, 2_000), st.integers(0, 40)), min_size=1, max_size=60), st.integers(1, 20))
+@given(
+    st.lists(st.tuples(st.integers(1, 9_000), st.integers(0, 2_000), st.integers(0, 40)), min_size=1, max_size=60),
+    st.integers(1, 20),
+)
 def test_moments_do_not_depend_on_how_many_are_wanted_and_share_no_segment(rows, wanted):
     """However the segments are shared out among levels, and whenever the caller stops."""
     starts = np.cumsum([gap for _, gap, _ in rows])
-    around = Around([(n + 1, int(at), int(at) + length, score / 10) for n, (at, (length, _, score)) in enumerate(zip(starts, rows, strict=True))])
+    around = Around(
+        [
+            (n + 1, int(at), int(at) + length, score / 10)
+            for n, (at, (length, _, score)) in enumerate(zip(starts, rows, strict=True))
+        ]
+    )
     level, whole = around.level(), around.moments()
     parts = (level.only(slice(at, at + wanted)) for at in range(0, len(rows), wanted))
     assert list(islice(gather(parts, "moment", around), wanted)) == whole[:wanted]
