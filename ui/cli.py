@@ -838,6 +838,12 @@ def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type
     return given
 
 
+def _sorting(given: str) -> Any:  # noqa: ANN401 - a literal type
+    if given not in {"match", "date", "name", "length"}:
+        raise UnknownName("order", given, ("match", "date", "name", "length"))
+    return given
+
+
 def _date(option: str, given: str | None) -> str | None:
     import datetime
 

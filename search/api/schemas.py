@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from search.types import Channel, Grouping, Modality
+from search.types import Channel, Grouping, Modality, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
@@ -201,7 +201,8 @@ class Found(Wire):
     hits: list[Hit]
     cursor: str | None = Field(description="For the next page; null after the last.")
     limit: int | None = Field(
-        default=None, description="The list ends after so many hits because of a maximum, not because nothing follows; null otherwise."
+        default=None,
+        description="The list ends after so many hits because of a maximum, not because nothing follows; null otherwise.",
     )
     generation: int
     searched: int

@@ -41,9 +41,7 @@ def in_order(segments: Sequence[tuple[int, str]], sort: Sort, store: SqlStore) -
     rows = store.rows(ids)
     by = rows.days if sort == "date" else rows.durations
     values = dict(zip(rows.ids.tolist(), by.tolist(), strict=True))
-    keys: list[Any] = (
-        [natural(path) for _, path in segments] if sort == "name" else [-values.get(id_, -1) for id_, _ in segments]
-    )
+    keys: list[Any] = [natural(path) for _, path in segments] if sort == "name" else [-values.get(id_, -1) for id_, _ in segments]
     return sorted(range(len(segments)), key=keys.__getitem__)
 
 
@@ -58,7 +56,9 @@ def hits(
     moments: Sequence[tuple[int, Moment]], known: dict[int, Segment], question: Question, competitors: dict[Kind, int], words: TextIndex
 ) -> tuple[Hit, ...]:  # fmt: skip
     """Moments with their ranks as hits, what was asked for marked in their texts. Those whose segment is not ``known`` any more are left out."""
-    found = [_hit(rank, moment, known[moment.best], competitors, question.scans) for rank, moment in moments if moment.best in known]
+    found = [
+        _hit(rank, moment, known[moment.best], competitors, question.scans) for rank, moment in moments if moment.best in known
+    ]
     texts = [hit.segment.text or "" for hit in found]
     marks = words.marks(question.said, texts) if question.said and any(texts) else [[] for _ in texts]
     return tuple(_marked(hit, some) for hit, some in zip(found, marks, strict=True))

@@ -304,7 +304,9 @@ class Engine:
         if refusal and not asked and not found:
             raise refusal
         scans = [searcher.prepare(aspects, view, wanted, left_out) for searcher, aspects, view in views]
-        question = self._with_found(Question(version, query, said if words is not False else None, scans, *_NOTHING_FOUND), found, limit, bool(spaces))
+        question = self._with_found(
+            Question(version, query, said if words is not False else None, scans, *_NOTHING_FOUND), found, limit, bool(spaces)
+        )
         clock.lap("filter")
         return question
 

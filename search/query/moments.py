@@ -124,8 +124,7 @@ class Timeline:
             sides = [
                 here
                 for here in (last + 1, first - 1)
-                if low <= here <= high
-                and max(end, self.ends[here]) - min(start, self.starts[here]) <= LONGEST_MOMENT[self.unit]
+                if low <= here <= high and max(end, self.ends[here]) - min(start, self.starts[here]) <= LONGEST_MOMENT[self.unit]
             ]
             if not sides:
                 return first, last

@@ -106,10 +106,12 @@ def _scored(question: Question, ids: Ids) -> tuple[Ranked, Scores]:
     words = np.full(len(ids), np.nan, np.float32)
     here = among(ids, question.found)
     words[here] = question.said_by_words[np.searchsorted(question.found, ids[here])]
-    held = ~np.isnan(columns).all(axis=1)
+    held = np.asarray(~np.isnan(columns).all(axis=1), np.bool_)
     found = here if question.only_words else held | here
-    ids, columns, cosines, words, held = (rows[found] for rows in (ids, columns, cosines, words, held))
-    homes = np.where(held, np.argmax(np.where(np.isnan(columns), -np.inf, columns), axis=1), -1) if shape[1] else np.full(len(ids), -1)
+    ids, columns, cosines, words, held = ids[found], columns[found], cosines[found], words[found], held[found]
+    homes = np.full(len(ids), -1)
+    if shape[1]:
+        homes = np.where(held, np.argmax(np.where(np.isnan(columns), -np.inf, columns), axis=1), -1)
     raw = np.where(held, cosines[np.arange(len(ids)), homes], 0) if shape[1] else np.zeros(len(ids))
     meaning = _meaning(question, columns, homes)
     scores = _with_words(meaning, words) if len(question.found) else meaning
@@ -161,5 +163,7 @@ class Surroundings:
             known = known.only(~self._question.excluded(known.ids))
         scores = known.scores
         if self.given:
-            scores = np.array([self.given.get(id_, score) for id_, score in zip(known.ids.tolist(), scores, strict=True)], np.float32)
+            scores = np.array(
+                [self.given.get(id_, score) for id_, score in zip(known.ids.tolist(), scores, strict=True)], np.float32
+            )
         return rows.only(np.searchsorted(rows.ids, known.ids)), scores

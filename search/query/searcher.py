@@ -265,7 +265,8 @@ class View:
             self.by_asset.append((order, self.columns.assets[order]))
         order, ascending = self.by_asset[0]
         ends = zip(np.searchsorted(ascending, assets), np.searchsorted(ascending, assets, "right"), strict=True)
-        return self.columns.ids[np.concatenate([order[start:end] for start, end in ends] or [order[:0]])]
+        rows = np.concatenate([order[start:end] for start, end in ends] or [order[:0]])
+        return np.asarray(self.columns.ids[rows], np.int64)
 
     def seen(self, wanted: Filter) -> Coverage:
         """How much of the collections that a filter names can be seen."""
