@@ -18,13 +18,14 @@ import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import InputError
-from search.types import Kind, Modality, Vectors
+from search.types import Kind, Modality, Space, Vectors
 
 SAMPLE = 1_000
 """Segments in the sample of a kind."""
@@ -40,6 +41,9 @@ USUAL_SPREAD = 0.08
 
 USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
 """Log-odds a deviation, and at no deviation, where nothing was fitted: about what the pocket space has for texts that ask for pictures."""
+
+WORD_SLOPE, WORD_OFFSET = 0.5, 0.0
+"""Log-odds a nat of what the words of a text say, and at no nat."""
 
 SMALLEST_SPREAD = 1e-3
 """The least standard deviation of cosines to a cohort: of equal contents it would be none."""
@@ -123,6 +127,15 @@ class Calibration:
     shared: Mapping[str, float] = field(default_factory=dict)
     made: str = "built in"
     digest: str = ""
+    _worded: dict[Modality, Vectors] = field(default_factory=dict)
+
+    def worded(self, asked: Modality) -> Vectors:
+        """The part of the cohort's questions (n, some) in which texts compare, at unit length."""
+        if asked not in self._worded:
+            start, end = self.wording or (0, None)
+            part = self.questions[asked][:, start:end]
+            self._worded[asked] = part / np.linalg.norm(part, axis=1, keepdims=True).clip(1e-9)
+        return self._worded[asked]
 
     def direction(self, asked: Modality, kind: Kind) -> Direction | None:
         """What is known of questions of a modality to segments of a kind; of a video's pictures, what is known of pictures."""
@@ -139,9 +152,12 @@ class Calibration:
 
         All directions share what is added, so that order by score and order by probability are one.
         """
+        return np.asarray(1 / (1 + np.exp(-np.clip(scores + self.addition(verdict, segments), -60, 60))), np.float64)
+
+    def addition(self, verdict: float, segments: int) -> float:
+        """What is added to the log-odds of all hits of a question."""
         shared = self.shared
-        logits = scores + shared.get("verdict", 0.0) * verdict + shared.get("log_segments", 0.0) * math.log10(max(segments, 1))
-        return np.asarray(1 / (1 + np.exp(-np.clip(logits + shared.get("offset", 0.0), -60, 60))), np.float64)
+        return shared["offset"] + shared["verdict"] * verdict + shared["log_segments"] * math.log10(max(segments, 1))
 
 
 def size_class(segments: int) -> int:
@@ -159,6 +175,31 @@ def spread_of(cohort: Vectors, vector: NDArray[np.float32]) -> tuple[float, floa
     """Mean and standard deviation of a vector's cosines to a cohort (m, dim). By einsum, which stays in this thread: BLAS shares out even this little."""
     cosines = np.einsum("nd,d->n", cohort, vector)
     return float(cosines.mean()), max(float(cosines.std()), SMALLEST_SPREAD)
+
+
+def folder(home: Path) -> Path:
+    """Where an archive keeps the calibrations that were made for its spaces."""
+    return home / "calibration"
+
+
+def file_of(home: Path, space: Space) -> Path:
+    """The file of the calibration that was made for a space of an archive."""
+    name = hashlib.sha256(f"{space.name}\n{space.revision}".encode()).hexdigest()[:16]
+    return folder(home) / f"{name}.npz"
+
+
+def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | None]:
+    """The calibration of a space: the one made for this archive, or else the one that its encoder brings, or none; and why one could not be used."""
+    complaint = None
+    own = file_of(home, space)
+    if own.exists():
+        try:
+            return unpack(own.read_bytes(), space.dim), None
+        except (InputError, OSError) as error:
+            complaint = f"{own}: {error}"
+    brought = getattr(encoder, "calibration", None)
+    content = brought() if callable(brought) else None
+    return (unpack(content, space.dim) if content else Calibration({}, {}, {}, made="nothing")), complaint
 
 
 def pack(calibration: Calibration) -> bytes:
@@ -219,14 +260,6 @@ def _direction(one: Mapping[str, Any]) -> Direction:
     return Direction(**{**one, "lines": lines, "doubts": doubts, "bins": bins})
 
 
-def confidence(score: float, rivals: int) -> float:
-    below = 0.5 * math.erfc(-score / math.sqrt(2.0))
-    return below ** max(rivals, 1)
-
-
-def deviations(nats: float) -> float:
-    chance = min(max(math.exp(-nats), 1e-300), 1 - 1e-9)
-    return (math.log1p(-chance) - math.log(chance)) / _LOGITS
-
-
-_LOGITS = math.log((1 - 0.1587) / 0.1587)
+def word_scores(nats: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What the words of texts say for them, in log-odds (n,), by how unlikely a chance match this good is, in nats (n,)."""
+    return np.asarray(WORD_SLOPE * nats + WORD_OFFSET, np.float32)

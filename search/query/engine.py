@@ -26,10 +26,11 @@ from search.models import Models
 from search.query import answers, xclip
 from search.query.algebra import Blend, Query, Term, parts
 from search.query.answers import Clock
-from search.query.calibration import deviations
+from search.query.calibration import word_scores
 from search.query.live import LiveIndex
 from search.query.moments import Moment, Ranked, gather
 from search.query.ranking import Question, Surroundings, levels
+from search.query.verdict import Judgement
 from search.query.searcher import Searcher, View, among
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
@@ -57,6 +58,9 @@ RERANKED = 200
 
 WORD_CANDIDATES = 300
 """Segments that are looked for by their words, besides those that are found by meaning."""
+
+LITERAL_TEXTS = 5
+"""Texts, the best that words found, that are looked at for how much of the question they hold."""
 
 RETRY_SECONDS = 30.0
 """Seconds after which a default space that could not be opened is tried again."""
@@ -154,14 +158,17 @@ class Engine:
         clock = Clock()
         question = self._question(query, wanted, without, spaces, words=words or None, clock=clock)
         depth = offset + k + 1 if sort == "match" else MAX_HITS + 1
-        listed = self._listed(question, group, depth, rerank=rerank, clock=clock)
-        ordered = self._sorted(listed[:MAX_HITS], sort, wanted, line) if sort != "match" else listed
+        listed, first, judgements = self._listed(question, group, depth, rerank=rerank, clock=clock)
+        view = question.scans[0].view if question.scans else self.searcher().current(question.version)
+        competitors = answers.competitors(question.scans) if question.scans else self._texts(view, wanted, without)
+        outlook = self._outlook(question, first, judgements, sum(competitors.values()), wanted)
+        clock.lap("judge")
+        weak = outlook.line()
+        ordered = self._sorted(listed[:MAX_HITS], sort, wanted, weak if line is None else line) if sort != "match" else listed
         page = list(enumerate(ordered, 1))[offset : offset + k]
         known = self.store.segments([moment.best for _, moment in page], wanted)
         clock.lap("hydrate")
-        view = question.scans[0].view if question.scans else self.searcher().current(question.version)
-        competitors = answers.competitors(question.scans) if question.scans else self._texts(view, wanted, without)
-        hits = answers.hits(page, known, question, competitors, self.words)
+        hits = answers.hits(page, known, question, outlook, self.words)
         clock.lap("mark")
         more = len(ordered) > offset + k
         cut = MAX_DEPTH if more and offset + k >= MAX_DEPTH else None
@@ -169,7 +176,8 @@ class Engine:
             cut = len(ordered)
         return Answer(
             hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
-            limit=cut, state=answers.state(question),
+            limit=cut, state=answers.state(question), found=outlook.found, line=weak,
+            estimate=outlook.estimate(Surroundings(question).rows(first.ids).assets, first.scores),
         )  # fmt: skip
 
     def spoken(
@@ -303,7 +311,7 @@ class Engine:
             clock.lap("words")
         if refusal and not asked and not found:
             raise refusal
-        scans = [searcher.prepare(aspects, view, wanted, left_out) for searcher, aspects, view in views]
+        scans = [searcher.prepare(query, aspects, view, wanted, left_out) for searcher, aspects, view in views]
         question = self._with_found(
             Question(version, query, said if words is not False else None, scans, *_NOTHING_FOUND), found, limit, bool(spaces)
         )
@@ -315,7 +323,7 @@ class Engine:
         said, scans = question.said, question.scans
         excluded = partial(self.words.excluded, said) if said and said.without else None
         ids = np.array([id_ for id_, _ in found], np.int64)
-        scores = np.array([deviations(nats) for _, nats in found], np.float32)
+        scores = word_scores(np.array([nats for _, nats in found], np.float64))
         unknown = np.ones(len(ids), np.bool_)
         for scan in scans:
             for within in scan.targets.values():
@@ -328,19 +336,33 @@ class Engine:
             question, found=ids[here], said_by_words=scores[here], rows=rows, excluded=excluded, word_limit=len(found) >= limit
         )
 
-    def _listed(self, question: Question, group: Grouping, depth: int, *, rerank: bool, clock: Clock) -> list[Moment]:
-        """The first ``depth`` moments of the list that answers a question, which is the same however many are wanted."""
+    def _listed(
+        self, question: Question, group: Grouping, depth: int, *, rerank: bool, clock: Clock
+    ) -> tuple[list[Moment], Ranked, list[Judgement]]:
+        """The first ``depth`` moments of the list that answers a question, which is the same however many are wanted; the first level of its
+        segments; and whether its answer is there, by kind."""
         around = Surroundings(question)
         with question.reading():
             ranked = levels(question)
+            first = next(ranked)
+            clock.lap("scan")
+            judgements = [one for scan in question.scans for one in scan.judgements()]
+            clock.lap("judge")
+            head = first
             if rerank and question.scans:
-                first = next(ranked)
-                clock.lap("scan")
-                ranked = chain([self._reranked(question, first, around)], ranked)
+                head = self._reranked(question, first, around)
                 clock.lap("rerank")
-            found = list(islice(gather(ranked, group, around), depth))
+            found = list(islice(gather(chain([head], ranked), group, around), depth))
         clock.lap("scan")
-        return found
+        return found, first, judgements
+
+    def _outlook(
+        self, question: Question, first: Ranked, judgements: Sequence[Judgement], segments: int, wanted: Filter
+    ) -> answers.Outlook:
+        """What the answer as a whole says of its hits; looks at the texts of the best that words found."""
+        by_words = first.ids[among(first.ids, question.found)][:LITERAL_TEXTS].tolist()
+        texts = [segment.text or "" for segment in self.store.segments(by_words, wanted).values()] if by_words else []
+        return answers.outlook(question, judgements, segments, answers.literal(question, texts))
 
     def _sorted(self, listed: Sequence[Moment], sort: Sort, wanted: Filter, line: float | None) -> list[Moment]:
         """The moments that score at least ``line`` in another order; those that were deleted meanwhile are left out."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.query.calibration import SIZES, Calibration, Direction, size_class, znorm
-from search.query.verdict import BEST, Profile, features
+from search.query.verdict import BEST, Profile, alike, features
 from search.types import Kind, Modality, Vectors
 
 FALSE_SHARE = 0.05
@@ -55,7 +55,9 @@ class Archive:
         """The archive of some vectors (n, dim), n >= 1."""
         cohort, ids = calibration.cohort(kind), np.arange(len(vectors), dtype=np.int64)
         assert cohort is not None
-        return cls(kind, vectors, {asked: Profile.of(ids, vectors, cohort, some) for asked, some in calibration.questions.items()})
+        return cls(
+            kind, vectors, {asked: Profile.of(ids, vectors, cohort, some) for asked, some in calibration.questions.items()}
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +168,8 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
         best = np.argsort(-cosines, kind="stable")[:HITS]
         allowed = np.ones(len(profile.ids), np.bool_)
         rows.append(features(
-            calibration, case.asked, case.archive.kind, case.vector, cosines[best], vectors[best[:BEST]], profile, allowed, len(vectors), case.words
+            calibration, case.asked, case.archive.kind, case.vector, cosines[best], vectors[best[:BEST]], profile, allowed, len(vectors), case.words,
+            alike(calibration, case.asked, case.vector),
         ))  # fmt: skip
         size = math.log10(len(vectors))
         z = znorm(cosines[best], cohort, case.vector)
@@ -176,7 +179,18 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
     present = np.array([float(bool(case.right)) for case in cases])
     foreign = np.array([case.foreign for case in cases])
     classes = np.array([size_class(len(case.archive.vectors)) for case in cases])
-    return _Table(names, np.array([[row[name] for name in names] for row in rows]), present, foreign, classes, number.astype(np.intp), z, size, right, np.zeros(len(cases)))
+    return _Table(
+        names,
+        np.array([[row[name] for name in names] for row in rows]),
+        present,
+        foreign,
+        classes,
+        number.astype(np.intp),
+        z,
+        size,
+        right,
+        np.zeros(len(cases)),
+    )
 
 
 def _with_hits(

@@ -17,16 +17,17 @@ from search.encoders import Encoder, GrainedEncoder
 from search.errors import QueryError
 from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import ENOUGH, SAMPLE, Scale
+from search.query.calibration import ENOUGH, SAMPLE, Calibration, Direction, Scale, load, spread_of
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
+from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
 from search.query.xclip import XClip
 from search.settings import Settings
 from search.store import SqlStore
 from search.store.spaces import Entry
 from search.store.sql import Columns
-from search.types import KINDS, Channel, Coverage, Filter, Ids, Kind, Space, Vectors
+from search.types import KINDS, Channel, Coverage, Filter, Ids, Kind, Modality, Space, Vectors
 
 _NOTICED = 0.05
 """Refreshing that takes longer, in seconds, is not done at every search."""
@@ -45,6 +46,7 @@ class Searcher:
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
         self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
+        self.calibration, self.complaint = load(settings.home, entry.space, encoder)
         self._gate = Gate()
         self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
         self._refreshing = threading.Lock()
@@ -154,10 +156,48 @@ class Searcher:
     def _xclip(self) -> XClip:
         return XClip.load(self._weights) if self._weights else XClip()
 
-    def prepare(self, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> Scan:
+    def prepare(self, query: Query, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> Scan:
         """The scan of a question in a ``view``: the scale of each kind for it, and the ids that may be found."""
-        scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
-        return Scan(self, view, asked, scales, self.targets(view, wanted, without))
+        modality, words = self._nature(query, view)
+        targets = self.targets(view, wanted, without)
+        spreads: dict[tuple[int, int], tuple[float, float]] = {}
+        scales = {kind: self._scale(view, kind, _vector(asked, kind), modality, spreads) for kind in targets}
+        return Scan(self, view, asked, scales, targets, modality, words)
+
+    def _scale(
+        self, view: View, kind: Kind, vector: Vector, asked: Modality, spreads: dict[tuple[int, int], tuple[float, float]]
+    ) -> Scale:
+        """The scale of a kind: by the impostor cohort, or by the archive's own sample where there is none. ``spreads`` remembers what several kinds share."""
+        cohort, direction = self.calibration.cohort(kind), self.calibration.direction(asked, kind)
+        slopes = (direction.slope, direction.offset) if direction else ()
+        if cohort is None:
+            return Scale.of(np.einsum("nd,d->n", view.samples[kind][1], vector), *slopes)
+        key = (id(cohort), id(vector))
+        spreads.setdefault(key, spread_of(cohort, vector))
+        return Scale.at(*spreads[key], *slopes)
+
+    def _nature(self, query: Query, view: View) -> tuple[Modality, int]:
+        """What a query is to its calibration: the modality of its heaviest term, and how many words its texts have."""
+        terms = [(weight, term) for weight, term in parts(query) if weight > 0] or list(parts(query))
+        words = sum(
+            len(str(term.content).split()) for _, term in terms if isinstance(term, Term) and term.modality is Modality.TEXT
+        )
+        heaviest = max(terms, key=lambda one: abs(one[0]))[1]
+        if isinstance(heaviest, Term):
+            return heaviest.modality, words
+        at = np.searchsorted(view.columns.ids, heaviest.segment)
+        known = at < len(view.columns.ids) and view.columns.ids[at] == heaviest.segment
+        return (KINDS[view.columns.kinds[at]].content if known else Modality.IMAGE), words
+
+    def profile(self, view: View, asked: Modality, kind: Kind) -> Profile | None:
+        """How the archive's sample of a kind answers the cohort's questions; made when it is first asked for."""
+        key = (asked, kind)
+        if key not in view.profiles:
+            cohort, questions = self.calibration.cohort(kind), self.calibration.questions.get(asked)
+            ids, vectors = view.samples[kind]
+            known = cohort is not None and questions is not None and len(ids)
+            view.profiles[key] = Profile.of(ids, vectors, cohort, questions) if known else None
+        return view.profiles[key]
 
     def targets(self, view: View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
         """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
@@ -195,6 +235,9 @@ class Scan:
     asked: Aspects
     scales: dict[Kind, Scale]
     targets: dict[Kind, Ids]
+    modality: Modality
+    words: int
+    _best: dict[Kind, tuple[Ids, NDArray[np.float32]]] = field(default_factory=dict)
 
     @property
     def space(self) -> Space:
@@ -209,16 +252,41 @@ class Scan:
     @property
     def calibrated(self) -> bool:
         """Whether every kind is known well enough for its scores to be compared with those of other spaces."""
-        return all(len(self.view.samples[kind]) >= ENOUGH for kind in self.targets)
+        calibration = self.searcher.calibration
+        return all(calibration.cohort(kind) is not None or len(self.view.samples[kind][0]) >= ENOUGH for kind in self.targets)
+
+    def direction(self, kind: Kind) -> Direction | None:
+        """What is known of such questions to segments of a kind."""
+        return self.searcher.calibration.direction(self.modality, kind)
+
+    def judgements(self) -> list[Judgement]:
+        """Whether the answer is there, by kind, of the kinds of which something is known. To be called inside ``Searcher.reading``, after ``best``."""
+        calibration, made = self.searcher.calibration, []
+        known: dict[int, Alike] = {}
+        for kind, (ids, cosines) in self._best.items():
+            direction, profile = self.direction(kind), self.searcher.profile(self.view, self.modality, kind)
+            if direction is None or profile is None or not len(ids):
+                continue
+            within, vector = self.targets[kind], _vector(self.asked, kind)
+            if id(vector) not in known:
+                known[id(vector)] = alike(calibration, self.modality, vector)
+            found = features(
+                calibration, self.modality, kind, vector, cosines, self.view.live.index.reconstruct(ids[:BEST]), profile,
+                among(profile.ids, within), len(within), self.words, known[id(vector)],
+            )  # fmt: skip
+            if judgement := judge(direction, kind, found, len(within)):
+                made.append(judgement)
+        return made
 
     def best(self, count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
-        """The ``count`` best segments over all kinds, best first, equals by id: ids, standardised scores, cosines, each (n,).
+        """The ``count`` best segments over all kinds, best first, equals by id: ids, scores in log-odds, cosines, each (n,).
 
         To be called inside ``Searcher.reading``, as ``score``.
         """
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
         for kind, within in self.targets.items():
             found, cosine = nearest(self.view.live.index, _vector(self.asked, kind), count, within)
+            self._best.setdefault(kind, (found, cosine))
             ids.append(found)
             cosines.append(cosine)
             scores.append(self._comparable(kind, cosine))
@@ -227,7 +295,7 @@ class Scan:
         return found[best], every[best], np.concatenate(cosines)[best]
 
     def score(self, ids: Ids) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Standardised scores and cosines (n,) of segments, NaN for those that this space does not hold or that may not be found."""
+        """Scores in log-odds and cosines (n,) of segments, NaN for those that this space does not hold or that may not be found."""
         scores, cosines = np.full((2, len(ids)), np.nan, np.float32)
         held = self.view.live.index.holds(ids)  # some may have been deleted since the view was made
         for kind, within in self.targets.items():
@@ -246,16 +314,17 @@ class Scan:
 class View:
     """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation).
 
-    ``samples`` are vectors (n, dim) by kind; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
+    ``samples`` are ids (n,) and vectors (n, dim) by kind, ``profiles`` what verdicts need to know of them; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
     then it holds more than the filter columns, which decide.
     """
 
     state: tuple[int, int]
     live: LiveIndex
     columns: Columns
-    samples: dict[Kind, Vectors]
+    samples: dict[Kind, tuple[Ids, Vectors]]
     coverage: dict[str, Coverage]
     filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
+    profiles: dict[tuple[Modality, Kind], Profile | None] = field(default_factory=dict)
     by_asset: list[tuple[NDArray[np.intp], Ids]] = field(default_factory=list)
 
     def siblings(self, assets: Ids) -> Ids:
@@ -280,17 +349,12 @@ def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
     return np.equal(ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)], ids)
 
 
-def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
-    """A fixed random sample of a kind's vectors (n, dim): the same one as long as the archive stays the same."""
+def _sample(live: LiveIndex, columns: Columns, code: int) -> tuple[Ids, Vectors]:
+    """A fixed random sample of a kind: ids (n,), ascending, and vectors (n, dim); the same one as long as the archive stays the same."""
     ids = columns.ids[columns.kinds == code]
     if len(ids) > SAMPLE:
         ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
-    return live.index.reconstruct(ids)
-
-
-def _scale(sample: Vectors, vector: Vector) -> Scale:
-    """The scale of a kind. By einsum, which stays in this thread: BLAS shares out even this little, and its threads wait for each other."""
-    return Scale.of(np.einsum("nd,d->n", sample, vector))
+    return ids, live.index.reconstruct(ids)
 
 
 def _vector(asked: Aspects, kind: Kind) -> Vector:

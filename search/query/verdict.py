@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,19 +78,35 @@ def judge(direction: Direction, kind: Kind, found: Mapping[str, float], segments
     """The judgement of a direction on the features of a question; None where it was never fitted."""
     if not direction.verdict:
         return None
-    logit = direction.verdict.get("", 0.0) + sum(weight * found.get(name, 0.0) for name, weight in direction.verdict.items() if name)
+    logit = direction.verdict.get("", 0.0) + sum(
+        weight * found.get(name, 0.0) for name, weight in direction.verdict.items() if name
+    )
     size = size_class(segments)
     return Judgement(kind, logit, direction.lines[size], direction.doubts[size], direction.absent)
 
 
+Alike: TypeAlias = Mapping[str, NDArray[np.float32]]
+"""How near a question lies to each of the cohort's questions (k,): as a whole, ``near``, and in its wording, ``near_wording``."""
+
+
+def alike(calibration: Calibration, asked: Modality, vector: NDArray[np.float32]) -> Alike:
+    """The nearness of a question's ``vector`` (dim,) to the cohort's questions."""
+    found = {"near": np.einsum("nd,d->n", calibration.questions[asked], vector)}
+    if calibration.wording:
+        start, end = calibration.wording
+        part = vector[start:end]
+        found["near_wording"] = np.einsum("nd,d->n", calibration.worded(asked), part / max(float(np.linalg.norm(part)), 1e-9))
+    return found
+
+
 def features(
     calibration: Calibration, asked: Modality, kind: Kind, vector: NDArray[np.float32], cosines: NDArray[np.float32], best: Vectors,
-    profile: Profile, allowed: NDArray[np.bool_], segments: int, words: int,
+    profile: Profile, allowed: NDArray[np.bool_], segments: int, words: int, alike: Alike,
 ) -> dict[str, float]:  # fmt: skip
     """The features of a question, by name.
 
     ``cosines`` (k,) and ``best`` (k, dim) are those of the best segments, best first, k >= 1; ``allowed`` (m,) says which of the profile's segments may
-    be found, of ``segments`` in all; ``words`` is how many words the question has, 0 if it is no text.
+    be found, of ``segments`` in all; ``words`` is how many words the question has, 0 if it is no text, ``alike`` how near it lies to the cohort's questions.
     """
     cohort = calibration.cohort(kind)
     questions = calibration.questions[asked]
@@ -109,11 +126,8 @@ def features(
     }  # fmt: skip
     for number, (start, end) in enumerate(calibration.parts):
         found[f"part{number}"] = float(_cosine(best[:BEST, start:end], vector[start:end]).mean())
-    alike = np.einsum("nd,d->n", questions, vector)
-    found |= _nearness("near", alike, profile.activity)
-    if calibration.wording:
-        start, end = calibration.wording
-        found |= _nearness("near_wording", _cosine(questions[:, start:end], vector[start:end]), profile.activity)
+    for name, nearness in alike.items():
+        found |= _nearness(name, nearness, profile.activity)
     return found
 
 
