@@ -20,6 +20,9 @@ def answer(found: Answer) -> dict[str, Any]:
         "coverage": coverage(found.coverage),
         "timings_ms": found.timings_ms,
         "heard": found.heard,
+        "found": asdict(found.found) if found.found else None,
+        "estimate": asdict(found.estimate) if found.estimate else None,
+        "line": found.line,
         "more": found.more,
         "limit": found.limit,
     }
@@ -54,7 +57,7 @@ def hit(found: Hit) -> dict[str, Any]:
     return {
         "rank": found.rank,
         "score": round(found.score, 4),
-        "confidence": round(found.confidence, 4),
+        "confidence": None if found.confidence is None else round(found.confidence, 4),
         "channel": str(segment.channel),
         "space": found.space,
         "asset": {"id": segment.asset, "modality": str(segment.modality), "path": segment.path},

@@ -179,6 +179,7 @@ def search(
     by_words: Annotated[bool, typer.Option("--words", help="Search texts by their words alone, not by meaning.")] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
     sort: Annotated[str, typer.Option(help="The order of the hits: match, date, name or length.")] = "match",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say about how many files match.")] = False,
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
     home: Home = None,
@@ -215,7 +216,7 @@ def search(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
                 sort=_sorting(sort),
             )  # fmt: skip
-        _show(found, as_json)
+        _show(found, as_json, estimate=estimate)
 
 
 @app.command()
@@ -788,7 +789,7 @@ def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[st
     return {name: of for name, of in found.items() if collection in (None, name)}
 
 
-def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401
+def _show(answer: Any, as_json: bool, *, estimate: bool = False) -> None:  # noqa: ANN401
     from search import wire
     from ui import show
 
@@ -797,7 +798,7 @@ def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401
     elif answer.hits:
         if answer.heard:
             show.err.print(f"Heard: {answer.heard}", highlight=False, markup=False)
-        show.hits(answer)
+        show.hits(answer, estimate=estimate)
     if not answer.hits:
         if not as_json:
             show.err.print("Nothing found. Loosen the filters, or ask in other words.")

@@ -49,11 +49,11 @@ def span(where: Span | None) -> str:
     return f"{words.clock(where.start)} – {words.clock(where.end)}" if where and where.unit == "ms" else ""
 
 
-def band(confidence: float) -> str:
-    """A confidence as five dots, green where it is unlikely to be chance."""
-    full = min(int(confidence * 5 + 0.5), 5)
-    colour = "green" if confidence >= 0.8 else "yellow" if confidence >= 0.4 else "bright_black"
-    return f"[{colour}]{'●' * full}{'○' * (5 - full)}[/]"
+def band(confidence: float | None, verdict: str | None = None) -> str:
+    """How well a hit matches, as four dots; empty where nothing is known."""
+    full, _ = words.band(confidence, verdict)
+    colour = "green" if full > 2 else "yellow" if full > words.WEAK else "bright_black"
+    return f"[{colour}]{'●' * full}{'○' * (4 - full)}[/]" if full else ""
 
 
 def what(hit: Hit) -> str:
@@ -72,26 +72,34 @@ def what(hit: Hit) -> str:
     return shown
 
 
-def hits(answer: Answer) -> None:
-    """Print an answer as a table."""
+def hits(answer: Answer, *, estimate: bool = False) -> None:
+    """Print an answer as a table, and with ``estimate`` how much there is."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title, style in (
         ("", "dim"),
-        ("sure", ""),
+        ("match", ""),
         ("medium", "cyan"),
         ("found", ""),
-        ("where", ""),
+        ("time", ""),
         ("segment", "dim"),
     ):
         table.add_column(title, style=style, no_wrap=title != "found", overflow="fold")
+    verdict = answer.found.verdict if answer.found else None
+    apart = False
     for hit in answer.hits:
+        weak = words.band(hit.confidence, verdict)[0] == words.WEAK
+        if weak and not apart:
+            apart = True
+            table.add_row("", "", "", f"[dim]{words.WEAKER if hit is not answer.hits[0] else words.NOTHING}[/]", "", "")
         medium = ICONS[hit.segment.modality]
         if hit.segment.modality == "video" and hit.segment.channel == "sound":
             medium = "▶ video ♪"
-        row = (str(hit.rank), band(hit.confidence), medium, what(hit), span(hit.span), str(hit.segment.id))
+        row = (str(hit.rank), band(hit.confidence, verdict), medium, what(hit), span(hit.span), str(hit.segment.id))
         table.add_row(*row)
     out.print(table)
     err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
+    if estimate and answer.estimate:
+        err.print(f"{words.estimate(answer.estimate)}.", highlight=False)
     if answer.limit is not None:
         err.print(f"[dim]{words.ended(answer.limit)}[/]", highlight=False)
     if hidden := words.unseen(answer.coverage):

@@ -20,7 +20,13 @@ _WORK = {
     "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
     "written": "reading what files say of themselves",
 }  # fmt: skip
-_BANDS = ((0.9, 4, "strong"), (0.6, 3, "good"), (0.3, 2, "fair"), (0.0, 1, "weak"))
+_BANDS = ((0.5, 4, "strong"), (0.2, 3, "good"), (0.05, 2, "fair"), (0.0, 1, "weak"))
+"""Probability of a hit from which on it has so many bars, and a word; the same in the terminal and on the page."""
+
+WEAK = 1
+"""Bars of a weak match."""
+
+WEAKER, NOTHING = "Weaker matches", "No good match. Closest results:"
 
 
 def count(number: int, noun: str) -> str:
@@ -62,9 +68,21 @@ def size(number: int) -> str:
     return f"{value:.3g} {unit}"
 
 
-def band(confidence: float) -> tuple[int, str]:
-    """How sure a hit is: bars from 1 to 4, and a word."""
+def band(confidence: float | None, verdict: str | None = None) -> tuple[int, str]:
+    """How well a hit matches: bars from 1 to 4 and a word; 0 and none where nothing is known. Where the verdict is no, every match is weak."""
+    if confidence is None:
+        return 0, ""
+    if verdict == "no":
+        return WEAK, "weak"
     return next((bars, word) for least, bars, word in _BANDS if confidence >= least)
+
+
+def estimate(found: types.Estimate | schemas.Estimate) -> str:
+    """How many files match, as a sentence without its full stop."""
+    low, expected, high = (round(number) for number in (found.low, found.expected, found.high))
+    told = f"About {count(expected, 'file')}" if expected else "Probably none"
+    told += f", {low:,} to {high:,}" if high > max(expected, 1) else ""
+    return told + (f"; at least {round(found.at_least):,}" if found.at_least else "")
 
 
 def unseen(coverage: types.Coverage | schemas.Coverage) -> str:

@@ -169,11 +169,13 @@ class Evidence(Read):
 
 
 class Hit(Wire):
-    """A moment that was found. ``score`` is in standard deviations, ``confidence`` a chance between 0 and 1."""
+    """A moment that was found. ``score`` is in log-odds, and compares across media."""
 
     rank: int
     score: float
-    confidence: float
+    confidence: float | None = Field(
+        description="The calibrated probability that the hit is right, 0 to 1; null where nothing is known of such questions."
+    )
     channel: Channel
     space: str = Field(description="Empty where words alone found it.")
     asset: AssetRef
@@ -195,6 +197,28 @@ class Coverage(Wire):
     without: dict[str, int] = Field(description="Files without their `sound` or `picture`.")
 
 
+class Verdict(Wire):
+    """Whether what was asked for is in the archive."""
+
+    verdict: Literal["yes", "unsure", "no"]
+    probability: float = Field(description="How likely it is here, 0 to 1, were it here as often as not.")
+    line: float = Field(
+        description="The probability from which on the verdict is yes: at most 5 % of questions whose answer is not here reach it."
+    )
+    questions: int = Field(description="How many such questions the line rests on; 0: a rule about words, not a measurement.")
+
+
+class Estimate(Wire):
+    """How many files are right: the expected number, and the bounds between which it lies in 95 of 100 cases."""
+
+    expected: float
+    low: float
+    high: float
+    at_least: float | None = Field(
+        description="Chapman's estimate from two channels that find on their own; null where there are no two."
+    )
+
+
 class Found(Wire):
     """The answer to a search. ``searched`` counts the segments that the filter let through."""
 
@@ -209,6 +233,11 @@ class Found(Wire):
     coverage: Coverage
     timings_ms: dict[str, float]
     heard: str | None = Field(default=None, description="What was said in a spoken question.")
+    found: Verdict | None = Field(
+        default=None, description="Whether what was asked for is here; null: nothing is known of such questions."
+    )
+    estimate: Estimate | None = Field(default=None, description="How much of it there is.")
+    line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
 
 
 class AssetEntry(AssetRef):

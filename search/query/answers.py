@@ -23,7 +23,7 @@ from search.store.folding import terms
 from search.store.words import TextIndex
 from search.types import Channel, Estimate, Found, Hit, Ids, Kind, Modality, Segment, Sort
 
-WEAK = 0.1
+WEAK = 0.05
 """The probability below which a hit is a weak match."""
 
 FEWEST_LETTERS = 4

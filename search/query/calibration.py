@@ -42,7 +42,7 @@ USUAL_SPREAD = 0.08
 USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
 """Log-odds a deviation, and at no deviation, where nothing was fitted: about what the pocket space has for texts that ask for pictures."""
 
-WORD_SLOPE, WORD_OFFSET = 0.5, 0.0
+WORD_SLOPE, WORD_OFFSET = 0.8, 0.0
 """Log-odds a nat of what the words of a text say, and at no nat."""
 
 SMALLEST_SPREAD = 1e-3
@@ -148,6 +148,10 @@ class Calibration:
     def cohort(self, kind: Kind) -> Vectors | None:
         """The unrelated contents (n, dim) that segments of a kind are compared with."""
         return self.contents.get(Modality.IMAGE if kind.content is Modality.VIDEO else kind.content)
+
+    def impostors(self, kind: Kind) -> Vectors:
+        """The cohort (n, dim) of a kind; raises KeyError where there is none."""
+        return self.contents[Modality.IMAGE if kind.content is Modality.VIDEO else kind.content]
 
     def probability(self, scores: NDArray[np.float32], segments: int, words: int) -> NDArray[np.float64]:
         """The chance (n,) that segments with log-odds (n,) are right, among ``segments``, of a question of ``words``.

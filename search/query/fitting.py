@@ -53,8 +53,7 @@ class Archive:
     @classmethod
     def of(cls, calibration: Calibration, kind: Kind, vectors: Vectors) -> Archive:
         """The archive of some vectors (n, dim), n >= 1."""
-        cohort, ids = calibration.cohort(kind), np.arange(len(vectors), dtype=np.int64)
-        assert cohort is not None
+        cohort, ids = calibration.impostors(kind), np.arange(len(vectors), dtype=np.int64)
         return cls(
             kind, vectors, {asked: Profile.of(ids, vectors, cohort, some) for asked, some in calibration.questions.items()}
         )
@@ -162,8 +161,7 @@ def reliability(chances: Numbers, right: Numbers) -> tuple[float, tuple[tuple[fl
 
 def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
     rows, hits = [], list[tuple[int, float, float, float, float]]()
-    cohort = calibration.cohort(cases[0].archive.kind)
-    assert cohort is not None
+    cohort = calibration.impostors(cases[0].archive.kind)
     for number, case in enumerate(cases):
         vectors, profile = case.archive.vectors, case.archive.profiles[case.asked]
         cosines = vectors @ case.vector

@@ -17,7 +17,7 @@ from search.encoders import Encoder, GrainedEncoder
 from search.errors import QueryError
 from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import ENOUGH, SAMPLE, Calibration, Direction, Scale, load, spread_of
+from search.query.calibration import ENOUGH, SAMPLE, Direction, Scale, load, spread_of
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit

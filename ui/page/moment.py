@@ -117,7 +117,7 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[
     pixels = f"{asset.width} × {asset.height}" if asset.width and asset.height else ""
     places = "\n".join(_place(one.path, one.collection, one.folder, one.name, missing=one.missing) for one in asset.locations)
     known = {
-        "Match": f"{words.band(found.confidence)[1]}, {found.confidence:.0%}" if found else "",
+        "Match": words.band(found.confidence)[1] if found else "",
         "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Channel": str(segment.channel),
         "Title": asset.title or "", "Date": words.day(asset.day) if asset.day else "",
         "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
