@@ -15,6 +15,7 @@ from pathlib import Path
 from indexer.delete import scrub, unscrubbed
 from indexer.pipeline import Pipeline, Progress
 from indexer.reading import Desk, embed, read
+from indexer.redate import redate
 from indexer.scan import Scan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
@@ -26,10 +27,12 @@ from search.query.live import LiveIndex
 from search.readers import Reader
 from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
+from search.store.dates import Dates
 from search.store.intake import Again
 from search.store.queue import ReadingQueue
 from search.store.readers import ReaderEntry
 from search.store.spaces import Entry, matches
+from search.zones import Zones
 
 LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
@@ -110,7 +113,8 @@ class Indexer:
         worker: Worker,
     ) -> None:  # fmt: skip
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
-        self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
+        self.intake, self.store, self.readers, self.dates = Intake(database), SqlStore(database), Readers(database), Dates(database)
+        self._zones = Zones.of(settings.timezone)
         self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
         self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in self.readers.all()]
         self.absent: dict[str, SensoriumError] = {}
@@ -195,6 +199,7 @@ class Indexer:
                     thread.join()
                 changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
             thread.join()
+            redate(self.dates, self._pool, self._zones, stop, lambda: report(tally, progress, False))
             self._read(stop, progress, lambda now: report(tally, now, False))
         except KeyboardInterrupt:
             interrupted = True

@@ -10,7 +10,6 @@ no other file is blamed for it. Nobody ends a unit that is no longer leased to i
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -21,8 +20,9 @@ from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.store.dates import filing
 from search.store.intake import write_ledger
-from search.types import Cut, Gap, Info, Modality, Passage, Vectors
+from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
 
 ATTEMPTS = 3
 """A unit that was begun this often and never ended is quarantined."""
@@ -51,7 +51,8 @@ class Unit:
 class Finished:
     """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped.
 
-    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them.
+    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them. ``filed``: its date; None: the
+    next pass over what has none looks for it.
     """
 
     unit: Unit
@@ -60,6 +61,7 @@ class Finished:
     vectors: Vectors
     gaps: Sequence[Gap] = ()
     frames: Mapping[int, Vectors] = field(default_factory=dict)
+    filed: Filed | None = None
 
 
 class Queue:
@@ -343,11 +345,11 @@ def _detail(passage: Passage) -> str | None:
 
 
 def _describe(item: Finished) -> dict[str, Any]:
-    return _described(item.info, item.unit)
+    return _described(item.info, item.unit) | (filing(item.filed) if item.filed else {})
 
 
 def _described(info: Info, unit: Unit) -> dict[str, Any]:
-    day = _day(info.taken_at)
+    changed = unit.mtime_ns // 86_400_000_000_000
     return {
         "modality": str(info.modality),
         "format": info.format,
@@ -355,15 +357,10 @@ def _described(info: Info, unit: Unit) -> dict[str, Any]:
         "height": info.height,
         "duration_ms": info.duration_ms,
         "title": info.title,
-        "day": unit.mtime_ns // 86_400_000_000_000 if day is None else day,
+        "day": changed,
+        "last_day": changed,
+        "dated_by": None,
     }
-
-
-def _day(taken_at: str | None) -> int | None:
-    try:
-        return (datetime.date.fromisoformat((taken_at or "")[:10]) - datetime.date(1970, 1, 1)).days
-    except ValueError:  # cameras write all sorts of things
-        return None
 
 
 def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
