@@ -22,6 +22,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder, GrainedEncoder
 from search.errors import MediaError, ModelMissing, SensoriumError
@@ -117,13 +118,14 @@ class Pipeline:
 
     def __init__(
         self, settings: Settings, work: Queue, encoder: Encoder, kinds: Sequence[Kind], pool: DecodePool, progress: Progress,
-        stop: threading.Event, elsewhere: Collection[Modality] = (),
+        stop: threading.Event, elsewhere: Collection[Modality] = (), roots: Collection[bytes] = (),
     ) -> None:  # fmt: skip
-        """Segments of ``kinds`` are embedded; assets of what is taken in ``elsewhere`` need not have any.
+        """Segments of ``kinds`` are embedded; assets of what is taken in ``elsewhere`` need not have any. ``roots``: folders whose file
+        system may go away meanwhile.
 
         ``progress`` is counted up; ``stop``, set by anybody, makes ``run`` return early.
         """
-        self._elsewhere = frozenset(elsewhere)
+        self._elsewhere, self._roots = frozenset(elsewhere), tuple(roots)
         self._settings, self._queue, self._encoder, self._pool = settings, work, encoder, pool
         self._kinds, self._needs = frozenset(kinds), _narrowed(encoder.needs, kinds)
         self._batch, self._zones = encoder.needs.batch, Zones.of(settings.timezone)
@@ -337,7 +339,7 @@ class Pipeline:
             unit = work.unit
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
                 gone = not os.path.lexists(unit.path)
-                self._queue.forget(unit, gone=gone)
+                self._queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, self._roots))
                 self.changed += [] if gone else [unit.path]
             elif work.error is not None:
                 if self._queue.fail(unit, work.error.reason, str(work.error)):

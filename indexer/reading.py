@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any, cast
 
 from indexer.pipeline import Progress
+from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
 from search.errors import MediaError, ModelMissing, ReaderHangs, SensoriumError
@@ -204,7 +205,7 @@ def _end(queue: ReadingQueue, reader: Reader, unit: Unit, future: Future[Read | 
         if os.path.lexists(unit.path):
             queue.hand_back([unit])
         else:
-            queue.forget(unit, gone=True)
+            queue.forget(unit, gone=True, away=mounts.is_away(unit.path, unit.device))
     elif queue.fail(unit, found.reason, str(found)):
         progress.count_failure(found.reason)
 

@@ -17,6 +17,7 @@ from search import zones
 from search.errors import MediaError
 from search.media import dates
 from search.media.pool import DecodePool
+from search.media.sniff import EXTENSIONS
 from search.types import Filed, Info, Needs, Stamp
 from search.zones import Zones
 
@@ -94,6 +95,19 @@ def beside(path: Path) -> list[Path]:
     keys += [key[:_LONGEST_STEM] for key in (path.name, f"{plain}{suffix}") if len(key) > _LONGEST_STEM]
     found = dict.fromkeys(name for key in keys for name in names.get(key, ()) if name.lower().endswith(".xmp") or key != stem)
     return [path.parent / name for name in found if name != path.name][:MAX_BESIDE]
+
+
+def owners(file: Path) -> list[Path]:
+    """The media of its folder whose date a file may tell, or told while it was there; none where the folder cannot be listed."""
+    stem, suffix = os.path.splitext(file.name)
+    if suffix.lower() not in _SUFFIXES:
+        return []
+    keys = {stem, *(_exported_of(stem) if suffix.lower() == ".json" else ())}
+    try:
+        names = sorted(os.listdir(file.parent))
+    except OSError:
+        return []
+    return [file.parent / name for name in names if (name in keys or os.path.splitext(name)[0] in keys) and EXTENSIONS.get(os.path.splitext(name)[1].lower())]
 
 
 def fingerprint(path: Path) -> str:

@@ -45,6 +45,7 @@ class Unit:
     size: int
     mtime_ns: int
     attempts: int
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +202,9 @@ class Queue:
             self._end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
             return True
 
-    def forget(self, unit: Unit, *, gone: bool) -> None:
-        """Give back a unit whose file is not what was scanned: it has ``gone``, or changed, and then the next look at it meets it afresh.
+    def forget(self, unit: Unit, *, gone: bool, away: bool = False) -> None:
+        """Give back a unit whose file is not what was scanned: it has ``gone``, perhaps with its file system (``away``), or changed, and then
+        the next look at it meets it afresh.
 
         The same bytes may lie elsewhere: the unit waits for that, its attempt uncounted.
         """
@@ -214,7 +216,7 @@ class Queue:
             again = {"state": "pending", "attempts": self._work.c.attempts - 1, "leased_until": None, "worker": None}
             connection.execute(update(self._work).where(self._work.c.id == unit.id).values(**again))
             if gone:
-                connection.execute(stale.values(state="missing"))
+                connection.execute(stale.values(state="away" if away else "missing"))
                 return
             connection.execute(stale.values(asset_id=None))
             changed = [("vanished", "It changed while it was read.", None, None)]
@@ -225,7 +227,7 @@ class Queue:
         c, where = self._work.c, t.location.c
         place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
         return (
-            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts)
+            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts, where.device)
             .join(t.location, where.id == place.correlate(self._work).scalar_subquery())
             .where(self._ours)
         )
