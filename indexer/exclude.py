@@ -12,7 +12,7 @@ from search.errors import InputError
 
 USUAL = (
     ".*",  # hidden: AppleDouble (._a.jpg), .Trash-1000, .thumbnails, .@__thumb
-    "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp",  # of NAS
+    "@eaDir", r"\#recycle", r"\#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp",  # of NAS
     "$RECYCLE.BIN", "RECYCLER", "System Volume Information", "Thumbs.db", "ehthumbs.db", "desktop.ini", "lost+found",
     "*.part", "*.partial", "*.crdownload", "*.download",  # half a file
 )  # fmt: skip

@@ -37,7 +37,7 @@ Item = TypeVar("Item")
 class Tally:
     """What a scan met, in files. ``queued`` counts the new contents among them.
 
-    ``away`` are files whose folder or file system is not there, ``excluded`` files and folders that were left out, and ``passed`` counts,
+    ``away`` are files whose folder or file system is not there, ``away_roots`` those of the roots of the scan; ``excluded`` files and folders that were left out, and ``passed`` counts,
     by suffix, the files that no reader takes.
     """
 
@@ -50,6 +50,7 @@ class Tally:
     rejected: int = 0
     hashed_bytes: int = 0
     away: int = 0
+    away_roots: int = 0
     excluded: int = 0
     passed: dict[str, int] = field(default_factory=dict)
 
@@ -84,6 +85,7 @@ class Scan:
         for root in roots:
             emptied = not os.path.isfile(root) and mounts.is_empty(root) and self._intake.holds(self._collection, root)
             (away if emptied else there).append(root)
+        self.tally.away_roots += len(away)
         for batch in _batches(chain.from_iterable(walk(root, self._exclusions) for root in there), BATCH):
             if self._stopped():
                 return
@@ -117,7 +119,7 @@ class Scan:
         known = self._intake.known(self._collection, [obstacle.path]).get(obstacle.path)
         if known is not None and known.asset is not None:
             self.tally.rejected += 1
-        else:
+        elif os.path.lexists(obstacle.path):  # else it went while the folders were walked
             self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
 
     def _take(self, sightings: Sequence[Sighting]) -> None:

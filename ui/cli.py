@@ -336,6 +336,8 @@ def failures(
         show.failures(lines)
     elif not any(one.known for one in passed):
         show.err.print("Everything could be indexed.")
+    for root, count in store.away().items():
+        show.err.print(f"Away: {show.name(root)}, {words.count(count, 'file')}. Mount it and index it again.", highlight=False, markup=False)
     show.passed(passed)
     show.unread(wordless, files)
 
@@ -764,7 +766,7 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
 
         message, remedy = kept_away(summary.kept_away, SqlStore(archive(settings)).away())
         raise InputError(message, remedy=remedy)
-    if failed:
+    if failed or scan.away_roots:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -87,14 +87,23 @@ def beside(path: Path) -> list[Path]:
         return []
     if not names:
         return []
-    stem, suffix = os.path.splitext(path.name)
+    found = dict.fromkeys(name for key in _keys(path.name) for name in names.get(key, ()) if _may_tell(name, key, path.name))
+    return [path.parent / name for name in found if name != path.name][:MAX_BESIDE]
+
+
+def _keys(name: str) -> list[str]:
+    """Under which names the files that tell a file's date may stand."""
+    stem, suffix = os.path.splitext(name)
     plain = _EDITED.sub("", stem)
-    keys = [path.name, stem, f"{plain}{suffix}"]
+    keys = [name, stem, f"{plain}{suffix}"]
     if namesake := _NUMBERED.search(plain):  # IMG(1).jpg <- IMG.jpg(1).json
         keys.append(f"{plain[: namesake.start()]}{suffix}{namesake[0]}")
-    keys += [key[:_LONGEST_STEM] for key in (path.name, f"{plain}{suffix}") if len(key) > _LONGEST_STEM]
-    found = dict.fromkeys(name for key in keys for name in names.get(key, ()) if name.lower().endswith(".xmp") or key != stem)
-    return [path.parent / name for name in found if name != path.name][:MAX_BESIDE]
+    return keys + [key[:_LONGEST_STEM] for key in (name, f"{plain}{suffix}") if len(key) > _LONGEST_STEM]
+
+
+def _may_tell(beside: str, key: str, name: str) -> bool:
+    """Whether a file beside another may tell its date: JSON only if it is named after the whole name."""
+    return beside.lower().endswith(".xmp") or key != os.path.splitext(name)[0]
 
 
 def owners(file: Path) -> list[Path]:
@@ -102,12 +111,13 @@ def owners(file: Path) -> list[Path]:
     stem, suffix = os.path.splitext(file.name)
     if suffix.lower() not in _SUFFIXES:
         return []
-    keys = {stem, *(_exported_of(stem) if suffix.lower() == ".json" else ())}
+    told = {stem, *(_exported_of(stem) if suffix.lower() == ".json" else ())}
     try:
         names = sorted(os.listdir(file.parent))
     except OSError:
         return []
-    return [file.parent / name for name in names if (name in keys or os.path.splitext(name)[0] in keys) and EXTENSIONS.get(os.path.splitext(name)[1].lower())]
+    media = (name for name in names if os.path.splitext(name)[1].lower() in EXTENSIONS)
+    return [file.parent / name for name in media if any(key in told and _may_tell(file.name, key, name) for key in _keys(name))]
 
 
 def fingerprint(path: Path) -> str:

@@ -15,8 +15,11 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
+    PpmImagePlugin,
+    TgaImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
@@ -31,6 +34,7 @@ from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture, Stam
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
+    Jpeg2KImagePlugin, PpmImagePlugin, TgaImagePlugin,
 )  # fmt: skip
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
@@ -148,7 +152,10 @@ def form(image: Image.Image) -> str:
 def opened(source: Source, limits: Limits) -> ImageFile.ImageFile:
     """A picture whose head has been read; raises MediaError (``too_large``), or whatever Pillow does."""
     source.file.seek(0)
-    image = Image.open(source.file, formats=[PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN])
+    formats = [PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN]
+    if source.suffix != ".tga" and "TGA" in formats:
+        formats.remove("TGA")  # it has no signature: anything might be taken for one
+    image = Image.open(source.file, formats=formats)
     _check(image, limits)
     return image
 

@@ -79,6 +79,7 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"\xff\x4f\xff\x51\0", Modality.IMAGE),
 )
 _RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMAGE}
+_NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d{1,6}\s+(?:#[^\n]*\n\s*)*\d{1,6}\s")
 _BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
 _FOREIGN = re.compile(
@@ -202,7 +203,9 @@ def is_heif(head: bytes) -> bool:
 
 
 def _unmarked(head: bytes) -> Modality | None:
-    """Formats whose signature is short: BMP, MPEG transport streams, bare MP3 and AAC frames."""
+    """Formats whose signature is short: PPM and its kin, BMP, MPEG transport streams, bare MP3 and AAC frames."""
+    if _NETPBM.match(head):
+        return Modality.IMAGE
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
         return Modality.IMAGE
     for start in (0, 4):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from search.store import tables as t
 from search.store.database import alembic_config, now_ms
 from search.store.intake import Again, Sighting
 from search.store.queue import LEASE_MS
-from search.types import Channel, Cut, Filter, Gap, Info, Modality, Space, Span
+from search.types import Channel, Cut, Dated, DateSource, Filed, Filter, Gap, Info, Modality, Space, Span
 
 LATER = 1 << 60
 SPACE = Space("fake", "fake", "fake", "1", 4, frozenset({Modality.TEXT, Modality.IMAGE}))
@@ -60,7 +61,9 @@ def put(work, unit, *, modality=Modality.IMAGE, cuts=1, text=None, taken=None, d
     channel = Channel.TEXT if modality is Modality.TEXT else Channel.VISUAL
     made = [Cut(channel, modality, Span(i * 1000, i * 1000 + 1000), text or np.empty(0, np.uint8)) for i in range(cuts)]
     vectors = np.eye(4, dtype=np.float32)[np.arange(cuts) % 4]
-    return work.put([Finished(unit, Info(modality, "x", 1, 2, duration, taken), made, vectors, gaps)])
+    day = taken and (datetime.date.fromisoformat(taken[:10]) - datetime.date(1970, 1, 1)).days
+    filed = Filed(Dated(day, day, DateSource.EXIF, taken)) if taken else None
+    return work.put([Finished(unit, Info(modality, "x", 1, 2, duration), made, vectors, gaps, filed=filed)])
 
 
 def queue(intake, *paths: str, collection: str = "c") -> tuple[int, int]:
@@ -297,8 +300,8 @@ def test_two_scans_at_once_do_not_miss_each_others_files(intake, store):
     first, second = intake.begin_scan(), intake.begin_scan()
     intake.put_files(key, second, [space], [(sighting("/a/x"), b"x" * 32)])
     intake.put_files(key, first, [space], [(sighting("/a/y"), b"y" * 32)])
-    assert intake.end_scan(key, first, [b"/a"]) == 0
-    assert intake.end_scan(key, second, [b"/a"]) == 0
+    assert intake.end_scan(key, first, [b"/a"]) == (0, 0)
+    assert intake.end_scan(key, second, [b"/a"]) == (0, 0)
     assert store.missing() == []
 
 
@@ -318,7 +321,7 @@ def test_deleting_an_asset_tells_the_indexes(intake, work, store, database):
     key, space = queue(intake, "/a/x")
     put(work(), work().lease(1)[0], cuts=2)
     ids = store.ids(space)
-    assert intake.end_scan(key, LATER, [b"/a"]) == 1
+    assert intake.end_scan(key, LATER, [b"/a"]) == (1, 0)
     assert intake.prune(key) == 1
     assert intake.drop_orphans() == 1
     assert store.removals(space)[1].tolist() == ids.tolist()
@@ -340,7 +343,7 @@ def test_ids_of_segments_are_never_used_again(intake, work, store):
 
 def test_a_scan_marks_only_what_it_did_not_meet_under_its_root(intake, store):
     key, _ = queue(intake, "/a/x", "/ab/y", "/a0")
-    assert intake.end_scan(key, LATER, [b"/a"]) == 1
+    assert intake.end_scan(key, LATER, [b"/a"]) == (1, 0)
     assert store.missing() == ["/a/x"]
 
 
@@ -368,6 +371,8 @@ def mixed(intake, work, store):
         (Filter(under=("/b/caf\u00e9",)), ["clip.mp4"]),
         (Filter(since="2020-01-01"), ["text.txt", "clip.mp4"]),
         (Filter(until="2020-01-01"), ["old.jpg", "text.txt"]),
+        (Filter(dated_by=(DateSource.EXIF,)), ["old.jpg", "text.txt", "clip.mp4"]),
+        (Filter(dated_by=(DateSource.FILE, DateSource.NAME)), []),
         (Filter(shortest_ms=10_000), ["clip.mp4"]),
         (Filter(longest_ms=10_000), []),
         (Filter(collections=("one",), modalities=(Modality.VIDEO,)), []),
