@@ -42,7 +42,9 @@ class Exclusions:
         try:
             self._spec = GitIgnoreSpec.from_lines(self._own) if self._own else None
         except ValueError as error:
-            raise InputError(f"A pattern to exclude cannot be read: {error}.", remedy="Write it as in a .gitignore file.") from error
+            raise InputError(
+                f"A pattern to exclude cannot be read: {error}.", remedy="Write it as in a .gitignore file."
+            ) from error
 
     @classmethod
     def of(cls, setting: str, patterns: Sequence[str] = ()) -> Exclusions:

@@ -14,8 +14,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, cast
 
-from indexer.pipeline import Progress
 from indexer import mounts
+from indexer.pipeline import Progress
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
 from search.errors import MediaError, ModelMissing, ReaderHangs, SensoriumError

@@ -125,7 +125,12 @@ class Indexer:
     ) -> None:  # fmt: skip
         self.exclusions = Exclusions.of(settings.exclude, exclude)
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
-        self.intake, self.store, self.readers, self.dates = Intake(database), SqlStore(database), Readers(database), Dates(database)
+        self.intake, self.store, self.readers, self.dates = (
+            Intake(database),
+            SqlStore(database),
+            Readers(database),
+            Dates(database),
+        )
         self._zones = Zones.of(settings.timezone)
         self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
         self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in self.readers.all()]
@@ -239,7 +244,9 @@ class Indexer:
             self.absent[lane.entry.name] = error
             return []
         elsewhere = {modality for other in self.lanes if other is not lane for modality in other.entry.modalities}
-        pipeline = Pipeline(self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop, elsewhere, self._roots())
+        pipeline = Pipeline(
+            self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop, elsewhere, self._roots()
+        )
         pipeline.run(scan.is_alive, report, self._take_back)
         return pipeline.changed
 

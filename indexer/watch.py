@@ -99,7 +99,9 @@ class _Watching:
     def note(self, paths: Iterable[bytes]) -> None:
         """Take note of changes."""
         for path in filter(self._concerns, paths):
-            moved_here = _files(walk(path, self._running.exclusions)) if os.path.isdir(path) else ()  # whole: nothing is told of the files in it
+            moved_here = (
+                _files(walk(path, self._running.exclusions)) if os.path.isdir(path) else ()
+            )  # whole: nothing is told of the files in it
             for one in (path, *moved_here):
                 self._unsettled[one] = time.monotonic(), _looks(one)
 
@@ -192,7 +194,9 @@ def _changes(
 
 def _files(met: Iterable[Met]) -> list[bytes]:
     """The files that a walk met which may be media."""
-    return [item.path if isinstance(item, Sighting) else item.sighting.path for item in met if isinstance(item, Sighting | Unnamed)]
+    return [
+        item.path if isinstance(item, Sighting) else item.sighting.path for item in met if isinstance(item, Sighting | Unnamed)
+    ]
 
 
 def _is_media(path: bytes) -> bool:

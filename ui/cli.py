@@ -71,7 +71,8 @@ def index(
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --prune: forget files too whose folder or disk is away.")] = False,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated. !PATTERN takes in again.")
+        list[str] | None,
+        typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated. !PATTERN takes in again."),
     ] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that index, each on a GPU of its own where there are several.", min=1)
@@ -120,7 +121,9 @@ def watch(
         bool, typer.Option(help="Look again and again instead of waiting to be told. Network mounts always do.")
     ] = False,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
-    exclude: Annotated[list[str] | None, typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -337,7 +340,9 @@ def failures(
     elif not any(one.known for one in passed):
         show.err.print("Everything could be indexed.")
     for root, count in store.away().items():
-        show.err.print(f"Away: {show.name(root)}, {words.count(count, 'file')}. Mount it and index it again.", highlight=False, markup=False)
+        show.err.print(
+            f"Away: {show.name(root)}, {words.count(count, 'file')}. Mount it and index it again.", highlight=False, markup=False
+        )
     show.passed(passed)
     show.unread(wordless, files)
 

@@ -113,7 +113,11 @@ def passed(files: Sequence[Passed]) -> None:
     """Print the files that no reader takes, by suffix."""
     for known, title in ((True, "No reader for"), (False, "Not media")):
         if counts := {one.suffix: one.count for one in files if one.known is known}:
-            out.print(f"[bold]{title}[/] ({sum(counts.values())})  {escape(words.suffixes(counts, 30))}", highlight=False, soft_wrap=True)
+            out.print(
+                f"[bold]{title}[/] ({sum(counts.values())})  {escape(words.suffixes(counts, 30))}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def failures(lines: list[Any]) -> None:

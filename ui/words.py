@@ -119,7 +119,9 @@ def taken(date: schemas.Date) -> str:
         return written
     if len(written) == 7:
         return f"{first:%B %Y}"
-    return f"{first.day} or {day(last)}" if (first.year, first.month) == (last.year, last.month) else f"{day(first)} or {day(last)}"
+    return (
+        f"{first.day} or {day(last)}" if (first.year, first.month) == (last.year, last.month) else f"{day(first)} or {day(last)}"
+    )
 
 
 def plain(text: str) -> str:

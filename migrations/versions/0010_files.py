@@ -34,7 +34,9 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("mtime_ns", sa.BigInteger(), nullable=False),
         sa.Column("seen", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["collection_id"], ["collection.id"], name=op.f("fk_passed_collection_id_collection"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["collection_id"], ["collection.id"], name=op.f("fk_passed_collection_id_collection"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_passed")),
         sa.UniqueConstraint("collection_id", "path", name=op.f("uq_passed_collection_id_path")),
     )

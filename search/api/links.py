@@ -62,7 +62,14 @@ def detail(
     """All that is known of an asset."""
     spots = [(places.spot(one.collection, one.path), one) for one in asset.locations]
     locations = [
-        s.Place(collection=spot.collection, folder=spot.folder, name=spot.name, path=spot.path, missing=not one.present, away=one.state == "away")
+        s.Place(
+            collection=spot.collection,
+            folder=spot.folder,
+            name=spot.name,
+            path=spot.path,
+            missing=not one.present,
+            away=one.state == "away",
+        )
         for spot, one in spots
     ]
     return s.AssetDetail(

@@ -153,7 +153,7 @@ def unix_seconds(told: object) -> str | None:
         moment = dt.datetime.fromtimestamp(int(str(told)), dt.UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if _EARLIEST_YEAR <= moment.year else None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment.year >= _EARLIEST_YEAR else None
 
 
 _RANKS = {source: rank for rank, source in enumerate(DateSource)}
@@ -173,8 +173,8 @@ def _in_words(name: str) -> str | None:
         time = f"T{found['hour']}:{found['minute']}:{found['second'] or '00'}" if found["hour"] else ""
         if text := normal(date + time):
             return text
-    if found := _MILLISECONDS.search(name):
-        return unix_seconds(found[1][:-3])
+    if counted := _MILLISECONDS.search(name):
+        return unix_seconds(counted[1][:-3])
     return None
 
 

@@ -28,7 +28,9 @@ def info(raw: bytes) -> Info:
     text = dates.unix_seconds(_of(told, "photoTakenTime", "timestamp"))
     stamps = (Stamp(DateSource.TAKEOUT, text),) if text else ()
     places = ((_of(told, name, "latitude"), _of(told, name, "longitude")) for name in ("geoDataExif", "geoData"))
-    position = next(((float(one), float(two)) for one, two in places if _is_degree(one, 90) and _is_degree(two, 180) and (one or two)), None)
+    position = next(
+        ((float(one), float(two)) for one, two in places if _is_degree(one, 90) and _is_degree(two, 180) and (one or two)), None
+    )
     return Info(Modality.TEXT, "json", stamps=stamps, position=position)
 
 

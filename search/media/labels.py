@@ -93,7 +93,9 @@ def _of_tags(exif: Image.Exif) -> list[Stamp]:
     for of, tags, tag, offset in (
         (DateSource.EXIF, details, 0x9003, 0x9011), (DateSource.DIGITIZED, details, 0x9004, 0x9012), (DateSource.CHANGED, exif, 0x0132, 0x9010),
     ):  # fmt: skip
-        day, zone = (_bytes(told.get(name)).decode("ascii", "replace").strip("\0 ") for told, name in ((tags, tag), (details, offset)))
+        day, zone = (
+            _bytes(told.get(name)).decode("ascii", "replace").strip("\0 ") for told, name in ((tags, tag), (details, offset))
+        )
         plain = dates.stamps(of, day)
         found += (dates.stamps(of, day + zone) if plain and "T" in plain[0].text else []) or plain
     return found

@@ -62,7 +62,12 @@ def position(told: Sequence[Mapping[str, str]]) -> tuple[float, float] | None:
 
 def _text(name: str, some: Mapping[str, str], form: str, now: dt.datetime) -> str | None:
     written = some.get(name, "")
-    if name == "date" and (time := some.get("creation_time", "")) and len(time) == 8 and (text := dates.normal(f"{written}T{time}")):
+    if (
+        name == "date"
+        and (time := some.get("creation_time", ""))
+        and len(time) == 8
+        and (text := dates.normal(f"{written}T{time}"))
+    ):
         return text
     if name in _CREATED and form in _QUICKTIME:
         return dates.quicktime(written, now)

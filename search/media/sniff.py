@@ -36,12 +36,13 @@ EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
 )
 """Lower-case suffix with its dot -> what such a file usually holds."""
 
-_READERLESS = frozenset(
+_UNREAD = (
     "psd psb jxl exr hdr dpx cin fits svg svgz eps ai xcf kra djvu "
     "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f "
     "rm rmvb wtv dvr-ms r3d braw ari swf mlv dsf dff mpc mp+ shn tak ra mid midi "
-    "doc docx odt rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox".split()
+    "doc docx odt rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox"
 )
+_READERLESS = frozenset(_UNREAD.split())
 """Suffixes of media and documents that no reader takes."""
 
 _SENSED = {"depth": Modality.DEPTH, "thermal": Modality.THERMAL, "imu": Modality.IMU}

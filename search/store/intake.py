@@ -132,7 +132,7 @@ class Intake:
             .where(c.collection_id == collection, c.path.in_(paths))
         )
         with self._database.reading() as connection:
-            return {row.path: Known(*row[1:]) for row in connection.execute(query)}
+            return {path: Known(*rest) for path, *rest in connection.execute(query)}
 
     def seen(self, scan: int, known: Sequence[tuple[Known, Sighting]]) -> None:
         """Note that these are where they were, unchanged."""
@@ -232,8 +232,16 @@ class Intake:
         """Note that no reader takes these files."""
         c, now = t.passed.c, max(scan, now_ms())
         with self._database.writing(quiet=True) as connection:
-            there = set(connection.execute(select(c.path).where(c.collection_id == collection, c.path.in_([f.path for f in files]))).scalars())
-            old = [{"of": collection, "at": f.path, "size": f.size, "mtime_ns": f.mtime_ns, "seen": now} for f in files if f.path in there]
+            there = set(
+                connection.execute(
+                    select(c.path).where(c.collection_id == collection, c.path.in_([f.path for f in files]))
+                ).scalars()
+            )
+            old = [
+                {"of": collection, "at": f.path, "size": f.size, "mtime_ns": f.mtime_ns, "seen": now}
+                for f in files
+                if f.path in there
+            ]
             new = [asdict(f) | {"collection_id": collection, "seen": now} for f in files if f.path not in there]
             if old:
                 connection.execute(update(t.passed).where(c.collection_id == bindparam("of"), c.path == bindparam("at")), old)
@@ -283,7 +291,7 @@ class Intake:
     def prune(self, collection: int | None = None, *, away: bool = False) -> int:
         """Forget missing files, with ``away`` those that are away too, and every asset without a location; returns the number of locations dropped."""
         c = t.location.c
-        gone = c.state.in_(("missing", "away") if away else ("missing",))
+        gone: Any = c.state.in_(("missing", "away") if away else ("missing",))
         gone = gone if collection is None else and_(gone, c.collection_id == collection)
         with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
             if connection.execute(select(c.id).where(gone).limit(1)).first() is None:

@@ -337,7 +337,11 @@ class SqlStore:
             .group_by(c.name, state)
         )
         away = select(c.name, func.count()).select_from(t.location.join(t.collection)).where(where.state == "away", *within)
-        passed = select(c.name, t.passed.c.suffix, func.count()).select_from(t.passed.join(t.collection)).where(t.passed.c.known, *within)
+        passed = (
+            select(c.name, t.passed.c.suffix, func.count())
+            .select_from(t.passed.join(t.collection))
+            .where(t.passed.c.known, *within)
+        )
         gaps = select(c.name, line.reason, func.count(line.asset_id.distinct()), func.sum(line.end_ms - line.start_ms))
         gaps = gaps.select_from(t.ledger.join(t.collection)).where(*within).group_by(c.name, line.reason)
         found: dict[str, Coverage] = {}
@@ -367,7 +371,9 @@ class SqlStore:
         with self._database.reading() as connection:
             for path in connection.execute(select(c.path).where(c.state == "away")).scalars():
                 name = path_of(path)
-                root = max((root for root in roots if name.startswith(root.rstrip("/") + "/")), key=len, default=os.path.dirname(name))
+                root = max(
+                    (root for root in roots if name.startswith(root.rstrip("/") + "/")), key=len, default=os.path.dirname(name)
+                )
                 found[root] = found.get(root, 0) + 1
         return found
 

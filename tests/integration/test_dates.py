@@ -59,10 +59,19 @@ def dated(tmp_path):
     picture("xmp-beside.jpg")
     run("exiftool", "-q", "-o", folder / "xmp-beside.jpg.xmp", "-XMP-exif:DateTimeOriginal=2019:07:14 12:20:56")
     picture("scan-corrected.jpg", "-AllDates=2024:01:05 10:00:00")
-    run("exiftool", "-q", "-o", folder / "scan-corrected.xmp", "-XMP-exif:DateTimeOriginal=1972:06:20 00:00:00", "-XMP-photoshop:DateCreated=1972:06:20")
+    run(
+        "exiftool",
+        "-q",
+        "-o",
+        folder / "scan-corrected.xmp",
+        "-XMP-exif:DateTimeOriginal=1972:06:20 00:00:00",
+        "-XMP-photoshop:DateCreated=1972:06:20",
+    )
     picture("IMG-20170203-WA0026.jpg")
     picture("takeout.jpg")
-    (folder / "takeout.jpg.supplemental-metadata.json").write_text('{"title":"takeout.jpg","photoTakenTime":{"timestamp":"1486157417"}}')
+    (folder / "takeout.jpg.supplemental-metadata.json").write_text(
+        '{"title":"takeout.jpg","photoTakenTime":{"timestamp":"1486157417"}}'
+    )
     picture("evening-utc-offset.jpg", "-DateTimeOriginal=2019:07:14 23:30:00", "-OffsetTimeOriginal=-08:00")
     told = PngInfo()
     told.add_text("Creation Time", "2019-07-14T12:20:56")

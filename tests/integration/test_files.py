@@ -212,7 +212,9 @@ def test_exchanged_files_of_one_size_and_time_change_places(go, archive, setting
     assert summary.scan.hashed_bytes > 0
     assert encoder.encoded == before
     with Engine(settings, encoder=encoder) as engine:
-        best = [hit.segment.path for hit in engine.search(Term("red", Modality.TEXT), k=50).hits if hit.segment.path.endswith(".bmp")]
+        best = [
+            hit.segment.path for hit in engine.search(Term("red", Modality.TEXT), k=50).hits if hit.segment.path.endswith(".bmp")
+        ]
     assert Path(best[0]).name == "b.bmp"
 
 

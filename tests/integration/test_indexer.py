@@ -18,7 +18,7 @@ from indexer import pipeline, run
 from indexer.run import Job, index, prune, rebuild
 from indexer.verify import verify
 from indexer.walk import Excluded, Obstacle, Unnamed, walk
-from search.errors import DiskFull, InputError, ModelMissing
+from search.errors import DiskFull, ModelMissing
 from search.media import DecodePool
 from search.query import Engine, Term
 from search.store import Database, Queue, SqlStore

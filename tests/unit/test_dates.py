@@ -109,14 +109,24 @@ def test_of_contradicting_dates_the_most_trusted_counts():
 
 
 def test_what_has_not_come_yet_and_the_zero_of_a_clock_are_no_dates():
-    never = [Stamp(E, "2031-03-02"), Stamp(E, "1970-01-01T00:00:00"), Stamp(T, "1904-01-01T00:00:00Z"), Stamp(E, "2019-45-99"), Stamp(E, "0000")]
+    never = [
+        Stamp(E, "2031-03-02"),
+        Stamp(E, "1970-01-01T00:00:00"),
+        Stamp(T, "1904-01-01T00:00:00Z"),
+        Stamp(E, "2019-45-99"),
+        Stamp(E, "0000"),
+    ]
     assert dates.resolve(never, NOW) is None
     assert dates.resolve([*never, Stamp(N, "2001-02-03")], NOW).text == "2001-02-03"
 
 
 def test_a_partial_date_is_made_finer_by_one_that_lies_in_it_and_by_no_other():
-    assert dates.resolve([Stamp(T, "1965"), Stamp(N, "1965-03-01")], NOW) == Dated(day("1965-03-01"), day("1965-03-01"), T, "1965-03-01")
-    assert dates.resolve([Stamp(T, "1965"), Stamp(N, "2019-03-01")], NOW) == Dated(day("1965-01-01"), day("1965-12-31"), T, "1965")
+    assert dates.resolve([Stamp(T, "1965"), Stamp(N, "1965-03-01")], NOW) == Dated(
+        day("1965-03-01"), day("1965-03-01"), T, "1965-03-01"
+    )
+    assert dates.resolve([Stamp(T, "1965"), Stamp(N, "2019-03-01")], NOW) == Dated(
+        day("1965-01-01"), day("1965-12-31"), T, "1965"
+    )
     assert dates.resolve([Stamp(T, "1965"), Stamp(DateSource.CHANGED, "1965-03-01")], NOW).text == "1965"
 
 
@@ -191,7 +201,9 @@ def test_a_place_is_read_and_nonsense_is_none():
 def test_takeouts_json_tells_time_and_place():
     info = exported.info(b'{"photoTakenTime":{"timestamp":"1486157417"},"geoData":{"latitude":35.7,"longitude":139.7}}')
     assert (info.stamps, info.position) == ((Stamp(DateSource.TAKEOUT, "2017-02-03T21:30:17Z"),), (35.7, 139.7))
-    assert exported.info(b'{"photoTakenTime":{"timestamp":"never"},"geoData":{"latitude":0,"longitude":0}}') == Info(Modality.TEXT, "json")
+    assert exported.info(b'{"photoTakenTime":{"timestamp":"never"},"geoData":{"latitude":0,"longitude":0}}') == Info(
+        Modality.TEXT, "json"
+    )
     for other in (b"[1, 2]", b"{}", b"[" * 100_000, b"\xff"):
         with pytest.raises(MediaError, match="Takeout"):
             exported.info(other)

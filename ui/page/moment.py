@@ -115,7 +115,10 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[
     span = (found.span if found else None) or segment.span
     channels = ", ".join(f"{channel} {number}" for channel, number in asset.segments.items())
     pixels = f"{asset.width} × {asset.height}" if asset.width and asset.height else ""
-    places = "\n".join(_place(one.path, one.collection, one.folder, one.name, state="missing" if one.missing else "away" if one.away else "") for one in asset.locations)
+    places = "\n".join(
+        _place(one.path, one.collection, one.folder, one.name, state="missing" if one.missing else "away" if one.away else "")
+        for one in asset.locations
+    )
     known = {
         "Match": f"{words.band(found.confidence)[1]}, {found.confidence:.0%}" if found else "",
         "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Channel": str(segment.channel),
