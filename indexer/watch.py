@@ -14,6 +14,7 @@ from pathlib import Path
 
 import watchfiles
 
+from indexer import mounts
 from indexer.pipeline import Progress
 from indexer.run import Indexer, Job, indexer
 from indexer.scan import Tally, is_media_by_content
@@ -150,7 +151,7 @@ class _Watching:
 
     def _whole(self, root: bytes) -> list[bytes]:
         """What to look through at a root. Where another folder is now, its files: then what is not met in it is not missing."""
-        if _identity(root) in (None, self._identities[root]):
+        if _identity(root) in (None, self._identities[root]) or mounts.is_empty(root):
             return [root]
         return [path for path in _files(walk(root, self._running.exclusions)) if _is_media(path)]
 

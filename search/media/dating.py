@@ -26,6 +26,8 @@ MAX_BESIDE = 4
 _SUFFIXES = (".xmp", ".json")
 _SETTLED_NS = 2_000_000_000
 """A folder that changed within this time may have changed again without its time showing it, in nanoseconds."""
+FRESH_SECONDS = 0.5
+"""How long a listing of such a folder is kept."""
 _TAKEOUT = ".supplemental-metadata"
 """What Takeout puts between the name of a file and ``.json``, cut where the name would get too long."""
 _NUMBERED = re.compile(r"\(\d+\)$")
@@ -81,8 +83,8 @@ def beside(path: Path) -> list[Path]:
     folder = os.fspath(path.parent)
     try:
         changed = os.stat(folder).st_mtime_ns
-        listing = _listing if time.time_ns() - changed > _SETTLED_NS else _listing.__wrapped__
-        names = listing(folder, changed)
+        settled = time.time_ns() - changed > _SETTLED_NS
+        names = _listing(folder, changed, 0 if settled else int(time.monotonic() / FRESH_SECONDS))
     except OSError:
         return []
     if not names:
@@ -131,8 +133,11 @@ def fingerprint(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _listing(folder: str, _changed: int) -> Mapping[str, Sequence[str]]:
-    """The files of a folder that may tell dates of others, by the names, with or without a suffix, of these. Kept until the folder changes."""
+def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[str]]:
+    """The files of a folder that may tell dates of others, by the names, with or without a suffix, of these.
+
+    Kept until the folder changes, or for a moment: a folder of a hundred thousand photographs that is being filled is not listed for each.
+    """
     found: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder)):
         stem, suffix = os.path.splitext(name)

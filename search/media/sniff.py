@@ -24,9 +24,9 @@ MAX_SUFFIX = 32
 
 _SUFFIXES = {
     Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif jp2 j2k jpf jpx jpc tga ppm pgm pbm pnm",
-    Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv vob vro mod tod m2t m2v m1v mpe mpv 3g2 3gpp qt f4v asf divx "
-    "dv mxf gxf ogm mk3d tp trp ivf y4m h264 264 avc hevc h265 265 insv lrv 360",
-    Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv dts amr awb "
+    Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv vob vro m2t m2v m1v mpe mpv 3g2 3gpp qt f4v asf divx "
+    "dv mxf gxf ogm mk3d tp trp ivf y4m h264 264 avc hevc h265 265 insv lrv",
+    Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv amr awb "
     "ape tta m4r 3ga adts spx",
     Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt pdf",
 }
