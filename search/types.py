@@ -21,6 +21,12 @@ Ids: TypeAlias = "NDArray[np.int64]"
 Picture: TypeAlias = "NDArray[np.uint8]"
 Sound: TypeAlias = "NDArray[np.float32]"
 
+Unit: TypeAlias = Literal["ms", "char"]
+"""What a span counts."""
+
+Sort: TypeAlias = Literal["match", "date", "name", "length"]
+"""The order of hits: best first; newest first; by the file's name; longest first, by the length of the file."""
+
 Grouping: TypeAlias = Literal["moment", "asset", "segment"]
 """What a hit is."""
 
@@ -111,7 +117,7 @@ class Span:
 
     start: int
     end: int
-    unit: Literal["ms", "char"] = "ms"
+    unit: Unit = "ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,18 +359,17 @@ class Filter:
 class Hit:
     """A moment that was found: neighbouring segments of one asset, seen through one channel.
 
-    ``score`` is the best segment's standardised score: how many standard deviations it lies above what this query scores over a
-    random sample of segments of its kind. ``confidence`` in [0, 1] is the chance that no unrelated segment of that kind would
-    have reached that score. ``cosine`` is the raw similarity, comparable only within one kind and one query; it is 0, and ``space``
+    ``score`` is in log-odds, and compares across media, channels and archives: see ``search/query/calibration.py``. ``confidence`` in [0, 1] is the
+    calibrated probability that the hit is right; None: nothing is known of questions of this modality to segments of this kind. ``cosine`` is the raw similarity, comparable only within one kind and one query; it is 0, and ``space``
     empty, where words alone found it: then ``score`` is as seldom as it is to hold as much of the query for no reason.
 
     ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
-    them is heard or seen, or else the moment begins.
+    them is heard or seen, or else the moment begins. ``stretch`` is where more of the asset around the hit is as good: ``span`` is its best part.
     """
 
     rank: int
     score: float
-    confidence: float
+    confidence: float | None
     cosine: float
     space: str
     segment: Segment
@@ -372,6 +377,7 @@ class Hit:
     evidence: tuple[int, ...] = ()
     marks: tuple[tuple[int, int], ...] = ()
     starts_ms: int | None = None
+    stretch: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,12 +415,47 @@ class Coverage:
         )  # fmt: skip
 
 
+Verdict: TypeAlias = Literal["yes", "unsure", "no"]
+"""Whether what was asked for is in the archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whether what was asked for is here: a ``verdict``, and how likely it is, 0..1, were it here as often as not.
+
+    ``line`` is the probability from which on the verdict is yes. At most 5 % of questions whose answer is not there reach it; that rests on
+    ``questions`` such questions. 0: nothing was fitted, words alone found it.
+    """
+
+    verdict: Verdict
+    probability: float
+    line: float
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How many files are right: the expected number by the probabilities of the hits, and the bounds between which it lies in 95 of 100 cases
+    if these are independent. ``at_least`` is Chapman's estimate from two channels that find on their own; None where there are no two."""
+
+    expected: float
+    low: float
+    high: float
+    at_least: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds.
 
     ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find. ``heard`` is what was said
     in a spoken question.
+
+    ``found`` says whether what was asked for is here at all, and ``estimate`` how much of it; None: nothing is known of such questions.
+    ``line`` is the score from which on a hit is more than a weak match.
+
+    ``more``: hits follow after the last one. ``limit``: the list ends after so many hits because of a maximum, not because nothing
+    follows. ``state`` names the state of the archive that was searched: pages with different states are not of one list.
     """
 
     hits: tuple[Hit, ...]
@@ -423,3 +464,9 @@ class Answer:
     coverage: Coverage
     timings_ms: dict[str, float] = field(default_factory=dict)
     heard: str | None = None
+    more: bool = False
+    limit: int | None = None
+    state: str = ""
+    found: Found | None = None
+    estimate: Estimate | None = None
+    line: float | None = None

@@ -23,6 +23,8 @@ def answer(found: Answer) -> dict[str, Any]:
         "coverage": coverage(found.coverage),
         "timings_ms": found.timings_ms,
         "heard": found.heard,
+        "more": found.more,
+        "limit": found.limit,
     }
 
 
@@ -60,6 +62,7 @@ def hit(found: Hit) -> dict[str, Any]:
         "space": found.space,
         "asset": {"id": segment.asset, "modality": str(segment.modality), "path": segment.path, "date": date(segment.dated)},
         "span": _time(found.span),
+        "stretch": _time(found.stretch),
         "segment": segment.id,
         "evidence": evidence,
     }

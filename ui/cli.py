@@ -194,6 +194,7 @@ def search(
     ] = False,
     by_words: Annotated[bool, typer.Option("--words", help="Search texts by their words alone, not by meaning.")] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
+    sort: Annotated[str, typer.Option(help="The order of the hits: match, date, name or length.")] = "match",
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
     home: Home = None,
@@ -225,10 +226,13 @@ def search(
             wanted = replace(wanted, under=_under(engine.store, under))
             _check_under(engine.store, under, wanted.under)
         if spoken:
-            found = engine.spoken(query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or ())
+            found = engine.spoken(
+                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), sort=_sorting(sort)
+            )  # fmt: skip
         else:
             found = engine.search(
-                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words
+                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
+                sort=_sorting(sort),
             )  # fmt: skip
         _show(found, as_json)
 
@@ -880,6 +884,12 @@ def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> Non
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type
     if given not in {"moment", "asset", "segment"}:
         raise UnknownName("grouping", given, ("moment", "asset", "segment"))
+    return given
+
+
+def _sorting(given: str) -> Any:  # noqa: ANN401 - a literal type
+    if given not in {"match", "date", "name", "length"}:
+        raise UnknownName("order", given, ("match", "date", "name", "length"))
     return given
 
 

@@ -93,6 +93,8 @@ def hits(answer: Answer) -> None:
         table.add_row(*row)
     out.print(table)
     err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
+    if answer.limit is not None:
+        err.print(f"[dim]{words.ended(answer.limit)}[/]", highlight=False)
     if hidden := words.unseen(answer.coverage):
         err.print(f"[dim]{hidden}. `sensorium failures` says why.[/]", highlight=False)
 

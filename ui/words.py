@@ -90,6 +90,11 @@ def suffixes(counts: Mapping[str, int], most: int = 6) -> str:
     return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
+def ended(limit: int) -> str:
+    """That a list of hits ends because of a maximum, and what to do about it."""
+    return f"Only the first {count(limit, 'hit')} can be listed. Narrow the search with filters to see others."
+
+
 def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str, str]:
     """What no reader has read, as a sentence, and what to do about it."""
     length = f", {clock(duration_ms)}" if duration_ms else ""

@@ -50,7 +50,7 @@ MEANINGS = {
     "not-there": (422, "The folder or file to be indexed does not exist."),
     "idempotency-key": (422, "An Idempotency-Key stands for one request; another one came with it."),
     "cursor": (422, "A cursor goes on with the very request that answered it, and with nothing else."),
-    "stale-cursor": (409, "The index has changed since the page before. Ask again without a cursor."),
+    "stale-cursor": (409, "What can be found has changed since the page before. Ask again without a cursor."),
     "empty-archive": (409, "Nothing is indexed yet."),
     "no-captioner": (409, "No model is set that answers questions. The remedy says how to set one."),
     "no-translator": (409, "No model is set that translates. The remedy says how to set one."),

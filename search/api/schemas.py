@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from search.types import Channel, DateSource, Grouping, Modality
+from search.types import Channel, DateSource, Grouping, Modality, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
@@ -101,6 +101,9 @@ class SearchRequest(Wire):
         default=False, description="Search texts by their words alone, not by meaning; for a single text. Without it, by both."
     )
     group: Grouping = "moment"
+    sort: Sort = Field(
+        default="match", description="The order of the best 1,000 hits: best, newest or longest first, or by the file's name."
+    )
     k: Annotated[int, Field(ge=1, le=200)] = 20
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         default=None, description="What an answer to this same query gave, for the hits after its last."
@@ -198,6 +201,7 @@ class Hit(Wire):
     space: str = Field(description="Empty where words alone found it.")
     asset: AssetRef
     span: Span | None
+    stretch: Span | None = Field(default=None, description="Where more around it is as good: the span is its best part.")
     segment: int
     evidence: Evidence
     links: Links
@@ -221,6 +225,10 @@ class Found(Wire):
 
     hits: list[Hit]
     cursor: str | None = Field(description="For the next page; null after the last.")
+    limit: int | None = Field(
+        default=None,
+        description="The list ends after so many hits because of a maximum, not because nothing follows; null otherwise.",
+    )
     generation: int
     searched: int
     coverage: Coverage

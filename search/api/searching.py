@@ -17,7 +17,7 @@ from search.api import schemas as s
 from search.api.service import Service
 from search.errors import Problem, QueryError
 from search.query import Blend, Engine, Near, Term
-from search.query.engine import ALL, MOST
+from search.query.engine import ALL, MAX_DEPTH
 from search.types import Filter, Modality
 
 INLINE = 4 << 20
@@ -69,25 +69,30 @@ def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
 
 
 def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchRequest) -> s.Found:
-    offset = _offset(asked, engine)
+    offset, state = _place(asked)
     wanted = _filter(service, asked)
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
-    room = min(asked.k + 1, MOST - offset)  # one more than asked for says whether there is a next page
+    k = min(asked.k, MAX_DEPTH - offset)
     if asked.spoken:
-        answer = engine.spoken(query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces)
+        answer = engine.spoken(
+            query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces, sort=asked.sort
+        )  # fmt: skip
     else:
         answer = engine.search(
-            query, wanted, k=room, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank,
-            words=asked.words,
+            query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank,
+            words=asked.words, sort=asked.sort,
         )  # fmt: skip
     service.metrics.searched(answer.timings_ms)
-    hits = answer.hits[: asked.k]
-    assets = service.catalogue.assets(sorted({hit.segment.asset for hit in hits}))
-    more = len(answer.hits) > asked.k and offset + asked.k < MOST
+    if state not in (None, answer.state):
+        raise Problem(
+            409, "stale-cursor", "The archive has changed", "What can be found has changed since the page before.",
+            remedy="Ask again without a cursor.",
+        )  # fmt: skip
+    assets = service.catalogue.assets(sorted({hit.segment.asset for hit in answer.hits}))
     return s.Found(
-        hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in hits if hit.segment.asset in assets],
-        cursor=_cursor(asked, offset + asked.k, answer.generation) if more else None,
+        hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in answer.hits if hit.segment.asset in assets],
+        cursor=_cursor(asked, offset + k, answer.state) if answer.more else None, limit=answer.limit,
         generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
         timings_ms=answer.timings_ms, heard=answer.heard,
     )  # fmt: skip
@@ -140,33 +145,28 @@ def _decoded(data: str) -> bytes:
 _HOW = "Send base64 (RFC 4648) or a data: URL with ;base64."
 
 
-def _cursor(asked: s.SearchRequest, offset: int, generation: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([offset, _identity(asked), generation]).encode()).decode().rstrip("=")
+def _cursor(asked: s.SearchRequest, offset: int, state: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([offset, _identity(asked), state]).encode()).decode().rstrip("=")
 
 
-def _offset(asked: s.SearchRequest, engine: Engine) -> int:
-    """Where a page begins.
+def _place(asked: s.SearchRequest) -> tuple[int, str | None]:
+    """Where a page begins, and the state of the archive that it belongs to; None for the first page.
 
     Raises:
-        Problem: the cursor is none, belongs to another query (422), or the index has changed since (409).
+        Problem: the cursor is none, or belongs to another query (422).
     """
     if asked.cursor is None:
-        return 0
+        return 0, None
     try:
-        offset, identity, generation = json.loads(base64.urlsafe_b64decode(asked.cursor + "=" * (-len(asked.cursor) % 4)))
+        offset, identity, state = json.loads(base64.urlsafe_b64decode(asked.cursor + "=" * (-len(asked.cursor) % 4)))
     except (ValueError, TypeError):
-        offset, identity, generation = None, None, None
-    if type(offset) is not int or not 0 < offset < MOST or identity != _identity(asked):
+        offset, identity, state = None, None, None
+    if type(offset) is not int or not 0 < offset < MAX_DEPTH or identity != _identity(asked) or not isinstance(state, str):
         raise Problem(
             422, "cursor", "The cursor does not belong here", "It was not given for this query.",
             remedy="Send the query that answered this cursor, unchanged, or leave the cursor out.",
         )  # fmt: skip
-    if generation != engine.live.generation:
-        raise Problem(
-            409, "stale-cursor", "The archive has changed", "A new index has come into use since the page before.",
-            remedy="Ask again without a cursor.",
-        )  # fmt: skip
-    return offset
+    return offset, state
 
 
 def _identity(asked: s.SearchRequest) -> str:

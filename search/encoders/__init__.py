@@ -90,6 +90,15 @@ class GrainedEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class Calibrated(Encoder, Protocol):
+    """An encoder whose space comes with an impostor cohort, by which its scores are calibrated."""
+
+    def calibration(self) -> bytes | None:
+        """The file, as ``search/query/calibration.py`` packs it; None: the space has none of its own."""
+        ...
+
+
 def ask(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     """Vectors (n, dim) of unit length of texts that are asked."""
     return encoder.ask(texts) if isinstance(encoder, Asymmetric) else encoder.encode(Modality.TEXT, texts)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from search.index.choice import place
 from search.index.flat import FlatIndex, capabilities
 from search.index.generations import Generations, Manifest
+from search.index.nearest import nearest, similarities
 from search.types import Ids, Vectors
 
-__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex", "capabilities", "place"]
+__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex", "capabilities", "nearest", "place", "similarities"]
 
 
 @runtime_checkable
@@ -36,6 +37,10 @@ class VectorIndex(Protocol):
 
     def ids(self) -> Ids:
         """Every id that can be found, ascending (n,)."""
+        ...
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:
+        """Which of ``ids`` (n,) can be found, a mask (n,)."""
         ...
 
     def reconstruct(self, ids: Ids) -> Vectors:

@@ -71,11 +71,15 @@ class Part:
 
     def positions(self, ids: Ids) -> NDArray[np.intp]:
         """Where those of ``ids`` stand that are live here, ascending (m,)."""
+        here, at = self.holds(ids)
+        return at[here]
+
+    def holds(self, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+        """Which of ``ids`` (n,) are live here, a mask (n,), and where these stand (n,), which means nothing for the others."""
         if not len(self.ids) or not len(ids):
-            return np.empty(0, np.intp)
+            return np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.intp)
         at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
-        at = at[self.ids[at] == ids]
-        return cast("NDArray[np.intp]", at[self.live[at]])
+        return (self.ids[at] == ids) & self.live[at], at
 
     def vectors(self, at: NDArray[np.intp] | slice) -> Vectors:
         """Rows (m, dim) as float32."""
@@ -197,13 +201,20 @@ class FlatIndex:
     def ids(self) -> Ids:  # noqa: D102
         return np.sort(np.concatenate([part.ids[part.live] for part in self._parts]))
 
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:  # noqa: D102
+        found = np.zeros(len(ids), np.bool_)
+        for part in self._parts:
+            found |= part.holds(ids)[0]
+        return found
+
     def reconstruct(self, ids: Ids) -> Vectors:  # noqa: D102
         rows = np.empty((len(ids), self.dim), np.float32)
         found = np.zeros(len(ids), np.bool_)
         for part in self._parts:
-            here = np.isin(ids, part.ids[part.live])
-            rows[here] = part.vectors(np.searchsorted(part.ids, ids[here]))
-            found |= here
+            here, at = part.holds(ids)
+            if here.any():
+                rows[here] = part.vectors(at[here])
+                found |= here
         if not found.all():
             raise KeyError(int(ids[~found][0]))
         return rows

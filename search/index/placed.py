@@ -83,8 +83,7 @@ class PlacedIndex:
     def rebuild(self) -> None:
         """Make the scans again from everything that is live."""
         self._fresh = FlatIndex(self.flat.dim)
-        self._groups: list[_Group] = []
-        self.lost = False
+        self._groups: list[_Group] | None = []
         rest = self.flat.ids()
         groups = [np.intersect1d(group, rest) for group in self._of]
         groups.append(np.setdiff1d(rest, np.concatenate(groups)) if groups else rest)
@@ -95,25 +94,29 @@ class PlacedIndex:
         except ScanLost as error:
             self._lose(error)
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:  # noqa: D102 - documented at the seam, like the next five
+    def add(self, ids: Ids, vectors: Vectors) -> None:  # noqa: D102 - documented at the seam, like the next six
         self.flat.add(ids, vectors)
         self._fresh.add(ids, vectors)
 
     def remove(self, ids: Ids) -> None:  # noqa: D102
         self.flat.remove(ids)
         self._fresh.remove(ids)
-        for group in self._groups:
+        for group in self._groups or ():
             group.remove(ids)
 
     def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> Found:  # noqa: D102
         queries = np.ascontiguousarray(queries, np.float32)
-        found = None if self.lost else self._scan(queries, k, within)
+        groups = self._groups  # read once: a search beside this one may find that the device is lost
+        found = None if groups is None else self._scan(groups, queries, k, within)
         if found is None:
             return self.flat.search(queries, k, within=within)
         return merge([*found, self._fresh.search(queries, k, within=within)], len(queries), k)
 
     def ids(self) -> Ids:  # noqa: D102
         return self.flat.ids()
+
+    def holds(self, ids: Ids) -> NDArray[np.bool_]:  # noqa: D102
+        return self.flat.holds(ids)
 
     def reconstruct(self, ids: Ids) -> Vectors:  # noqa: D102
         return self.flat.reconstruct(ids)
@@ -124,12 +127,17 @@ class PlacedIndex:
     @property
     def scans(self) -> list[Scan]:
         """The scans, in the order of the groups."""
-        return [group.scan for group in self._groups]
+        return [group.scan for group in self._groups or ()]
 
-    def _scan(self, queries: Vectors, k: int, within: Ids | None) -> list[Found] | None:
+    @property
+    def lost(self) -> bool:
+        """Whether the scans are lost, so that the FlatIndex answers alone."""
+        return self._groups is None
+
+    def _scan(self, groups: Sequence[_Group], queries: Vectors, k: int, within: Ids | None) -> list[Found] | None:
         found = []
         try:
-            for group in self._groups:
+            for group in groups:
                 if (here := group.find(queries, k, within)) is None:
                     return None
                 found.append(here)
@@ -140,7 +148,7 @@ class PlacedIndex:
 
     def _lose(self, error: ScanLost) -> None:
         """Go on without the scans: slower, and as right."""
-        self.lost, self._groups = True, []
+        self._groups = None
         _log.warning("The index answers from the CPU: %s", error)
 
 

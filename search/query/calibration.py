@@ -1,22 +1,37 @@
-"""Calibration: scores of different kinds of segments, made comparable for one query.
+"""Calibration: cosines become log-odds that mean the same for every kind of segment, and in every archive.
 
-Raw cosines of text with text lie far above those of text with pictures. Each kind is therefore standardised by what the same
-query scores over a fixed random sample of the archive's segments of that kind (z-norm, Auckenthaler et al. 2000).
+A raw cosine tells little: two sentences lie far nearer to each other than a sentence and a picture that shows what it says. So a space carries
+an *impostor cohort*: a fixed set of unrelated contents, and of unrelated questions. Each question is standardised by its cosines to the
+contents (z-norm), each segment by its cosines to the questions (t-norm; Auckenthaler et al. 2000, "Score normalization for text-independent
+speaker verification systems"). Logistic models, fitted on questions whose answers are known, turn these into log-odds (see ``Direction``)
+and tell whether an answer is there at all (``search/query/verdict.py``).
+
+A space without a cohort is standardised by a sample of the archive itself: then scores compare less well, and no probability is told.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import math
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from search.errors import InputError
+from search.types import Kind, Modality, Space, Vectors
 
 SAMPLE = 1_000
 """Segments in the sample of a kind."""
 
 ENOUGH = 32
-"""Segments of a kind from which on its scale is known well enough to compare its scores with those of another space."""
+"""Segments of a kind from which on its own sample tells how unrelated ones score."""
 
 PRIOR = 8
 """How many segments' worth of belief in the usual spread a small sample starts with."""
@@ -24,17 +39,58 @@ PRIOR = 8
 USUAL_SPREAD = 0.08
 """Standard deviation of cosines between unrelated contents; what a kind with one segment is measured by."""
 
+USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
+"""Log-odds a deviation, and at no deviation, where nothing was fitted: about what the pocket space has for texts that ask for pictures."""
+
+WORD_SLOPE, WORD_OFFSET = 0.5, 0.0
+"""Log-odds a nat of what the words of a text say, and at no nat."""
+
+SMALLEST_SPREAD = 1e-3
+"""The least standard deviation of cosines to a cohort: of equal contents it would be none."""
+
+SIZES = (10, 100)
+"""Segments of a kind up to which an archive is small, or middling: each has a line of its own, since the best of few comes less near by chance."""
+
+FORMAT = 1
+"""Of calibration files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What a question of one modality and segments of one content are worth to each other: the log-odds that a segment is right are
+    ``slope * z + here * verdict + offset``, where z is its z-norm and ``verdict`` are the log-odds that its kind holds the answer at all; then what all
+    directions share is added (``Calibration.addition``).
+
+    ``verdict`` are weights by the name of a feature. By the size of the archive (``SIZES``), ``lines`` are the least log-odds of an answer that counts
+    as found, and ``doubts`` those below which it counts as absent. A line is split-conformal: at most 5 % of questions like the ``absent``
+    ones that it rests on pass it. ``present`` counts those whose answer was there, ``near_misses`` is the share, 0..1, of absent questions
+    that pass although only something like their answer is there. ``error`` is the expected calibration error, 0..1, of the probability of hits, ``bins``
+    its reliability diagram: mean chance, share of right ones, how many.
+    """
+
+    slope: float
+    offset: float
+    here: float = 0.0
+    verdict: Mapping[str, float] = field(default_factory=dict)
+    lines: tuple[float, ...] = (0.0,) * 3
+    doubts: tuple[float, ...] = (0.0,) * 3
+    present: int = 0
+    absent: int = 0
+    near_misses: float = 0.0
+    error: float | None = None
+    bins: tuple[tuple[float, float, int], ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Centre and width of the distribution of a query's cosines over the segments of a kind."""
+    """Turns the cosines of a question with the segments of a kind into log-odds: 0 at ``centre``, one more for each ``width``."""
 
     centre: float
     width: float
 
     @classmethod
-    def of(cls, cosines: NDArray[np.float32]) -> Scale:
-        """The scale of a sample (n,), n >= 1, by its median and the width of its lower half.
+    def of(cls, cosines: NDArray[np.float32], slope: float = USUAL_SLOPE, offset: float = USUAL_OFFSET) -> Scale:
+        """The scale by a sample (n,) of the archive, n >= 1: by its median and the width of its lower half.
 
         Both are blind to the best answers, which in a small archive are a good part of the sample and would raise the bar that they
         are measured against. A small sample's width is drawn towards the usual one.
@@ -42,28 +98,170 @@ class Scale:
         count = len(cosines)
         middle, lower = np.quantile(cosines, (0.5, 0.1587))  # one standard deviation apart in a normal distribution
         variance = (count * float(middle - lower) ** 2 + PRIOR * USUAL_SPREAD**2) / (count + PRIOR)
-        return cls(float(middle), math.sqrt(variance))
+        return cls.at(float(middle), math.sqrt(variance), slope, offset)
+
+    @classmethod
+    def at(cls, mean: float, spread: float, slope: float, offset: float) -> Scale:
+        """The scale on which ``mean`` has the log-odds ``offset``, and each ``spread`` above it ``slope`` more."""
+        width = max(spread, SMALLEST_SPREAD) / slope
+        return cls(mean - offset * width, width)
 
     def score(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines (n,) as standard deviations above the centre (n,)."""
+        """Cosines (n,) as log-odds (n,)."""
         return np.asarray((cosines - self.centre) / self.width, np.float32)
 
 
-def confidence(score: float, rivals: int) -> float:
-    """The chance, 0..1, that the best of ``rivals`` unrelated segments stays below ``score``, their scores being normal."""
-    below = 0.5 * math.erfc(-score / math.sqrt(2.0))
-    return below ** max(rivals, 1)
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """The impostor cohort of a space, and what was fitted with it.
 
-
-def deviations(nats: float) -> float:
-    """How many standard deviations above their centre unrelated cosines lie as seldom as what has the chance ``exp(-nats)``.
-
-    Their tail is no normal one: the best of some hundred unrelated segments lie four to five deviations above the centre, not two to three. A
-    logistic distribution, which falls off exponentially, comes nearer, and its width is taken where that of a ``Scale`` is.
+    ``contents`` are vectors (n, dim) of unrelated contents, ``questions`` of unrelated questions, by modality. ``directions`` is by the question's
+    modality and the segment's content. ``parts`` are ranges of dimensions that tell more apart than together; ``wording`` is the one in which texts
+    compare with each other. ``shared`` are the weights of what probabilities of all directions share: ``offset``, ``log_segments`` and ``log_words``.
+    ``digest`` is the SHA-256 of the file.
     """
-    chance = min(max(math.exp(-nats), 1e-300), 1 - 1e-9)
-    return (math.log1p(-chance) - math.log(chance)) / _LOGITS
+
+    contents: Mapping[Modality, Vectors]
+    questions: Mapping[Modality, Vectors]
+    directions: Mapping[tuple[Modality, Modality], Direction]
+    parts: tuple[tuple[int, int], ...] = ()
+    wording: tuple[int, int] | None = None
+    shared: Mapping[str, float] = field(default_factory=dict)
+    made: str = "built in"
+    digest: str = ""
+    _worded: dict[Modality, Vectors] = field(default_factory=dict)
+
+    def worded(self, asked: Modality) -> Vectors:
+        """The part of the cohort's questions (n, some) in which texts compare, at unit length."""
+        if asked not in self._worded:
+            start, end = self.wording or (0, None)
+            part = self.questions[asked][:, start:end]
+            self._worded[asked] = part / np.linalg.norm(part, axis=1, keepdims=True).clip(1e-9)
+        return self._worded[asked]
+
+    def direction(self, asked: Modality, kind: Kind) -> Direction | None:
+        """What is known of questions of a modality to segments of a kind; of a video's pictures, what is known of pictures."""
+        content = Modality.IMAGE if kind.content is Modality.VIDEO else kind.content
+        asked = Modality.IMAGE if asked is Modality.VIDEO else asked
+        return self.directions.get((asked, content))
+
+    def cohort(self, kind: Kind) -> Vectors | None:
+        """The unrelated contents (n, dim) that segments of a kind are compared with."""
+        return self.contents.get(Modality.IMAGE if kind.content is Modality.VIDEO else kind.content)
+
+    def probability(self, scores: NDArray[np.float32], segments: int, words: int) -> NDArray[np.float64]:
+        """The chance (n,) that segments with log-odds (n,) are right, among ``segments``, of a question of ``words``.
+
+        All directions share what is added, so that order by score and order by probability are one.
+        """
+        return np.asarray(1 / (1 + np.exp(-np.clip(scores + self.addition(segments, words), -60, 60))), np.float64)
+
+    def addition(self, segments: int, words: int) -> float:
+        """What is added to the log-odds of all hits of a question."""
+        shared, size, length = self.shared, math.log10(max(segments, 1)), math.log(max(words, 1))
+        return shared["offset"] + shared["log_segments"] * size + shared["log_words"] * length
 
 
-_LOGITS = math.log((1 - 0.1587) / 0.1587)
-"""The logits of one standard deviation."""
+def size_class(segments: int) -> int:
+    """Which of the lines of a direction counts for so many segments: 0, 1 or 2."""
+    return int(np.searchsorted(SIZES, segments))
+
+
+def znorm(cosines: NDArray[np.float32], cohort: Vectors, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The z-norm (n,) of cosines (n,) of a question's ``vector`` (dim,): standard deviations above its mean over the cohort (m, dim)."""
+    mean, spread = spread_of(cohort, vector)
+    return np.asarray((cosines - mean) / spread, np.float32)
+
+
+def spread_of(cohort: Vectors, vector: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean and standard deviation of a vector's cosines to a cohort (m, dim). By einsum, which stays in this thread: BLAS shares out even this little."""
+    cosines = np.einsum("nd,d->n", cohort, vector)
+    return float(cosines.mean()), max(float(cosines.std()), SMALLEST_SPREAD)
+
+
+def folder(home: Path) -> Path:
+    """Where an archive keeps the calibrations that were made for its spaces."""
+    return home / "calibration"
+
+
+def file_of(home: Path, space: Space) -> Path:
+    """The file of the calibration that was made for a space of an archive."""
+    name = hashlib.sha256(f"{space.name}\n{space.revision}".encode()).hexdigest()[:16]
+    return folder(home) / f"{name}.npz"
+
+
+def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | None]:
+    """The calibration of a space: the one made for this archive, or else the one that its encoder brings, or none; and why one could not be used."""
+    complaint = None
+    own = file_of(home, space)
+    if own.exists():
+        try:
+            return unpack(own.read_bytes(), space.dim), None
+        except (InputError, OSError) as error:
+            complaint = f"{own}: {error}"
+    brought = getattr(encoder, "calibration", None)
+    content = brought() if callable(brought) else None
+    return (unpack(content, space.dim) if content else Calibration({}, {}, {}, made="nothing")), complaint
+
+
+def pack(calibration: Calibration) -> bytes:
+    """A calibration as a file: vectors in 8 bits with a scale a row."""
+    arrays: dict[str, Any] = {}
+    for name, some in (("contents", calibration.contents), ("questions", calibration.questions)):
+        for modality, vectors in some.items():
+            scale = np.abs(vectors).max(axis=1, keepdims=True).clip(1e-9) / 127
+            arrays[f"{name}/{modality}"] = np.round(vectors / scale).astype(np.int8)
+            arrays[f"{name}/{modality}/scale"] = scale.astype(np.float32)
+    head = {
+        "format": FORMAT, "parts": calibration.parts, "wording": calibration.wording, "shared": dict(calibration.shared), "made": calibration.made,
+        "directions": [{"asked": asked, "content": content, **asdict(one)} for (asked, content), one in calibration.directions.items()],
+    }  # fmt: skip
+    arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def unpack(content: bytes, dim: int) -> Calibration:
+    """The calibration in a file, for a space of ``dim`` dimensions.
+
+    Raises:
+        InputError: it is damaged, of another format, or of a space with other dimensions.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            head = json.loads(file["head"].tobytes())
+            if head["format"] != FORMAT:
+                raise ValueError(f"it has the format {head['format']!r}, not {FORMAT}")
+            sets: dict[str, dict[Modality, Vectors]] = {"contents": {}, "questions": {}}
+            for name in file.files:
+                if name.count("/") == 1:
+                    of, modality = name.split("/")
+                    vectors = np.asarray(file[name].astype(np.float32) * file[f"{name}/scale"], np.float32)
+                    if vectors.ndim != 2 or vectors.shape[1] != dim or not np.isfinite(vectors).all() or len(vectors) < 2:
+                        raise ValueError(f"{name} has the shape {vectors.shape}, not (n, {dim})")
+                    sets[of][Modality(modality)] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+        directions = {(Modality(one.pop("asked")), Modality(one.pop("content"))): _direction(one) for one in head["directions"]}
+        wording = tuple(head["wording"]) if head["wording"] else None
+        return Calibration(
+            sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
+            wording, {str(key): float(value) for key, value in head["shared"].items()}, str(head["made"]), hashlib.sha256(content).hexdigest(),
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, OSError, EOFError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"The calibration cannot be used: {error}.", remedy="Make it again with `sensorium spaces calibrate`."
+        ) from error
+
+
+def _direction(one: Mapping[str, Any]) -> Direction:
+    lines, doubts = (tuple(map(float, one[name])) for name in ("lines", "doubts"))
+    bins = tuple((float(chance), float(share), int(count)) for chance, share, count in one["bins"])
+    numbers = [one["slope"], one["offset"], one["here"], *lines, *doubts, *one["verdict"].values()]
+    if not all(math.isfinite(number) for number in numbers) or one["slope"] <= 0 or {len(lines), len(doubts)} != {len(SIZES) + 1}:
+        raise ValueError("a weight is no finite number, a slope is not above 0, or lines are missing")
+    return Direction(**{**one, "lines": lines, "doubts": doubts, "bins": bins})
+
+
+def word_scores(nats: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What the words of texts say for them, in log-odds (n,), by how unlikely a chance match this good is, in nats (n,)."""
+    return np.asarray(WORD_SLOPE * nats + WORD_OFFSET, np.float32)

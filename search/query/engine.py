@@ -4,63 +4,69 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search import encoders
 from search.encoders import Encoder
-from search.errors import InputError, QueryError, StillLoading, StoreError
+from search.errors import InputError, QueryError, StillLoading, StoreError, UnknownName
 from search.index import Manifest
 from search.models import Models
-from search.query import fusion, xclip
+from search.query import answers, xclip
 from search.query.algebra import Blend, Query, Term, parts
-from search.query.calibration import confidence, deviations
+from search.query.answers import Clock
+from search.query.calibration import word_scores
 from search.query.live import LiveIndex
-from search.query.moments import Moment, merge
-from search.query.searcher import Scan, Searcher, View, among
+from search.query.moments import Moment, Ranked, gather
+from search.query.ranking import Question, Surroundings, levels
+from search.query.verdict import Judgement
+from search.query.searcher import Searcher, View, among
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
 from search.store.spaces import matches
+from search.store.sql import Columns
 from search.store.words import Words, text_index
-from search.types import WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Segment, Space
+from search.types import KINDS, WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Sort, Space
 
 EVERYTHING = Filter()
 
 ALL = "all"
 """In the place of a space's name: every space of the archive."""
 
-MOST = 1_000
-"""The most hits of one answer."""
+MAX_HITS = 1_000
+"""The most hits of one answer, and the most that are sorted by something else than how well they match."""
+
+MAX_DEPTH = 10_000
+"""How far down the list of hits an answer may reach."""
 
 RERANKED = 200
 """The most shots that are compared word by word and frame by frame."""
 
-SAID = 300
+WORD_CANDIDATES = 300
 """Segments that are looked for by their words, besides those that are found by meaning."""
 
-AGAIN = 30.0
-"""Seconds after which a default space that could not be opened is tried again."""
+LITERAL_TEXTS = 5
+"""Texts, the best that words found, that are looked at for how much of the question they hold."""
 
-_ROOM = 4
-"""Candidates looked at for every hit wanted, so that merging neighbours leaves enough."""
+RETRY_SECONDS = 30.0
+"""Seconds after which a default space that could not be opened is tried again."""
 
 
 T = TypeVar("T")
-
-Ranked: TypeAlias = tuple[Ids, NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]
-"""Segments, best first: ids, scores, cosines, and in which of the scans each is best, all (n,)."""
 
 
 class Engine:
@@ -96,6 +102,7 @@ class Engine:
             raise StoreError(
                 f"Nothing is indexed into the space {encoder.space.name!r}.", remedy="Run `sensorium index PATH` first."
             )
+        self._following = threading.Lock()
         self._readers = Readers(self._database)
         self._listener = Listener(settings, self._readers)
         self._fixed = bool(encoder or settings.space)
@@ -125,7 +132,7 @@ class Engine:
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
         group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
-        words: bool = False,
+        words: bool = False, sort: Sort = "match", line: float | None = None,
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
@@ -138,43 +145,44 @@ class Engine:
         deviations, see ``fusion.by_words``. Where a phrase must occur, only texts that hold it are found; what is excluded by a
         minus is left out of what is found by meaning too.
 
+        ``sort`` puts the best ``MAX_HITS`` hits into another order before they are cut, of these only those that score at least ``line``.
+        The list does not depend on ``k`` and ``offset``: pages of one ``Answer.state`` neither repeat nor lose a hit.
+
         Raises:
             QueryError: terms that cancel out, a file that cannot be read, an unknown segment; no space knows a term, and nothing says it;
                 ``words`` for what is no single text.
             UnknownName: a collection or a space that is not there.
             InputError: ``k`` or ``offset`` out of range.
         """
-        if not 1 <= k <= MOST or offset < 0:
-            raise InputError(f"k is {k} and offset {offset}.", remedy=f"k lies between 1 and {MOST}, offset is at least 0.")
-        clock = _Clock()
+        _within_limits(k, offset)
+        clock = Clock()
         question = self._question(query, wanted, without, spaces, words=words or None, clock=clock)
-        scans, moments, names = question.scans, list[Moment](), dict[int, str]()
-        for ids, scores, cosines, homes in self._ranked(question, _ROOM * (offset + k)):
-            clock.lap("scan")
-            spaces_of = [scans[home].space.name if home >= 0 else "" for home in homes.tolist()]
-            names = dict(zip(ids.tolist(), spaces_of, strict=True))
-            known = self.store.segments(ids.tolist(), wanted)
-            cosine = dict(zip(ids.tolist(), cosines.tolist(), strict=True))
-            order = [(id_, score) for id_, score in zip(ids.tolist(), scores.tolist(), strict=True) if id_ in known]
-            if rerank and scans:
-                order = self._reranked(question, order, known)
-                clock.lap("rerank")
-            moments = merge([(known[id_], score, cosine[id_]) for id_, score in order], group)
-            clock.lap("hydrate")
-            if len(moments) >= offset + k:
-                break
-        view = scans[0].view if scans else self.searcher().current(question.version)
-        rivals = _rivals(scans) if scans else self._texts(view, wanted, without)
-        hits = [_hit(rank, moment, rivals, names) for rank, moment in enumerate(moments[: offset + k], 1) if rank > offset]
-        texts = [hit.segment.text or "" for hit in hits]
-        marks = self.words.marks(question.said, texts) if question.said and any(texts) else [[] for _ in texts]
-        hits = [_marked(hit, some) for hit, some in zip(hits, marks, strict=True)]
+        depth = offset + k + 1 if sort == "match" else MAX_HITS + 1
+        listed, first, judgements = self._listed(question, group, depth, rerank=rerank, clock=clock)
+        view = question.scans[0].view if question.scans else self.searcher().current(question.version)
+        competitors = answers.competitors(question.scans) if question.scans else self._texts(view, wanted, without)
+        outlook = self._outlook(question, first, judgements, sum(competitors.values()), wanted)
+        clock.lap("judge")
+        weak = outlook.line()
+        ordered = self._sorted(listed[:MAX_HITS], sort, wanted, weak if line is None else line) if sort != "match" else listed
+        page = list(enumerate(ordered, 1))[offset : offset + k]
+        known = self.store.segments([moment.best for _, moment in page], wanted)
+        clock.lap("hydrate")
+        hits = answers.hits(page, known, question, outlook, self.words)
         clock.lap("mark")
-        return Answer(tuple(hits), view.live.generation, sum(rivals.values()), view.seen(wanted), clock.total())
+        more = len(ordered) > offset + k
+        cut = MAX_DEPTH if more and offset + k >= MAX_DEPTH else None
+        if not more and (len(listed) > MAX_HITS if sort != "match" else question.word_limit):
+            cut = len(ordered)
+        return Answer(
+            hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
+            limit=cut, state=answers.state(question), found=outlook.found, line=weak,
+            estimate=outlook.estimate(Surroundings(question).rows(first.ids).assets, first.scores),
+        )  # fmt: skip
 
     def spoken(
-        self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
-        group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (),
+        self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0, group: Grouping = "moment",
+        without: Sequence[int] = (), spaces: Sequence[str] = (), sort: Sort = "match", line: float | None = None,
     ) -> Answer:  # fmt: skip
         """As ``search`` for a recording in which a question is spoken: what was said is asked as text, besides what it sounds like.
 
@@ -184,19 +192,24 @@ class Engine:
             QueryError: the query is no single recording; besides what ``search`` raises.
             InputError: the archive has no reader of speech.
         """
-        clock = _Clock()
+        _within_limits(k, offset)
+        clock = Clock()
         heard, terms = self._heard(query)
         clock.lap("hear")
-        most = min(MOST, offset + k)
-        answers = _each(terms, lambda one: self.search(one, wanted, k=most, group=group, without=without, spaces=spaces))
+        found = _each(terms, lambda one: self.search(one, wanted, k=MAX_HITS, group=group, without=without, spaces=spaces))
         best: dict[int, Hit] = {}
-        for hit in (hit for answer in answers for hit in answer.hits):
+        for hit in (hit for answer in found for hit in answer.hits):
             key = hit.segment.asset if group == "asset" else hit.segment.id
-            if key not in best or hit.score > best[key].score:
+            if (key not in best or hit.score > best[key].score) and (line is None or hit.score >= line):
                 best[key] = hit
-        order = sorted(best.values(), key=lambda hit: -hit.score)[offset : offset + k]
-        hits = tuple(replace(hit, rank=rank) for rank, hit in enumerate(order, offset + 1))
-        return replace(answers[0], hits=hits, timings_ms=clock.total(), heard=heard)
+        every = sorted(best.values(), key=lambda hit: (-hit.score, hit.segment.id))
+        order = [every[at] for at in answers.in_order([(hit.segment.id, hit.segment.path) for hit in every], sort, self.store)]
+        more, cut = len(order) > offset + k, any(answer.more or answer.limit for answer in found)
+        hits = tuple(replace(hit, rank=rank) for rank, hit in enumerate(order[offset : offset + k], offset + 1))
+        return replace(
+            found[0], hits=hits, timings_ms=clock.total(), heard=heard, more=more, limit=len(order) if cut and not more else None,
+            state=answers.digest(heard, [answer.state for answer in found]),
+        )  # fmt: skip
 
     def rank(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = (),
@@ -251,89 +264,131 @@ class Engine:
 
     def follow(self) -> int:
         """Have the default be the archive's, once its space is open; let go of spaces that were dropped. Returns ``store.version()``."""
-        if (version := self.store.version()) != self._seen:
-            self._seen = version
-            entries = {entry.name: entry for entry in self.spaces.all()}
-            for name, searcher in list(self._searchers.items()):
-                if name not in entries or entries[name].key != searcher.entry.key:
-                    del self._searchers[name]  # who searches it now has it in hand; its decoder goes with it
-            before, self._wanted = self._wanted, next((entry.name for entry in entries.values() if entry.default), self._default)
-            self._due = self._due if self._wanted == before else 0.0
-        if self._fixed or self._wanted == self._default:
-            return version
-        if self._wanted in self._searchers:
-            self._default = self._wanted
-        elif time.monotonic() >= self._due:
-            self._due = time.monotonic() + AGAIN
-            self._open(self._wanted)  # the old one serves on meanwhile
+        version = self.store.version()
+        with self._following:  # one thread at a time: what it looks at is what it changes
+            if version != self._seen:
+                self._seen = version
+                self._let_go()
+            if self._fixed or self._wanted == self._default:
+                return version
+            if self._wanted in self._searchers:
+                self._default = self._wanted
+            elif time.monotonic() >= self._due:
+                self._due = time.monotonic() + RETRY_SECONDS
+                self._open(self._wanted)  # the old one serves on meanwhile
         return version
 
+    def _let_go(self) -> None:
+        """Forget the searchers of dropped spaces, and see which space is the default now."""
+        entries = {entry.name: entry for entry in self.spaces.all()}
+        for name, searcher in list(self._searchers.items()):
+            if name not in entries or entries[name].key != searcher.entry.key:
+                self._searchers.pop(name, None)  # running searches keep their reference; its decoder goes with it
+        before, self._wanted = self._wanted, next((entry.name for entry in entries.values() if entry.default), self._default)
+        self._due = self._due if self._wanted == before else 0.0
+
     def _question(
-        self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: _Clock
-    ) -> _Question:  # fmt: skip
-        """A query made ready to be ranked: read, looked for by its words, encoded, filtered. ``words``: by them alone, or not at all."""
+        self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: Clock
+    ) -> Question:  # fmt: skip
+        """A query made ready to be ranked: read, encoded, looked for by its words, filtered. ``words``: by them alone, or not at all.
+
+        All of it sees the views that are taken here.
+        """
         version, said = self.follow(), _said(query)
         if words and not said:
             raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
-        query, found = _plain(query, said), list[tuple[int, float]]()
-        if words is False:
-            said = None
-        if said and self._legible(wanted):
-            allowed = partial(self.searcher().allowed, wanted=wanted, without=tuple(without), version=version)
-            found = self.words.search(said, MOST if words else SAID, allowed=allowed)
-            clock.lap("words")
-        asked = [] if words else self._asked(query, spaces, needed=not found)
+        query, left_out = _plain(query, said), tuple(without)
+        asked, refusal = ([], None) if words else self._asked(query, spaces)
         clock.lap("encode")
-        scans = [searcher.prepare(aspects, wanted, tuple(without), version) for searcher, aspects in asked]
-        if spaces and scans:  # those that are named, and what they hold
-            held = np.concatenate([ids for scan in scans for ids in scan.targets.values()] or [np.empty(0, np.int64)])
-            found = [
-                (id_, nats) for (id_, nats), here in zip(found, np.isin([id_ for id_, _ in found], held), strict=True) if here
-            ]
+        views = [(searcher, aspects, searcher.current(version)) for searcher, aspects in asked]
+        by_words = said if words is not False and said and self._legible(wanted) else None
+        found, limit = list[tuple[int, float]](), MAX_HITS if words or (said and said.must) else WORD_CANDIDATES
+        if by_words:
+            default = self.searcher()
+            view = next((view for searcher, _, view in views if searcher is default), None) or default.current(version)
+            allowed = partial(default.allowed, view=view, wanted=wanted, without=left_out)
+            found = sorted(self.words.search(by_words, limit, allowed=allowed))
+            clock.lap("words")
+        if refusal and not asked and not found:
+            raise refusal
+        scans = [searcher.prepare(query, aspects, view, wanted, left_out) for searcher, aspects, view in views]
+        question = self._with_found(
+            Question(version, query, said if words is not False else None, scans, *_NOTHING_FOUND), found, limit, bool(spaces)
+        )
         clock.lap("filter")
-        return _Question(version, query, said, scans, found)
+        return question
 
-    def _ranked(self, question: _Question, count: int) -> Iterator[Ranked]:
-        """The best ``count`` segments, then four times as many, until there are no more; what is excluded is left out."""
-        said, more = question.said, True
-        while more:
-            ranked = _with_words(question.scans, count, question.found, only=bool(said and said.must))
-            more = len(ranked[0]) >= count
-            if said and said.without:
-                kept = ~self.words.excluded(said, ranked[0])
-                ranked = (ranked[0][kept], ranked[1][kept], ranked[2][kept], ranked[3][kept])
-            yield ranked
-            count *= 4
+    def _with_found(self, question: Question, found: Sequence[tuple[int, float]], limit: int, named: bool) -> Question:
+        """The question with what its words found: where spaces are named, of what these hold."""
+        said, scans = question.said, question.scans
+        excluded = partial(self.words.excluded, said) if said and said.without else None
+        ids = np.array([id_ for id_, _ in found], np.int64)
+        scores = word_scores(np.array([nats for _, nats in found], np.float64))
+        unknown = np.ones(len(ids), np.bool_)
+        for scan in scans:
+            for within in scan.targets.values():
+                unknown &= ~among(ids, within)
+        if named and scans:
+            ids, scores, unknown = ids[~unknown], scores[~unknown], unknown[~unknown]
+        rows = self.store.rows(ids[unknown]) if unknown.any() else question.rows
+        here = ~unknown | among(ids, rows.ids)  # some may have been deleted since they were found
+        return replace(
+            question, found=ids[here], said_by_words=scores[here], rows=rows, excluded=excluded, word_limit=len(found) >= limit
+        )
+
+    def _listed(
+        self, question: Question, group: Grouping, depth: int, *, rerank: bool, clock: Clock
+    ) -> tuple[list[Moment], Ranked, list[Judgement]]:
+        """The first ``depth`` moments of the list that answers a question, which is the same however many are wanted; the first level of its
+        segments; and whether its answer is there, by kind."""
+        around = Surroundings(question)
+        with question.reading():
+            ranked = levels(question)
+            first = next(ranked)
+            clock.lap("scan")
+            judgements = [one for scan in question.scans for one in scan.judgements()]
+            clock.lap("judge")
+            head = first
+            if rerank and question.scans:
+                head = self._reranked(question, first, around)
+                clock.lap("rerank")
+            found = list(islice(gather(chain([head], ranked), group, around), depth))
+        clock.lap("scan")
+        return found, first, judgements
+
+    def _outlook(
+        self, question: Question, first: Ranked, judgements: Sequence[Judgement], segments: int, wanted: Filter
+    ) -> answers.Outlook:
+        """What the answer as a whole says of its hits; looks at the texts of the best that words found."""
+        by_words = first.ids[among(first.ids, question.found)][:LITERAL_TEXTS].tolist()
+        texts = [segment.text or "" for segment in self.store.segments(by_words, wanted).values()] if by_words else []
+        return answers.outlook(question, judgements, segments, answers.literal(question, texts))
+
+    def _sorted(self, listed: Sequence[Moment], sort: Sort, wanted: Filter, line: float | None) -> list[Moment]:
+        """The moments that score at least ``line`` in another order; those that were deleted meanwhile are left out."""
+        above = [moment for moment in listed if line is None or moment.score >= line]
+        known = self.store.segments([moment.best for moment in above], wanted)
+        above = [moment for moment in above if moment.best in known]
+        return [above[at] for at in answers.in_order([(one.best, known[one.best].path) for one in above], sort, self.store)]
 
     def _assets_ranked(
         self, query: Query, wanted: Filter, k: int, spaces: Sequence[str], words: bool | None
     ) -> tuple[Ids, NDArray[np.float32]]:
         """The ``k`` assets that answer a query best, best first, and the scores of their best segments, both (n,)."""
-        question = self._question(query, wanted, (), spaces, words=words, clock=_Clock())
-        assets, scores = np.empty(0, np.int64), np.empty(0, np.float32)
-        for ids, found, _, _ in self._ranked(question, k):
-            every = self._assets(question.scans, ids)
-            _, first = np.unique(every, return_index=True)
-            first = np.sort(first)[:k]
-            assets, scores = every[first], found[first]
-            if len(assets) >= k:
-                break
+        question = self._question(query, wanted, (), spaces, words=words, clock=Clock())
+        around, assets, scores = Surroundings(question), np.empty(0, np.int64), np.empty(0, np.float32)
+        with question.reading():
+            for level in levels(question):
+                every = np.concatenate([assets, around.rows(level.ids).assets])
+                found = np.concatenate([scores, level.scores])
+                first = np.sort(np.unique(every, return_index=True)[1])[:k]
+                assets, scores = every[first], found[first]
+                if len(assets) >= k:
+                    break
         return assets, scores
 
-    def _assets(self, scans: Sequence[Scan], ids: Ids) -> Ids:
-        """The assets of segments (n,): as the scans' columns have them, of those that only words found as SQL does."""
-        assets, unknown = np.zeros(len(ids), np.int64), np.ones(len(ids), np.bool_)
-        for scan in scans:
-            columns = scan.view.columns
-            here = among(ids, columns.ids)
-            assets[here] = columns.assets[np.searchsorted(columns.ids, ids[here])]
-            unknown &= ~here
-        if unknown.any():
-            assets[unknown] = self.store.assets(ids[unknown])
-        return assets
-
-    def _asked(self, query: Query, names: Sequence[str], *, needed: bool = True) -> list[tuple[Searcher, Aspects]]:
-        """The searchers of spaces that know what is asked, and the query in their vectors; none may be unless one is ``needed``."""
+    def _asked(self, query: Query, names: Sequence[str]) -> tuple[list[tuple[Searcher, Aspects]], QueryError | None]:
+        """The searchers of spaces that know what is asked, with the query in their vectors, and why the first that does not refuses it."""
         asked: list[tuple[Searcher, Aspects]] = []
         refusal: QueryError | None = None
         for searcher in self._named(names):
@@ -341,15 +396,17 @@ class Engine:
                 asked.append((searcher, searcher.encode(query)))
             except QueryError as error:
                 refusal = refusal or error
-        if refusal and not asked and needed:
-            raise refusal
-        return asked
+        return asked, refusal
 
     def _named(self, names: Sequence[str]) -> list[Searcher]:
         """The searchers of spaces, of the default without a name."""
-        if ALL in names:
-            names = [entry.name for entry in self.spaces.all()]
-        return [self.searcher(name) for name in dict.fromkeys(names or [""])]
+        if ALL not in names:
+            return [self.searcher(name) for name in dict.fromkeys(names or [""])]
+        found = []
+        for entry in self.spaces.all():
+            with suppress(UnknownName):  # dropped a moment ago
+                found.append(self.searcher(entry.name))
+        return found
 
     def _heard(self, query: Query) -> tuple[str, list[Query]]:
         """What is said in a recording, and what it asks: what sounds like it, and what is said, as text.
@@ -377,12 +434,15 @@ class Engine:
         targets = self.searcher().targets(view, wanted, tuple(without))
         return {kind: len(ids) for kind, ids in targets.items() if kind.channel in WORDS}
 
-    def _reranked(
-        self, question: _Question, order: list[tuple[int, float]], known: Mapping[int, Segment]
-    ) -> list[tuple[int, float]]:
-        """The same segments with the same scores, the best shots among them in a new order."""
-        shots = [id_ for id_, _ in order if known[id_].modality is Modality.VIDEO and known[id_].channel is Channel.VISUAL]
-        return xclip.rerank(order, question.scans[0].searcher.finer(question.query, shots[:RERANKED]))
+    def _reranked(self, question: Question, level: Ranked, around: Surroundings) -> Ranked:
+        """The same segments with the same scores, the best shots among them in a new order; ``around`` is told which score each has now."""
+        shots = level.ids[around.rows(level.ids).kinds == _SHOT][:RERANKED].tolist()
+        before = list(zip(level.ids.tolist(), level.scores.tolist(), strict=True))
+        after = xclip.rerank(before, question.scans[0].searcher.finer(question.query, shots))
+        position = {id_: at for at, (id_, _) in enumerate(before)}
+        moved = level.only(np.array([position[id_] for id_, _ in after], np.intp))
+        around.given = dict(after)
+        return replace(moved, scores=np.array([score for _, score in after], np.float32))
 
     def _open(self, name: str) -> Future[Searcher]:
         """Begin to open a space, unless that is under way; a failure is forgotten once it was told, so that the next call tries again."""
@@ -406,16 +466,22 @@ class Engine:
         self.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A query made ready to be ranked, in a state of the archive: the text that it is, if it is one, the scans of the spaces that know it, and what its
-    words found: segments, and what they say in nats."""
+_SHOT = KINDS.index(Kind(Modality.VIDEO, Channel.VISUAL))
 
-    version: int
-    query: Query
-    said: Words | None
-    scans: list[Scan]
-    found: list[tuple[int, float]]
+_NONE = np.empty(0, np.int64)
+_DAYS, _CODES = _NONE.astype(np.int32), _NONE.astype(np.int8)
+_NO_ROWS = Columns(_NONE, _NONE, _CODES, _NONE, _DAYS, _DAYS, _CODES, _NONE, _NONE, _CODES)
+_NOTHING_FOUND = (_NONE, _NONE.astype(np.float32), _NO_ROWS)
+
+
+def _within_limits(k: int, offset: int) -> None:
+    """Raises InputError for a page that lies outside of what an answer may hold."""
+    if not 1 <= k <= MAX_HITS or offset < 0 or offset + k > MAX_DEPTH:
+        raise InputError(
+            f"k is {k} and offset {offset}.",
+            remedy=f"k lies between 1 and {MAX_HITS}, offset is at least 0, and both together are at most {MAX_DEPTH}: "
+            "to look further down, narrow the search with filters.",
+        )
 
 
 def _said(query: Query) -> Words | None:
@@ -448,104 +514,3 @@ def _each(queries: Sequence[Query], ask: Callable[[Query], T]) -> list[T]:
     if refusal and not answers:
         raise refusal
     return answers
-
-
-_NOTHING: Ranked = (np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.intp))
-
-
-def _with_words(scans: Sequence[Scan], count: int, found: Sequence[tuple[int, float]], *, only: bool) -> Ranked:
-    """As ``_best``, with what words ``found``: segments, and what their words say in nats; if ``only``, nothing else. -1: in no scan."""
-    said = np.array([id_ for id_, _ in found], np.int64)
-    spoken = np.array([deviations(nats) for _, nats in found], np.float32)
-    meant = _NOTHING if only or not scans else _best(scans, count)
-    if not len(said):
-        return meant
-    ids = np.union1d(meant[0], said)
-    scores = np.full((len(ids), len(scans) + 1), np.nan, np.float32)
-    cosines = np.zeros((len(ids), len(scans)), np.float32)
-    for at, scan in enumerate(scans):
-        scores[:, at], cosines[:, at] = scan.score(ids)
-    scores[np.searchsorted(ids, said), -1] = spoken
-    held = ~np.isnan(scores[:, :-1])
-    homes = (
-        np.where(held.any(axis=1), np.argmax(np.where(held, scores[:, :-1], -np.inf), axis=1), -1)
-        if scans
-        else np.full(len(ids), -1)
-    )
-    meaning = np.where(held.any(axis=1), fusion.by_score(scores[:, :-1]), np.nan)
-    fused = fusion.by_words(meaning, scores[:, -1])
-    order = np.argsort(-fused, kind="stable")[:count]
-    rows = np.arange(len(ids))
-    raw = np.where(homes >= 0, cosines[rows, homes], 0) if scans else np.zeros(len(ids), np.float32)
-    return ids[order], fused[order], raw[order], homes[order]
-
-
-def _best(scans: Sequence[Scan], count: int) -> Ranked:
-    """The ``count`` best segments over all spaces.
-
-    With several spaces a score is the best standardised one where they are fused by rank.
-    """
-    found = [scan.best(count) for scan in scans]
-    if len(scans) == 1:
-        ids, scores, cosines = found[0]
-        return ids, scores, cosines, np.zeros(len(ids), np.intp)
-    ids = np.unique(np.concatenate([one[0] for one in found]))
-    if not len(ids):
-        return _NOTHING
-    columns = [scan.score(ids) for scan in scans]
-    scores = np.stack([column[0] for column in columns], axis=1)
-    cosines = np.stack([column[1] for column in columns], axis=1)
-    homes = np.nanargmax(scores, axis=1)
-    rows = np.arange(len(ids))
-    if all(scan.calibrated for scan in scans):
-        fused = fusion.by_score(scores)
-        shown = fused
-    else:
-        fused, shown = fusion.by_rank(scores), scores[rows, homes]
-    order = np.argsort(-fused, kind="stable")[:count]
-    return ids[order], shown[order], cosines[rows, homes][order], homes[order]
-
-
-def _rivals(scans: Sequence[Scan]) -> dict[Kind, int]:
-    """How many segments of each kind may be found, in the space that holds most of them."""
-    rivals: dict[Kind, int] = {}
-    for scan in scans:
-        for kind, count in scan.rivals.items():
-            rivals[kind] = max(count, rivals.get(kind, 0))
-    return rivals
-
-
-def _hit(rank: int, moment: Moment, rivals: dict[Kind, int], spaces: dict[int, str]) -> Hit:
-    best = moment.best
-    among = rivals.get(Kind(best.modality, best.channel), 1)
-    return Hit(
-        rank=rank, score=moment.score, confidence=confidence(moment.score, among), cosine=moment.cosine,
-        space=spaces[best.id], segment=best, span=moment.span, evidence=tuple(moment.evidence),
-    )  # fmt: skip
-
-
-def _marked(hit: Hit, marks: Sequence[tuple[int, int]]) -> Hit:
-    """The hit with what was asked for marked in its text, and when the first of it is said."""
-    span, detail = hit.span, hit.segment.detail
-    starts = span.start if span and span.unit == "ms" else None
-    if marks and detail:
-        heard = (word.start_ms for word in detail.words if word.start_ms is not None and word.end > marks[0][0])
-        starts = next(heard, starts)
-    return replace(hit, marks=tuple(marks), starts_ms=starts)
-
-
-class _Clock:
-    """Adds up milliseconds by stage."""
-
-    def __init__(self) -> None:
-        self._began = self._last = time.perf_counter()
-        self._spent: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._spent[stage] = self._spent.get(stage, 0.0) + (now - self._last) * 1000
-        self._last = now
-
-    def total(self) -> dict[str, float]:
-        self._spent["total"] = (time.perf_counter() - self._began) * 1000
-        return {stage: round(spent, 3) for stage, spent in self._spent.items()}

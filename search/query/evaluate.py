@@ -20,7 +20,7 @@ from typing import Any
 
 from search.errors import InputError
 from search.query.algebra import Term
-from search.query.engine import MOST, Engine
+from search.query.engine import MAX_HITS, Engine
 from search.types import Filter, Modality
 
 
@@ -92,7 +92,7 @@ def evaluate(
         engine.prepare([one.query for one in some if not one.words], spaces)
         runs = []
         for number, one in enumerate(some, start + 1):
-            ranked = engine.rank(one.query, one.wanted, k=MOST, spaces=spaces, words=one.words, spoken=one.spoken).tolist()
+            ranked = engine.rank(one.query, one.wanted, k=MAX_HITS, spaces=spaces, words=one.words, spoken=one.spoken).tolist()
             # A file that is not indexed can be found by nobody: it counts, under a name of its own.
             runs.append(_Run(ranked, {assets.get(path, path) for path in one.relevant}))
             progress(number)
@@ -114,7 +114,7 @@ class _Run:
 
     @property
     def rank(self) -> int:
-        return next((rank for rank, asset in enumerate(self.ranked, 1) if asset in self.relevant), MOST)
+        return next((rank for rank, asset in enumerate(self.ranked, 1) if asset in self.relevant), MAX_HITS)
 
 
 def _measure(runs: list[_Run]) -> list[dict[str, float]]:

@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 
 from search.encoders import Encoder, GrainedEncoder
 from search.errors import QueryError
-from search.index import Generations, Manifest, place
+from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import ENOUGH, SAMPLE, Scale
+from search.query.calibration import ENOUGH, SAMPLE, Calibration, Direction, Scale, load, spread_of
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
+from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
 from search.query.xclip import XClip
 from search.settings import Settings
 from search.store import SqlStore
 from search.store.spaces import Entry
 from search.store.sql import Columns
-from search.types import KINDS, Channel, Coverage, Filter, Ids, Kind, Space, Vectors
+from search.types import KINDS, Channel, Coverage, Filter, Ids, Kind, Modality, Space, Vectors
 
 _NOTICED = 0.05
 """Refreshing that takes longer, in seconds, is not done at every search."""
@@ -45,6 +46,7 @@ class Searcher:
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
         self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
+        self.calibration, self.complaint = load(settings.home, entry.space, encoder)
         self._gate = Gate()
         self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
         self._refreshing = threading.Lock()
@@ -154,11 +156,48 @@ class Searcher:
     def _xclip(self) -> XClip:
         return XClip.load(self._weights) if self._weights else XClip()
 
-    def prepare(self, asked: Aspects, wanted: Filter, without: tuple[int, ...], version: int) -> Scan:
-        """The scan of a question: the archive as it is now (see ``current``), the scale of each kind for it, and the ids that may be found."""
-        view = self.current(version)
-        scales = {kind: _scale(sample, _vector(asked, kind)) for kind, sample in view.samples.items() if len(sample)}
-        return Scan(self, view, asked, scales, self.targets(view, wanted, without))
+    def prepare(self, query: Query, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> Scan:
+        """The scan of a question in a ``view``: the scale of each kind for it, and the ids that may be found."""
+        modality, words = self._nature(query, view)
+        targets = self.targets(view, wanted, without)
+        spreads: dict[tuple[int, int], tuple[float, float]] = {}
+        scales = {kind: self._scale(view, kind, _vector(asked, kind), modality, spreads) for kind in targets}
+        return Scan(self, view, asked, scales, targets, modality, words)
+
+    def _scale(
+        self, view: View, kind: Kind, vector: Vector, asked: Modality, spreads: dict[tuple[int, int], tuple[float, float]]
+    ) -> Scale:
+        """The scale of a kind: by the impostor cohort, or by the archive's own sample where there is none. ``spreads`` remembers what several kinds share."""
+        cohort, direction = self.calibration.cohort(kind), self.calibration.direction(asked, kind)
+        slopes = (direction.slope, direction.offset) if direction else ()
+        if cohort is None:
+            return Scale.of(np.einsum("nd,d->n", view.samples[kind][1], vector), *slopes)
+        key = (id(cohort), id(vector))
+        spreads.setdefault(key, spread_of(cohort, vector))
+        return Scale.at(*spreads[key], *slopes)
+
+    def _nature(self, query: Query, view: View) -> tuple[Modality, int]:
+        """What a query is to its calibration: the modality of its heaviest term, and how many words its texts have."""
+        terms = [(weight, term) for weight, term in parts(query) if weight > 0] or list(parts(query))
+        words = sum(
+            len(str(term.content).split()) for _, term in terms if isinstance(term, Term) and term.modality is Modality.TEXT
+        )
+        heaviest = max(terms, key=lambda one: abs(one[0]))[1]
+        if isinstance(heaviest, Term):
+            return heaviest.modality, words
+        at = np.searchsorted(view.columns.ids, heaviest.segment)
+        known = at < len(view.columns.ids) and view.columns.ids[at] == heaviest.segment
+        return (KINDS[view.columns.kinds[at]].content if known else Modality.IMAGE), words
+
+    def profile(self, view: View, asked: Modality, kind: Kind) -> Profile | None:
+        """How the archive's sample of a kind answers the cohort's questions; made when it is first asked for."""
+        key = (asked, kind)
+        if key not in view.profiles:
+            cohort, questions = self.calibration.cohort(kind), self.calibration.questions.get(asked)
+            ids, vectors = view.samples[kind]
+            known = cohort is not None and questions is not None and len(ids)
+            view.profiles[key] = Profile.of(ids, vectors, cohort, questions) if known else None
+        return view.profiles[key]
 
     def targets(self, view: View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
         """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
@@ -173,9 +212,8 @@ class Searcher:
             view.filtered[key] = known
         return known
 
-    def allowed(self, ids: Ids, wanted: Filter, without: tuple[int, ...], version: int) -> NDArray[np.bool_]:
+    def allowed(self, ids: Ids, view: View, wanted: Filter, without: tuple[int, ...]) -> NDArray[np.bool_]:
         """Which of some segments (n,) may be found, a mask (n,). The store is only asked of those that this space does not hold."""
-        view = self.current(version)
         mask = np.zeros(len(ids), np.bool_)
         for within in self.targets(view, wanted, without).values():
             mask |= among(ids, within)
@@ -184,7 +222,7 @@ class Searcher:
         return mask
 
     def reading(self) -> AbstractContextManager[None]:
-        """While the index is read: nobody changes it meanwhile."""
+        """While the index is read: nobody changes it meanwhile. A thread that is inside must not enter again, nor bring a view up to date."""
         return self._gate.shared()
 
 
@@ -197,6 +235,10 @@ class Scan:
     asked: Aspects
     scales: dict[Kind, Scale]
     targets: dict[Kind, Ids]
+    modality: Modality
+    words: int
+    _judged: dict[Kind, Judgement | None] = field(default_factory=dict)
+    _alike: dict[int, Alike] = field(default_factory=dict)
 
     @property
     def space(self) -> Space:
@@ -204,61 +246,106 @@ class Scan:
         return self.searcher.space
 
     @property
-    def rivals(self) -> dict[Kind, int]:
+    def competitors(self) -> dict[Kind, int]:
         """How many segments of each kind may be found."""
         return {kind: len(some) for kind, some in self.targets.items()}
 
     @property
     def calibrated(self) -> bool:
         """Whether every kind is known well enough for its scores to be compared with those of other spaces."""
-        return all(len(self.view.samples[kind]) >= ENOUGH for kind in self.targets)
+        calibration = self.searcher.calibration
+        return all(calibration.cohort(kind) is not None or len(self.view.samples[kind][0]) >= ENOUGH for kind in self.targets)
+
+    def direction(self, kind: Kind) -> Direction | None:
+        """What is known of such questions to segments of a kind."""
+        return self.searcher.calibration.direction(self.modality, kind)
+
+    def judgements(self) -> list[Judgement]:
+        """Whether the answer is there, by kind, of the kinds of which something is known. To be called inside ``Searcher.reading``."""
+        return [one for kind in self.targets if (one := self._judgement(kind))]
+
+    def _judgement(self, kind: Kind, best: tuple[Ids, NDArray[np.float32]] | None = None) -> Judgement | None:
+        """Whether a kind holds the answer; ``best`` are its best segments, if they are known already."""
+        if kind not in self._judged:
+            self._judged[kind] = self._judge(kind, *(best or self._nearest(kind, BEST)))
+        return self._judged[kind]
+
+    def _judge(self, kind: Kind, ids: Ids, cosines: NDArray[np.float32]) -> Judgement | None:
+        direction, profile = self.direction(kind), self.searcher.profile(self.view, self.modality, kind)
+        if direction is None or profile is None or not len(ids):
+            return None
+        calibration, within, vector = self.searcher.calibration, self.targets[kind], _vector(self.asked, kind)
+        if id(vector) not in self._alike:
+            self._alike[id(vector)] = alike(calibration, self.modality, vector)
+        found = features(
+            calibration, self.modality, kind, vector, cosines, self.view.live.index.reconstruct(ids[:BEST]), profile,
+            among(profile.ids, within), len(within), self.words, self._alike[id(vector)],
+        )  # fmt: skip
+        return judge(direction, kind, found, len(within))
+
+    def _nearest(self, kind: Kind, count: int) -> tuple[Ids, NDArray[np.float32]]:
+        return nearest(self.view.live.index, _vector(self.asked, kind), count, self.targets[kind])
 
     def best(self, count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
-        """The ``count`` best segments over all kinds, best first: ids, standardised scores, cosines, each (n,)."""
+        """The ``count`` best segments over all kinds, best first, equals by id: ids, scores in log-odds, cosines, each (n,).
+
+        To be called inside ``Searcher.reading``, as ``score``.
+        """
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-        for kind, within in self.targets.items():
-            vector = _vector(self.asked, kind)[None]
-            with self.searcher.reading():
-                found, cosine = self.view.live.index.search(vector, min(count, len(within)), within=within)
-            held = found[0] >= 0
-            ids.append(found[0][held])
-            cosines.append(cosine[0][held])
-            scores.append(self.scales[kind].score(cosine[0][held]))
-        every = np.concatenate(scores)
-        best = np.argsort(-every, kind="stable")[:count]
-        return np.concatenate(ids)[best], every[best], np.concatenate(cosines)[best]
+        for kind in self.targets:
+            found, cosine = self._nearest(kind, count)
+            self._judgement(kind, (found, cosine))
+            ids.append(found)
+            cosines.append(cosine)
+            scores.append(self._comparable(kind, cosine))
+        every, found = np.concatenate(scores), np.concatenate(ids)
+        best = np.lexsort((found, -every))[:count]
+        return found[best], every[best], np.concatenate(cosines)[best]
 
     def score(self, ids: Ids) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Standardised scores and cosines (n,) of segments, NaN for those that this space does not hold or that may not be found."""
+        """Scores in log-odds and cosines (n,) of segments, NaN for those that this space does not hold or that may not be found."""
         scores, cosines = np.full((2, len(ids)), np.nan, np.float32)
+        held = self.view.live.index.holds(ids)  # some may have been deleted since the view was made
         for kind, within in self.targets.items():
-            here = np.flatnonzero(np.isin(ids, within))
-            if not len(here):
-                continue
-            vector = _vector(self.asked, kind)[None]
-            with self.searcher.reading():
-                found, cosine = self.view.live.index.search(vector, len(here), within=np.sort(ids[here]))
-            held = found[0] >= 0
-            at = here[np.argsort(ids[here])[np.searchsorted(np.sort(ids[here]), found[0][held])]]
-            cosines[at] = cosine[0][held]
-            scores[at] = self.scales[kind].score(cosine[0][held])
+            here = held & among(ids, within)
+            if here.any():
+                cosines[here] = similarities(self.view.live.index, _vector(self.asked, kind), ids[here])
+                scores[here] = self._comparable(kind, cosines[here])
         return scores, cosines
+
+    def _comparable(self, kind: Kind, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of a kind's cosines (n,) that compare with those of other kinds: the one place where they are made so."""
+        direction, judgement = self.direction(kind), self._judgement(kind)
+        here = direction.here * judgement.logit if direction and judgement else 0.0
+        return self.scales[kind].score(cosines) + np.float32(here)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation).
 
-    ``samples`` are vectors (n, dim) by kind; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
+    ``samples`` are ids (n,) and vectors (n, dim) by kind, ``profiles`` what verdicts need to know of them; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
     then it holds more than the filter columns, which decide.
     """
 
     state: tuple[int, int]
     live: LiveIndex
     columns: Columns
-    samples: dict[Kind, Vectors]
+    samples: dict[Kind, tuple[Ids, Vectors]]
     coverage: dict[str, Coverage]
     filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
+    profiles: dict[tuple[Modality, Kind], Profile | None] = field(default_factory=dict)
+    by_asset: list[tuple[NDArray[np.intp], Ids]] = field(default_factory=list)
+
+    def siblings(self, assets: Ids) -> Ids:
+        """The segments of some assets, (n,)."""
+        if not self.by_asset:  # rows in the order of their assets, and these, when they are first asked for
+            order = np.argsort(self.columns.assets, kind="stable")
+            self.by_asset.append((order, self.columns.assets[order]))
+        order, ascending = self.by_asset[0]
+        ends = zip(np.searchsorted(ascending, assets), np.searchsorted(ascending, assets, "right"), strict=True)
+        rows = np.concatenate([order[start:end] for start, end in ends] or [order[:0]])
+        return np.asarray(self.columns.ids[rows], np.int64)
 
     def seen(self, wanted: Filter) -> Coverage:
         """How much of the collections that a filter names can be seen."""
@@ -272,17 +359,12 @@ def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
     return np.equal(ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)], ids)
 
 
-def _sample(live: LiveIndex, columns: Columns, code: int) -> Vectors:
-    """A fixed random sample of a kind's vectors (n, dim): the same one as long as the archive stays the same."""
+def _sample(live: LiveIndex, columns: Columns, code: int) -> tuple[Ids, Vectors]:
+    """A fixed random sample of a kind: ids (n,), ascending, and vectors (n, dim); the same one as long as the archive stays the same."""
     ids = columns.ids[columns.kinds == code]
     if len(ids) > SAMPLE:
         ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
-    return live.index.reconstruct(ids)
-
-
-def _scale(sample: Vectors, vector: Vector) -> Scale:
-    """The scale of a kind. By einsum, which stays in this thread: BLAS shares out even this little, and its threads wait for each other."""
-    return Scale.of(np.einsum("nd,d->n", sample, vector))
+    return ids, live.index.reconstruct(ids)
 
 
 def _vector(asked: Aspects, kind: Kind) -> Vector:

@@ -25,6 +25,7 @@ from search.types import KINDS, Channel, Coverage, DateSource, Detail, Filter, I
 
 _BATCH = 20_000
 _VARIABLES = 30_000  # SQLite takes 32,766 values in one statement
+_IDS = 10_000  # segments in a statement that has values of a filter besides
 
 _WITHOUT = {"no_sound": "sound", "no_picture": "picture"}
 """Reasons of the ledger that stand for a channel which a file lacks."""
@@ -34,6 +35,9 @@ SOURCES = tuple(DateSource)
 NO_DAY = -(2**31)
 """Stands for the day of what has no date."""
 _SOURCE_CODE = {str(source): code for code, source in enumerate(SOURCES)}
+UNITS = ("", "ms", "char")
+"""What spans count, by the codes of ``Columns.units``."""
+
 _KIND_CODE = {(str(kind.modality), str(kind.channel)): code for code, kind in enumerate(KINDS)}
 
 
@@ -43,7 +47,8 @@ class Columns:
 
     ``kinds`` are positions in ``KINDS``; ``durations`` are milliseconds, -1 for none; ``days`` to ``last_days`` (both included, from 1970)
     are those on which the asset may have been taken, ``NO_DAY`` where nothing tells; ``sources`` are positions in ``SOURCES``, -1 for none.
-    Segments whose every location is missing are left out.
+    ``starts`` and ``ends`` are those of the segment's span, ``units`` positions in ``UNITS``, 0 for no span. Segments whose every location is
+    missing are left out.
     """
 
     ids: Ids
@@ -53,13 +58,17 @@ class Columns:
     days: NDArray[np.int32]
     last_days: NDArray[np.int32]
     sources: NDArray[np.int8]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    units: NDArray[np.int8]
 
-    def only(self, mask: NDArray[np.bool_]) -> Columns:
-        """The rows that a mask (n,) names."""
-        return Columns(
-            self.ids[mask], self.assets[mask], self.kinds[mask], self.durations[mask], self.days[mask], self.last_days[mask],
-            self.sources[mask],
-        )  # fmt: skip
+    def only(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Columns:
+        """The rows that a mask (n,) or positions (m,) name."""
+        return Columns(*(getattr(self, name)[rows] for name in Columns.__slots__))
+
+    def __add__(self, other: Columns) -> Columns:
+        """The rows of both, one after the other."""
+        return Columns(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in Columns.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +188,20 @@ class SqlStore:
         Raises:
             UnknownName, InputError: see ``select``.
         """
-        columns = self._read(_columns().where(t.segment.c.id.in_(ids.tolist())))
+        columns = self.rows(ids)
         found = columns.ids[self.select(columns, wanted) & ~np.isin(columns.assets, without)]
         return np.isin(ids, found)
+
+    def rows(self, ids: Ids) -> Columns:
+        """The filter columns of some segments (n,), of any space or none; those that cannot be found are absent."""
+        parts = [
+            self._read(_columns().where(t.segment.c.id.in_(ids[start : start + _VARIABLES].tolist())))
+            for start in range(0, max(len(ids), 1), _VARIABLES)
+        ]
+        every = parts[0]
+        for part in parts[1:]:
+            every = every + part
+        return every if len(parts) == 1 else every.only(np.argsort(every.ids))
 
     def _read(self, query: Select[Any]) -> Columns:
         with self._database.reading() as connection:
@@ -195,6 +215,9 @@ class SqlStore:
             days=np.fromiter((NO_DAY if row[5] is None else row[5] for row in rows), np.int32, count),
             last_days=np.fromiter((NO_DAY if row[6] is None else row[6] for row in rows), np.int32, count),
             sources=np.fromiter((_SOURCE_CODE.get(row[7], -1) for row in rows), np.int8, count),
+            starts=np.fromiter((row[8] or 0 for row in rows), np.int64, count),
+            ends=np.fromiter((row[9] or 0 for row in rows), np.int64, count),
+            units=np.fromiter((0 if row[8] is None else UNITS.index(row[10]) for row in rows), np.int8, count),
         )
 
     def select(self, columns: Columns, wanted: Filter) -> NDArray[np.bool_]:
@@ -232,14 +255,13 @@ class SqlStore:
             .join(t.asset, a.id == s.asset_id)
             .join(t.location, where.asset_id == a.id)
             .join(t.collection, t.collection.c.id == where.collection_id)
-            .where(s.id.in_(list(ids)))
             .order_by(*[condition.desc() for condition in prefer], where.id)
         )
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
         found: dict[int, Segment] = {}
-        for row in rows:
-            found.setdefault(row.id, segment_of(row))
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), _IDS):
+                for row in connection.execute(query.where(s.id.in_(list(ids[start : start + _IDS])))):
+                    found.setdefault(row.id, segment_of(row))
         return found
 
     def assets(self, ids: Ids) -> Ids:
@@ -326,7 +348,9 @@ class SqlStore:
         where, c, line = t.location.c, t.collection.c, t.ledger.c
         state = func.coalesce(t.unit.c.state, case((where.asset_id.is_(None), "failed"), else_="pending"))
         of_space = and_(t.unit.c.asset_id == where.asset_id, t.unit.c.space_id == space)
-        entry = next(entry for entry in Spaces(self._database).all() if entry.key == space)
+        entry = next((entry for entry in Spaces(self._database).all() if entry.key == space), None)
+        if entry is None:  # dropped a moment ago
+            return {}
         within = [c.name.in_(entry.collections)] if entry.collections else []
         files = (
             select(c.name, state, func.count())
@@ -420,8 +444,9 @@ def _columns() -> Select[Any]:
     """What ``Columns`` is made of, of all segments with a location that is present."""
     s, a = t.segment.c, t.asset.c
     here = select(t.location.c.asset_id).where(t.location.c.state != "missing")
+    last = func.coalesce(a.last_day, a.day)
     return (
-        select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, func.coalesce(a.last_day, a.day), a.dated_by)
+        select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, last, a.dated_by, s.start, s.end, s.unit)
         .join(t.asset, a.id == s.asset_id)
         .where(a.id.in_(here))
     )

@@ -32,6 +32,9 @@ class FakeIndex:
     def ids(self):
         return np.array(sorted(self._rows), np.int64)
 
+    def holds(self, ids):
+        return np.isin(ids, self.ids())
+
     def reconstruct(self, ids):
         return np.array([self._rows[int(id_)] for id_ in ids], np.float32).reshape(len(ids), self.dim)
 

@@ -15,7 +15,7 @@ from indexer import run
 from search.api import problems
 from search.errors import ModelMissing
 from search.query.live import LiveIndex
-from search.store import Database, SqlStore
+from search.store import Database, Intake, SqlStore
 
 
 def ask(http, *terms, **options):
@@ -120,6 +120,43 @@ def test_a_cursor_from_before_a_new_generation_is_told(http, archive, settings, 
     assert_problem(ask(http, {"text": "red"}, k=2, cursor=cursor), 409, "stale-cursor")
 
 
+def test_a_cursor_from_before_a_deletion_is_told(http, settings):
+    first = ask(http, {"text": "red"}, k=2).json()
+    database = Database(settings.database)
+    Intake(database).delete(assets=[first["hits"][0]["asset"]["id"]])
+    database.close()
+    assert_problem(ask(http, {"text": "red"}, k=2, cursor=first["cursor"]), 409, "stale-cursor")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"sort": "name"}, {"group": "asset"}, {"targets": ["image"]}, {"words": True}, {"filter": {"since": "2020-01-01"}}],
+)
+def test_a_cursor_belongs_to_all_that_was_asked(still, options):
+    cursor = ask(still, {"text": "red"}, k=2).json()["cursor"]
+    assert_problem(ask(still, {"text": "red"}, k=2, cursor=cursor, **options), 422, "cursor")
+
+
+def test_hits_come_sorted_by_name_over_pages(still):
+    seen, cursor = [], None
+    for _ in range(4):
+        page = ask(still, {"text": "red"}, k=4, sort="name", cursor=cursor).json()
+        seen += [hit["asset"]["name"] for hit in page["hits"]]
+        cursor = page["cursor"]
+    assert cursor is None
+    assert page["limit"] is None
+    assert seen == sorted(seen)
+    assert len(seen) == 13
+
+
+def test_a_list_that_ends_at_a_maximum_says_so(still, monkeypatch):
+    for module in ("search.query.engine", "search.api.searching"):
+        monkeypatch.setattr(f"{module}.MAX_DEPTH", 6)
+    first = ask(still, {"text": "red"}, k=4).json()
+    last = ask(still, {"text": "red"}, k=4, cursor=first["cursor"]).json()
+    assert (len(first["hits"]), first["limit"], len(last["hits"]), last["cursor"], last["limit"]) == (4, None, 2, None, 6)
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -136,6 +173,7 @@ def test_a_cursor_from_before_a_new_generation_is_told(http, archive, settings, 
         ({"query": [{"text": "a"}], "k": 0}, "validation"),
         ({"query": [{"text": "a"}], "k": 10**30}, "validation"),
         ({"query": [{"text": "a"}], "targets": ["smell"]}, "validation"),
+        ({"query": [{"text": "a"}], "sort": "colour"}, "validation"),
         ({"query": [{"text": "a"}], "filter": {"since": "yesterday"}}, "validation"),
         ({"query": [{"text": "a"}], "filter": {"under": "/etc"}}, "folder"),
         ({"query": [{"text": "a"}], "filter": {"under": "a/../../etc"}}, "folder"),

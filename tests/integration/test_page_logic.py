@@ -156,6 +156,29 @@ def test_hits_of_one_file_become_one_card_with_lanes():
 
 
 @pytest.mark.parametrize(
+    ("count", "cursor", "limit", "more", "ended"),
+    [
+        (60, "abc", None, True, ""),
+        (look.MOST, "abc", None, False, "Only the first 200 hits can be listed"),
+        (60, None, None, False, ""),
+        (60, None, 40, False, "Only the first 40 hits can be listed"),
+    ],
+)
+def test_the_page_says_where_its_list_ends_because_of_a_maximum(monkeypatch, count, cursor, limit, more, ended):
+    found = s.Found(
+        hits=[a_hit(1, 1, None)], cursor=cursor, limit=limit, generation=1, searched=1, timings_ms={},
+        coverage=s.Coverage(files=1, seen=1, waiting=0, failed=0, unsampled_ms=0, without={}),
+    )  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(look, "answer", lambda _: found)
+    monkeypatch.setattr(look, "grid", lambda data, _: drawn.append(data))
+    look.show(look.State(text="a dog", count=count))
+    assert drawn[0]["more"] is more
+    assert drawn[0]["ended"].startswith(ended)
+    assert bool(drawn[0]["ended"]) is bool(ended)
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"seen": 3, "failed": 0}, ""),

@@ -14,7 +14,7 @@ from indexer.verify import verify
 from search import encoders
 from search.errors import InputError, QueryError, UnknownName
 from search.query import Blend, Engine, Term
-from search.query.engine import AGAIN, ALL
+from search.query.engine import ALL, RETRY_SECONDS
 from search.store import Database, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
 from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
@@ -200,7 +200,7 @@ def test_a_default_whose_model_is_gone_does_not_take_over_and_is_tried_again_aft
             assert engine.search(RED).hits[0].space == "whole"
             time.sleep(0.05)
         assert asked == ["whole", "eyes"]
-        later = SimpleNamespace(monotonic=lambda: time.monotonic() + AGAIN, perf_counter=time.perf_counter)
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + RETRY_SECONDS, perf_counter=time.perf_counter)
         monkeypatch.setattr("search.query.engine.time", later)
         shelf.encoders["eyes"] = gone
         until = time.monotonic() + 20

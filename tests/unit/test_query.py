@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from indexer.run import Job, index
 from search.errors import InputError, QueryError, StoreError, UnknownName
 from search.query import Blend, Engine, Near, Term
 from search.query.calibration import Scale, confidence
-from search.query.moments import merge
-from search.types import Channel, Filter, Modality, Segment, Span
+from search.query.moments import Ranked, Timeline, gather
+from search.store.sql import Columns
+from search.types import Filter, Modality, Span
 
 TEXT = Modality.TEXT
 
@@ -171,36 +176,116 @@ def test_another_revision_of_a_space_is_another_space(engine, settings, encoder)
         Engine(settings, encoder=encoder)
 
 
-def segment(id_: int, start: int, end: int, *, asset: int = 1, channel: Channel = Channel.VISUAL) -> Segment:
-    return Segment(id_, asset, Modality.VIDEO, channel, "/v", Span(start, end), None)
+class Around:
+    """Segments of made-up files: (id, start, end, score), by file and channel."""
+
+    def __init__(self, *files, channel: int = 2, unit: int = 1) -> None:
+        rows = [(*row, asset, channel) for asset, file in enumerate(files, 1) for row in file]
+        ids, starts, ends, scores, assets, kinds = (np.array(column) for column in zip(*rows, strict=True))
+        none = np.full(len(ids), -1, np.int64)
+        self.columns = Columns(
+            ids, assets, kinds.astype(np.int8), none, none.astype(np.int32), starts, ends, np.full(len(ids), unit, np.int8)
+        )
+        self.scores = scores.astype(np.float32)
+
+    def rows(self, ids):
+        return self.columns.only(np.searchsorted(self.columns.ids, ids))
+
+    def siblings(self, assets):
+        mask = np.isin(self.columns.assets, assets)
+        return self.columns.only(mask), self.scores[mask]
+
+    def level(self) -> Ranked:
+        order = np.lexsort((self.columns.ids, -self.scores))
+        ids = self.columns.ids[order]
+        return Ranked(ids, self.scores[order], self.scores[order] / 10, np.zeros(len(ids), np.intp))
+
+    def moments(self, group="moment"):
+        return list(gather([self.level()], group, self))
+
+
+def found(*files, group="moment", **options):
+    return [(one.best, one.span, one.evidence) for one in Around(*files, **options).moments(group)]
 
 
 def test_neighbours_merge_into_a_moment_with_start_and_end():
-    found = [(segment(2, 10, 20), 5.0, 0.5), (segment(3, 20, 30), 4.5, 0.4), (segment(1, 0, 10), 4.2, 0.4)]
-    (moment,) = merge(found, "moment")
-    assert moment.span == Span(0, 30)
-    assert moment.evidence == [2, 3, 1]
-    assert moment.score == 5.0
+    assert found([(1, 0, 10, 4.2), (2, 10, 20, 5.0), (3, 20, 30, 4.5)]) == [(2, Span(0, 30), (1, 2, 3))]
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        (segment(9, 20, 30), 3.9, 0.4),  # much weaker
-        (segment(9, 2000, 3000), 5.0, 0.4),  # far away
-        (segment(9, 20, 30, asset=2), 5.0, 0.4),
-        (segment(9, 20, 30, channel=Channel.SOUND), 5.0, 0.4),
-    ],
-)
+def test_a_moment_goes_on_over_a_short_weak_middle_and_ends_where_it_does_not_get_good_again():
+    weak = [(1, 0, 5_000, 5.0), (2, 5_000, 10_000, 0.0), (3, 10_000, 15_000, 4.9), (4, 15_000, 20_000, 0.1)]
+    assert found(weak) == [(1, Span(0, 15_000), (1, 2, 3)), (4, Span(15_000, 20_000), (4,))]
+
+
+def test_a_long_weak_middle_is_not_bridged():
+    long = [(1, 0, 5_000, 5.0), (2, 5_000, 12_000, 0.0), (3, 12_000, 19_000, 0.0), (4, 19_000, 24_000, 4.9)]
+    assert [span for _, span, _ in found(long)][:2] == [Span(0, 5_000), Span(19_000, 24_000)]
+
+
+@pytest.mark.parametrize("other", [(9, 20, 30, 3.9), (9, 2_000, 3_000, 5.0)], ids=["much weaker", "far away"])
 def test_what_is_no_neighbour_stays_apart(other):
-    assert len(merge([(segment(2, 10, 20), 5.0, 0.5), other], "moment")) == 2
+    assert len(found([(2, 10, 20, 5.0), other])) == 2
+
+
+def test_other_files_stay_apart():
+    assert len(found([(2, 10, 20, 5.0)], [(9, 20, 30, 5.0)])) == 2
+
+
+def test_letters_are_no_milliseconds():
+    assert len(found([(1, 0, 100, 5.0), (2, 104, 200, 5.0)], unit=2)) == 1
+    assert len(found([(1, 0, 100, 5.0), (2, 150, 200, 5.0)], unit=2)) == 2
+
+
+def test_a_static_hour_is_one_hit_with_a_best_part():
+    hour = [(n + 1, n * 5_000, n * 5_000 + 5_000, 3.5 if n == 400 else 3.0) for n in range(720)]
+    (moment,) = Around(hour).moments()
+    assert (moment.best, moment.span, moment.stretch) == (401, Span(2_000_000, 2_060_000), Span(0, 3_600_000))
+    assert moment.evidence == tuple(range(401, 413))
+
+
+def test_the_best_part_grows_to_the_better_side():
+    hour = [(n + 1, n * 5_000, n * 5_000 + 5_000, 3.0 + (n in range(395, 400)) * 0.3 + (n == 400) * 0.5) for n in range(720)]
+    (moment,) = Around(hour).moments()
+    assert moment.span == Span(1_975_000, 2_035_000)
 
 
 def test_grouping_by_asset_keeps_the_best_and_by_segment_everything():
-    found = [(segment(2, 0, 10), 5.0, 0.5), (segment(3, 10, 20), 4.9, 0.4), (segment(4, 90000, 99000), 4.8, 0.4)]
-    assert [moment.best.id for moment in merge(found, "asset")] == [2]
-    assert len(merge(found, "segment")) == 3
-    assert len(merge(found, "moment")) == 2
+    file = [(2, 0, 10, 5.0), (3, 10, 20, 4.9), (4, 90_000, 99_000, 4.8)]
+    assert [best for best, _, _ in found(file, group="asset")] == [2]
+    assert [evidence for _, _, evidence in found(file, group="segment")] == [(2,), (3,), (4,)]
+    assert len(found(file)) == 2
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9_000), st.integers(0, 2_000), st.integers(0, 40)), min_size=1, max_size=60),
+    st.integers(1, 20),
+)
+def test_moments_do_not_depend_on_how_many_are_wanted_and_share_no_segment(rows, wanted):
+    """However the segments are shared out among levels, and whenever the caller stops."""
+    starts = np.cumsum([gap for _, gap, _ in rows])
+    around = Around(
+        [
+            (n + 1, int(at), int(at) + length, score / 10)
+            for n, (at, (length, _, score)) in enumerate(zip(starts, rows, strict=True))
+        ]
+    )
+    level, whole = around.level(), around.moments()
+    parts = (level.only(slice(at, at + wanted)) for at in range(0, len(rows), wanted))
+    assert list(islice(gather(parts, "moment", around), wanted)) == whole[:wanted]
+    held = [id_ for moment in whole if moment.stretch is None for id_ in moment.evidence]
+    assert len(held) == len(set(held))
+
+
+def test_many_segments_of_few_files_cost_no_more_than_sorting_them(monkeypatch):
+    """Three files of 3,000 segments, of which every other one is weak: each segment is looked at a few times."""
+    looks = []
+    taken = Timeline.taken
+    monkeypatch.setattr(Timeline, "taken", lambda self, at: looks.append(1) or taken(self, at))
+    files = [[(f * 3_000 + n + 1, n * 20_000, n * 20_000 + 20_000, 5.0 * (n % 2)) for n in range(3_000)] for f in range(3)]
+    began = time.process_time()
+    assert len(Around(*files).moments()) == 9_000
+    assert len(looks) == 9_000
+    assert time.process_time() - began < 3  # it took six seconds when each hit was compared with all before it
 
 
 def test_a_scale_makes_kinds_with_other_means_and_widths_comparable():

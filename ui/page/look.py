@@ -33,6 +33,7 @@ def show(state: State) -> None:
     summary = f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
     data = {
         "cards": shown, "more": more, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
+        "ended": words.ended(state.count) if found.cursor and not more else words.ended(found.limit) if found.limit else "",
         "summary": summary if shown else "", "unseen": words.unseen(found.coverage), "library": State(view="library").href(),
     }  # fmt: skip
     if found.heard is not None:

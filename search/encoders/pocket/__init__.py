@@ -115,6 +115,10 @@ class PocketEncoder:
             vectors[start : start + BATCH] = run(batch[start : start + BATCH])
         return vectors
 
+    def calibration(self) -> bytes | None:
+        """The file of the space's impostor cohort and of what was fitted with it, see ``search/query/calibration.py``."""
+        return self._weights.read("calibration.npz")
+
     def _videos(self, shots: Sequence[NDArray[np.uint8]]) -> Vectors:
         frames = self.encode(Modality.IMAGE, [frame for shot in shots for frame in shot])
         ends = np.cumsum([len(shot) for shot in shots])

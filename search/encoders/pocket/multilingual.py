@@ -42,6 +42,10 @@ class MultilingualEncoder(PocketEncoder):
         revision = f"{space['revision']}-{self._e5.space.revision}"
         self.space = Space("pocket:multilingual", "pocket", "multilingual", revision, space["dim"], MEDIA)
 
+    def calibration(self) -> bytes | None:
+        """None: the cohort of the pocket space has vectors of the pocket space."""
+        return None
+
     def _texts(self, batch: Sequence[Any]) -> Vectors:
         return self._run(self._text, {"sentences": self._e5.ask(batch)})
 

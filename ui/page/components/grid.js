@@ -34,6 +34,7 @@ class Grid {
     }
     this.button?.remove();
     this.button = data.more ? el("button", { type: "button", class: "action more", onclick: () => this.send({ kind: "more" }) }, "Show more") : null;
+    if (!this.button && data.ended) this.button = el("p", { class: "ended" }, data.ended);
     if (this.button) this.root.append(this.button);
     this.mark(data.marked);
     this.root.dataset.question = data.question;

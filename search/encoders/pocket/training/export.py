@@ -108,6 +108,6 @@ def stamp(folder: Path, space: dict[str, Any] | None = None) -> None:
     files = {
         path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
-        if path.suffix in {".onnx", ".json"} and path != manifest
+        if path.suffix in {".onnx", ".json", ".npz"} and path != manifest
     }
     manifest.write_text(json.dumps({"space": space, "files": files}, indent=1) + "\n", "utf-8")

@@ -1,0 +1,247 @@
+"""Fitting a calibration: from questions whose answers are known to the weights of its directions.
+
+Everything is cross-fitted by question: the line of a verdict and the error of a probability come from models that have not seen the question.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.query.calibration import SIZES, Calibration, Direction, size_class, znorm
+from search.query.verdict import BEST, Profile, alike, features
+from search.types import Kind, Modality, Vectors
+
+FALSE_SHARE = 0.05
+"""The share of absent questions that may be called found."""
+
+KEPT_SHARE = 0.95
+"""The share of present questions that are not called absent."""
+
+HITS = 10
+"""Hits of a question that the probability of a hit is fitted on."""
+
+NEAR_MISS = 0.3
+"""What an absent question counts whose neighbours are in the archive, beside one that is foreign to it. They are many, and nobody's idea of "not here"."""
+
+FOLDS = 5
+BINS = 10
+"""Of a reliability diagram."""
+
+FEWEST = 20
+"""Questions of a direction, present and absent ones each, below which no verdict is fitted: the least for a line of 5 %, see split conformal."""
+
+_RIDGE = 1.0
+"""Of the logistic models, on standardised features."""
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Archive:
+    """Segments of a kind (n, dim), and how they answer the cohort's questions, by the modality of these."""
+
+    kind: Kind
+    vectors: Vectors
+    profiles: Mapping[Modality, Profile]
+
+    @classmethod
+    def of(cls, calibration: Calibration, kind: Kind, vectors: Vectors) -> Archive:
+        """The archive of some vectors (n, dim), n >= 1."""
+        cohort, ids = calibration.cohort(kind), np.arange(len(vectors), dtype=np.int64)
+        assert cohort is not None
+        return cls(
+            kind, vectors, {asked: Profile.of(ids, vectors, cohort, some) for asked, some in calibration.questions.items()}
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """A question to an archive, and the rows of the archive that answer it; none: its answer is not there. ``words`` 0: it is no text.
+
+    ``foreign``: it asks for what is nothing like the archive. Otherwise an absent answer was taken away, and what resembles it may be left.
+    """
+
+    archive: Archive
+    asked: Modality
+    vector: NDArray[np.float32]
+    words: int
+    right: frozenset[int]
+    foreign: bool = False
+
+
+@dataclass(slots=True)
+class _Table:
+    """The cases of a direction: features (n, f) and whether the answer is there (n,); and of their hits: case, z, log10 of segments, log of words, right,
+    each (hits,)."""
+
+    names: list[str]
+    features: Numbers
+    present: Numbers
+    foreign: NDArray[np.bool_]
+    classes: NDArray[np.intp]
+    case: NDArray[np.intp]
+    z: Numbers
+    size: Numbers
+    words: Numbers
+    right: Numbers
+    logits: Numbers
+
+
+def fit(calibration: Calibration, cases: Sequence[Case]) -> Calibration:
+    """The calibration with directions fitted on cases; those without enough of them are left out."""
+    by_direction: dict[tuple[Modality, Modality], list[Case]] = defaultdict(list)
+    for case in cases:
+        by_direction[case.asked, case.archive.kind.content].append(case)
+    tables = {key: _table(calibration, some) for key, some in by_direction.items()}
+    directions: dict[tuple[Modality, Modality], Direction] = {}
+    for key, table in tables.items():
+        absent, present = int((1 - table.present).sum()), int(table.present.sum())
+        if min(absent, present) < FEWEST:
+            continue
+        weights = _balanced(table.present) * np.where((table.present == 0) & ~table.foreign, NEAR_MISS, 1.0)
+        table.logits = _crossed(table.features, table.present, np.arange(len(table.present)), weights)
+        beta = logistic(table.features, table.present, weights)
+        verdict = {"": float(beta[0])} | dict(zip(table.names, map(float, beta[1:]), strict=True))
+        lines, doubts, passed = _lines(table)
+        directions[key] = Direction(1.0, 0.0, 0.0, verdict, lines, doubts, present, absent, passed)
+    return _with_hits(calibration, directions, {key: tables[key] for key in directions})
+
+
+def _lines(table: _Table) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+    """Lines and doubts by size of the archive, and the share of near misses that pass their line."""
+    absent = (table.present == 0) & (table.foreign if (table.foreign & (table.present == 0)).sum() >= FEWEST else True)
+    lines, doubts = [], []
+    for number in range(len(SIZES) + 1):
+        own = table.classes == number
+        some = absent & own if (absent & own).sum() >= FEWEST else absent
+        there = (table.present == 1) & own if ((table.present == 1) & own).sum() >= FEWEST else table.present == 1
+        lines.append(conformal(table.logits[some], FALSE_SHARE))
+        doubts.append(min(lines[-1], -conformal(-table.logits[there], 1 - KEPT_SHARE)))
+    misses = (table.present == 0) & ~table.foreign
+    passed = float((table.logits > np.array(lines)[table.classes])[misses].mean()) if misses.any() else 0.0
+    return tuple(lines), tuple(doubts), passed
+
+
+def conformal(scores: Numbers, share: float) -> float:
+    """The least bound that a new score, exchangeable with ``scores`` (n,), exceeds with a chance of at most ``share``: split conformal, the
+    ceil((n + 1)(1 - share))-th smallest; the largest where n is too small for that."""
+    rank = min(math.ceil((len(scores) + 1) * (1 - share)), len(scores))
+    return float(np.sort(scores)[rank - 1])
+
+
+def logistic(x: Numbers, y: Numbers, weights: Numbers, ridge: float = _RIDGE) -> Numbers:
+    """Weights (1 + f,) of a logistic regression of y (n,) on x (n, f), the constant first; by Newton's method, with a ridge on standardised features."""
+    mean, spread = x.mean(axis=0), x.std(axis=0).clip(1e-9)
+    design = np.column_stack([np.ones(len(x)), (x - mean) / spread])
+    penalty = np.diag([1e-9, *[ridge] * x.shape[1]])
+    beta = np.zeros(design.shape[1])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
+        gradient = design.T @ (weights * (y - chance)) - penalty @ beta
+        hessian = (design * (weights * chance * (1 - chance))[:, None]).T @ design + penalty
+        step = np.linalg.solve(hessian, gradient)
+        beta += step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-9))
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    slopes = beta[1:] / spread
+    return np.concatenate([[beta[0] - slopes @ mean], slopes])
+
+
+def reliability(chances: Numbers, right: Numbers) -> tuple[float, tuple[tuple[float, float, int], ...]]:
+    """The expected calibration error, 0..1, and the bins of a reliability diagram: mean chance, share of right ones, how many."""
+    places = np.minimum((chances * BINS).astype(int), BINS - 1)
+    bins = [(float(chances[places == at].mean()), float(right[places == at].mean()), int((places == at).sum())) for at in range(BINS) if (places == at).any()]  # fmt: skip
+    return sum(count * abs(chance - share) for chance, share, count in bins) / max(len(chances), 1), tuple(bins)
+
+
+def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
+    rows, hits = [], list[tuple[int, float, float, float, float]]()
+    cohort = calibration.cohort(cases[0].archive.kind)
+    assert cohort is not None
+    for number, case in enumerate(cases):
+        vectors, profile = case.archive.vectors, case.archive.profiles[case.asked]
+        cosines = vectors @ case.vector
+        best = np.argsort(-cosines, kind="stable")[:HITS]
+        allowed = np.ones(len(profile.ids), np.bool_)
+        rows.append(features(
+            calibration, case.asked, case.archive.kind, case.vector, cosines[best], vectors[best[:BEST]], profile, allowed, len(vectors), case.words,
+            alike(calibration, case.asked, case.vector),
+        ))  # fmt: skip
+        size = math.log10(len(vectors))
+        z = znorm(cosines[best], cohort, case.vector)
+        hits += [
+            (number, float(one), size, math.log(max(case.words, 1)), float(int(row) in case.right))
+            for one, row in zip(z, best, strict=True)
+        ]
+    names = sorted(rows[0])
+    number, z, size, words, right = (np.array(column) for column in zip(*hits, strict=True))
+    present = np.array([float(bool(case.right)) for case in cases])
+    foreign = np.array([case.foreign for case in cases])
+    classes = np.array([size_class(len(case.archive.vectors)) for case in cases])
+    return _Table(
+        names,
+        np.array([[row[name] for name in names] for row in rows]),
+        present,
+        foreign,
+        classes,
+        number.astype(np.intp),
+        z,
+        size,
+        words,
+        right,
+        np.zeros(len(cases)),
+    )
+
+
+def _with_hits(
+    calibration: Calibration, directions: Mapping[tuple[Modality, Modality], Direction], tables: Mapping[tuple[Modality, Modality], _Table]
+) -> Calibration:  # fmt: skip
+    """Fit what a hit's deviations mean by direction, together with what all directions share, and measure the error of the probabilities."""
+    if not tables:
+        return replace(calibration, directions={}, shared={})
+    columns, rights, weights, cases, before = [], [], [], [], 0
+    for at, table in enumerate(tables.values()):
+        own = np.zeros((len(table.z), 3 * len(tables)))
+        own[:, 3 * at : 3 * at + 3] = np.column_stack([np.ones(len(table.z)), table.z, table.logits[table.case]])
+        columns.append(np.column_stack([own, table.size, table.words]))
+        rights.append(table.right)
+        weights.append(np.full(len(table.z), 1000.0 / len(table.z)))
+        cases.append(table.case + before)
+        before += len(table.present)
+    x, y, w, case = np.concatenate(columns), np.concatenate(rights), np.concatenate(weights), np.concatenate(cases)
+    beta = logistic(x, y, w)
+    crossed = 1 / (1 + np.exp(-_crossed(x, y, case, w)))
+    made, at = {}, 0
+    for number, (key, table) in enumerate(tables.items()):
+        error, bins = reliability(crossed[at : at + len(table.z)], table.right)
+        at += len(table.z)
+        offset, slope, here = (float(weight) for weight in beta[1 + 3 * number : 4 + 3 * number])
+        made[key] = replace(directions[key], slope=max(slope, 0.05), offset=offset, here=max(here, 0.0), error=error, bins=bins)
+    shared = {"offset": float(beta[0]), "log_segments": float(beta[-2]), "log_words": float(beta[-1])}
+    return replace(calibration, directions=made, shared=shared)
+
+
+def _crossed(x: Numbers, y: Numbers, case: NDArray[np.intp], weights: Numbers) -> Numbers:
+    """Logits (n,) of rows by models that have not seen their case."""
+    logits = np.zeros(len(y))
+    for held in _folds(case):
+        beta = logistic(x[~held], y[~held], weights[~held])
+        logits[held] = beta[0] + x[held] @ beta[1:]
+    return logits
+
+
+def _folds(case: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
+    of_case = np.random.default_rng(0).permutation(int(case.max()) + 1) % FOLDS
+    return (of_case[case] == fold for fold in range(FOLDS))
+
+
+def _balanced(y: Numbers) -> Numbers:
+    """Weights (n,) under which both classes count the same."""
+    ones = y.sum()
+    return np.where(y == 1, len(y) / (2 * max(ones, 1)), len(y) / (2 * max(len(y) - ones, 1)))
