@@ -34,6 +34,8 @@ class Settings:
     encoders        encoding threads; 0: one a core
     readers         assets that a reader reads at once; 0: one a core
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
+    timezone        the zone of files that know none, such as ``Europe/Berlin``; before it, separated by commas, those of paths: ``*tokyo*=Asia/Tokyo``
+    exclude         files and folders to leave out besides the usual, as patterns of gitignore, separated by commas; ``!@eaDir`` takes one in again
     max_pixels      a picture, or a video's frame, with more is refused, in pixels
     max_frames      frames taken from an animation, at most
     decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
@@ -62,7 +64,9 @@ class Settings:
     decoders: int = 0
     encoders: int = 0
     readers: int = 0
-    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"
+    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif,jpeg2000,ppm,tga"
+    timezone: str = ""
+    exclude: str = ""
     max_pixels: int = 250_000_000
     max_frames: int = 32
     decode_seconds: int = 30

@@ -18,7 +18,7 @@ import typer
 
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
-from search.types import Channel, Filter, Modality
+from search.types import Channel, DateSource, Filter, Modality
 from ui import readers, spaces, writing
 from ui.options import Home, Json, archive
 from ui.spaces import named as _named
@@ -69,6 +69,11 @@ def index(
     retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prune: forget files too whose folder or disk is away.")] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated. !PATTERN takes in again."),
+    ] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that index, each on a GPU of its own where there are several.", min=1)
     ] = 1,
@@ -79,7 +84,8 @@ def index(
     from indexer.run import Job
     from search.store.intake import Again
 
-    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json, workers)
+    job = Job(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes)
+    _index(load({"home": home}), job, as_json, workers)
 
 
 @app.command()
@@ -102,7 +108,7 @@ def retry(
         raise UnknownName("reason", reason, REASONS)
     if collection is not None:
         store.collection(collection)
-    under = tuple(os.fsencode(path.absolute()) for path in paths or ())
+    under = tuple(os.fsencode(path) for path in _under(store, paths))
     _index(settings, Job((), retry=Again(reason, under, collection)), as_json)
 
 
@@ -115,6 +121,9 @@ def watch(
         bool, typer.Option(help="Look again and again instead of waiting to be told. Network mounts always do.")
     ] = False,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -133,7 +142,7 @@ def watch(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as service managers stop it: what is begun is finished
     with show.indexing(as_json=as_json) as report:
-        job = Job(paths, collection, prune=prune, report=report)
+        job = Job(paths, collection, prune=prune, report=report, exclude=exclude or ())
         events = watching.Events(show.round_of(as_json=as_json), lambda note: show.err.print(note, highlight=False))
         watching.watch(load({"home": home}), job, events, settle=settle, polling=poll)
 
@@ -164,6 +173,13 @@ def search(
     collection: Annotated[list[str] | None, typer.Option(help="Only files of this collection.")] = None,
     since: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or later: 2024-05-31.")] = None,
     until: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or earlier.")] = None,
+    dated_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the date has to come from: sidecar, xmp, exif, digitized, iptc, tags, takeout, name, changed, or file, the copy's own time;"
+            " separated by commas."
+        ),
+    ] = None,
     shortest: Annotated[float | None, typer.Option(help="At least this long, in seconds.")] = None,
     longest: Annotated[float | None, typer.Option(help="At most this long, in seconds.")] = None,
     tag: Annotated[
@@ -203,10 +219,13 @@ def search(
     query = _blend(terms, without or [], weights)
     wanted = Filter(
         modalities=tuple(_named("modality", Modality, targets)), channels=tuple(_named("channel", Channel, channel)),
-        collections=tuple(collection or ()), under=tuple(str(path.absolute()) for path in under or ()),
+        collections=tuple(collection or ()), dated_by=tuple(_named("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
+        if under:
+            wanted = replace(wanted, under=_under(engine.store, under))
+            _check_under(engine.store, under, wanted.under)
         if spoken:
             found = engine.spoken(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), sort=_sorting(sort)
@@ -307,13 +326,14 @@ def failures(
     store, readers = SqlStore(database), Readers(database)
     wordless = readers.unread(collection)
     files = readers.unread_files(collection) if unread else []
+    passed = store.passed(collection)
     lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:
         counts = Counter((line.reason, line.remedy) for line in lines)
         show.emit({
             "coverage": {name: wire.coverage(of) for name, of in coverage.items()},
             "reasons": [{"reason": reason, "count": count, "remedy": remedy} for (reason, remedy), count in counts.items()],
-            "failures": [asdict(line) for line in lines],
+            "failures": [asdict(line) for line in lines], "passed": [asdict(one) for one in passed], "away": store.away(),
             "unread": [asdict(one) for one in wordless], **({"unread_files": [asdict(one) for one in files]} if unread else {}),
         })  # fmt: skip
         return
@@ -322,8 +342,13 @@ def failures(
             show.err.print(f"{name}: {hidden}.", highlight=False, markup=False)
     if lines:
         show.failures(lines)
-    else:
+    elif not any(one.known for one in passed):
         show.err.print("Everything could be indexed.")
+    for root, count in store.away().items():
+        show.err.print(
+            f"Away: {show.name(root)}, {words.count(count, 'file')}. Mount it and index it again.", highlight=False, markup=False
+        )
+    show.passed(passed)
     show.unread(wordless, files)
 
 
@@ -690,6 +715,7 @@ def rebuild(home: Home = None) -> None:
 @db.command()
 def prune(
     collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Forget files too whose folder or disk is away.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -699,7 +725,7 @@ def prune(
 
     settings = load({"home": home})
     archive(settings).close()
-    files, assets = run(settings, collection)
+    files, assets = run(settings, collection, away=yes)
     if as_json:
         show.emit({"files": files, "assets": assets})
     else:
@@ -733,6 +759,8 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         )
         if summary.stopped:
             show.err.print("Stopped. Run the same command again to go on where it left off.")
+        for sentence in show.not_taken(scan):
+            show.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
         if failed:
             show.err.print("`sensorium failures` says which files failed, why, and what to do.")
     if summary.stopped:
@@ -742,7 +770,13 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         show.err.print(f"{name} waits; what is queued for it is done by the next run.", highlight=False)
     if summary.absent:
         raise typer.Exit(max(error.exit_code for error in summary.absent.values()))
-    if failed:
+    if summary.kept_away:
+        from indexer.run import kept_away
+        from search.store import SqlStore
+
+        message, remedy = kept_away(summary.kept_away, SqlStore(archive(settings)).away())
+        raise InputError(message, remedy=remedy)
+    if failed or scan.away_roots:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -831,6 +865,21 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
             raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one for each term.")
     negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
     return Blend((*zip(numbers, terms, strict=True), *negative))
+
+
+def _under(store: Any, paths: Sequence[Path] | None) -> tuple[str, ...]:  # noqa: ANN401 - the store is imported late
+    """What paths name in the archive, however they are written."""
+    from search.folders import spellings
+
+    roots = [root for some in store.collections().values() for root in some]
+    return tuple(dict.fromkeys(one for path in paths or () for one in spellings(str(path), roots)))
+
+
+def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> None:  # noqa: ANN401
+    """Say so where nothing of the archive lies under the paths that were given."""
+    if not store.holds_under(under):
+        named = ", ".join(map(str, given))
+        typer.echo(f"Nothing of the archive lies under {named}. `sensorium status` lists its folders.", err=True)
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type

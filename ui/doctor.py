@@ -34,6 +34,7 @@ EXTRAS = {
     "postgres": "psycopg",
     "serve": "uvicorn",
     "watch": "watchfiles",
+    "zones": "tzfpy",
 }
 """Extra -> what tells that it is installed: a module, or for ``gpu``, whose module is that of ``faiss-cpu``, its distribution."""
 

@@ -20,6 +20,7 @@ from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.store.readers import Unread, UnreadFile
+from search.store.sql import Passed
 from search.types import Answer, Hit, Span
 from ui import passages, words
 
@@ -104,6 +105,29 @@ def hits(answer: Answer, *, estimate: bool = False) -> None:
         err.print(f"[dim]{words.ended(answer.limit)}[/]", highlight=False)
     if hidden := words.unseen(answer.coverage):
         err.print(f"[dim]{hidden}. `sensorium failures` says why.[/]", highlight=False)
+
+
+def not_taken(scan: Tally) -> list[str]:
+    """What a scan met and did not take, in sentences."""
+    found = []
+    if scan.away:
+        found.append(f"{words.count(scan.away, 'file')} away: the folder is empty or not there. Nothing was marked as missing.")
+    if scan.excluded:
+        found.append(f"{scan.excluded:,} excluded (hidden or system files, or by a pattern).")
+    if scan.passed:
+        found.append(f"Not media, or no reader for it: {words.suffixes(scan.passed)}.")
+    return found
+
+
+def passed(files: Sequence[Passed]) -> None:
+    """Print the files that no reader takes, by suffix."""
+    for known, title in ((True, "No reader for"), (False, "Not media")):
+        if counts := {one.suffix: one.count for one in files if one.known is known}:
+            out.print(
+                f"[bold]{title}[/] ({sum(counts.values())})  {escape(words.suffixes(counts, 30))}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def failures(lines: list[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,8 +92,20 @@ def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
     parts += [f"{number:,} {what}" for what in ("waiting", "failed") if (number := getattr(coverage, what))]
     if coverage.unsampled_ms:
         parts.append(f"{clock(coverage.unsampled_ms)} of sound and video could not be read")
+    if coverage.away:
+        parts.append(f"{count(coverage.away, 'file')} away: the folder or disk is not there")
+    if coverage.unread:
+        parts.append("no reader for " + suffixes(coverage.unread))
     parts += [f"{count(number, 'file')} without {what}" for what, number in coverage.without.items()]
     return ", ".join(parts)
+
+
+def suffixes(counts: Mapping[str, int], most: int = 6) -> str:
+    """Counts of files by suffix: ``3 .nef, 2 .psd, 4 others``."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{number:,} {suffix or 'without a suffix'}" for suffix, number in ranked[:most]]
+    rest = sum(number for _, number in ranked[most:])
+    return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
 def ended(limit: int) -> str:
@@ -118,6 +131,20 @@ def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str
 def day(moment: datetime.datetime | datetime.date) -> str:
     """``24 Nov 2026``."""
     return f"{moment.day} {moment:%b %Y}"
+
+
+def taken(date: schemas.Date) -> str:
+    """When something was taken, as people say it: ``14 Jul 2019``, ``June 1972``, ``1972``, ``14 or 15 Jul 2019``."""
+    first, last, written = date.first, date.last, date.written or ""
+    if first == last:
+        return day(first)
+    if len(written) == 4:
+        return written
+    if len(written) == 7:
+        return f"{first:%B %Y}"
+    return (
+        f"{first.day} or {day(last)}" if (first.year, first.month) == (last.year, last.month) else f"{day(first)} or {day(last)}"
+    )
 
 
 def plain(text: str) -> str:

@@ -24,7 +24,10 @@ TYPES = {
     "webm": "video/webm", "avi": "video/x-msvideo", "mpegts": "video/mp2t", "mpeg": "video/mpeg", "mpegvideo": "video/mpeg",
     "flv": "video/x-flv", "asf": "video/x-ms-asf", "wav": "audio/wav", "w64": "audio/wav", "mp3": "audio/mpeg",
     "flac": "audio/flac", "ogg": "audio/ogg", "aac": "audio/aac", "aiff": "audio/aiff", "caf": "audio/x-caf",
-    "m4a": "audio/mp4", "pdf": "application/pdf",
+    "m4a": "audio/mp4", "ac3": "audio/ac3", "eac3": "audio/eac3", "au": "audio/basic", "amr": "audio/amr",
+    "dts": "audio/vnd.dts", "wv": "audio/x-wavpack", "ape": "audio/x-ape", "tta": "audio/x-tta", "mxf": "application/mxf", "dv": "video/x-dv",
+    "gxf": "application/gxf", "m4v": "video/x-m4v", "h264": "video/h264", "hevc": "video/h265", "ivf": "video/x-ivf",
+    "jpeg2000": "image/jp2", "ppm": "image/x-portable-pixmap", "tga": "image/x-tga", "pdf": "application/pdf",
 }  # fmt: skip
 """Formats, as the decoder named them, to media types. Every other text is plain text, whatever it would like to be."""
 

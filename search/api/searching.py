@@ -108,6 +108,7 @@ def _filter(service: Service, asked: s.SearchRequest) -> Filter:
         collections=tuple(dict.fromkeys(where.collections)),
         under=service.places.under(where.under, where.collections) if where.under else (),
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
+        dated_by=tuple(dict.fromkeys(where.dated_by)),
         shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)),
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ import av
 from av.stream import Disposition
 
 from search.errors import MediaError
-from search.media import subtitles, tags
+from search.media import recorded, subtitles, tags
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
@@ -152,7 +151,9 @@ class _Pass:
     def _info(self) -> Info:
         told = {name.lower(): value for name, value in self._container.metadata.items()}
         title = tags.mended(told.get("title", ""))[0] or None
-        words = {"title": title, "taken_at": _taken_at(told), "duration_ms": self._duration_ms}
+        everywhere = recorded.tags(self._container)
+        stamps, position = recorded.stamps(everywhere, self._format), recorded.position(everywhere)
+        words = {"title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms}
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
         width, height = round(self._film.width * _aspect(self._film)), self._film.height
@@ -232,18 +233,3 @@ def _aspect(video: av.VideoStream | None) -> float:
     """Width of a pixel over its height."""
     aspect = video.sample_aspect_ratio if video is not None else None
     return float(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else 1.0
-
-
-def _taken_at(told: dict[str, str]) -> str | None:
-    """When it was recorded, in ISO 8601.
-
-    QuickTime's own tag knows the zone. Cameras without a clock say 1904 or 1970.
-    """
-    for name in ("com.apple.quicktime.creationdate", "creation_time"):
-        try:
-            taken = dt.datetime.fromisoformat(told.get(name, ""))
-        except ValueError:
-            continue
-        if taken.year > 1970:
-            return taken.replace(microsecond=0).isoformat()
-    return None

@@ -234,27 +234,31 @@ def unpack(content: bytes, dim: int) -> Calibration:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            head = json.loads(file["head"].tobytes())
-            if head["format"] != FORMAT:
-                raise ValueError(f"it has the format {head['format']!r}, not {FORMAT}")
-            sets: dict[str, dict[Modality, Vectors]] = {"contents": {}, "questions": {}}
-            for name in file.files:
-                if name.count("/") == 1:
-                    of, modality = name.split("/")
-                    vectors = np.asarray(file[name].astype(np.float32) * file[f"{name}/scale"], np.float32)
-                    if vectors.ndim != 2 or vectors.shape[1] != dim or not np.isfinite(vectors).all() or len(vectors) < 2:
-                        raise ValueError(f"{name} has the shape {vectors.shape}, not (n, {dim})")
-                    sets[of][Modality(modality)] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
-        directions = {(Modality(one.pop("asked")), Modality(one.pop("content"))): _direction(one) for one in head["directions"]}
-        wording = tuple(head["wording"]) if head["wording"] else None
-        return Calibration(
-            sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
-            wording, {str(key): float(value) for key, value in head["shared"].items()}, str(head["made"]), hashlib.sha256(content).hexdigest(),
-        )  # fmt: skip
+            return _calibration(file, dim, hashlib.sha256(content).hexdigest())
     except (ValueError, KeyError, TypeError, OSError, EOFError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
         raise InputError(
             f"The calibration cannot be used: {error}.", remedy="Make it again with `sensorium spaces calibrate`."
         ) from error
+
+
+def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN401 - numpy does not name the type
+    """What an open file holds; raises as the parsers do, and ValueError for what does not fit."""
+    head = json.loads(file["head"].tobytes())
+    if head["format"] != FORMAT:
+        raise ValueError(f"it has the format {head['format']!r}, not {FORMAT}")
+    sets: dict[str, dict[Modality, Vectors]] = {"contents": {}, "questions": {}}
+    for name in (name for name in file.files if name.count("/") == 1):
+        of, modality = name.split("/")
+        vectors = np.asarray(file[name].astype(np.float32) * file[f"{name}/scale"], np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != dim or not np.isfinite(vectors).all() or len(vectors) < 2:
+            raise ValueError(f"{name} has the shape {vectors.shape}, not (n, {dim})")
+        sets[of][Modality(modality)] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+    directions = {(Modality(one.pop("asked")), Modality(one.pop("content"))): _direction(one) for one in head["directions"]}
+    wording = (int(head["wording"][0]), int(head["wording"][1])) if head["wording"] else None
+    return Calibration(
+        sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
+        wording, {str(key): float(value) for key, value in head["shared"].items()}, str(head["made"]), digest,
+    )  # fmt: skip
 
 
 def _direction(one: Mapping[str, Any]) -> Direction:

@@ -469,7 +469,8 @@ class Engine:
 _SHOT = KINDS.index(Kind(Modality.VIDEO, Channel.VISUAL))
 
 _NONE = np.empty(0, np.int64)
-_NO_ROWS = Columns(_NONE, _NONE, _NONE.astype(np.int8), _NONE, _NONE.astype(np.int32), _NONE, _NONE, _NONE.astype(np.int8))
+_DAYS, _CODES = _NONE.astype(np.int32), _NONE.astype(np.int8)
+_NO_ROWS = Columns(_NONE, _NONE, _CODES, _NONE, _DAYS, _DAYS, _CODES, _NONE, _NONE, _CODES)
 _NOTHING_FOUND = (_NONE, _NONE.astype(np.float32), _NO_ROWS)
 
 

@@ -10,7 +10,6 @@ no other file is blamed for it. Nobody ends a unit that is no longer leased to i
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -21,8 +20,9 @@ from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.store.dates import filing
 from search.store.intake import write_ledger
-from search.types import Cut, Gap, Info, Modality, Passage, Vectors
+from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
 
 ATTEMPTS = 3
 """A unit that was begun this often and never ended is quarantined."""
@@ -45,13 +45,15 @@ class Unit:
     size: int
     mtime_ns: int
     attempts: int
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped.
 
-    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them.
+    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them. ``filed``: its date; None: the
+    next pass over what has none looks for it.
     """
 
     unit: Unit
@@ -60,6 +62,7 @@ class Finished:
     vectors: Vectors
     gaps: Sequence[Gap] = ()
     frames: Mapping[int, Vectors] = field(default_factory=dict)
+    filed: Filed | None = None
 
 
 class Queue:
@@ -199,8 +202,9 @@ class Queue:
             self._end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
             return True
 
-    def forget(self, unit: Unit, *, gone: bool) -> None:
-        """Give back a unit whose file is not what was scanned: it has ``gone``, or changed, and then the next look at it meets it afresh.
+    def forget(self, unit: Unit, *, gone: bool, away: bool = False) -> None:
+        """Give back a unit whose file is not what was scanned: it has ``gone``, perhaps with its file system (``away``), or changed, and then
+        the next look at it meets it afresh.
 
         The same bytes may lie elsewhere: the unit waits for that, its attempt uncounted.
         """
@@ -212,7 +216,7 @@ class Queue:
             again = {"state": "pending", "attempts": self._work.c.attempts - 1, "leased_until": None, "worker": None}
             connection.execute(update(self._work).where(self._work.c.id == unit.id).values(**again))
             if gone:
-                connection.execute(stale.values(state="missing"))
+                connection.execute(stale.values(state="away" if away else "missing"))
                 return
             connection.execute(stale.values(asset_id=None))
             changed = [("vanished", "It changed while it was read.", None, None)]
@@ -223,7 +227,7 @@ class Queue:
         c, where = self._work.c, t.location.c
         place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
         return (
-            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts)
+            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts, where.device)
             .join(t.location, where.id == place.correlate(self._work).scalar_subquery())
             .where(self._ours)
         )
@@ -343,11 +347,11 @@ def _detail(passage: Passage) -> str | None:
 
 
 def _describe(item: Finished) -> dict[str, Any]:
-    return _described(item.info, item.unit)
+    return _described(item.info, item.unit) | (filing(item.filed) if item.filed else {})
 
 
 def _described(info: Info, unit: Unit) -> dict[str, Any]:
-    day = _day(info.taken_at)
+    changed = unit.mtime_ns // 86_400_000_000_000
     return {
         "modality": str(info.modality),
         "format": info.format,
@@ -355,15 +359,10 @@ def _described(info: Info, unit: Unit) -> dict[str, Any]:
         "height": info.height,
         "duration_ms": info.duration_ms,
         "title": info.title,
-        "day": unit.mtime_ns // 86_400_000_000_000 if day is None else day,
+        "day": changed,
+        "last_day": changed,
+        "dated_by": None,
     }
-
-
-def _day(taken_at: str | None) -> int | None:
-    try:
-        return (datetime.date.fromisoformat((taken_at or "")[:10]) - datetime.date(1970, 1, 1)).days
-    except ValueError:  # cameras write all sorts of things
-        return None
 
 
 def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0009"
+REVISION = "0010"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -96,7 +96,13 @@ asset = Table(
     Column("height", Integer),
     Column("duration_ms", BigInteger),
     Column("title", Text),
-    Column("day", Integer),  # days since 1970: taken, or else last changed
+    Column("day", Integer),  # days since 1970: the first on which it may have been taken, or else last changed
+    Column("last_day", Integer),  # the last one: another where the date is partial or its zone unknown
+    Column("dated_by", String(16)),  # where the date comes from; None: to be looked for
+    Column("taken_at", String(32)),  # the date as it is written, in local time where the zone is known: ISO 8601, may be partial
+    Column("stamps", Text),  # all dates that were found, with where they come from: JSON
+    Column("zone", String(64)),  # that the setting gave for a time in UTC, "" for none; None: none was asked for
+    Column("dates_beside", String(64)),  # a fingerprint of the files beside it that may tell its date
     Column("created_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -110,10 +116,27 @@ location = Table(
     Column("path", LargeBinary, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False),  # present, missing
+    Column("ctime_ns", BigInteger),  # None: seen by a version that did not look
+    Column("inode", BigInteger),  # its lower 63 bits; None: its file system gives no lasting ones
+    Column("device", BigInteger),  # of the file system that it was last met on
+    Column("state", String(16), nullable=False),  # present, missing, away: its folder or file system is not there
     Column("seen", BigInteger, nullable=False),  # the last scan that met it
     UniqueConstraint("collection_id", "path"),
     Index("ix_location_path", "path"),
+)
+
+passed = Table(  # files that no reader takes: looked at once, and counted
+    "passed",
+    metadata,
+    _key(),
+    _to("collection"),
+    Column("path", LargeBinary, nullable=False),
+    Column("suffix", String(32), nullable=False),  # lower-case, with its dot; empty: none
+    Column("known", Boolean, nullable=False),  # whether it is media or a document, in a format without a reader
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),  # the last scan that met it
+    UniqueConstraint("collection_id", "path"),
 )
 
 segment = Table(

@@ -81,7 +81,7 @@ def test_details_tell_locations_segments_and_identity(http, find):
     told = http.get(f"/v1/assets/{find('red.png')['id']}").json()
     assert (told["width"], told["height"], told["format"], told["segments"]) == (64, 48, "png", {"visual": 1})
     assert told["locations"] == [
-        {"collection": "default", "folder": "pictures", "name": "red.png", "path": None, "missing": False}
+        {"collection": "default", "folder": "pictures", "name": "red.png", "path": None, "missing": False, "away": False}
     ]
     assert len(told["sha256"]) == 64
 
@@ -105,7 +105,7 @@ def test_unknown_ids_are_told(still, path, id_):
 
 def test_collections_say_how_much_of_them_can_be_found(http, archive, settings, encoder):
     assert http.get("/v1/collections").json()["collections"][0]["coverage"] == {
-        "files": 13, "seen": 13, "waiting": 0, "failed": 0, "unsampled_ms": 0, "without": {},
+        "files": 13, "seen": 13, "waiting": 0, "failed": 0, "unsampled_ms": 0, "without": {}, "away": 0, "unread": {},
     }  # fmt: skip
     (archive / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture follows")
     run.index(settings, run.Job([archive]), encoder=encoder)

@@ -16,7 +16,7 @@ import pytest
 from search.errors import MediaError
 from search.media import DecodePool, wire
 from search.media.process import Clock
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
+from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
 from tests.media_samples import colour_of, picture, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
@@ -244,7 +244,7 @@ def test_nothing_is_written_beside_the_files(pool, tmp_path, red):
 def test_replies_survive_the_wire():
     span = Span(5, 9)
     for reply in (
-        Info(Modality.VIDEO, "mp4", 3, 2, 1000, "2018-04-19", "Ünïcode"),
+        Info(Modality.VIDEO, "mp4", 3, 2, 1000, (Stamp(DateSource.TAGS, "2018-04-19"),), "Ünïcode", (35.68, 139.7)),
         Gap("truncated", "short", span),
         Gap("no_sound", "none"),
         Cut(Channel.TEXT, Modality.TEXT, Span(0, 3, "char"), "añb"),

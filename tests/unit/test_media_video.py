@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from search.media import DecodePool
-from search.types import Channel, Modality, Span
+from search.types import Channel, DateSource, Modality, Span, Stamp
 from tests.media_samples import VIDEOS, colour_of, corner, pitch_of, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
@@ -200,7 +200,7 @@ def test_the_day_of_recording_is_told(pool, tmp_path):
         container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (64, 64)))))
         container.mux(stream.encode())
     info = decode(pool, path).info
-    assert (info.taken_at, info.title) == ("2018-04-19T22:46:00+00:00", "Cars")
+    assert (info.stamps, info.title) == ((Stamp(DateSource.TAGS, "2018-04-19T22:46:00Z"),), "Cars")
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.mkv", "a.txt"])
