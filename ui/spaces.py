@@ -169,7 +169,7 @@ def drop(
     settings = load({"home": home})
     spaces = _spaces(settings)
     entry = spaces.find(name)
-    size, folder = spaces.size(entry.key), Generations(settings.home / "index", name, entry.space.dim).folder
+    size, folder = spaces.size(entry.key), Generations(settings.home / "index", entry.key, name, entry.space.dim).folder
     index = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     told = f"{name}: {size.vectors:,} vectors, {size.bytes / 1e6:.1f} MB in the database and {index / 1e6:.1f} MB of index"
     if not dry_run:

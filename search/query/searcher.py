@@ -44,7 +44,7 @@ class Searcher:
         self.terms = Terms(encoder, settings)
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
-        self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
+        self._generations = Generations(settings.home / "index", entry.key, self.space.name, self.space.dim)
         self._gate = Gate()
         self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
         self._refreshing = threading.Lock()

@@ -304,7 +304,8 @@ class ReadingQueue(Queue):
                 connection.execute(unknown.values(_described(item.info, item.unit)))
                 gaps = [_gap_row(gap) for gap in item.gaps]
                 write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
-                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(beside=item.beside))
+                told = {"beside": item.beside, "passages": len(item.passages)}
+                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(**told))
             if rows := [row for item in ours for row in self._rows(connection, item, source)]:
                 connection.execute(insert(t.segment), rows)
             self._end(connection, [item.unit.id for item in ours], state="done", reason=None)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0009"
+REVISION = "0014"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -172,6 +172,7 @@ reading = Table(  # like unit: an asset that is to be read by a reader
     Column("worker", String(64)),
     Column("reason", String(32)),
     Column("beside", String(64)),  # a fingerprint of what lay beside the file when it was read; None: nothing is looked for there
+    Column("passages", Integer),  # how many it read, so that a loss shows; None: not counted, as in older archives
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("asset_id", "reader_id"),
     Index("ix_reading_reader_id_state", "reader_id", "state"),
