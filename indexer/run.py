@@ -111,8 +111,8 @@ class Indexer:
     ) -> None:  # fmt: skip
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
-        self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
-        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in self.readers.all()]
+        self.lanes = [Lane(entry, Queue(database, entry.key, worker.name, worker.place), load) for entry in entries]
+        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name, worker.place)) for entry in self.readers.all()]
         self.absent: dict[str, SensoriumError] = {}
         """Spaces and readers that wait because their model is not here, with the reason."""
         self._filled = self._tidied = -1

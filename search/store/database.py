@@ -28,6 +28,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def clock_ms(connection: Connection) -> int:
+    """The time of leases, in milliseconds since 1970: PostgreSQL's, whose clock is one for all machines; on SQLite this machine's."""
+    if connection.dialect.name != "postgresql":
+        return now_ms()
+    return int(connection.execute(select(func.extract("epoch", func.clock_timestamp()) * 1000)).scalar_one())
+
+
 _LOCK = 0x53454E53
 """The number of PostgreSQL's lock for writers."""
 
