@@ -106,17 +106,21 @@ class Indexer:
     """What a run holds: the database, the decoding processes, a lane a space, and a place among the workers of the home."""
 
     def __init__(
-        self, settings: Settings, entries: Sequence[Entry], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
+        self, settings: Settings, entries: Callable[[], Sequence[Entry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
         worker: Worker,
     ) -> None:  # fmt: skip
+        """``entries`` tells the spaces of the run; asked again when the archive has changed."""
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
-        self.lanes = [Lane(entry, Queue(database, entry.key, worker.name, worker.place), load) for entry in entries]
-        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name, worker.place)) for entry in self.readers.all()]
+        self.spaces, self._load, self._entries = Spaces(database), load, entries
+        self.lanes: list[Lane] = []
+        self.desks: list[_Desk] = []
         self.absent: dict[str, SensoriumError] = {}
         """Spaces and readers that wait because their model is not here, with the reason."""
-        self._filled = self._tidied = -1
-        """The changes (``SqlStore.version``) after which readers had all that they are to read, and no asset was without a file."""
+        self._followed = self._filled = self._tidied = -1
+        """The changes (``SqlStore.version``) after which lanes and desks were those of the archive, readers had all that they are to read, and
+        no asset was without a file."""
+        self._follow()
         self._take_back()
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
@@ -147,6 +151,7 @@ class Indexer:
 
     def tidy(self) -> tuple[int, int | None]:
         """Remove assets without files, and write generations that are due: how many, and the number of the first space's."""
+        self._follow()
         version = self.store.version()
         removed = 0 if version == self._tidied else self.intake.drop_orphans()
         self._tidied = version
@@ -172,6 +177,7 @@ class Indexer:
         Returns what changed meanwhile, None if stopped by Ctrl-C.
         """
         stop = threading.Event()
+        self._follow()
         takers = [lane.entry.key for lane in self.lanes if self._takes(lane, collection)]
         scan = Scan(self.intake, self.readers, collection, takers, tally, stopped=stop.is_set)
         failed: list[BaseException] = []
@@ -190,9 +196,13 @@ class Indexer:
         changed: list[bytes] = []
         interrupted = False
         try:
-            for number, lane in enumerate(self.lanes):
-                if number:
+            done: set[int] = set()
+            while lane := next((lane for lane in self.lanes if lane.entry.key not in done), None):
+                if done:
                     thread.join()
+                    self._follow()  # a space that was added meanwhile has its turn, too
+                    lane = next((lane for lane in self.lanes if lane.entry.key not in done), lane)
+                done.add(lane.entry.key)
                 changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
             thread.join()
             self._read(stop, progress, lambda now: report(tally, now, False))
@@ -255,6 +265,22 @@ class Indexer:
             )
         return reader
 
+    def _follow(self) -> None:
+        """Have lanes and desks be those of the archive's spaces and readers, and queue for each new lane what its space lacks."""
+        if (version := self.store.version()) == self._followed:
+            return
+        database, name, place = self._database, self._worker.name, self._worker.place
+        have, self.lanes = {lane.entry.key: lane for lane in self.lanes}, []
+        for entry in self._entries():
+            lane = have.get(entry.key)
+            if lane is None:
+                lane = Lane(entry, Queue(database, entry.key, name, place), self._load)
+                self.spaces.fill(entry)
+            lane.entry = entry
+            self.lanes.append(lane)
+        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, name, place)) for entry in self.readers.all()]
+        self._followed = version
+
     def _takes(self, lane: Lane, collection: int) -> bool:
         names = lane.entry.collections
         return not names or collection in self.intake.keys(names)
@@ -290,8 +316,8 @@ def indexer(settings: Settings, encoder: Encoder | None = None, spaces: Sequence
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
-            load = _Loader(settings, encoder)
-            yield Indexer(settings, _entries(settings, Spaces(database), load, spaces), load, database, pool, worker)
+            load, known = _Loader(settings, encoder), Spaces(database)
+            yield Indexer(settings, lambda: _entries(settings, known, load, spaces), load, database, pool, worker)
     finally:
         database.close()
         worker.close()

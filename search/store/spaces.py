@@ -110,7 +110,13 @@ class Spaces:
             return _entry(connection.execute(insert(t.space).values(values).returning(t.space)).one())
 
     def fill(self, entry: Entry) -> int:
-        """Queue what the space wants and does not hold yet; returns how many assets that are."""
+        """Queue what the space wants and has no unit for; returns how many assets that are.
+
+        What a space lacks is told here, and by ``put_files`` of what it has just scanned: for runs, watches and new spaces alike.
+        """
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(_wanted(entry).limit(1)).first() is None:
+                return 0
         with self._database.writing() as connection:
             wanted = _wanted(entry).subquery()
             now = now_ms()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from types import SimpleNamespace
 
@@ -10,8 +11,10 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from indexer.pipeline import Progress
 from indexer.repair import repair
-from indexer.run import Job, index
+from indexer.run import Job, index, indexer
+from indexer.scan import Tally
 from indexer.verify import verify
 from search import encoders, readers
 from search.errors import InputError, QueryError, UnknownName
@@ -300,6 +303,35 @@ def test_the_index_of_an_older_home_is_taken_over(home, spaces):
     assert Generations(folder, entry.key + 1, "another", entry.space.dim).current() is None
     assert Generations(folder, entry.key, "whole", entry.space.dim).current() is not None
     assert not (folder / "whole").exists()
+
+
+def test_a_watch_that_began_before_a_space_was_added_fills_it_too(home, spaces, archive):
+    with indexer(home) as running:
+        key, roots = running.intake.collection("default", [os.fsencode(archive)]), [os.fsencode(archive)]
+        assert running.bring(key, roots, lambda *_: None, Tally(), Progress())
+        run("spaces", "add", "eyes", "--encoder", "eyes", "--later")
+        (archive / "new.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0")
+        assert running.bring(key, roots, lambda *_: None, Tally(), Progress())
+        running.tidy()
+        eyes = spaces.find("eyes")
+        assert spaces.size(eyes.key).complete
+        assert spaces.missing(eyes) == 0
+        run("spaces", "drop", "eyes", "--yes")
+        (archive / "newer.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0\0")
+        assert running.bring(key, roots, lambda *_: None, Tally(), Progress())
+        running.tidy()
+        assert not (home.home / "index" / folder_name(eyes.key, "eyes")).exists()
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_what_a_run_took_in_for_other_spaces_is_queued_by_the_next(home, spaces, archive):
+    add("eyes")
+    (archive / "new.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0")
+    index(home, Job([archive], spaces=["whole"]))
+    assert spaces.missing(spaces.find("eyes")) == 1
+    index(home, Job(()))
+    assert spaces.missing(spaces.find("eyes")) == 0
+    assert spaces.size(spaces.find("eyes").key).complete
 
 
 def test_another_revision_under_the_same_name_is_refused_and_changes_nothing(home, spaces, shelf, archive):
