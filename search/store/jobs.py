@@ -7,11 +7,11 @@ free (same home on the same machine), or when its time has run out (elsewhere, b
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import and_, exists, insert, select, update
+from sqlalchemy import Select, and_, exists, insert, select, update
 
 from search.locks import Worker
 from search.store import tables as t
@@ -56,14 +56,20 @@ class JobBook:
 
     def add(
         self, paths: Sequence[str], collection: str, *, key: str | None, body: str, retry: bool = False, prune: bool = False,
-        kind: Literal["index", "retry"] = "index", reason: str | None = None,
+        kind: Literal["index", "retry"] = "index", reason: str | None = None, refuse: Callable[[Sequence[Job]], None] = lambda _: None,
     ) -> Job:  # fmt: skip
-        """Queue a job. ``key`` names the request, ``body`` is the hash of what it asked for."""
+        """Queue a job, or find the one that a request with the same ``key`` made, in whichever service. ``body`` is the hash of what is asked for.
+
+        ``refuse`` may raise, told of the jobs that have not ended: no other is added meanwhile.
+        """
         row = {
             "state": "queued", "kind": kind, "collection": collection, "paths": json.dumps(list(paths)), "reason": reason,
             "retry": retry, "prune": prune, "progress": "{}", "key": key, "body": body, "created_at": now_ms(),
         }  # fmt: skip
         with self._database.writing() as connection:
+            if key is not None and (known := connection.execute(select(t.job).where(t.job.c.key == key)).first()):
+                return _job(known)
+            refuse([_job(one) for one in connection.execute(_open())])
             id_ = connection.execute(insert(t.job).values(row)).inserted_primary_key
             assert id_ is not None  # noqa: S101 - for the types: an insert of one row has a key
             return _job(connection.execute(select(t.job).where(t.job.c.id == id_[0])).one())
@@ -87,8 +93,7 @@ class JobBook:
     def open(self) -> list[Job]:
         """Jobs that have not ended, in the order in which they run."""
         with self._database.reading() as connection:
-            query = select(t.job).where(t.job.c.state.in_(OPEN)).order_by(t.job.c.id)
-            return [_job(row) for row in connection.execute(query)]
+            return [_job(row) for row in connection.execute(_open())]
 
     def begin(self, id_: int) -> bool:
         """Take a queued job to run it; False: it is no longer queued, or this machine runs another one."""
@@ -142,6 +147,10 @@ class JobBook:
         with self._database.reading() as connection:
             row = connection.execute(select(t.job).where(which)).first()
         return None if row is None else _job(row)
+
+
+def _open() -> Select[Any]:
+    return select(t.job).where(t.job.c.state.in_(OPEN)).order_by(t.job.c.id)
 
 
 def _job(row: Any) -> Job:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
