@@ -304,7 +304,7 @@ def indexer(settings: Settings, encoder: Encoder | None = None, spaces: Sequence
     """
     home = settings.home
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        disk.make_private(home)
         worker = Worker(home)
     except OSError as error:
         if disk.full(error):

@@ -14,6 +14,7 @@ from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from search import disk
 from search.errors import InputError
 
 
@@ -109,7 +110,9 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
     merged |= {name: value for name, value in (flags or {}).items() if value is not None}
     if unknown := sorted(set(merged) - set(known)):
         raise InputError(f"Unknown setting {unknown[0]!r}.", remedy=f"Known settings: {', '.join(known)}.")
-    return Settings(**{name: _convert(name, known[name].type, value) for name, value in merged.items()})
+    settings = Settings(**{name: _convert(name, known[name].type, value) for name, value in merged.items()})
+    disk.protect(settings.home)
+    return settings
 
 
 def pack(settings: Settings) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from search.types import Channel, Filter, Modality
 from ui import readers, spaces, writing
 from ui.options import Home, Json, archive
 from ui.spaces import named as _named
+from ui.terminal import echo, visible
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -345,13 +346,13 @@ def delete(
         f" {gone.thumbnails} thumbnails ({gone.bytes / 1e6:.1f} MB)"
     )
     if not dry_run:
-        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {told}?")):
+        if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"Delete {told}?"))):
             raise InputError("Nothing was deleted.", remedy="Say --yes to delete without being asked.")
         gone = run(settings, what)
     if as_json:
         show.emit(asdict(gone) | {"deleted": not dry_run})
     else:
-        typer.echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
+        echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
 
 
 @app.command()
@@ -657,7 +658,7 @@ def models_remove(
     if as_json:
         show.emit({"name": name, "bytes": freed})
     else:
-        typer.echo(f"{name} removed: {freed} bytes.")
+        echo(f"{name} removed: {freed} bytes.")
 
 
 @db.command()
@@ -667,7 +668,7 @@ def upgrade(home: Home = None) -> None:
 
     database = Database(load({"home": home}).database)
     database.upgrade()
-    typer.echo(f"The database has revision {database.revision()}.")
+    echo(f"The database has revision {database.revision()}.")
     database.close()
 
 
@@ -679,7 +680,7 @@ def rebuild(home: Home = None) -> None:
     settings = load({"home": home})
     archive(settings).close()
     for space, count in run(settings).items():
-        typer.echo(f"{space}: {count} segments.")
+        echo(f"{space}: {count} segments.")
 
 
 @db.command()
@@ -698,7 +699,7 @@ def prune(
     if as_json:
         show.emit({"files": files, "assets": assets})
     else:
-        typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
+        echo(f"{files} missing files forgotten, {assets} assets removed.")
 
 
 def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
@@ -768,9 +769,9 @@ def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are im
 
 def _complain(error: SensoriumError) -> None:
     message = str(error).encode("utf-8", "backslashreplace").decode()
-    typer.echo(f"Error: {message}", err=True)
+    echo(f"Error: {message}", err=True)
     if error.remedy:
-        typer.echo(error.remedy, err=True)
+        echo(error.remedy, err=True)
 
 
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401

@@ -107,8 +107,8 @@ class IndexJobs:
 
         def add(body: str) -> Job:
             paths = [self.places.resolve(path) for path in asked.paths]
-            options = {"retry": asked.retry, "prune": asked.prune}
-            return self.book.add(paths, asked.collection, key=key, body=body, refuse=partial(_refuse_overlap, paths), **options)
+            refuse = partial(_refuse_overlap, paths)
+            return self.book.add(paths, asked.collection, key=key, body=body, retry=asked.retry, prune=asked.prune, refuse=refuse)
 
         return self._once(asked, key, add)
 

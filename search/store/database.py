@@ -123,8 +123,10 @@ class Database:
         from alembic import command
 
         if file := self.file:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not file.exists():
+                with suppress(OSError):  # what SQLite says of it is better
+                    file.touch(mode=0o600)  # private texts go in here; SQLite gives its log the same mode
                 _keep_folders(file)
         if (revision := self.revision()) == REVISION:
             return
