@@ -29,7 +29,7 @@ class Guard:
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         """``hosts`` are further names, besides addresses and localhost."""
         self._app = app
-        self._hosts = {host.strip().lower() for host in hosts if host.strip()}
+        self._hosts = {host.strip().lower().rstrip(".") for host in hosts if host.strip()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass."""

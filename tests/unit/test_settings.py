@@ -103,3 +103,52 @@ def test_the_doctor_tells_what_others_may_read(settings, archive, encoder):
     (found,) = (check for check in examine(settings) if check.name == "privacy")
     assert not found.ok
     assert "sensorium.db" in found.seen
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [("HOSTSS", "HOSTS"), ("SPACES", "SPACE"), ("DATABASEURL", "DATABASE_URL"), ("UPLOAD_BYTE", "UPLOAD_BYTES")],
+)
+def test_a_variable_that_is_almost_a_setting_is_named_with_what_was_meant(variable, meant):
+    with pytest.raises(InputError, match=f"SENSORIUM_{variable}") as refused:
+        load({}, {f"SENSORIUM_{variable}": "x"})
+    assert f"SENSORIUM_{meant}" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "variable", ["PORT", "SERVICE_HOST", "SERVICE", "CRASH_SEED", "SPEECH_FILES", "BENCH_READERS", "SCREENS", "SOAK_SECONDS"]
+)
+def test_variables_that_are_no_slip_are_let_be(variable):
+    load({}, {f"SENSORIUM_{variable}": "x"})
+
+
+def test_the_file_of_an_unknown_key_or_a_wrong_value_is_named(tmp_path):
+    (tmp_path / "user").mkdir()
+    file = tmp_path / "user" / "sensorium.toml"
+    for content, key in (
+        ("colour = 1", "colour"),
+        ("decoders = 'many'", "decoders"),
+        ("spaces = 'x'", "spaces"),
+        ("hosts = 'a:80'", "hosts"),
+    ):
+        file.write_text(content)
+        with pytest.raises(InputError, match=key) as refused:
+            load({}, {})
+        assert str(file) in str(refused.value)
+    file.write_text("spaces = 'x'")
+    with pytest.raises(InputError) as refused:
+        load({}, {})
+    assert "space" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "hosts", ["http://a.lan", "a.lan:8571", "*.lan", "*", "a.lan/x", "grün.lan", "a lan", "-a", "ok.lan,b:1"]
+)
+def test_hosts_that_never_can_match_are_refused(hosts):
+    with pytest.raises(InputError, match="hosts"):
+        load({}, {"SENSORIUM_HOSTS": hosts})
+
+
+@pytest.mark.parametrize("hosts", ["", "a.lan", "A.lan., b_c.lan ,", "xn--grn-hoa.lan", "192.0.2.1", "[::1]", "::1"])
+def test_hosts_that_can_match_are_taken(hosts):
+    assert load({}, {"SENSORIUM_HOSTS": hosts}).hosts == hosts
