@@ -61,6 +61,7 @@ class Job:
 
     ``spaces``: only these are worked on; none: all.
     ``lingers``: when nothing is left to do, wait for what others find, until interrupted.
+    ``confined``: what lies outside the configured roots and those of collections is not read, also where links lead there.
     """
 
     paths: Sequence[Path]
@@ -70,6 +71,7 @@ class Job:
     spaces: Sequence[str] = ()
     report: Report = field(default=lambda *_: None)
     lingers: bool = False
+    confined: bool = False
 
 
 class Lane:
@@ -120,8 +122,15 @@ class Indexer:
         self._followed = self._filled = self._tidied = -1
         """The changes (``SqlStore.version``) after which lanes and desks were those of the archive, readers had all that they are to read, and
         no asset was without a file."""
+        self._within: Sequence[bytes] = ()
         self._follow()
         self._take_back()
+
+    def confine(self) -> None:
+        """From now on read only what lies in the configured roots and those of collections, as they are now."""
+        known = [root for roots in self.store.collections().values() for root in roots]
+        configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
+        self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
@@ -179,7 +188,7 @@ class Indexer:
         stop = threading.Event()
         self._follow()
         takers = [lane.entry.key for lane in self.lanes if self._takes(lane, collection)]
-        scan = Scan(self.intake, self.readers, collection, takers, tally, stopped=stop.is_set)
+        scan = Scan(self.intake, self.readers, collection, takers, tally, stopped=stop.is_set, within=self._within)
         failed: list[BaseException] = []
 
         def scanning() -> None:
@@ -365,6 +374,8 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
     with indexer(settings, encoder, job.spaces) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
+        if job.confined:
+            running.confine()
         work: list[tuple[int, list[bytes]]] = []
         if roots:
             work.append((running.intake.collection(job.collection, roots), roots))

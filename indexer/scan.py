@@ -40,9 +40,11 @@ class Scan:
     """One scan of a collection's roots, for all spaces that take it in."""
 
     def __init__(
-        self, intake: Intake, readers: Readers, collection: int, spaces: Sequence[int], tally: Tally, *, stopped: Callable[[], bool]
+        self, intake: Intake, readers: Readers, collection: int, spaces: Sequence[int], tally: Tally, *, stopped: Callable[[], bool],
+        within: Sequence[bytes] = (),
     ) -> None:  # fmt: skip
-        """``tally`` is counted up."""
+        """``tally`` is counted up. ``within``: the real folders that links may not lead out of; none: they may lead anywhere."""
+        self._within = within
         self._intake, self._readers, self._collection, self._spaces, self._stopped = intake, readers, collection, spaces, stopped
         self._number = intake.begin_scan()
         self._copies: list[bytes] = []
@@ -51,7 +53,7 @@ class Scan:
 
     def run(self, roots: Sequence[bytes]) -> None:
         """Scan files and folders, then mark as missing what was not met in the folders. Stops between batches when told to."""
-        met = chain.from_iterable(map(walk, roots))
+        met = chain.from_iterable(walk(root, self._within) for root in roots)
         away: set[bytes] = set()
         for batch in _batches(met, BATCH):
             if self._stopped():

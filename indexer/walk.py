@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from search.media import is_media
@@ -20,12 +20,19 @@ class Obstacle:
     why: str
 
 
-def walk(root: bytes) -> Iterator[Sighting | Obstacle]:
+OUTSIDE = "a link that leads out of the roots"
+"""Why a file is not read: it lies elsewhere."""
+
+
+def walk(root: bytes, within: Sequence[bytes] = ()) -> Iterator[Sighting | Obstacle]:
     """Every file under ``root`` that is named like media, in the order of names; a root that is a file is yielded whatever its name.
 
     Links are followed, each folder is entered once, so that loops end. Names that begin with a dot are passed over, as are pipes,
-    sockets and devices.
+    sockets and devices. ``within``: real folders in which everything has to lie; a link that leads out of them is an obstacle.
     """
+    if not inside(root, within):
+        yield Obstacle(root, OUTSIDE)
+        return
     try:
         status = os.stat(root)
     except OSError as error:
@@ -38,11 +45,19 @@ def walk(root: bytes) -> Iterator[Sighting | Obstacle]:
     folders = [root]
     while folders:
         below: list[bytes] = []
-        yield from _list(folders.pop(), entered, below)
+        yield from _list(folders.pop(), entered, below, within)
         folders.extend(reversed(below))
 
 
-def _list(folder: bytes, entered: set[tuple[int, int]], below: list[bytes]) -> Iterator[Sighting | Obstacle]:
+def inside(path: bytes, within: Sequence[bytes]) -> bool:
+    """Whether what a path leads to lies in one of the real folders ``within``; without any, everything does."""
+    real = os.path.realpath(path)
+    return not within or any(real == folder or real.startswith(folder.rstrip(b"/") + b"/") for folder in within)
+
+
+def _list(
+    folder: bytes, entered: set[tuple[int, int]], below: list[bytes], within: Sequence[bytes]
+) -> Iterator[Sighting | Obstacle]:
     try:
         with os.scandir(folder) as opened:
             entries = sorted(opened, key=lambda entry: entry.name)
@@ -58,6 +73,10 @@ def _list(folder: bytes, entered: set[tuple[int, int]], below: list[bytes]) -> I
             nowhere = error.errno in (errno.ENOENT, errno.ELOOP)  # a link into nowhere, or to itself; else a disk that is away
             if is_media(os.fsdecode(entry.path)) or not nowhere:
                 yield Obstacle(entry.path, error.strerror or str(error))
+            continue
+        if within and entry.is_symlink() and not inside(entry.path, within):
+            if stat.S_ISDIR(status.st_mode) or is_media(os.fsdecode(entry.path)):
+                yield Obstacle(entry.path, OUTSIDE)
             continue
         if stat.S_ISDIR(status.st_mode):
             if (identity := (status.st_dev, status.st_ino)) not in entered:

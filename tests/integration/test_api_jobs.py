@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from indexer import run
-from search.api import jobs
+from search.api import jobs, media
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
 from search.errors import DiskFull, Refused, SensoriumError, ServiceAway
@@ -43,6 +43,42 @@ def test_an_upload_is_known_by_what_it_is_and_can_be_forgotten(http, archive, se
     assert http.delete(f"/v1/uploads/{upload['id']}").status_code == 204
     assert left(settings) == []
     assert_problem(http.get(f"/v1/uploads/{upload['id']}"), 404, "no-upload")
+
+
+def test_links_that_leave_the_roots_are_neither_indexed_nor_served(start, indexed, archive, tmp_path, encoder):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "red.txt").write_text("A red secret.")
+    (archive / "texts" / "way.txt").symlink_to(secret / "red.txt")
+    (archive / "texts" / "folder").symlink_to(secret)
+    (archive / "texts" / "inside.png").symlink_to(archive / "pictures" / "red.png")
+    http = start(indexed)
+    job = wait_for(http, post(http, "archive/texts").json()["id"])
+    assert job["state"] == "done"
+    assert http.get("/v1/assets", params={"name": "way"}).json()["assets"] == []
+    assert http.get("/v1/assets", params={"name": "inside"}).json()["assets"] != []
+    failures = http.get("/v1/failures").json()["failures"]
+    assert {one["name"] for one in failures if "out of the roots" in one["detail"]} == {"way.txt", "folder"}
+    run.index(indexed, run.Job([archive]), encoder=encoder)  # the command line may follow links
+    (asset,) = http.get("/v1/assets", params={"name": "way"}).json()["assets"]
+    assert_problem(http.get(asset["links"]["media"]), 403, "outside-roots")
+
+
+def test_a_link_that_is_exchanged_after_the_check_serves_nothing_else(start, indexed, archive, tmp_path, monkeypatch):
+    path, secret = archive / "texts" / "sea.md", tmp_path / "secret.md"
+    secret.write_bytes(b"S" * path.stat().st_size)
+    http = start(indexed)
+    (asset,) = http.get("/v1/assets", params={"name": "sea"}).json()["assets"]
+    before = http.get(asset["links"]["media"]).content
+    real = media.media_type
+
+    def exchange(one):
+        path.unlink()
+        path.symlink_to(secret)
+        return real(one)
+
+    monkeypatch.setattr(media, "media_type", exchange)
+    assert http.get(asset["links"]["media"]).content == before
 
 
 @pytest.mark.parametrize(
