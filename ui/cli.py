@@ -19,7 +19,7 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, Filter, Modality
-from ui import readers, spaces, writing
+from ui import readers, spaces, tokens, writing
 from ui.options import Home, Json, archive
 from ui.spaces import named as _named
 from ui.terminal import echo, visible
@@ -35,6 +35,7 @@ db = typer.Typer(help="The database and the index made from it.", no_args_is_hel
 app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(readers.app, name="readers")
+app.add_typer(tokens.app, name="tokens")
 measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")
 models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
@@ -403,24 +404,26 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0: any that is free.", min=0, max=65535)] = 8571,
     root: Annotated[list[Path] | None, typer.Option(help="A folder that may be indexed over the API; may be repeated.")] = None,
     page: Annotated[bool, typer.Option(help="Serve the page too, not the API alone.")] = True,
+    tokens_: Annotated[
+        bool, typer.Option("--token/--no-token", help="Ask callers for a token; without, every account of this machine may call.")
+    ] = True,
     home: Home = None,
 ) -> None:
-    """Serve the page at / and the API under /v1, to this machine alone unless --host says otherwise."""
+    """Serve the page at / and the API under /v1, to this machine alone unless --host says otherwise. Callers show a token."""
     from ui import show
 
     try:
-        from ui.serve import is_loopback, run
+        from ui.serve import run
     except ModuleNotFoundError as error:
         raise InputError(
             f"The service needs the package {error.name}.", remedy="Install it with: pip install 'sensorium[serve]'"
         ) from error
-    if not is_loopback(host):
-        show.err.print(f"[yellow]Warning:[/] anyone who can reach {host} can search this archive, and start index jobs.")
 
-    def ready(address: str) -> None:
-        show.err.print(f"Sensorium serves {address} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False)
+    def ready(address: str, token: str) -> None:
+        opened = f"{address}/?token={token}" if token else address
+        show.err.print(f"Sensorium serves {opened} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False, soft_wrap=True)
 
-    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready)
+    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready, tokens=tokens_)
 
 
 @app.command(name="eval")

@@ -287,6 +287,18 @@ job = Table(
 )
 
 
+token = Table(
+    "token",
+    metadata,
+    _key(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),  # reader, ingester, admin
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the secret, which is stored nowhere
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # None: never
+)
+
+
 def described(_: object, name: str | None, kind: str, *__: object) -> bool:
     """Whether a thing of the database is one that these tables describe: all but the index of words (Alembic's ``include_object``)."""
     return not (kind == "table" and name is not None and name.partition("_")[0] == WORDS)

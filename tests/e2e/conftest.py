@@ -46,7 +46,7 @@ class Served:
 
     def start(self) -> None:
         roots = [part for root in self.roots for part in ("--root", str(root))]
-        command = [sys.executable, "-m", "ui.cli", "serve", "--port", str(self.port), *roots]
+        command = [sys.executable, "-m", "ui.cli", "serve", "--no-token", "--port", str(self.port), *roots]
         env = os.environ | {"SENSORIUM_HOME": str(self.home), "PYTHONPATH": str(ROOT)} | self.settings
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, env=env, stderr=log)

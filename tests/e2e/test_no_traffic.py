@@ -196,7 +196,7 @@ def test_the_service_and_its_page_stay_on_this_machine(indexed):
 @contextmanager
 def serving(box: Sandbox) -> Iterator[str]:
     """A traced service, at its address."""
-    command = box.command(sys.executable, "-m", "ui.cli", "serve", "--port", "0")
+    command = box.command(sys.executable, "-m", "ui.cli", "serve", "--no-token", "--port", "0")
     with (box.folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=box.environment, cwd=box.folder, stdout=log, stderr=log, process_group=0)
     try:
