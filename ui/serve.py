@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -102,6 +103,14 @@ def _reachable(host: str, address: str) -> str:
     return {"0.0.0.0": address.replace(host, "127.0.0.1"), "::": address.replace("[::]", "[::1]")}.get(host, address)  # noqa: S104
 
 
+def _scripts() -> list[str]:
+    """The scripts that stand in Streamlit's own page."""
+    import streamlit
+
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text("utf-8")
+    return re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+
+
 def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp:
     """The page with the API mounted beside it: Streamlit's own routes, behind the same guard."""
     from streamlit import config
@@ -120,5 +129,5 @@ def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp
         service.close()
 
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
-    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service, access))
+    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service, access, _scripts()))
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from search.api import assets, health, jobs, media, problems, searching, uploads, written
-from search.api.guard import Bounded, Guard
+from search.api.guard import Bounded, Guard, Shielded
 from search.api.identity import Access, Identified
 from search.api.metrics import Measured
 from search.api.schemas import BASE, Trouble
@@ -51,10 +51,13 @@ def routes(service: Service) -> list[BaseRoute]:
     return [*health.probes(service), Mount(BASE, app=create_api(service))]
 
 
-def guards(service: Service, access: Access | None) -> list[Middleware]:
-    """The middleware that everything, the page included, stands behind. ``access`` says who may call; None: anybody who can."""
+def guards(service: Service, access: Access | None, scripts: Sequence[str] = ()) -> list[Middleware]:
+    """The middleware that everything, the page included, stands behind. ``access`` says who may call; None: anybody who can.
+
+    ``scripts``: those that stand in the page itself.
+    """
     identified = [] if access is None else [Middleware(Identified, access=access)]
-    return [Middleware(Guard, hosts=service.settings.hosts.split(",")), *identified]
+    return [Middleware(Shielded, scripts=scripts), Middleware(Guard, hosts=service.settings.hosts.split(",")), *identified]
 
 
 def create_app(service: Service, access: Access | None = None) -> Starlette:

@@ -139,6 +139,7 @@ def open_page(browser, request, tmp_path):
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
         page.goto(address)
         pages.append(page)
         return page

@@ -124,7 +124,7 @@ def test_back_never_opens_what_was_closed(served, open_page, close):
         else:
             page.get_by_role("dialog").get_by_role("button", name="Close").click()
         page.get_by_role("dialog").wait_for(state="detached")
-        page.wait_for_function("!location.search.includes('open=')")
+        page.wait_for_function("() => !location.search.includes('open=')")
     page.go_back()
     asked(page, "q=a+cat")
     assert page.get_by_role("dialog").count() == 0
@@ -137,7 +137,7 @@ def test_a_moment_opened_by_its_link_can_be_closed(served, open_page):
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
-    page.wait_for_function("!location.search.includes('open=')")
+    page.wait_for_function("() => !location.search.includes('open=')")
     assert "q=a+dog" in page.url
 
 
