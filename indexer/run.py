@@ -73,6 +73,7 @@ class Job:
 
     ``spaces``: only these are worked on; none: all.
     ``lingers``: when nothing is left to do, wait for what others find, until interrupted.
+    ``confined``: what lies outside the configured roots and those of collections is not read, also where links lead there.
     """
 
     paths: Sequence[Path]
@@ -84,6 +85,7 @@ class Job:
     lingers: bool = False
     exclude: Sequence[str] = ()
     yes: bool = False
+    confined: bool = False
 
 
 class Lane:
@@ -120,25 +122,31 @@ class Indexer:
     """What a run holds: the database, the decoding processes, a lane a space, and a place among the workers of the home."""
 
     def __init__(
-        self, settings: Settings, entries: Sequence[Entry], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
+        self, settings: Settings, entries: Callable[[], Sequence[Entry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
         worker: Worker, exclude: Sequence[str] = (),
     ) -> None:  # fmt: skip
+        """``entries`` tells the spaces of the run; asked again when the archive has changed."""
         self.exclusions = Exclusions.of(settings.exclude, exclude)
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
-        self.intake, self.store, self.readers, self.dates = (
-            Intake(database),
-            SqlStore(database),
-            Readers(database),
-            Dates(database),
-        )
-        self._zones = Zones.of(settings.timezone)
-        self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
-        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in self.readers.all()]
+        self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
+        self.dates, self._zones = Dates(database), Zones.of(settings.timezone)
+        self.spaces, self._load, self._entries = Spaces(database), load, entries
+        self.lanes: list[Lane] = []
+        self.desks: list[_Desk] = []
         self.absent: dict[str, SensoriumError] = {}
         """Spaces and readers that wait because their model is not here, with the reason."""
-        self._filled = self._tidied = -1
-        """The changes (``SqlStore.version``) after which readers had all that they are to read, and no asset was without a file."""
+        self._followed = self._filled = self._tidied = -1
+        """The changes (``SqlStore.version``) after which lanes and desks were those of the archive, readers had all that they are to read, and
+        no asset was without a file."""
+        self._within: Sequence[bytes] = ()
+        self._follow()
         self._take_back()
+
+    def confine(self) -> None:
+        """From now on read only what lies in the configured roots and those of collections, as they are now."""
+        known = [root for roots in self.store.collections().values() for root in roots]
+        configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
+        self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
@@ -168,6 +176,7 @@ class Indexer:
 
     def tidy(self) -> tuple[int, int | None]:
         """Remove assets without files, and write generations that are due: how many, and the number of the first space's."""
+        self._follow()
         version = self.store.version()
         removed = 0 if version == self._tidied else self.intake.drop_orphans()
         self._tidied = version
@@ -193,9 +202,10 @@ class Indexer:
         Returns what changed meanwhile, None if stopped by Ctrl-C.
         """
         stop = threading.Event()
+        self._follow()
         takers = [lane.entry.key for lane in self.lanes if self._takes(lane, collection)]
         scan = Scan(
-            self.intake, self.readers, self.dates, collection, takers, tally, self.exclusions, stopped=stop.is_set
+            self.intake, self.readers, self.dates, collection, takers, tally, self.exclusions, stopped=stop.is_set, within=self._within
         )  # fmt: skip
         failed: list[BaseException] = []
 
@@ -213,9 +223,13 @@ class Indexer:
         changed: list[bytes] = []
         interrupted = False
         try:
-            for number, lane in enumerate(self.lanes):
-                if number:
+            done: set[int] = set()
+            while lane := next((lane for lane in self.lanes if lane.entry.key not in done), None):
+                if done:
                     thread.join()
+                    self._follow()  # a space that was added meanwhile has its turn, too
+                    lane = next((lane for lane in self.lanes if lane.entry.key not in done), lane)
+                done.add(lane.entry.key)
                 changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
             thread.join()
             redate(self.dates, self._pool, self._zones, stop, lambda: report(tally, progress, False))
@@ -284,6 +298,22 @@ class Indexer:
             )
         return reader
 
+    def _follow(self) -> None:
+        """Have lanes and desks be those of the archive's spaces and readers, and queue for each new lane what its space lacks."""
+        if (version := self.store.version()) == self._followed:
+            return
+        database, name, place = self._database, self._worker.name, self._worker.place
+        have, self.lanes = {lane.entry.key: lane for lane in self.lanes}, []
+        for entry in self._entries():
+            lane = have.get(entry.key)
+            if lane is None:
+                lane = Lane(entry, Queue(database, entry.key, name, place), self._load)
+                self.spaces.fill(entry)
+            lane.entry = entry
+            self.lanes.append(lane)
+        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, name, place)) for entry in self.readers.all()]
+        self._followed = version
+
     def _takes(self, lane: Lane, collection: int) -> bool:
         names = lane.entry.collections
         return not names or collection in self.intake.keys(names)
@@ -309,7 +339,7 @@ def indexer(
     """
     home = settings.home
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        disk.make_private(home)
         worker = Worker(home)
     except OSError as error:
         if disk.full(error):
@@ -321,8 +351,8 @@ def indexer(
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
-            load = _Loader(settings, encoder)
-            yield Indexer(settings, _entries(settings, Spaces(database), load, spaces), load, database, pool, worker, exclude)
+            load, known = _Loader(settings, encoder), Spaces(database)
+            yield Indexer(settings, lambda: _entries(settings, known, load, spaces), load, database, pool, worker, exclude)
     finally:
         database.close()
         worker.close()
@@ -370,6 +400,8 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
             raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
     with indexer(settings, encoder, job.spaces, job.exclude) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
+        if job.confined:
+            running.confine()
         work: list[tuple[int, list[bytes]]] = []
         if roots:
             work.append((running.intake.collection(job.collection, roots), roots))

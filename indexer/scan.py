@@ -60,10 +60,10 @@ class Scan:
 
     def __init__(
         self, intake: Intake, readers: Readers, dates: Dates, collection: int, spaces: Sequence[int], tally: Tally,
-        exclusions: Exclusions, *, stopped: Callable[[], bool],
+        exclusions: Exclusions, *, stopped: Callable[[], bool], within: Sequence[bytes] = (),
     ) -> None:  # fmt: skip
-        """``tally`` is counted up."""
-        self._intake, self._readers, self._dates = intake, readers, dates
+        """``tally`` is counted up. ``within``: the real folders that links may not lead out of; none: they may lead anywhere."""
+        self._intake, self._readers, self._dates, self._within = intake, readers, dates, within
         self._collection, self._spaces, self._exclusions, self._stopped = collection, spaces, exclusions, stopped
         self._number = intake.begin_scan()
         self._copies: list[bytes] = []
@@ -86,7 +86,8 @@ class Scan:
             emptied = not os.path.isfile(root) and mounts.is_empty(root) and self._intake.holds(self._collection, root)
             (away if emptied else there).append(root)
         self.tally.away_roots += len(away)
-        for batch in _batches(chain.from_iterable(walk(root, self._exclusions) for root in there), BATCH):
+        met = chain.from_iterable(walk(root, self._exclusions, self._within) for root in there)
+        for batch in _batches(met, BATCH):
             if self._stopped():
                 return
             self.tally.excluded += sum(isinstance(item, Excluded) for item in batch)

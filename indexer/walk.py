@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from indexer import mounts
@@ -40,12 +40,19 @@ class Unnamed:
 
 Met = Sighting | Obstacle | Excluded | Unnamed
 
+OUTSIDE = "a link that leads out of the roots"
+"""Why a file is not read: it lies elsewhere."""
 
-def walk(root: bytes, exclusions: Exclusions | None = None) -> Iterator[Met]:
+
+def walk(root: bytes, exclusions: Exclusions | None = None, within: Sequence[bytes] = ()) -> Iterator[Met]:
     """Every file under ``root`` in the order of names; a root that is a file is yielded as media whatever its name.
 
-    Links are followed, each folder is entered once, so that loops end. Pipes, sockets and devices are passed over.
+    Links are followed, each folder is entered once, so that loops end. Pipes, sockets and devices are passed over. ``within``: real folders
+    in which everything has to lie; a link that leads out of them is an obstacle.
     """
+    if not inside(root, within):
+        yield Obstacle(root, OUTSIDE)
+        return
     try:
         status = os.stat(root)
     except OSError as error:
@@ -59,8 +66,14 @@ def walk(root: bytes, exclusions: Exclusions | None = None) -> Iterator[Met]:
     folders = [root]
     while folders:
         below: list[bytes] = []
-        yield from _list(folders.pop(), root, exclusions, entered, below)
+        yield from _list(folders.pop(), root, exclusions, entered, below, within)
         folders.extend(reversed(below))
+
+
+def inside(path: bytes, within: Sequence[bytes]) -> bool:
+    """Whether what a path leads to lies in one of the real folders ``within``; without any, everything does."""
+    real = os.path.realpath(path)
+    return not within or any(real == folder or real.startswith(folder.rstrip(b"/") + b"/") for folder in within)
 
 
 def sighting(path: bytes, status: os.stat_result) -> Sighting:
@@ -72,7 +85,7 @@ def sighting(path: bytes, status: os.stat_result) -> Sighting:
 
 
 def _list(
-    folder: bytes, root: bytes, exclusions: Exclusions, entered: set[tuple[int, int]], below: list[bytes]
+    folder: bytes, root: bytes, exclusions: Exclusions, entered: set[tuple[int, int]], below: list[bytes], within: Sequence[bytes]
 ) -> Iterator[Met]:  # fmt: skip
     try:
         with os.scandir(folder) as opened:
@@ -96,6 +109,9 @@ def _list(
         is_folder = stat.S_ISDIR(status.st_mode)
         if exclusions.leaves_out(entry.path, root, folder=is_folder):
             yield Excluded(entry.path)
+        elif within and entry.is_symlink() and not inside(entry.path, within):
+            if is_folder or is_media(os.fsdecode(entry.path)):
+                yield Obstacle(entry.path, OUTSIDE)
         elif is_folder:
             if (identity := (status.st_dev, status.st_ino)) not in entered:
                 entered.add(identity)

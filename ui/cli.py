@@ -19,9 +19,10 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, DateSource, Filter, Modality
-from ui import readers, spaces, writing
+from ui import readers, spaces, tokens, writing
 from ui.options import Home, Json, archive
 from ui.spaces import named as _named
+from ui.terminal import echo, visible
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -34,6 +35,7 @@ db = typer.Typer(help="The database and the index made from it.", no_args_is_hel
 app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(readers.app, name="readers")
+app.add_typer(tokens.app, name="tokens")
 measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")
 models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
@@ -375,13 +377,13 @@ def delete(
         f" {gone.thumbnails} thumbnails ({gone.bytes / 1e6:.1f} MB)"
     )
     if not dry_run:
-        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {told}?")):
+        if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"Delete {told}?"))):
             raise InputError("Nothing was deleted.", remedy="Say --yes to delete without being asked.")
         gone = run(settings, what)
     if as_json:
         show.emit(asdict(gone) | {"deleted": not dry_run})
     else:
-        typer.echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
+        echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
 
 
 @app.command()
@@ -432,24 +434,26 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0: any that is free.", min=0, max=65535)] = 8571,
     root: Annotated[list[Path] | None, typer.Option(help="A folder that may be indexed over the API; may be repeated.")] = None,
     page: Annotated[bool, typer.Option(help="Serve the page too, not the API alone.")] = True,
+    tokens_: Annotated[
+        bool, typer.Option("--token/--no-token", help="Ask callers for a token; without, every account of this machine may call.")
+    ] = True,
     home: Home = None,
 ) -> None:
-    """Serve the page at / and the API under /v1, to this machine alone unless --host says otherwise."""
+    """Serve the page at / and the API under /v1, to this machine alone unless --host says otherwise. Callers show a token."""
     from ui import show
 
     try:
-        from ui.serve import is_loopback, run
+        from ui.serve import run
     except ModuleNotFoundError as error:
         raise InputError(
             f"The service needs the package {error.name}.", remedy="Install it with: pip install 'sensorium[serve]'"
         ) from error
-    if not is_loopback(host):
-        show.err.print(f"[yellow]Warning:[/] anyone who can reach {host} can search this archive, and start index jobs.")
 
-    def ready(address: str) -> None:
-        show.err.print(f"Sensorium serves {address} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False)
+    def ready(address: str, token: str) -> None:
+        opened = f"{address}/?token={token}" if token else address
+        show.err.print(f"Sensorium serves {opened} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False, soft_wrap=True)
 
-    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready)
+    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready, tokens=tokens_)
 
 
 @app.command(name="eval")
@@ -687,7 +691,7 @@ def models_remove(
     if as_json:
         show.emit({"name": name, "bytes": freed})
     else:
-        typer.echo(f"{name} removed: {freed} bytes.")
+        echo(f"{name} removed: {freed} bytes.")
 
 
 @db.command()
@@ -697,7 +701,7 @@ def upgrade(home: Home = None) -> None:
 
     database = Database(load({"home": home}).database)
     database.upgrade()
-    typer.echo(f"The database has revision {database.revision()}.")
+    echo(f"The database has revision {database.revision()}.")
     database.close()
 
 
@@ -709,7 +713,7 @@ def rebuild(home: Home = None) -> None:
     settings = load({"home": home})
     archive(settings).close()
     for space, count in run(settings).items():
-        typer.echo(f"{space}: {count} segments.")
+        echo(f"{space}: {count} segments.")
 
 
 @db.command()
@@ -729,7 +733,7 @@ def prune(
     if as_json:
         show.emit({"files": files, "assets": assets})
     else:
-        typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
+        echo(f"{files} missing files forgotten, {assets} assets removed.")
 
 
 def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
@@ -807,9 +811,9 @@ def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are im
 
 def _complain(error: SensoriumError) -> None:
     message = str(error).encode("utf-8", "backslashreplace").decode()
-    typer.echo(f"Error: {message}", err=True)
+    echo(f"Error: {message}", err=True)
     if error.remedy:
-        typer.echo(error.remedy, err=True)
+        echo(error.remedy, err=True)
 
 
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
@@ -23,6 +22,7 @@ from search.store.readers import Unread, UnreadFile
 from search.store.sql import Passed
 from search.types import Answer, Hit, Span
 from ui import passages, words
+from ui.terminal import Console, visible
 
 out = Console()
 err = Console(stderr=True)
@@ -42,7 +42,7 @@ def name(path: str) -> str:
     """A path as it can be printed: relative where that is shorter, bytes that are no text shown as such."""
     near = os.path.relpath(path) if path else path
     shown = near if len(near) < len(path) else path
-    return os.fsencode(shown).decode("utf-8", "backslashreplace")
+    return visible(os.fsencode(shown).decode("utf-8", "backslashreplace"), one_line=True)
 
 
 def span(where: Span | None) -> str:

@@ -15,6 +15,7 @@ from search.errors import InputError, UnknownName
 from search.settings import Settings, load
 from search.types import KINDS, Channel, Modality
 from ui.options import Home, Json, archive
+from ui.terminal import echo, visible
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -109,7 +110,7 @@ def switch(
         if not _complete(spaces, entry):
             raise InputError(f"{name} is not complete yet, and was not made the default.", remedy="Run it again, or say --now.")
     spaces.switch(name)
-    typer.echo(f"{name} answers from now on.")
+    echo(f"{name} answers from now on.")
 
 
 @app.command()
@@ -169,11 +170,11 @@ def drop(
     settings = load({"home": home})
     spaces = _spaces(settings)
     entry = spaces.find(name)
-    size, folder = spaces.size(entry.key), Generations(settings.home / "index", name, entry.space.dim).folder
+    size, folder = spaces.size(entry.key), Generations(settings.home / "index", entry.key, name, entry.space.dim).folder
     index = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     told = f"{name}: {size.vectors:,} vectors, {size.bytes / 1e6:.1f} MB in the database and {index / 1e6:.1f} MB of index"
     if not dry_run:
-        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Drop {told}?")):
+        if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"Drop {told}?"))):
             raise InputError("Nothing was dropped.", remedy="Say --yes to drop without being asked.")
         spaces.drop(name)
         shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +183,7 @@ def drop(
             {"name": name, "vectors": size.vectors, "database_bytes": size.bytes, "index_bytes": index, "dropped": not dry_run}
         )
     else:
-        typer.echo(f"{'Would drop' if dry_run else 'Dropped'} {told}.")
+        echo(f"{'Would drop' if dry_run else 'Dropped'} {told}.")
 
 
 def named(what: str, kind: type[Any], given: str | None) -> list[Any]:
@@ -228,7 +229,7 @@ def _fill(settings: Settings, spaces: Spaces, entry: Entry, as_json: bool, *, la
         if as_json:
             show.emit({"name": entry.name, "queued": queued})
         else:
-            typer.echo(f"{queued} assets are queued for {entry.name}: the next `sensorium index` embeds them.")
+            echo(f"{queued} assets are queued for {entry.name}: the next `sensorium index` embeds them.")
         return
     waiting = sum(spaces.size(entry.key).units.get(state, 0) for state in ("pending", "leased"))
     with show.indexing(as_json=as_json) as report:
@@ -244,7 +245,7 @@ def _fill(settings: Settings, spaces: Spaces, entry: Entry, as_json: bool, *, la
         })  # fmt: skip
     else:
         told = f", {summary.progress.failed} failed (`sensorium failures` says why)" if summary.progress.failed else ""
-        typer.echo(f"{entry.name}: {summary.progress.done} assets embedded{told}; it holds {size.vectors:,} vectors.")
+        echo(f"{entry.name}: {summary.progress.done} assets embedded{told}; it holds {size.vectors:,} vectors.")
     if summary.stopped:
         raise KeyboardInterrupt
 

@@ -21,7 +21,7 @@ from search.query.verdict import Judgement
 from search.store import SqlStore
 from search.store.folding import terms
 from search.store.words import TextIndex
-from search.types import Channel, Estimate, Found, Hit, Ids, Kind, Modality, Segment, Sort
+from search.types import Channel, Estimate, Found, Hit, Ids, Kind, Modality, Segment, Sort, Verdict
 
 WEAK = 0.05
 """The probability below which a hit is a weak match."""
@@ -115,7 +115,7 @@ class Outlook:
         one = self.judgement
         if one is None:
             return None
-        verdict = "yes" if one.logit >= one.line else "unsure" if one.logit >= one.doubt else "no"
+        verdict: Verdict = "yes" if one.logit >= one.line else "unsure" if one.logit >= one.doubt else "no"
         return Found(verdict, _sigmoid(one.logit), _sigmoid(one.line), one.absent)
 
     def line(self) -> float | None:

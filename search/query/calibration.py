@@ -42,7 +42,7 @@ USUAL_SPREAD = 0.08
 USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
 """Log-odds a deviation, and at no deviation, where nothing was fitted: about what the pocket space has for texts that ask for pictures."""
 
-WORD_SLOPE, WORD_OFFSET = 0.8, 0.0
+WORD_SLOPE, WORD_OFFSET = 0.8, -1.5
 """Log-odds a nat of what the words of a text say, and at no nat."""
 
 SMALLEST_SPREAD = 1e-3

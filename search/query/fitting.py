@@ -171,14 +171,15 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
             calibration, case.asked, case.archive.kind, case.vector, cosines[best], vectors[best[:BEST]], profile, allowed, len(vectors), case.words,
             alike(calibration, case.asked, case.vector),
         ))  # fmt: skip
-        size = math.log10(len(vectors))
-        z = znorm(cosines[best], cohort, case.vector)
+        magnitude = math.log10(len(vectors))
+        deviations = znorm(cosines[best], cohort, case.vector)
         hits += [
-            (number, float(one), size, math.log(max(case.words, 1)), float(int(row) in case.right))
-            for one, row in zip(z, best, strict=True)
+            (number, float(one), magnitude, math.log(max(case.words, 1)), float(int(row) in case.right))
+            for one, row in zip(deviations, best, strict=True)
         ]
     names = sorted(rows[0])
-    number, z, size, words, right = (np.array(column) for column in zip(*hits, strict=True))
+    of_case = np.array([hit[0] for hit in hits], np.intp)
+    z, size, words, right = (np.array([hit[at] for hit in hits], np.float64) for at in (1, 2, 3, 4))
     present = np.array([float(bool(case.right)) for case in cases])
     foreign = np.array([case.foreign for case in cases])
     classes = np.array([size_class(len(case.archive.vectors)) for case in cases])
@@ -188,7 +189,7 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
         present,
         foreign,
         classes,
-        number.astype(np.intp),
+        of_case,
         z,
         size,
         words,
@@ -242,4 +243,4 @@ def _folds(case: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
 def _balanced(y: Numbers) -> Numbers:
     """Weights (n,) under which both classes count the same."""
     ones = y.sum()
-    return np.where(y == 1, len(y) / (2 * max(ones, 1)), len(y) / (2 * max(len(y) - ones, 1)))
+    return np.asarray(np.where(y == 1, len(y) / (2 * max(ones, 1)), len(y) / (2 * max(len(y) - ones, 1))), np.float64)

@@ -45,7 +45,7 @@ class Searcher:
         self.terms = Terms(encoder, settings)
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
-        self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
+        self._generations = Generations(settings.home / "index", entry.key, self.space.name, self.space.dim)
         self.calibration, self.complaint = load(settings.home, entry.space, encoder)
         self._gate = Gate()
         self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
@@ -195,8 +195,10 @@ class Searcher:
         if key not in view.profiles:
             cohort, questions = self.calibration.cohort(kind), self.calibration.questions.get(asked)
             ids, vectors = view.samples[kind]
-            known = cohort is not None and questions is not None and len(ids)
-            view.profiles[key] = Profile.of(ids, vectors, cohort, questions) if known else None
+            if cohort is None or questions is None or not len(ids):
+                view.profiles[key] = None
+            else:
+                view.profiles[key] = Profile.of(ids, vectors, cohort, questions)
         return view.profiles[key]
 
     def targets(self, view: View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Text, case, cast, func, or_, select
+from sqlalchemy import Select, Text, case, cast, collate, func, or_, select
 
 from search.errors import REASONS
 from search.store import tables as t
@@ -95,7 +95,7 @@ class Catalogue:
         if wanted.collection is not None:
             places = places.where(t.collection.c.name == wanted.collection)
         if wanted.name:
-            places = places.where(_name().icontains(wanted.name, autoescape=True))
+            places = places.where(_named(wanted.name, postgresql=self._database.file is None))
         if wanted.present is not None:
             places = places.where((where.state != "missing") if wanted.present else (where.state == "missing"))
         query = select(a.id).where(a.modality.is_not(None), a.id.in_(places)).order_by(a.id.desc()).limit(limit)
@@ -246,10 +246,17 @@ def _written(spell: tuple[int, int | None] | None) -> list[Any]:
     return [t.ledger.c.created_at >= since, *([] if until is None else [t.ledger.c.created_at <= until])]
 
 
-def _name() -> Any:  # noqa: ANN401 - an SQL expression
-    """The last part of a location's path, as text: what remains after trimming everything that is no slash from its end."""
-    path = cast(t.location.c.path, Text)
-    return func.substr(path, func.length(func.rtrim(path, func.replace(path, "/", ""))) + 1)
+def _named(part: str, *, postgresql: bool) -> Any:  # noqa: ANN401 - an SQL condition
+    """SQL condition: the last part of a location's path contains ``part``, where A and a are the same letter, and no others are.
+
+    A path is bytes, and need not be UTF-8, which PostgreSQL would refuse to take for text: there each byte is a character of Latin-1.
+    """
+    path = collate(func.convert_from(t.location.c.path, "LATIN1"), "C") if postgresql else cast(t.location.c.path, Text)
+    # What remains after everything that is no slash has been trimmed from the end.
+    name = func.substr(path, func.length(func.rtrim(path, func.replace(path, "/", ""))) + 1)
+    if postgresql:
+        return func.lower(name).contains(part.encode("utf-8", "surrogateescape").lower().decode("latin-1"), autoescape=True)
+    return name.icontains(part, autoescape=True)
 
 
 def _asset(rows: list[Any]) -> Asset:

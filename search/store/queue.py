@@ -3,7 +3,8 @@
     pending -> leased -> done | failed | quarantined
 
 Several workers, in several processes and on several machines, take from it at the same time. A lease is kept alive by a heartbeat;
-it falls back when the worker's lock is free (same machine) or its time has run out (another machine). The attempt is counted, and
+it falls back when the worker's lock is free (same home on the same machine, whatever the clock says: a laptop sleeps) or its time has
+run out (elsewhere, by the database's clock). The attempt is counted, and
 committed, before anything is decoded, so that a file that takes its worker down is noticed; who did so twice is tried alone, so that
 no other file is blamed for it. Nobody ends a unit that is no longer leased to it.
 """
@@ -19,7 +20,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
 
 from search.store import tables as t
-from search.store.database import Database, now_ms
+from search.store.database import Database, clock_ms, now_ms
 from search.store.dates import filing
 from search.store.intake import write_ledger
 from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
@@ -68,9 +69,9 @@ class Finished:
 class Queue:
     """The units of one space, as ``worker`` works on them. Each method is one transaction. Thread-safe."""
 
-    def __init__(self, database: Database, of: int, worker: str) -> None:
-        """``of``: the key of the space."""
-        self._database, self._of, self._worker = database, of, worker
+    def __init__(self, database: Database, of: int, worker: str, place: str = "") -> None:
+        """``of``: the key of the space. Leases of workers whose names begin with ``place`` (see ``Worker``) never run out: their locks tell."""
+        self._database, self._of, self._worker, self._place = database, of, worker, place
 
     _work: ClassVar[Table] = t.unit
     _whose: ClassVar[str] = "space_id"
@@ -82,9 +83,10 @@ class Queue:
         """
         if not self.waiting():  # no write lock for what is mostly nothing to do
             return []
-        now, c = now_ms(), self._work.c
+        c = self._work.c
         with self._database.writing(quiet=True) as connection:
-            self._take_back(connection, c.leased_until < now)
+            now = clock_ms(connection)
+            self._take_back(connection, self._ran_out(now))
             fresh = self._units().where(c.state == "pending", c.attempts == 0).order_by(c.id).limit(count)
             rows = connection.execute(fresh).all()
             if not rows and suspect:
@@ -93,14 +95,19 @@ class Queue:
             units = [replace(Unit(*row), attempts=row.attempts + 1) for row in rows]
             if units:
                 taken = update(self._work).where(c.id.in_([unit.id for unit in units]))
-                values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now}
+                values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now_ms()}
                 connection.execute(taken.values(attempts=c.attempts + 1, **values))
             return units
 
     def waiting(self) -> bool:
         """Whether any unit waits for a worker."""
+        c = self._work.c
         with self._database.reading() as connection:
-            return connection.execute(self._waiting().limit(1)).first() is not None
+            waiting = or_(c.state == "pending", self._ran_out(clock_ms(connection)))
+            query = select(c.id).where(
+                self._ours, c.state.in_(("pending", "leased")), waiting
+            )  # named first: so an index serves it
+            return connection.execute(query.limit(1)).first() is not None
 
     def left(self) -> int:
         """How many units wait, or are in some worker's hands."""
@@ -123,7 +130,7 @@ class Queue:
         """Keep every lease of this worker for another while."""
         mine = update(self._work).where(self._mine())
         with self._database.writing(quiet=True) as connection:
-            connection.execute(mine.values(leased_until=now_ms() + LEASE_MS))
+            connection.execute(mine.values(leased_until=clock_ms(connection) + LEASE_MS))
 
     def take_back(self, workers: Sequence[str]) -> None:
         """Queue again what dead workers had leased."""
@@ -232,10 +239,11 @@ class Queue:
             .where(self._ours)
         )
 
-    def _waiting(self) -> Select[Any]:
+    def _ran_out(self, now: int) -> Any:  # noqa: ANN401 - an SQL condition
+        """Leases whose time has run out, of workers whose locks cannot be looked at from here."""
         c = self._work.c
-        ran_out = or_(c.state == "pending", c.leased_until < now_ms())
-        return select(c.id).where(self._ours, c.state.in_(("pending", "leased")), ran_out)  # named first: so an index serves it
+        late = c.leased_until < now
+        return and_(late, ~c.worker.startswith(self._place, autoescape=True)) if self._place else late
 
     def _mine(self) -> Any:  # noqa: ANN401 - an SQL condition
         c = self._work.c
@@ -308,7 +316,8 @@ class ReadingQueue(Queue):
                 connection.execute(unknown.values(_described(item.info, item.unit)))
                 gaps = [_gap_row(gap) for gap in item.gaps]
                 write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
-                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(beside=item.beside))
+                told = {"beside": item.beside, "passages": len(item.passages)}
+                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(**told))
             if rows := [row for item in ours for row in self._rows(connection, item, source)]:
                 connection.execute(insert(t.segment), rows)
             self._end(connection, [item.unit.id for item in ours], state="done", reason=None)

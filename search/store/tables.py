@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0010"
+REVISION = "0011"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -195,6 +195,7 @@ reading = Table(  # like unit: an asset that is to be read by a reader
     Column("worker", String(64)),
     Column("reason", String(32)),
     Column("beside", String(64)),  # a fingerprint of what lay beside the file when it was read; None: nothing is looked for there
+    Column("passages", Integer),  # how many it read, so that a loss shows; None: not counted, as in older archives
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("asset_id", "reader_id"),
     Index("ix_reading_reader_id_state", "reader_id", "state"),
@@ -306,6 +307,18 @@ job = Table(
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
     sqlite_autoincrement=True,
+)
+
+
+token = Table(
+    "token",
+    metadata,
+    _key(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),  # reader, ingester, admin
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the secret, which is stored nowhere
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # None: never
 )
 
 

@@ -61,7 +61,7 @@ SOUNDING = 4
 SOUNDALIKE, ALIKE = 0.6, 4
 """What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
 
-WHOLE = 4.0
+WHOLE = 8.0
 """Nats that it says for a text to hold all words of a question."""
 
 _SATURATION, _LENGTH = 1.2, 0.5

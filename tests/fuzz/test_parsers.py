@@ -71,10 +71,10 @@ def near(known: dict[str, object]) -> st.SearchStrategy[dict[str, object]]:
 def written(tmp_path_factory):
     """A generation on disk: its ``Generations``, the folder of its space, and its manifest as JSON."""
     folder = tmp_path_factory.mktemp("generation")
-    index, generations = FlatIndex(DIM), Generations(folder, "space", DIM)
+    index, generations = FlatIndex(DIM), Generations(folder, 1, "space", DIM)
     index.add(np.arange(1, 6), np.eye(5, DIM, dtype=np.float32))
     generations.write(index, last_embedding=5, last_removal=0)
-    return generations, folder / "space", json.loads((folder / "space/gen-00000001/manifest.json").read_text())
+    return generations, generations.folder, json.loads((generations.folder / "gen-00000001/manifest.json").read_text())
 
 
 def tried(refusal: type[Exception], function: Callable[..., Any], *arguments: object) -> Any:

@@ -298,3 +298,16 @@ def test_the_cache_of_pictures_keeps_to_its_quota(start, indexed, monkeypatch):
     for asset in http.get("/v1/assets?modality=image").json()["assets"]:
         assert http.get(asset["links"]["thumbnail"]).status_code == 200
     assert sum(file.stat().st_size for file in (indexed.home / "cache").glob("*/*")) <= 3_000
+
+
+@pytest.mark.parametrize(
+    "address", ["/livez", "/v1/status", "/v1/docs", "/v1/assets/1", "/v1/nothing", "/v1/assets/1/media", "/else"]
+)
+def test_every_answer_says_what_a_browser_may_do_with_it(http, address):
+    headers = http.get(address).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["x-frame-options"] == "DENY"
+    policy = headers["content-security-policy"]
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0] or address == "/v1/docs"
+    assert policy.startswith(("default-src", "sandbox"))

@@ -19,7 +19,7 @@ from search.errors import NewerDatabase, StoreError, UnknownName
 from search.store import Database, Finished, Intake, Queue, Spaces, SqlStore
 from search.store import tables as t
 from search.store.catalogue import Catalogue
-from search.store.database import alembic_config, now_ms
+from search.store.database import alembic_config, clock_ms, now_ms
 from search.store.dates import Dates
 from search.store.intake import Again, Passing, Sighting
 from search.store.queue import LEASE_MS
@@ -56,7 +56,7 @@ def sighting(path: str, size: int = 10, mtime: int = 1) -> Sighting:
 def work(database):
     """The queue of the fake space, as a worker of that name works on it."""
     space = Spaces(database).add(SPACE, "fake").key
-    return lambda name="one": Queue(database, space, name)
+    return lambda name="one", place="": Queue(database, space, name, place)
 
 
 def put(work, unit, *, modality=Modality.IMAGE, cuts=1, text=None, taken=None, duration=None, gaps=()):
@@ -245,7 +245,7 @@ def test_a_lease_lasts_as_long_as_its_worker_gives_signs_of_life(intake, work, m
     queue(intake, "/a/x")
     begun, one, two = now_ms(), work("one"), work("two")
     clock = iter(begun + LEASE_MS * step // 4 for step in range(100))
-    monkeypatch.setattr("search.store.queue.now_ms", lambda: next(clock))
+    monkeypatch.setattr("search.store.queue.clock_ms", lambda _: next(clock))
     assert len(one.lease(1, suspect=True)) == 1
     for _ in range(6):
         one.beat()
@@ -254,6 +254,38 @@ def test_a_lease_lasts_as_long_as_its_worker_gives_signs_of_life(intake, work, m
         if units := two.lease(1, suspect=True):
             break
     assert [unit.attempts for unit in units] == [2]
+
+
+@pytest.mark.parametrize("jump_ms", [-3_600_000, 3_600_000, 7 * 86_400_000])
+def test_a_sleeping_laptop_takes_nothing_from_its_own_workers(intake, work, store, monkeypatch, jump_ms):
+    """Their locks tell whether they live; the clock tells only of workers elsewhere."""
+    queue(intake, "/a/x")
+    here, other = work("place_-1", place="place_-"), work("place_-2", place="place_-")
+    (unit,) = here.lease(1)
+    now = clock = now_ms()
+    monkeypatch.setattr("search.store.queue.clock_ms", lambda _: clock)
+    for nap in range(1, 4):
+        clock = now + nap * jump_ms
+        assert not other.waiting()
+        assert other.lease(1, suspect=True) == []
+        here.beat()
+    assert len(put(here, unit)) == 1
+    assert store.counts()["units"] == {"done": 1}
+
+
+def test_a_lease_of_another_machine_runs_out(intake, work, monkeypatch):
+    queue(intake, "/a/x")
+    work("elsewhere-1").lease(1)
+    later = now_ms() + 2 * LEASE_MS
+    monkeypatch.setattr("search.store.queue.clock_ms", lambda _: later)
+    assert [unit.attempts for unit in work("here-1", place="here-").lease(1, suspect=True)] == [2]
+
+
+def test_leases_go_by_the_clock_of_the_database(database, monkeypatch):
+    """Two machines that share a PostgreSQL may differ by an hour."""
+    monkeypatch.setattr("search.store.database.now_ms", lambda: 0)
+    with database.reading() as connection:
+        assert (clock_ms(connection) > 0) == (connection.dialect.name == "postgresql")
 
 
 def test_what_a_worker_lost_it_cannot_end(intake, work, store):
