@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import cast
 
@@ -25,6 +26,8 @@ _CANCELS = 0.25
 """A mix whose level is below this share of its louder channel's has cancelled: 12 dB. Channels without relation lose 3 dB."""
 _RELATED = 0.15
 """Correlation of two waveforms from which on they are of one scene."""
+_REJOINED = 0.5
+"""Correlation of two waveforms that were not of one scene before, from which on they are."""
 _IN_STEP = 0.3
 """Correlation of two courses of loudness from which on they are of one scene."""
 _LIVELY_DB = 3.0
@@ -66,7 +69,19 @@ class Mixer:
                     part = cast("av.AudioFrame", self._graph.pull())
                 except (av.error.BlockingIOError, av.error.EOFError):
                     return
-                yield cast("NDArray[np.float32]", part.to_ndarray())
+                yield cast("NDArray[np.float32]", part.to_ndarray()).reshape(part.samples, -1).T
+
+
+def is_custom(frame: av.AudioFrame) -> bool:
+    """Whether a frame's channels stand in an order of their own, as in MOV; then its layout is kept from being freed.
+
+    PyAV copies such a layout without the map that it points to, and both the frame and the layout free that map: the process dies of
+    it. So the layout's object is never freed, the frame must not be put into a queue of PyAV's, which copies it in the same way.
+    """
+    if frame.layout.nb_channels <= 2 or "(" not in frame.layout.name:  # noqa: PLR2004 - one channel or a pair
+        return False
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
+    return True
 
 
 def lanes_of(layout: av.AudioLayout) -> list[str]:
@@ -75,7 +90,7 @@ def lanes_of(layout: av.AudioLayout) -> list[str]:
     everything = range(len(names))
     if "AMBI0" in names:
         return [f"c{names.index('AMBI0')}"]
-    if set(names) <= {"NONE", "UNK"} or layout.name.endswith(" channels"):
+    if set(names) <= {"NONE", "UNK"} or layout.nb_channels == 0:
         single = len(names) if len(names) <= MAX_LANES else MAX_LANES - 1
         rest = [f"{1 / (len(names) - single):.6f}*c{at}" for at in everything[single:]]
         return [f"c{at}" for at in everything[:single]] + (["+".join(rest)] if rest else [])
@@ -89,7 +104,8 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
         raise ValueError(f"its sound has {count} channels, and at most {MAX_CHANNELS} can be mixed")
     lanes = lanes_of(frame.layout)
     terms = "|".join(f"c{number}={lane}" for number, lane in enumerate(lanes))
-    layout = frame.layout.name.replace(" ", "\\ ") if not frame.layout.name.endswith(" channels") else f"{count}C"
+    name = frame.layout.name
+    layout = f"{count}C" if name.endswith(" channels") else name[name.index("(") + 1 : -1] if "(" in name else name.replace(" ", "\\ ")
     told = f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}:channel_layout={layout}:time_base=1/{frame.sample_rate}"
     graph = Graph()
     nodes = [
@@ -97,7 +113,7 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
         graph.add("aformat", "sample_fmts=fltp"),  # whole numbers would clip where a mix is louder than its channels
         graph.add("pan", f"{len(lanes)}C|{terms}"),
         graph.add("aresample", str(rate)),
-        graph.add("aformat", "sample_fmts=fltp"),
+        graph.add("aformat", "sample_fmts=flt"),  # PyAV reads beyond the eighth plane
         graph.add("abuffersink"),
     ]
     for one, following in zip(nodes, nodes[1:], strict=False):
@@ -106,10 +122,11 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
     return graph
 
 
-def scenes(lanes: NDArray[np.float32], rate: int) -> list[tuple[int | None, Sound]]:
+def scenes(lanes: NDArray[np.float32], rate: int, *, apart: bool = False) -> list[tuple[int | None, Sound]]:
     """The sounds that a window (lanes, samples) holds, each mono: the number of its first lane, None where all lanes are one scene.
 
-    Lanes that carry nothing are left out, and those that belong together are mixed.
+    Lanes that carry nothing are left out, and those that belong together are mixed. ``apart``: they did not in the window before, and it takes
+    more to join them again.
     """
     if len(lanes) == 1:
         return [(None, lanes[0])]
@@ -117,7 +134,7 @@ def scenes(lanes: NDArray[np.float32], rate: int) -> list[tuple[int | None, Soun
     loud = [at for at in range(len(lanes)) if levels[at] > _SILENT * levels.max()]
     groups: list[list[int]] = []
     for at in loud:
-        home = next((group for group in groups if together(lanes[group[0]], lanes[at], rate)), None)
+        home = next((group for group in groups if together(lanes[group[0]], lanes[at], rate, apart=apart)), None)
         if home is None:
             groups.append([at])
         else:
@@ -127,11 +144,13 @@ def scenes(lanes: NDArray[np.float32], rate: int) -> list[tuple[int | None, Soun
     return [(group[0], _mixed(lanes, group, levels)) for group in groups]
 
 
-def together(one: Sound, other: Sound, rate: int) -> bool:
+def together(one: Sound, other: Sound, rate: int, *, apart: bool = False) -> bool:
     """Whether two channels are of one scene: alike, inverted, louder and quieter at the same times, or both steady."""
     length = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
-    if not length or len(one) * 1000 < _SHORTEST_MS * rate or abs(float(one @ other)) >= _RELATED * length:
+    if not length or abs(float(one @ other)) >= (_REJOINED if apart else _RELATED) * length:
         return True
+    if apart or len(one) * 1000 < _SHORTEST_MS * rate:
+        return not apart
     first, second = _course_db(one, rate), _course_db(other, rate)
     widths = float(first.std()), float(second.std())
     if max(widths) < _LIVELY_DB:

@@ -9,7 +9,7 @@ import numpy as np
 
 from numpy.typing import NDArray
 
-from search.media.mix import Mixer, scenes
+from search.media.mix import Mixer, is_custom, scenes
 from search.types import Channel, Cut, Modality, Needs, Sound, Span
 
 MIN_WINDOW_MS = 250
@@ -38,7 +38,7 @@ class SoundWindows:
         self._parts: list[NDArray[np.float32]] = []
         self._held = 0
         self._start_ms = self._reached_ms = 0.0
-        self._emitted = False
+        self._emitted = self._apart = False
         self.heard_ms = 0
         """Until when sound has been decoded, in milliseconds."""
 
@@ -53,6 +53,12 @@ class SoundWindows:
             self._start_ms = self._reached_ms = max(0.0, time_ms)
         self._begun = True
         frame.pts = None
+        if is_custom(frame):
+            yield from self._resample()
+            yield from self._collect(frame)
+            self._reached_ms = self._start_ms + self._held * 1000 / self._rate
+            yield from self._flush(last=False)
+            return
         try:
             self._queue.write(frame)
         except ValueError:  # rate, layout or format have changed amid the stream
@@ -113,7 +119,9 @@ class SoundWindows:
         self._emitted = True
         lanes = np.nan_to_num(lanes, posinf=0, neginf=0).clip(-_LOUDEST, _LOUDEST)
         span = Span(round(start), max(round(start) + 1, round(self._start_ms)))
-        for lane, samples in scenes(lanes, self._rate):
+        found = scenes(lanes, self._rate, apart=self._apart)
+        self._apart = len(found) > 1 or (self._apart and found[0][0] is not None)
+        for lane, samples in found:
             peak = float(np.abs(samples).max(initial=0))
             if self._skip_silence and peak < _SILENCE:
                 continue
