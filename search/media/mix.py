@@ -19,7 +19,11 @@ MAX_LANES = 8
 """Channels of an untold layout that are heard one by one; what is beyond is heard as one mix."""
 _FRONT, _CENTRE, _SURROUND = 0.5, 0.5**0.5, 0.5**1.5
 """Weights of ITU-R BS.775 on the scale on which left and right of stereo are 0.5 each."""
-_CENTRES, _FRONTS, _LOW = frozenset({"FC"}), frozenset({"FL", "FR", "FLC", "FRC", "DL", "DR", "WL", "WR"}), frozenset({"LFE", "LFE2"})
+_CENTRES, _FRONTS, _LOW = (
+    frozenset({"FC"}),
+    frozenset({"FL", "FR", "FLC", "FRC", "DL", "DR", "WL", "WR"}),
+    frozenset({"LFE", "LFE2"}),
+)
 _SILENT = 1e-3
 """A channel whose level is below this share of the loudest one's carries nothing."""
 _CANCELS = 0.25
@@ -94,7 +98,11 @@ def lanes_of(layout: av.AudioLayout) -> list[str]:
         single = len(names) if len(names) <= MAX_LANES else MAX_LANES - 1
         rest = [f"{1 / (len(names) - single):.6f}*c{at}" for at in everything[single:]]
         return [f"c{at}" for at in everything[:single]] + (["+".join(rest)] if rest else [])
-    weights = ((at, _CENTRE if name in _CENTRES else _FRONT if name in _FRONTS else _SURROUND) for at, name in enumerate(names) if name not in _LOW)
+    weights = (
+        (at, _CENTRE if name in _CENTRES else _FRONT if name in _FRONTS else _SURROUND)
+        for at, name in enumerate(names)
+        if name not in _LOW
+    )
     return ["+".join(f"{weight:.6f}*c{at}" for at, weight in weights) or "c0"]
 
 
@@ -105,8 +113,12 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
     lanes = lanes_of(frame.layout)
     terms = "|".join(f"c{number}={lane}" for number, lane in enumerate(lanes))
     name = frame.layout.name
-    layout = f"{count}C" if name.endswith(" channels") else name[name.index("(") + 1 : -1] if "(" in name else name.replace(" ", "\\ ")
-    told = f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}:channel_layout={layout}:time_base=1/{frame.sample_rate}"
+    layout = (
+        f"{count}C" if name.endswith(" channels") else name[name.index("(") + 1 : -1] if "(" in name else name.replace(" ", "\\ ")
+    )
+    told = (
+        f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}:channel_layout={layout}:time_base=1/{frame.sample_rate}"
+    )
     graph = Graph()
     nodes = [
         graph.add("abuffer", told),

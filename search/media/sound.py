@@ -120,7 +120,7 @@ class SoundWindows:
         lanes = np.nan_to_num(lanes, posinf=0, neginf=0).clip(-_LOUDEST, _LOUDEST)
         span = Span(round(start), max(round(start) + 1, round(self._start_ms)))
         found = scenes(lanes, self._rate, apart=self._apart)
-        self._apart = len(found) > 1 or (self._apart and found[0][0] is not None)
+        self._apart = len(found) > 1
         for lane, samples in found:
             peak = float(np.abs(samples).max(initial=0))
             if self._skip_silence and peak < _SILENCE:

@@ -66,6 +66,11 @@ class _Pass:
     def __init__(self, container: av.container.InputContainer, source: Source, needs: Needs, limits: Limits) -> None:
         self._container, self._needs = container, needs
         self._format = _format(container, source)
+        if bits := _padded_bits(source.head):
+            raise MediaError(
+                "unsupported",
+                f"its samples have {bits[0]} bits in words of {bits[1]}, which are not read right. Write it as 24-bit WAV or FLAC",
+            )
         films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
         if not films and not sounds:
@@ -73,10 +78,14 @@ class _Pass:
         self._film, self._sound = _decodable(films), _decodable(sounds)
         heard = [stream for stream in sounds if stream.codec_context is not None] if needs.rate else []
         self._video, self._unheard = self._film if needs.size else None, _unheard(sounds, heard) if needs.rate else []
-        self._tracks = [_SoundTrack(stream, number, needs, film=bool(films)) for number, stream in enumerate(heard[:MAX_TRACKS], 1)]
+        self._tracks = [
+            _SoundTrack(stream, number, needs, film=bool(films)) for number, stream in enumerate(heard[:MAX_TRACKS], 1)
+        ]
         self._audio = self._tracks[0].stream if self._tracks else None
         self._unseen = bool(films) and self._film is None and needs.size > 0
-        self._wanted: list[Any] = [track for track in (self._video, *(track.stream for track in self._tracks)) if track is not None]
+        self._wanted: list[Any] = [
+            track for track in (self._video, *(track.stream for track in self._tracks)) if track is not None
+        ]
         if not self._wanted and ((films and needs.size) or (sounds and needs.rate)):
             raise MediaError("unsupported", "what is wanted of its pictures and its sound is in codecs that are not read")
         self._duration_ms = _duration_ms(container, self._film or self._sound)
@@ -262,6 +271,15 @@ def _is_cut_off(source: Source) -> bool:
     """
     announced = int.from_bytes(source.head[4:8], "little") + 8
     return source.head[:4] == b"RIFF" and source.size < announced < 0xFFFFF000
+
+
+def _padded_bits(head: bytes) -> tuple[int, int] | None:
+    """Valid bits and bits of a word of an extensible WAV, where a word is wider by a byte or more: FFmpeg takes the words to be as wide as what is valid."""
+    at = head.find(b"fmt ", 12)
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE" or at < 0 or len(head) < at + 28:
+        return None
+    tag, bits, valid = (int.from_bytes(head[at + first : at + first + 2], "little") for first in (8, 22, 26))
+    return (valid, bits) if tag == 0xFFFE and valid and -(-valid // 8) < bits // 8 else None
 
 
 def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
