@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import cast
 
 import av
@@ -59,7 +60,7 @@ class Mixer:
         if self._plain is None and self._graph is None:
             if frame is None:
                 return
-            if frame.layout.nb_channels <= 2:  # noqa: PLR2004 - one channel or a pair
+            if frame.layout.nb_channels <= 2:
                 self._plain = av.AudioResampler("fltp", None, self._rate)
             else:
                 self._graph = _graph(frame, self._rate)
@@ -82,7 +83,7 @@ def is_custom(frame: av.AudioFrame) -> bool:
     PyAV copies such a layout without the map that it points to, and both the frame and the layout free that map: the process dies of
     it. So the layout's object is never freed, the frame must not be put into a queue of PyAV's, which copies it in the same way.
     """
-    if frame.layout.nb_channels <= 2 or "(" not in frame.layout.name:  # noqa: PLR2004 - one channel or a pair
+    if frame.layout.nb_channels <= 2 or "(" not in frame.layout.name:
         return False
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
     return True
@@ -128,7 +129,7 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
         graph.add("aformat", "sample_fmts=flt"),  # PyAV reads beyond the eighth plane
         graph.add("abuffersink"),
     ]
-    for one, following in zip(nodes, nodes[1:], strict=False):
+    for one, following in pairwise(nodes):
         one.link_to(following)
     graph.configure()
     return graph
@@ -151,7 +152,7 @@ def scenes(lanes: NDArray[np.float32], rate: int, *, apart: bool = False) -> lis
             groups.append([at])
         else:
             home.append(at)
-    if len(groups) < 2:  # noqa: PLR2004 - one scene
+    if len(groups) < 2:
         return [(None, _mixed(lanes, groups[0], levels) if groups else lanes[0])]
     return [(group[0], _mixed(lanes, group, levels)) for group in groups]
 
@@ -189,4 +190,4 @@ def _mixed(lanes: NDArray[np.float32], group: list[int], levels: NDArray[np.floa
     loudest = max(group, key=lambda at: float(levels[at]))
     if float(np.sqrt(np.mean(np.square(mean)))) >= _CANCELS * float(levels[loudest]):
         return cast("Sound", mean)
-    return cast("Sound", (chosen[0] - chosen[1]) / 2 if len(group) == 2 else lanes[loudest])  # noqa: PLR2004 - a pair
+    return cast("Sound", (chosen[0] - chosen[1]) / 2 if len(group) == 2 else lanes[loudest])

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
-
 from numpy.typing import NDArray
 
 from search.media.mix import Mixer, is_custom, scenes
@@ -132,5 +131,5 @@ class SoundWindows:
         """Where a sound stands, in words; None: it is all that the first track holds."""
         if lane is None:
             return self._track
-        channel = ("left channel", "right channel")[lane] if lanes == 2 else f"channel {lane + 1}"  # noqa: PLR2004 - stereo
+        channel = ("left channel", "right channel")[lane] if lanes == 2 else f"channel {lane + 1}"
         return f"{self._track}, {channel}" if self._track else channel
