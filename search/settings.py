@@ -50,7 +50,7 @@ class Settings:
     exclude         files and folders to leave out besides the usual, as patterns of gitignore, separated by commas; ``!@eaDir`` takes one in again
     max_pixels      a picture, or a video's frame, with more is refused, in pixels
     max_frames      frames taken from an animation, at most
-    decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
+    decode_seconds  processor time for decoding an image or a text, ten times as long by the clock; sound and video get this much for every minute besides
     image_memory    address space of a decoding process while it reads a picture or a text, in bytes
     decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
     index_device    where an index is scanned: ``cpu``, ``cuda:0``, …; ``auto``: on the first GPU, where FAISS was built for them and sees one

@@ -377,7 +377,7 @@ def _described(info: Info, unit: Unit) -> dict[str, Any]:
 def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
     """The ids of the segments of all cuts, in their order: those of another space where it cut alike, else new ones."""
     c = t.segment.c
-    query = select(c.reader_id, c.ordinal, c.id, c.asset_id, c.channel, c.unit, c.start, c.end).where(
+    query = select(c.reader_id, c.ordinal, c.id, c.asset_id, c.channel, c.unit, c.start, c.end, c.source).where(
         c.asset_id.in_([item.unit.asset for item in items])
     )
     known: dict[tuple[Any, ...], list[int]] = {}
@@ -392,12 +392,13 @@ def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
         for cut in item.cuts:
             asset, channel = item.unit.asset, str(cut.channel)
             span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
-            if same := known.get((asset, channel, *span)):
+            if same := known.get((asset, channel, *span, cut.source)):
                 places.append(same.pop())
                 continue
             places.append(-len(rows) - 1)
             text = cut.content if isinstance(cut.content, str) else None
             row = {"asset_id": asset, "channel": channel, "ordinal": counts[asset, channel], "text": text}
+            row |= {"source": cut.source, "language": cut.language}
             rows.append(row | dict(zip(("unit", "start", "end"), span, strict=True)))
             counts[asset, channel] += 1
     fresh: Sequence[int] = ()

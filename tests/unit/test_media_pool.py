@@ -115,16 +115,15 @@ def test_modules_lying_in_the_working_folder_are_not_run(tmp_path, red, monkeypa
         assert colour_of(decode(pool, red).content) == "red"
 
 
-def test_a_decoder_that_is_too_slow_is_killed_and_replaced(red, film):
-    with DecodePool(settings(decode_seconds=3), 1) as pool:
+def test_a_decoder_that_sleeps_is_killed_and_replaced(red, film, monkeypatch):
+    monkeypatch.setattr("search.media.process.PATIENCE", 2)
+    with DecodePool(settings(decode_seconds=1), 1) as pool:
         decode(pool, red)
         (child,) = children()
         child.suspend()
-        begun = time.monotonic()
         error = refusal(pool, red)
         assert error.reason == "too_slow"
         assert "decode_seconds" in str(error)
-        assert time.monotonic() - begun < 12
         assert colour_of(decode(pool, red).content) == "red"
         assert child.pid not in [other.pid for other in children()]
 
