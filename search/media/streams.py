@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -24,6 +25,10 @@ _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
 """Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
 _SPARSE = 6
 """Below this many frames a second none is skipped."""
+_SPARSE_MS = 400
+"""Nor is a frame with no other within this time before or after it, in milliseconds, whatever the rate that is told."""
+_RECENT = 24
+"""Time stamps of packets that are kept, to tell how near the frames lie: more than any codec reorders."""
 _HOLD = 64
 """Cuts of sound that wait for the first picture, at most."""
 _MISSING_MS = 1500
@@ -84,6 +89,8 @@ class _Pass:
         self._shots = Shots(needs, _aspect(self._video))
         self._windows = SoundWindows(needs, skip_silence=self._film is not None)
         self._broken, self._cut_off = "", _is_cut_off(source)
+        self._stamps: list[int] = []
+        self._skips = False
         self._set_tempo(limits)
 
     def run(self) -> Iterator[Found]:
@@ -123,6 +130,7 @@ class _Pass:
         context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
         if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
             context.skip_frame = "NONREF"
+            self._skips = True
 
     def _cuts(self) -> Iterator[Cut]:
         try:
@@ -139,11 +147,26 @@ class _Pass:
 
     def _see(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         self._pictures.note(packet)
+        if self._skips and packet.pts is not None:
+            packet.stream.codec_context.skip_frame = "DEFAULT" if self._alone(packet.pts, packet.time_base) else "NONREF"
         for frame in self._picture_damage.decode(packet, self._shots.seen_ms):
             time = self._pictures.time_ms(frame)
             if time - self._shots.seen_ms > 1000 and self._shots.turned is not None and self._video is not None:
                 self._video.codec_context.skip_frame = "DEFAULT"  # too little is left when frames are skipped
+                self._skips = False
             yield from self._shots.push(frame, time)
+
+    def _alone(self, stamp: int, base: Fraction) -> bool:
+        """Whether a frame is shown for long or comes after a pause, as far as the packets before it tell.
+
+        A frame that may be skipped lies between two that were decoded before it, so that both are known.
+        """
+        at = bisect.bisect(self._stamps, stamp)
+        near = self._stamps[max(at - 1, 0) : at + 1]
+        self._stamps.insert(at, stamp)
+        if len(self._stamps) > _RECENT:
+            del self._stamps[0]
+        return any(abs(other - stamp) * base * 1000 > _SPARSE_MS for other in near)
 
     def _hear(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         for frame in self._sound_damage.decode(packet, self._windows.heard_ms):
