@@ -7,7 +7,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from search.media.geometry import scaled, square
 from search.media.shots import MIN_SHOT_MS, PLANAR, Histogram, ShotDetector, histogram
@@ -23,6 +23,9 @@ LASTING_MS = 500
 """A frame that is shown for at least this long is sampled, whatever was sampled before it, in milliseconds."""
 MAX_SAMPLES = 20
 """Frames of one piece, at most."""
+_HD = (1280, 720)
+"""From this width or height on, in pixels, values that no matrix is told of are BT.709, as browsers take them."""
+_UNTOLD = 2
 
 
 class Shots:
@@ -136,5 +139,12 @@ class Shots:
         smaller = width <= frame.width and height <= frame.height
         how = "AREA" if smaller and self._needs.filter == "bicubic" else self._needs.filter.upper()
         small = self._scaler.reformat(frame, width, height, inner, interpolation=how, threads=1)
-        pixels = cast("Picture", self._packer.reformat(small, format="rgb24", threads=1).to_ndarray())
+        matrix = _matrix(frame)
+        pixels = cast("Picture", self._packer.reformat(small, format="rgb24", src_colorspace=matrix, threads=1).to_ndarray())
         return square(np.rot90(pixels, self.turned) if self.turned else pixels, self._needs.size)
+
+
+def _matrix(frame: av.VideoFrame) -> int | None:
+    """The matrix that turns a frame into RGB where the file does not tell and the decoder would guess wrong; None: as told."""
+    is_hd = frame.width >= _HD[0] or frame.height >= _HD[1]
+    return Colorspace.ITU709 if is_hd and frame.colorspace == _UNTOLD and frame.format.name.startswith("yuv") else None
