@@ -90,7 +90,8 @@ class _Pass:
         self._windows = SoundWindows(needs, skip_silence=self._film is not None)
         self._broken, self._cut_off = "", _is_cut_off(source)
         self._stamps: list[int] = []
-        self._skips = False
+        self._skips = self._is_alone = False
+        self._lone = _SPARSE_MS / float((self._video.time_base or Fraction(1, 1000)) * 1000) if self._video is not None else 0.0
         self._set_tempo(limits)
 
     def run(self) -> Iterator[Found]:
@@ -147,8 +148,8 @@ class _Pass:
 
     def _see(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         self._pictures.note(packet)
-        if self._skips and packet.pts is not None:
-            packet.stream.codec_context.skip_frame = "DEFAULT" if self._alone(packet.pts, packet.time_base) else "NONREF"
+        if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
+            packet.stream.codec_context.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
         for frame in self._picture_damage.decode(packet, self._shots.seen_ms):
             time = self._pictures.time_ms(frame)
             if time - self._shots.seen_ms > 1000 and self._shots.turned is not None and self._video is not None:
@@ -156,7 +157,7 @@ class _Pass:
                 self._skips = False
             yield from self._shots.push(frame, time)
 
-    def _alone(self, stamp: int, base: Fraction) -> bool:
+    def _alone(self, stamp: int) -> bool:
         """Whether a frame is shown for long or comes after a pause, as far as the packets before it tell.
 
         A frame that may be skipped lies between two that were decoded before it, so that both are known.
@@ -166,7 +167,7 @@ class _Pass:
         self._stamps.insert(at, stamp)
         if len(self._stamps) > _RECENT:
             del self._stamps[0]
-        return any(abs(other - stamp) * base * 1000 > _SPARSE_MS for other in near)
+        return any(abs(other - stamp) > self._lone for other in near)
 
     def _hear(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         for frame in self._sound_damage.decode(packet, self._windows.heard_ms):
