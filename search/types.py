@@ -255,6 +255,8 @@ class Cut:
     content: NDArray[np.uint8] | NDArray[np.float32] | str
     source: str | None = None
     language: str | None = None
+    times: tuple[int, ...] | None = None
+    """When each frame of a video's shot comes on screen, in milliseconds within ``span``, in order; None: not told."""
 
 
 @dataclass(frozen=True, slots=True)

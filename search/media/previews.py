@@ -44,7 +44,8 @@ def frame(path: str, at_ms: int, size: int) -> bytes:
     Raises:
         MediaError: it cannot be decoded, or takes too long.
     """
-    scaled = _input(ss=at_ms / 1000).filter("scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2)
+    squared = _input(ss=at_ms / 1000).filter("scale", "trunc(iw*max(sar,1/8)/2)*2", "ih").filter("setsar", 1)
+    scaled = squared.filter("scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2)
     return _run(path, scaled, "mjpeg", qscale=4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -25,6 +26,10 @@ _SPARSE = 6
 """Below this many frames a second none is skipped."""
 MAX_TRACKS = 16
 """Sound tracks that are heard; what is beyond is told."""
+_SPARSE_MS = 400
+"""Nor is a frame with no other within this time before or after it, in milliseconds, whatever the rate that is told."""
+_RECENT = 24
+"""Time stamps of packets that are kept, to tell how near the frames lie: more than any codec reorders."""
 _HOLD = 64
 """Cuts of sound that wait for the first picture, at most."""
 _MISSING_MS = 1500
@@ -98,6 +103,9 @@ class _Pass:
         self._shots = Shots(needs, _aspect(self._video))
         self._by_stream = {track.stream.index: track for track in self._tracks}
         self._broken, self._cut_off = "", _is_cut_off(source)
+        self._stamps: list[int] = []
+        self._skips = self._is_alone = False
+        self._lone = _SPARSE_MS / float((self._video.time_base or Fraction(1, 1000)) * 1000) if self._video is not None else 0.0
         self._set_tempo(limits)
 
     def run(self) -> Iterator[Found]:
@@ -137,6 +145,7 @@ class _Pass:
         context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
         if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
             context.skip_frame = "NONREF"
+            self._skips = True
 
     def _cuts(self) -> Iterator[Cut]:
         try:
@@ -153,11 +162,26 @@ class _Pass:
 
     def _see(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         self._pictures.note(packet)
+        if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
+            packet.stream.codec_context.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
         for frame in self._picture_damage.decode(packet, self._shots.seen_ms):
             time = self._pictures.time_ms(frame)
             if time - self._shots.seen_ms > 1000 and self._shots.turned is not None and self._video is not None:
                 self._video.codec_context.skip_frame = "DEFAULT"  # too little is left when frames are skipped
+                self._skips = False
             yield from self._shots.push(frame, time)
+
+    def _alone(self, stamp: int) -> bool:
+        """Whether a frame is shown for long or comes after a pause, as far as the packets before it tell.
+
+        A frame that may be skipped lies between two that were decoded before it, so that both are known.
+        """
+        at = bisect.bisect(self._stamps, stamp)
+        near = self._stamps[max(at - 1, 0) : at + 1]
+        self._stamps.insert(at, stamp)
+        if len(self._stamps) > _RECENT:
+            del self._stamps[0]
+        return any(abs(other - stamp) > self._lone for other in near)
 
     def _hear(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         track = self._by_stream[packet.stream.index]

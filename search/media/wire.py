@@ -85,6 +85,7 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
         "shape": shape,
         "source": reply.source,
         "language": reply.language,
+        "times": reply.times,
     }
     return pack(header, len(payload)), payload
 
@@ -173,6 +174,7 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
             content,
             _source(header.get("source")),
             _language(header.get("language")),
+            _times(header.get("times"), _span(header.get("span")), payload.shape),
         )
     if kind not in ("gap", "error"):
         raise MalformedError("a reply of no known kind")
@@ -180,6 +182,17 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
     if reason not in REASONS:
         raise MalformedError("a reason that is not in the ledger's words")
     return Gap(reason, detail, _span(header.get("span"))) if kind == "gap" else MediaError(reason, detail)
+
+
+def _times(value: object, span: Span | None, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """When each frame of a shot comes on screen: as many times as frames, in order, within the span."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or span is None or len(shape) != 4 or len(value) != shape[0]:
+        raise MalformedError("times that are of no frames")
+    if any(type(one) is not int or not span.start <= one < span.end for one in value) or value != sorted(value):
+        raise MalformedError("times that are out of order or outside the span")
+    return tuple(value)
 
 
 def _flat(span: Span | None) -> list[int | str] | None:
