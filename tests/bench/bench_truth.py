@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.bench.report import Figure, Skipped
-from tests.bench.truth import films
+from tests.bench.truth import colours, films, pictures
 from tests.bench.truth.archive import Archive
 from tests.bench.truth.browser import Browser, browser
 from tests.bench.truth.case import Case, Row
@@ -35,6 +35,8 @@ def run() -> Iterator[Figure]:
 def cases() -> Iterator[Case]:
     """Every generated file."""
     yield from films.cases()
+    yield from colours.cases()
+    yield from pictures.cases()
 
 
 def chosen(all_of: Iterator[Case]) -> list[Case]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -89,7 +90,7 @@ class Browser:
             start, lasts, *drawn = self._page.evaluate(_SHOW, [_address(path), seconds])
         except Exception as error:
             raise ValueError(f"Chromium does not play {path.name}: {str(error).splitlines()[0]}") from error
-        return Shown(_pixels(*drawn), start, lasts)
+        return Shown(_pixels(*drawn), start, lasts if lasts is not None and math.isfinite(lasts) else None)
 
     def draw(self, path: Path) -> np.ndarray:
         """What ``<img>`` shows: (H, W, 3) uint8, over white.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 TOLERANCE_MS = 40
 """How far a moment may lie from what is shown."""
@@ -34,6 +34,12 @@ class Film:
     """Numbers of other tracks' frames: each must be embedded, or a gap be told."""
     still: bool = False
     """Whether it lies behind a still."""
+    stamps: Literal["file", "shift", "made"] = "file"
+    """Who knows when frames are shown: the file's own stamps, these for the first frame alone, or whoever made the file, since its stamps are known to be wrong."""
+    track: int = 0
+    """Which track of pictures it is."""
+    grid: float = 0.0
+    """How far the encoder's rate may move a frame, in seconds."""
 
     @property
     def first(self) -> int:
@@ -42,7 +48,7 @@ class Film:
 
     def at(self, seconds: float) -> int:
         """The number of the frame on screen at a time."""
-        return max((number for number, time in enumerate(self.times) if time <= seconds + 1e-6), default=0)
+        return max((number for number, time in enumerate(self.times) if number >= self.first and time <= seconds + 1e-6), default=self.first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ def cases() -> Iterator[Case]:
     plain = _film()
     part = _film(first=150)
     for name, arguments, played in CONTAINERS:
-        yield Case(name, "container", partial(_encode, arguments=arguments), _film(played=played))
+        yield Case(name, "container", partial(_encode, arguments=arguments), replace(_film(played=played), stamps="made" if name in STAMPLESS else "file"))
     for name, arguments, played in OFFSETS:
         yield Case(name, "offset", partial(_encode, arguments=(*arguments, "-output_ts_offset", "3600")), _film(played=played))
     yield Case("split-2.mkv", "part", _split, part)
@@ -40,27 +41,26 @@ def cases() -> Iterator[Case]:
     yield Case("live.webm", "part", _live, plain)
     yield Case("edit-list.mp4", "edit list", _cut, _film(first=75))
     yield Case("late-picture.mp4", "edit list", _late, _film(shift=1.5))
-    yield Case("joined.ts", "joined", _joined, Film([n / FPS for n in range(2 * COUNT)], [*SCENES, *(COUNT + n for n in SCENES)], 24.0, played=False))
+    yield Case("joined.ts", "joined", _joined, Film([n / FPS for n in range(2 * COUNT)], [*SCENES, *(COUNT + n for n in SCENES)], 24.0, played=False, stamps="made"))
     yield Case("ntsc.mp4", "rate", partial(_encode, arguments=(*X264, *AAC), fps="30000/1001"), _film(fps=30000 / 1001))
     yield Case("60fps.mp4", "rate", partial(_encode, arguments=(*X264, *AAC), fps="60"), _film(fps=60, tone=False))
     yield Case("5fps.mp4", "rate", partial(_encode, arguments=X264, fps="5", sound=False), _film(fps=5, tone=False))
     yield Case("1fps.mkv", "rate", partial(_encode, arguments=X264, fps="1", sound=False, count=20, scenes=(0, 4, 9, 15)), Film(range(20), (0, 4, 9, 15), 20.0))
     shown = [float(sum(SLIDES[:n])) for n in range(len(SLIDES))]
-    talk = Film(shown, range(len(SLIDES)), float(sum(SLIDES)))
-    yield Case("talk-vfr.mp4", "VFR", partial(_paced, times=shown, end=sum(SLIDES), codec="libx264"), talk)
-    yield Case("talk-vfr.webm", "VFR", partial(_paced, times=shown, end=sum(SLIDES), codec="libvpx-vp9"), talk)
-    yield Case("talk-vfr.mkv", "VFR", partial(_paced, times=shown, end=sum(SLIDES), codec="libx264"), talk)
-    yield Case("talk-5fps.mp4", "VFR", partial(_talk, dropped=False), talk)
+    talk = Film(shown, range(len(SLIDES)), float(sum(SLIDES)), grid=0.1)
+    for name in ("talk-vfr.mp4", "talk-vfr.mkv", "talk-vfr.webm"):
+        yield Case(name, "VFR", _slides, talk)
+    yield Case("talk-5fps.mp4", "VFR", partial(_talk, dropped=False), replace(talk, grid=0.2))
     yield Case("talk-decimated.mkv", "VFR", partial(_talk, dropped=True), talk)
     phone = _phone()
-    yield Case("phone.mp4", "VFR", partial(_paced, times=phone.times, end=phone.end, codec="libx264", scenes=phone.scenes), phone)
-    fields = Film([n / 50 for n in range(FIELDS)], FIELD_SCENES, FIELDS / 50, played=False)
+    yield Case("phone.mp4", "VFR", partial(_paced, times=phone.times, scenes=phone.scenes), phone)
+    fields = Film([n / 50 for n in range(FIELDS)], FIELD_SCENES, FIELDS / 50, played=False, stamps="shift")
     yield Case("interlaced.ts", "fields", partial(_fields, codec="libx264"), fields)
     yield Case("interlaced.mpg", "fields", partial(_fields, codec="mpeg2video"), fields)
-    yield Case("cover-first.mp4", "tracks", _cover_first, _film(played=False, tone=False))
-    yield Case("cover-first.mkv", "tracks", _cover_first, _film(played=False, tone=False))
+    yield Case("cover-first.mp4", "tracks", _cover_first, replace(_film(played=False, tone=False), track=1))
+    yield Case("cover-first.mkv", "tracks", _cover_first, replace(_film(played=False, tone=False), track=1))
     yield Case("two-cameras.mov", "tracks", _cameras, _film(played=False, tone=False, also=[1000 + n for n in SCENES]))
-    yield Case("motion-photo.jpg", "motion", _motion, Film([n / FPS for n in range(75)], (0, 50), 3.0, played=False, still=True))
+    yield Case("motion-photo.jpg", "motion", _motion, Film([n / FPS for n in range(75)], (0, 50), 3.0, played=False, still=True, stamps="made"))
 
 
 CONTAINERS: Sequence[tuple[str, Sequence[str], bool]] = (
@@ -99,8 +99,11 @@ CONTAINERS: Sequence[tuple[str, Sequence[str], bool]] = (
 )  # fmt: skip
 """Name, options of ffmpeg, and whether Chromium plays it."""
 
+STAMPLESS = ("h264.avi", "elementary.m2v", "tape.dv")
+"""Files whose stamps are scrambled or missing: their frames follow at 25 a second."""
+
 OFFSETS: Sequence[tuple[str, Sequence[str], bool]] = (
-    ("hour.mp4", (*X264, *AAC), True),
+    ("hour.mp4", (*X264, *AAC), False),
     ("hour-fragmented.mp4", (*X264, *AAC, "-movflags", "frag_keyframe+empty_moov+default_base_moof"), True),
     ("hour.mkv", (*X264, *AAC), True),
     ("hour.webm", (*VP8, *OPUS), True),
@@ -163,7 +166,7 @@ def _cut(path: Path, scraps: Path) -> None:
 
 def _late(path: Path, scraps: Path) -> None:
     """Picture that begins a second and a half after the sound."""
-    ffmpeg("-itsoffset", "1.5", "-i", master(scraps, COUNT, SCENES), "-i", _tone(scraps), *X264, *AAC, path)
+    ffmpeg("-itsoffset", "1.5", "-i", master(scraps, COUNT, SCENES), "-i", _tone(scraps), "-vsync", "passthrough", *X264, *AAC, path)
 
 
 def _joined(path: Path, scraps: Path) -> None:
@@ -177,17 +180,26 @@ def _joined(path: Path, scraps: Path) -> None:
     path.write_bytes(whole)
 
 
-def _paced(path: Path, scraps: Path, *, times: Sequence[float], end: float, codec: str, scenes: Sequence[int] | None = None) -> None:
+def _slides(path: Path, scraps: Path) -> None:
+    """A frame a slide, as programs write a list of pictures with durations."""
+    told = []
+    for slide, lasts in enumerate(SLIDES):
+        still(scraps / f"slide{slide}.png", drawn(slide, slide + 1))
+        told += [f"file slide{slide}.png", f"duration {lasts}"]
+    (scraps / "slides.txt").write_text("\n".join([*told, f"file slide{len(SLIDES) - 1}.png\n"]))
+    codec = VP9 if path.suffix == ".webm" else X264
+    ffmpeg("-f", "concat", "-safe", "0", "-i", scraps / "slides.txt", "-vsync", "vfr", "-pix_fmt", "yuv420p", *codec, path)
+
+
+def _paced(path: Path, scraps: Path, *, times: Sequence[float], scenes: Sequence[int]) -> None:
     """Each frame at a time of its own, in milliseconds."""
-    begins = range(len(times)) if scenes is None else scenes
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30, options={"preset": "veryfast"} if codec == "libx264" else {"deadline": "realtime", "cpu-used": "8"})
+        stream = container.add_stream("libx264", rate=30, options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
-        stops = [*times[1:], end]
-        for (number, time), stop in zip(enumerate(times), stops, strict=True):
-            frame = av.VideoFrame.from_ndarray(drawn(number, sum(begin <= number for begin in begins)), "rgb24")
-            frame.pts, frame.duration, frame.time_base = round(time * 1000), round((stop - time) * 1000), Fraction(1, 1000)
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(drawn(number, sum(begin <= number for begin in scenes)), "rgb24")
+            frame.pts, frame.time_base = round(time * 1000), Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
