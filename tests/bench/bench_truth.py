@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.bench.report import Figure, Skipped
-from tests.bench.truth import colours, films, pictures
+from tests.bench.truth import colours, dates, films, pictures, sounds
 from tests.bench.truth.archive import Archive
 from tests.bench.truth.browser import Browser, browser
 from tests.bench.truth.case import Case, Row
@@ -34,9 +34,8 @@ def run() -> Iterator[Figure]:
 
 def cases() -> Iterator[Case]:
     """Every generated file."""
-    yield from films.cases()
-    yield from colours.cases()
-    yield from pictures.cases()
+    for module in (films, colours, pictures, sounds, dates):
+        yield from module.cases()
 
 
 def chosen(all_of: Iterator[Case]) -> list[Case]:
@@ -71,6 +70,9 @@ def _told(judge: Judge, some: Sequence[Case], paths: dict[str, Path]) -> Iterato
         for row in judge.rows(case, paths[case.name]):
             print(row, flush=True)
             yield row
+    for row in judge.levels():
+        print(row, flush=True)
+        yield row
 
 
 def figures(rows: Sequence[Row]) -> Iterator[Figure]:

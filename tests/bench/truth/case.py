@@ -82,11 +82,14 @@ class Tone:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Tones in tracks and channels, and how long all of it lasts, in seconds; ``apart``: pairs of tones that may not come in one window."""
+    """Tones in tracks and channels, and how long all of it lasts, in seconds. ``clear``: a tone must come in some window
+    without the noise that fills another channel; ``level``: how loud it comes out is compared with other files.
+    """
 
     tones: Sequence[Tone]
     seconds: float | None = None
-    level: bool = True
+    clear: bool = False
+    level: bool = False
 
 
 @dataclass(frozen=True, slots=True)

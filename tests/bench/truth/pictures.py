@@ -51,7 +51,7 @@ def cases() -> Iterator[Case]:
         yield save(f"icc-{name}.png", "profiles", icc_profile=profile)
     yield save("icc-p3.webp", "profiles", quality=92, icc_profile=icc("p3"))
     yield save("icc-adobe.avif", "profiles", quality=90, icc_profile=icc("adobe"))
-    yield Case("grey-gamma-1.8.jpg", "profiles", lambda path, _: Image.fromarray(rgb).convert("L").save(path, quality=92, icc_profile=grey_icc(1.0)), shown)
+    yield Case("grey-linear.jpg", "profiles", lambda path, _: Image.fromarray(rgb).convert("L").save(path, quality=92, icc_profile=grey_icc(1.0)), shown)
     cmyk = Image.fromarray(rgb).convert("CMYK")
     yield Case("cmyk.jpg", "profiles", lambda path, _: cmyk.save(path, quality=92), shown)
     yield Case("cmyk-icc.jpg", "profiles", lambda path, _: cmyk.save(path, quality=92, icc_profile=cmyk_icc()), shown)
