@@ -6,13 +6,13 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests.bench.report import Figure, Skipped
-from tests.bench.truth import colours, dates, films, pictures, sounds
+from tests.bench.truth import colours, dates, films, folders, pictures, sounds
 from tests.bench.truth.archive import Archive
-from tests.bench.truth.browser import Browser, browser
+from tests.bench.truth.browser import browser
 from tests.bench.truth.case import Case, Row
 from tests.bench.truth.judge import Judge
 
@@ -27,6 +27,8 @@ def run() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             rows = list(judged(Path(folder), chosen(cases())))
+            if not kinds() or "folders" in kinds():
+                rows += told(folders.rows(Path(folder) / "folders"))
         except LookupError as missing:
             raise Skipped(str(missing)) from None
     yield from figures(rows)
@@ -40,8 +42,20 @@ def cases() -> Iterator[Case]:
 
 def chosen(all_of: Iterator[Case]) -> list[Case]:
     """The cases whose kinds are asked for."""
-    kinds = [kind.strip() for kind in os.environ.get(KINDS, "").split(",") if kind.strip()]
-    return [case for case in all_of if not kinds or case.kind in kinds]
+    wanted = kinds()
+    return [case for case in all_of if not wanted or case.kind in wanted]
+
+
+def kinds() -> list[str]:
+    """The kinds that are asked for; none: all."""
+    return [kind.strip() for kind in os.environ.get(KINDS, "").split(",") if kind.strip()]
+
+
+def told(rows: Iterable[Row]) -> Iterator[Row]:
+    """Print each line as it comes."""
+    for row in rows:
+        print(row, flush=True)
+        yield row
 
 
 def judged(folder: Path, some: Sequence[Case]) -> Iterator[Row]:
@@ -50,6 +64,8 @@ def judged(folder: Path, some: Sequence[Case]) -> Iterator[Row]:
     Raises:
         LookupError: there is no Chromium here.
     """
+    if not some:
+        return
     media, scraps = folder / "media", folder / "scraps"
     for made in (media, scraps):
         made.mkdir()
@@ -62,17 +78,10 @@ def judged(folder: Path, some: Sequence[Case]) -> Iterator[Row]:
     with browser(folder) as tab:
         archive.run("index", media)
         with archive.serving() as address:
-            yield from _told(Judge(archive, address, tab), some, paths)
-
-
-def _told(judge: Judge, some: Sequence[Case], paths: dict[str, Path]) -> Iterator[Row]:
-    for case in some:
-        for row in judge.rows(case, paths[case.name]):
-            print(row, flush=True)
-            yield row
-    for row in judge.levels():
-        print(row, flush=True)
-        yield row
+            judge = Judge(archive, address, tab)
+            for case in some:
+                yield from told(judge.rows(case, paths[case.name]))
+            yield from told(judge.levels())
 
 
 def figures(rows: Sequence[Row]) -> Iterator[Figure]:
@@ -81,8 +90,7 @@ def figures(rows: Sequence[Row]) -> Iterator[Figure]:
     for what, count in all_of.items():
         yield Figure(f"{what} right", right[what], f"of {count}", least=count)
     files = {row.file for row in rows}
-    yield Figure("files wholly right", len(files - {row.file for row in rows if not row.ok}), f"of {len(files)}", least=len(files))
+    yield Figure(
+        "files wholly right", len(files - {row.file for row in rows if not row.ok}), f"of {len(files)}", least=len(files)
+    )
     yield Figure("judgements that fail", sum(not row.ok for row in rows), f"of {len(rows)}", most=0)
-
-
-__all__ = ["Browser", "cases", "chosen", "figures", "judged", "run"]

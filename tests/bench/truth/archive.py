@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -62,21 +63,22 @@ class Archive:
 
     def run(self, *arguments: object, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """A command of Sensorium."""
-        return subprocess.run(self._command(arguments), env=self._environment(), cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
-
-    def json(self, *arguments: object) -> tuple[int, dict]:
-        """A command's exit code and the last line of JSON that it prints."""
-        done = self.run(*arguments, "--json")
-        lines = done.stdout.strip().splitlines()
-        try:
-            return done.returncode, json.loads(done.stdout)
-        except json.JSONDecodeError:
-            return done.returncode, json.loads(lines[-1]) if lines else {}
+        return subprocess.run(
+            self._command(arguments),
+            env=self._environment(),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def asset(self, path: Path) -> Asset | None:
         """What is known of a file; None: it was never taken in."""
         with closing(sqlite3.connect(f"file:{self.home / 'sensorium.db'}?mode=ro", uri=True)) as database:
-            gaps = database.execute("SELECT reason, detail, start_ms, end_ms FROM ledger WHERE path = ?", (os.fsencode(path),)).fetchall()
+            gaps = database.execute(
+                "SELECT reason, detail, start_ms, end_ms FROM ledger WHERE path = ?", (os.fsencode(path),)
+            ).fetchall()
             row = database.execute(
                 "SELECT asset.id, modality, width, height, duration_ms FROM asset JOIN location ON location.asset_id = asset.id WHERE path = ?",
                 (os.fsencode(path),),
@@ -107,7 +109,9 @@ class Archive:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         with (self.home / "serve.log").open("w") as log:
-            process = subprocess.Popen(self._command(("serve", "--no-page", "--port", port)), env=self._environment(), cwd=ROOT, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                self._command(("serve", "--no-page", "--port", port)), env=self._environment(), cwd=ROOT, stdout=log, stderr=log
+            )
         address = f"http://127.0.0.1:{port}"
         try:
             while True:
@@ -130,7 +134,13 @@ class Archive:
         return [sys.executable, "-m", "tests.bench.truth.recorder", *map(str, arguments)]
 
     def _environment(self) -> dict[str, str]:
-        own = {"SENSORIUM_HOME": str(self.home), "SENSORIUM_SPACE": self._space, FOLDER: str(self._record), "TZ": "UTC", "SENSORIUM_DEVICE": "cpu"}
+        own = {
+            "SENSORIUM_HOME": str(self.home),
+            "SENSORIUM_SPACE": self._space,
+            FOLDER: str(self._record),
+            "TZ": "UTC",
+            "SENSORIUM_DEVICE": "cpu",
+        }
         return os.environ | own | self._settings
 
 
@@ -142,6 +152,17 @@ def fetch(address: str) -> bytes:
     """
     with urllib.request.urlopen(address) as answer:
         return answer.read()
+
+
+def found(address: str, question: str, count: int = 10, **options: object) -> list[dict]:
+    """The hits of a search at a service; none where it refuses the question."""
+    body = json.dumps({"query": [{"text": question}], "k": count, **options}).encode()
+    request = urllib.request.Request(f"{address}/v1/search", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return list(json.loads(answer.read())["hits"])
+    except urllib.error.HTTPError:
+        return []
 
 
 def picture(address: str) -> np.ndarray:

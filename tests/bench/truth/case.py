@@ -48,7 +48,10 @@ class Film:
 
     def at(self, seconds: float) -> int:
         """The number of the frame on screen at a time."""
-        return max((number for number, time in enumerate(self.times) if number >= self.first and time <= seconds + 1e-6), default=self.first)
+        return max(
+            (number for number, time in enumerate(self.times) if number >= self.first and time <= seconds + 1e-6),
+            default=self.first,
+        )
 
 
 @dataclass(frozen=True, slots=True)

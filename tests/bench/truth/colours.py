@@ -36,22 +36,81 @@ def cases() -> Iterator[Case]:
     ):
         yield Case(name, "colours", partial(_film, size=size, matrix=matrix, arguments=(*X264, *tags)), drawn)
     yield Case("hd-untagged.webm", "colours", partial(_film, size=hd, matrix="bt709", arguments=VP9), drawn)
-    yield Case("full-range.mp4", "colours", partial(_film, size=hd, matrix="bt709", span="pc", arguments=(*X264, *_tags("bt709"), "-color_range", "pc")), drawn)
-    yield Case("hd-yuv444.mp4", "colours", partial(_film, size=hd, matrix="bt709", form="yuv444p", arguments=("-c:v", "libx264", *_tags("bt709"))), drawn)
-    yield Case("hd-10-bit.mp4", "colours", partial(_film, size=hd, matrix="bt709", form="yuv420p10le", arguments=("-c:v", "libx264", *_tags("bt709"))), drawn)
+    yield Case(
+        "full-range.mp4",
+        "colours",
+        partial(_film, size=hd, matrix="bt709", span="pc", arguments=(*X264, *_tags("bt709"), "-color_range", "pc")),
+        drawn,
+    )
+    yield Case(
+        "hd-yuv444.mp4",
+        "colours",
+        partial(_film, size=hd, matrix="bt709", form="yuv444p", arguments=("-c:v", "libx264", *_tags("bt709"))),
+        drawn,
+    )
+    yield Case(
+        "hd-10-bit.mp4",
+        "colours",
+        partial(_film, size=hd, matrix="bt709", form="yuv420p10le", arguments=("-c:v", "libx264", *_tags("bt709"))),
+        drawn,
+    )
     given = Picture(moving=True, pixels=lambda: chart(*hd))
-    yield Case("hd-mjpeg.mov", "colours", partial(_film, size=hd, matrix="bt709", form="yuvj420p", span="pc", arguments=("-c:v", "mjpeg", "-q:v", "2", *_tags("bt709"))), given)
-    yield Case("hd-prores.mov", "colours", partial(_film, size=hd, matrix="bt709", form="yuv422p10le", arguments=("-c:v", "prores", *_tags("bt709"))), given)
-    yield Case("hd-mpeg2.ts", "colours", partial(_film, size=hd, matrix="bt709", arguments=("-c:v", "mpeg2video", "-q:v", "2", "-g", "5")), given)
+    yield Case(
+        "hd-mjpeg.mov",
+        "colours",
+        partial(
+            _film, size=hd, matrix="bt709", form="yuvj420p", span="pc", arguments=("-c:v", "mjpeg", "-q:v", "2", *_tags("bt709"))
+        ),
+        given,
+    )
+    yield Case(
+        "hd-prores.mov",
+        "colours",
+        partial(_film, size=hd, matrix="bt709", form="yuv422p10le", arguments=("-c:v", "prores", *_tags("bt709"))),
+        given,
+    )
+    yield Case(
+        "hd-mpeg2.ts",
+        "colours",
+        partial(_film, size=hd, matrix="bt709", arguments=("-c:v", "mpeg2video", "-q:v", "2", "-g", "5")),
+        given,
+    )
     for name, transfer in (("pq.mp4", "smpte2084"), ("hlg.mp4", "arib-std-b67")):
         tags = ("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", "tv")
-        how = partial(_film, size=hd, matrix="bt2020", form="yuv420p10le", rich=0.5, arguments=("-c:v", "libvpx-vp9", "-profile:v", "2", *VP9[2:], *tags), signal=transfer)
+        how = partial(
+            _film,
+            size=hd,
+            matrix="bt2020",
+            form="yuv420p10le",
+            rich=0.5,
+            arguments=("-c:v", "libvpx-vp9", "-profile:v", "2", *VP9[2:], *tags),
+            signal=transfer,
+        )
         yield Case(name.replace(".mp4", ".webm"), "HDR", how, drawn)
-    for name, size, ratio in (("anamorphic.mp4", (720, 576), "64/45"), ("anamorphic.mkv", (720, 576), "64/45"), ("narrow.mp4", (720, 480), "8/9"), ("hdv.webm", (1440, 1080), "4/3")):
+    for name, size, ratio in (
+        ("anamorphic.mp4", (720, 576), "64/45"),
+        ("anamorphic.mkv", (720, 576), "64/45"),
+        ("narrow.mp4", (720, 480), "8/9"),
+        ("hdv.webm", (1440, 1080), "4/3"),
+    ):
         codec = VP9 if name.endswith("webm") else X264
-        yield Case(name, "shape", partial(_film, size=size, matrix="bt601", aspect=ratio, arguments=(*codec, *(() if size[1] > 576 else _tags("smpte170m")))), drawn)
+        yield Case(
+            name,
+            "shape",
+            partial(
+                _film, size=size, matrix="bt601", aspect=ratio, arguments=(*codec, *(() if size[1] > 576 else _tags("smpte170m")))
+            ),
+            drawn,
+        )
     wide = Picture(moving=True, pixels=lambda: chart(1024, 576))
-    yield Case("dvd.mpg", "shape", partial(_film, size=(720, 576), matrix="bt601", aspect="64/45", arguments=("-c:v", "mpeg2video", "-q:v", "2", "-r", "25")), wide)
+    yield Case(
+        "dvd.mpg",
+        "shape",
+        partial(
+            _film, size=(720, 576), matrix="bt601", aspect="64/45", arguments=("-c:v", "mpeg2video", "-q:v", "2", "-r", "25")
+        ),
+        wide,
+    )
     for name, turn in TURNS.items():
         yield Case(f"{name}.mp4", "turned", partial(_turned, matrix=turn), drawn)
     yield Case("transparent.webm", "alpha", _transparent, drawn)
@@ -72,18 +131,39 @@ def _bright(width: int, height: int, transfer: str) -> np.ndarray:
         signal = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
     else:  # HLG: white at 75 %
         scene = light * 0.2650
-        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-6)) + 0.55991073)
+        signal = np.where(
+            scene <= 1 / 12, np.sqrt(3 * scene), 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-6)) + 0.55991073
+        )
     return (signal * 65535).round().clip(0, 65535).astype(np.uint16)
 
 
 def _film(path: Path, scraps: Path, *, size: tuple[int, int], matrix: str, arguments: Sequence[str], span: str = "tv", form: str = "yuv420p", aspect: str = "",
           rich: float = 1.0, signal: str = "") -> None:  # fmt: skip
-    graph = f"scale=in_range=pc:out_color_matrix={matrix}:out_range={span}:flags=accurate_rnd+full_chroma_int,format={form}" + (f",setsar={aspect}" if aspect else "")
+    graph = f"scale=in_range=pc:out_color_matrix={matrix}:out_range={span}:flags=accurate_rnd+full_chroma_int,format={form}" + (
+        f",setsar={aspect}" if aspect else ""
+    )
     if signal:
         raw = _bright(*size, signal).astype("<u2").tobytes()
         source = scraps / f"{signal}.raw"
         source.write_bytes(raw)
-        ffmpeg("-f", "rawvideo", "-pix_fmt", "rgb48le", "-s", f"{size[0]}x{size[1]}", "-r", "10", "-stream_loop", _LENGTH - 1, "-i", source, "-vf", graph, *arguments, path)
+        ffmpeg(
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb48le",
+            "-s",
+            f"{size[0]}x{size[1]}",
+            "-r",
+            "10",
+            "-stream_loop",
+            _LENGTH - 1,
+            "-i",
+            source,
+            "-vf",
+            graph,
+            *arguments,
+            path,
+        )
         return
     arguments = [one for one in arguments if one not in ("-pix_fmt", "yuv420p")]
     pipe(path, (chart(*size, rich=rich) for _ in range(_LENGTH)), size, "10", "-vf", graph, *arguments)
@@ -96,7 +176,10 @@ def _turned(path: Path, scraps: Path, *, matrix: tuple[int, int, int, int]) -> N
     place = data.index(b"tkhd") + 4 + 40
     a, b, c, d = (UNIT * one for one in matrix)
     width, height = 640, 480
-    moved = (width if -1 in (matrix[0], matrix[2]) and (matrix[0] == -1) else height if matrix[2] == -1 else 0, height if matrix[3] == -1 else width if matrix[1] == -1 else 0)
+    moved = (
+        width if -1 in (matrix[0], matrix[2]) and (matrix[0] == -1) else height if matrix[2] == -1 else 0,
+        height if matrix[3] == -1 else width if matrix[1] == -1 else 0,
+    )
     data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, moved[0] * UNIT, moved[1] * UNIT, 1 << 30)
     path.write_bytes(data)
 

@@ -44,7 +44,11 @@ def _files() -> Iterator[tuple[str, Callable[[Path, Path], object], str]]:
     yield "date.mp4", _film("date=2019-07-14"), DAY
     yield "year-only.mp4", _film("date=1965"), "1965"
     yield "digitised-tape.mp4", _film("creation_time=1965-03-01T12:00:00Z"), "1965-03-01"
-    yield "broadcast.wav", _sound("-write_bext", "1", "-metadata", "origination_date=2019-07-14", "-metadata", "origination_time=12:20:56"), DAY
+    yield (
+        "broadcast.wav",
+        _sound("-write_bext", "1", "-metadata", "origination_date=2019-07-14", "-metadata", "origination_time=12:20:56"),
+        DAY,
+    )
     yield "id3.mp3", _sound("-metadata", "date=2019-07-14"), DAY
     yield "vorbis.flac", _sound("-metadata", "date=2019-07-14"), DAY
     yield "dated.html", _html, DAY
@@ -73,11 +77,15 @@ def _beside(suffix: str, *tags: str) -> Callable[[Path, Path], None]:
 def _scan(path: Path, scraps: Path) -> None:
     """The scanner wrote the day of the scan; the archivist wrote the day of the picture beside it."""
     _exiftool("-AllDates=2024:01:05 10:00:00", path)
-    _exiftool("-o", path.with_suffix(".xmp"), "-XMP-exif:DateTimeOriginal=1972:06:20 00:00:00", "-XMP-photoshop:DateCreated=1972:06:20")
+    _exiftool(
+        "-o", path.with_suffix(".xmp"), "-XMP-exif:DateTimeOriginal=1972:06:20 00:00:00", "-XMP-photoshop:DateCreated=1972:06:20"
+    )
 
 
 def _takeout(path: Path, _: Path) -> None:
-    path.with_name(f"{path.name}.supplemental-metadata.json").write_text(json.dumps({"title": path.name, "photoTakenTime": {"timestamp": "1486157417"}}))
+    path.with_name(f"{path.name}.supplemental-metadata.json").write_text(
+        json.dumps({"title": path.name, "photoTakenTime": {"timestamp": "1486157417"}})
+    )
 
 
 def _png(path: Path, _: Path) -> None:
@@ -104,4 +112,6 @@ def _sound(*arguments: str) -> Callable[[Path, Path], None]:
 
 
 def _html(path: Path, _: Path) -> None:
-    path.write_text('<html><head><title>Report</title><meta name="date" content="2019-07-14"></head><body><p>A report about the harbour of that summer, in July.</p></body></html>\n')
+    path.write_text(
+        '<html><head><title>Report</title><meta name="date" content="2019-07-14"></head><body><p>A report about the harbour of that summer, in July.</p></body></html>\n'
+    )

@@ -53,7 +53,10 @@ def number(picture: np.ndarray) -> int | None:
 
     def block(row: int, column: int) -> float:
         top, left = tall / 2 + row * tall, column * wide
-        inner = grey[round(top + tall * 0.3) : round(top + tall * 0.7), round(left + wide * 0.3) : max(round(left + wide * 0.7), round(left + wide * 0.3) + 1)]
+        inner = grey[
+            round(top + tall * 0.3) : round(top + tall * 0.7),
+            round(left + wide * 0.3) : max(round(left + wide * 0.7), round(left + wide * 0.3) + 1),
+        ]
         return float(inner.mean())
 
     bits = []
@@ -103,7 +106,22 @@ def master(scraps: Path, count: int, scenes: Sequence[int], fps: str = "25", fir
 
 def pipe(path: Path, pictures: Iterator[np.ndarray], size: tuple[int, int], fps: str, *arguments: str) -> None:
     """Hand pictures to ffmpeg, whose output options are ``arguments``."""
-    command = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", fps, "-i", "-"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-y",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{size[0]}x{size[1]}",
+        "-r",
+        fps,
+        "-i",
+        "-",
+    ]
     data = b"".join(picture.tobytes() for picture in pictures)
     subprocess.run([*command, *arguments, str(path)], input=data, check=True)
 

@@ -32,7 +32,12 @@ def cases() -> Iterator[Case]:
     plain = _film()
     part = _film(first=150)
     for name, arguments, played in CONTAINERS:
-        yield Case(name, "container", partial(_encode, arguments=arguments), replace(_film(played=played), stamps="made" if name in STAMPLESS else "file"))
+        yield Case(
+            name,
+            "container",
+            partial(_encode, arguments=arguments),
+            replace(_film(played=played), stamps="made" if name in STAMPLESS else "file"),
+        )
     for name, arguments, played in OFFSETS:
         yield Case(name, "offset", partial(_encode, arguments=(*arguments, "-output_ts_offset", "3600")), _film(played=played))
     yield Case("split-2.mkv", "part", _split, part)
@@ -41,11 +46,21 @@ def cases() -> Iterator[Case]:
     yield Case("live.webm", "part", _live, plain)
     yield Case("edit-list.mp4", "edit list", _cut, _film(first=75))
     yield Case("late-picture.mp4", "edit list", _late, _film(shift=1.5))
-    yield Case("joined.ts", "joined", _joined, Film([n / FPS for n in range(2 * COUNT)], [*SCENES, *(COUNT + n for n in SCENES)], 24.0, played=False, stamps="made"))
+    yield Case(
+        "joined.ts",
+        "joined",
+        _joined,
+        Film([n / FPS for n in range(2 * COUNT)], [*SCENES, *(COUNT + n for n in SCENES)], 24.0, played=False, stamps="made"),
+    )
     yield Case("ntsc.mp4", "rate", partial(_encode, arguments=(*X264, *AAC), fps="30000/1001"), _film(fps=30000 / 1001))
     yield Case("60fps.mp4", "rate", partial(_encode, arguments=(*X264, *AAC), fps="60"), _film(fps=60, tone=False))
     yield Case("5fps.mp4", "rate", partial(_encode, arguments=X264, fps="5", sound=False), _film(fps=5, tone=False))
-    yield Case("1fps.mkv", "rate", partial(_encode, arguments=X264, fps="1", sound=False, count=20, scenes=(0, 4, 9, 15)), Film(range(20), (0, 4, 9, 15), 20.0))
+    yield Case(
+        "1fps.mkv",
+        "rate",
+        partial(_encode, arguments=X264, fps="1", sound=False, count=20, scenes=(0, 4, 9, 15)),
+        Film(range(20), (0, 4, 9, 15), 20.0),
+    )
     shown = [float(sum(SLIDES[:n])) for n in range(len(SLIDES))]
     talk = Film(shown, range(len(SLIDES)), float(sum(SLIDES)), grid=0.1)
     for name in ("talk-vfr.mp4", "talk-vfr.mkv", "talk-vfr.webm"):
@@ -60,7 +75,12 @@ def cases() -> Iterator[Case]:
     yield Case("cover-first.mp4", "tracks", _cover_first, replace(_film(played=False, tone=False), track=1))
     yield Case("cover-first.mkv", "tracks", _cover_first, replace(_film(played=False, tone=False), track=1))
     yield Case("two-cameras.mov", "tracks", _cameras, _film(played=False, tone=False, also=[1000 + n for n in SCENES]))
-    yield Case("motion-photo.jpg", "motion", _motion, Film([n / FPS for n in range(75)], (0, 50), 3.0, played=False, still=True, stamps="made"))
+    yield Case(
+        "motion-photo.jpg",
+        "motion",
+        _motion,
+        Film([n / FPS for n in range(75)], (0, 50), 3.0, played=False, still=True, stamps="made"),
+    )
 
 
 CONTAINERS: Sequence[tuple[str, Sequence[str], bool]] = (
@@ -112,7 +132,16 @@ OFFSETS: Sequence[tuple[str, Sequence[str], bool]] = (
 )
 
 
-def _film(*, fps: float = FPS, count: int = COUNT, first: int = 0, shift: float = 0.0, played: bool = True, tone: bool = True, also: Sequence[int] = ()) -> Film:
+def _film(
+    *,
+    fps: float = FPS,
+    count: int = COUNT,
+    first: int = 0,
+    shift: float = 0.0,
+    played: bool = True,
+    tone: bool = True,
+    also: Sequence[int] = (),
+) -> Film:
     times = [(n - first) / fps + shift for n in range(count)]
     scenes = [n for n in SCENES if n > first]
     heard = (TONE[0] - first / fps, TONE[1] - first / fps) if tone else None
@@ -127,7 +156,16 @@ def _tone(scraps: Path, seconds: float = 12.0) -> Path:
     return path
 
 
-def _encode(path: Path, scraps: Path, *, arguments: Sequence[str], fps: str = "25", sound: bool = True, count: int = COUNT, scenes: Sequence[int] = SCENES) -> None:
+def _encode(
+    path: Path,
+    scraps: Path,
+    *,
+    arguments: Sequence[str],
+    fps: str = "25",
+    sound: bool = True,
+    count: int = COUNT,
+    scenes: Sequence[int] = SCENES,
+) -> None:
     inputs = ["-i", master(scraps, count, scenes, fps)]
     if sound:
         length = round(count / float(Fraction(fps)), 3)
@@ -154,7 +192,9 @@ def _hls(path: Path, scraps: Path, *, kind: str) -> None:
 
 def _live(path: Path, scraps: Path) -> None:
     """As a browser records: through a pipe, so that neither length nor index is written."""
-    ffmpeg("-i", master(scraps, COUNT, SCENES), "-i", _tone(scraps), *VP8, *OPUS, "-f", "webm", "-live", "1", "-seekable", "0", path)
+    ffmpeg(
+        "-i", master(scraps, COUNT, SCENES), "-i", _tone(scraps), *VP8, *OPUS, "-f", "webm", "-live", "1", "-seekable", "0", path
+    )
 
 
 def _cut(path: Path, scraps: Path) -> None:
@@ -166,7 +206,9 @@ def _cut(path: Path, scraps: Path) -> None:
 
 def _late(path: Path, scraps: Path) -> None:
     """Picture that begins a second and a half after the sound."""
-    ffmpeg("-itsoffset", "1.5", "-i", master(scraps, COUNT, SCENES), "-i", _tone(scraps), "-vsync", "passthrough", *X264, *AAC, path)
+    ffmpeg(
+        "-itsoffset", "1.5", "-i", master(scraps, COUNT, SCENES), "-i", _tone(scraps), "-vsync", "passthrough", *X264, *AAC, path
+    )
 
 
 def _joined(path: Path, scraps: Path) -> None:
@@ -232,8 +274,26 @@ def _fields(path: Path, scraps: Path, *, codec: str) -> None:
         rows = np.arange(576) * 240 // 576
         frame = np.where((np.arange(576) % 2 == 0)[:, None, None], first[rows], second[rows])
         woven.append(np.repeat(frame, 9, axis=1)[:, ::4][:, :720])
-    extra = ("-x264opts", "tff=1", "-preset", "veryfast") if codec == "libx264" else ("-b:v", "8M", "-bf", "2", "-alternate_scan", "1", "-top", "1")
-    pipe(path, iter(woven), (720, 576), "25", "-vf", "setfield=tff", "-c:v", codec, "-pix_fmt", "yuv420p", "-flags", "+ilme+ildct", *extra)
+    extra = (
+        ("-x264opts", "tff=1", "-preset", "veryfast")
+        if codec == "libx264"
+        else ("-b:v", "8M", "-bf", "2", "-alternate_scan", "1", "-top", "1")
+    )
+    pipe(
+        path,
+        iter(woven),
+        (720, 576),
+        "25",
+        "-vf",
+        "setfield=tff",
+        "-c:v",
+        codec,
+        "-pix_fmt",
+        "yuv420p",
+        "-flags",
+        "+ilme+ildct",
+        *extra,
+    )
 
 
 def _cover_first(path: Path, scraps: Path) -> None:

@@ -11,12 +11,27 @@ from PIL import Image
 
 from tests.bench.truth.archive import Archive, Asset, Part, fetch, picture
 from tests.bench.truth.browser import Browser
-from tests.bench.truth.case import AUDIBLE_DB, DURATION_MS, MOST_ERROR, TOLERANCE_MS, Case, Dated, Film, Pages, Picture, Row, Sound, Tone
+from tests.bench.truth.case import (
+    AUDIBLE_DB,
+    DURATION_MS,
+    MOST_ERROR,
+    TOLERANCE_MS,
+    Case,
+    Dated,
+    Film,
+    Pages,
+    Picture,
+    Row,
+    Sound,
+    Tone,
+)
 from tests.bench.truth.drawing import number
-from tests.bench.truth.oracle import measured, sounded, tone_times
+from tests.bench.truth.oracle import lasting, measured, sounded, tone_times
 from tests.bench.truth.recorder import RATE
 
 _STEP_S = 0.002
+_DISTORTED_DB = -8.0
+"""A tone that is so much softer than all else in its window is not what was recorded, in dB."""
 _SHOWN_S = (0.25, 0.75, 1.75, 2.25, 4.75, 6.25)
 """When thumbnails are asked for: the service rounds times down to quarters of a second, at which no frame of 25 a second begins."""
 
@@ -36,6 +51,7 @@ class Judge:
             why = "; ".join(f"{reason}: {detail}" for reason, detail, *_ in asset.gaps) if asset else "not seen at all"
             yield Row(case.kind, case.name, "indexed", "yes", f"no ({why[:90]})", ok=False)
             return
+        yield Row(case.kind, case.name, "indexed", "yes", "yes", ok=True)
         of = {Film: self._film, Picture: self._picture, Pages: self._pages, Sound: self._sound, Dated: self._dated}
         try:
             for what, expected, got, ok in of[type(case.expect)](case, path, asset):  # type: ignore[operator]
@@ -94,7 +110,12 @@ class Judge:
             right += good
             if not good:
                 got.append(f"{at:.2f} for {time:.2f}")
-        return "moments", f"{len(wanted)} within {TOLERANCE_MS} ms", f"{right}" + (f": {', '.join(got)[:70]}" if got else ""), right == len(wanted)
+        return (
+            "moments",
+            f"{len(wanted)} within {TOLERANCE_MS} ms",
+            f"{right}" + (f": {', '.join(got)[:70]}" if got else ""),
+            right == len(wanted),
+        )
 
     def _thumbnails(self, film: Film, path: Path, asset: Asset) -> tuple[str, str, str, bool]:
         looks, wrong = _looks(film), []
@@ -106,7 +127,12 @@ class Judge:
                 continue
             if seen is None or not _near(film, seen, at):
                 wrong.append(f"{at}s: {seen} for {film.at(at)}")
-        return "thumbnails", f"{len(looks)} show the frame at t", f"{len(looks) - len(wrong)}" + (f": {', '.join(wrong)[:80]}" if wrong else ""), not wrong
+        return (
+            "thumbnails",
+            f"{len(looks)} show the frame at t",
+            f"{len(looks) - len(wrong)}" + (f": {', '.join(wrong)[:80]}" if wrong else ""),
+            not wrong,
+        )
 
     def _picture(self, case: Case, path: Path, asset: Asset) -> Iterator[tuple[str, str, str, bool]]:
         wanted: Picture = case.expect  # type: ignore[assignment]
@@ -142,7 +168,7 @@ class Judge:
     def _sound(self, case: Case, path: Path, asset: Asset) -> Iterator[tuple[str, str, str, bool]]:
         sound: Sound = case.expect  # type: ignore[assignment]
         if sound.seconds is not None:
-            yield _lasting(sound.seconds, asset)
+            yield _lasting(lasting(sound.seconds, path), asset)
         if sound.level:
             self.loudness[case.name] = _loudness(asset.of("sound"))
             return
@@ -153,10 +179,20 @@ class Judge:
         for name, level in levels.items():
             if (level < loudest + AUDIBLE_DB or level < -45) and not (name == "LFE" and "LFE" in told):
                 lost.append(f"{name} {level - loudest:.0f} dB" if level > -100 else f"{name} gone")
+        lost += [
+            f"{tone.name} distorted"
+            for tone in sound.tones
+            if not (sound.clear or lost) and _clearness(tone, asset.of("sound")) < _DISTORTED_DB
+        ]
         if sound.clear:
             best = max(_clearness(tone, asset.of("sound")) for tone in sound.tones)
             yield "clear", "tone 10 dB over noise", f"{best:.0f} dB", best >= 10
-        yield "heard", f"{len(levels)} of {len(levels)}", f"{len(levels) - len(lost)}" + (f": {', '.join(lost)[:80]}" if lost else ""), not lost
+        yield (
+            "heard",
+            f"{len(levels)} of {len(levels)}",
+            f"{len(levels) - len(lost)}" + (f": {', '.join(lost)[:80]}" if lost else ""),
+            not lost,
+        )
 
     def _dated(self, case: Case, path: Path, asset: Asset) -> Iterator[tuple[str, str, str, bool]]:
         import json
@@ -213,7 +249,11 @@ def _embedded(film: Film, asset: Asset) -> tuple[str, str, str, bool]:
         if stop - film.times[number] >= 0.55 and not any(number <= one < (scenes[at + 1][0] if at + 1 < len(scenes) else len(film.times)) for one in seen)
     ]  # fmt: skip
     lost = f"{len(missing)} scenes missing " if missing else ""
-    if film.also and not any(one >= min(film.also) for one in seen) and not any("track" in detail for _, detail, *_ in asset.gaps):
+    if (
+        film.also
+        and not any(one >= min(film.also) for one in seen)
+        and not any("track" in detail for _, detail, *_ in asset.gaps)
+    ):
         lost += "second picture track neither seen nor told"
     return "frames", f"{len(scenes)} scenes, each in its span", (lost + ", ".join(wrong[:3]) or "so"), not (lost or wrong)
 
@@ -226,7 +266,12 @@ def _shown(film: Film, told: int, part: Part) -> bool:
 
 def _lasting(seconds: float, asset: Asset) -> tuple[str, str, str, bool]:
     got = asset.duration_ms
-    return "duration", f"{seconds:.2f} s", f"{got / 1000:.2f} s" if got is not None else "none", got is not None and abs(got - seconds * 1000) <= DURATION_MS
+    return (
+        "duration",
+        f"{seconds:.2f} s",
+        f"{got / 1000:.2f} s" if got is not None else "none",
+        got is not None and abs(got - seconds * 1000) <= DURATION_MS,
+    )
 
 
 def _likeness(what: str, right: np.ndarray, got: np.ndarray) -> tuple[str, str, str, bool]:
@@ -263,7 +308,8 @@ def _level(tone: Tone, parts: list[Part]) -> float:
 def _clearness(tone: Tone, parts: list[Part]) -> float:
     """How much louder a tone is than everything else in the window where it is clearest, in dB."""
     best = -99.0
-    for piece in _heard(tone.start + 0.5, tone.end - 0.5, parts):
+    inner = (tone.end - tone.start) / 5
+    for piece in _heard(tone.start + inner, tone.end - inner, parts):
         wave = np.exp(-2j * np.pi * tone.hertz * np.arange(len(piece)) / RATE)
         power, all_of = 2 * abs((piece * wave).mean()) ** 2, float((piece.astype(np.float64) ** 2).mean())
         best = max(best, 10 * float(np.log10(max(power, 1e-12) / max(all_of - power, 1e-12))))
@@ -272,7 +318,14 @@ def _clearness(tone: Tone, parts: list[Part]) -> float:
 
 def _loudness(parts: list[Part]) -> float:
     """Root mean square of what windows hold, in dB; where there are several of one time, the loudest counts."""
-    return max((10 * float(np.log10(max(float((part.content.astype(np.float64) ** 2).mean()), 1e-12))) for part in parts if part.content is not None), default=-120.0)
+    return max(
+        (
+            10 * float(np.log10(max(float((part.content.astype(np.float64) ** 2).mean()), 1e-12)))
+            for part in parts
+            if part.content is not None
+        ),
+        default=-120.0,
+    )
 
 
 def _onset(tone: tuple[float, float], asset: Asset) -> tuple[str, str, str, bool]:

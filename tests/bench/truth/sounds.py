@@ -25,22 +25,59 @@ LAYOUTS = {
 def cases() -> Iterator[Case]:
     for name, layout, arguments in CHANNELS:
         yield Case(name, "channels", partial(_channels, layout=layout, arguments=arguments), _turns(LAYOUTS[layout].split()))
-    yield Case("film-7.1.mkv", "channels", partial(_channels, layout="7.1", arguments=(*X264, "-c:a", "flac"), film=True), _turns(LAYOUTS["7.1"].split()))
-    yield Case("film-5.1.mp4", "channels", partial(_channels, layout="5.1", arguments=(*X264, "-c:a", "aac"), film=True), _turns(LAYOUTS["5.1"].split()))
+    yield Case(
+        "film-7.1.mkv",
+        "channels",
+        partial(_channels, layout="7.1", arguments=(*X264, "-c:a", "flac"), film=True),
+        _turns(LAYOUTS["7.1"].split()),
+    )
+    yield Case(
+        "film-5.1.mp4",
+        "channels",
+        partial(_channels, layout="5.1", arguments=(*X264, "-c:a", "aac"), film=True),
+        _turns(LAYOUTS["5.1"].split()),
+    )
     both = [Tone("sound", 700.0, 0.0, 3.0)]
     yield Case("inverted.wav", "channels", partial(_wave, make=lambda: _pair(700, 700, -1)), Sound(both, 3.0))
     yield Case("inverted.flac", "channels", partial(_wave, make=lambda: _pair(700, 700, -1)), Sound(both, 3.0))
     yield Case("left-alone.wav", "channels", partial(_wave, make=lambda: _pair(700, 700, 0)), Sound(both, 3.0))
     yield Case("right-alone.wav", "channels", partial(_wave, make=lambda: _pair(700, 700, 0)[:, ::-1]), Sound(both, 3.0))
-    yield Case("two-programmes.wav", "channels", partial(_wave, make=lambda: _pair(700, 1900, 1)), Sound([Tone("left", 700.0, 0.0, 3.0), Tone("right", 1900.0, 0.0, 3.0)], 3.0))
-    yield Case("beside-noise.wav", "channels", partial(_wave, make=_noisy), Sound([Tone("left", 700.0, 0.0, 3.0)], 3.0, clear=True))
-    for place, channels in (("front", (1, 0, 0, 1)), ("right", (1, -1, 0, 0)), ("behind", (1, 0, 0, -1)), ("below", (1, 0, -1, 0))):
+    yield Case(
+        "two-programmes.wav",
+        "channels",
+        partial(_wave, make=lambda: _pair(700, 1900, 1)),
+        Sound([Tone("left", 700.0, 0.0, 3.0), Tone("right", 1900.0, 0.0, 3.0)], 3.0),
+    )
+    yield Case(
+        "beside-noise.wav", "channels", partial(_wave, make=_noisy), Sound([Tone("left", 700.0, 0.0, 3.0)], 3.0, clear=True)
+    )
+    for place, channels in (
+        ("front", (1, 0, 0, 1)),
+        ("right", (1, -1, 0, 0)),
+        ("behind", (1, 0, 0, -1)),
+        ("below", (1, 0, -1, 0)),
+    ):
         yield Case(f"ambisonic-{place}.opus", "channels", partial(_ambisonic, weights=channels), Sound(both, 3.0))
     for name, arguments in TRACKS:
         count = 4 if "four" in name else 3 if "mxf" in name else 2
-        yield Case(name, "tracks", partial(_tracks, count=count, arguments=arguments), Sound([Tone(f"track {n + 1}", 600.0 + 500 * n, n * 1.0, n + 0.8) for n in range(count)]))
-    yield Case("first-silent.mov", "tracks", partial(_tracks, count=2, arguments=("-c:a", "pcm_s16le"), silent=True), Sound([Tone("track 2", 1100.0, 1.0, 1.8)]))
-    yield Case("first-silent.mka", "tracks", partial(_tracks, count=2, arguments=("-c:a", "flac"), silent=True, film=False), Sound([Tone("track 2", 1100.0, 1.0, 1.8)]))
+        yield Case(
+            name,
+            "tracks",
+            partial(_tracks, count=count, arguments=arguments),
+            Sound([Tone(f"track {n + 1}", 600.0 + 500 * n, n * 1.0, n + 0.8) for n in range(count)]),
+        )
+    yield Case(
+        "first-silent.mov",
+        "tracks",
+        partial(_tracks, count=2, arguments=("-c:a", "pcm_s16le"), silent=True),
+        Sound([Tone("track 2", 1100.0, 1.0, 1.8)]),
+    )
+    yield Case(
+        "first-silent.mka",
+        "tracks",
+        partial(_tracks, count=2, arguments=("-c:a", "flac"), silent=True, film=False),
+        Sound([Tone("track 2", 1100.0, 1.0, 1.8)]),
+    )
     yield from _lengths()
     for name, loud in (("loud.wav", 0.5), ("quiet.wav", 0.5 / 6.3)):
         yield Case(name, "level", partial(_wave, make=lambda loud=loud: _siren(loud)), Sound((), 10.0, level=True))
@@ -62,7 +99,10 @@ TRACKS: Sequence[tuple[str, Sequence[str]]] = (
 
 def _turns(channels: Sequence[str], each: float = 1.0) -> Sound:
     """A tone in each channel in turn, 0.8 s each."""
-    return Sound([Tone(name, 80.0 if name == "LFE" else 500.0 + 250 * at, at * each, at * each + 0.8) for at, name in enumerate(channels)], len(channels) * each)
+    return Sound(
+        [Tone(name, 80.0 if name == "LFE" else 500.0 + 250 * at, at * each, at * each + 0.8) for at, name in enumerate(channels)],
+        len(channels) * each,
+    )
 
 
 def _samples(tones: Sequence[Tone], seconds: float) -> np.ndarray:
@@ -93,7 +133,9 @@ def _wave(path: Path, scraps: Path, *, make: Callable[[], np.ndarray]) -> None:
 
 def _pair(left: float, right: float, second: float) -> np.ndarray:
     time = np.arange(3 * RATE) / RATE
-    return np.stack([_LOUD * np.sin(2 * np.pi * left * time), second * _LOUD * np.sin(2 * np.pi * right * time)], 1).astype(np.float32)
+    return np.stack([_LOUD * np.sin(2 * np.pi * left * time), second * _LOUD * np.sin(2 * np.pi * right * time)], 1).astype(
+        np.float32
+    )
 
 
 def _noisy() -> np.ndarray:
@@ -135,7 +177,9 @@ def _lengths() -> Iterator[Case]:
         return made
 
     def encoded(*arguments: object) -> Callable[[Path, Path], None]:
-        return lambda path, scraps: ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 1, "-i", _raw(scraps / "tape.raw", tape()), *arguments, path)
+        return lambda path, scraps: ffmpeg(
+            "-f", "f32le", "-ar", RATE, "-ac", 1, "-i", _raw(scraps / "tape.raw", tape()), *arguments, path
+        )
 
     for name, arguments in (
         ("vbr.mp3", ("-c:a", "libmp3lame", "-q:a", "4")),
@@ -151,8 +195,19 @@ def _lengths() -> Iterator[Case]:
             yield Case(name, "length", encoded(*arguments), sound)
     yield Case("24-in-32.wav", "length", lambda path, _: path.write_bytes(_wave_24_in_32(tape()[:, 0])), sound)
     twice = Sound((first, end, Tone("second begin", 600.0, 12.0, 13.8), Tone("second end", 1100.0, 22.0, 23.8)), 24.0)
-    for name, arguments in (("joined.flac", ("-c:a", "flac")), ("chained.ogg", ("-c:a", "libvorbis")), ("chained.opus", ("-c:a", "libopus")), ("joined.mp3", ("-c:a", "libmp3lame", "-write_xing", "0", "-id3v2_version", "0")), ("joined.aac", ("-c:a", "aac", "-f", "adts"))):
-        yield Case(name, "joined", partial(_twice, make=encoded(*arguments), other=encoded(*arguments, "-metadata", "title=second")), twice)
+    for name, arguments in (
+        ("joined.flac", ("-c:a", "flac")),
+        ("chained.ogg", ("-c:a", "libvorbis")),
+        ("chained.opus", ("-c:a", "libopus")),
+        ("joined.mp3", ("-c:a", "libmp3lame", "-write_xing", "0", "-id3v2_version", "0")),
+        ("joined.aac", ("-c:a", "aac", "-f", "adts")),
+    ):
+        yield Case(
+            name,
+            "joined",
+            partial(_twice, make=encoded(*arguments), other=encoded(*arguments, "-metadata", "title=second")),
+            twice,
+        )
 
 
 def _twice(path: Path, scraps: Path, *, make: Callable[[Path, Path], None], other: Callable[[Path, Path], None]) -> None:
@@ -178,7 +233,23 @@ def _ambisonic(path: Path, scraps: Path, *, weights: Sequence[float]) -> None:
     time = np.arange(3 * RATE) / RATE
     samples = 0.25 * np.sin(2 * np.pi * 700 * time)[:, None] * np.array(weights)[None]
     plain = scraps / "ambisonic.opus"
-    ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 4, "-i", _raw(scraps / f"{path.name}.raw", samples), "-c:a", "libopus", "-b:a", "384k", "-mapping_family", "255", plain)
+    ffmpeg(
+        "-f",
+        "f32le",
+        "-ar",
+        RATE,
+        "-ac",
+        4,
+        "-i",
+        _raw(scraps / f"{path.name}.raw", samples),
+        "-c:a",
+        "libopus",
+        "-b:a",
+        "384k",
+        "-mapping_family",
+        "255",
+        plain,
+    )
     data = bytearray(plain.read_bytes())
     head = data.index(b"OpusHead")
     data[head + 18] = 2
