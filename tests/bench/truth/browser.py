@@ -21,7 +21,7 @@ ARGS = (
 )  # fmt: skip
 """Files may read each other, or no pixel of them could be read back; colours are those of sRGB, whatever the screen."""
 
-_SHOW = """async ([address, at]) => {
+_SHOW = """async ([address, at, settle]) => {
     const video = document.createElement("video");
     Object.assign(video, { muted: true, preload: "auto" });
     const told = (...names) => new Promise((done, failed) => {
@@ -41,11 +41,11 @@ _SHOW = """async ([address, at]) => {
         video.src = address;
         await loaded;
         const start = video.currentTime, lasts = video.duration;
-        const [fragment] = [`#t=${start + at}`];
         const again = told("loadeddata");
-        video.src = address + fragment;
+        video.src = `${address}#t=${start + at}`;
         await again;
         if (video.seeking) await told("seeked");
+        if (settle) await new Promise((done) => setTimeout(done, settle));
         return [start, lasts, ...draw()];
     } finally {
         video.removeAttribute("src"); video.load();
@@ -80,14 +80,16 @@ class Browser:
     def __init__(self, page: Any) -> None:
         self._page = page
 
-    def show(self, path: Path, seconds: float) -> Shown:
+    def show(self, path: Path, seconds: float, settle_ms: int = 0) -> Shown:
         """The frame that ``<video>`` shows at ``#t=``, counted from where its clock begins, as a player has to.
+
+        On a busy machine the frame may come a moment after the events that announce it: ``settle_ms`` waits for it.
 
         Raises:
             ValueError: Chromium does not play it.
         """
         try:
-            start, lasts, *drawn = self._page.evaluate(_SHOW, [_address(path), seconds])
+            start, lasts, *drawn = self._page.evaluate(_SHOW, [_address(path), seconds, settle_ms])
         except Exception as error:
             raise ValueError(f"Chromium does not play {path.name}: {str(error).splitlines()[0]}") from error
         return Shown(_pixels(*drawn), start, lasts if lasts is not None and math.isfinite(lasts) else None)
