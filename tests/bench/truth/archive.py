@@ -168,3 +168,13 @@ def found(address: str, question: str, count: int = 10, **options: object) -> li
 def picture(address: str) -> np.ndarray:
     """A picture of a service, (H, W, 3) uint8; raises OSError."""
     return np.asarray(Image.open(io.BytesIO(fetch(address))).convert("RGB"))
+
+
+@contextmanager
+def read(place: Path, space: str = "truth") -> Iterator[tuple[Archive, str]]:
+    """An archive of the media in a folder, with what is written in them, and the address of its service."""
+    archive = Archive(place / "home", space, show_paths="*")
+    archive.run("index", place / "media")
+    archive.run("readers", "add", "written")
+    with archive.serving() as address:
+        yield archive, address

@@ -127,3 +127,7 @@ class Row:
 
     def __str__(self) -> str:
         return f"  {'ok  ' if self.ok else 'FAIL'} {self.kind:<9} {self.file:<34} {self.what:<11} {self.expected:<34} {self.got}"
+
+
+Judged = tuple[str, str, str, bool]
+"""What was looked at, what was expected, what came, and whether that is right."""

@@ -24,11 +24,10 @@ from tests.bench.truth.case import (
     Picture,
     Row,
     Sound,
-    Tone,
 )
 from tests.bench.truth.drawing import number
-from tests.bench.truth.oracle import lasting, measured, sounded, tone_times
-from tests.bench.truth.recorder import RATE
+from tests.bench.truth.heard import clearness, level, loudness, onset
+from tests.bench.truth.oracle import lasting, measured, sounded
 
 _STEP_S = 0.002
 _SETTLE_MS = 400
@@ -86,7 +85,7 @@ class Judge:
         if not film.still:
             yield self._thumbnails(film, path, asset)
         if film.tone:
-            yield _onset(sounded(film.tone, path), asset)
+            yield onset(sounded(film.tone, path), asset)
 
     def _reference(self, film: Film, path: Path) -> tuple[str, str, str, bool]:
         """Whether the expectation itself is what Chromium shows."""
@@ -182,22 +181,22 @@ class Judge:
         if sound.seconds is not None:
             yield _lasting(lasting(sound.seconds, path), asset)
         if sound.level:
-            self.loudness[case.name] = _loudness(asset.of("sound"))
+            self.loudness[case.name] = loudness(asset.of("sound"))
             return
-        levels = {tone.name: _level(tone, asset.of("sound")) for tone in sound.tones}
+        levels = {tone.name: level(tone, asset.of("sound")) for tone in sound.tones}
         loudest = max(levels.values(), default=-120.0)
         told = " ".join(f"{reason} {detail}" for reason, detail, *_ in asset.gaps)
         lost = []
-        for name, level in levels.items():
-            if (level < loudest + AUDIBLE_DB or level < -45) and not (name == "LFE" and "LFE" in told):
-                lost.append(f"{name} {level - loudest:.0f} dB" if level > -100 else f"{name} gone")
+        for name, loud in levels.items():
+            if (loud < loudest + AUDIBLE_DB or loud < -45) and not (name == "LFE" and "LFE" in told):
+                lost.append(f"{name} {loud - loudest:.0f} dB" if loud > -100 else f"{name} gone")
         lost += [
             f"{tone.name} distorted"
             for tone in sound.tones
-            if not (sound.clear or lost) and _clearness(tone, asset.of("sound")) < _DISTORTED_DB
+            if not (sound.clear or lost) and clearness(tone, asset.of("sound")) < _DISTORTED_DB
         ]
         if sound.clear:
-            best = max(_clearness(tone, asset.of("sound")) for tone in sound.tones)
+            best = max(clearness(tone, asset.of("sound")) for tone in sound.tones)
             yield "clear", "tone 10 dB over noise", f"{best:.0f} dB", best >= 10
         yield (
             "heard",
@@ -291,61 +290,3 @@ def _likeness(what: str, right: np.ndarray, got: np.ndarray) -> tuple[str, str, 
     there = np.asarray(Image.fromarray(right).resize((width, height), Image.Resampling.BOX), np.float32)
     error = float(np.abs(there - got.astype(np.float32)).mean())
     return what, f"error at most {MOST_ERROR:g}", f"{error:.1f}", error <= MOST_ERROR
-
-
-def _heard(start: float, end: float, parts: list[Part]) -> list[np.ndarray]:
-    """What windows of sound hold between two times, in seconds."""
-    found = []
-    for part in parts:
-        if part.content is None or part.start is None:
-            continue
-        first, last = round((start - part.start / 1000) * RATE), round((end - part.start / 1000) * RATE)
-        piece = part.content.reshape(-1)[max(first, 0) : max(last, 0)]
-        if len(piece) > RATE // 20:
-            found.append(piece)
-    return found
-
-
-def _level(tone: Tone, parts: list[Part]) -> float:
-    """How loud a tone is where it is loudest, in dB of full scale."""
-    inner = (tone.end - tone.start) / 5
-    best = 1e-6
-    for piece in _heard(tone.start + inner, tone.end - inner, parts):
-        window = np.hanning(len(piece))
-        wave = np.exp(-2j * np.pi * tone.hertz * np.arange(len(piece)) / RATE)
-        best = max(best, float(2 * abs((piece * window * wave).sum()) / window.sum()))
-    return 20 * float(np.log10(best))
-
-
-def _clearness(tone: Tone, parts: list[Part]) -> float:
-    """How much louder a tone is than everything else in the window where it is clearest, in dB."""
-    best = -99.0
-    inner = (tone.end - tone.start) / 5
-    for piece in _heard(tone.start + inner, tone.end - inner, parts):
-        wave = np.exp(-2j * np.pi * tone.hertz * np.arange(len(piece)) / RATE)
-        power, all_of = 2 * abs((piece * wave).mean()) ** 2, float((piece.astype(np.float64) ** 2).mean())
-        best = max(best, 10 * float(np.log10(max(power, 1e-12) / max(all_of - power, 1e-12))))
-    return best
-
-
-def _loudness(parts: list[Part]) -> float:
-    """Root mean square of what windows hold, in dB; where there are several of one time, the loudest counts."""
-    return max(
-        (
-            10 * float(np.log10(max(float((part.content.astype(np.float64) ** 2).mean()), 1e-12)))
-            for part in parts
-            if part.content is not None
-        ),
-        default=-120.0,
-    )
-
-
-def _onset(tone: tuple[float, float], asset: Asset) -> tuple[str, str, str, bool]:
-    """When the tone of 1 kHz is heard: its first and last 10 ms."""
-    parts = [part for part in asset.of("sound") if part.content is not None and part.start is not None]
-    heard = [part.start / 1000 + at for part in parts for at in tone_times(part.content.reshape(-1), RATE)]  # type: ignore[operator, union-attr]
-    if not heard:
-        return "tone", f"{tone[0]:.2f}-{tone[1]:.2f} s", "not heard", False
-    first, last = min(heard), max(heard) + 0.01
-    right = abs(first - tone[0]) * 1000 <= TOLERANCE_MS and abs(last - tone[1]) * 1000 <= TOLERANCE_MS
-    return "tone", f"{tone[0]:.2f}-{tone[1]:.2f} s", f"{first:.2f}-{last:.2f} s", right

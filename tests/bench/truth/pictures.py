@@ -13,16 +13,10 @@ from PIL import Image, PngImagePlugin
 
 from tests.bench.truth.case import Case, Pages, Picture
 from tests.bench.truth.drawing import chart, drawn, still
+from tests.bench.truth.profiles import PRIMARIES, cmyk_icc, grey_icc, icc, rgb_of_p3, through
+from tests.bench.truth.tiff import tiff
 
 SIZE = (480, 320)
-PRIMARIES = {
-    "srgb": ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
-    "p3": ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
-    "adobe": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
-    "prophoto": ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00009, 0.82491)),
-}
-"""XYZ of red, green and blue under D50."""
-GAMMAS = {"srgb": 2.2, "p3": 2.2, "adobe": 2.2, "prophoto": 1.8}
 
 
 def cases() -> Iterator[Case]:
@@ -162,126 +156,3 @@ def tiffs(rgb: np.ndarray) -> Iterator[tuple[str, Callable[[Path, Path], object]
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         options = {"compression": compression, **({"quality": 95} if compression == "jpeg" else {})}
         yield f"{compression}.tif", partial(lambda path, _, options: still(path, rgb, **options), options=options), rgb
-
-
-def through(name: str, rgb: np.ndarray) -> np.ndarray:
-    """Values as they are: the profile says what they mean."""
-    return (rgb.astype(np.float64) * 0.6 + 50).round().astype(np.uint8)
-
-
-def rgb_of_p3(rgb: np.ndarray) -> np.ndarray:
-    """What those values are in sRGB, by arithmetic."""
-    light = (through("p3", rgb) / 255.0) ** GAMMAS["p3"]
-    xyz = light @ np.array(PRIMARIES["p3"])
-    plain = (xyz @ np.linalg.inv(np.array(PRIMARIES["srgb"]))).clip(0, 1)
-    return (np.where(plain <= 0.0031308, 12.92 * plain, 1.055 * plain ** (1 / 2.4) - 0.055) * 255).round().astype(np.uint8)
-
-
-def tiff(
-    pixels: np.ndarray,
-    *,
-    photometric: int | None = None,
-    planar: bool = False,
-    rows: int | None = None,
-    kind: int = 1,
-    icc: bytes = b"",
-    turned: int = 1,
-) -> bytes:
-    """A TIFF without compression, little-endian, from (H, W) or (H, W, channels). ``kind``: 1 whole numbers, 3 floating point."""
-    height, width = pixels.shape[:2]
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    pixels = pixels.reshape(height, width, channels)
-    photometric = (2 if channels == 3 else 1) if photometric is None else photometric
-    rows = rows or height
-    planes = [pixels[..., number : number + 1] for number in range(channels)] if planar else [pixels]
-    strips = [np.ascontiguousarray(plane[top : top + rows]).tobytes() for plane in planes for top in range(0, height, rows)]
-    body, places = b"II*\0\0\0\0\0", []
-    for strip in strips:
-        places.append(len(body))
-        body += strip + b"\0" * (len(strip) % 2)
-    bits = pixels.dtype.itemsize * 8
-    tags: list[tuple[int, int, Sequence[int] | bytes]] = [
-        (256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * channels), (259, 3, [1]), (262, 3, [photometric]), (273, 4, places), (274, 3, [turned]),
-        (277, 3, [channels]), (278, 4, [rows]), (279, 4, [len(strip) for strip in strips]), (284, 3, [2 if planar else 1]), (339, 3, [kind] * channels),
-    ]  # fmt: skip
-    if photometric == 5:
-        tags.append((332, 3, [1]))
-    if icc:
-        tags.append((34675, 7, icc))
-    tags.sort()
-    entries = b""
-    for tag, form, values in tags:
-        data = (
-            values if isinstance(values, bytes) else b"".join(struct.pack("<H" if form == 3 else "<I", value) for value in values)
-        )
-        count = len(values)
-        if len(data) > 4:
-            place = len(body)
-            body += data + b"\0" * (len(data) % 2)
-            data = struct.pack("<I", place)
-        entries += struct.pack("<HHI", tag, form, count) + data.ljust(4, b"\0")
-    whole = bytearray(body + struct.pack("<H", len(tags)) + entries + b"\0\0\0\0")
-    whole[4:8] = struct.pack("<I", len(body))
-    return bytes(whole)
-
-
-def _fixed(value: float) -> bytes:
-    return struct.pack(">i", round(value * 65536))
-
-
-def _profile(tags: dict[bytes, bytes], space: bytes, kind: bytes = b"mntr", pcs: bytes = b"XYZ ") -> bytes:
-    """An ICC profile, version 2.1, of these tags."""
-    text = b"generated for tests"
-    tags = {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + b"\0" + b"\0" * 78,
-        b"cprt": b"text\0\0\0\0none\0",
-        b"wtpt": b"XYZ \0\0\0\0" + _fixed(0.9642) + _fixed(1.0) + _fixed(0.8249),
-        **tags,
-    }
-    place, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
-    for name, data in tags.items():
-        table += name + struct.pack(">II", place + len(body), len(data))
-        body += data + b"\0" * (-len(data) % 4)
-    head = (
-        struct.pack(">I4sI4s4s4s", place + len(body), b"none", 0x02100000, kind, space, pcs)
-        + struct.pack(">6H", 2024, 1, 1, 0, 0, 0)
-        + b"acsp"
-    )
-    head = head.ljust(68, b"\0") + _fixed(0.9642) + _fixed(1.0) + _fixed(0.8249)
-    return head.ljust(128, b"\0") + table + body
-
-
-def icc(name: str) -> bytes:
-    """A profile of three primaries and one gamma."""
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(GAMMAS[name] * 256))
-    tags = {b"rgbXYZ"[at : at + 1] + b"XYZ": b"XYZ \0\0\0\0" + b"".join(map(_fixed, PRIMARIES[name][at])) for at in range(3)}
-    return _profile(tags | {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}, b"RGB ")
-
-
-def grey_icc(gamma: float) -> bytes:
-    return _profile({b"kTRC": b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))}, b"GRAY")
-
-
-def cmyk_icc() -> bytes:
-    """A profile of a press whose inks are duller than light: a table of 7 steps an ink into Lab."""
-    steps = np.linspace(0, 1, 7)
-    cyan, magenta, yellow, black = np.meshgrid(steps, steps, steps, steps, indexing="ij")
-    inks = np.array([[0.0, 0.55, 0.75], [0.75, 0.08, 0.40], [0.95, 0.85, 0.10]])
-    light = np.ones((*cyan.shape, 3))
-    for amount, ink in zip((cyan, magenta, yellow), inks, strict=True):
-        light *= 1 - amount[..., None] * (1 - ink)
-    light = (light * (1 - 0.92 * black[..., None])) ** 2.2
-    xyz = light @ np.array(PRIMARIES["srgb"]) / np.array([0.9642, 1.0, 0.8249])
-    root = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
-    lab = np.stack([116 * root[..., 1] - 16, 500 * (root[..., 0] - root[..., 1]), 200 * (root[..., 1] - root[..., 2])], -1)
-    coded = np.stack([lab[..., 0] * 2.55, lab[..., 1] + 128, lab[..., 2] + 128], -1).round().clip(0, 255).astype(np.uint8)
-    plain = bytes(range(256))
-    table = (
-        b"mft1\0\0\0\0"
-        + bytes([4, 3, 7, 0])
-        + b"".join(_fixed(one) for one in (1, 0, 0, 0, 1, 0, 0, 0, 1))
-        + plain * 4
-        + coded.tobytes()
-        + plain * 3
-    )
-    return _profile({b"A2B0": table}, b"CMYK", b"prtr", b"Lab ")
