@@ -111,6 +111,9 @@ def speech(place: Path) -> Iterator[Judged]:
         for name, asset in said.items()
     }
     minister, festival = words["control-minister.wav"], words["control-festival.wav"]
+    for name, heard in (("minister", minister), ("festival", festival)):
+        right = _share(_words(VOICES[name][1]), heard)
+        yield f"control-{name}.wav", "half of what was said", f"{right:.0%}", right >= 0.5
     for name, wanted in (
         ("two-programmes.wav", [*minister, *festival]),
         ("beside-noise.wav", minister),
