@@ -85,6 +85,11 @@ class Outlook:
     segments: int
     scans: Sequence[Scan]
 
+    @property
+    def words(self) -> int:
+        """How many words the question has."""
+        return self.scans[0].words if self.scans else 0
+
     def chance(self, home: int, kind: Kind, score: float) -> float | None:
         """The probability that a hit is right; None where nothing is known."""
         found = self.chances(np.array([score], np.float32), self._calibration(home, kind))
@@ -94,7 +99,7 @@ class Outlook:
         """The probabilities (n,) that hits with scores (n,) are right; None where nothing is known."""
         if calibration is None or self.judgement is None:
             return None
-        return calibration.probability(scores, self.judgement.logit, self.segments)
+        return calibration.probability(scores, self.segments, self.words)
 
     def _calibration(self, home: int, kind: Kind) -> Calibration | None:
         """What tells the probability of a hit; of what words alone found, what does so for the first space."""
@@ -118,7 +123,7 @@ class Outlook:
         if self.judgement is None or not self.scans or not self.scans[0].searcher.calibration.shared:
             return None
         calibration = self.scans[0].searcher.calibration
-        return math.log(WEAK / (1 - WEAK)) - calibration.addition(self.judgement.logit, self.segments)
+        return math.log(WEAK / (1 - WEAK)) - calibration.addition(self.segments, self.words)
 
     def estimate(self, assets: Ids, scores: NDArray[np.float32]) -> Estimate | None:
         """How many files are right, by the scores (n,) of segments of ``assets`` (n,), best first."""

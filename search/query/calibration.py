@@ -58,7 +58,8 @@ FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class Direction:
     """What a question of one modality and segments of one content are worth to each other: the log-odds that a segment is right are
-    ``slope * z + offset``, where z is its z-norm, before what is known of the question as a whole is added (``Calibration.probability``).
+    ``slope * z + here * verdict + offset``, where z is its z-norm and ``verdict`` are the log-odds that its kind holds the answer at all; then what all
+    directions share is added (``Calibration.addition``).
 
     ``verdict`` are weights by the name of a feature. By the size of the archive (``SIZES``), ``lines`` are the least log-odds of an answer that counts
     as found, and ``doubts`` those below which it counts as absent. A line is split-conformal: at most 5 % of questions like the ``absent``
@@ -69,6 +70,7 @@ class Direction:
 
     slope: float
     offset: float
+    here: float = 0.0
     verdict: Mapping[str, float] = field(default_factory=dict)
     lines: tuple[float, ...] = (0.0,) * 3
     doubts: tuple[float, ...] = (0.0,) * 3
@@ -115,7 +117,7 @@ class Calibration:
 
     ``contents`` are vectors (n, dim) of unrelated contents, ``questions`` of unrelated questions, by modality. ``directions`` is by the question's
     modality and the segment's content. ``parts`` are ranges of dimensions that tell more apart than together; ``wording`` is the one in which texts
-    compare with each other. ``shared`` are the weights of what probabilities of all directions share: ``verdict`` and ``log_segments``.
+    compare with each other. ``shared`` are the weights of what probabilities of all directions share: ``offset``, ``log_segments`` and ``log_words``.
     ``digest`` is the SHA-256 of the file.
     """
 
@@ -147,17 +149,17 @@ class Calibration:
         """The unrelated contents (n, dim) that segments of a kind are compared with."""
         return self.contents.get(Modality.IMAGE if kind.content is Modality.VIDEO else kind.content)
 
-    def probability(self, scores: NDArray[np.float32], verdict: float, segments: int) -> NDArray[np.float64]:
-        """The chance (n,) that segments with log-odds (n,) are right, among ``segments``, of a question whose answer is there with the log-odds ``verdict``.
+    def probability(self, scores: NDArray[np.float32], segments: int, words: int) -> NDArray[np.float64]:
+        """The chance (n,) that segments with log-odds (n,) are right, among ``segments``, of a question of ``words``.
 
         All directions share what is added, so that order by score and order by probability are one.
         """
-        return np.asarray(1 / (1 + np.exp(-np.clip(scores + self.addition(verdict, segments), -60, 60))), np.float64)
+        return np.asarray(1 / (1 + np.exp(-np.clip(scores + self.addition(segments, words), -60, 60))), np.float64)
 
-    def addition(self, verdict: float, segments: int) -> float:
+    def addition(self, segments: int, words: int) -> float:
         """What is added to the log-odds of all hits of a question."""
-        shared = self.shared
-        return shared["offset"] + shared["verdict"] * verdict + shared["log_segments"] * math.log10(max(segments, 1))
+        shared, size, length = self.shared, math.log10(max(segments, 1)), math.log(max(words, 1))
+        return shared["offset"] + shared["log_segments"] * size + shared["log_words"] * length
 
 
 def size_class(segments: int) -> int:
@@ -254,7 +256,7 @@ def unpack(content: bytes, dim: int) -> Calibration:
 def _direction(one: Mapping[str, Any]) -> Direction:
     lines, doubts = (tuple(map(float, one[name])) for name in ("lines", "doubts"))
     bins = tuple((float(chance), float(share), int(count)) for chance, share, count in one["bins"])
-    numbers = [one["slope"], one["offset"], *lines, *doubts, *one["verdict"].values()]
+    numbers = [one["slope"], one["offset"], one["here"], *lines, *doubts, *one["verdict"].values()]
     if not all(math.isfinite(number) for number in numbers) or one["slope"] <= 0 or {len(lines), len(doubts)} != {len(SIZES) + 1}:
         raise ValueError("a weight is no finite number, a slope is not above 0, or lines are missing")
     return Direction(**{**one, "lines": lines, "doubts": doubts, "bins": bins})

@@ -77,7 +77,8 @@ class Case:
 
 @dataclass(slots=True)
 class _Table:
-    """The cases of a direction: features (n, f) and whether the answer is there (n,); and of their hits: case, z, log10 of segments, right, each (hits,)."""
+    """The cases of a direction: features (n, f) and whether the answer is there (n,); and of their hits: case, z, log10 of segments, log of words, right,
+    each (hits,)."""
 
     names: list[str]
     features: Numbers
@@ -87,6 +88,7 @@ class _Table:
     case: NDArray[np.intp]
     z: Numbers
     size: Numbers
+    words: Numbers
     right: Numbers
     logits: Numbers
 
@@ -107,7 +109,7 @@ def fit(calibration: Calibration, cases: Sequence[Case]) -> Calibration:
         beta = logistic(table.features, table.present, weights)
         verdict = {"": float(beta[0])} | dict(zip(table.names, map(float, beta[1:]), strict=True))
         lines, doubts, passed = _lines(table)
-        directions[key] = Direction(1.0, 0.0, verdict, lines, doubts, present, absent, passed)
+        directions[key] = Direction(1.0, 0.0, 0.0, verdict, lines, doubts, present, absent, passed)
     return _with_hits(calibration, directions, {key: tables[key] for key in directions})
 
 
@@ -159,7 +161,7 @@ def reliability(chances: Numbers, right: Numbers) -> tuple[float, tuple[tuple[fl
 
 
 def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
-    rows, hits = [], list[tuple[int, float, float, float]]()
+    rows, hits = [], list[tuple[int, float, float, float, float]]()
     cohort = calibration.cohort(cases[0].archive.kind)
     assert cohort is not None
     for number, case in enumerate(cases):
@@ -173,9 +175,12 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
         ))  # fmt: skip
         size = math.log10(len(vectors))
         z = znorm(cosines[best], cohort, case.vector)
-        hits += [(number, float(one), size, float(int(row) in case.right)) for one, row in zip(z, best, strict=True)]
+        hits += [
+            (number, float(one), size, math.log(max(case.words, 1)), float(int(row) in case.right))
+            for one, row in zip(z, best, strict=True)
+        ]
     names = sorted(rows[0])
-    number, z, size, right = (np.array(column) for column in zip(*hits, strict=True))
+    number, z, size, words, right = (np.array(column) for column in zip(*hits, strict=True))
     present = np.array([float(bool(case.right)) for case in cases])
     foreign = np.array([case.foreign for case in cases])
     classes = np.array([size_class(len(case.archive.vectors)) for case in cases])
@@ -188,6 +193,7 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
         number.astype(np.intp),
         z,
         size,
+        words,
         right,
         np.zeros(len(cases)),
     )
@@ -201,9 +207,9 @@ def _with_hits(
         return replace(calibration, directions={}, shared={})
     columns, rights, weights, cases, before = [], [], [], [], 0
     for at, table in enumerate(tables.values()):
-        own = np.zeros((len(table.z), 2 * len(tables)))
-        own[:, 2 * at], own[:, 2 * at + 1] = 1, table.z
-        columns.append(np.column_stack([own, table.logits[table.case], table.size]))
+        own = np.zeros((len(table.z), 3 * len(tables)))
+        own[:, 3 * at : 3 * at + 3] = np.column_stack([np.ones(len(table.z)), table.z, table.logits[table.case]])
+        columns.append(np.column_stack([own, table.size, table.words]))
         rights.append(table.right)
         weights.append(np.full(len(table.z), 1000.0 / len(table.z)))
         cases.append(table.case + before)
@@ -215,9 +221,9 @@ def _with_hits(
     for number, (key, table) in enumerate(tables.items()):
         error, bins = reliability(crossed[at : at + len(table.z)], table.right)
         at += len(table.z)
-        slope, offset = float(beta[2 + 2 * number]), float(beta[1 + 2 * number])
-        made[key] = replace(directions[key], slope=max(slope, 0.05), offset=offset, error=error, bins=bins)
-    shared = {"offset": float(beta[0]), "verdict": float(beta[-2]), "log_segments": float(beta[-1])}
+        offset, slope, here = (float(weight) for weight in beta[1 + 3 * number : 4 + 3 * number])
+        made[key] = replace(directions[key], slope=max(slope, 0.05), offset=offset, here=max(here, 0.0), error=error, bins=bins)
+    shared = {"offset": float(beta[0]), "log_segments": float(beta[-2]), "log_words": float(beta[-1])}
     return replace(calibration, directions=made, shared=shared)
 
 

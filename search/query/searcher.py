@@ -237,7 +237,8 @@ class Scan:
     targets: dict[Kind, Ids]
     modality: Modality
     words: int
-    _best: dict[Kind, tuple[Ids, NDArray[np.float32]]] = field(default_factory=dict)
+    _judged: dict[Kind, Judgement | None] = field(default_factory=dict)
+    _alike: dict[int, Alike] = field(default_factory=dict)
 
     @property
     def space(self) -> Space:
@@ -260,23 +261,30 @@ class Scan:
         return self.searcher.calibration.direction(self.modality, kind)
 
     def judgements(self) -> list[Judgement]:
-        """Whether the answer is there, by kind, of the kinds of which something is known. To be called inside ``Searcher.reading``, after ``best``."""
-        calibration, made = self.searcher.calibration, []
-        known: dict[int, Alike] = {}
-        for kind, (ids, cosines) in self._best.items():
-            direction, profile = self.direction(kind), self.searcher.profile(self.view, self.modality, kind)
-            if direction is None or profile is None or not len(ids):
-                continue
-            within, vector = self.targets[kind], _vector(self.asked, kind)
-            if id(vector) not in known:
-                known[id(vector)] = alike(calibration, self.modality, vector)
-            found = features(
-                calibration, self.modality, kind, vector, cosines, self.view.live.index.reconstruct(ids[:BEST]), profile,
-                among(profile.ids, within), len(within), self.words, known[id(vector)],
-            )  # fmt: skip
-            if judgement := judge(direction, kind, found, len(within)):
-                made.append(judgement)
-        return made
+        """Whether the answer is there, by kind, of the kinds of which something is known. To be called inside ``Searcher.reading``."""
+        return [one for kind in self.targets if (one := self._judgement(kind))]
+
+    def _judgement(self, kind: Kind, best: tuple[Ids, NDArray[np.float32]] | None = None) -> Judgement | None:
+        """Whether a kind holds the answer; ``best`` are its best segments, if they are known already."""
+        if kind not in self._judged:
+            self._judged[kind] = self._judge(kind, *(best or self._nearest(kind, BEST)))
+        return self._judged[kind]
+
+    def _judge(self, kind: Kind, ids: Ids, cosines: NDArray[np.float32]) -> Judgement | None:
+        direction, profile = self.direction(kind), self.searcher.profile(self.view, self.modality, kind)
+        if direction is None or profile is None or not len(ids):
+            return None
+        calibration, within, vector = self.searcher.calibration, self.targets[kind], _vector(self.asked, kind)
+        if id(vector) not in self._alike:
+            self._alike[id(vector)] = alike(calibration, self.modality, vector)
+        found = features(
+            calibration, self.modality, kind, vector, cosines, self.view.live.index.reconstruct(ids[:BEST]), profile,
+            among(profile.ids, within), len(within), self.words, self._alike[id(vector)],
+        )  # fmt: skip
+        return judge(direction, kind, found, len(within))
+
+    def _nearest(self, kind: Kind, count: int) -> tuple[Ids, NDArray[np.float32]]:
+        return nearest(self.view.live.index, _vector(self.asked, kind), count, self.targets[kind])
 
     def best(self, count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
         """The ``count`` best segments over all kinds, best first, equals by id: ids, scores in log-odds, cosines, each (n,).
@@ -284,9 +292,9 @@ class Scan:
         To be called inside ``Searcher.reading``, as ``score``.
         """
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-        for kind, within in self.targets.items():
-            found, cosine = nearest(self.view.live.index, _vector(self.asked, kind), count, within)
-            self._best.setdefault(kind, (found, cosine))
+        for kind in self.targets:
+            found, cosine = self._nearest(kind, count)
+            self._judgement(kind, (found, cosine))
             ids.append(found)
             cosines.append(cosine)
             scores.append(self._comparable(kind, cosine))
@@ -307,7 +315,9 @@ class Scan:
 
     def _comparable(self, kind: Kind, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of a kind's cosines (n,) that compare with those of other kinds: the one place where they are made so."""
-        return self.scales[kind].score(cosines)
+        direction, judgement = self.direction(kind), self._judgement(kind)
+        here = direction.here * judgement.logit if direction and judgement else 0.0
+        return self.scales[kind].score(cosines) + np.float32(here)
 
 
 @dataclass(frozen=True, slots=True)
