@@ -75,7 +75,7 @@ def read(folders: argparse.Namespace) -> Given:
     without = sorted({word for _, label in clips for word in label.split() if len(word) > 3})
     return Given(
         paths, texts, learned, held, stamps(folders.stamps), nouns(folders.wordnet)[:4000], [shuffled[at] for at in order], clips,
-        packaged_sounds(folders.packages, without, 800),
+        packaged_sounds(folders.packages, without, 700),
     )  # fmt: skip
 
 
@@ -85,12 +85,14 @@ def cohort(given: Given, sources: Sources) -> Calibration:
     objects = given.stamps[::2]
     chosen = [objects[at][0] for at in np.sort(rng.permutation(len(objects))[:256])]
     pictures = np.concatenate([sources.pictures([given.pictures[at] for at in given.learned[:256]]), sources.pictures(chosen)])
-    sounds = sources.sounds(given.sounds[:600])
+    sounds = sources.sounds(given.sounds[:450])
+    held = held_clips(given)
+    heard = np.concatenate([sources.sounds([path for path, _ in given.clips if path not in held]), sounds[:200]])
     told = [given.captions[at][0] for at in given.learned[256:376]]
     texts = sources.texts([*told, *given.examples[:250], *given.nouns[:1500:12]])
     asked = sources.texts([*given.nouns[:1400:2], *given.nouns[1400:3000:8], *given.examples[250:350]])
     return Calibration(
-        {IMAGE: pictures, AUDIO: sounds[:370], TEXT: texts}, {TEXT: asked, IMAGE: pictures[::2], AUDIO: sounds[370:]}, {},
+        {IMAGE: pictures, AUDIO: heard, TEXT: texts}, {TEXT: asked, IMAGE: pictures[::2], AUDIO: sounds[200:]}, {},
         parts=((0, SCENE), (SCENE, DIM)), wording=(SCENE, DIM),
     )  # fmt: skip
 
@@ -115,7 +117,7 @@ def half(
     return Half(
         pictures, list(zip(phrases, sources.texts(phrases), strict=True)), names, sources.pictures([path for path, _ in objects]),
         sources.texts(names), sources.texts(given.examples[350 + number :: 2][:500]), list(zip(foreign, sources.texts(foreign), strict=True)),
-        sources.sounds([path for path, _ in clips]), [label for _, label in clips], sources.sounds(given.sounds[600 + number :: 2]),
+        sources.sounds([path for path, _ in clips]), [label for _, label in clips], sources.sounds(given.sounds[450 + number :: 2]),
         [(label, text, vector) for (label, text), vector in zip(asked, sources.texts([text for _, text in asked]), strict=True)],
         list(zip(noises, sources.texts(noises), strict=True)),
     )  # fmt: skip
@@ -160,19 +162,18 @@ def report(calibration: Calibration, cases: Sequence[Case]) -> None:
         if (direction := calibration.directions.get(key)) is None:
             print(f"{key[0]:5} -> {key[1]:5}  not fitted")
             continue
-        told = fitting._table(calibration, some)
-        logits = direction.verdict[""] + told.features @ np.array([direction.verdict.get(name, 0.0) for name in told.names])
-        there = told.present == 1
-        over = logits > np.array(direction.lines)[told.classes]
-        sizes = np.array([len(case.archive.vectors) for case in some])[told.case]
-        scores = (told.z * direction.slope + direction.offset).astype(np.float32)
-        rows = zip(scores, logits[told.case], sizes, strict=True)
-        chances = np.array([calibration.probability(score, verdict, size) for score, verdict, size in rows])
+        table = fitting._table(calibration, some)
+        logits = direction.verdict[""] + table.features @ np.array([direction.verdict.get(name, 0.0) for name in table.names])
+        there = table.present == 1
+        over = logits > np.array(direction.lines)[table.classes]
+        scores = (table.z * direction.slope + logits[table.case] * direction.here + direction.offset).astype(np.float32)
+        asked = zip(scores, table.case.tolist(), strict=True)
+        chances = np.array([calibration.probability(one, len(some[at].archive.vectors), some[at].words) for one, at in asked])
         shares = [
             f"{float(over[mask].mean()):5.3f}" if mask.any() else "    -"
-            for mask in (there, ~there & told.foreign, ~there & ~told.foreign)
+            for mask in (there, ~there & table.foreign, ~there & ~table.foreign)
         ]
-        area, (error, _) = auc(logits[there], logits[~there]), reliability(chances, told.right)
+        area, (error, _) = auc(logits[there], logits[~there]), reliability(chances, table.right)
         print(f"{key[0]:5} -> {key[1]:5} {there.sum():6}/{(~there).sum():5}  {area:.3f}", *shares, f" {error:.3f}")
 
 
