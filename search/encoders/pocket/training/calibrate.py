@@ -134,15 +134,20 @@ def held_clips(given: Given) -> set[Path]:
     return {path for path, _ in given.clips if recording(path.name) in held}
 
 
+def phrase_of(caption: str) -> str:
+    """The noun phrase of up to seven words that a caption begins with; empty where it begins with none."""
+    ends = VERBS.search(caption.lower())
+    phrase = caption.lower()[: ends.start()].strip(" ,.") if ends else ""
+    return phrase if phrase.split(" ")[0] in {"a", "an", "two", "three", "the"} and 2 <= len(phrase.split()) <= 7 else ""
+
+
 def phrases_of(given: Given, number: int) -> list[str]:
     """Every other of the noun phrases that captions of the held-out pictures begin with, and of the frequent nouns that occur in them."""
     found: set[str] = set()
     words: dict[str, int] = defaultdict(int)
     for at in given.held:
         for caption in given.captions[at]:
-            ends = VERBS.search(caption.lower())
-            phrase = caption.lower()[: ends.start()].strip(" ,.") if ends else ""
-            if phrase.split(" ")[0] in {"a", "an", "two", "three", "the"} and 2 <= len(phrase.split()) <= 7:
+            if phrase := phrase_of(caption):
                 found.add(phrase)
         for word in {word for caption in given.captions[at] for word in telling(caption)}:
             words[word] += 1
