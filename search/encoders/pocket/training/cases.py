@@ -28,6 +28,9 @@ SIZES = (1, 3, 10, 30, 100, 300, 500)
 SHARES = (0.05, 0.05, 0.1, 0.15, 0.2, 0.2, 0.25)
 """How often each size is taken."""
 
+SHARED = 20
+"""Archives of a size that foreign questions share."""
+
 RIGHT = (1, 1, 2, 3, 5, 8)
 """How many right answers are left in an archive, at most."""
 
@@ -131,7 +134,7 @@ class Cases:
 
     def add(
         self, content: Modality, asked: Modality, pool: Vectors, vector: NDArray[np.float32], text: str, right: set[int], gone: set[int],
-        size: int, *, present: bool, foreign: bool = False,
+        size: int, *, present: bool,
     ) -> None:  # fmt: skip
         """Ask an archive of ``size`` of the pool (n, dim), in which some that are ``right`` are left, or nothing that is ``gone`` or right.
         ``text`` is the question, if it is one."""
@@ -144,7 +147,27 @@ class Cases:
         if not len(rows) or (present and not len(left)):
             return
         answers = frozenset(int(at) for at in np.flatnonzero(np.isin(rows, left)))
-        self.made.append(Case(self._archive(content, asked, pool[rows]), asked, vector, len(text.split()), answers, foreign))
+        self.made.append(Case(self._archive(content, asked, pool[rows]), asked, vector, len(text.split()), answers))
+
+    def foreign(
+        self, content: Modality, pool: Vectors, asked: Sequence[tuple[str, NDArray[np.float32], set[int]]], sizes: Sequence[Sequence[int]]
+    ) -> None:  # fmt: skip
+        """Ask archives of the pool for what is nothing like it: each question, given with the rows that answer it after all, asks one archive of each
+        choice of sizes that holds none of these. Questions share ``SHARED`` archives of a size."""
+        rng, drawn = self._rng, dict[int, list[tuple[NDArray[np.intp], Archive]]]()
+        for size in {min(size, len(pool)) for choice in sizes for size in choice}:
+            every = [np.sort(rng.permutation(len(pool))[:size]) for _ in range(SHARED)]
+            drawn[size] = [(rows, self._archive(content, TEXT, pool[rows])) for rows in every]
+        for text, vector, answers in asked:
+            for choice in sizes:
+                some = [
+                    archive
+                    for rows, archive in drawn[min(int(rng.choice(choice)), len(pool))]
+                    if not answers.intersection(rows.tolist())
+                ]
+                if some:
+                    archive = some[int(rng.integers(len(some)))]
+                    self.made.append(Case(archive, TEXT, vector, len(text.split()), frozenset(), foreign=True))
 
     def _archive(self, content: Modality, asked: Modality, vectors: Vectors) -> Archive:
         """The archive of some vectors, profiled for questions of one modality alone."""
@@ -198,10 +221,8 @@ def pictures(cases: Cases, half: Half, count: int, rng: np.random.Generator) -> 
         if right:
             gone = shown.about(head(phrase)) | set(np.flatnonzero(shown.alike(vector[None]) > ALIKE).tolist())
             cases.add(IMAGE, TEXT, shown.vectors, vector, phrase, right, gone, cases.size(), present=number % 3 != 0)
-    for text, vector in half.foreign:
-        answers = shown.answering(text)
-        for size in (int(rng.choice((1, 3, 5, 10))), int(rng.choice((20, 50, 100))), int(rng.choice((200, 300, 500)))):
-            cases.add(IMAGE, TEXT, shown.vectors, vector, text, set(), answers, size, present=False, foreign=True)
+    asked = [(text, vector, shown.answering(text)) for text, vector in half.foreign]
+    cases.foreign(IMAGE, shown.vectors, asked, ((1, 3, 5, 10), (20, 50, 100), (200, 300, 500), (480,)))
 
 
 def objects(cases: Cases, half: Half, rng: np.random.Generator) -> None:
@@ -212,11 +233,9 @@ def objects(cases: Cases, half: Half, rng: np.random.Generator) -> None:
         right, gone = ({*np.flatnonzero(near > bound).tolist(), int(at)} for bound in (0.85, ALIKE))
         size = int(rng.choice((1, 3, 10, 30, 100, 190)))
         cases.add(IMAGE, TEXT, half.stamps, half.named[at], half.objects[at], right, gone, size, present=number % 3 != 0)
-    for text, vector in half.foreign[::3]:
-        gone = set(np.flatnonzero(meant @ concept(vector[None])[0] > ALIKE).tolist())
-        cases.add(
-            IMAGE, TEXT, half.stamps, vector, text, set(), gone, int(rng.choice((10, 50, 190))), present=False, foreign=True
-        )
+    some = half.foreign[::3]
+    gone = [set(np.flatnonzero(meant @ concept(vector[None])[0] > ALIKE).tolist()) for _, vector in some]
+    cases.foreign(IMAGE, half.stamps, [(*one, rows) for one, rows in zip(some, gone, strict=True)], ((10, 50, 180),))
 
 
 def texts(cases: Cases, half: Half, count: int, rng: np.random.Generator) -> None:
@@ -238,10 +257,10 @@ def texts(cases: Cases, half: Half, count: int, rng: np.random.Generator) -> Non
             near = meant @ concept(vector[None])[0]
             gone = set(np.flatnonzero(near > 0.45).tolist()) | {at for at, words in enumerate(shown.words) if holds(words, about)}
             cases.add(TEXT, TEXT, pool, vector, phrase, right, gone, int(rng.choice(sizes)), present=number % 3 != 0)
-    for text, vector in half.foreign:
-        gone = set(np.flatnonzero(meant @ concept(vector[None])[0] > 0.55).tolist())
-        for size in (int(rng.choice((3, 10))), int(rng.choice((30, 100))), int(rng.choice((500, 1000)))):
-            cases.add(TEXT, TEXT, pool, vector, text, set(), gone, size, present=False, foreign=True)
+    asked_for = [
+        (text, vector, set(np.flatnonzero(meant @ concept(vector[None])[0] > 0.55).tolist())) for text, vector in half.foreign
+    ]
+    cases.foreign(TEXT, pool, asked_for, ((3, 10), (30, 100), (500, 1000)))
 
 
 def sounds(cases: Cases, half: Half, rng: np.random.Generator) -> None:
@@ -253,9 +272,8 @@ def sounds(cases: Cases, half: Half, rng: np.random.Generator) -> None:
             right = set(np.flatnonzero(labels == label).tolist())
             size = int(rng.choice((1, 3, 10, 30, 100, 200)))
             cases.add(AUDIO, TEXT, pool, vector, text, right, right, size, present=(turn + number) % 2 == 0)
-    for text, vector in half.foreign_sounds:
-        for size in (3, 10, 30, 60, 120, 200):
-            cases.add(AUDIO, TEXT, half.clips, vector, text, set(), set(), size, present=False, foreign=True)
+    nothing = [(text, vector, set[int]()) for text, vector in half.foreign_sounds]
+    cases.foreign(AUDIO, half.clips, nothing, ((3, 10), (30,), (60,), (90,)))
 
 
 def examples(cases: Cases, half: Half, count: int, rng: np.random.Generator) -> None:
