@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from pathlib import Path
-from typing import Any
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library is loaded
 
 import numpy as np
 import onnx
@@ -101,16 +95,3 @@ def graft(file: Path, names: dict[str, str]) -> None:
 
 def _is_product(model: onnx.ModelProto, name: str) -> bool:
     return any(node.op_type == "MatMul" and name in node.input for node in model.graph.node)
-
-
-def stamp(folder: Path, space: dict[str, Any] | None = None) -> None:
-    """Write ``manifest.json``: the space (kept from before when None), and SHA-256 and size of every file beside it."""
-    manifest = folder / "manifest.json"
-    if space is None:
-        space = json.loads(manifest.read_bytes())["space"]
-    files = {
-        path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
-        for path in sorted(folder.iterdir())
-        if path.suffix in {".onnx", ".json", ".npz"} and path != manifest
-    }
-    manifest.write_text(json.dumps({"space": space, "files": files}, indent=1) + "\n", "utf-8")

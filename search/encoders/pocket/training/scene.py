@@ -26,11 +26,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from backbones import SIZE, Text, Vision, text_folder
-from export import export_text, export_vision, stamp
+from export import export_text, export_vision
 from features import Captions, picture_features, read_captions, text_features, tokenize
 from held_out import split_pictures
 from numpy.typing import NDArray
 from report import table
+from stamped import stamp
 from torch import Tensor, nn
 from torch.nn import functional
 from towers import CONCEPT, SCENE, WEIGHT, Ensemble, ImageTower, SceneImage, SceneText, TextTower

@@ -22,11 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from export import export, stamp, store_small
+from export import export, store_small
 from held_out import recording, split_recordings
 from numpy.typing import NDArray
 from report import encode_texts, session
 from sounds import SUFFIXES, Teacher, build, decode
+from stamped import stamp
 from student import SAMPLES, SoundTower, Student, blend
 from torch import nn
 from torch.nn import functional
