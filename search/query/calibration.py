@@ -16,6 +16,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -235,7 +236,17 @@ def unpack(content: bytes, dim: int) -> Calibration:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return _calibration(file, dim, hashlib.sha256(content).hexdigest())
-    except (ValueError, KeyError, TypeError, OSError, EOFError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        OSError,
+        EOFError,
+        AttributeError,
+        RuntimeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(
             f"The calibration cannot be used: {error}.", remedy="Make it again with `sensorium spaces calibrate`."
         ) from error
