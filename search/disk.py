@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-HOME = ("id", "workers", "index", "cache", "uploads", "models", "deleting", "token")
+HOME = ("id", "workers", "index", "cache", "uploads", "models", "deleting", "token", "calibration")
 """What a home holds besides its database."""
 
 DATABASE = "sensorium.db"
@@ -23,6 +23,17 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write a file so that a kill or a power cut leaves the one before, or the new one whole."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
+    sync(file.parent)
 
 
 def make_private(home: Path) -> None:

@@ -154,6 +154,29 @@ def diff(
 
 
 @app.command()
+def calibrate(
+    name: Annotated[str, typer.Argument(help="The space; the archive's default without one.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what scores of a space mean in this archive, by what is said and written in its files."""
+    from search.query import Engine
+    from search.query import calibration as c
+    from search.query.calibrate import calibrate as run
+    from ui import calibrating, show
+
+    settings = load({"home": home})
+    with Engine(settings) as engine, show.counting("calibrating", 100) as progress:
+        searcher = engine.searcher(name)
+        made = run(searcher, lambda done, total: progress(100 * done // max(total, 1)))
+        c.save(settings.home, searcher.space, made)
+    if as_json:
+        show.emit(calibrating.values(searcher.space.name, made, None))
+    else:
+        calibrating.table(searcher.space.name, made, None)
+
+
+@app.command()
 def drop(
     name: str,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,

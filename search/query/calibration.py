@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search import disk
 from search.errors import InputError
 from search.types import Kind, Modality, Space, Vectors
 
@@ -204,9 +205,22 @@ def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | 
             return unpack(own.read_bytes(), space.dim), None
         except (InputError, OSError) as error:
             complaint = f"{own}: {error}"
-    brought = getattr(encoder, "calibration", None)
-    content = brought() if callable(brought) else None
-    return (unpack(content, space.dim) if content else Calibration({}, {}, {}, made="nothing")), complaint
+    return brought(space, encoder) or Calibration({}, {}, {}, made="nothing"), complaint
+
+
+def brought(space: Space, encoder: object) -> Calibration | None:
+    """The calibration that the encoder of a space brings."""
+    give = getattr(encoder, "calibration", None)
+    content = give() if callable(give) else None
+    return unpack(content, space.dim) if content else None
+
+
+def save(home: Path, space: Space, calibration: Calibration) -> Path:
+    """Keep the calibration that was made for a space of an archive; returns its file. A kill leaves the one before, or the new one."""
+    file = file_of(home, space)
+    folder(home).mkdir(parents=True, exist_ok=True)
+    disk.replace(file, pack(calibration))
+    return file
 
 
 def pack(calibration: Calibration) -> bytes:

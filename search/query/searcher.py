@@ -223,6 +223,11 @@ class Searcher:
             mask[others] = self.store.allowed(ids[others], wanted, without)
         return mask
 
+    def vectors(self, view: View, ids: Ids) -> Vectors:
+        """The vectors (n, dim) of segments (n,), ascending, that a view knows."""
+        with self._gate.shared():
+            return view.live.index.reconstruct(ids)
+
     def reading(self) -> AbstractContextManager[None]:
         """While the index is read: nobody changes it meanwhile. A thread that is inside must not enter again, nor bring a view up to date."""
         return self._gate.shared()
