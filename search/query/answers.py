@@ -26,6 +26,9 @@ from search.types import Channel, Estimate, Found, Hit, Ids, Kind, Modality, Seg
 WEAK = 0.05
 """The probability below which a hit is a weak match."""
 
+HARDLY = 0.02
+"""The probability of the best hit below which an answer is not called found."""
+
 FEWEST_LETTERS = 4
 """Letters that words need to mean something: three letters of on-screen text answer nothing."""
 
@@ -141,13 +144,17 @@ def _sigmoid(logit: float) -> float:
     return 1 / (1 + math.exp(-max(min(logit, 60.0), -60.0)))
 
 
-def outlook(question: Question, judgements: Sequence[Judgement], segments: int, literal: float) -> Outlook:
-    """The outlook of a question: its best judgement by how far it lies above its line. ``literal`` is the share of its words, 0..1, that the best text holds."""
+def outlook(question: Question, judgements: Sequence[Judgement], segments: int, literal: float, best: float | None) -> Outlook:
+    """The outlook of a question: its best judgement by how far it lies above its line. ``literal`` is the share of its words, 0..1, that the best text
+    holds; ``best`` the score of the best hit: where that is hardly likely to be right, the answer is not called found."""
     every = [*judgements]
     if literal:
         every.append(Judgement(_TEXTS, _LITERAL_SLOPE * literal + _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT, 0))
-    best = max(every, key=lambda one: one.logit - one.line, default=None)
-    return Outlook(best, segments, question.scans)
+    found = Outlook(max(every, key=lambda one: one.logit - one.line, default=None), segments, question.scans)
+    chance = None if best is None else found.chance(0, _TEXTS, best)
+    if found.judgement and chance is not None and chance < HARDLY and found.judgement.logit >= found.judgement.line:
+        return replace(found, judgement=replace(found.judgement, logit=max(found.judgement.line - 0.01, found.judgement.doubt)))
+    return found
 
 
 def literal(question: Question, texts: Sequence[str]) -> float:

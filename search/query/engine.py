@@ -372,7 +372,10 @@ class Engine:
         """What the answer as a whole says of its hits; looks at the texts of the best that words found."""
         by_words = first.ids[among(first.ids, question.found)][:LITERAL_TEXTS].tolist()
         texts = [segment.text or "" for segment in self.store.segments(by_words, wanted).values()] if by_words else []
-        return answers.outlook(question, judgements, segments, answers.literal(question, texts))
+        if question.scans and all(scan.searcher.unreadable(question.query) for scan in question.scans):
+            judgements = [replace(one, logit=min(one.logit, one.doubt - 1)) for one in judgements]
+        best = float(first.scores[0]) if len(first.scores) else None
+        return answers.outlook(question, judgements, segments, answers.literal(question, texts), best)
 
     def _sorted(self, listed: Sequence[Moment], sort: Sort, wanted: Filter, line: float | None) -> list[Moment]:
         """The moments that score at least ``line`` in another order; those that were deleted meanwhile are left out."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders import Encoder, GrainedEncoder
+from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError
 from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
@@ -28,6 +28,9 @@ from search.store import SqlStore
 from search.store.spaces import Entry
 from search.store.sql import Columns
 from search.types import KINDS, Channel, Coverage, Filter, Ids, Kind, Modality, Space, Vectors
+
+UNREADABLE = 0.6
+"""The share of letters that an encoder knows only one by one from which on it cannot read a text."""
 
 _NOTICED = 0.05
 """Refreshing that takes longer, in seconds, is not done at every search."""
@@ -188,6 +191,12 @@ class Searcher:
         at = np.searchsorted(view.columns.ids, heaviest.segment)
         known = at < len(view.columns.ids) and view.columns.ids[at] == heaviest.segment
         return (KINDS[view.columns.kinds[at]].content if known else Modality.IMAGE), words
+
+    def unreadable(self, query: Query) -> bool:
+        """Whether a query is one text that the encoder cannot read: its vector means nothing."""
+        terms = [term.content for _, term in parts(query) if isinstance(term, Term)]
+        text = terms[0] if len(terms) == 1 else None
+        return isinstance(text, str) and isinstance(self.encoder, Calibrated) and self.encoder.unreadable(text) > UNREADABLE
 
     def profile(self, view: View, asked: Modality, kind: Kind) -> Profile | None:
         """How the archive's sample of a kind answers the cohort's questions; made when it is first asked for."""

@@ -114,9 +114,7 @@ class Sought:
     def evidence(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
         """What the words of texts say for them, in nats (n,), by what BM25 gathers (n,): how seldom as much is gathered, and ``WHOLE`` more
         where it is all that the question says. Who asks with one common word means the texts that hold it, however many these are."""
-        most = sum(
-            max((one.weight * self.information(one.count) for one in part if one.count), default=0.0) for part in self.parts
-        )
+        most = sum(max(one.weight * self.information(one.count) for one in part) for part in self.parts)  # unknown words, too
         return np.asarray(self.nats(gathered) + WHOLE * np.minimum(gathered / max(most, 1e-9), 1.0) ** 8, np.float64)
 
     def nats(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
