@@ -20,8 +20,9 @@ from search.query.searcher import Scan
 from search.query.verdict import Judgement
 from search.store import SqlStore
 from search.store.folding import terms
+from search.store.sql import Columns
 from search.store.words import TextIndex
-from search.types import Channel, Estimate, Found, Hit, Ids, Kind, Modality, Segment, Sort, Verdict
+from search.types import KINDS, WORDS, Channel, Estimate, Found, Hit, Kind, Modality, Segment, Sort, Verdict
 
 WEAK = 0.05
 """The probability below which a hit is a weak match."""
@@ -31,6 +32,8 @@ HARDLY = 0.02
 
 FEWEST_LETTERS = 4
 """Letters that words need to mean something: three letters of on-screen text answer nothing."""
+
+_LEGIBLE = [code for code, kind in enumerate(KINDS) if kind.channel in WORDS]
 
 _TEXTS = Kind(Modality.TEXT, Channel.TEXT)
 _LITERAL_SLOPE, _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT = 6.0, -3.0, 1.5, -1.0
@@ -128,16 +131,24 @@ class Outlook:
         calibration = self.scans[0].searcher.calibration
         return math.log(WEAK / (1 - WEAK)) - calibration.addition(self.segments, self.words)
 
-    def estimate(self, assets: Ids, scores: NDArray[np.float32]) -> Estimate | None:
-        """How many files are right, by the scores (n,) of segments of ``assets`` (n,), best first."""
+    def estimate(self, rows: Columns, scores: NDArray[np.float32]) -> Estimate | None:
+        """How many files are right, by the scores (n,) of segments with these columns, best first."""
         calibration = self.scans[0].searcher.calibration if self.scans else None
-        first = np.sort(np.unique(assets, return_index=True)[1])
-        chances = self.chances(scores[first], calibration if calibration and calibration.shared else None)
-        if chances is None:
+        every = self.chances(scores, calibration if calibration and calibration.shared else None)
+        if every is None:
             return None
+        chances = every[np.sort(np.unique(rows.assets, return_index=True)[1])]
         spread = 1.96 * math.sqrt(float((chances * (1 - chances)).sum()))
-        expected = float(chances.sum())
-        return Estimate(expected, max(expected - spread, 0.0), min(expected + spread, float(len(chances))))
+        expected, legible, sure = float(chances.sum()), np.isin(rows.kinds, _LEGIBLE), every >= 0.5
+        at_least = chapman(set(rows.assets[sure & legible].tolist()), set(rows.assets[sure & ~legible].tolist()))
+        return Estimate(expected, max(expected - spread, 0.0), min(expected + spread, float(len(chances))), at_least)
+
+
+def chapman(some: set[int], others: set[int]) -> float | None:
+    """How many there are at least, from what two channels found on their own (Chapman 1951); None where they have nothing in common. Channels that find
+    the same more often than by chance make it too small."""
+    both = len(some & others)
+    return (len(some) + 1) * (len(others) + 1) / (both + 1) - 1 if both else None
 
 
 def _sigmoid(logit: float) -> float:

@@ -177,7 +177,7 @@ class Engine:
         return Answer(
             hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
             limit=cut, state=answers.state(question), found=outlook.found, line=weak,
-            estimate=outlook.estimate(Surroundings(question).rows(first.ids).assets, first.scores),
+            estimate=outlook.estimate(Surroundings(question).rows(first.ids), first.scores),
         )  # fmt: skip
 
     def spoken(

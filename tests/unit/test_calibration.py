@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import InputError
+from search.query.answers import chapman
 from search.query.calibration import (
     Calibration,
     Direction,
@@ -295,3 +296,9 @@ def test_words_are_worth_more_the_less_likely_they_stand_there_by_chance():
     scores = word_scores(np.array([0.0, 1.0, 10.0, 500.0]))
     assert (np.diff(scores) > 0).all()
     assert np.isfinite(scores).all()
+
+
+def test_chapman_estimates_from_two_channels_and_says_nothing_where_they_share_nothing():
+    assert chapman({1, 2, 3}, {4, 5}) is None
+    assert chapman({1, 2}, {1, 2}) == 2
+    assert chapman(set(range(10)), set(range(5, 15))) == pytest.approx(11 * 11 / 6 - 1)
