@@ -73,8 +73,9 @@ def job_of(asked: Mapping[str, Any], report: run.Report) -> run.Job:
     paths, collection = asked["paths"], asked["collection"]
     if asked["kind"] == "retry":
         again = Again(asked["reason"], tuple(os.fsencode(path) for path in paths), collection or None)
-        return run.Job((), retry=again, report=report)
-    return run.Job([Path(path) for path in paths], collection, Again() if asked["retry"] else None, asked["prune"], report=report)
+        return run.Job((), retry=again, report=report, confined=True)
+    retry = Again() if asked["retry"] else None
+    return run.Job([Path(path) for path in paths], collection, retry, asked["prune"], report=report, confined=True)
 
 
 @contextmanager

@@ -22,15 +22,17 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder, GrainedEncoder
 from search.errors import MediaError, ModelMissing, SensoriumError
-from search.media import DecodePool
+from search.media import DecodePool, dating
 from search.settings import Settings
 from search.store import Finished, Queue, Unit
 from search.store.intake import path_of
 from search.store.queue import BEAT_SECONDS
-from search.types import KINDS, Channel, Cut, Gap, Info, Kind, Modality, Needs, Picture, Vectors
+from search.types import KINDS, Channel, Cut, Filed, Gap, Info, Kind, Modality, Needs, Picture, Vectors
+from search.zones import Zones
 
 WINDOW = 48
 """Decoded cuts that wait for the encoder, at most: a shot of ten frames has some two megabytes."""
@@ -79,6 +81,7 @@ class _Work:
     decoded: bool = False
     error: MediaError | None = None
     settled: bool = False
+    filed: Filed | None = None
 
     @property
     def complete(self) -> bool:
@@ -115,16 +118,17 @@ class Pipeline:
 
     def __init__(
         self, settings: Settings, work: Queue, encoder: Encoder, kinds: Sequence[Kind], pool: DecodePool, progress: Progress,
-        stop: threading.Event, elsewhere: Collection[Modality] = (),
+        stop: threading.Event, elsewhere: Collection[Modality] = (), roots: Collection[bytes] = (),
     ) -> None:  # fmt: skip
-        """Segments of ``kinds`` are embedded; assets of what is taken in ``elsewhere`` need not have any.
+        """Segments of ``kinds`` are embedded; assets of what is taken in ``elsewhere`` need not have any. ``roots``: folders whose file
+        system may go away meanwhile.
 
         ``progress`` is counted up; ``stop``, set by anybody, makes ``run`` return early.
         """
-        self._elsewhere = frozenset(elsewhere)
+        self._elsewhere, self._roots = frozenset(elsewhere), tuple(roots)
         self._settings, self._queue, self._encoder, self._pool = settings, work, encoder, pool
         self._kinds, self._needs = frozenset(kinds), _narrowed(encoder.needs, kinds)
-        self._batch = encoder.needs.batch
+        self._batch, self._zones = encoder.needs.batch, Zones.of(settings.timezone)
         self.progress = progress
         self.changed: list[bytes] = []
         """Files that changed while they were read."""
@@ -202,11 +206,16 @@ class Pipeline:
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):  # it may have been scanned long ago
                 self._decoded.put((work, MediaError("vanished", "It is not what was scanned.")))
                 continue
+            path, info = Path(path_of(unit.path)), None
             try:
-                for item in self._pool.decode(Path(path_of(unit.path)), self._needs):
+                for item in self._pool.decode(path, self._needs):
                     if self._abandoned.is_set():
                         return
+                    info = item if isinstance(item, Info) else info
                     self._decoded.put((work, item))
+                if info is not None:
+                    beside = dating.read_beside(self._pool, path)
+                    work.filed = dating.file_under(info, path, unit.mtime_ns, beside, self._zones)
                 self._decoded.put((work, None))
             except MediaError as error:
                 self._decoded.put((work, error))
@@ -330,7 +339,7 @@ class Pipeline:
             unit = work.unit
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
                 gone = not os.path.lexists(unit.path)
-                self._queue.forget(unit, gone=gone)
+                self._queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, self._roots))
                 self.changed += [] if gone else [unit.path]
             elif work.error is not None:
                 if self._queue.fail(unit, work.error.reason, str(work.error)):
@@ -338,7 +347,7 @@ class Pipeline:
             elif work.info is not None:
                 rows = [work.vectors[index] for index in range(len(work.cuts))]
                 vectors = np.array(rows, np.float32).reshape(len(rows), self._encoder.space.dim)
-                finished.append(Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames))
+                finished.append(Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames, work.filed))
         for item in self._queue.put(finished) if finished else ():
             self.progress.done += 1
             self.progress.segments += len(item.cuts)

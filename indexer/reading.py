@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, cast
 
+from indexer import mounts
 from indexer.pipeline import Progress
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
@@ -204,7 +205,7 @@ def _end(queue: ReadingQueue, reader: Reader, unit: Unit, future: Future[Read | 
         if os.path.lexists(unit.path):
             queue.hand_back([unit])
         else:
-            queue.forget(unit, gone=True)
+            queue.forget(unit, gone=True, away=mounts.is_away(unit.path, unit.device))
     elif queue.fail(unit, found.reason, str(found)):
         progress.count_failure(found.reason)
 

@@ -47,6 +47,14 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
             for some in _batches(sorted(harm.assets)):
                 _requeue(connection, some)
         yield f"{len(harm.assets)} assets are queued to be embedded again: run `sensorium index`."
+    if harm.unread:
+        with database.writing() as connection:
+            for some in _batches(sorted(harm.unread)):
+                query = text(
+                    "UPDATE reading SET state = 'pending', attempts = 0, reason = NULL, updated_at = :now WHERE id IN :ids"
+                )
+                connection.execute(query.bindparams(bindparam("ids", expanding=True)), {"ids": list(some), "now": now_ms()})
+        yield f"{len(harm.unread)} readings are queued again: run `sensorium index`."
     if harm.untold:
         with database.writing() as connection:
             for some in _batches(sorted(harm.untold)):

@@ -6,15 +6,18 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from indexer import mounts
 from indexer.delete import scrub, unscrubbed
+from indexer.exclude import Exclusions
 from indexer.pipeline import Pipeline, Progress
 from indexer.reading import Desk, embed, read
+from indexer.redate import redate
 from indexer.scan import Scan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
@@ -26,10 +29,12 @@ from search.query.live import LiveIndex
 from search.readers import Reader
 from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
+from search.store.dates import Dates
 from search.store.intake import Again
 from search.store.queue import ReadingQueue
 from search.store.readers import ReaderEntry
 from search.store.spaces import Entry, matches
+from search.zones import Zones
 
 LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
@@ -42,7 +47,10 @@ Report = Callable[[Tally, Progress, bool], None]
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due; ``absent``: spaces and readers that wait, and why."""
+    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due; ``absent``: spaces and readers that wait, and why.
+
+    ``kept_away``: files that were not forgotten, as was asked for, since they are away.
+    """
 
     scan: Tally
     progress: Progress
@@ -53,14 +61,19 @@ class Summary:
     seconds: float = 0.0
     collection: str = ""
     absent: dict[str, SensoriumError] = field(default_factory=dict)
+    kept_away: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run is asked to do: scan ``paths`` into ``collection``; try failures again that ``retry`` names; forget missing files if ``prune``.
+    """What a run is asked to do: scan ``paths`` into ``collection``; try failures again that ``retry`` names; forget missing files if ``prune``,
+    and with ``yes`` those that are away too.
+
+    ``exclude`` are patterns of gitignore for what is left out, besides those of the setting.
 
     ``spaces``: only these are worked on; none: all.
     ``lingers``: when nothing is left to do, wait for what others find, until interrupted.
+    ``confined``: what lies outside the configured roots and those of collections is not read, also where links lead there.
     """
 
     paths: Sequence[Path]
@@ -70,6 +83,9 @@ class Job:
     spaces: Sequence[str] = ()
     report: Report = field(default=lambda *_: None)
     lingers: bool = False
+    exclude: Sequence[str] = ()
+    yes: bool = False
+    confined: bool = False
 
 
 class Lane:
@@ -106,18 +122,31 @@ class Indexer:
     """What a run holds: the database, the decoding processes, a lane a space, and a place among the workers of the home."""
 
     def __init__(
-        self, settings: Settings, entries: Sequence[Entry], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
-        worker: Worker,
+        self, settings: Settings, entries: Callable[[], Sequence[Entry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
+        worker: Worker, exclude: Sequence[str] = (),
     ) -> None:  # fmt: skip
+        """``entries`` tells the spaces of the run; asked again when the archive has changed."""
+        self.exclusions = Exclusions.of(settings.exclude, exclude)
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
-        self.lanes = [Lane(entry, Queue(database, entry.key, worker.name), load) for entry in entries]
-        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, worker.name)) for entry in self.readers.all()]
+        self.dates, self._zones = Dates(database), Zones.of(settings.timezone)
+        self.spaces, self._load, self._entries = Spaces(database), load, entries
+        self.lanes: list[Lane] = []
+        self.desks: list[_Desk] = []
         self.absent: dict[str, SensoriumError] = {}
         """Spaces and readers that wait because their model is not here, with the reason."""
-        self._filled = self._tidied = -1
-        """The changes (``SqlStore.version``) after which readers had all that they are to read, and no asset was without a file."""
+        self._followed = self._filled = self._tidied = -1
+        """The changes (``SqlStore.version``) after which lanes and desks were those of the archive, readers had all that they are to read, and
+        no asset was without a file."""
+        self._within: Sequence[bytes] = ()
+        self._follow()
         self._take_back()
+
+    def confine(self) -> None:
+        """From now on read only what lies in the configured roots and those of collections, as they are now."""
+        known = [root for roots in self.store.collections().values() for root in roots]
+        configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
+        self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
 
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
@@ -143,10 +172,11 @@ class Indexer:
 
     def missing(self, collection: int, paths: Sequence[bytes]) -> int:
         """Note that files and folders have gone; returns how many files that are."""
-        return self.intake.end_scan(collection, self.intake.begin_scan(), paths)
+        return self.intake.end_scan(collection, self.intake.begin_scan(), paths, is_away=mounts.is_away)[0]
 
     def tidy(self) -> tuple[int, int | None]:
         """Remove assets without files, and write generations that are due: how many, and the number of the first space's."""
+        self._follow()
         version = self.store.version()
         removed = 0 if version == self._tidied else self.intake.drop_orphans()
         self._tidied = version
@@ -172,8 +202,11 @@ class Indexer:
         Returns what changed meanwhile, None if stopped by Ctrl-C.
         """
         stop = threading.Event()
+        self._follow()
         takers = [lane.entry.key for lane in self.lanes if self._takes(lane, collection)]
-        scan = Scan(self.intake, self.readers, collection, takers, tally, stopped=stop.is_set)
+        scan = Scan(
+            self.intake, self.readers, self.dates, collection, takers, tally, self.exclusions, stopped=stop.is_set, within=self._within
+        )  # fmt: skip
         failed: list[BaseException] = []
 
         def scanning() -> None:
@@ -190,11 +223,16 @@ class Indexer:
         changed: list[bytes] = []
         interrupted = False
         try:
-            for number, lane in enumerate(self.lanes):
-                if number:
+            done: set[int] = set()
+            while lane := next((lane for lane in self.lanes if lane.entry.key not in done), None):
+                if done:
                     thread.join()
+                    self._follow()  # a space that was added meanwhile has its turn, too
+                    lane = next((lane for lane in self.lanes if lane.entry.key not in done), lane)
+                done.add(lane.entry.key)
                 changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
             thread.join()
+            redate(self.dates, self._pool, self._zones, stop, lambda: report(tally, progress, False))
             self._read(stop, progress, lambda now: report(tally, now, False))
         except KeyboardInterrupt:
             interrupted = True
@@ -220,9 +258,14 @@ class Indexer:
             self.absent[lane.entry.name] = error
             return []
         elsewhere = {modality for other in self.lanes if other is not lane for modality in other.entry.modalities}
-        pipeline = Pipeline(self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop, elsewhere)
+        pipeline = Pipeline(
+            self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop, elsewhere, self._roots()
+        )
         pipeline.run(scan.is_alive, report, self._take_back)
         return pipeline.changed
+
+    def _roots(self) -> list[bytes]:
+        return [os.fsencode(root) for roots in self.store.collections().values() for root in roots]
 
     def _read(self, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]) -> None:
         """Have the readers read what waits for them, and embed what they read. A reader whose model is not here keeps its queue."""
@@ -255,6 +298,22 @@ class Indexer:
             )
         return reader
 
+    def _follow(self) -> None:
+        """Have lanes and desks be those of the archive's spaces and readers, and queue for each new lane what its space lacks."""
+        if (version := self.store.version()) == self._followed:
+            return
+        database, name, place = self._database, self._worker.name, self._worker.place
+        have, self.lanes = {lane.entry.key: lane for lane in self.lanes}, []
+        for entry in self._entries():
+            lane = have.get(entry.key)
+            if lane is None:
+                lane = Lane(entry, Queue(database, entry.key, name, place), self._load)
+                self.spaces.fill(entry)
+            lane.entry = entry
+            self.lanes.append(lane)
+        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, name, place)) for entry in self.readers.all()]
+        self._followed = version
+
     def _takes(self, lane: Lane, collection: int) -> bool:
         names = lane.entry.collections
         return not names or collection in self.intake.keys(names)
@@ -267,7 +326,9 @@ class Indexer:
 
 
 @contextmanager
-def indexer(settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = ()) -> Iterator[Indexer]:
+def indexer(
+    settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Iterator[Indexer]:  # fmt: skip
     """An Indexer for the home of ``settings``: for all of its spaces, or those that are named, or that of ``encoder`` alone.
 
     Raises:
@@ -278,7 +339,7 @@ def indexer(settings: Settings, encoder: Encoder | None = None, spaces: Sequence
     """
     home = settings.home
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        disk.make_private(home)
         worker = Worker(home)
     except OSError as error:
         if disk.full(error):
@@ -290,8 +351,8 @@ def indexer(settings: Settings, encoder: Encoder | None = None, spaces: Sequence
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
-            load = _Loader(settings, encoder)
-            yield Indexer(settings, _entries(settings, Spaces(database), load, spaces), load, database, pool, worker)
+            load, known = _Loader(settings, encoder), Spaces(database)
+            yield Indexer(settings, lambda: _entries(settings, known, load, spaces), load, database, pool, worker, exclude)
     finally:
         database.close()
         worker.close()
@@ -333,12 +394,14 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
         NewerDatabase, ModelMissing, DiskFull: see the error tree; what was acknowledged stays.
     """
     began = time.monotonic()
-    for path in job.paths:
-        if not os.path.lexists(path):
-            raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
-    with indexer(settings, encoder, job.spaces) as running:
+    for path, root in zip(job.paths, roots, strict=True):
+        if not os.path.lexists(path) and not _was_there(settings, job.collection, root):
+            raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
+    with indexer(settings, encoder, job.spaces, job.exclude) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
+        if job.confined:
+            running.confine()
         work: list[tuple[int, list[bytes]]] = []
         if roots:
             work.append((running.intake.collection(job.collection, roots), roots))
@@ -351,23 +414,54 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
                 collection, paths, job.report, summary.scan, summary.progress, lingers=job.lingers
             )
         if job.prune and roots and not summary.stopped:
-            running.intake.prune(work[0][0])
+            summary.kept_away = 0 if job.yes else running.intake.away(work[0][0])
+            if not summary.kept_away:
+                running.intake.prune(work[0][0], away=job.yes)
         summary.removed, summary.generation = running.tidy()
         summary.absent = running.absent
     summary.seconds = time.monotonic() - began
     return summary
 
 
-def prune(settings: Settings, collection: str | None) -> tuple[int, int]:
-    """Forget missing files; returns how many, and how many assets went with them."""
+def _was_there(settings: Settings, collection: str, root: bytes) -> bool:
+    """Whether an archive that is there holds files of a root which is gone by now."""
+    database = Database(settings.database)
+    try:
+        if database.revision() is None:
+            return False
+        database.upgrade()
+        store, intake = SqlStore(database), Intake(database)
+        return collection in store.collections() and intake.holds(store.collection(collection), root)
+    finally:
+        database.close()
+
+
+def prune(settings: Settings, collection: str | None, *, away: bool = False) -> tuple[int, int]:
+    """Forget missing files; returns how many, and how many assets went with them. ``away``: those whose folder is away too.
+
+    Raises:
+        InputError: files are away, and ``away`` does not say that they are to be forgotten.
+    """
     database = Database(settings.database)
     try:
         database.check()
         store, intake = SqlStore(database), Intake(database)
         key = None if collection is None else store.collection(collection)
-        return intake.prune(key), intake.drop_orphans()
+        if not away and (kept := intake.away(key)):
+            message, remedy = kept_away(kept, store.away())
+            raise InputError(message, remedy=remedy)
+        return intake.prune(key, away=away), intake.drop_orphans()
     finally:
         database.close()
+
+
+def kept_away(files: int, roots: Mapping[str, int]) -> tuple[str, str]:
+    """What to say where files are not forgotten since they are away, and what to do."""
+    where = ", ".join(roots) or "their folders"
+    return (
+        f"Nothing was forgotten: {files} files are away, since {where} cannot be reached or is empty.",
+        "Mount it and index it again; or say --yes to forget these files too.",
+    )
 
 
 def rebuild(settings: Settings) -> dict[str, int]:

@@ -3,28 +3,43 @@ something has changed."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from indexer.walk import Obstacle, walk
-from search.media import is_media, sidecars
+from indexer import mounts
+from indexer.exclude import Exclusions
+from indexer.walk import Excluded, Obstacle, Unnamed, walk
+from search.errors import MediaError
+from search.media import HEAD, dating, is_media_inside, is_readerless, opening, sidecars, suffix_of
 from search.store import Intake, Readers
-from search.store.intake import Sighting, path_of
+from search.store.dates import Dates
+from search.store.intake import Known, Passing, Sighting, path_of
 
 BATCH = 256
 """Files looked up, and recorded, in one transaction."""
+
+_GONE = (
+    errno.ENOENT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT,
+)  # fmt: skip
+"""What the system says of a file whose disk or host went away: nothing is learned of the file."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a scan met, in files. ``queued`` counts the new contents among them."""
+    """What a scan met, in files. ``queued`` counts the new contents among them.
+
+    ``away`` are files whose folder or file system is not there, ``away_roots`` those of the roots of the scan; ``excluded`` files and folders that were left out, and ``passed`` counts,
+    by suffix, the files that no reader takes.
+    """
 
     files: int = 0
     unchanged: int = 0
@@ -34,53 +49,105 @@ class Tally:
     missing: int = 0
     rejected: int = 0
     hashed_bytes: int = 0
+    away: int = 0
+    away_roots: int = 0
+    excluded: int = 0
+    passed: dict[str, int] = field(default_factory=dict)
 
 
 class Scan:
     """One scan of a collection's roots, for all spaces that take it in."""
 
     def __init__(
-        self, intake: Intake, readers: Readers, collection: int, spaces: Sequence[int], tally: Tally, *, stopped: Callable[[], bool]
+        self, intake: Intake, readers: Readers, dates: Dates, collection: int, spaces: Sequence[int], tally: Tally,
+        exclusions: Exclusions, *, stopped: Callable[[], bool], within: Sequence[bytes] = (),
     ) -> None:  # fmt: skip
-        """``tally`` is counted up."""
-        self._intake, self._readers, self._collection, self._spaces, self._stopped = intake, readers, collection, spaces, stopped
+        """``tally`` is counted up. ``within``: the real folders that links may not lead out of; none: they may lead anywhere."""
+        self._intake, self._readers, self._dates, self._within = intake, readers, dates, within
+        self._collection, self._spaces, self._exclusions, self._stopped = collection, spaces, exclusions, stopped
         self._number = intake.begin_scan()
         self._copies: list[bytes] = []
         """Files whose asset was read at another place, unless that turns out to be missing."""
+        self._unread: list[bytes] = []
+        """Paths of which nothing could be learned."""
+        self._devices: set[int | None] = set()
+        """File systems on which files that were met had been met before: what they held is not away."""
         self.tally = tally
 
     def run(self, roots: Sequence[bytes]) -> None:
-        """Scan files and folders, then mark as missing what was not met in the folders. Stops between batches when told to."""
-        met = chain.from_iterable(map(walk, roots))
-        away: set[bytes] = set()
+        """Scan files and folders, then mark as missing what was not met in the folders. Stops between batches when told to.
+
+        A root that held files, and is gone or empty now, is away: what it held stays as it was.
+        """
+        mounts.look_again()
+        there: list[bytes] = []
+        away: list[bytes] = []
+        for root in roots:
+            emptied = not os.path.isfile(root) and mounts.is_empty(root) and self._intake.holds(self._collection, root)
+            (away if emptied else there).append(root)
+        self.tally.away_roots += len(away)
+        met = chain.from_iterable(walk(root, self._exclusions, self._within) for root in there)
         for batch in _batches(met, BATCH):
             if self._stopped():
                 return
-            for obstacle in (item for item in batch if isinstance(item, Obstacle)):
-                away.add(obstacle.path)
-                self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
+            self.tally.excluded += sum(isinstance(item, Excluded) for item in batch)
+            for item in batch:
+                if isinstance(item, Obstacle):
+                    self._obstruct(item)
             self._take([item for item in batch if isinstance(item, Sighting)])
-        folders = [root for root in roots if root not in away and os.path.isdir(root)]  # not those whose disk is not there today
-        if folders and not self._stopped():
-            unread = [path for path in away if os.path.isdir(path) or not is_media(os.fsdecode(path))]
-            self.tally.missing += self._intake.end_scan(self._collection, self._number, folders, unread=unread)
+            self._look_inside([item.sighting for item in batch if isinstance(item, Unnamed)])
+        if self._stopped():
+            return
+        folders = [root for root in there if root not in self._unread and os.path.isdir(root)]
+        self._end(folders, self._unread, lambda path, device: self._is_away(path, device, folders))
+        self._end(away, [], lambda _path, _device: True)
         for copies in _batches(self._copies, BATCH):
             self._look_beside(copies)
 
+    def _end(self, roots: Sequence[bytes], unread: Sequence[bytes], is_away: Callable[[bytes, int | None], bool]) -> None:
+        if roots:
+            missing, _ = self._intake.end_scan(self._collection, self._number, roots, unread=unread, is_away=is_away)
+            self.tally.missing += missing
+            self.tally.away = self._intake.away(self._collection)
+
+    def _is_away(self, path: bytes, device: int | None, roots: Sequence[bytes]) -> bool:
+        """Whether a file that was not met is away: its root is empty by now, or its file system is not mounted."""
+        return mounts.is_away(path, None if device in self._devices else device, roots)
+
+    def _obstruct(self, obstacle: Obstacle) -> None:
+        """Note a path that could not be read. What is known of it, and of what lies below it, stays as it was."""
+        self._unread.append(obstacle.path)
+        known = self._intake.known(self._collection, [obstacle.path]).get(obstacle.path)
+        if known is not None and known.asset is not None:
+            self.tally.rejected += 1
+        elif os.path.lexists(obstacle.path):  # else it went while the folders were walked
+            self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
+
     def _take(self, sightings: Sequence[Sighting]) -> None:
+        if not sightings:
+            return
         known = self._intake.known(self._collection, [sighting.path for sighting in sightings])
-        unchanged, files = [], []
+        unchanged: list[tuple[Known, Sighting]] = []
+        files: list[tuple[Sighting, bytes]] = []
+        touched: list[int] = []
         for sighting in sightings:
             if self._stopped():
                 break
             before = known.get(sighting.path)
-            same = before is not None and (before.size, before.mtime_ns) == (sighting.size, sighting.mtime_ns)
-            if before is not None and same and (before.asset is not None or not sighting.size):
-                unchanged.append(before)
+            if before is not None and before.state == "present":
+                self._devices.add(before.device)
+            if before is not None and before.looks_like(sighting) and (before.asset is not None or not sighting.size):
+                unchanged.append((before, sighting))
             elif not sighting.size:
                 self._reject(sighting, "empty", "The file has no bytes.")
-            elif (digest := self._hash(sighting)) is not None:
+            elif (digest := self._hash(sighting, before)) is None:
+                continue
+            elif before is not None and digest == before.digest and before.mtime_ns == sighting.mtime_ns:
+                unchanged.append((before, sighting))
+            else:
                 files.append((sighting, digest))
+                if before is not None and before.asset is not None and digest == before.digest:
+                    touched.append(before.asset)
                 self.tally.changed += before is not None
                 self.tally.new += before is None
         self.tally.files += len(sightings)
@@ -89,7 +156,50 @@ class Scan:
             self._intake.seen(self._number, unchanged)
         if files:
             self.tally.queued += self._intake.put_files(self._collection, self._number, self._spaces, files)
-        self._copies += self._look_beside([sighting.path for sighting in sightings])
+        if touched:
+            self._dates.again(touched)  # they may be dated by the time of their last change
+        paths = [sighting.path for sighting in sightings]
+        self._copies += self._look_beside(paths)
+        self._look_for_dates(paths)
+
+    def _look_inside(self, sightings: Sequence[Sighting]) -> None:
+        """Take files whose first bytes say that they are media, whatever they are called; the others are passed over and counted.
+
+        A file that was looked into is not opened again until it changes.
+        """
+        if not sightings:
+            return
+        paths = [sighting.path for sighting in sightings]
+        known, passed = self._intake.known(self._collection, paths), self._intake.passed(self._collection, paths)
+        media: list[Sighting] = []
+        fresh: list[Passing] = []
+        still: list[bytes] = []
+        suffixes: Counter[str] = Counter()
+        for sighting in sightings:
+            before = passed.get(sighting.path)
+            if sighting.path in known:
+                media.append(sighting)
+            elif before is not None and (before.size, before.mtime_ns) == (sighting.size, sighting.mtime_ns):
+                still.append(sighting.path)
+                suffixes[before.suffix] += 1
+            elif is_media_by_content(sighting.path):
+                media.append(sighting)
+            else:
+                name = path_of(sighting.path)
+                fresh.append(Passing(sighting.path, sighting.size, sighting.mtime_ns, suffix_of(name), is_readerless(name)))
+                suffixes[fresh[-1].suffix] += 1
+        if still:
+            self._intake.still_passed(self._collection, self._number, still)
+        if fresh:
+            self._intake.pass_over(self._collection, self._number, fresh)
+        self.tally.passed = dict(Counter(self.tally.passed) + suffixes)  # a new one, since who reports it reads it meanwhile
+        self._take(media)
+
+    def _look_for_dates(self, paths: Sequence[bytes]) -> None:
+        """Have assets dated again beside whose file something has come, changed or gone that may tell a date."""
+        placed = self._dates.at(self._collection, paths)
+        if again := [one.asset for one in placed if dating.fingerprint(Path(path_of(one.path))) != (one.beside or "")]:
+            self._dates.again(again)
 
     def _look_beside(self, paths: Sequence[bytes]) -> list[bytes]:
         """Have assets read again whose sidecars have come, changed or gone; returns those of the paths whose assets are read elsewhere."""
@@ -99,11 +209,15 @@ class Scan:
             self._readers.again(changed)
         return [one.path for one in read if not one.here]
 
-    def _hash(self, sighting: Sighting) -> bytes | None:
+    def _hash(self, sighting: Sighting, before: Known | None) -> bytes | None:
         try:
             with open(sighting.path, "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
+            if error.errno in _GONE and before is not None and before.asset is not None:
+                if error.errno != errno.ENOENT:  # else the end of the scan finds out whether it is missing or away
+                    self._unread.append(sighting.path)
+                return None
             self._reject(sighting, "unreadable", f"It cannot be opened: {error.strerror}.")
             return None
         self.tally.hashed_bytes += sighting.size
@@ -112,6 +226,18 @@ class Scan:
     def _reject(self, sighting: Sighting, reason: str, detail: str) -> None:
         self.tally.rejected += 1
         self._intake.reject_file(self._collection, self._number, sighting, reason, detail)
+
+
+def is_media_by_content(path: bytes) -> bool:
+    """Whether a file that is not named like media begins like it."""
+    name = path_of(path)
+    if is_readerless(name):
+        return False
+    try:
+        with opening.opened(Path(name)) as file:
+            return is_media_inside(opening.head(file, HEAD))
+    except MediaError:
+        return False
 
 
 def unchanged_since(path: bytes, size: int, mtime_ns: int) -> bool:

@@ -53,11 +53,12 @@ class Check:
 
 @dataclass(slots=True)
 class Harm:
-    """What is wrong and can be mended: ids of assets that have to be embedded again, of units without a line in the ledger, rows
+    """What is wrong and can be mended: ids of assets that have to be embedded again, of units without a line in the ledger, of readings that lost passages, rows
     that point to none (table, row), counters of ids that lag (table, least), pictures of nobody, spaces whose index is not sound; whether that of words is not."""
 
     assets: set[int] = field(default_factory=set)
     untold: set[int] = field(default_factory=set)
+    unread: set[int] = field(default_factory=set)
     dangling: set[tuple[str, int]] = field(default_factory=set)
     counters: dict[str, int] = field(default_factory=dict)
     pictures: list[Path] = field(default_factory=list)
@@ -137,6 +138,13 @@ def _rows(connection: Connection, harm: Harm, *, sqlite: bool) -> Iterator[Check
     untold = set(connection.execute(text(question)).scalars())
     harm.untold |= untold
     yield Check("every file that failed is in the ledger", not untold, f"{len(untold)} failed units without a line", _MEND)
+    question = (
+        "SELECT g.id FROM reading g WHERE g.state = 'done' AND g.passages IS NOT NULL AND g.passages !="
+        " (SELECT count(*) FROM segment s WHERE s.asset_id = g.asset_id AND s.reader_id = g.reader_id)"
+    )
+    unread = set(connection.execute(text(question)).scalars())
+    harm.unread |= unread
+    yield Check("every reading holds its passages", not unread, f"{len(unread)} readings have lost some", _MEND)
     question = "SELECT count(*) FROM removal r JOIN segment s ON s.id = r.segment_id JOIN embedding e ON e.segment_id = s.id AND e.space_id = r.space_id"
     again = connection.execute(text(question)).scalar_one()
     yield Check("no number of a segment was used again", not again, f"{again} segments that were removed are back", _BACKUP)
@@ -257,7 +265,8 @@ class _Index:
 
     def __init__(self, home: Path, truth: _Truth) -> None:
         self._truth, self._space = truth, truth.space
-        self._folder = home / "index" / re.sub(r"[^\w.-]+", "_", truth.space.name)
+        digest = hashlib.sha256(truth.space.name.encode()).hexdigest()
+        self._folder = home / "index" / f"{truth.key}-{digest[:12]}"
 
     def checks(self, harm: Harm, *, deep: bool) -> Iterator[Check]:
         """Whether its files are what was written, and hold what SQL holds."""

@@ -1,15 +1,19 @@
-"""Walking a folder: every file that may be media, with its size and time; loops, links and unreadable folders included."""
+"""Walking a folder: every file in it, with its size and times; loops, links and unreadable folders included."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from indexer import mounts
+from indexer.exclude import NO_MEDIA, Exclusions
 from search.media import is_media
 from search.store.intake import Sighting
+
+_NO_MEDIA = os.fsencode(NO_MEDIA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,48 +24,98 @@ class Obstacle:
     why: str
 
 
-def walk(root: bytes) -> Iterator[Sighting | Obstacle]:
-    """Every file under ``root`` that is named like media, in the order of names; a root that is a file is yielded whatever its name.
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A file, or a folder with all that is in it, that was left out."""
 
-    Links are followed, each folder is entered once, so that loops end. Names that begin with a dot are passed over, as are pipes,
-    sockets and devices.
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """A file that is not named like media: what it is, its first bytes say."""
+
+    sighting: Sighting
+
+
+Met = Sighting | Obstacle | Excluded | Unnamed
+
+OUTSIDE = "a link that leads out of the roots"
+"""Why a file is not read: it lies elsewhere."""
+
+
+def walk(root: bytes, exclusions: Exclusions | None = None, within: Sequence[bytes] = ()) -> Iterator[Met]:
+    """Every file under ``root`` in the order of names; a root that is a file is yielded as media whatever its name.
+
+    Links are followed, each folder is entered once, so that loops end. Pipes, sockets and devices are passed over. ``within``: real folders
+    in which everything has to lie; a link that leads out of them is an obstacle.
     """
+    if not inside(root, within):
+        yield Obstacle(root, OUTSIDE)
+        return
     try:
         status = os.stat(root)
     except OSError as error:
         yield Obstacle(root, error.strerror or str(error))
         return
     if stat.S_ISREG(status.st_mode):
-        yield Sighting(root, status.st_size, status.st_mtime_ns)
+        yield sighting(root, status)
         return
+    exclusions = exclusions or Exclusions()
     entered = {(status.st_dev, status.st_ino)}
     folders = [root]
     while folders:
         below: list[bytes] = []
-        yield from _list(folders.pop(), entered, below)
+        yield from _list(folders.pop(), root, exclusions, entered, below, within)
         folders.extend(reversed(below))
 
 
-def _list(folder: bytes, entered: set[tuple[int, int]], below: list[bytes]) -> Iterator[Sighting | Obstacle]:
+def inside(path: bytes, within: Sequence[bytes]) -> bool:
+    """Whether what a path leads to lies in one of the real folders ``within``; without any, everything does."""
+    real = os.path.realpath(path)
+    return not within or any(real == folder or real.startswith(folder.rstrip(b"/") + b"/") for folder in within)
+
+
+def sighting(path: bytes, status: os.stat_result) -> Sighting:
+    """A file as it was met."""
+    return Sighting(
+        path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mounts.inode(status.st_ino, status.st_dev),
+        mounts.device(status.st_dev),
+    )  # fmt: skip
+
+
+def _list(
+    folder: bytes, root: bytes, exclusions: Exclusions, entered: set[tuple[int, int]], below: list[bytes], within: Sequence[bytes]
+) -> Iterator[Met]:  # fmt: skip
     try:
         with os.scandir(folder) as opened:
             entries = sorted(opened, key=lambda entry: entry.name)
     except OSError as error:
         yield Obstacle(folder, error.strerror or str(error))
         return
+    if exclusions.heeds_no_media and folder != root and any(entry.name == _NO_MEDIA for entry in entries):
+        yield Excluded(folder)
+        return
     for entry in entries:
-        if entry.name.startswith(b"."):
-            continue
         try:
             status = entry.stat()
         except OSError as error:
+            if exclusions.leaves_out(entry.path, root, folder=False):
+                continue
             nowhere = error.errno in (errno.ENOENT, errno.ELOOP)  # a link into nowhere, or to itself; else a disk that is away
             if is_media(os.fsdecode(entry.path)) or not nowhere:
                 yield Obstacle(entry.path, error.strerror or str(error))
             continue
-        if stat.S_ISDIR(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if exclusions.leaves_out(entry.path, root, folder=is_folder):
+            yield Excluded(entry.path)
+        elif within and entry.is_symlink() and not inside(entry.path, within):
+            if is_folder or is_media(os.fsdecode(entry.path)):
+                yield Obstacle(entry.path, OUTSIDE)
+        elif is_folder:
             if (identity := (status.st_dev, status.st_ino)) not in entered:
                 entered.add(identity)
                 below.append(entry.path)
-        elif stat.S_ISREG(status.st_mode) and is_media(os.fsdecode(entry.path)):
-            yield Sighting(entry.path, status.st_size, status.st_mtime_ns)
+        elif stat.S_ISREG(status.st_mode):
+            met = sighting(entry.path, status)
+            yield met if is_media(os.fsdecode(entry.path)) else Unnamed(met)

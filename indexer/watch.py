@@ -14,13 +14,14 @@ from pathlib import Path
 
 import watchfiles
 
+from indexer import mounts
 from indexer.pipeline import Progress
 from indexer.run import Indexer, Job, indexer
-from indexer.scan import Tally
-from indexer.walk import walk
+from indexer.scan import Tally, is_media_by_content
+from indexer.walk import Met, Unnamed, walk
 from search.encoders import Encoder
 from search.errors import DiskFull, InputError
-from search.media import is_media, sidecars
+from search.media import dating, is_media, sidecars
 from search.settings import Settings
 from search.store.intake import Sighting
 
@@ -78,7 +79,7 @@ def watch(
             raise InputError(f"{path} is not a folder.", remedy="Name folders to watch; single files are for `sensorium index`.")
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
     stop = stop or threading.Event()
-    with indexer(settings, encoder) as running:
+    with indexer(settings, encoder, exclude=job.exclude) as running:
         watching = _Watching(running, job, roots, settle, events)
         for changes in _changes(job.paths, events, stop, polling=polling or any(map(is_remote, job.paths))):
             watching.note(os.fsencode(name) for _, name in changes)
@@ -99,8 +100,10 @@ class _Watching:
     def note(self, paths: Iterable[bytes]) -> None:
         """Take note of changes."""
         for path in filter(self._concerns, paths):
-            moved_here = walk(path) if os.path.isdir(path) else ()  # whole: nothing is told of the files in it
-            for one in (path, *(item.path for item in moved_here if isinstance(item, Sighting))):
+            moved_here = (
+                _files(walk(path, self._running.exclusions)) if os.path.isdir(path) else ()
+            )  # whole: nothing is told of the files in it
+            for one in (path, *moved_here):
                 self._unsettled[one] = time.monotonic(), _looks(one)
 
     def work(self, stop: threading.Event) -> bool:
@@ -113,7 +116,7 @@ class _Watching:
         for path in settled:
             del self._unsettled[path]
         gone = [path for path in settled if not os.path.lexists(path) and self._is_there(path)]
-        files = [path for path in settled if is_media(os.fsdecode(path)) and os.path.lexists(path) and not os.path.isdir(path)]
+        files = [path for path in settled if os.path.lexists(path) and not os.path.isdir(path) and _is_media(path)]
         files += [path for path in _owners(settled) if path not in files and path not in self._unsettled]
         return self._bring(files, gone, stop) if files or gone else True
 
@@ -135,12 +138,9 @@ class _Watching:
         return False
 
     def _concerns(self, path: bytes) -> bool:
-        """Whether a change may be of media: not hidden, and named like it, or what belongs to it, or a folder, or gone and so perhaps a folder."""
+        """Whether a change may be of media, or of what belongs to it: it lies under a root and is not left out."""
         root = next((root for root in self._roots if path.startswith(root.rstrip(b"/") + b"/")), None)
-        if root is None or any(part.startswith(b".") for part in path[len(root) :].split(b"/") if part):
-            return False
-        name = os.fsdecode(path)
-        return is_media(name) or sidecars.is_sidecar(name) or os.path.isdir(path) or not os.path.lexists(path)
+        return root is not None and not self._running.exclusions.leaves_out_below(path, root, folder=os.path.isdir(path))
 
     def _has_settled(self, path: bytes, now: float) -> bool:
         since, before = self._unsettled[path]
@@ -151,9 +151,9 @@ class _Watching:
 
     def _whole(self, root: bytes) -> list[bytes]:
         """What to look through at a root. Where another folder is now, its files: then what is not met in it is not missing."""
-        if _identity(root) in (None, self._identities[root]):
+        if _identity(root) in (None, self._identities[root]) or mounts.is_empty(root):
             return [root]
-        return [item.path for item in walk(root) if isinstance(item, Sighting)]
+        return [path for path in _files(walk(root, self._running.exclusions)) if _is_media(path)]
 
     def _is_there(self, path: bytes) -> bool:
         """Whether the folder that a file went from is still the one that was watched: nothing is gone because a disk is away."""
@@ -193,11 +193,24 @@ def _changes(
     yield from follow(force_polling=True, poll_delay_ms=int(POLL * 1000))
 
 
+def _files(met: Iterable[Met]) -> list[bytes]:
+    """The files that a walk met which may be media."""
+    return [
+        item.path if isinstance(item, Sighting) else item.sighting.path for item in met if isinstance(item, Sighting | Unnamed)
+    ]
+
+
+def _is_media(path: bytes) -> bool:
+    """Whether a file is named like media or, if not, begins like it."""
+    return is_media(os.fsdecode(path)) or is_media_by_content(path)
+
+
 def _owners(paths: Iterable[bytes]) -> list[bytes]:
     """The files that those of the paths belong to which are sidecars, each once."""
     names = map(os.fsdecode, paths)
-    found = (owner for name in names if sidecars.is_sidecar(name) for owner in sidecars.owners(Path(name)))
-    return list(dict.fromkeys(map(os.fsencode, found)))
+    found = [owner for name in names if sidecars.is_sidecar(name) for owner in sidecars.owners(Path(name))]
+    found += [owner for name in names for owner in dating.owners(Path(name))]
+    return [path for path in dict.fromkeys(map(os.fsencode, found)) if os.path.isfile(path)]
 
 
 def _looks(path: bytes) -> tuple[int, int, int] | None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+HOME = ("id", "workers", "index", "cache", "uploads", "models", "deleting", "token", "calibration")
+"""What a home holds besides its database."""
+
+DATABASE = "sensorium.db"
+"""How the names of the database's files begin."""
 
 
 def sync(path: Path) -> None:
@@ -14,6 +23,57 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write a file so that a kill or a power cut leaves the one before, or the new one whole."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
+    sync(file.parent)
+
+
+def make_private(home: Path) -> None:
+    """Make a home that its owner alone may enter, or take away what others may do in one that is there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    protect(home)
+
+
+def protect(home: Path) -> None:
+    """Take away what others may do with what lies in a home: folders become 0700, files 0600. A folder that holds other things, too, keeps its own mode."""
+    for path in exposed(home):
+        with suppress(OSError):  # somebody else's, or a file system without modes
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def exposed(home: Path) -> list[Path]:
+    """What of a home others may read or enter."""
+    return [path for path in _own(home) if _mode(path) & 0o077]
+
+
+def _own(home: Path) -> Iterator[Path]:
+    try:
+        names = os.listdir(home)
+    except OSError:
+        return
+    ours = [name for name in names if name in HOME or name.startswith(DATABASE)]
+    if ours and len(ours) == len(names):
+        yield home
+    yield from (home / name for name in ours if not (home / name).is_symlink())
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0
 
 
 def full(error: OSError) -> bool:

@@ -5,16 +5,28 @@ Flags beat environment variables, these beat ``sensorium.toml`` in the working f
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import os
+import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from search import disk
 from search.errors import InputError
+
+PREFIX = "SENSORIUM_"
+"""How variables begin that are settings."""
+
+NEAR = 0.8
+"""How much of a variable's name must be that of a setting for it to be taken for a slip: the ratio of ``difflib``."""
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +46,11 @@ class Settings:
     encoders        encoding threads; 0: one a core
     readers         assets that a reader reads at once; 0: one a core
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
+    timezone        the zone of files that know none, such as ``Europe/Berlin``; before it, separated by commas, those of paths: ``*tokyo*=Asia/Tokyo``
+    exclude         files and folders to leave out besides the usual, as patterns of gitignore, separated by commas; ``!@eaDir`` takes one in again
     max_pixels      a picture, or a video's frame, with more is refused, in pixels
     max_frames      frames taken from an animation, at most
-    decode_seconds  wall-clock limit for decoding an image or a text; sound and video get this much for every minute besides
+    decode_seconds  processor time for decoding an image or a text, ten times as long by the clock; sound and video get this much for every minute besides
     image_memory    address space of a decoding process while it reads a picture or a text, in bytes
     decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
     index_device    where an index is scanned: ``cpu``, ``cuda:0``, …; ``auto``: on the first GPU, where FAISS was built for them and sees one
@@ -62,7 +76,9 @@ class Settings:
     decoders: int = 0
     encoders: int = 0
     readers: int = 0
-    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif"
+    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif,jpeg2000,ppm,tga"
+    timezone: str = ""
+    exclude: str = ""
     max_pixels: int = 250_000_000
     max_frames: int = 32
     decode_seconds: int = 30
@@ -101,15 +117,24 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         InputError: a file that is not TOML, an unknown key, or a value of the wrong type.
     """
     environment = os.environ if environment is None else environment
-    merged: dict[str, Any] = {"home": user_data_path("sensorium", appauthor=False)}
-    for file in (user_config_path("sensorium", appauthor=False) / "sensorium.toml", Path("sensorium.toml")):
-        merged |= _read_toml(file)
     known = {field.name: field for field in fields(Settings)}
-    merged |= {name: value for name in known if (value := environment.get(f"SENSORIUM_{name.upper()}"))}
-    merged |= {name: value for name, value in (flags or {}).items() if value is not None}
-    if unknown := sorted(set(merged) - set(known)):
-        raise InputError(f"Unknown setting {unknown[0]!r}.", remedy=f"Known settings: {', '.join(known)}.")
-    return Settings(**{name: _convert(name, known[name].type, value) for name, value in merged.items()})
+    merged: dict[str, Any] = {"home": user_data_path("sensorium", appauthor=False)}
+    told: dict[str, str] = {}  # setting -> where it was told
+    files = (user_config_path("sensorium", appauthor=False) / "sensorium.toml", Path("sensorium.toml"))
+    sources = [(f"in {file}", _read_toml(file)) for file in files]
+    sources.append(("in the environment", _variables(environment, known)))
+    sources.append(("on the command line", {name: value for name, value in (flags or {}).items() if value is not None}))
+    for where, values in sources:
+        if unknown := sorted(set(values) - set(known)):
+            near = difflib.get_close_matches(unknown[0], known, n=3)
+            remedy = f"Did you mean {' or '.join(near)}?" if near else f"Known settings: {', '.join(known)}."
+            raise InputError(f"Unknown setting {unknown[0]!r} {where}.", remedy=remedy)
+        merged |= values
+        told |= dict.fromkeys(values, where)
+    settings = Settings(**{name: _convert(name, known[name].type, value, told.get(name, "")) for name, value in merged.items()})
+    _check_hosts(settings.hosts, told.get("hosts", ""))
+    disk.protect(settings.home)
+    return settings
 
 
 def pack(settings: Settings) -> dict[str, Any]:
@@ -132,11 +157,52 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read: {error}.", remedy="Mend or remove it.") from error
 
 
-def _convert(name: str, kind: object, value: Any) -> Any:  # noqa: ANN401 - values come from TOML
+def _variables(environment: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
+    """The settings that variables tell.
+
+    Raises:
+        InputError: a variable is called almost like a setting. Others are no business of ours: container systems make ``SENSORIUM_PORT`` and the like.
+    """
+    variables = {f"{PREFIX}{name.upper()}": name for name in known}
+    names = [variable.removeprefix(PREFIX) for variable in variables]
+    for name in (name for name, value in environment.items() if value and name.startswith(PREFIX) and name not in variables):
+        if near := difflib.get_close_matches(name.removeprefix(PREFIX), names, cutoff=NEAR):
+            raise InputError(f"Unknown variable {name}.", remedy=f"Did you mean {' or '.join(PREFIX + one for one in near)}?")
+    return {name: value for variable, name in variables.items() if (value := environment.get(variable))}
+
+
+def _check_hosts(hosts: str, where: str) -> None:
+    """Refuse a name that no Host header is ever compared equal to."""
+    for host in filter(None, (one.strip() for one in hosts.split(","))):
+        why = (
+            "has a scheme" if "://" in host
+            else "has a star" if "*" in host
+            else "has a path" if "/" in host
+            else "has a port" if re.search(r":\d+$", host) and host.count(":") == 1
+            else "has letters outside ASCII" if not host.isascii()
+            else "" if _HOST.fullmatch(host) or _is_address(host)
+            else "is no name of a host"
+        )  # fmt: skip
+        if why:
+            raise InputError(
+                f"Setting hosts names {host!r} {where}, which {why} and would never match.",
+                remedy="Write bare names, separated by commas, such as sensorium.lan; of others the form in ASCII (xn--…).",
+            )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _convert(name: str, kind: object, value: Any, where: str) -> Any:  # noqa: ANN401 - values come from TOML
     try:
         return KINDS[str(kind)][0](value)
     except (ValueError, RuntimeError):  # the latter: the home of somebody who is not there
-        raise InputError(f"Setting {name} is {value!r}, not {KINDS[str(kind)][1]}.") from None
+        raise InputError(f"Setting {name} is {value!r} {where}, not {KINDS[str(kind)][1]}.") from None
 
 
 def _whole(value: Any) -> int:  # noqa: ANN401

@@ -167,17 +167,77 @@ class Needs:
     metadata: bool = False
 
 
+class DateSource(StrEnum):
+    """Where a date comes from, the most trusted first.
+
+    ``sidecar``: XMP beside the file; ``digitized``: when a camera or scanner stored it; ``tags``: of a sound, film or document; ``takeout``: the
+    JSON of an export; ``name``: of the file or its folder; ``changed``: when a program saved it last; ``file``: the time of the copy.
+    """
+
+    SIDECAR = "sidecar"
+    XMP = "xmp"
+    EXIF = "exif"
+    DIGITIZED = "digitized"
+    IPTC = "iptc"
+    TAGS = "tags"
+    TAKEOUT = "takeout"
+    NAME = "name"
+    CHANGED = "changed"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A date as it is written somewhere. ``text`` is ISO 8601 and may be partial: ``1972``, ``1972-06``, ``2019-07-14T12:20:56``.
+
+    At its end may stand an offset, ``+09:00``, or a ``Z``: then it is in UTC, and the zone is not told.
+    """
+
+    source: DateSource
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """When an asset was taken: days ``first`` to ``last`` (from 1970-01-01, both included), which differ where a date is partial or its zone unknown.
+
+    Where nothing tells it, both are None. ``text``: the date as it is written, in local time where the zone is known. ``source`` None: not yet
+    looked for.
+    """
+
+    first: int | None
+    last: int | None
+    source: DateSource | None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """How an asset is dated: the date, all that were found, a fingerprint of the files beside it that may tell one, and the zone that the
+    setting gave for a time in UTC (empty: it has none; None: none was asked for).
+    """
+
+    dated: Dated
+    stamps: tuple[Stamp, ...] = ()
+    beside: str = ""
+    zone: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What probing learned of an asset. Sizes in pixels as displayed, duration in milliseconds; None: has none."""
+    """What probing learned of an asset. Sizes in pixels as displayed, duration in milliseconds; None: has none.
+
+    ``stamps`` are the dates that are written in it, ``position`` its latitude and longitude in degrees.
+    """
 
     modality: Modality
     format: str
     width: int | None = None
     height: int | None = None
     duration_ms: int | None = None
-    taken_at: str | None = None
+    stamps: tuple[Stamp, ...] = ()
     title: str | None = None
+    position: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +255,8 @@ class Cut:
     content: NDArray[np.uint8] | NDArray[np.float32] | str
     source: str | None = None
     language: str | None = None
+    times: tuple[int, ...] | None = None
+    """When each frame of a video's shot comes on screen, in milliseconds within ``span``, in order; None: not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +324,16 @@ class Segment:
     language: str | None = None
     confidence: float | None = None
     detail: Detail | None = None
+    dated: Dated | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What of the archive a query may see. Empty tuples and None do not restrict.
 
-    ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the day that
-    the asset was taken, or else last changed; durations are in milliseconds, and exclude what has none; of ``tags`` one is enough.
+    ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the days on which
+    the asset may have been taken, and exclude what has no date; ``dated_by`` are the sources that a date may have; durations are in
+    milliseconds, and exclude what has none; of ``tags`` one is enough.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -278,6 +342,7 @@ class Filter:
     under: tuple[str, ...] = ()
     since: str | None = None
     until: str | None = None
+    dated_by: tuple[DateSource, ...] = ()
     shortest_ms: int | None = None
     longest_ms: int | None = None
     tags: tuple[str, ...] = ()
@@ -322,7 +387,8 @@ class Coverage:
     """How much of an archive, or of a collection, can be seen: its ``files``, each of them in one of the next three counts.
 
     ``unsampled_ms`` is the length of sound and video that could not be decoded; ``without`` counts files by what of them is missing
-    (``sound``, ``picture``).
+    (``sound``, ``picture``). ``away``: files among them whose folder or file system is not there; they can be found, not shown.
+    ``unread`` counts, by suffix, media and documents besides that are in formats without a reader.
     """
 
     files: int = 0
@@ -331,18 +397,23 @@ class Coverage:
     failed: int = 0
     unsampled_ms: int = 0
     without: Mapping[str, int] = field(default_factory=dict)
+    away: int = 0
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
         """Whether nothing is hidden from a search."""
-        return self.seen == self.files and not self.unsampled_ms and not self.without
+        return self.seen == self.files and not (self.unsampled_ms or self.without or self.away or self.unread)
 
     def __add__(self, other: Coverage) -> Coverage:
         """Of both together."""
-        without = {what: self.without.get(what, 0) + other.without.get(what, 0) for what in {**self.without, **other.without}}
+        without, unread = (
+            {what: mine.get(what, 0) + theirs.get(what, 0) for what in {**mine, **theirs}}
+            for mine, theirs in ((self.without, other.without), (self.unread, other.unread))
+        )
         return Coverage(
             self.files + other.files, self.seen + other.seen, self.waiting + other.waiting, self.failed + other.failed,
-            self.unsampled_ms + other.unsampled_ms, without,
+            self.unsampled_ms + other.unsampled_ms, without, self.away + other.away, unread,
         )  # fmt: skip
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from search.types import Answer, Coverage, Hit, Segment, Span
+from search.types import Answer, Coverage, Dated, Hit, Segment, Span
 
 if TYPE_CHECKING:  # the client, which knows no database, imports this too
     from search.store.spaces import Entry
+
+_EPOCH = datetime.date(1970, 1, 1)
 
 
 def answer(found: Answer) -> dict[str, Any]:
@@ -20,6 +23,9 @@ def answer(found: Answer) -> dict[str, Any]:
         "coverage": coverage(found.coverage),
         "timings_ms": found.timings_ms,
         "heard": found.heard,
+        "found": asdict(found.found) if found.found else None,
+        "estimate": asdict(found.estimate) if found.estimate else None,
+        "line": found.line,
         "more": found.more,
         "limit": found.limit,
     }
@@ -27,7 +33,7 @@ def answer(found: Answer) -> dict[str, Any]:
 
 def coverage(found: Coverage) -> dict[str, Any]:
     """How much can be seen, as JSON values."""
-    return asdict(found) | {"without": dict(found.without)}
+    return asdict(found) | {"without": dict(found.without), "unread": dict(found.unread)}
 
 
 def space(entry: Entry) -> dict[str, Any]:
@@ -54,15 +60,23 @@ def hit(found: Hit) -> dict[str, Any]:
     return {
         "rank": found.rank,
         "score": round(found.score, 4),
-        "confidence": round(found.confidence, 4),
+        "confidence": None if found.confidence is None else round(found.confidence, 4),
         "channel": str(segment.channel),
         "space": found.space,
-        "asset": {"id": segment.asset, "modality": str(segment.modality), "path": segment.path},
+        "asset": {"id": segment.asset, "modality": str(segment.modality), "path": segment.path, "date": date(segment.dated)},
         "span": _time(found.span),
         "stretch": _time(found.stretch),
         "segment": segment.id,
         "evidence": evidence,
     }
+
+
+def date(dated: Dated | None) -> dict[str, Any] | None:
+    """When something was taken, as JSON values: the first and the last day that it may have been, and where that was told. None: nothing tells."""
+    if dated is None or dated.first is None or dated.last is None:
+        return None
+    first, last = ((_EPOCH + datetime.timedelta(days=day)).isoformat() for day in (dated.first, dated.last))
+    return {"first": first, "last": last, "written": dated.text, "source": None if dated.source is None else str(dated.source)}
 
 
 def read(segment: Segment) -> dict[str, Any]:

@@ -18,10 +18,11 @@ import typer
 
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
-from search.types import Channel, Filter, Modality
-from ui import readers, spaces, writing
+from search.types import Channel, DateSource, Filter, Modality
+from ui import calibrating, readers, spaces, tokens, writing
 from ui.options import Home, Json, archive
 from ui.spaces import named as _named
+from ui.terminal import echo, visible
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -34,6 +35,8 @@ db = typer.Typer(help="The database and the index made from it.", no_args_is_hel
 app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(readers.app, name="readers")
+app.command()(calibrating.calibration)
+app.add_typer(tokens.app, name="tokens")
 measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")
 models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
@@ -69,6 +72,11 @@ def index(
     retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prune: forget files too whose folder or disk is away.")] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated. !PATTERN takes in again."),
+    ] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that index, each on a GPU of its own where there are several.", min=1)
     ] = 1,
@@ -79,7 +87,8 @@ def index(
     from indexer.run import Job
     from search.store.intake import Again
 
-    _index(load({"home": home}), Job(paths, collection, Again(reason) if retry else None, prune), as_json, workers)
+    job = Job(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes)
+    _index(load({"home": home}), job, as_json, workers)
 
 
 @app.command()
@@ -102,7 +111,7 @@ def retry(
         raise UnknownName("reason", reason, REASONS)
     if collection is not None:
         store.collection(collection)
-    under = tuple(os.fsencode(path.absolute()) for path in paths or ())
+    under = tuple(os.fsencode(path) for path in _under(store, paths))
     _index(settings, Job((), retry=Again(reason, under, collection)), as_json)
 
 
@@ -115,6 +124,9 @@ def watch(
         bool, typer.Option(help="Look again and again instead of waiting to be told. Network mounts always do.")
     ] = False,
     prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -133,7 +145,7 @@ def watch(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as service managers stop it: what is begun is finished
     with show.indexing(as_json=as_json) as report:
-        job = Job(paths, collection, prune=prune, report=report)
+        job = Job(paths, collection, prune=prune, report=report, exclude=exclude or ())
         events = watching.Events(show.round_of(as_json=as_json), lambda note: show.err.print(note, highlight=False))
         watching.watch(load({"home": home}), job, events, settle=settle, polling=poll)
 
@@ -164,6 +176,13 @@ def search(
     collection: Annotated[list[str] | None, typer.Option(help="Only files of this collection.")] = None,
     since: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or later: 2024-05-31.")] = None,
     until: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or earlier.")] = None,
+    dated_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the date has to come from: sidecar, xmp, exif, digitized, iptc, tags, takeout, name, changed, or file, the copy's own time;"
+            " separated by commas."
+        ),
+    ] = None,
     shortest: Annotated[float | None, typer.Option(help="At least this long, in seconds.")] = None,
     longest: Annotated[float | None, typer.Option(help="At most this long, in seconds.")] = None,
     tag: Annotated[
@@ -179,6 +198,7 @@ def search(
     by_words: Annotated[bool, typer.Option("--words", help="Search texts by their words alone, not by meaning.")] = False,
     group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
     sort: Annotated[str, typer.Option(help="The order of the hits: match, date, name or length.")] = "match",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say about how many files match.")] = False,
     k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
     home: Home = None,
@@ -202,10 +222,13 @@ def search(
     query = _blend(terms, without or [], weights)
     wanted = Filter(
         modalities=tuple(_named("modality", Modality, targets)), channels=tuple(_named("channel", Channel, channel)),
-        collections=tuple(collection or ()), under=tuple(str(path.absolute()) for path in under or ()),
+        collections=tuple(collection or ()), dated_by=tuple(_named("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
+        if under:
+            wanted = replace(wanted, under=_under(engine.store, under))
+            _check_under(engine.store, under, wanted.under)
         if spoken:
             found = engine.spoken(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), sort=_sorting(sort)
@@ -215,7 +238,7 @@ def search(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
                 sort=_sorting(sort),
             )  # fmt: skip
-        _show(found, as_json)
+        _show(found, as_json, estimate=estimate)
 
 
 @app.command()
@@ -306,13 +329,14 @@ def failures(
     store, readers = SqlStore(database), Readers(database)
     wordless = readers.unread(collection)
     files = readers.unread_files(collection) if unread else []
+    passed = store.passed(collection)
     lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:
         counts = Counter((line.reason, line.remedy) for line in lines)
         show.emit({
             "coverage": {name: wire.coverage(of) for name, of in coverage.items()},
             "reasons": [{"reason": reason, "count": count, "remedy": remedy} for (reason, remedy), count in counts.items()],
-            "failures": [asdict(line) for line in lines],
+            "failures": [asdict(line) for line in lines], "passed": [asdict(one) for one in passed], "away": store.away(),
             "unread": [asdict(one) for one in wordless], **({"unread_files": [asdict(one) for one in files]} if unread else {}),
         })  # fmt: skip
         return
@@ -321,8 +345,13 @@ def failures(
             show.err.print(f"{name}: {hidden}.", highlight=False, markup=False)
     if lines:
         show.failures(lines)
-    else:
+    elif not any(one.known for one in passed):
         show.err.print("Everything could be indexed.")
+    for root, count in store.away().items():
+        show.err.print(
+            f"Away: {show.name(root)}, {words.count(count, 'file')}. Mount it and index it again.", highlight=False, markup=False
+        )
+    show.passed(passed)
     show.unread(wordless, files)
 
 
@@ -349,13 +378,13 @@ def delete(
         f" {gone.thumbnails} thumbnails ({gone.bytes / 1e6:.1f} MB)"
     )
     if not dry_run:
-        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Delete {told}?")):
+        if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"Delete {told}?"))):
             raise InputError("Nothing was deleted.", remedy="Say --yes to delete without being asked.")
         gone = run(settings, what)
     if as_json:
         show.emit(asdict(gone) | {"deleted": not dry_run})
     else:
-        typer.echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
+        echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
 
 
 @app.command()
@@ -406,24 +435,26 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0: any that is free.", min=0, max=65535)] = 8571,
     root: Annotated[list[Path] | None, typer.Option(help="A folder that may be indexed over the API; may be repeated.")] = None,
     page: Annotated[bool, typer.Option(help="Serve the page too, not the API alone.")] = True,
+    tokens_: Annotated[
+        bool, typer.Option("--token/--no-token", help="Ask callers for a token; without, every account of this machine may call.")
+    ] = True,
     home: Home = None,
 ) -> None:
-    """Serve the page at / and the API under /v1, to this machine alone unless --host says otherwise."""
+    """Serve the page at / and the API under /v1, to this machine alone unless --host says otherwise. Callers show a token."""
     from ui import show
 
     try:
-        from ui.serve import is_loopback, run
+        from ui.serve import run
     except ModuleNotFoundError as error:
         raise InputError(
             f"The service needs the package {error.name}.", remedy="Install it with: pip install 'sensorium[serve]'"
         ) from error
-    if not is_loopback(host):
-        show.err.print(f"[yellow]Warning:[/] anyone who can reach {host} can search this archive, and start index jobs.")
 
-    def ready(address: str) -> None:
-        show.err.print(f"Sensorium serves {address} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False)
+    def ready(address: str, token: str) -> None:
+        opened = f"{address}/?token={token}" if token else address
+        show.err.print(f"Sensorium serves {opened} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False, soft_wrap=True)
 
-    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready)
+    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready, tokens=tokens_)
 
 
 @app.command(name="eval")
@@ -661,7 +692,7 @@ def models_remove(
     if as_json:
         show.emit({"name": name, "bytes": freed})
     else:
-        typer.echo(f"{name} removed: {freed} bytes.")
+        echo(f"{name} removed: {freed} bytes.")
 
 
 @db.command()
@@ -671,7 +702,7 @@ def upgrade(home: Home = None) -> None:
 
     database = Database(load({"home": home}).database)
     database.upgrade()
-    typer.echo(f"The database has revision {database.revision()}.")
+    echo(f"The database has revision {database.revision()}.")
     database.close()
 
 
@@ -683,12 +714,13 @@ def rebuild(home: Home = None) -> None:
     settings = load({"home": home})
     archive(settings).close()
     for space, count in run(settings).items():
-        typer.echo(f"{space}: {count} segments.")
+        echo(f"{space}: {count} segments.")
 
 
 @db.command()
 def prune(
     collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Forget files too whose folder or disk is away.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -698,11 +730,11 @@ def prune(
 
     settings = load({"home": home})
     archive(settings).close()
-    files, assets = run(settings, collection)
+    files, assets = run(settings, collection, away=yes)
     if as_json:
         show.emit({"files": files, "assets": assets})
     else:
-        typer.echo(f"{files} missing files forgotten, {assets} assets removed.")
+        echo(f"{files} missing files forgotten, {assets} assets removed.")
 
 
 def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
@@ -732,6 +764,8 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         )
         if summary.stopped:
             show.err.print("Stopped. Run the same command again to go on where it left off.")
+        for sentence in show.not_taken(scan):
+            show.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
         if failed:
             show.err.print("`sensorium failures` says which files failed, why, and what to do.")
     if summary.stopped:
@@ -741,7 +775,13 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         show.err.print(f"{name} waits; what is queued for it is done by the next run.", highlight=False)
     if summary.absent:
         raise typer.Exit(max(error.exit_code for error in summary.absent.values()))
-    if failed:
+    if summary.kept_away:
+        from indexer.run import kept_away
+        from search.store import SqlStore
+
+        message, remedy = kept_away(summary.kept_away, SqlStore(archive(settings)).away())
+        raise InputError(message, remedy=remedy)
+    if failed or scan.away_roots:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -772,9 +812,9 @@ def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are im
 
 def _complain(error: SensoriumError) -> None:
     message = str(error).encode("utf-8", "backslashreplace").decode()
-    typer.echo(f"Error: {message}", err=True)
+    echo(f"Error: {message}", err=True)
     if error.remedy:
-        typer.echo(error.remedy, err=True)
+        echo(error.remedy, err=True)
 
 
 def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[str, Any]:  # noqa: ANN401
@@ -788,7 +828,7 @@ def _coverage(store: Any, settings: Settings, collection: str | None) -> dict[st
     return {name: of for name, of in found.items() if collection in (None, name)}
 
 
-def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401
+def _show(answer: Any, as_json: bool, *, estimate: bool = False) -> None:  # noqa: ANN401
     from search import wire
     from ui import show
 
@@ -797,7 +837,7 @@ def _show(answer: Any, as_json: bool) -> None:  # noqa: ANN401
     elif answer.hits:
         if answer.heard:
             show.err.print(f"Heard: {answer.heard}", highlight=False, markup=False)
-        show.hits(answer)
+        show.hits(answer, estimate=estimate)
     if not answer.hits:
         if not as_json:
             show.err.print("Nothing found. Loosen the filters, or ask in other words.")
@@ -830,6 +870,21 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
             raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one for each term.")
     negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
     return Blend((*zip(numbers, terms, strict=True), *negative))
+
+
+def _under(store: Any, paths: Sequence[Path] | None) -> tuple[str, ...]:  # noqa: ANN401 - the store is imported late
+    """What paths name in the archive, however they are written."""
+    from search.folders import spellings
+
+    roots = [root for some in store.collections().values() for root in some]
+    return tuple(dict.fromkeys(one for path in paths or () for one in spellings(str(path), roots)))
+
+
+def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> None:  # noqa: ANN401
+    """Say so where nothing of the archive lies under the paths that were given."""
+    if not store.holds_under(under):
+        named = ", ".join(map(str, given))
+        typer.echo(f"Nothing of the archive lies under {named}. `sensorium status` lists its folders.", err=True)
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from rich.markup import escape
 
 from indexer.verify import Check, verify
-from search import encoders
+from search import disk, encoders
 from search.errors import ModelMissing, SensoriumError
 from search.models import Models
 from search.settings import Settings
@@ -22,6 +22,7 @@ from search.types import Modality
 from ui import show
 
 LOW_SPACE = 1 << 30
+"""Bytes."""
 
 EXTRAS = {
     "clap": "transformers",
@@ -34,6 +35,7 @@ EXTRAS = {
     "postgres": "psycopg",
     "serve": "uvicorn",
     "watch": "watchfiles",
+    "zones": "tzfpy",
 }
 """Extra -> what tells that it is installed: a module, or for ``gpu``, whose module is that of ``faiss-cpu``, its distribution."""
 
@@ -119,6 +121,9 @@ def _disk(settings: Settings) -> Iterable[Check]:
     folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     yield Check("disk", free > LOW_SPACE, f"{free / 1e9:.1f} GB free under {folder}", "Free some space, or move the home.")
+    open_to_all = disk.exposed(settings.home)
+    seen = f"others may read {', '.join(map(str, open_to_all[:3]))}" if open_to_all else "for its owner alone"
+    yield Check("privacy", not open_to_all, seen, f"chmod -R go= {settings.home}")
 
 
 def _database(settings: Settings) -> Iterable[Check]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from search.errors import InputError
 from search.settings import load
 from ui.options import Home, Json, archive
+from ui.terminal import echo, visible
 
 app = typer.Typer(
     help="What reads speech, on-screen text and captions, so that it can be found by its words.", no_args_is_help=True
@@ -83,7 +84,7 @@ def add(
         if as_json:
             show.emit({"name": name, "queued": queued})
         else:
-            typer.echo(f"{queued} files are queued for {name}: the next `sensorium index` has them read.")
+            echo(f"{queued} files are queued for {name}: the next `sensorium index` has them read.")
         return
     with show.indexing(as_json=as_json) as report:
         summary = index(settings, Job((), report=report))
@@ -93,7 +94,7 @@ def add(
     else:
         failed = counts.get("failed", 0) + counts.get("quarantined", 0)
         told = f", {failed} failed (`sensorium failures` says why)" if failed else ""
-        typer.echo(f"{name}: {counts.get('done', 0)} files read{told}; {passages:,} passages.")
+        echo(f"{name}: {counts.get('done', 0)} files read{told}; {passages:,} passages.")
     for error in summary.absent.values():
         raise error
     if summary.stopped:
@@ -115,7 +116,7 @@ def remove(
     counts, passages = store.size(entry.key)
     told = f"{name} with {passages:,} passages of {sum(counts.values()):,} files"
     if not dry_run:
-        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Remove {told}?")):
+        if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"Remove {told}?"))):
             raise InputError("Nothing was removed.", remedy="Say --yes to remove without being asked.")
         store.remove(name)
-    typer.echo(f"{'Would remove' if dry_run else 'Removed'} {told}.")
+    echo(f"{'Would remove' if dry_run else 'Removed'} {told}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,9 +18,11 @@ from starlette.types import ASGIApp
 
 from indexer.jobs import SubprocessRunner
 from search.api.app import create_app, guards, routes
+from search.api.identity import Access
 from search.api.service import Service
 from search.errors import InputError
 from search.settings import Settings
+from search.store.tokens import Tokens
 
 PAGE = Path(__file__).parent / "page" / "app.py"
 """The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
@@ -27,22 +30,39 @@ PAGE = Path(__file__).parent / "page" / "app.py"
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
 
-def run(settings: Settings, *, host: str, port: int, roots: list[Path], page: bool, ready: Callable[[str], None]) -> None:
-    """Serve until stopped by a signal; ``ready`` takes the address once it can be called.
+def run(
+    settings: Settings, *, host: str, port: int, roots: list[Path], page: bool, ready: Callable[[str, str], None], tokens: bool = True
+) -> None:  # fmt: skip
+    """Serve until stopped by a signal; ``ready`` takes the address, and the token to open it with (or none), once it can be called.
 
     Raises:
-        InputError: the address cannot be bound to, or a root is no folder.
+        InputError: the address cannot be bound to, a root is no folder, or others than this machine could call without a token.
         NewerDatabase: a later program wrote the database.
     """
     settings = replace(settings, roots=os.pathsep.join(_roots(settings, roots)))
     with _bound(host, port) as listening:
         port = listening.getsockname()[1]
         service = Service(settings, runner=SubprocessRunner(settings))
+        access = _access(service, host, tokens=tokens)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        app = _with_page(service, _reachable(host, address)) if page and PAGE.exists() else create_app(service)
+        app = _with_page(service, access, _reachable(host, address)) if page and PAGE.exists() else create_app(service, access)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, server_header=False)
-        ready(address)
+        ready(address, (access and access.local) or "")
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _access(service: Service, host: str, *, tokens: bool) -> Access | None:
+    """Who may call: on loopback the holder of the home's token file, too; elsewhere those of the archive's tokens alone."""
+    local, store = is_loopback(host), Tokens(service.database)
+    if not tokens and local:
+        return None
+    if not tokens or not (local or any(not one.expired for one in store.all())):
+        service.close()
+        raise InputError(
+            f"Anybody who can reach {host} could search this archive.",
+            remedy="Make a token first: sensorium tokens add NAME. Without one the service answers this machine alone.",
+        )
+    return Access(store, service.settings.home, local=local)
 
 
 def is_loopback(host: str) -> bool:
@@ -83,7 +103,15 @@ def _reachable(host: str, address: str) -> str:
     return {"0.0.0.0": address.replace(host, "127.0.0.1"), "::": address.replace("[::]", "[::1]")}.get(host, address)  # noqa: S104
 
 
-def _with_page(service: Service, address: str) -> ASGIApp:
+def _scripts() -> list[str]:
+    """The scripts that stand in Streamlit's own page."""
+    import streamlit
+
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text("utf-8")
+    return re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+
+
+def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp:
     """The page with the API mounted beside it: Streamlit's own routes, behind the same guard."""
     from streamlit import config
     from streamlit.starlette import App
@@ -101,5 +129,5 @@ def _with_page(service: Service, address: str) -> ASGIApp:
         service.close()
 
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
-    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service))
+    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service, access, _scripts()))
     return app

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
@@ -20,8 +19,10 @@ from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.store.readers import Unread, UnreadFile
+from search.store.sql import Passed
 from search.types import Answer, Hit, Span
 from ui import passages, words
+from ui.terminal import Console, visible
 
 out = Console()
 err = Console(stderr=True)
@@ -41,7 +42,7 @@ def name(path: str) -> str:
     """A path as it can be printed: relative where that is shorter, bytes that are no text shown as such."""
     near = os.path.relpath(path) if path else path
     shown = near if len(near) < len(path) else path
-    return os.fsencode(shown).decode("utf-8", "backslashreplace")
+    return visible(os.fsencode(shown).decode("utf-8", "backslashreplace"), one_line=True)
 
 
 def span(where: Span | None) -> str:
@@ -49,11 +50,11 @@ def span(where: Span | None) -> str:
     return f"{words.clock(where.start)} – {words.clock(where.end)}" if where and where.unit == "ms" else ""
 
 
-def band(confidence: float) -> str:
-    """A confidence as five dots, green where it is unlikely to be chance."""
-    full = min(int(confidence * 5 + 0.5), 5)
-    colour = "green" if confidence >= 0.8 else "yellow" if confidence >= 0.4 else "bright_black"
-    return f"[{colour}]{'●' * full}{'○' * (5 - full)}[/]"
+def band(confidence: float | None, verdict: str | None = None) -> str:
+    """How well a hit matches, as four dots; empty where nothing is known."""
+    full, _ = words.band(confidence, verdict)
+    colour = "green" if full > 2 else "yellow" if full > words.WEAK else "bright_black"
+    return f"[{colour}]{'●' * full}{'○' * (4 - full)}[/]" if full else ""
 
 
 def what(hit: Hit) -> str:
@@ -72,30 +73,61 @@ def what(hit: Hit) -> str:
     return shown
 
 
-def hits(answer: Answer) -> None:
-    """Print an answer as a table."""
+def hits(answer: Answer, *, estimate: bool = False) -> None:
+    """Print an answer as a table, and with ``estimate`` how much there is."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title, style in (
         ("", "dim"),
-        ("sure", ""),
+        ("match", ""),
         ("medium", "cyan"),
         ("found", ""),
-        ("where", ""),
+        ("time", ""),
         ("segment", "dim"),
     ):
         table.add_column(title, style=style, no_wrap=title != "found", overflow="fold")
+    verdict = answer.found.verdict if answer.found else None
+    apart = False
     for hit in answer.hits:
+        weak = words.band(hit.confidence, verdict)[0] == words.WEAK
+        if weak and not apart:
+            apart = True
+            table.add_row("", "", "", f"[dim]{words.WEAKER if hit is not answer.hits[0] else words.NOTHING}[/]", "", "")
         medium = ICONS[hit.segment.modality]
         if hit.segment.modality == "video" and hit.segment.channel == "sound":
             medium = "▶ video ♪"
-        row = (str(hit.rank), band(hit.confidence), medium, what(hit), span(hit.span), str(hit.segment.id))
+        row = (str(hit.rank), band(hit.confidence, verdict), medium, what(hit), span(hit.span), str(hit.segment.id))
         table.add_row(*row)
     out.print(table)
     err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
+    if estimate and answer.estimate:
+        err.print(f"{words.estimate(answer.estimate)}.", highlight=False)
     if answer.limit is not None:
         err.print(f"[dim]{words.ended(answer.limit)}[/]", highlight=False)
     if hidden := words.unseen(answer.coverage):
         err.print(f"[dim]{hidden}. `sensorium failures` says why.[/]", highlight=False)
+
+
+def not_taken(scan: Tally) -> list[str]:
+    """What a scan met and did not take, in sentences."""
+    found = []
+    if scan.away:
+        found.append(f"{words.count(scan.away, 'file')} away: the folder is empty or not there. Nothing was marked as missing.")
+    if scan.excluded:
+        found.append(f"{scan.excluded:,} excluded (hidden or system files, or by a pattern).")
+    if scan.passed:
+        found.append(f"Not media, or no reader for it: {words.suffixes(scan.passed)}.")
+    return found
+
+
+def passed(files: Sequence[Passed]) -> None:
+    """Print the files that no reader takes, by suffix."""
+    for known, title in ((True, "No reader for"), (False, "Not media")):
+        if counts := {one.suffix: one.count for one in files if one.known is known}:
+            out.print(
+                f"[bold]{title}[/] ({sum(counts.values())})  {escape(words.suffixes(counts, 30))}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def failures(lines: list[Any]) -> None:

@@ -15,6 +15,7 @@ from search.errors import InputError, UnknownName
 from search.settings import Settings, load
 from search.types import KINDS, Channel, Modality
 from ui.options import Home, Json, archive
+from ui.terminal import echo, visible
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -109,7 +110,7 @@ def switch(
         if not _complete(spaces, entry):
             raise InputError(f"{name} is not complete yet, and was not made the default.", remedy="Run it again, or say --now.")
     spaces.switch(name)
-    typer.echo(f"{name} answers from now on.")
+    echo(f"{name} answers from now on.")
 
 
 @app.command()
@@ -153,6 +154,29 @@ def diff(
 
 
 @app.command()
+def calibrate(
+    name: Annotated[str, typer.Argument(help="The space; the archive's default without one.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what scores of a space mean in this archive, by what is said and written in its files."""
+    from search.query import Engine
+    from search.query import calibration as c
+    from search.query.calibrate import calibrate as run
+    from ui import calibrating, show
+
+    settings = load({"home": home})
+    with Engine(settings) as engine, show.counting("calibrating", 100) as progress:
+        searcher = engine.searcher(name)
+        made = run(searcher, lambda done, total: progress(100 * done // max(total, 1)))
+        c.save(settings.home, searcher.space, made)
+    if as_json:
+        show.emit(calibrating.values(searcher.space.name, made, None))
+    else:
+        calibrating.table(searcher.space.name, made, None)
+
+
+@app.command()
 def drop(
     name: str,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
@@ -169,11 +193,11 @@ def drop(
     settings = load({"home": home})
     spaces = _spaces(settings)
     entry = spaces.find(name)
-    size, folder = spaces.size(entry.key), Generations(settings.home / "index", name, entry.space.dim).folder
+    size, folder = spaces.size(entry.key), Generations(settings.home / "index", entry.key, name, entry.space.dim).folder
     index = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     told = f"{name}: {size.vectors:,} vectors, {size.bytes / 1e6:.1f} MB in the database and {index / 1e6:.1f} MB of index"
     if not dry_run:
-        if not yes and not (sys.stdin.isatty() and typer.confirm(f"Drop {told}?")):
+        if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"Drop {told}?"))):
             raise InputError("Nothing was dropped.", remedy="Say --yes to drop without being asked.")
         spaces.drop(name)
         shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +206,7 @@ def drop(
             {"name": name, "vectors": size.vectors, "database_bytes": size.bytes, "index_bytes": index, "dropped": not dry_run}
         )
     else:
-        typer.echo(f"{'Would drop' if dry_run else 'Dropped'} {told}.")
+        echo(f"{'Would drop' if dry_run else 'Dropped'} {told}.")
 
 
 def named(what: str, kind: type[Any], given: str | None) -> list[Any]:
@@ -228,7 +252,7 @@ def _fill(settings: Settings, spaces: Spaces, entry: Entry, as_json: bool, *, la
         if as_json:
             show.emit({"name": entry.name, "queued": queued})
         else:
-            typer.echo(f"{queued} assets are queued for {entry.name}: the next `sensorium index` embeds them.")
+            echo(f"{queued} assets are queued for {entry.name}: the next `sensorium index` embeds them.")
         return
     waiting = sum(spaces.size(entry.key).units.get(state, 0) for state in ("pending", "leased"))
     with show.indexing(as_json=as_json) as report:
@@ -244,7 +268,7 @@ def _fill(settings: Settings, spaces: Spaces, entry: Entry, as_json: bool, *, la
         })  # fmt: skip
     else:
         told = f", {summary.progress.failed} failed (`sensorium failures` says why)" if summary.progress.failed else ""
-        typer.echo(f"{entry.name}: {summary.progress.done} assets embedded{told}; it holds {size.vectors:,} vectors.")
+        echo(f"{entry.name}: {summary.progress.done} assets embedded{told}; it holds {size.vectors:,} vectors.")
     if summary.stopped:
         raise KeyboardInterrupt
 

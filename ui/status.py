@@ -11,7 +11,7 @@ from rich.table import Table
 from search import wire
 from search.settings import Settings
 from search.store import Readers, Spaces, SqlStore
-from ui import show
+from ui import show, words
 from ui.options import archive
 
 
@@ -26,6 +26,8 @@ def gather(settings: Settings) -> dict[str, Any]:
         "collections": store.collections(),
         "spaces": [wire.space(entry) for entry in Spaces(database).all()],
         **store.counts(),
+        "passed": [asdict(one) for one in store.passed()],
+        "away": store.away(),
         "unread": [asdict(one) for one in Readers(database).unread()],
     }
 
@@ -35,13 +37,20 @@ def render(found: dict[str, Any]) -> None:
     size = f", {found['database_bytes'] / 1e6:.1f} MB" if found["database_bytes"] else ""
     show.out.print(f"[bold]{escape(found['home'])}[/]{size}", highlight=False)
     for name, roots in found["collections"].items():
-        show.out.print(f"  {escape(name)}: {escape(', '.join(map(show.name, roots)))}", highlight=False, soft_wrap=True)
+        told = [
+            show.name(root) + (f" (away, {words.count(found['away'][root], 'file')})" if root in found["away"] else "")
+            for root in roots
+        ]
+        show.out.print(f"  {escape(name)}: {escape(', '.join(told))}", highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim")
     table.add_column()
     for key in ("files", "assets", "segments", "units", "ledger"):
         counts = ", ".join(f"{count} {escape(str(name))}" for name, count in found[key].items())
         table.add_row(key, counts or "none")
+    for known, title in ((True, "no reader for"), (False, "not media")):
+        if by_suffix := {one["suffix"]: one["count"] for one in found["passed"] if one["known"] is known}:
+            table.add_row(title, escape(words.suffixes(by_suffix)))
     unread = (f"{one['channel']} of {one['assets']} ({one['why']})" for one in found["unread"])
     table.add_row("unread", ", ".join(unread).replace("(none)", "(no reader)") or "nothing")
     table.add_row("spaces", ", ".join(f"{space['name']} ({space['dim']})" for space in found["spaces"]) or "none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ _WORK = {
     "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
     "written": "reading what files say of themselves",
 }  # fmt: skip
-_BANDS = ((0.9, 4, "strong"), (0.6, 3, "good"), (0.3, 2, "fair"), (0.0, 1, "weak"))
+_BANDS = ((0.5, 4, "strong"), (0.2, 3, "good"), (0.05, 2, "fair"), (0.0, 1, "weak"))
+"""Probability of a hit from which on it has so many bars, and a word; the same in the terminal and on the page."""
+
+WEAK = 1
+"""Bars of a weak match."""
+
+WEAKER, NOTHING = "Weaker matches", "No good match. Closest results:"
 
 
 def count(number: int, noun: str) -> str:
@@ -62,9 +69,21 @@ def size(number: int) -> str:
     return f"{value:.3g} {unit}"
 
 
-def band(confidence: float) -> tuple[int, str]:
-    """How sure a hit is: bars from 1 to 4, and a word."""
+def band(confidence: float | None, verdict: str | None = None) -> tuple[int, str]:
+    """How well a hit matches: bars from 1 to 4 and a word; 0 and none where nothing is known. Where the verdict is no, every match is weak."""
+    if confidence is None:
+        return 0, ""
+    if verdict == "no":
+        return WEAK, "weak"
     return next((bars, word) for least, bars, word in _BANDS if confidence >= least)
+
+
+def estimate(found: types.Estimate | schemas.Estimate) -> str:
+    """How many files match, as a sentence without its full stop."""
+    low, expected, high = (round(number) for number in (found.low, found.expected, found.high))
+    told = f"About {count(expected, 'file')}" if expected else "Probably none"
+    told += f", {low:,} to {high:,}" if high > max(expected, 1) else ""
+    return told + (f"; at least {round(found.at_least):,}" if found.at_least else "")
 
 
 def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
@@ -73,8 +92,20 @@ def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
     parts += [f"{number:,} {what}" for what in ("waiting", "failed") if (number := getattr(coverage, what))]
     if coverage.unsampled_ms:
         parts.append(f"{clock(coverage.unsampled_ms)} of sound and video could not be read")
+    if coverage.away:
+        parts.append(f"{count(coverage.away, 'file')} away: the folder or disk is not there")
+    if coverage.unread:
+        parts.append("no reader for " + suffixes(coverage.unread))
     parts += [f"{count(number, 'file')} without {what}" for what, number in coverage.without.items()]
     return ", ".join(parts)
+
+
+def suffixes(counts: Mapping[str, int], most: int = 6) -> str:
+    """Counts of files by suffix: ``3 .nef, 2 .psd, 4 others``."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{number:,} {suffix or 'without a suffix'}" for suffix, number in ranked[:most]]
+    rest = sum(number for _, number in ranked[most:])
+    return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
 def ended(limit: int) -> str:
@@ -100,6 +131,20 @@ def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str
 def day(moment: datetime.datetime | datetime.date) -> str:
     """``24 Nov 2026``."""
     return f"{moment.day} {moment:%b %Y}"
+
+
+def taken(date: schemas.Date) -> str:
+    """When something was taken, as people say it: ``14 Jul 2019``, ``June 1972``, ``1972``, ``14 or 15 Jul 2019``."""
+    first, last, written = date.first, date.last, date.written or ""
+    if first == last:
+        return day(first)
+    if len(written) == 4:
+        return written
+    if len(written) == 7:
+        return f"{first:%B %Y}"
+    return (
+        f"{first.day} or {day(last)}" if (first.year, first.month) == (last.year, last.month) else f"{day(first)} or {day(last)}"
+    )
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +15,8 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from search.api import assets, health, jobs, media, problems, searching, uploads, written
-from search.api.guard import Bounded, Guard
+from search.api.guard import Bounded, Guard, Shielded
+from search.api.identity import Access, Identified
 from search.api.metrics import Measured
 from search.api.schemas import BASE, Trouble
 from search.api.service import Service
@@ -50,13 +51,20 @@ def routes(service: Service) -> list[BaseRoute]:
     return [*health.probes(service), Mount(BASE, app=create_api(service))]
 
 
-def guards(service: Service) -> list[Middleware]:
-    """The middleware that everything, the page included, stands behind."""
-    return [Middleware(Guard, hosts=service.settings.hosts.split(","))]
+def guards(service: Service, access: Access | None, scripts: Sequence[str] = ()) -> list[Middleware]:
+    """The middleware that everything, the page included, stands behind. ``access`` says who may call; None: anybody who can.
+
+    ``scripts``: those that stand in the page itself.
+    """
+    identified = [] if access is None else [Middleware(Identified, access=access)]
+    return [Middleware(Shielded, scripts=scripts), Middleware(Guard, hosts=service.settings.hosts.split(",")), *identified]
 
 
-def create_app(service: Service) -> Starlette:
-    """The API alone: ``/`` leads to its documentation. Starts the service, and closes it at the end."""
+def create_app(service: Service, access: Access | None = None) -> Starlette:
+    """The API alone: ``/`` leads to its documentation. Starts the service, and closes it at the end.
+
+    ``access`` says who may call; None, for programs that have a door of their own: anybody who can reach it.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -65,4 +73,4 @@ def create_app(service: Service) -> Starlette:
         service.close()
 
     front = Route("/", RedirectResponse(f"{BASE}/docs"))
-    return Starlette(routes=[*routes(service), front], middleware=guards(service), lifespan=lifespan)
+    return Starlette(routes=[*routes(service), front], middleware=guards(service, access), lifespan=lifespan)

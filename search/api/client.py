@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -20,7 +21,8 @@ import httpx2
 from search.api import calls
 from search.api.calls import Call
 from search.api.schemas import BASE, Job
-from search.errors import ServiceAway
+from search.errors import SensoriumError, ServiceAway
+from search.settings import load
 
 ADDRESS = "http://127.0.0.1:8571"
 TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
@@ -52,9 +54,14 @@ class Client:
     Every call raises ServiceAway (nobody answers), ServiceLoading (ask again in a moment), Refused (4xx) or ServiceFailed.
     """
 
-    def __init__(self, address: str = ADDRESS, *, transport: httpx2.BaseTransport | None = None) -> None:
-        """``transport`` takes the place of the network, in tests."""
-        self._http = httpx2.Client(base_url=address, timeout=TIMEOUT, transport=transport)
+    def __init__(
+        self, address: str = ADDRESS, *, token: str | None = None, transport: httpx2.BaseTransport | None = None
+    ) -> None:  # fmt: skip
+        """``token``: one of `sensorium tokens add`; None: that of this user's own home, if the service is on this machine.
+
+        ``transport`` takes the place of the network, in tests.
+        """
+        self._http = httpx2.Client(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _waiting(calls.search)
     assets = _waiting(calls.assets)
@@ -111,9 +118,11 @@ class Client:
 class AsyncClient:
     """As ``Client``, for programs that await."""
 
-    def __init__(self, address: str = ADDRESS, *, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        """``transport`` takes the place of the network: ``httpx2.ASGITransport(app)`` calls an app in this process."""
-        self._http = httpx2.AsyncClient(base_url=address, timeout=TIMEOUT, transport=transport)
+    def __init__(
+        self, address: str = ADDRESS, *, token: str | None = None, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:  # fmt: skip
+        """``token`` as for ``Client``. ``transport`` takes the place of the network: ``httpx2.ASGITransport(app)`` calls an app in this process."""
+        self._http = httpx2.AsyncClient(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _awaiting(calls.search)
     assets = _awaiting(calls.assets)
@@ -166,6 +175,19 @@ class AsyncClient:
 
     async def __aexit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         await self.close()
+
+
+def cookie_name(host: str) -> str:
+    """The cookie that holds the token of the service at an address: browsers tell hosts apart, but not ports."""
+    return f"sensorium-{urlsplit(f'//{host}').port or 80}"
+
+
+def _bearer(address: str, token: str | None) -> dict[str, str]:
+    """The header that shows a token; that of this user's home goes to this machine alone."""
+    if token is None and urlsplit(address).hostname in ("127.0.0.1", "::1", "localhost"):
+        with suppress(OSError, ValueError, SensoriumError):
+            token = (load().home / "token").read_text("ascii").strip()
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], content: Any) -> httpx2.Request:  # noqa: ANN401

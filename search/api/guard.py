@@ -7,18 +7,39 @@ another origin.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search.api.problems import respond
+from search.api.schemas import BASE
 from search.errors import Problem
 
 BODY = 24 << 20
 """The largest body of a request that is not an upload, in bytes."""
+
+SHIELD = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
+"""Headers of every answer: types are not guessed, addresses (which hold questions) not told to other sites, nothing is framed."""
+
+_COMMON = "frame-ancestors 'none'; base-uri 'self'; object-src 'none'; form-action 'self'"
+
+API_POLICY = f"default-src 'none'; {_COMMON}"
+
+PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:;"
+    f" font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; {_COMMON}"
+)
+"""No script in the page's text but those that are known, and nothing from elsewhere. Streamlit writes styles into the page, and makes modules of components as blobs."""
+
+DOCS_POLICY = (
+    f"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; {_COMMON}"
+)
+"""Swagger starts itself by a script in the page."""
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -29,7 +50,7 @@ class Guard:
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         """``hosts`` are further names, besides addresses and localhost."""
         self._app = app
-        self._hosts = {host.strip().lower() for host in hosts if host.strip()}
+        self._hosts = {host.strip().lower().rstrip(".") for host in hosts if host.strip()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass."""
@@ -75,6 +96,34 @@ class Guard:
         except ValueError:
             return False
         return True
+
+
+class Shielded:
+    """Middleware: has every answer say what a browser may do with it, unless it says so itself."""
+
+    def __init__(self, app: ASGIApp, scripts: Iterable[str] = ()) -> None:
+        """``scripts`` are the texts of scripts that stand in the page itself: they alone may."""
+        self._app = app
+        hashes = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts]
+        allowed = " ".join(["script-src 'self' blob:", *(f"'sha256-{one}'" for one in hashes)])
+        self._page_policy = PAGE_POLICY.replace("script-src 'self' blob:", allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, with headers added to the answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        policy = DOCS_POLICY if path.startswith(f"{BASE}/docs") else API_POLICY if path.startswith(BASE) else self._page_policy
+
+        async def shielded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in (*SHIELD.items(), ("Content-Security-Policy", policy)):
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, shielded)
 
 
 class Bounded:

@@ -12,9 +12,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -106,8 +107,8 @@ class IndexJobs:
 
         def add(body: str) -> Job:
             paths = [self.places.resolve(path) for path in asked.paths]
-            self._refuse_overlap(paths)
-            return self.book.add(paths, asked.collection, retry=asked.retry, prune=asked.prune, key=key, body=body)
+            refuse = partial(_refuse_overlap, paths)
+            return self.book.add(paths, asked.collection, key=key, body=body, retry=asked.retry, prune=asked.prune, refuse=refuse)
 
         return self._once(asked, key, add)
 
@@ -119,9 +120,8 @@ class IndexJobs:
         """
 
         def add(body: str) -> Job:
-            if other := next((one for one in self.book.open() if one.kind == "retry"), None):
-                raise _covered(other, "Failures are being tried again already")
-            return self.book.add(paths, asked.collection or "", kind="retry", reason=asked.reason, key=key, body=body)
+            collection = asked.collection or ""
+            return self.book.add(paths, collection, kind="retry", reason=asked.reason, key=key, body=body, refuse=_refuse_second)
 
         return self._once(asked, key, add)
 
@@ -136,15 +136,12 @@ class IndexJobs:
                 remedy="Use `sensorium index`.",
             )
         body = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
-        with self._lock:
-            if key is not None and (known := self.book.with_key(key)):
-                if known.body != body:
-                    raise Problem(
-                        422, "idempotency-key", "The key was used before", "This Idempotency-Key came with another request.",
-                        remedy="Make a new key for a new request.",
-                    )  # fmt: skip
-                return known
-            job = add(body)
+        job = (self.book.with_key(key) if key is not None else None) or add(body)
+        if job.body != body:
+            raise Problem(
+                422, "idempotency-key", "The key was used before", "This Idempotency-Key came with another request.",
+                remedy="Make a new key for a new request.",
+            )  # fmt: skip
         self._wake.set()
         return job
 
@@ -180,12 +177,6 @@ class IndexJobs:
             started_at=None if job.started_at is None else links.moment(job.started_at),
             ended_at=None if job.ended_at is None else links.moment(job.ended_at),
         )  # fmt: skip
-
-    def _refuse_overlap(self, paths: list[str]) -> None:
-        mine = [os.path.realpath(path) for path in paths]
-        for other in self.book.open():
-            if other.kind == "index" and overlaps(mine, [os.path.realpath(path) for path in other.paths]):
-                raise _covered(other, "A job covers this folder already")
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -253,6 +244,18 @@ def _covered(other: Job, title: str) -> Problem:
         409, "job-covers", title, f"Job {other.id} is {other.state} on it.",
         remedy="Wait for it, or cancel it.", Location=f"/v1/index-jobs/{other.id}",
     )  # fmt: skip
+
+
+def _refuse_overlap(paths: Sequence[str], others: Sequence[Job]) -> None:
+    mine = [os.path.realpath(path) for path in paths]
+    for other in others:
+        if other.kind == "index" and overlaps(mine, [os.path.realpath(path) for path in other.paths]):
+            raise _covered(other, "A job covers this folder already")
+
+
+def _refuse_second(others: Sequence[Job]) -> None:
+    if other := next((one for one in others if one.kind == "retry"), None):
+        raise _covered(other, "Failures are being tried again already")
 
 
 def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:

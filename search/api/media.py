@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from search.api import schemas as s
 from search.api.links import attachment
-from search.api.places import printable
+from search.api.places import Places, printable
 from search.api.service import Service
 from search.api.thumbnails import Made, sprite
 from search.errors import Problem
@@ -24,7 +26,10 @@ TYPES = {
     "webm": "video/webm", "avi": "video/x-msvideo", "mpegts": "video/mp2t", "mpeg": "video/mpeg", "mpegvideo": "video/mpeg",
     "flv": "video/x-flv", "asf": "video/x-ms-asf", "wav": "audio/wav", "w64": "audio/wav", "mp3": "audio/mpeg",
     "flac": "audio/flac", "ogg": "audio/ogg", "aac": "audio/aac", "aiff": "audio/aiff", "caf": "audio/x-caf",
-    "m4a": "audio/mp4", "pdf": "application/pdf",
+    "m4a": "audio/mp4", "ac3": "audio/ac3", "eac3": "audio/eac3", "au": "audio/basic", "amr": "audio/amr",
+    "dts": "audio/vnd.dts", "wv": "audio/x-wavpack", "ape": "audio/x-ape", "tta": "audio/x-tta", "mxf": "application/mxf", "dv": "video/x-dv",
+    "gxf": "application/gxf", "m4v": "video/x-m4v", "h264": "video/h264", "hevc": "video/h265", "ivf": "video/x-ivf",
+    "jpeg2000": "image/jp2", "ppm": "image/x-portable-pixmap", "tga": "image/x-tga", "pdf": "application/pdf",
 }  # fmt: skip
 """Formats, as the decoder named them, to media types. Every other text is plain text, whatever it would like to be."""
 
@@ -46,6 +51,21 @@ class File(FileResponse):
     chunk_size = 256 * 1024
 
 
+class OpenFile(File):
+    """A file that is open already, so that what was checked is what is sent, whatever stands under its name by now. Closes it."""
+
+    def __init__(self, descriptor: int, **options: Any) -> None:  # noqa: ANN401 - Starlette's own
+        self._descriptor = descriptor
+        super().__init__(f"/dev/fd/{descriptor}", **options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._descriptor)
+
+
 def router(service: Service) -> APIRouter:
     """The routes that answer media and pictures."""
     routes = APIRouter(prefix="/assets/{id}", tags=["media"])
@@ -65,16 +85,20 @@ def router(service: Service) -> APIRouter:
     def media(id: s.Id, request: Request, download: bool = False) -> Response:  # noqa: A002 - the name in the address
         """The file, or a single range of it. What a browser could run is sent as plain text or to be saved."""
         asset = service.asset(id)
-        path, found = locate(asset)
-        name = printable(os.path.basename(path))
-        kind = media_type(asset)
-        etag = f'"{asset.digest}"'
-        headers = {"ETag": etag, "Cache-Control": _AGE, "Accept-Ranges": "bytes"} | SAFE
-        if _matches(request, etag):
-            return Response(status_code=304, headers=headers)
-        _settle_range(request, found.st_size)
-        headers["Content-Disposition"] = attachment(name, inline=not download and kind != TYPES["pdf"])
-        return File(path, headers=headers, media_type=kind, stat_result=found)
+        with ExitStack() as kept:
+            path, descriptor, found = _opened(asset, service.places)
+            kept.callback(os.close, descriptor)
+            name = printable(os.path.basename(path))
+            kind = media_type(asset)
+            etag = f'"{asset.digest}"'
+            headers = {"ETag": etag, "Cache-Control": _AGE, "Accept-Ranges": "bytes"} | SAFE
+            if _matches(request, etag):
+                return Response(status_code=304, headers=headers)
+            _settle_range(request, found.st_size)
+            headers["Content-Disposition"] = attachment(name, inline=not download and kind != TYPES["pdf"])
+            answer = OpenFile(descriptor, headers=headers, media_type=kind, stat_result=found)
+            kept.pop_all()  # the response closes it
+            return answer
 
     @routes.get(
         "/thumbnail", response_class=Response, responses=pictures, operation_id="thumbnail", summary="A thumbnail"
@@ -83,7 +107,7 @@ def router(service: Service) -> APIRouter:
         """A picture of the asset: of a video its frame at `t`, of a sound its wave. A text has none."""
         asset = service.asset(id)
         at = None if t is None else round(t * 1000)
-        return _picture(request, service.thumbnails.thumbnail(asset, lambda: locate(asset)[0], size, at))
+        return _picture(request, service.thumbnails.thumbnail(asset, lambda: locate(asset, service.places), size, at))
 
     @routes.get(
         "/preview", response_class=Response, operation_id="preview", summary="A sheet of frames, or a wave",
@@ -94,30 +118,60 @@ def router(service: Service) -> APIRouter:
         asset = service.asset(id)
         if asset.modality is Modality.VIDEO and info:
             return Response(sprite(asset).model_dump_json(), media_type="application/json")
-        return _picture(request, service.thumbnails.preview(asset, lambda: locate(asset)[0]))
+        return _picture(request, service.thumbnails.preview(asset, lambda: locate(asset, service.places)))
 
     return routes
 
 
-def locate(asset: Asset) -> tuple[str, os.stat_result]:
-    """A file that holds the asset as it was indexed.
+def locate(asset: Asset, places: Places) -> str:
+    """The path of a file that holds the asset as it was indexed.
 
     Raises:
-        Problem: none is there any more (410), or what is there has changed since (409).
+        Problem: none is there any more (410), what is there has changed since (409), or lies outside the roots (403).
     """
-    changed = False
+    path, descriptor, _ = _opened(asset, places)
+    os.close(descriptor)
+    return path
+
+
+def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result]:
+    """A file that holds the asset as it was indexed: its path, opened, and how it is.
+
+    What is opened is checked, not what a name leads to at another time.
+    """
+    changed = outside = False
     for place in asset.locations:
         try:
-            found = os.stat(place.path)
+            descriptor = os.open(place.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError:
             continue
-        if stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (place.size, place.mtime_ns):
-            return place.path, found
-        changed = True
+        with ExitStack() as kept:
+            kept.callback(os.close, descriptor)
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (place.size, place.mtime_ns):
+                changed = True
+            elif not places.holds(_real_path(descriptor, place.path)):
+                outside = True
+            else:
+                kept.pop_all()
+                return place.path, descriptor, found
+    if outside:
+        raise Problem(
+            403, "outside-roots", "The file lies outside the roots", "A link leads to it; only what lies under a root is served.",
+            remedy="Start the service with --root for the folder that holds it.",
+        )  # fmt: skip
     again = "Index its folder again."
     if changed:
         raise Problem(409, "changed", "The file has changed", "The file is another one than was indexed.", remedy=again)
     raise Problem(410, "vanished", "The file is gone", "The file is no longer where it was indexed.", remedy=again)
+
+
+def _real_path(descriptor: int, path: str) -> str:
+    """Where an opened file lies; where the system does not tell, where its name leads to."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return os.path.realpath(path)
 
 
 def media_type(asset: Asset) -> str:

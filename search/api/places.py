@@ -134,6 +134,10 @@ class Places:
         known = os.path.abspath(path)
         return known if any(_inside(known, root) for root in roots.values()) else real
 
+    def holds(self, path: str) -> bool:
+        """Whether a real path lies under a root."""
+        return any(_inside(path, os.path.realpath(root)) for root in self.roots().values())
+
     def hide(self, text: str) -> str:
         """A text without the server's own paths: its home, its roots, where the program lies."""
         home = str(self._settings.home)

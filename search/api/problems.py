@@ -79,6 +79,8 @@ MEANINGS = {
     "no-preview": (404, "Only video and sound have a preview."),
     "foreign-host": (421, "The Host header names another service. The setting `hosts` lists the names of this one."),
     "foreign-origin": (403, "A page of another site sent the request; only this service's own page may change anything."),
+    "token": (401, "The request shows no token, or one that was revoked, has expired, or is another archive's."),
+    "role": (403, "The token's role does not reach that far; the detail says which does."),
     "outside-roots": (403, "Only what lies under the configured roots is indexed."),
     "bad-request": (400, "The request is not HTTP as it should be."),
     "not-found": (404, "There is nothing at this address; /v1/docs lists every one."),

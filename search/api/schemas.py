@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from search.types import Channel, Grouping, Modality, Sort
+from search.types import Channel, DateSource, Grouping, Modality, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
@@ -54,8 +54,13 @@ class Where(Wire):
     under: Words | None = Field(
         default=None, description="A folder, relative to the root of its collection.", examples=["2024/harbour"]
     )
-    since: datetime.date | None = Field(default=None, description="Taken, or else changed, on this day or later.")
+    since: datetime.date | None = Field(
+        default=None, description="Taken, or else changed, on this day or later. A partial date counts wherever it may lie."
+    )
     until: datetime.date | None = None
+    dated_by: Annotated[list[DateSource], Field(max_length=20)] = Field(
+        default=[], description="Where the date has to come from; `file`: from nothing but the copy's own time."
+    )
     shortest_ms: Milliseconds | None = None
     longest_ms: Milliseconds | None = None
     tags: Annotated[list[Words], Field(max_length=100)] = Field(
@@ -128,6 +133,22 @@ class Links(Wire):
     preview: str | None = None
 
 
+class Date(Wire):
+    """The days, first and last, on which something may have been taken; another one where the date is partial or its zone unknown."""
+
+    first: datetime.date
+    last: datetime.date
+    written: str | None = Field(default=None, description="As it is written, in local time where the zone is known.")
+    source: DateSource | None = None
+
+
+class Stamp(Wire):
+    """A date as it is written somewhere: ISO 8601, perhaps partial, `Z` for UTC without a zone."""
+
+    source: DateSource
+    text: str
+
+
 class AssetRef(Wire):
     """An asset as hits and lists show it. ``folder`` is relative to the collection's root."""
 
@@ -142,6 +163,8 @@ class AssetRef(Wire):
     height: int | None = None
     duration_ms: int | None = None
     missing: bool = False
+    away: bool = Field(default=False, description="Its folder or file system is not there at the moment.")
+    date: Date | None = Field(default=None, description="When it was taken; null where nothing tells.")
 
 
 class Read(Wire):
@@ -169,11 +192,13 @@ class Evidence(Read):
 
 
 class Hit(Wire):
-    """A moment that was found. ``score`` is in standard deviations, ``confidence`` a chance between 0 and 1."""
+    """A moment that was found. ``score`` is in log-odds, and compares across media."""
 
     rank: int
     score: float
-    confidence: float
+    confidence: float | None = Field(
+        description="The calibrated probability that the hit is right, 0 to 1; null where nothing is known of such questions."
+    )
     channel: Channel
     space: str = Field(description="Empty where words alone found it.")
     asset: AssetRef
@@ -193,6 +218,30 @@ class Coverage(Wire):
     failed: int
     unsampled_ms: int = Field(description="Length of sound and video that could not be decoded.")
     without: dict[str, int] = Field(description="Files without their `sound` or `picture`.")
+    away: int = Field(default=0, description="Files among them whose folder or file system is not there.")
+    unread: dict[str, int] = Field(default={}, description="Media and documents besides in formats without a reader, by suffix.")
+
+
+class Verdict(Wire):
+    """Whether what was asked for is in the archive."""
+
+    verdict: Literal["yes", "unsure", "no"]
+    probability: float = Field(description="How likely it is here, 0 to 1, were it here as often as not.")
+    line: float = Field(
+        description="The probability from which on the verdict is yes: at most 5 % of questions whose answer is not here reach it."
+    )
+    questions: int = Field(description="How many such questions the line rests on; 0: a rule about words, not a measurement.")
+
+
+class Estimate(Wire):
+    """How many files are right: the expected number, and the bounds between which it lies in 95 of 100 cases."""
+
+    expected: float
+    low: float
+    high: float
+    at_least: float | None = Field(
+        description="Chapman's estimate from two channels that find on their own; null where there are no two."
+    )
 
 
 class Found(Wire):
@@ -209,6 +258,11 @@ class Found(Wire):
     coverage: Coverage
     timings_ms: dict[str, float]
     heard: str | None = Field(default=None, description="What was said in a spoken question.")
+    found: Verdict | None = Field(
+        default=None, description="Whether what was asked for is here; null: nothing is known of such questions."
+    )
+    estimate: Estimate | None = Field(default=None, description="How much of it there is.")
+    line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
 
 
 class AssetEntry(AssetRef):
@@ -216,7 +270,7 @@ class AssetEntry(AssetRef):
 
     bytes: int
     title: str | None = None
-    day: datetime.date | None = Field(default=None, description="Taken, or else last changed.")
+    day: datetime.date | None = Field(default=None, description="The first of the days of `date`.")
     added_at: datetime.datetime
     links: Links
 
@@ -236,6 +290,7 @@ class Place(Wire):
     name: str
     path: str | None = None
     missing: bool
+    away: bool = False
 
 
 class Gap(Wire):
@@ -261,6 +316,7 @@ class AssetDetail(AssetEntry):
     locations: list[Place]
     segments: dict[str, int] = Field(description="Segments by channel.")
     gaps: list[Gap]
+    dates: list[Stamp] = Field(default=[], description="All dates that were found of it, the most telling of each source first.")
     tags: list[Tag] = Field(description="Likeliest first.")
 
 

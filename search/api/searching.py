@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import asdict
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
@@ -94,7 +95,9 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
         hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in answer.hits if hit.segment.asset in assets],
         cursor=_cursor(asked, offset + k, answer.state) if answer.more else None, limit=answer.limit,
         generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
-        timings_ms=answer.timings_ms, heard=answer.heard,
+        timings_ms=answer.timings_ms, heard=answer.heard, line=answer.line,
+        found=s.Verdict.model_validate(asdict(answer.found)) if answer.found else None,
+        estimate=s.Estimate.model_validate(asdict(answer.estimate)) if answer.estimate else None,
     )  # fmt: skip
 
 
@@ -105,6 +108,7 @@ def _filter(service: Service, asked: s.SearchRequest) -> Filter:
         collections=tuple(dict.fromkeys(where.collections)),
         under=service.places.under(where.under, where.collections) if where.under else (),
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
+        dated_by=tuple(dict.fromkeys(where.dated_by)),
         shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)),
     )  # fmt: skip
 

@@ -44,7 +44,7 @@ def router(service: Service) -> APIRouter:
 def _ask(service: Service, id_: int, asked: s.Question) -> s.Answer:
     if not service.settings.captioner:
         raise Problem(409, "no-captioner", "No model answers questions", asking.NONE, remedy=asking.HOW)
-    path = Path(locate(service.asset(id_))[0])
+    path = Path(locate(service.asset(id_), service.places))
     writer = service.captioner.get()
     with service.captioner.turn:
         found = asking.ask(writer, service.pool, path, asked.question, at_ms=asked.at_ms)

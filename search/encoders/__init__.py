@@ -98,6 +98,10 @@ class Calibrated(Encoder, Protocol):
         """The file, as ``search/query/calibration.py`` packs it; None: the space has none of its own."""
         ...
 
+    def unreadable(self, text: str) -> float:
+        """The share of a text's letters, 0..1, that the tokenizer knows only one by one: of words it has never seen, nearly all."""
+        ...
+
 
 def ask(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     """Vectors (n, dim) of unit length of texts that are asked."""

@@ -1,4 +1,4 @@
-"""Generations: immutable, hashed snapshots of an index on disk, under ``index/<space>/``.
+"""Generations: immutable, hashed snapshots of an index on disk, under ``index/<key>-<digest of the space's name>/``.
 
     gen-00000007/vectors.faiss  ids.npy  manifest.json
     CURRENT                     the name of the one that serves, and the SHA-256 of its manifest
@@ -18,7 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,11 @@ class Manifest:
 class Generations:
     """The generations of one space."""
 
-    def __init__(self, folder: Path, space: str, dim: int) -> None:
-        """``folder`` holds a folder for each space; nothing is created before the first write."""
-        self._folder = folder / re.sub(r"[^\w.-]+", "_", space)
+    def __init__(self, folder: Path, key: int, space: str, dim: int) -> None:
+        """``folder`` holds a folder for each space, which is named by ``key``, the space's id in SQL; nothing is created before the first write."""
+        self._folder = folder / folder_name(key, space)
         self._space, self._dim = space, dim
+        self._adopt(folder)
 
     @property
     def folder(self) -> Path:
@@ -204,6 +205,20 @@ class Generations:
             raise _damaged(file, "it does not name the files")
         return manifest
 
+    def _adopt(self, index: Path) -> None:
+        """Take over the folder of an older home, which was named after the space alone, if it holds this space and no other."""
+        former = re.sub(r"[^\w.-]+", "_", self._space)
+        if former in (".", "..") or not (index / former).is_dir() or self._folder.exists():
+            return
+        with suppress(
+            OSError, ValueError, IndexError, AttributeError
+        ):  # damaged, or another process was first: it is written anew
+            named = (index / former / "CURRENT").read_text("ascii").split()[0]
+            manifest = json.loads((index / former / Path(named).name / "manifest.json").read_bytes())
+            if manifest.get("space") == self._space:
+                (index / former).rename(self._folder)
+                disk.sync(index)
+
     def _make_folder(self) -> None:
         """Make the space's folder, so that a power cut cannot take it with what is written into it."""
         if not self._folder.exists():
@@ -239,6 +254,11 @@ class Generations:
         """Remove the drafts of killed writers."""
         for path in self._folder.glob("tmp-*"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def folder_name(key: int, space: str) -> str:
+    """The name of a space's folder: no two spaces share one, whatever they are called."""
+    return f"{key}-{hashlib.sha256(space.encode()).hexdigest()[:12]}"
 
 
 def _damaged(path: Path, why: str) -> IndexDamaged:

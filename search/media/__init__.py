@@ -4,9 +4,11 @@ Importing this package loads none of them: they load in the disposable and confi
 """
 
 from search.media.pool import DecodePool
-from search.media.sniff import EXTENSIONS, ending, is_media, sniff
+from search.media.sniff import EXTENSIONS, HEAD, ending, is_media, is_media_inside, is_readerless, sniff, suffix_of
 
-__all__ = ["EXTENSIONS", "DecodePool", "ending", "is_media", "sniff", "versions"]
+__all__ = [
+    "EXTENSIONS", "HEAD", "DecodePool", "ending", "is_media", "is_media_inside", "is_readerless", "sniff", "suffix_of", "versions",
+]  # fmt: skip
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How long one file may take."""
+"""How long one file may take, by the clock on the wall: generous, since a busy machine is no fault of the file. Its processor time is bounded apart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from search.types import Cut, Gap, Info
 _LONGEST_MS = 24 * 3600 * 1000
 """A duration that a file claims buys no more time than this one would, in milliseconds."""
 _MINUTE_MS = 60_000
+PATIENCE = 10
+"""Seconds on the wall for each second of processor that a file may take: a decoder that sleeps is ended all the same."""
 
 
 class Clock:
@@ -21,7 +23,8 @@ class Clock:
     def __init__(self, seconds: float) -> None:
         """Begin with ``seconds``."""
         self._seconds = seconds
-        self._left = self._quiet = seconds
+        self._left = self._quiet = self.granted = seconds
+        """``granted``: seconds that the file got in all, spent or not."""
         self._paid_ms = 0
 
     def extend(self, reply: Info | Cut | Gap) -> None:
@@ -32,14 +35,11 @@ class Clock:
         end = reply.duration_ms if isinstance(reply, Info) else reply.span.end if reply.span and reply.span.unit == "ms" else None
         end = min(end or 0, _LONGEST_MS)
         if end > self._paid_ms:
-            self._left += self._seconds * (end - self._paid_ms) / _MINUTE_MS
+            more = self._seconds * (end - self._paid_ms) / _MINUTE_MS
+            self._left += more
+            self.granted += more
             self._paid_ms = end
         self._quiet = 2 * self._seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds that may yet be spent."""
-        return self._left
 
     def wait(self, poller: select.poll) -> bool:
         """Wait until something can be read; False: time is up."""

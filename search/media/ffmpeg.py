@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.util
 import re
 
-DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,wav,w64,mp3,flac,ogg,aac,aiff,caf"
+DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,yuv4mpegpipe,flv,asf,mxf,gxf,dv,"
+    "wav,w64,mp3,flac,ogg,aac,aiff,caf,ac3,eac3,dts,au,wv,ape,tta,amr"
+)
 """Containers that are read. None that names other files: only this list keeps ffmpeg from following playlists."""
 
 PROTOCOL = "fd"

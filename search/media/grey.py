@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from search.errors import MediaError
-from search.media import images
+from search.media import images, labels
 from search.media.geometry import fit
 from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, Gap, Info, Modality, Needs
@@ -40,7 +40,7 @@ def read(
         return
     gaps: list[Gap] = []
     image, (width, height), count = images.loaded(source, needs, limits, gaps)
-    orientation, taken_at = images.exif(image)
+    orientation, stamps = images.orientation(image), labels.stamps(image, source)
     if count > 1:
         gaps.append(Gap("not_sampled", f"only the first of {count} pictures was read"))
     values = scaled(np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0), image.mode)
@@ -48,7 +48,7 @@ def read(
     images.check_seen(content, gaps)
     if orientation >= 5:
         width, height = height, width
-    yield Info(modality, images.form(image), width, height, None, taken_at)
+    yield Info(modality, images.form(image), width, height, None, stamps)
     yield Cut(Channel.VISUAL, modality, None, content)
     yield from gaps
 

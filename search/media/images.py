@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,8 +15,11 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
+    PpmImagePlugin,
+    TgaImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
@@ -28,10 +30,11 @@ from search.media import labels
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
 from search.media.source import PICTURES, Found, Limits, Source
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture, Stamp
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
+    Jpeg2KImagePlugin, PpmImagePlugin, TgaImagePlugin,
 )  # fmt: skip
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
@@ -49,7 +52,7 @@ _UPRIGHT = {
 }
 """EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
 _FILTERS = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
-_ORIENTATION, _EXIF, _TAKEN, _TAKEN_OFFSET = 0x0112, 0x8769, 0x9003, 0x9011
+_ORIENTATION = 0x0112
 _ROOM = 24 << 20
 """What the frames of an animation may take together, in bytes."""
 
@@ -77,14 +80,14 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         return
     gaps: list[Gap] = []
     image, size, count = loaded(source, needs, limits, gaps)
-    orientation, taken_at = exif(image)
+    turned, stamps = orientation(image), labels.stamps(image, source)
     if count > 1:
         frames, duration = _animation(image, count, needs, limits, gaps)
-        content, modality = np.stack([_picture(frame, orientation) for frame in frames]), Modality.VIDEO
+        content, modality = np.stack([_picture(frame, turned) for frame in frames]), Modality.VIDEO
     else:
-        content, modality, duration = _picture(_fitted(image, needs), orientation), Modality.IMAGE, None
+        content, modality, duration = _picture(_fitted(image, needs), turned), Modality.IMAGE, None
     check_seen(content, gaps)
-    yield _info(image, size, duration, orientation, taken_at)
+    yield _info(image, size, duration, turned, stamps)
     yield Cut(Channel.VISUAL, modality, None, content)
     yield from gaps
 
@@ -106,14 +109,13 @@ def _unseen(source: Source, limits: Limits) -> tuple[Image.Image, Info]:
         raise
     except Exception as error:
         raise MediaError("undecodable", f"nothing of the picture can be read; its decoder says: {error}") from error
-    orientation, taken_at = exif(image)
     upright = image.format == "TIFF"  # whose size is that when upright
-    return image, _info(image, image.size, None, 1 if upright else orientation, taken_at)
+    return image, _info(image, image.size, None, 1 if upright else orientation(image), labels.stamps(image, source))
 
 
-def _info(image: Image.Image, size: tuple[int, int], duration: int | None, orientation: int, taken_at: str | None) -> Info:
-    width, height = reversed(size) if orientation >= 5 else size
-    return Info(Modality.IMAGE, form(image), width, height, duration, taken_at)
+def _info(image: Image.Image, size: tuple[int, int], duration: int | None, turned: int, stamps: tuple[Stamp, ...]) -> Info:
+    width, height = reversed(size) if turned >= 5 else size
+    return Info(Modality.IMAGE, form(image), width, height, duration, stamps)
 
 
 def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tuple[ImageFile.ImageFile, tuple[int, int], int]:
@@ -150,7 +152,10 @@ def form(image: Image.Image) -> str:
 def opened(source: Source, limits: Limits) -> ImageFile.ImageFile:
     """A picture whose head has been read; raises MediaError (``too_large``), or whatever Pillow does."""
     source.file.seek(0)
-    image = Image.open(source.file, formats=[PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN])
+    formats = [PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN]
+    if source.suffix != ".tga" and "TGA" in formats:
+        formats.remove("TGA")  # it has no signature: anything might be taken for one
+    image = Image.open(source.file, formats=formats)
     _check(image, limits)
     return image
 
@@ -209,25 +214,13 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
     return image
 
 
-def exif(image: Image.Image) -> tuple[int, str | None]:
-    """EXIF orientation, 1 to 8, and when the picture was taken (ISO 8601)."""
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8."""
     try:
-        exif = Image.Image.getexif(image)  # that of PNG decodes the whole picture, to look behind it
-        details = exif.get_ifd(_EXIF)
-        taken = dt.datetime.strptime(str(details.get(_TAKEN, ""))[:19], "%Y:%m:%d %H:%M:%S").isoformat()  # noqa: DTZ007
-        taken_at: str | None = taken + _offset(str(details.get(_TAKEN_OFFSET, "")))
+        found = int(Image.Image.getexif(image).get(_ORIENTATION, 1))  # that of PNG decodes the whole picture, to look behind it
     except Exception:  # noqa: BLE001  EXIF is often broken, and never worth a picture
-        taken_at = None
-    try:
-        orientation = int(Image.Image.getexif(image).get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001
-        orientation = 1
-    return orientation if 1 <= orientation <= 8 else 1, taken_at
-
-
-def _offset(value: str) -> str:
-    value = value.strip("\0 ")
-    return value if len(value) == 6 and value[0] in "+-" and value[3] == ":" and (value[1:3] + value[4:]).isdigit() else ""
+        return 1
+    return found if 1 <= found <= 8 else 1
 
 
 def _animation(

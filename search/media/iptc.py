@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
+from search.media import dates
 from search.media.words import Role, Value, decoded
+from search.types import DateSource, Stamp
 
 _MARK = 0x1C
 _CHARSET, _UTF8 = (1, 90), b"\x1b%G"
@@ -13,6 +16,8 @@ _ROLES: dict[int, Role] = {
     92: "place", 90: "place", 95: "place", 101: "place", 80: "credit", 110: "credit", 115: "credit", 116: "credit",
 }  # fmt: skip
 """Data sets of record 2 -> what they say."""
+_DAY, _TIME, _DIGITIZED_DAY, _DIGITIZED_TIME = 55, 60, 62, 63
+"""Data sets of record 2 that are dates: CCYYMMDD, where a month or day that is not known is 00, and HHMMSS with the offset."""
 
 
 def values(raw: bytes) -> Iterator[Value]:
@@ -34,6 +39,23 @@ def values(raw: bytes) -> Iterator[Value]:
     yield from (Value(role, line) for (role, _), line in zip(found, lines, strict=True))
     if damage is not None:
         raise damage
+
+
+def stamps(raw: bytes) -> list[Stamp]:
+    """When the picture was made, or else digitised, as the data sets tell it; of damaged ones what stands before the damage."""
+    told: dict[int, str] = {}
+    with contextlib.suppress(ValueError):
+        for record, number, value in _sets(raw):
+            if record == 2 and number in (_DAY, _TIME, _DIGITIZED_DAY, _DIGITIZED_TIME):
+                told.setdefault(number, value.decode("ascii", "replace").strip())
+    made, digitized = (
+        f"{told.get(day, '')}T{told[time]}" if time in told else told.get(day)
+        for day, time in ((_DAY, _TIME), (_DIGITIZED_DAY, _DIGITIZED_TIME))
+    )
+    return [
+        *(dates.stamps(DateSource.IPTC, made) or dates.stamps(DateSource.IPTC, told.get(_DAY))),
+        *(dates.stamps(DateSource.DIGITIZED, digitized) or dates.stamps(DateSource.DIGITIZED, told.get(_DIGITIZED_DAY))),
+    ]
 
 
 def _sets(raw: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, BinaryIO
 
 from PIL import Image
 
-from search.media import iptc, xmp
+from search.media import dates, iptc, xmp
 from search.media.source import Source
 from search.media.words import LONGEST_BYTES, Role, Value, cuts, decoded, is_utf8
-from search.types import Cut, Gap, Needs
+from search.types import Cut, DateSource, Gap, Needs, Stamp
 
 _DETAILS, _USER_COMMENT = 0x8769, 0x9286
 _ROLES: dict[int, Role] = {
@@ -32,6 +34,8 @@ _KEYWORDS: dict[bytes, Role] = {
 _XMP_OF_PNG = b"XML:com.adobe.xmp"
 _LONGEST_CHUNK = xmp.MAX_BYTES + 1024
 """What is read of a chunk, in bytes."""
+_MOST_CHUNKS = 64
+"""Chunks with texts that are looked at for dates."""
 
 
 def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap]:
@@ -45,28 +49,95 @@ def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap
         yield from cuts("comment", [Value("description", text) for text in decoded(comment)], needs)
 
 
-def _of_xmp(image: Image.Image, source: Source) -> Iterator[Value]:
+def stamps(image: Image.Image, source: Source) -> tuple[Stamp, ...]:
+    """The dates that are written in a picture whose head has been read. Raises nothing: metadata are often broken, and never worth a picture."""
+    found: list[Stamp] = []
+    at = source.file.tell()  # an animation reads on from here
+    for read in (_dates_of_png, _dates_of_xmp, _dates_of_exif, _dates_of_iptc):
+        with contextlib.suppress(Exception):
+            found += read(image, source)
+    source.file.seek(at)
+    return dates.distinct(found)
+
+
+def _dates_of_png(image: Image.Image, source: Source) -> list[Stamp]:
+    """All that a PNG tells, in one pass over its chunks."""
+    if image.format != "PNG":
+        return []
+    chunks = list(islice(_chunks(source.file), _MOST_CHUNKS))
+    found = [stamp for _, raw in _texts(chunks, (_XMP_OF_PNG,)) for stamp in xmp.stamps(raw)]
+    found += [stamp for _, raw in _texts(chunks, (b"Creation Time",)) for stamp in dates.stamps(DateSource.TAGS, decoded(raw)[0])]
+    for chunk in (chunk for kind, chunk in chunks if kind == b"eXIf"):
+        exif = Image.Exif()
+        exif.load(chunk)
+        found += _of_tags(exif)
+    return found
+
+
+def _dates_of_xmp(image: Image.Image, _: Source) -> list[Stamp]:
+    return xmp.stamps(_bytes(image.info.get("xmp"))) if image.info.get("xmp") else []
+
+
+def _dates_of_exif(image: Image.Image, _: Source) -> list[Stamp]:
+    return _of_tags(Image.Image.getexif(image))
+
+
+def _dates_of_iptc(image: Image.Image, _: Source) -> list[Stamp]:
+    return iptc.stamps(_data_sets(image))
+
+
+def _of_tags(exif: Image.Exif) -> list[Stamp]:
+    """EXIF's three dates with their offsets: taken, digitised, changed."""
+    details = exif.get_ifd(_DETAILS) if len(exif) else {}
+    found: list[Stamp] = []
+    for of, tags, tag, offset in (
+        (DateSource.EXIF, details, 0x9003, 0x9011), (DateSource.DIGITIZED, details, 0x9004, 0x9012), (DateSource.CHANGED, exif, 0x0132, 0x9010),
+    ):  # fmt: skip
+        day, zone = (
+            _bytes(told.get(name)).decode("ascii", "replace").strip("\0 ") for told, name in ((tags, tag), (details, offset))
+        )
+        plain = dates.stamps(of, day)
+        found += (dates.stamps(of, day + zone) if plain and "T" in plain[0].text else []) or plain
+    return found
+
+
+def _packets(image: Image.Image, source: Source) -> list[bytes]:
+    """The XMP of a picture."""
     if image.format == "PNG":
-        found = [text for _, text in _texts(source.file, (_XMP_OF_PNG,))]
+        found = [text for _, text in _texts(_chunks(source.file), (_XMP_OF_PNG,))]
     else:
         found = [_bytes(image.info.get("xmp"))]
-    for raw in filter(None, found):
+    return [raw for raw in found if raw]
+
+
+def _of_xmp(image: Image.Image, source: Source) -> Iterator[Value]:
+    for raw in _packets(image, source):
         yield from xmp.values(raw)
 
 
 def _of_iptc(image: Image.Image) -> Iterator[Value]:
+    yield from iptc.values(_data_sets(image))
+
+
+def _data_sets(image: Image.Image) -> bytes:
+    """The IPTC of a picture."""
     resources: Any = image.info.get("photoshop", {})
     tags: Any = getattr(
         getattr(image, "tag_v2", None), "_tagdata", {}
     )  # raw: Pillow keeps one of the numbers that it often claims to be
-    yield from iptc.values(_bytes(resources.get(_IPTC_OF_PHOTOSHOP) or tags.get(_IPTC_OF_TIFF)))
+    return _bytes(resources.get(_IPTC_OF_PHOTOSHOP) or tags.get(_IPTC_OF_TIFF))
 
 
-def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
+def _exif(image: Image.Image, source: Source) -> Image.Exif:
     exif = Image.Image.getexif(image)  # that of PNG decodes the whole picture, to look behind it
     if image.format == "PNG" and not len(exif):
         for _, chunk in (found for found in _chunks(source.file) if found[0] == b"eXIf"):
             exif.load(chunk)
+    return exif
+
+
+def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
+    exif = _exif(image, source)
     for tag, role in _WINDOWS.items():
         text = _bytes(exif.get(tag)).decode("utf-16-le", "replace").partition("\0")[0]
         yield from (Value(role, part) for part in (text.split(";") if role == "keywords" else [text]))
@@ -102,13 +173,13 @@ def _order(text: bytes, endian: str) -> str | None:
 
 
 def _of_png(file: BinaryIO) -> Iterator[Value]:
-    for key, text in _texts(file, _KEYWORDS):
+    for key, text in _texts(_chunks(file), _KEYWORDS):
         yield Value(_KEYWORDS[key], decoded(text)[0])
 
 
-def _texts(file: BinaryIO, wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The texts of a PNG that have one of the ``wanted`` keywords, and these (third edition, 11.3.3)."""
-    for kind, chunk in _chunks(file):
+def _texts(chunks: Iterable[tuple[bytes, bytes]], wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The texts among the chunks of a PNG that have one of the ``wanted`` keywords, and these (third edition, 11.3.3)."""
+    for kind, chunk in chunks:
         key, _, rest = chunk.partition(b"\0")
         if kind == b"eXIf" or key not in wanted:
             continue

@@ -25,6 +25,22 @@ _BLOCKS = (
 )
 _BREAK = "\u2029"
 """Marks the ends of blocks while white space is folded."""
+_DATED = (
+    "date", "dc.date", "dcterms.created", "dcterms.date", "dc.date.created", "article:published_time", "datepublished", "pubdate",
+    "citation_publication_date",
+)  # fmt: skip
+"""Names of a page's metadata that tell when it was written, the most usual first."""
+_HEAD = 50_000
+"""Characters of a page in which its metadata are looked for."""
+
+
+def dated(page: str) -> list[str]:
+    """When a page says that it was written, as it is written there."""
+    told: dict[str, str] = {}
+    for node in LexborHTMLParser(page[:_HEAD]).css("meta[content]"):
+        name = node.attributes.get("name") or node.attributes.get("property") or node.attributes.get("itemprop") or ""
+        told.setdefault(name.lower(), node.attributes.get("content") or "")
+    return [told[name] for name in _DATED if name in told]
 
 
 def visible(page: str) -> tuple[str, str | None]:

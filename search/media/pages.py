@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pypdfium2
 
 from search.errors import MediaError
+from search.media import dates
 from search.media.paragraphs import paragraphs
 from search.media.source import Found, Limits, Source
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
+from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span
 
 MAX_PAGES = 2000
 """Pages that are read of a document."""
@@ -25,7 +26,11 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:  # no
         document = pypdfium2.PdfDocument(source.file, autoclose=False)
     except pypdfium2.PdfiumError as error:
         raise MediaError("undecodable", f"the PDF cannot be opened; its reader says: {error}") from error
-    yield Info(Modality.TEXT, "pdf", title=str(document.get_metadata_dict().get("Title", "")).strip() or None)
+    told = document.get_metadata_dict()
+    stamps = [
+        *dates.stamps(DateSource.TAGS, str(told.get("CreationDate", ""))), *dates.stamps(DateSource.CHANGED, str(told.get("ModDate", ""))),
+    ]  # fmt: skip
+    yield Info(Modality.TEXT, "pdf", title=str(told.get("Title", "")).strip() or None, stamps=dates.distinct(stamps))
     begin, found, gaps = 0, False, list[Gap]()
     for number in range(min(len(document), MAX_PAGES)):
         try:

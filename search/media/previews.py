@@ -20,7 +20,10 @@ from search.media.opening import opened
 from search.types import Picture
 
 SECONDS = 30
-"""Wall-clock limit of one picture."""
+"""Processor time of one picture."""
+
+PATIENCE_SECONDS = 10 * SECONDS
+"""What one picture may take by the clock: a busy machine is no fault of the file."""
 
 MEMORY = 3 << 30
 """Address space of ffmpeg, in bytes."""
@@ -41,7 +44,8 @@ def frame(path: str, at_ms: int, size: int) -> bytes:
     Raises:
         MediaError: it cannot be decoded, or takes too long.
     """
-    scaled = _input(ss=at_ms / 1000).filter("scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2)
+    squared = _input(ss=at_ms / 1000).filter("scale", "trunc(iw*max(sar,1/8)/2)*2", "ih").filter("setsar", 1)
+    scaled = squared.filter("scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2)
     return _run(path, scaled, "mjpeg", qscale=4)
 
 
@@ -93,9 +97,9 @@ def _run(path: str, graph: Any, codec: Literal["mjpeg", "png"], **options: Any) 
             [*_CONFINED, *command], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0, env={}
         )
     try:
-        made, complaints = process.communicate(timeout=SECONDS)
+        made, complaints = process.communicate(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
-        raise MediaError("too_slow", f"no picture within {SECONDS} s") from None
+        raise MediaError("too_slow", f"no picture within {PATIENCE_SECONDS} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -16,7 +16,7 @@ from pathlib import Path
 import search
 from search.errors import MediaError
 from search.media import wire
-from search.media.clock import Clock
+from search.media.clock import PATIENCE, Clock
 from search.media.opening import head, opened
 from search.media.slots import SLOT, Slots
 from search.media.sniff import HEAD, sensed, sniff
@@ -35,7 +35,7 @@ _DYING = 2.0
 _PATIENT_READS = 16
 """How often complaints are read at a time: a decoder might never stop complaining."""
 _SPARE = 2
-"""Seconds of processor that a decoder has beyond the time that is left, and when it has nothing to do."""
+"""Seconds of processor that a decoder has beyond those of its file, and when it has nothing to do."""
 _MOST, _MOST_GAPS = 1_000_000, 10_000
 """Replies to one request, and gaps among them: no real file gives more."""
 _CHILD = "search.media.child"
@@ -96,6 +96,7 @@ class Process:
         self._tail = b""
         self._busy = False
         self._needs = Needs(0, "crop", 0, 0, 0)
+        self._begun = 0.0
         self.served = 0
 
     @property
@@ -117,7 +118,8 @@ class Process:
             streams = modality in (Modality.AUDIO, Modality.VIDEO)
             memory = self._settings.decode_memory if streams else min(self._settings.image_memory, self._settings.decode_memory)
             self._bound("AS", memory)
-            self._allow(self._seconds)
+            self._begun = self._used()
+            self._allow(self._seconds, since=self._begun)
             request = wire.pack_request(modality, suffix, needs, self._limits | {"memory": memory})
             self.served += 1
             self._busy = True
@@ -132,7 +134,7 @@ class Process:
         Raises:
             MediaError: what the decoder says of the file; or ``too_slow``, ``killed``, and this process is dead.
         """
-        clock, gaps = Clock(self._seconds), 0
+        clock, gaps = Clock(self._seconds * PATIENCE), 0
         for number in range(_MOST):
             reply = self._reply(clock)
             if isinstance(reply, MediaError):
@@ -143,7 +145,7 @@ class Process:
             if isinstance(reply, Info) != (number == 0) or gaps > _MOST_GAPS:
                 break
             clock.extend(reply)
-            self._allow(clock.left)
+            self._allow(clock.granted / PATIENCE, since=self._begun)
             yield reply
         raise self._liar("replies without end or order")
 
@@ -243,11 +245,15 @@ class Process:
             soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.prlimit(self._popen.pid, kind, (soft, hard))
 
-    def _allow(self, seconds: float) -> None:
-        """Let the decoder have ``seconds`` of processor from now on, and a little more."""
+    def _used(self) -> float:
+        """Seconds of processor that the decoder has taken so far."""
         with contextlib.suppress(OSError):
-            used = time.clock_gettime(~self._popen.pid << 3 | 2)  # the processor time of that process (clock_getcpuclockid)
-            self._bound("CPU", int(used + seconds) + _SPARE)
+            return time.clock_gettime(~self._popen.pid << 3 | 2)  # of that process (clock_getcpuclockid)
+        return 0.0
+
+    def _allow(self, seconds: float, since: float | None = None) -> None:
+        """Let the decoder have ``seconds`` of processor, and a little more, from where it had taken ``since``; None: from now on."""
+        self._bound("CPU", int((self._used() if since is None else since) + seconds) + _SPARE)
 
     def _listen(self) -> None:
         """Take in what was complained, so that the pipe never fills up and blocks the decoder."""
@@ -260,7 +266,10 @@ class Process:
         return MediaError("killed", f"the decoder broke its protocol: {what}")
 
     def _late(self) -> MediaError:
-        return MediaError("too_slow", f"stopped at the limit of decode_seconds ({self._seconds} s)")
+        return MediaError(
+            "too_slow",
+            f"stopped at the limit of decode_seconds ({self._seconds} s of processor time, {PATIENCE} times as long by the clock)",
+        )
 
     def _death(self) -> MediaError:
         """What a decoder died of that has closed its socket."""

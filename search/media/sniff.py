@@ -19,11 +19,15 @@ from search.types import Modality
 
 HEAD = 4096
 """Bytes that ``sniff`` wants to see, in bytes."""
+MAX_SUFFIX = 32
+"""Characters that a suffix may have."""
 
 _SUFFIXES = {
-    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif",
-    Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv",
-    Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba",
+    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif jp2 j2k jpf jpx jpc tga ppm pgm pbm pnm",
+    Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv vob vro m2t m2v m1v mpe mpv 3g2 3gpp qt f4v asf divx "
+    "dv mxf gxf ogm mk3d tp trp ivf y4m h264 264 avc hevc h265 265 insv lrv",
+    Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv amr awb "
+    "ape tta m4r 3ga adts spx",
     Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt pdf",
 }
 
@@ -31,6 +35,15 @@ EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
     {f".{suffix}": modality for modality, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 )
 """Lower-case suffix with its dot -> what such a file usually holds."""
+
+_UNREAD = (
+    "psd psb jxl exr hdr dpx cin fits svg svgz eps ai xcf kra djvu "
+    "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f "
+    "rm rmvb wtv dvr-ms r3d braw ari swf mlv dsf dff mpc mp+ shn tak ra mid midi "
+    "doc docx odt rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox"
+)
+_READERLESS = frozenset(_UNREAD.split())
+"""Suffixes of media and documents that no reader takes."""
 
 _SENSED = {"depth": Modality.DEPTH, "thermal": Modality.THERMAL, "imu": Modality.IMU}
 _TABLE = ".csv"
@@ -53,8 +66,21 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"fLaC", Modality.AUDIO),
     (0, b"caff", Modality.AUDIO),
     (0, b"RF64", Modality.AUDIO),
+    (0, b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", Modality.AUDIO),
+    (0, b".snd\0\0\0", Modality.AUDIO),
+    (0, b"wvpk", Modality.AUDIO),
+    (0, b"MAC ", Modality.AUDIO),
+    (0, b"TTA1", Modality.AUDIO),
+    (0, b"#!AMR", Modality.AUDIO),
+    (0, b"\x7f\xfe\x80\x01", Modality.AUDIO),
+    (0, b"DKIF\0\0", Modality.VIDEO),
+    (0, b"YUV4MPEG2 ", Modality.VIDEO),
+    (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01", Modality.VIDEO),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", Modality.IMAGE),
+    (0, b"\xff\x4f\xff\x51\0", Modality.IMAGE),
 )
 _RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMAGE}
+_NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d{1,6}\s+(?:#[^\n]*\n\s*)*\d{1,6}\s")
 _BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b")) + b"\x7f"
 _FOREIGN = re.compile(
@@ -68,6 +94,22 @@ _FOREIGN = re.compile(
 def is_media(path: str) -> bool:
     """Whether a file is named like media."""
     return os.path.splitext(path)[1].lower() in EXTENSIONS or sensed(path) is Modality.IMU
+
+
+def is_readerless(path: str) -> bool:
+    """Whether a file is named like media or a document in a format that no reader takes."""
+    return suffix_of(path)[1:] in _READERLESS
+
+
+def suffix_of(path: str) -> str:
+    """A file's suffix in lower case with its dot, or nothing."""
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix if len(suffix) <= MAX_SUFFIX and suffix.isprintable() else ""
+
+
+def is_media_inside(head: bytes) -> bool:
+    """Whether a file that is not named like media begins like it, without doubt: with a signature that nothing else has."""
+    return _marked(head) is not None
 
 
 def sensed(path: str) -> Modality | None:
@@ -124,6 +166,11 @@ def is_text(head: bytes) -> bool:
 
 
 def _binary(head: bytes) -> Modality | None:
+    return _marked(head) or _unmarked(head)
+
+
+def _marked(head: bytes) -> Modality | None:
+    """Formats with a signature that nothing else has."""
     for offset, magic, modality in _MAGIC:
         if head.startswith(magic, offset):
             return modality
@@ -137,7 +184,7 @@ def _binary(head: bytes) -> Modality | None:
         return _iso(head)
     if b"%PDF-" in head[:1024]:
         return Modality.TEXT
-    return _unmarked(head)
+    return None
 
 
 def _iso(head: bytes) -> Modality:
@@ -157,7 +204,9 @@ def is_heif(head: bytes) -> bool:
 
 
 def _unmarked(head: bytes) -> Modality | None:
-    """Formats whose signature is short: BMP, MPEG transport streams, bare MP3 and AAC frames."""
+    """Formats whose signature is short: PPM and its kin, BMP, MPEG transport streams, bare MP3 and AAC frames."""
+    if _NETPBM.match(head):
+        return Modality.IMAGE
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
         return Modality.IMAGE
     for start in (0, 4):

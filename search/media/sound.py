@@ -6,13 +6,17 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
+from search.media.mix import Mixer, is_custom, scenes
 from search.types import Channel, Cut, Modality, Needs, Sound, Span
 
 MIN_WINDOW_MS = 250
 """A last window shorter than this is dropped, unless it is the only one."""
 _SILENCE = 1e-4
 """A peak below this is digital silence."""
+_LOUDEST = 64.0
+"""Samples of floating point beyond this are damage. What is louder than 1 is scaled down, not clipped."""
 _BATCH_MS = 1000
 """Decoded sound is resampled when this much has come together."""
 _JUMP_MS = 500
@@ -22,17 +26,18 @@ _JUMP_MS = 500
 class SoundWindows:
     """Takes decoded sound and yields cuts: float32 (samples,) at ``needs.rate``, of ``needs.window_ms`` at most."""
 
-    def __init__(self, needs: Needs, *, skip_silence: bool) -> None:
-        """``skip_silence``: windows of digital silence are left out."""
+    def __init__(self, needs: Needs, *, skip_silence: bool, track: str | None = None, language: str | None = None) -> None:
+        """``skip_silence``: windows of digital silence are left out. ``track`` and ``language`` are told of each cut."""
+        self._track, self._language = track, language
         self._rate, self._length = needs.rate, max(1, needs.rate * needs.window_ms // 1000)
         self._skip_silence = skip_silence
-        self._resampler, self._queue = av.AudioResampler("fltp", None, self._rate), av.AudioFifo()
+        self._resampler, self._queue = Mixer(self._rate), av.AudioFifo()
         self._begun = False
         self._queued_ms = 0.0
-        self._parts: list[Sound] = []
+        self._parts: list[NDArray[np.float32]] = []
         self._held = 0
         self._start_ms = self._reached_ms = 0.0
-        self._emitted = False
+        self._emitted = self._apart = False
         self.heard_ms = 0
         """Until when sound has been decoded, in milliseconds."""
 
@@ -47,6 +52,12 @@ class SoundWindows:
             self._start_ms = self._reached_ms = max(0.0, time_ms)
         self._begun = True
         frame.pts = None
+        if is_custom(frame):
+            yield from self._resample()
+            yield from self._collect(frame)
+            self._reached_ms = self._start_ms + self._held * 1000 / self._rate
+            yield from self._flush(last=False)
+            return
         try:
             self._queue.write(frame)
         except ValueError:  # rate, layout or format have changed amid the stream
@@ -66,7 +77,7 @@ class SoundWindows:
         frame = self._queue.read()
         self._queued_ms = 0.0
         if frame is not None:
-            self._collect(frame)
+            yield from self._collect(frame)
             yield from self._flush(last=False)
 
     def _drain(self) -> Iterator[Cut]:
@@ -74,35 +85,51 @@ class SoundWindows:
         if not self._begun:
             return
         yield from self._resample()
-        self._collect(None)
-        self._resampler, self._queue = av.AudioResampler("fltp", None, self._rate), av.AudioFifo()
+        yield from self._collect(None)
+        self._resampler, self._queue = Mixer(self._rate), av.AudioFifo()
 
-    def _collect(self, frame: av.AudioFrame | None) -> None:
+    def _collect(self, frame: av.AudioFrame | None) -> Iterator[Cut]:
+        """Hold what the mixer makes of a frame; sound that goes on in another number of lanes begins a new window."""
         for part in self._resampler.resample(frame):
-            samples = part.to_ndarray().mean(0, dtype=np.float32)  # ffmpeg's own mix to mono is louder, and clips
-            self._parts.append(samples)
-            self._held += len(samples)
+            if self._parts and len(self._parts[0]) != len(part):
+                yield from self._flush(last=True)
+                self._parts = []
+            self._parts.append(part)
+            self._held += part.shape[1]
 
     def _flush(self, *, last: bool) -> Iterator[Cut]:
         self._reached_ms = self._start_ms + self._held * 1000 / self._rate
         self.heard_ms = round(self._reached_ms)
         if self._held < self._length and not last:
             return
-        samples = np.concatenate(self._parts) if self._parts else np.empty(0, np.float32)
-        whole = len(samples) if last else len(samples) - len(samples) % self._length
+        lanes = np.concatenate(self._parts, axis=1) if self._parts else np.empty((1, 0), np.float32)
+        held = lanes.shape[1]
+        whole = held if last else held - held % self._length
         for at in range(0, whole, self._length):
-            yield from self._window(samples[at : min(at + self._length, whole)])
-        self._parts = [samples[whole:]]
-        self._held = len(samples) - whole
+            yield from self._window(lanes[:, at : min(at + self._length, whole)])
+        self._parts = [lanes[:, whole:]] if whole < held else []
+        self._held = held - whole
 
-    def _window(self, samples: Sound) -> Iterator[Cut]:
-        start = self._start_ms
-        self._start_ms += len(samples) * 1000 / self._rate
-        if self._emitted and len(samples) * 1000 < MIN_WINDOW_MS * self._rate:
+    def _window(self, lanes: NDArray[np.float32]) -> Iterator[Cut]:
+        start, length = self._start_ms, lanes.shape[1]
+        self._start_ms += length * 1000 / self._rate
+        if self._emitted and length * 1000 < MIN_WINDOW_MS * self._rate:
             return
         self._emitted = True
-        samples = np.nan_to_num(samples, posinf=0, neginf=0).clip(-1, 1)
-        if self._skip_silence and np.abs(samples).max() < _SILENCE:
-            return
+        lanes = np.nan_to_num(lanes, posinf=0, neginf=0).clip(-_LOUDEST, _LOUDEST)
         span = Span(round(start), max(round(start) + 1, round(self._start_ms)))
-        yield Cut(Channel.SOUND, Modality.AUDIO, span, samples)
+        found = scenes(lanes, self._rate, apart=self._apart)
+        self._apart = len(found) > 1
+        for lane, samples in found:
+            peak = float(np.abs(samples).max(initial=0))
+            if self._skip_silence and peak < _SILENCE:
+                continue
+            fits: Sound = samples / np.float32(peak) if peak > 1 else samples
+            yield Cut(Channel.SOUND, Modality.AUDIO, span, fits, self._source(lane, len(lanes)), self._language)
+
+    def _source(self, lane: int | None, lanes: int) -> str | None:
+        """Where a sound stands, in words; None: it is all that the first track holds."""
+        if lane is None:
+            return self._track
+        channel = ("left channel", "right channel")[lane] if lanes == 2 else f"channel {lane + 1}"
+        return f"{self._track}, {channel}" if self._track else channel

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from search.errors import MediaError
-from search.media import captions, markup, subtitles, words, xmp
+from search.media import captions, dates, exported, markup, subtitles, words, xmp
 from search.media.charset import guess
 from search.media.paragraphs import paragraphs
 from search.media.sniff import is_text
 from search.media.source import Found, Limits, Source
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
+from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
 
 MAX_BYTES = 50_000_000
 """What is read of a text, in bytes."""
@@ -45,11 +46,13 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         yield from _beside(source, needs)
         return
     text, form, title = _decode(source.file.read(MAX_BYTES)), source.suffix.lstrip(".") or "txt", None
+    stamps: Sequence[Stamp] = ()
     if text.startswith("WEBVTT") or (source.suffix in (".srt", ".vtt") and "-->" in text):
         cuts = captions.cues(text, needs.characters)
         form = "vtt" if text.startswith("WEBVTT") else "srt"
     else:
         if _HTML.match(text) or source.suffix in (".html", ".htm", ".xhtml"):
+            stamps = dates.stamps(DateSource.TAGS, *markup.dated(text))
             text, title = markup.visible(text)
             form = "html"
         elif source.suffix in _MARKDOWN and (heading := _HEADING.search(text)):
@@ -58,7 +61,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     first = next(cuts, None)
     if first is None:
         raise MediaError("no_content", "the text has no words")
-    yield Info(Modality.TEXT, form, title=title)
+    yield Info(Modality.TEXT, form, title=title, stamps=dates.distinct(stamps))
     yield first
     yield from cuts
     if source.size > MAX_BYTES:
@@ -69,13 +72,18 @@ def _beside(source: Source, needs: Needs) -> Iterator[Found]:
     """Raises MediaError (``unsupported``) for what is neither subtitles nor XMP."""
     form = source.suffix.lstrip(".")
     raw = source.file.read(MAX_BYTES)
+    if form == "json":
+        yield exported.info(raw)
+        return
+    stamps: Sequence[Stamp] = ()
     if form == "xmp":
+        stamps = [replace(one, source=DateSource.SIDECAR) if one.source is DateSource.XMP else one for one in xmp.stamps(raw)]
         found = words.cuts("XMP", xmp.values(raw), needs)
     elif "-->" in (text := _decode(raw)):
         found = subtitles.beside(text, needs)
     else:
         raise MediaError("unsupported", "neither subtitles nor XMP")
-    yield Info(Modality.TEXT, form)
+    yield Info(Modality.TEXT, form, stamps=dates.distinct(stamps))
     yield from found
 
 

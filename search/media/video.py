@@ -7,7 +7,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from search.media.geometry import scaled, square
 from search.media.shots import MIN_SHOT_MS, PLANAR, Histogram, ShotDetector, histogram
@@ -19,6 +19,13 @@ _GLANCE_MS = 250
 """Frames nearer than this to the last one that was looked at are passed over at first."""
 PIECE_MS = 10_000
 """A shot longer than this is cut into pieces."""
+LASTING_MS = 500
+"""A frame that is shown for at least this long is sampled, whatever was sampled before it, in milliseconds."""
+MAX_SAMPLES = 20
+"""Frames of one piece, at most."""
+_HD = (1280, 720)
+"""From this width or height on, in pixels, values that no matrix is told of are BT.709, as browsers take them."""
+_UNTOLD = 2
 
 
 class Shots:
@@ -37,7 +44,7 @@ class Shots:
         self._last: av.VideoFrame | None = None
         self._begin = self._due = 0
         self._passed: list[tuple[av.VideoFrame, int]] = []
-        self._samples: list[Picture] = []
+        self._samples: list[tuple[int, Picture]] = []
         self.turned: int | None = None
         """Quarter turns to the left that set the pictures upright; None until the first one."""
         self.seen_ms = 0
@@ -52,7 +59,7 @@ class Shots:
             self._passed.append((frame, time))
             return
         now = histogram(frame)
-        if self._passed and not self._detector.calm(now):
+        if self._passed and (time - self._passed[-1][1] >= _GLANCE_MS or not self._detector.calm(now)):
             yield from self._catch_up()
         self._passed.clear()
         yield from self._look(frame, time, now)
@@ -98,9 +105,11 @@ class Shots:
         while True:
             limit = self._begin + PIECE_MS
             until = min(time, limit)
-            if self._due < until:
-                self._samples.append(self._picture(shown))
-                self._due += -(-(until - self._due) // PERIOD_MS) * PERIOD_MS
+            since = max(self.seen_ms, self._begin)
+            lasting = until - since >= LASTING_MS and len(self._samples) < MAX_SAMPLES
+            if self._due < until or lasting:
+                self._samples.append((since, self._picture(shown)))
+                self._due += max(0, -(-(until - self._due) // PERIOD_MS)) * PERIOD_MS
             if time <= limit + MIN_SHOT_MS:
                 return
             yield from self._close(limit, shown)
@@ -110,12 +119,15 @@ class Shots:
 
         ``shown`` stands for it where nothing was sampled.
         """
-        samples = self._samples or [self._picture(shown)]
+        samples = self._samples or [(self._begin, self._picture(shown))]
         stops = [end] if end - self._begin <= PIECE_MS else [(self._begin + end) // 2, end]
-        half = -(-len(samples) // len(stops))
-        for number, stop in enumerate(stops):
-            part = samples[number * half : (number + 1) * half] or samples[-1:]
-            yield Cut(Channel.VISUAL, Modality.VIDEO, Span(self._begin, max(stop, self._begin + 1)), np.stack(part))
+        for stop in stops:
+            span = Span(self._begin, max(stop, self._begin + 1))
+            part = [one for one in samples if span.start <= one[0] < span.end]
+            if not part or (len(stops) > 1 and part[0][0] - span.start > PERIOD_MS):  # what was shown before goes on
+                part = [*[one for one in samples if one[0] < span.start][-1:], *part] or samples[:1]
+            times = tuple(min(max(time, span.start), span.end - 1) for time, _ in part)
+            yield Cut(Channel.VISUAL, Modality.VIDEO, span, np.stack([picture for _, picture in part]), times=times)
             self._begin = stop
         self._due, self._samples = end + PERIOD_MS // 2, []
 
@@ -127,5 +139,12 @@ class Shots:
         smaller = width <= frame.width and height <= frame.height
         how = "AREA" if smaller and self._needs.filter == "bicubic" else self._needs.filter.upper()
         small = self._scaler.reformat(frame, width, height, inner, interpolation=how, threads=1)
-        pixels = cast("Picture", self._packer.reformat(small, format="rgb24", threads=1).to_ndarray())
+        matrix = _matrix(frame)
+        pixels = cast("Picture", self._packer.reformat(small, format="rgb24", src_colorspace=matrix, threads=1).to_ndarray())
         return square(np.rot90(pixels, self.turned) if self.turned else pixels, self._needs.size)
+
+
+def _matrix(frame: av.VideoFrame) -> int | None:
+    """The matrix that turns a frame into RGB where the file does not tell and the decoder would guess wrong; None: as told."""
+    is_hd = frame.width >= _HD[0] or frame.height >= _HD[1]
+    return Colorspace.ITU709 if is_hd and frame.colorspace == _UNTOLD and frame.format.name.startswith("yuv") else None

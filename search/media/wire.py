@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import REASONS, MediaError
-from search.types import IMU_RATE, Channel, Cut, Gap, Info, Modality, Needs, Span
+from search.media import dates
+from search.types import IMU_RATE, Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
 
 PREFIX = struct.Struct("<IQ")
 MAX_HEADER = 64 * 1024
@@ -68,7 +69,9 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
             {"kind": "gap", "reason": reply.reason, "detail": reply.detail[:_DETAIL], "span": _flat(reply.span)}
         ), memoryview(b"")
     if isinstance(reply, Info):
-        return pack({"kind": "info", **asdict(reply), "title": (reply.title or "")[:_DETAIL] or None}), memoryview(b"")
+        stamps = [[stamp.source, stamp.text] for stamp in reply.stamps]
+        told = asdict(reply) | {"title": (reply.title or "")[:_DETAIL] or None, "stamps": stamps}
+        return pack({"kind": "info", **told}), memoryview(b"")
     content = reply.content
     if isinstance(content, str):
         payload, shape = memoryview(content.encode("utf-8", "replace")), [len(content)]
@@ -82,6 +85,7 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
         "shape": shape,
         "source": reply.source,
         "language": reply.language,
+        "times": reply.times,
     }
     return pack(header, len(payload)), payload
 
@@ -158,8 +162,8 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
         width, height = (_number(header.get(name), _SIDE) for name in ("width", "height"))
         duration = _number(header.get("duration_ms"), _LONGEST)
         modality, form = _member(Modality, header.get("modality")), _word(header.get("format"))[:_FORMAT]
-        taken_at, title = _words(header.get("taken_at")), _words(header.get("title"))
-        return Info(modality, form, width, height, duration, taken_at, title)
+        stamps, title = _stamps(header.get("stamps")), _words(header.get("title"))
+        return Info(modality, form, width, height, duration, stamps, title, _position(header.get("position")))
     if kind == "cut":
         modality = _member(Modality, header.get("modality"))
         content = payload.tobytes().decode("utf-8", "replace").replace("\0", " ") if modality is Modality.TEXT else payload
@@ -170,6 +174,7 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
             content,
             _source(header.get("source")),
             _language(header.get("language")),
+            _times(header.get("times"), _span(header.get("span")), payload.shape),
         )
     if kind not in ("gap", "error"):
         raise MalformedError("a reply of no known kind")
@@ -177,6 +182,17 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
     if reason not in REASONS:
         raise MalformedError("a reason that is not in the ledger's words")
     return Gap(reason, detail, _span(header.get("span"))) if kind == "gap" else MediaError(reason, detail)
+
+
+def _times(value: object, span: Span | None, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """When each frame of a shot comes on screen: as many times as frames, in order, within the span."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or span is None or len(shape) != 4 or len(value) != shape[0]:
+        raise MalformedError("times that are of no frames")
+    if any(type(one) is not int or not span.start <= one < span.end for one in value) or value != sorted(value):
+        raise MalformedError("times that are out of order or outside the span")
+    return tuple(value)
 
 
 def _flat(span: Span | None) -> list[int | str] | None:
@@ -193,6 +209,25 @@ def _span(value: object) -> Span | None:
         raise MalformedError("a span that cannot be")
     checked: Literal["ms", "char"] = "ms" if unit == "ms" else "char"
     return Span(start, end, checked)
+
+
+def _stamps(value: object) -> tuple[Stamp, ...]:
+    if not isinstance(value, list) or len(value) > dates.MAX_STAMPS:
+        raise MalformedError("dates that are none")
+    found = []
+    for one in value:
+        if not isinstance(one, list) or len(one) != 2 or not isinstance(one[1], str) or not dates.STAMP.fullmatch(one[1]):
+            raise MalformedError("a date that is none")
+        found.append(Stamp(_member(DateSource, one[0]), one[1]))
+    return tuple(found)
+
+
+def _position(value: object) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2 or not all(type(one) in (int, float) and abs(one) <= 180 for one in value):
+        raise MalformedError("a position that is none")
+    return float(value[0]), float(value[1])
 
 
 def _member(kind: type[_Enum], value: object) -> _Enum:

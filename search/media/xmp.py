@@ -6,11 +6,14 @@ no other file and takes no entity that was not declared, and no declaration gets
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 from xml.parsers import expat
 
-from search.media import languages
+from search.media import dates, languages
 from search.media.words import LONGEST, Role, Value
+from search.types import DateSource, Stamp
 
 MAX_BYTES = 4 << 20
 """What is read of it, in bytes: the rest would be small pictures."""
@@ -46,6 +49,14 @@ _NAMES: tuple[tuple[str, Role, str], ...] = (
 )
 _ROLES: dict[str, Role] = {f"{space} {name}": role for space, role, names in _NAMES for name in names.split()}
 
+_EXIF, _BASIC = "http://ns.adobe.com/exif/1.0/", "http://ns.adobe.com/xap/1.0/"
+_DATES: dict[str, DateSource] = {
+    f"{_EXIF} DateTimeOriginal": DateSource.XMP, f"{_PHOTOSHOP} DateCreated": DateSource.XMP, f"{_DM} shotDate": DateSource.XMP,
+    f"{_DC} date": DateSource.XMP, f"{_EXIF} DateTimeDigitized": DateSource.DIGITIZED, f"{_BASIC} CreateDate": DateSource.DIGITIZED,
+    f"{_BASIC} ModifyDate": DateSource.CHANGED,
+}  # fmt: skip
+"""Properties that are dates -> what they are dates of, the most telling first."""
+
 
 class Refused(Exception):
     """It is not XMP as anybody writes it."""
@@ -58,22 +69,35 @@ def values(raw: bytes) -> Iterator[Value]:
         Refused: it declares a type of document or entities, is too deep, or too long.
         ExpatError: it is not XML.
     """
-    reader, refusal = _Reader(), None
+    reader, refusal = _Reader(_ROLES), None
     try:
         reader.parse(raw)
     except (Refused, expat.ExpatError) as error:
         refusal = error
-    yield from sorted(reader.found, key=lambda value: value.language is None)  # the default repeats one of them
+    found = [Value(_ROLES[name], text, language) for name, text, language in reader.found]
+    yield from sorted(found, key=lambda value: value.language is None)  # the default repeats one of them
     if refusal is not None:
         raise refusal
 
 
-class _Reader:
-    """Follows the elements, and keeps the texts of those that are known, however deep inside them these stand."""
+def stamps(raw: bytes) -> list[Stamp]:
+    """The dates that XMP tells, the most telling first; of damaged XMP those before the damage."""
+    reader = _Reader(_DATES)
+    with contextlib.suppress(Refused, expat.ExpatError):
+        reader.parse(raw)
+    ranks = list(_DATES)
+    found = sorted(reader.found, key=lambda told: ranks.index(told[0]))
+    return [stamp for name, text, _ in found for stamp in dates.stamps(_DATES[name], text)]
 
-    def __init__(self) -> None:
-        self.found: list[Value] = []
-        self._open: list[tuple[Role | None, str | None]] = []
+
+class _Reader:
+    """Follows the elements, and keeps the texts of those that have a name of ``names``, however deep inside them these stand."""
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self.found: list[tuple[str, str, str | None]] = []
+        """Name, text, language."""
+        self._names = names
+        self._open: list[tuple[str | None, str | None]] = []
         self._text, self._length = list[str](), 0
 
     def parse(self, raw: bytes) -> None:
@@ -87,17 +111,17 @@ class _Reader:
             raise Refused(f"only its first {MAX_BYTES} bytes were read")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        role, language = self._open[-1] if self._open else (None, None)
-        self._open.append((_ROLES.get(name) or role, languages.code(attributes.get(_LANG)) or language))
+        outer, language = self._open[-1] if self._open else (None, None)
+        self._open.append((name if name in self._names else outer, languages.code(attributes.get(_LANG)) or language))
         if len(self._open) > _DEEPEST:
             raise Refused(f"more than {_DEEPEST} elements inside each other")
         self._forget()
-        self.found += [Value(_ROLES[name], value) for name, value in attributes.items() if name in _ROLES]
+        self.found += [(name, value, None) for name, value in attributes.items() if name in self._names]
 
     def _end(self, _: str) -> None:
-        role, language = self._open.pop()
-        if role and (text := "".join(self._text)).strip():
-            self.found.append(Value(role, text, language))
+        name, language = self._open.pop()
+        if name and (text := "".join(self._text)).strip():
+            self.found.append((name, text, language))
         self._forget()
 
     def _say(self, text: str) -> None:

@@ -20,14 +20,20 @@ from search.query.searcher import Scan
 from search.query.verdict import Judgement
 from search.store import SqlStore
 from search.store.folding import terms
+from search.store.sql import Columns
 from search.store.words import TextIndex
-from search.types import Channel, Estimate, Found, Hit, Ids, Kind, Modality, Segment, Sort
+from search.types import KINDS, WORDS, Channel, Estimate, Found, Hit, Kind, Modality, Segment, Sort, Verdict
 
-WEAK = 0.1
+WEAK = 0.05
 """The probability below which a hit is a weak match."""
+
+HARDLY = 0.02
+"""The probability of the best hit below which an answer is not called found."""
 
 FEWEST_LETTERS = 4
 """Letters that words need to mean something: three letters of on-screen text answer nothing."""
+
+_LEGIBLE = [code for code, kind in enumerate(KINDS) if kind.channel in WORDS]
 
 _TEXTS = Kind(Modality.TEXT, Channel.TEXT)
 _LITERAL_SLOPE, _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT = 6.0, -3.0, 1.5, -1.0
@@ -115,7 +121,7 @@ class Outlook:
         one = self.judgement
         if one is None:
             return None
-        verdict = "yes" if one.logit >= one.line else "unsure" if one.logit >= one.doubt else "no"
+        verdict: Verdict = "yes" if one.logit >= one.line else "unsure" if one.logit >= one.doubt else "no"
         return Found(verdict, _sigmoid(one.logit), _sigmoid(one.line), one.absent)
 
     def line(self) -> float | None:
@@ -125,29 +131,41 @@ class Outlook:
         calibration = self.scans[0].searcher.calibration
         return math.log(WEAK / (1 - WEAK)) - calibration.addition(self.segments, self.words)
 
-    def estimate(self, assets: Ids, scores: NDArray[np.float32]) -> Estimate | None:
-        """How many files are right, by the scores (n,) of segments of ``assets`` (n,), best first."""
+    def estimate(self, rows: Columns, scores: NDArray[np.float32]) -> Estimate | None:
+        """How many files are right, by the scores (n,) of segments with these columns, best first."""
         calibration = self.scans[0].searcher.calibration if self.scans else None
-        first = np.sort(np.unique(assets, return_index=True)[1])
-        chances = self.chances(scores[first], calibration if calibration and calibration.shared else None)
-        if chances is None:
+        every = self.chances(scores, calibration if calibration and calibration.shared else None)
+        if every is None:
             return None
+        chances = every[np.sort(np.unique(rows.assets, return_index=True)[1])]
         spread = 1.96 * math.sqrt(float((chances * (1 - chances)).sum()))
-        expected = float(chances.sum())
-        return Estimate(expected, max(expected - spread, 0.0), min(expected + spread, float(len(chances))))
+        expected, legible, sure = float(chances.sum()), np.isin(rows.kinds, _LEGIBLE), every >= 0.5
+        at_least = chapman(set(rows.assets[sure & legible].tolist()), set(rows.assets[sure & ~legible].tolist()))
+        return Estimate(expected, max(expected - spread, 0.0), min(expected + spread, float(len(chances))), at_least)
+
+
+def chapman(some: set[int], others: set[int]) -> float | None:
+    """How many there are at least, from what two channels found on their own (Chapman 1951); None where they have nothing in common. Channels that find
+    the same more often than by chance make it too small."""
+    both = len(some & others)
+    return (len(some) + 1) * (len(others) + 1) / (both + 1) - 1 if both else None
 
 
 def _sigmoid(logit: float) -> float:
     return 1 / (1 + math.exp(-max(min(logit, 60.0), -60.0)))
 
 
-def outlook(question: Question, judgements: Sequence[Judgement], segments: int, literal: float) -> Outlook:
-    """The outlook of a question: its best judgement by how far it lies above its line. ``literal`` is the share of its words, 0..1, that the best text holds."""
+def outlook(question: Question, judgements: Sequence[Judgement], segments: int, literal: float, best: float | None) -> Outlook:
+    """The outlook of a question: its best judgement by how far it lies above its line. ``literal`` is the share of its words, 0..1, that the best text
+    holds; ``best`` the score of the best hit: where that is hardly likely to be right, the answer is not called found."""
     every = [*judgements]
     if literal:
         every.append(Judgement(_TEXTS, _LITERAL_SLOPE * literal + _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT, 0))
-    best = max(every, key=lambda one: one.logit - one.line, default=None)
-    return Outlook(best, segments, question.scans)
+    found = Outlook(max(every, key=lambda one: one.logit - one.line, default=None), segments, question.scans)
+    chance = None if best is None else found.chance(0, _TEXTS, best)
+    if found.judgement and chance is not None and chance < HARDLY and found.judgement.logit >= found.judgement.line:
+        return replace(found, judgement=replace(found.judgement, logit=max(found.judgement.line - 0.01, found.judgement.doubt)))
+    return found
 
 
 def literal(question: Question, texts: Sequence[str]) -> float:

@@ -16,6 +16,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search import disk
 from search.errors import InputError
 from search.types import Kind, Modality, Space, Vectors
 
@@ -42,7 +44,7 @@ USUAL_SPREAD = 0.08
 USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
 """Log-odds a deviation, and at no deviation, where nothing was fitted: about what the pocket space has for texts that ask for pictures."""
 
-WORD_SLOPE, WORD_OFFSET = 0.5, 0.0
+WORD_SLOPE, WORD_OFFSET = 0.8, -1.5
 """Log-odds a nat of what the words of a text say, and at no nat."""
 
 SMALLEST_SPREAD = 1e-3
@@ -149,6 +151,10 @@ class Calibration:
         """The unrelated contents (n, dim) that segments of a kind are compared with."""
         return self.contents.get(Modality.IMAGE if kind.content is Modality.VIDEO else kind.content)
 
+    def impostors(self, kind: Kind) -> Vectors:
+        """The cohort (n, dim) of a kind; raises KeyError where there is none."""
+        return self.contents[Modality.IMAGE if kind.content is Modality.VIDEO else kind.content]
+
     def probability(self, scores: NDArray[np.float32], segments: int, words: int) -> NDArray[np.float64]:
         """The chance (n,) that segments with log-odds (n,) are right, among ``segments``, of a question of ``words``.
 
@@ -199,9 +205,22 @@ def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | 
             return unpack(own.read_bytes(), space.dim), None
         except (InputError, OSError) as error:
             complaint = f"{own}: {error}"
-    brought = getattr(encoder, "calibration", None)
-    content = brought() if callable(brought) else None
-    return (unpack(content, space.dim) if content else Calibration({}, {}, {}, made="nothing")), complaint
+    return brought(space, encoder) or Calibration({}, {}, {}, made="nothing"), complaint
+
+
+def brought(space: Space, encoder: object) -> Calibration | None:
+    """The calibration that the encoder of a space brings."""
+    give = getattr(encoder, "calibration", None)
+    content = give() if callable(give) else None
+    return unpack(content, space.dim) if content else None
+
+
+def save(home: Path, space: Space, calibration: Calibration) -> Path:
+    """Keep the calibration that was made for a space of an archive; returns its file. A kill leaves the one before, or the new one."""
+    file = file_of(home, space)
+    folder(home).mkdir(parents=True, exist_ok=True)
+    disk.replace(file, pack(calibration))
+    return file
 
 
 def pack(calibration: Calibration) -> bytes:
@@ -230,27 +249,41 @@ def unpack(content: bytes, dim: int) -> Calibration:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            head = json.loads(file["head"].tobytes())
-            if head["format"] != FORMAT:
-                raise ValueError(f"it has the format {head['format']!r}, not {FORMAT}")
-            sets: dict[str, dict[Modality, Vectors]] = {"contents": {}, "questions": {}}
-            for name in file.files:
-                if name.count("/") == 1:
-                    of, modality = name.split("/")
-                    vectors = np.asarray(file[name].astype(np.float32) * file[f"{name}/scale"], np.float32)
-                    if vectors.ndim != 2 or vectors.shape[1] != dim or not np.isfinite(vectors).all() or len(vectors) < 2:
-                        raise ValueError(f"{name} has the shape {vectors.shape}, not (n, {dim})")
-                    sets[of][Modality(modality)] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
-        directions = {(Modality(one.pop("asked")), Modality(one.pop("content"))): _direction(one) for one in head["directions"]}
-        wording = tuple(head["wording"]) if head["wording"] else None
-        return Calibration(
-            sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
-            wording, {str(key): float(value) for key, value in head["shared"].items()}, str(head["made"]), hashlib.sha256(content).hexdigest(),
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, OSError, EOFError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+            return _calibration(file, dim, hashlib.sha256(content).hexdigest())
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        OSError,
+        EOFError,
+        AttributeError,
+        RuntimeError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(
             f"The calibration cannot be used: {error}.", remedy="Make it again with `sensorium spaces calibrate`."
         ) from error
+
+
+def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN401 - numpy does not name the type
+    """What an open file holds; raises as the parsers do, and ValueError for what does not fit."""
+    head = json.loads(file["head"].tobytes())
+    if head["format"] != FORMAT:
+        raise ValueError(f"it has the format {head['format']!r}, not {FORMAT}")
+    sets: dict[str, dict[Modality, Vectors]] = {"contents": {}, "questions": {}}
+    for name in (name for name in file.files if name.count("/") == 1):
+        of, modality = name.split("/")
+        vectors = np.asarray(file[name].astype(np.float32) * file[f"{name}/scale"], np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != dim or not np.isfinite(vectors).all() or len(vectors) < 2:
+            raise ValueError(f"{name} has the shape {vectors.shape}, not (n, {dim})")
+        sets[of][Modality(modality)] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+    directions = {(Modality(one.pop("asked")), Modality(one.pop("content"))): _direction(one) for one in head["directions"]}
+    wording = (int(head["wording"][0]), int(head["wording"][1])) if head["wording"] else None
+    return Calibration(
+        sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
+        wording, {str(key): float(value) for key, value in head["shared"].items()}, str(head["made"]), digest,
+    )  # fmt: skip
 
 
 def _direction(one: Mapping[str, Any]) -> Direction:

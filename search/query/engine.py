@@ -30,10 +30,10 @@ from search.query.calibration import word_scores
 from search.query.live import LiveIndex
 from search.query.moments import Moment, Ranked, gather
 from search.query.ranking import Question, Surroundings, levels
-from search.query.verdict import Judgement
-from search.query.searcher import Searcher, View, among
+from search.query.searcher import Scan, Searcher, View, among
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
+from search.query.verdict import Judgement
 from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
@@ -177,7 +177,7 @@ class Engine:
         return Answer(
             hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
             limit=cut, state=answers.state(question), found=outlook.found, line=weak,
-            estimate=outlook.estimate(Surroundings(question).rows(first.ids).assets, first.scores),
+            estimate=outlook.estimate(Surroundings(question).rows(first.ids), first.scores),
         )  # fmt: skip
 
     def spoken(
@@ -321,7 +321,7 @@ class Engine:
     def _with_found(self, question: Question, found: Sequence[tuple[int, float]], limit: int, named: bool) -> Question:
         """The question with what its words found: where spaces are named, of what these hold."""
         said, scans = question.said, question.scans
-        excluded = partial(self.words.excluded, said) if said and said.without else None
+        excluded = self._exclusion(said, scans)
         ids = np.array([id_ for id_, _ in found], np.int64)
         scores = word_scores(np.array([nats for _, nats in found], np.float64))
         unknown = np.ones(len(ids), np.bool_)
@@ -335,6 +335,16 @@ class Engine:
         return replace(
             question, found=ids[here], said_by_words=scores[here], rows=rows, excluded=excluded, word_limit=len(found) >= limit
         )
+
+    def _exclusion(self, said: Words | None, scans: Sequence[Scan]) -> Callable[[Ids], NDArray[np.bool_]] | None:
+        """What tells which segments (n,) answer nothing: those that hold what must not occur, and on-screen text of too few letters to mean anything,
+        unless it is quoted."""
+        without = partial(self.words.excluded, said) if said and said.without else None
+        legible = any(kind.channel is Channel.OCR for scan in scans for kind in scan.targets)
+        short = partial(self.store.short, letters=answers.FEWEST_LETTERS) if legible and not (said and said.must) else None
+        if without is None or short is None:
+            return without or short
+        return lambda ids: without(ids) | short(ids)
 
     def _listed(
         self, question: Question, group: Grouping, depth: int, *, rerank: bool, clock: Clock
@@ -362,7 +372,10 @@ class Engine:
         """What the answer as a whole says of its hits; looks at the texts of the best that words found."""
         by_words = first.ids[among(first.ids, question.found)][:LITERAL_TEXTS].tolist()
         texts = [segment.text or "" for segment in self.store.segments(by_words, wanted).values()] if by_words else []
-        return answers.outlook(question, judgements, segments, answers.literal(question, texts))
+        if question.scans and all(scan.searcher.unreadable(question.query) for scan in question.scans):
+            judgements = [replace(one, logit=min(one.logit, one.doubt - 1)) for one in judgements]
+        best = float(first.scores[0]) if len(first.scores) else None
+        return answers.outlook(question, judgements, segments, answers.literal(question, texts), best)
 
     def _sorted(self, listed: Sequence[Moment], sort: Sort, wanted: Filter, line: float | None) -> list[Moment]:
         """The moments that score at least ``line`` in another order; those that were deleted meanwhile are left out."""
@@ -469,7 +482,8 @@ class Engine:
 _SHOT = KINDS.index(Kind(Modality.VIDEO, Channel.VISUAL))
 
 _NONE = np.empty(0, np.int64)
-_NO_ROWS = Columns(_NONE, _NONE, _NONE.astype(np.int8), _NONE, _NONE.astype(np.int32), _NONE, _NONE, _NONE.astype(np.int8))
+_DAYS, _CODES = _NONE.astype(np.int32), _NONE.astype(np.int8)
+_NO_ROWS = Columns(_NONE, _NONE, _CODES, _NONE, _DAYS, _DAYS, _CODES, _NONE, _NONE, _CODES)
 _NOTHING_FOUND = (_NONE, _NONE.astype(np.float32), _NO_ROWS)
 
 

@@ -53,8 +53,7 @@ class Archive:
     @classmethod
     def of(cls, calibration: Calibration, kind: Kind, vectors: Vectors) -> Archive:
         """The archive of some vectors (n, dim), n >= 1."""
-        cohort, ids = calibration.cohort(kind), np.arange(len(vectors), dtype=np.int64)
-        assert cohort is not None
+        cohort, ids = calibration.impostors(kind), np.arange(len(vectors), dtype=np.int64)
         return cls(
             kind, vectors, {asked: Profile.of(ids, vectors, cohort, some) for asked, some in calibration.questions.items()}
         )
@@ -162,8 +161,7 @@ def reliability(chances: Numbers, right: Numbers) -> tuple[float, tuple[tuple[fl
 
 def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
     rows, hits = [], list[tuple[int, float, float, float, float]]()
-    cohort = calibration.cohort(cases[0].archive.kind)
-    assert cohort is not None
+    cohort = calibration.impostors(cases[0].archive.kind)
     for number, case in enumerate(cases):
         vectors, profile = case.archive.vectors, case.archive.profiles[case.asked]
         cosines = vectors @ case.vector
@@ -173,14 +171,15 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
             calibration, case.asked, case.archive.kind, case.vector, cosines[best], vectors[best[:BEST]], profile, allowed, len(vectors), case.words,
             alike(calibration, case.asked, case.vector),
         ))  # fmt: skip
-        size = math.log10(len(vectors))
-        z = znorm(cosines[best], cohort, case.vector)
+        magnitude = math.log10(len(vectors))
+        deviations = znorm(cosines[best], cohort, case.vector)
         hits += [
-            (number, float(one), size, math.log(max(case.words, 1)), float(int(row) in case.right))
-            for one, row in zip(z, best, strict=True)
+            (number, float(one), magnitude, math.log(max(case.words, 1)), float(int(row) in case.right))
+            for one, row in zip(deviations, best, strict=True)
         ]
     names = sorted(rows[0])
-    number, z, size, words, right = (np.array(column) for column in zip(*hits, strict=True))
+    of_case = np.array([hit[0] for hit in hits], np.intp)
+    z, size, words, right = (np.array([hit[at] for hit in hits], np.float64) for at in (1, 2, 3, 4))
     present = np.array([float(bool(case.right)) for case in cases])
     foreign = np.array([case.foreign for case in cases])
     classes = np.array([size_class(len(case.archive.vectors)) for case in cases])
@@ -190,7 +189,7 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
         present,
         foreign,
         classes,
-        number.astype(np.intp),
+        of_case,
         z,
         size,
         words,
@@ -244,4 +243,4 @@ def _folds(case: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
 def _balanced(y: Numbers) -> Numbers:
     """Weights (n,) under which both classes count the same."""
     ones = y.sum()
-    return np.where(y == 1, len(y) / (2 * max(ones, 1)), len(y) / (2 * max(len(y) - ones, 1)))
+    return np.asarray(np.where(y == 1, len(y) / (2 * max(ones, 1)), len(y) / (2 * max(len(y) - ones, 1))), np.float64)

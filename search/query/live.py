@@ -39,7 +39,7 @@ class LiveIndex:
             InputError: there is no device or kind of index as ``place`` was told.
         """
         self._store, self._space, self._key = store, space, key
-        self.generations = Generations(home / "index", space.name, space.dim)
+        self.generations = Generations(home / "index", key, space.name, space.dim)
         self.generation = 0
         self.damage: IndexDamaged | None = None
         self._fresh = fresh

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders import Encoder, GrainedEncoder
+from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError
 from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import ENOUGH, SAMPLE, Calibration, Direction, Scale, load, spread_of
+from search.query.calibration import ENOUGH, SAMPLE, Direction, Scale, load, spread_of
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
@@ -28,6 +28,9 @@ from search.store import SqlStore
 from search.store.spaces import Entry
 from search.store.sql import Columns
 from search.types import KINDS, Channel, Coverage, Filter, Ids, Kind, Modality, Space, Vectors
+
+UNREADABLE = 0.6
+"""The share of letters that an encoder knows only one by one from which on it cannot read a text."""
 
 _NOTICED = 0.05
 """Refreshing that takes longer, in seconds, is not done at every search."""
@@ -45,7 +48,7 @@ class Searcher:
         self.terms = Terms(encoder, settings)
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
-        self._generations = Generations(settings.home / "index", self.space.name, self.space.dim)
+        self._generations = Generations(settings.home / "index", entry.key, self.space.name, self.space.dim)
         self.calibration, self.complaint = load(settings.home, entry.space, encoder)
         self._gate = Gate()
         self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
@@ -189,14 +192,22 @@ class Searcher:
         known = at < len(view.columns.ids) and view.columns.ids[at] == heaviest.segment
         return (KINDS[view.columns.kinds[at]].content if known else Modality.IMAGE), words
 
+    def unreadable(self, query: Query) -> bool:
+        """Whether a query is one text that the encoder cannot read: its vector means nothing."""
+        terms = [term.content for _, term in parts(query) if isinstance(term, Term)]
+        text = terms[0] if len(terms) == 1 else None
+        return isinstance(text, str) and isinstance(self.encoder, Calibrated) and self.encoder.unreadable(text) > UNREADABLE
+
     def profile(self, view: View, asked: Modality, kind: Kind) -> Profile | None:
         """How the archive's sample of a kind answers the cohort's questions; made when it is first asked for."""
         key = (asked, kind)
         if key not in view.profiles:
             cohort, questions = self.calibration.cohort(kind), self.calibration.questions.get(asked)
             ids, vectors = view.samples[kind]
-            known = cohort is not None and questions is not None and len(ids)
-            view.profiles[key] = Profile.of(ids, vectors, cohort, questions) if known else None
+            if cohort is None or questions is None or not len(ids):
+                view.profiles[key] = None
+            else:
+                view.profiles[key] = Profile.of(ids, vectors, cohort, questions)
         return view.profiles[key]
 
     def targets(self, view: View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
@@ -220,6 +231,11 @@ class Searcher:
         if len(others := np.flatnonzero(~among(ids, view.columns.ids))):
             mask[others] = self.store.allowed(ids[others], wanted, without)
         return mask
+
+    def vectors(self, view: View, ids: Ids) -> Vectors:
+        """The vectors (n, dim) of segments (n,), ascending, that a view knows."""
+        with self._gate.shared():
+            return view.live.index.reconstruct(ids)
 
     def reading(self) -> AbstractContextManager[None]:
         """While the index is read: nobody changes it meanwhile. A thread that is inside must not enter again, nor bring a view up to date."""

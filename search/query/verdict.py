@@ -108,9 +108,8 @@ def features(
     ``cosines`` (k,) and ``best`` (k, dim) are those of the best segments, best first, k >= 1; ``allowed`` (m,) says which of the profile's segments may
     be found, of ``segments`` in all; ``words`` is how many words the question has, 0 if it is no text, ``alike`` how near it lies to the cohort's questions.
     """
-    cohort = calibration.cohort(kind)
+    cohort = calibration.impostors(kind)
     questions = calibration.questions[asked]
-    assert cohort is not None  # a direction is fitted with its cohort
     mean, spread = spread_of(cohort, vector)
     z = (cosines[:BEST] - mean) / spread
     theirs = best[:BEST] @ questions.T

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Text, case, cast, func, or_, select
+from sqlalchemy import Select, Text, case, cast, collate, func, or_, select
 
 from search.errors import REASONS
 from search.store import tables as t
 from search.store.database import Database
+from search.store.dates import dated_of, stamps_of
 from search.store.intake import path_of
 from search.store.sql import SEGMENT, segment_of
-from search.types import Channel, Modality, Segment, Span
+from search.types import Channel, Dated, Modality, Segment, Span, Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,17 @@ class Location:
     path: str
     size: int
     mtime_ns: int
-    present: bool
+    state: str = "present"
+
+    @property
+    def present(self) -> bool:
+        """Whether the last scan met it, or could not, since its folder is away."""
+        return self.state != "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """An asset as it is stored. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``day`` counts from 1970."""
+    """An asset as it is stored. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``stamps`` are all dates that were found of it."""
 
     id: int
     digest: str
@@ -40,9 +46,10 @@ class Asset:
     height: int | None
     duration_ms: int | None
     title: str | None
-    day: int | None
+    dated: Dated
     created_at: int
     locations: tuple[Location, ...]
+    stamps: tuple[Stamp, ...] = ()
 
     @property
     def location(self) -> Location:
@@ -88,9 +95,9 @@ class Catalogue:
         if wanted.collection is not None:
             places = places.where(t.collection.c.name == wanted.collection)
         if wanted.name:
-            places = places.where(_name().icontains(wanted.name, autoescape=True))
+            places = places.where(_named(wanted.name, postgresql=self._database.file is None))
         if wanted.present is not None:
-            places = places.where(where.state == ("present" if wanted.present else "missing"))
+            places = places.where((where.state != "missing") if wanted.present else (where.state == "missing"))
         query = select(a.id).where(a.modality.is_not(None), a.id.in_(places)).order_by(a.id.desc()).limit(limit)
         if wanted.modality is not None:
             query = query.where(a.modality == str(wanted.modality))
@@ -109,7 +116,7 @@ class Catalogue:
             .join(t.location, where.asset_id == a.id)
             .join(t.collection, t.collection.c.id == where.collection_id)
             .where(a.id.in_(list(ids)), a.modality.is_not(None))
-            .order_by(a.id, (where.state == "present").desc(), where.id)
+            .order_by(a.id, *_shown_first(), where.id)
         )
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
@@ -166,9 +173,9 @@ class Catalogue:
             return {channel: count for channel, count in rows}  # noqa: C416 - rows are no pairs to mypy
 
     def collections(self) -> dict[str, dict[str, int]]:
-        """Every collection's files by modality; ``missing`` and ``failed`` count besides."""
+        """Every collection's files by modality; ``missing``, ``away`` and ``failed`` count besides."""
         where, c = t.location.c, t.collection.c
-        kind = case((where.state != "present", "missing"), (t.asset.c.modality.is_(None), "failed"), else_=t.asset.c.modality)
+        kind = case((where.state != "present", where.state), (t.asset.c.modality.is_(None), "failed"), else_=t.asset.c.modality)
         query = (
             select(c.name, kind, func.count(where.id))
             .select_from(t.collection.outerjoin(t.location).outerjoin(t.asset, t.asset.c.id == where.asset_id))
@@ -217,12 +224,18 @@ def _segments() -> Select[Any]:
     best = (
         select(where.id)
         .where(where.asset_id == a.id)
-        .order_by((where.state == "present").desc(), where.id)
+        .order_by(*_shown_first(), where.id)
         .limit(1)
         .correlate(t.asset)
         .scalar_subquery()
     )
     return select(*SEGMENT).join(t.asset, a.id == s.asset_id).join(t.location, where.id == best)
+
+
+def _shown_first() -> tuple[Any, Any]:
+    """An order of locations: those that are there, then those whose folder is away, then the missing ones."""
+    state = t.location.c.state
+    return (state == "present").desc(), (state == "away").desc()
 
 
 def _written(spell: tuple[int, int | None] | None) -> list[Any]:
@@ -233,19 +246,26 @@ def _written(spell: tuple[int, int | None] | None) -> list[Any]:
     return [t.ledger.c.created_at >= since, *([] if until is None else [t.ledger.c.created_at <= until])]
 
 
-def _name() -> Any:  # noqa: ANN401 - an SQL expression
-    """The last part of a location's path, as text: what remains after trimming everything that is no slash from its end."""
-    path = cast(t.location.c.path, Text)
-    return func.substr(path, func.length(func.rtrim(path, func.replace(path, "/", ""))) + 1)
+def _named(part: str, *, postgresql: bool) -> Any:  # noqa: ANN401 - an SQL condition
+    """SQL condition: the last part of a location's path contains ``part``, where A and a are the same letter, and no others are.
+
+    A path is bytes, and need not be UTF-8, which PostgreSQL would refuse to take for text: there each byte is a character of Latin-1.
+    """
+    path = collate(func.convert_from(t.location.c.path, "LATIN1"), "C") if postgresql else cast(t.location.c.path, Text)
+    # What remains after everything that is no slash has been trimmed from the end.
+    name = func.substr(path, func.length(func.rtrim(path, func.replace(path, "/", ""))) + 1)
+    if postgresql:
+        return func.lower(name).contains(part.encode("utf-8", "surrogateescape").lower().decode("latin-1"), autoescape=True)
+    return name.icontains(part, autoescape=True)
 
 
 def _asset(rows: list[Any]) -> Asset:
     one = rows[0]
-    locations = [Location(row.name, path_of(row.path), row.seen, row.mtime_ns, row.state == "present") for row in rows]
+    locations = [Location(row.name, path_of(row.path), row.seen, row.mtime_ns, row.state) for row in rows]
     return Asset(
         id=one.id, digest=one.digest.hex(), size=one.size, modality=Modality(one.modality), format=one.format,
-        width=one.width, height=one.height, duration_ms=one.duration_ms, title=one.title, day=one.day,
-        created_at=one.created_at, locations=tuple(locations),
+        width=one.width, height=one.height, duration_ms=one.duration_ms, title=one.title, dated=dated_of(one),
+        created_at=one.created_at, locations=tuple(locations), stamps=stamps_of(one.stamps),
     )  # fmt: skip
 
 

@@ -28,6 +28,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def clock_ms(connection: Connection) -> int:
+    """The time of leases, in milliseconds since 1970: PostgreSQL's, whose clock is one for all machines; on SQLite this machine's."""
+    if connection.dialect.name != "postgresql":
+        return now_ms()
+    return int(connection.execute(select(func.extract("epoch", func.clock_timestamp()) * 1000)).scalar_one())
+
+
 _LOCK = 0x53454E53
 """The number of PostgreSQL's lock for writers."""
 
@@ -116,8 +123,10 @@ class Database:
         from alembic import command
 
         if file := self.file:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not file.exists():
+                with suppress(OSError):  # what SQLite says of it is better
+                    file.touch(mode=0o600)  # private texts go in here; SQLite gives its log the same mode
                 _keep_folders(file)
         if (revision := self.revision()) == REVISION:
             return

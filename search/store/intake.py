@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, insert, not_, or_, select, update
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
@@ -17,11 +17,17 @@ from search.types import Vectors
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A file as a scan met it. ``path`` is absolute, in the operating system's bytes."""
+    """A file as a scan met it. ``path`` is absolute, in the operating system's bytes.
+
+    ``inode`` and ``device`` have 63 bits; None: the file system's numbers do not last, or nobody looked.
+    """
 
     path: bytes
     size: int
     mtime_ns: int
+    ctime_ns: int | None = None
+    inode: int | None = None
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,31 @@ class Known:
     size: int
     mtime_ns: int
     state: str
+    ctime_ns: int | None = None
+    inode: int | None = None
+    device: int | None = None
+    digest: bytes | None = None
+
+    def looks_like(self, sighting: Sighting) -> bool:
+        """Whether a file has the size and the times that it had, and is the same one as far as its file system tells.
+
+        Who exchanges two files, or restores one with its time, changes ctime or inode. What an older version did not look at counts as equal.
+        """
+        return (self.size, self.mtime_ns) == (sighting.size, sighting.mtime_ns) and all(
+            before is None or now is None or before == now
+            for before, now in ((self.ctime_ns, sighting.ctime_ns), (self.inode, sighting.inode))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A file that no reader takes. ``known``: it is media or a document, in a format without a reader."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    suffix: str
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +126,27 @@ class Intake:
     def known(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Known]:
         """What the store knows of these paths."""
         c = t.location.c
-        query = select(c.path, c.id, c.asset_id, c.size, c.mtime_ns, c.state).where(
-            c.collection_id == collection, c.path.in_(paths)
+        query = (
+            select(c.path, c.id, c.asset_id, c.size, c.mtime_ns, c.state, c.ctime_ns, c.inode, c.device, t.asset.c.digest)
+            .select_from(t.location.outerjoin(t.asset, t.asset.c.id == c.asset_id))
+            .where(c.collection_id == collection, c.path.in_(paths))
         )
         with self._database.reading() as connection:
-            return {row.path: Known(*row[1:]) for row in connection.execute(query)}
+            return {path: Known(*rest) for path, *rest in connection.execute(query)}
 
-    def seen(self, scan: int, known: Sequence[Known]) -> None:
+    def seen(self, scan: int, known: Sequence[tuple[Known, Sighting]]) -> None:
         """Note that these are where they were, unchanged."""
-        rows = update(t.location).where(t.location.c.id.in_([one.location for one in known]))
-        with self._database.writing(quiet=all(one.state == "present" for one in known)) as connection:
-            connection.execute(rows.values(seen=max(scan, now_ms()), state="present"))
+        c, now = t.location.c, max(scan, now_ms())
+        rows = update(t.location).where(c.id.in_([one.location for one, _ in known]))
+        moved = [
+            {"at": one.location, "ctime_ns": met.ctime_ns, "inode": met.inode, "device": met.device}
+            for one, met in known
+            if (one.ctime_ns, one.inode, one.device) != (met.ctime_ns, met.inode, met.device)
+        ]
+        with self._database.writing(quiet=all(one.state == "present" for one, _ in known)) as connection:
+            connection.execute(rows.values(seen=now, state="present"))
+            if moved:
+                connection.execute(update(t.location).where(c.id == bindparam("at")), moved)
 
     def put_files(self, collection: int, scan: int, spaces: Sequence[int], files: Sequence[tuple[Sighting, bytes]]) -> int:
         """Record files with the SHA-256 digests of their bytes, and queue the assets that a space does not hold yet.
@@ -135,24 +176,96 @@ class Intake:
             _locate(connection, collection, scan, {sighting: None})
             write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
 
-    def end_scan(self, collection: int, scan: int, roots: Sequence[bytes], *, unread: Sequence[bytes] = ()) -> int:
-        """Mark as missing what the scan did not meet at or under ``roots``; returns how many that are.
+    def end_scan(
+        self, collection: int, scan: int, roots: Sequence[bytes], *, unread: Sequence[bytes] = (),
+        is_away: Callable[[bytes, int | None], bool] = lambda _path, _device: False,
+    ) -> tuple[int, int]:  # fmt: skip
+        """Mark what the scan did not meet at or under ``roots`` as missing, or as away where ``is_away`` says so of a path and the device
+        that it was last met on; returns how many files each of these are now that they were not before.
 
         Of what lies in ``unread`` folders nothing is known: it stays as it was.
         """
         c = t.location.c
-        missed = [and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state == "present") for root in roots]
+        missed = [and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state != "missing") for root in roots]
         with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
             if not unread and not any(connection.execute(select(c.id).where(gone).limit(1)).first() for gone in missed):
-                return 0
-        count = 0
+                self._forget_passed(collection, scan, roots, unread)
+                return 0, 0
+        counts = {"missing": 0, "away": 0}
         with self._database.writing() as connection:
             for folder in unread:
                 inside = and_(c.collection_id == collection, under(c.path, folder))
                 connection.execute(update(t.location).where(inside).values(seen=scan))
             for gone in missed:
-                count += connection.execute(update(t.location).where(gone).values(state="missing")).rowcount
-        return count
+                rows = connection.execute(select(c.id, c.path, c.device, c.state).where(gone)).all()
+                states = {row.id: "away" if is_away(row.path, row.device) else "missing" for row in rows}
+                changed = [{"at": row.id, "now": states[row.id]} for row in rows if states[row.id] != row.state]
+                if changed:
+                    connection.execute(update(t.location).where(c.id == bindparam("at")).values(state=bindparam("now")), changed)
+                for row in changed:
+                    counts[str(row["now"])] += 1
+        self._forget_passed(collection, scan, roots, unread)
+        return counts["missing"], counts["away"]
+
+    def holds(self, collection: int, root: bytes) -> bool:
+        """Whether files of a collection are known at or under a root, and not missing."""
+        c = t.location.c
+        query = select(c.id).where(c.collection_id == collection, under(c.path, root), c.state != "missing").limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def away(self, collection: int | None = None) -> int:
+        """How many files of a collection, or of all, are away."""
+        c = t.location.c
+        query = select(func.count()).where(c.state == "away", *([] if collection is None else [c.collection_id == collection]))
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def passed(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Passing]:
+        """Which of these paths were passed over before."""
+        c = t.passed.c
+        query = select(c.path, c.size, c.mtime_ns, c.suffix, c.known).where(c.collection_id == collection, c.path.in_(paths))
+        with self._database.reading() as connection:
+            return {row.path: Passing(*row) for row in connection.execute(query)}
+
+    def pass_over(self, collection: int, scan: int, files: Sequence[Passing]) -> None:
+        """Note that no reader takes these files."""
+        c, now = t.passed.c, max(scan, now_ms())
+        with self._database.writing(quiet=True) as connection:
+            there = set(
+                connection.execute(
+                    select(c.path).where(c.collection_id == collection, c.path.in_([f.path for f in files]))
+                ).scalars()
+            )
+            old = [
+                {"of": collection, "at": f.path, "size": f.size, "mtime_ns": f.mtime_ns, "seen": now}
+                for f in files
+                if f.path in there
+            ]
+            new = [asdict(f) | {"collection_id": collection, "seen": now} for f in files if f.path not in there]
+            if old:
+                connection.execute(update(t.passed).where(c.collection_id == bindparam("of"), c.path == bindparam("at")), old)
+            if new:
+                connection.execute(insert(t.passed), new)
+
+    def still_passed(self, collection: int, scan: int, paths: Sequence[bytes]) -> None:
+        """Note that files which were passed over are where they were, unchanged."""
+        c = t.passed.c
+        with self._database.writing(quiet=True) as connection:
+            these = update(t.passed).where(c.collection_id == collection, c.path.in_(paths))
+            connection.execute(these.values(seen=max(scan, now_ms())))
+
+    def _forget_passed(self, collection: int, scan: int, roots: Sequence[bytes], unread: Sequence[bytes]) -> None:
+        c = t.passed.c
+        gone = and_(
+            c.collection_id == collection, c.seen < scan, or_(*(under(c.path, root) for root in roots)),
+            *(not_(under(c.path, folder)) for folder in unread),
+        )  # fmt: skip
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(select(c.id).where(gone).limit(1)).first() is None:
+                return
+        with self._database.writing(quiet=True) as connection:
+            connection.execute(delete(t.passed).where(gone))
 
     def retry(self, spaces: Sequence[int], again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed and quarantined units of spaces again, and readings: how many, and by collection the files whose bytes could not be had."""
@@ -175,10 +288,11 @@ class Intake:
                 files.setdefault(collection, []).append(path)
             return queued, files
 
-    def prune(self, collection: int | None = None) -> int:
-        """Forget missing files, and every asset without a location; returns the number of locations dropped."""
+    def prune(self, collection: int | None = None, *, away: bool = False) -> int:
+        """Forget missing files, with ``away`` those that are away too, and every asset without a location; returns the number of locations dropped."""
         c = t.location.c
-        gone = c.state == "missing" if collection is None else and_(c.state == "missing", c.collection_id == collection)
+        gone: Any = c.state.in_(("missing", "away") if away else ("missing",))
+        gone = gone if collection is None else and_(gone, c.collection_id == collection)
         with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
             if connection.execute(select(c.id).where(gone).limit(1)).first() is None:
                 return 0
@@ -263,6 +377,7 @@ def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[
     old, new = [], []
     for sighting, asset in assets.items():
         row = {"asset_id": asset, "size": sighting.size, "mtime_ns": sighting.mtime_ns, "state": "present", "seen": seen}
+        row |= {"ctime_ns": sighting.ctime_ns, "inode": sighting.inode, "device": sighting.device}
         if sighting.path in known:
             old.append(row | {"of": collection, "at": sighting.path})
         else:

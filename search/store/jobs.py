@@ -1,21 +1,21 @@
 """Index jobs as they are remembered: a queue of which each machine runs one at a time, since it takes the whole machine.
 
 Several services may work on it. A running job is leased, as units of work are (see ``queue``): it goes back when the service's lock is
-free (same machine), or when its time has run out (another machine).
+free (same home on the same machine), or when its time has run out (elsewhere, by the database's clock).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import and_, exists, insert, select, update
+from sqlalchemy import Select, and_, exists, insert, select, update
 
 from search.locks import Worker
 from search.store import tables as t
-from search.store.database import Database, now_ms
+from search.store.database import Database, clock_ms, now_ms
 from search.store.queue import LEASE_MS
 
 OPEN = ("queued", "running")
@@ -56,14 +56,20 @@ class JobBook:
 
     def add(
         self, paths: Sequence[str], collection: str, *, key: str | None, body: str, retry: bool = False, prune: bool = False,
-        kind: Literal["index", "retry"] = "index", reason: str | None = None,
+        kind: Literal["index", "retry"] = "index", reason: str | None = None, refuse: Callable[[Sequence[Job]], None] = lambda _: None,
     ) -> Job:  # fmt: skip
-        """Queue a job. ``key`` names the request, ``body`` is the hash of what it asked for."""
+        """Queue a job, or find the one that a request with the same ``key`` made, in whichever service. ``body`` is the hash of what is asked for.
+
+        ``refuse`` may raise, told of the jobs that have not ended: no other is added meanwhile.
+        """
         row = {
             "state": "queued", "kind": kind, "collection": collection, "paths": json.dumps(list(paths)), "reason": reason,
             "retry": retry, "prune": prune, "progress": "{}", "key": key, "body": body, "created_at": now_ms(),
         }  # fmt: skip
         with self._database.writing() as connection:
+            if key is not None and (known := connection.execute(select(t.job).where(t.job.c.key == key)).first()):
+                return _job(known)
+            refuse([_job(one) for one in connection.execute(_open())])
             id_ = connection.execute(insert(t.job).values(row)).inserted_primary_key
             assert id_ is not None  # noqa: S101 - for the types: an insert of one row has a key
             return _job(connection.execute(select(t.job).where(t.job.c.id == id_[0])).one())
@@ -87,20 +93,18 @@ class JobBook:
     def open(self) -> list[Job]:
         """Jobs that have not ended, in the order in which they run."""
         with self._database.reading() as connection:
-            query = select(t.job).where(t.job.c.state.in_(OPEN)).order_by(t.job.c.id)
-            return [_job(row) for row in connection.execute(query)]
+            return [_job(row) for row in connection.execute(_open())]
 
     def begin(self, id_: int) -> bool:
         """Take a queued job to run it; False: it is no longer queued, or this machine runs another one."""
         other = t.job.alias()
         busy = exists().where(other.c.state == "running", other.c.worker.startswith(self._worker.place))
-        now = now_ms()
-        mine = {"worker": self._worker.name, "leased_until": now + LEASE_MS}
-        return self._move(and_(t.job.c.id == id_, t.job.c.state == "queued", ~busy), state="running", started_at=now, **mine)
+        which = and_(t.job.c.id == id_, t.job.c.state == "queued", ~busy)
+        return self._move(which, leased=True, state="running", started_at=now_ms(), worker=self._worker.name)
 
     def beat(self, id_: int, progress: dict[str, Any]) -> bool:
         """Keep a running job for another while, and write down how far it is; False: it is this worker's no longer, as it was cancelled."""
-        return self._move(self._mine(id_), progress=json.dumps(progress), leased_until=now_ms() + LEASE_MS)
+        return self._move(self._mine(id_), leased=True, progress=json.dumps(progress))
 
     def hand_back(self, id_: int) -> None:
         """Put a job that did not end back into the queue: it goes on where it left off."""
@@ -111,10 +115,11 @@ class JobBook:
         c = t.job.c
         with self._database.reading() as connection:
             running = connection.execute(select(c.id, c.worker, c.leased_until).where(c.state == "running")).all()
+            now = clock_ms(connection) if running else 0
         living = self._worker.living() - {self._worker.name} if running else set()
         for id_, worker, until in running:
             here = worker is not None and worker.startswith(self._worker.place)
-            if (here and worker not in living) or (not here and (until or 0) < now_ms()):
+            if (here and worker not in living) or (not here and (until or 0) < now):
                 self._move(
                     and_(c.id == id_, c.state == "running", c.worker.is_not_distinct_from(worker)), state="queued", worker=None
                 )
@@ -131,14 +136,21 @@ class JobBook:
     def _mine(self, id_: int) -> Any:  # noqa: ANN401 - an SQL condition
         return and_(t.job.c.id == id_, t.job.c.state == "running", t.job.c.worker == self._worker.name)
 
-    def _move(self, which: Any, **values: Any) -> bool:  # noqa: ANN401 - an SQL condition
+    def _move(self, which: Any, *, leased: bool = False, **values: Any) -> bool:  # noqa: ANN401 - an SQL condition
+        """Change a job that meets a condition; with ``leased`` it is this worker's for another while. Says whether there was one."""
         with self._database.writing(quiet=True) as connection:
+            if leased:
+                values["leased_until"] = clock_ms(connection) + LEASE_MS
             return connection.execute(update(t.job).where(which).values(**values)).rowcount == 1
 
     def _first(self, which: Any) -> Job | None:  # noqa: ANN401 - an SQL condition
         with self._database.reading() as connection:
             row = connection.execute(select(t.job).where(which)).first()
         return None if row is None else _job(row)
+
+
+def _open() -> Select[Any]:
+    return select(t.job).where(t.job.c.state.in_(OPEN)).order_by(t.job.c.id)
 
 
 def _job(row: Any) -> Job:  # noqa: ANN401 - SQLAlchemy's rows are typed by position

@@ -44,9 +44,12 @@ class Passages:
             return [(row.id, row.text) for row in connection.execute(query)]
 
     def put(self, space: int, ids: Sequence[int], vectors: Vectors) -> None:
-        """Keep the vectors (n, dim) of passages (n,); those that another worker kept meanwhile stay, and those that are gone are left out."""
+        """Keep the vectors (n, dim) of passages (n,); those that another worker kept meanwhile stay, and those that are gone are left out,
+        as all are where the space is gone."""
         blobs = [vector.tobytes() for vector in vectors.astype("<f2")]
         with self._database.writing() as connection:
+            if connection.execute(select(t.space.c.id).where(t.space.c.id == space)).first() is None:
+                return
             there = set(connection.execute(select(t.segment.c.id).where(t.segment.c.id.in_(ids))).scalars())
             rows = [
                 {"space_id": space, "segment_id": id_, "vector": blob}

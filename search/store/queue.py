@@ -3,14 +3,14 @@
     pending -> leased -> done | failed | quarantined
 
 Several workers, in several processes and on several machines, take from it at the same time. A lease is kept alive by a heartbeat;
-it falls back when the worker's lock is free (same machine) or its time has run out (another machine). The attempt is counted, and
+it falls back when the worker's lock is free (same home on the same machine, whatever the clock says: a laptop sleeps) or its time has
+run out (elsewhere, by the database's clock). The attempt is counted, and
 committed, before anything is decoded, so that a file that takes its worker down is noticed; who did so twice is tried alone, so that
 no other file is blamed for it. Nobody ends a unit that is no longer leased to it.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -20,9 +20,10 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
 
 from search.store import tables as t
-from search.store.database import Database, now_ms
+from search.store.database import Database, clock_ms, now_ms
+from search.store.dates import filing
 from search.store.intake import write_ledger
-from search.types import Cut, Gap, Info, Modality, Passage, Vectors
+from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
 
 ATTEMPTS = 3
 """A unit that was begun this often and never ended is quarantined."""
@@ -45,13 +46,15 @@ class Unit:
     size: int
     mtime_ns: int
     attempts: int
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped.
 
-    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them.
+    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them. ``filed``: its date; None: the
+    next pass over what has none looks for it.
     """
 
     unit: Unit
@@ -60,14 +63,15 @@ class Finished:
     vectors: Vectors
     gaps: Sequence[Gap] = ()
     frames: Mapping[int, Vectors] = field(default_factory=dict)
+    filed: Filed | None = None
 
 
 class Queue:
     """The units of one space, as ``worker`` works on them. Each method is one transaction. Thread-safe."""
 
-    def __init__(self, database: Database, of: int, worker: str) -> None:
-        """``of``: the key of the space."""
-        self._database, self._of, self._worker = database, of, worker
+    def __init__(self, database: Database, of: int, worker: str, place: str = "") -> None:
+        """``of``: the key of the space. Leases of workers whose names begin with ``place`` (see ``Worker``) never run out: their locks tell."""
+        self._database, self._of, self._worker, self._place = database, of, worker, place
 
     _work: ClassVar[Table] = t.unit
     _whose: ClassVar[str] = "space_id"
@@ -79,9 +83,10 @@ class Queue:
         """
         if not self.waiting():  # no write lock for what is mostly nothing to do
             return []
-        now, c = now_ms(), self._work.c
+        c = self._work.c
         with self._database.writing(quiet=True) as connection:
-            self._take_back(connection, c.leased_until < now)
+            now = clock_ms(connection)
+            self._take_back(connection, self._ran_out(now))
             fresh = self._units().where(c.state == "pending", c.attempts == 0).order_by(c.id).limit(count)
             rows = connection.execute(fresh).all()
             if not rows and suspect:
@@ -90,14 +95,19 @@ class Queue:
             units = [replace(Unit(*row), attempts=row.attempts + 1) for row in rows]
             if units:
                 taken = update(self._work).where(c.id.in_([unit.id for unit in units]))
-                values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now}
+                values = {"state": "leased", "worker": self._worker, "leased_until": now + LEASE_MS, "updated_at": now_ms()}
                 connection.execute(taken.values(attempts=c.attempts + 1, **values))
             return units
 
     def waiting(self) -> bool:
         """Whether any unit waits for a worker."""
+        c = self._work.c
         with self._database.reading() as connection:
-            return connection.execute(self._waiting().limit(1)).first() is not None
+            waiting = or_(c.state == "pending", self._ran_out(clock_ms(connection)))
+            query = select(c.id).where(
+                self._ours, c.state.in_(("pending", "leased")), waiting
+            )  # named first: so an index serves it
+            return connection.execute(query.limit(1)).first() is not None
 
     def left(self) -> int:
         """How many units wait, or are in some worker's hands."""
@@ -120,7 +130,7 @@ class Queue:
         """Keep every lease of this worker for another while."""
         mine = update(self._work).where(self._mine())
         with self._database.writing(quiet=True) as connection:
-            connection.execute(mine.values(leased_until=now_ms() + LEASE_MS))
+            connection.execute(mine.values(leased_until=clock_ms(connection) + LEASE_MS))
 
     def take_back(self, workers: Sequence[str]) -> None:
         """Queue again what dead workers had leased."""
@@ -199,8 +209,9 @@ class Queue:
             self._end(connection, [unit.id], state="quarantined" if reason == "killed" else "failed", reason=reason)
             return True
 
-    def forget(self, unit: Unit, *, gone: bool) -> None:
-        """Give back a unit whose file is not what was scanned: it has ``gone``, or changed, and then the next look at it meets it afresh.
+    def forget(self, unit: Unit, *, gone: bool, away: bool = False) -> None:
+        """Give back a unit whose file is not what was scanned: it has ``gone``, perhaps with its file system (``away``), or changed, and then
+        the next look at it meets it afresh.
 
         The same bytes may lie elsewhere: the unit waits for that, its attempt uncounted.
         """
@@ -212,7 +223,7 @@ class Queue:
             again = {"state": "pending", "attempts": self._work.c.attempts - 1, "leased_until": None, "worker": None}
             connection.execute(update(self._work).where(self._work.c.id == unit.id).values(**again))
             if gone:
-                connection.execute(stale.values(state="missing"))
+                connection.execute(stale.values(state="away" if away else "missing"))
                 return
             connection.execute(stale.values(asset_id=None))
             changed = [("vanished", "It changed while it was read.", None, None)]
@@ -223,15 +234,16 @@ class Queue:
         c, where = self._work.c, t.location.c
         place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
         return (
-            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts)
+            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts, where.device)
             .join(t.location, where.id == place.correlate(self._work).scalar_subquery())
             .where(self._ours)
         )
 
-    def _waiting(self) -> Select[Any]:
+    def _ran_out(self, now: int) -> Any:  # noqa: ANN401 - an SQL condition
+        """Leases whose time has run out, of workers whose locks cannot be looked at from here."""
         c = self._work.c
-        ran_out = or_(c.state == "pending", c.leased_until < now_ms())
-        return select(c.id).where(self._ours, c.state.in_(("pending", "leased")), ran_out)  # named first: so an index serves it
+        late = c.leased_until < now
+        return and_(late, ~c.worker.startswith(self._place, autoescape=True)) if self._place else late
 
     def _mine(self) -> Any:  # noqa: ANN401 - an SQL condition
         c = self._work.c
@@ -304,7 +316,8 @@ class ReadingQueue(Queue):
                 connection.execute(unknown.values(_described(item.info, item.unit)))
                 gaps = [_gap_row(gap) for gap in item.gaps]
                 write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
-                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(beside=item.beside))
+                told = {"beside": item.beside, "passages": len(item.passages)}
+                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(**told))
             if rows := [row for item in ours for row in self._rows(connection, item, source)]:
                 connection.execute(insert(t.segment), rows)
             self._end(connection, [item.unit.id for item in ours], state="done", reason=None)
@@ -343,11 +356,11 @@ def _detail(passage: Passage) -> str | None:
 
 
 def _describe(item: Finished) -> dict[str, Any]:
-    return _described(item.info, item.unit)
+    return _described(item.info, item.unit) | (filing(item.filed) if item.filed else {})
 
 
 def _described(info: Info, unit: Unit) -> dict[str, Any]:
-    day = _day(info.taken_at)
+    changed = unit.mtime_ns // 86_400_000_000_000
     return {
         "modality": str(info.modality),
         "format": info.format,
@@ -355,21 +368,16 @@ def _described(info: Info, unit: Unit) -> dict[str, Any]:
         "height": info.height,
         "duration_ms": info.duration_ms,
         "title": info.title,
-        "day": unit.mtime_ns // 86_400_000_000_000 if day is None else day,
+        "day": changed,
+        "last_day": changed,
+        "dated_by": None,
     }
-
-
-def _day(taken_at: str | None) -> int | None:
-    try:
-        return (datetime.date.fromisoformat((taken_at or "")[:10]) - datetime.date(1970, 1, 1)).days
-    except ValueError:  # cameras write all sorts of things
-        return None
 
 
 def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
     """The ids of the segments of all cuts, in their order: those of another space where it cut alike, else new ones."""
     c = t.segment.c
-    query = select(c.reader_id, c.ordinal, c.id, c.asset_id, c.channel, c.unit, c.start, c.end).where(
+    query = select(c.reader_id, c.ordinal, c.id, c.asset_id, c.channel, c.unit, c.start, c.end, c.source).where(
         c.asset_id.in_([item.unit.asset for item in items])
     )
     known: dict[tuple[Any, ...], list[int]] = {}
@@ -384,12 +392,13 @@ def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
         for cut in item.cuts:
             asset, channel = item.unit.asset, str(cut.channel)
             span = (cut.span.unit, cut.span.start, cut.span.end) if cut.span else (None, None, None)
-            if same := known.get((asset, channel, *span)):
+            if same := known.get((asset, channel, *span, cut.source)):
                 places.append(same.pop())
                 continue
             places.append(-len(rows) - 1)
             text = cut.content if isinstance(cut.content, str) else None
             row = {"asset_id": asset, "channel": channel, "ordinal": counts[asset, channel], "text": text}
+            row |= {"source": cut.source, "language": cut.language}
             rows.append(row | dict(zip(("unit", "start", "end"), span, strict=True)))
             counts[asset, channel] += 1
     fresh: Sequence[int] = ()

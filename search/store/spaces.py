@@ -14,6 +14,12 @@ from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.types import KINDS, Kind, Modality, Space
 
+NAME_CHARACTERS = 200
+"""The length of a space's name, at most."""
+
+EVERY = "all"
+"""What means every space where spaces are named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -86,7 +92,8 @@ class Spaces:
         """Make a space, or find it as it was made. The first one of an archive is its default; without ``kinds`` it takes in all that it can.
 
         Raises:
-            InputError: a space of that name has vectors of another model or revision, which compare with none of this one's.
+            InputError: a space of that name has vectors of another model or revision, which compare with none of this one's; or no space can
+                have that name.
         """
         with self._database.writing() as connection:
             rows = connection.execute(select(t.space).order_by(t.space.c.id)).all()
@@ -94,6 +101,7 @@ class Spaces:
                 if row.name == space.name:
                     matches(entry := _entry(row), space)
                     return entry
+            check_name(space.name)
             values = {
                 "name": space.name, "family": space.family, "model": space.model, "revision": space.revision, "dim": space.dim,
                 "accepts": ",".join(sorted(space.accepts)), "encoder": encoder, "is_default": not rows,
@@ -102,7 +110,13 @@ class Spaces:
             return _entry(connection.execute(insert(t.space).values(values).returning(t.space)).one())
 
     def fill(self, entry: Entry) -> int:
-        """Queue what the space wants and does not hold yet; returns how many assets that are."""
+        """Queue what the space wants and has no unit for; returns how many assets that are.
+
+        What a space lacks is told here, and by ``put_files`` of what it has just scanned: for runs, watches and new spaces alike.
+        """
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(_wanted(entry).limit(1)).first() is None:
+                return 0
         with self._database.writing() as connection:
             wanted = _wanted(entry).subquery()
             now = now_ms()
@@ -142,7 +156,7 @@ class Spaces:
             return Size({state: count for state, count in connection.execute(units)}, vectors, int(size or 0))  # noqa: C416
 
     def drop(self, name: str) -> Entry:
-        """Remove a space with its vectors, and segments that no other space holds.
+        """Remove a space with its vectors, and segments that were cut for it and that no other space holds.
 
         Raises:
             UnknownName: it is not there.
@@ -157,7 +171,8 @@ class Spaces:
         with self._database.writing() as connection:
             mine = select(t.embedding.c.segment_id).where(t.embedding.c.space_id == entry.key)
             others = exists().where(t.embedding.c.segment_id == t.segment.c.id, t.embedding.c.space_id != entry.key)
-            connection.execute(delete(t.segment).where(t.segment.c.id.in_(mine), ~others))
+            cut = t.segment.c.reader_id.is_(None)  # what readers read belongs to them
+            connection.execute(delete(t.segment).where(cut, t.segment.c.id.in_(mine), ~others))
             connection.execute(delete(t.space).where(t.space.c.id == entry.key))
         return entry
 
@@ -167,6 +182,26 @@ def encoder_name(database: Database, named: str) -> str:
     entries = Spaces(database).all() if database.exists() else []
     meant = (entry.encoder for entry in entries if (entry.name == named if named else entry.default))
     return next(meant, named or "pocket")
+
+
+def check_name(name: str) -> None:
+    """Make sure that a new space can have a name.
+
+    Raises:
+        InputError: it is empty, too long, not printable, or means something else.
+    """
+    why = (
+        "is empty" if not name.strip()
+        else f"has {len(name)} characters, more than {NAME_CHARACTERS}" if len(name) > NAME_CHARACTERS
+        else "holds characters that cannot be printed" if not name.isprintable()
+        else "begins or ends with a space" if name != name.strip()
+        else "begins with a dash, like an option" if name.startswith("-")
+        else "means a folder" if name in (".", "..")
+        else "means every space" if name == EVERY
+        else ""
+    )  # fmt: skip
+    if why:
+        raise InputError(f"A space cannot be named {name[:40]!r}: the name {why}.", remedy="Choose another name, such as photos.")
 
 
 def matches(entry: Entry, space: Space) -> None:

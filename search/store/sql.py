@@ -17,10 +17,11 @@ from sqlalchemy import Select, and_, case, func, or_, select, text
 from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
 from search.store.database import Database
+from search.store.dates import dated_of
 from search.store.intake import path_of, under, unit_vectors
 from search.store.labels import Labels
 from search.store.spaces import Spaces, takes
-from search.types import KINDS, Channel, Coverage, Detail, Filter, Ids, Modality, Segment, Space, Span, Vectors, Word
+from search.types import KINDS, Channel, Coverage, DateSource, Detail, Filter, Ids, Modality, Segment, Space, Span, Vectors, Word
 
 _BATCH = 20_000
 _VARIABLES = 30_000  # SQLite takes 32,766 values in one statement
@@ -29,6 +30,11 @@ _IDS = 10_000  # segments in a statement that has values of a filter besides
 _WITHOUT = {"no_sound": "sound", "no_picture": "picture"}
 """Reasons of the ledger that stand for a channel which a file lacks."""
 
+SOURCES = tuple(DateSource)
+"""Every place that a date may come from."""
+NO_DAY = -(2**31)
+"""Stands for the day of what has no date."""
+_SOURCE_CODE = {str(source): code for code, source in enumerate(SOURCES)}
 UNITS = ("", "ms", "char")
 """What spans count, by the codes of ``Columns.units``."""
 
@@ -39,8 +45,10 @@ _KIND_CODE = {(str(kind.modality), str(kind.channel)): code for code, kind in en
 class Columns:
     """What filters look at, a row for each segment that a space holds: arrays of one length, ascending by ``ids``.
 
-    ``kinds`` are positions in ``KINDS``; ``durations`` are milliseconds, -1 for none; ``days`` count from 1970. ``starts`` and ``ends`` are those of
-    the segment's span, ``units`` positions in ``UNITS``, 0 for no span. Segments whose every location is missing are left out.
+    ``kinds`` are positions in ``KINDS``; ``durations`` are milliseconds, -1 for none; ``days`` to ``last_days`` (both included, from 1970)
+    are those on which the asset may have been taken, ``NO_DAY`` where nothing tells; ``sources`` are positions in ``SOURCES``, -1 for none.
+    ``starts`` and ``ends`` are those of the segment's span, ``units`` positions in ``UNITS``, 0 for no span. Segments whose every location is
+    missing are left out.
     """
 
     ids: Ids
@@ -48,6 +56,8 @@ class Columns:
     kinds: NDArray[np.int8]
     durations: NDArray[np.int64]
     days: NDArray[np.int32]
+    last_days: NDArray[np.int32]
+    sources: NDArray[np.int8]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     units: NDArray[np.int8]
@@ -70,6 +80,15 @@ class Failure:
     detail: str
     remedy: str
     span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Files that no reader takes. ``known``: they are media or documents, in a format that is not read; else something else."""
+
+    suffix: str
+    known: bool
+    count: int
 
 
 class SqlStore:
@@ -193,10 +212,12 @@ class SqlStore:
             assets=np.fromiter((row[1] for row in rows), np.int64, count),
             kinds=np.fromiter((_KIND_CODE.get((row[2], row[3]), -1) for row in rows), np.int8, count),
             durations=np.fromiter((-1 if row[4] is None else row[4] for row in rows), np.int64, count),
-            days=np.fromiter((row[5] or 0 for row in rows), np.int32, count),
-            starts=np.fromiter((row[6] or 0 for row in rows), np.int64, count),
-            ends=np.fromiter((row[7] or 0 for row in rows), np.int64, count),
-            units=np.fromiter((0 if row[6] is None else UNITS.index(row[8]) for row in rows), np.int8, count),
+            days=np.fromiter((NO_DAY if row[5] is None else row[5] for row in rows), np.int32, count),
+            last_days=np.fromiter((NO_DAY if row[6] is None else row[6] for row in rows), np.int32, count),
+            sources=np.fromiter((_SOURCE_CODE.get(row[7], -1) for row in rows), np.int8, count),
+            starts=np.fromiter((row[8] or 0 for row in rows), np.int64, count),
+            ends=np.fromiter((row[9] or 0 for row in rows), np.int64, count),
+            units=np.fromiter((0 if row[8] is None else UNITS.index(row[10]) for row in rows), np.int8, count),
         )
 
     def select(self, columns: Columns, wanted: Filter) -> NDArray[np.bool_]:
@@ -214,9 +235,11 @@ class SqlStore:
         if wanted.tags:
             mask &= np.isin(columns.assets, self._tagged(wanted.tags))
         if wanted.since is not None:
-            mask &= columns.days >= _day(wanted.since)
+            mask &= (columns.last_days >= _day(wanted.since)) & (columns.last_days != NO_DAY)
         if wanted.until is not None:
-            mask &= columns.days <= _day(wanted.until)
+            mask &= (columns.days <= _day(wanted.until)) & (columns.days != NO_DAY)
+        if wanted.dated_by:
+            mask &= np.isin(columns.sources, [SOURCES.index(source) for source in wanted.dated_by])
         if wanted.shortest_ms is not None:
             mask &= columns.durations >= max(wanted.shortest_ms, 0)
         if wanted.longest_ms is not None:
@@ -226,7 +249,7 @@ class SqlStore:
     def segments(self, ids: Sequence[int], wanted: Filter | None = None) -> dict[int, Segment]:
         """Segments with where they lie, in one joined read. Of several locations one that the filter names is shown."""
         s, a, where = t.segment.c, t.asset.c, t.location.c
-        prefer = [where.state == "present", *(_places(wanted) if wanted else [])]
+        prefer = [where.state == "present", where.state == "away", *(_places(wanted) if wanted else [])]
         query = (
             select(*SEGMENT)
             .join(t.asset, a.id == s.asset_id)
@@ -250,6 +273,16 @@ class SqlStore:
                 query = select(c.id, c.asset_id).where(c.id.in_(ids[start : start + _VARIABLES].tolist()))
                 found |= {row.id: row.asset_id for row in connection.execute(query)}
         return np.array([found.get(id_, 0) for id_ in ids.tolist()], np.int64)
+
+    def short(self, ids: Ids, letters: int) -> NDArray[np.bool_]:
+        """Which of some segments (n,) are on-screen text of fewer than so many characters, a mask (n,)."""
+        c, held = t.segment.c, list[int]()
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), _VARIABLES):
+                some = ids[start : start + _VARIABLES].tolist()
+                query = select(c.id).where(c.id.in_(some), c.channel == Channel.OCR, func.length(func.trim(c.text)) < letters)
+                held += connection.execute(query).scalars()
+        return np.isin(ids, held)
 
     def assets_of(self, paths: Iterable[str]) -> dict[str, int]:
         """The assets of files, by path; files that the archive does not hold are absent."""
@@ -334,8 +367,14 @@ class SqlStore:
             .select_from(
                 t.location.join(t.collection).outerjoin(t.asset, t.asset.c.id == where.asset_id).outerjoin(t.unit, of_space)
             )
-            .where(where.state == "present", takes(entry), *within)
+            .where(where.state != "missing", takes(entry), *within)
             .group_by(c.name, state)
+        )
+        away = select(c.name, func.count()).select_from(t.location.join(t.collection)).where(where.state == "away", *within)
+        passed = (
+            select(c.name, t.passed.c.suffix, func.count())
+            .select_from(t.passed.join(t.collection))
+            .where(t.passed.c.known, *within)
         )
         gaps = select(c.name, line.reason, func.count(line.asset_id.distinct()), func.sum(line.end_ms - line.start_ms))
         gaps = gaps.select_from(t.ledger.join(t.collection)).where(*within).group_by(c.name, line.reason)
@@ -348,11 +387,44 @@ class SqlStore:
             for name, is_, count in connection.execute(files):
                 kind = {"done": "seen", "pending": "waiting", "leased": "waiting"}.get(is_, "failed")
                 add(name, Coverage(files=count, **{kind: count}))
+            for name, count in connection.execute(away.group_by(c.name)):
+                add(name, Coverage(away=count))
+            for name, suffix, count in connection.execute(passed.group_by(c.name, t.passed.c.suffix)):
+                add(name, Coverage(unread={suffix: count}))
             for name, reason, count, length in connection.execute(gaps):
                 add(
                     name, Coverage(unsampled_ms=int(length or 0), without={_WITHOUT[reason]: count} if reason in _WITHOUT else {})
                 )
         return found
+
+    def away(self) -> dict[str, int]:
+        """The roots whose files were there and are away, with how many these are."""
+        c = t.location.c
+        roots = {root for some in self.collections().values() for root in some}
+        found: dict[str, int] = {}
+        with self._database.reading() as connection:
+            for path in connection.execute(select(c.path).where(c.state == "away")).scalars():
+                name = path_of(path)
+                root = max(
+                    (root for root in roots if name.startswith(root.rstrip("/") + "/")), key=len, default=os.path.dirname(name)
+                )
+                found[root] = found.get(root, 0) + 1
+        return found
+
+    def passed(self, collection: str | None = None) -> list[Passed]:
+        """The files that no reader takes, by suffix, most first."""
+        c = t.passed.c
+        query = select(c.suffix, c.known, func.count()).group_by(c.suffix, c.known).order_by(func.count().desc(), c.suffix)
+        if collection is not None:
+            query = query.join(t.collection).where(t.collection.c.name == collection)
+        with self._database.reading() as connection:
+            return [Passed(*row) for row in connection.execute(query)]
+
+    def holds_under(self, paths: Sequence[str]) -> bool:
+        """Whether any file of the archive, present or not, lies at or under one of the paths."""
+        query = select(t.location.c.id).join(t.collection).where(*_places(Filter(under=tuple(paths)))).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
 
     def missing(self) -> list[str]:
         """The files that the last scan did not find."""
@@ -373,7 +445,7 @@ class SqlStore:
         """Assets with a present location in the collections and under the paths of a filter, (n,)."""
         if wanted.collections and (unknown := set(wanted.collections) - (known := self.collections()).keys()):
             raise UnknownName("collection", min(unknown), known)
-        query = select(t.location.c.asset_id).join(t.collection).where(t.location.c.state == "present", *_places(wanted))
+        query = select(t.location.c.asset_id).join(t.collection).where(t.location.c.state != "missing", *_places(wanted))
         with self._database.reading() as connection:
             return np.fromiter(connection.execute(query.where(t.location.c.asset_id.is_not(None))).scalars(), np.int64)
 
@@ -381,9 +453,10 @@ class SqlStore:
 def _columns() -> Select[Any]:
     """What ``Columns`` is made of, of all segments with a location that is present."""
     s, a = t.segment.c, t.asset.c
-    here = select(t.location.c.asset_id).where(t.location.c.state == "present")
+    here = select(t.location.c.asset_id).where(t.location.c.state != "missing")
+    last = func.coalesce(a.last_day, a.day)
     return (
-        select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, s.start, s.end, s.unit)
+        select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, last, a.dated_by, s.start, s.end, s.unit)
         .join(t.asset, a.id == s.asset_id)
         .where(a.id.in_(here))
     )
@@ -405,13 +478,13 @@ def _spellings(path: str) -> set[str]:
 
 SEGMENT = (
     *(t.segment.c[name] for name in ("id", "asset_id", "channel", "unit", "start", "end", "text", "source", "language", "confidence", "detail")),
-    t.asset.c.modality, t.location.c.path, t.location.c.state,
+    *(t.asset.c[name] for name in ("modality", "day", "last_day", "dated_by", "taken_at")), t.location.c.path, t.location.c.state,
 )  # fmt: skip
 """What ``segment_of`` reads."""
 
 
 def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
-    """A segment from a row of its columns that ``Segment`` names, with asset_id, modality, path and state."""
+    """A segment from a row of the columns ``SEGMENT``."""
     return Segment(
         id=row.id,
         asset=row.asset_id,
@@ -420,11 +493,12 @@ def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typ
         path=path_of(row.path),
         span=None if row.start is None else Span(row.start, row.end, row.unit),
         text=row.text,
-        missing=row.state != "present",
+        missing=row.state == "missing",
         source=row.source,
         language=row.language,
         confidence=row.confidence,
         detail=None if row.detail is None else _detail(row.detail),
+        dated=dated_of(row),
     )
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0009"
+REVISION = "0011"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -96,7 +96,13 @@ asset = Table(
     Column("height", Integer),
     Column("duration_ms", BigInteger),
     Column("title", Text),
-    Column("day", Integer),  # days since 1970: taken, or else last changed
+    Column("day", Integer),  # days since 1970: the first on which it may have been taken, or else last changed
+    Column("last_day", Integer),  # the last one: another where the date is partial or its zone unknown
+    Column("dated_by", String(16)),  # where the date comes from; None: to be looked for
+    Column("taken_at", String(32)),  # the date as it is written, in local time where the zone is known: ISO 8601, may be partial
+    Column("stamps", Text),  # all dates that were found, with where they come from: JSON
+    Column("zone", String(64)),  # that the setting gave for a time in UTC, "" for none; None: none was asked for
+    Column("dates_beside", String(64)),  # a fingerprint of the files beside it that may tell its date
     Column("created_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -110,10 +116,27 @@ location = Table(
     Column("path", LargeBinary, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
-    Column("state", String(16), nullable=False),  # present, missing
+    Column("ctime_ns", BigInteger),  # None: seen by a version that did not look
+    Column("inode", BigInteger),  # its lower 63 bits; None: its file system gives no lasting ones
+    Column("device", BigInteger),  # of the file system that it was last met on
+    Column("state", String(16), nullable=False),  # present, missing, away: its folder or file system is not there
     Column("seen", BigInteger, nullable=False),  # the last scan that met it
     UniqueConstraint("collection_id", "path"),
     Index("ix_location_path", "path"),
+)
+
+passed = Table(  # files that no reader takes: looked at once, and counted
+    "passed",
+    metadata,
+    _key(),
+    _to("collection"),
+    Column("path", LargeBinary, nullable=False),
+    Column("suffix", String(32), nullable=False),  # lower-case, with its dot; empty: none
+    Column("known", Boolean, nullable=False),  # whether it is media or a document, in a format without a reader
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),  # the last scan that met it
+    UniqueConstraint("collection_id", "path"),
 )
 
 segment = Table(
@@ -172,6 +195,7 @@ reading = Table(  # like unit: an asset that is to be read by a reader
     Column("worker", String(64)),
     Column("reason", String(32)),
     Column("beside", String(64)),  # a fingerprint of what lay beside the file when it was read; None: nothing is looked for there
+    Column("passages", Integer),  # how many it read, so that a loss shows; None: not counted, as in older archives
     Column("updated_at", BigInteger, nullable=False),
     UniqueConstraint("asset_id", "reader_id"),
     Index("ix_reading_reader_id_state", "reader_id", "state"),
@@ -283,6 +307,18 @@ job = Table(
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
     sqlite_autoincrement=True,
+)
+
+
+token = Table(
+    "token",
+    metadata,
+    _key(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),  # reader, ingester, admin
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the secret, which is stored nowhere
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # None: never
 )
 
 

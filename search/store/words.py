@@ -61,6 +61,9 @@ SOUNDING = 4
 SOUNDALIKE, ALIKE = 0.6, 4
 """What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
 
+WHOLE = 8.0
+"""Nats that it says for a text to hold all words of a question."""
+
 _SATURATION, _LENGTH = 1.2, 0.5
 """BM25's k1 and b. Passages are short and of one kind, so that their length says little."""
 
@@ -107,6 +110,12 @@ class Sought:
     def information(self, count: int) -> float:
         """What it says of a text to hold a word that ``count`` of all texts hold, in nats: BM25's inverse document frequency."""
         return math.log(1 + (max(self.texts - count, 0) + 0.5) / (count + 0.5))
+
+    def evidence(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the words of texts say for them, in nats (n,), by what BM25 gathers (n,): how seldom as much is gathered, and ``WHOLE`` more
+        where it is all that the question says. Who asks with one common word means the texts that hold it, however many these are."""
+        most = sum(max(one.weight * self.information(one.count) for one in part) for part in self.parts)  # unknown words, too
+        return np.asarray(self.nats(gathered) + WHOLE * np.minimum(gathered / max(most, 1e-9), 1.0) ** 8, np.float64)
 
     def nats(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
         """How seldom a text gathers as much from the words of the query, in nats (n,), by what BM25 gathers (n,).
@@ -346,7 +355,7 @@ def _ranked(
     usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)
     scored = [(id_, _score(sought, found, sure, len(found) / usual)) for id_, found, sure in texts]
     best = sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
-    return list(zip([id_ for id_, _ in best], sought.nats(np.array([score for _, score in best])).tolist(), strict=True))
+    return list(zip([id_ for id_, _ in best], sought.evidence(np.array([score for _, score in best])).tolist(), strict=True))
 
 
 _TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND text IS NOT NULL").bindparams(

@@ -74,7 +74,7 @@ def _serving(home: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = _sensorium(home, "serve", "--port", str(port))
+    process = _sensorium(home, "serve", "--no-token", "--port", str(port))
     try:
         for _ in range(200):
             try:

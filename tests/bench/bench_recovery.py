@@ -32,7 +32,7 @@ def run() -> Iterator[Figure]:
                 assert engine.search(Term("a dog", Modality.TEXT)).hits
 
         yield Figure("opened and asked, the index whole", seconds(answer), "s", most=10)
-        vectors = next((settings.home / "index" / encoder.space.name).glob("gen-*/vectors.faiss"))
+        vectors = next((settings.home / "index").glob("*/gen-*/vectors.faiss"))
         with vectors.open("r+b") as file:
             file.seek(vectors.stat().st_size // 2)
             file.write(np.random.default_rng(0).bytes(64))

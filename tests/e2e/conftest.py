@@ -35,7 +35,9 @@ FILES = (
 class Served:
     """A running service; it can be stopped and started again at the same address."""
 
-    def __init__(self, home: Path, *roots: Path, **settings: object) -> None:
+    def __init__(self, home: Path, *roots: Path, tokens: bool = False, **settings: object) -> None:
+        """Without ``tokens``, every caller on this machine is let in."""
+        self.tokens = tokens
         self.home, self.roots, self.log = home, roots, home.with_suffix(".log")
         self.settings = {f"SENSORIUM_{name.upper()}": str(value) for name, value in settings.items()}
         with socket.socket() as free:
@@ -46,7 +48,16 @@ class Served:
 
     def start(self) -> None:
         roots = [part for root in self.roots for part in ("--root", str(root))]
-        command = [sys.executable, "-m", "ui.cli", "serve", "--port", str(self.port), *roots]
+        command = [
+            sys.executable,
+            "-m",
+            "ui.cli",
+            "serve",
+            "--token" if self.tokens else "--no-token",
+            "--port",
+            str(self.port),
+            *roots,
+        ]
         env = os.environ | {"SENSORIUM_HOME": str(self.home), "PYTHONPATH": str(ROOT)} | self.settings
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, env=env, stderr=log)
@@ -128,6 +139,7 @@ def open_page(browser, request, tmp_path):
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
         page.goto(address)
         pages.append(page)
         return page

@@ -111,7 +111,7 @@ def test_a_keyboard_alone_leads_through_every_view(served, open_page):
     page.get_by_role("dialog").get_by_role("heading", name="pets.mp4").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
-    page.wait_for_function(f"({FOCUSED})().matches('a[data-at]')")  # back at the card that was open
+    page.wait_for_function(f"() => ({FOCUSED})().matches('a[data-at]')")  # back at the card that was open
     assert focused(page) == first
     page.keyboard.press("+")
     asked(page, "~video~")

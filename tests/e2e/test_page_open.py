@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import asked, cards
+from tests.e2e.conftest import Served, asked, cards
 
 
 def opened(page, name: str):
@@ -124,7 +124,7 @@ def test_back_never_opens_what_was_closed(served, open_page, close):
         else:
             page.get_by_role("dialog").get_by_role("button", name="Close").click()
         page.get_by_role("dialog").wait_for(state="detached")
-        page.wait_for_function("!location.search.includes('open=')")
+        page.wait_for_function("() => !location.search.includes('open=')")
     page.go_back()
     asked(page, "q=a+cat")
     assert page.get_by_role("dialog").count() == 0
@@ -137,7 +137,7 @@ def test_a_moment_opened_by_its_link_can_be_closed(served, open_page):
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
-    page.wait_for_function("!location.search.includes('open=')")
+    page.wait_for_function("() => !location.search.includes('open=')")
     assert "q=a+dog" in page.url
 
 
@@ -155,3 +155,20 @@ def test_a_vanished_file_is_said(served, open_page, archive):
 def test_an_unknown_moment_is_said(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog&open=999999")
     page.get_by_role("dialog").get_by_text("There is no segment 999999.").wait_for()
+
+
+def test_the_page_of_a_service_with_tokens_calls_as_whoever_looks_at_it(served, archive, open_page):
+    """The address with the token opens it; pictures, the search and the player go by the cookie from then on."""
+    service = Served(served.home, archive, tokens=True)
+    try:
+        token = (served.home / "token").read_text().strip()
+        page = open_page(f"{service.address}/?token={token}&q=a+dog&in=image")
+        assert cards(page)
+        assert "token" not in page.url
+        loaded = page.locator(".card img").first
+        page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=loaded.element_handle())
+        stranger = open_page(service.address)
+        stranger.get_by_text("sensorium serve").wait_for()
+        assert stranger.locator(".card").count() == 0
+    finally:
+        service.stop()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 
+import httpx2
 import pytest
 from PIL import Image
 
@@ -38,13 +39,14 @@ def address(process):
     return found.group()
 
 
-def test_serve_indexes_a_folder_in_a_process_of_its_own_and_stops_on_an_interrupt(serve, tmp_path):
+def test_serve_indexes_a_folder_in_a_process_of_its_own_and_stops_on_an_interrupt(serve, tmp_path, monkeypatch):
     archive = tmp_path / "media"
     archive.mkdir()
     for name, colour in (("red", (220, 20, 20)), ("blue", (20, 20, 220))):
         Image.new("RGB", (64, 64), colour).save(archive / f"{name}.png")
     (archive / "note.txt").write_text("A note on lighthouses.\n")
     process = serve("--port", "0", "--root", str(archive))
+    monkeypatch.setenv("SENSORIUM_HOME", str(tmp_path / "home"))  # whose token file the client reads
     with Client(address(process)) as client:
         assert client.status().engine in ("loading", "empty")
         job = client.index(["media"])
@@ -65,11 +67,22 @@ def test_a_taken_port_is_told(serve):
     assert f"Port {port} of 127.0.0.1 is taken" in told.replace("\n", " ")
 
 
-def test_everybodys_address_gives_a_warning(serve):
+def test_everybodys_address_takes_a_token(serve):
     process = serve("--host", "0.0.0.0", "--port", "0")
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "sensorium tokens add" in told
+
+
+def test_the_address_that_is_printed_opens_the_service(serve, tmp_path):
+    process = serve("--port", "0")
     told = process.stderr.readline()
-    assert "Warning" in told
-    assert "search this archive" in told + process.stderr.readline()
+    (opened,) = re.findall(r"http://[\d.:]+/\?token=\S+", told)
+    assert opened.endswith((tmp_path / "home" / "token").read_text().strip())
+    with httpx2.Client(follow_redirects=False) as http:
+        assert http.get(opened.partition("?")[0]).status_code == 401
+        assert http.get(opened).status_code == 303
+        assert http.get(opened.partition("?")[0] + "v1/status").status_code == 200  # by the cookie
 
 
 def test_the_page_and_the_api_are_one_process(tmp_path, monkeypatch, encoder):
@@ -85,7 +98,7 @@ def test_the_page_and_the_api_are_one_process(tmp_path, monkeypatch, encoder):
     monkeypatch.setattr(module, "PAGE", page)
     monkeypatch.setenv("SENSORIUM_SERVICE", "")
     service = Service(Settings(home=tmp_path / "home"), load=lambda _: encoder)
-    with TestClient(module._with_page(service, "http://127.0.0.1:1"), base_url="http://localhost") as http:
+    with TestClient(module._with_page(service, None, "http://127.0.0.1:1"), base_url="http://localhost") as http:
         assert "streamlit" in http.get("/").text.lower()
         assert http.get("/v1/status").json()["engine"] in ("loading", "empty")
         assert http.get("/livez").json() == {"live": True}

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from indexer import run
+from search.index.generations import folder_name
 from search.query import Engine, Term
 from search.query.live import LiveIndex
 from search.settings import Settings
@@ -60,7 +61,7 @@ class Home:
         return self.settings.home / "index"
 
     def file(self, name: str, *, space: str = "fake", generation: int = 2) -> Path:
-        folder = self.index / space
+        folder = self.index / folder_name(("fake", "other").index(space) + 1, space)
         return folder / name if name == "CURRENT" else folder / f"gen-{generation:08d}" / name
 
     def restore(self) -> None:
@@ -172,7 +173,8 @@ def exchange_spaces(home: Home, random: Random) -> None:
 
 def exchange_folders(home: Home, _: Random) -> None:
     """Everything of one space, with its CURRENT, in the place of the other."""
-    for one, two in (("fake", "between"), ("other", "fake"), ("between", "other")):
+    ours, theirs = folder_name(1, "fake"), folder_name(2, "other")
+    for one, two in ((ours, "between"), (theirs, ours), ("between", theirs)):
         (home.index / one).rename(home.index / two)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 import hashlib
 import io
 import json
@@ -33,13 +34,13 @@ from search.cache import DIGITS, digest_of, picture
 from search.errors import IndexDamaged, InputError, MediaError, Problem, SensoriumError
 from search.index import Generations
 from search.index.flat import FlatIndex
-from search.media import ending, images, iptc, is_media, motion, sidecars, subtitles, wire, words, xmp
+from search.media import dates, ending, exported, images, iptc, is_media, motion, sidecars, subtitles, wire, words, xmp
 from search.media.sniff import HEAD, sensed
 from search.media.source import PICTURES, Limits, Source
 from search.query.evaluate import Judged, read_manifest
 from search.readers.written import Written
 from search.store.sql import SqlStore
-from search.types import Channel, Cut, Filter, Gap, Info, Modality, Needs, Span
+from search.types import Channel, Cut, DateSource, Filter, Gap, Info, Modality, Needs, Span
 from tests.conftest import make_archive
 from tests.fakes.encoder import FakeEncoder
 from tests.fuzz.conftest import FUZZ
@@ -70,10 +71,10 @@ def near(known: dict[str, object]) -> st.SearchStrategy[dict[str, object]]:
 def written(tmp_path_factory):
     """A generation on disk: its ``Generations``, the folder of its space, and its manifest as JSON."""
     folder = tmp_path_factory.mktemp("generation")
-    index, generations = FlatIndex(DIM), Generations(folder, "space", DIM)
+    index, generations = FlatIndex(DIM), Generations(folder, 1, "space", DIM)
     index.add(np.arange(1, 6), np.eye(5, DIM, dtype=np.float32))
     generations.write(index, last_embedding=5, last_removal=0)
-    return generations, folder / "space", json.loads((folder / "space/gen-00000001/manifest.json").read_text())
+    return generations, generations.folder, json.loads((generations.folder / "gen-00000001/manifest.json").read_text())
 
 
 def tried(refusal: type[Exception], function: Callable[..., Any], *arguments: object) -> Any:
@@ -492,11 +493,12 @@ XMP_HEAD = (
 def test_any_xmp_is_text_or_a_gap(raw, encoding):
     raw = raw if encoding == "utf-8" else raw.decode("utf-8", "replace").encode(encoding)
     check_written(list(words.cuts("XMP", xmp.values(raw), Written.needs)))
+    assert all(dates.STAMP.fullmatch(stamp.text) for stamp in xmp.stamps(raw))
 
 
 data_sets = st.tuples(
     st.integers(0, 3),
-    st.sampled_from([5, 25, 90, 120, 7]),
+    st.sampled_from([5, 25, 90, 120, 7, 55, 60, 62]),
     st.binary(max_size=20) | LETTERS.map(lambda told: told.encode("utf-8", "replace")),
 )
 
@@ -506,6 +508,7 @@ data_sets = st.tuples(
        | st.binary(max_size=40).map(b"\x1c".__add__))  # fmt: skip
 def test_any_iptc_is_text_or_a_gap(raw):
     check_written(list(words.cuts("IPTC", iptc.values(raw), Written.needs)))
+    assert all(dates.STAMP.fullmatch(stamp.text) for stamp in iptc.stamps(raw))
 
 
 entries = st.tuples(
@@ -577,3 +580,43 @@ def test_any_name_of_a_sidecar_has_a_source_that_comes_through(stem, middle, suf
     name = os.fsdecode(stem.replace(b"/", b"").replace(b"\0", b"") + middle + suffix)
     cut = Cut(Channel.SPEECH, Modality.TEXT, None, "red", sidecars._shown(name) or "x", sidecars._language(name))
     assert wire.unpack_reply(*unpacked(cut)) == cut
+
+
+written_dates = st.text(max_size=45) | st.from_regex(
+    r"(D:)?\d{4}[-:./ ]?\d\d[-:./ ]?\d\d[T ]\d\d:?\d\d(:?\d\d)?(Z|[+-]\d\d:?\d\d)?", fullmatch=True
+)
+
+
+@FUZZ
+@given(
+    st.lists(written_dates, max_size=5),
+    st.text(st.characters(exclude_characters="\0"), max_size=60),
+    st.integers(-(2**63), 2**63 - 1),
+)
+@example(["9999-12-31T23:59:59-12:00", "0001:01:01 00:00:00"], "99991231_235959.jpg", 2**63 - 1)
+def test_whatever_is_written_for_a_date_is_one_that_has_come_or_none(told, name, mtime_ns):
+    now = datetime.datetime(2026, 11, 30, tzinfo=datetime.UTC)
+    found = [*dates.stamps(DateSource.EXIF, *told), *dates.in_name(f"/a/{name}", now)]
+    assert all(dates.STAMP.fullmatch(stamp.text) for stamp in found)
+    for zone in (None, datetime.timezone(datetime.timedelta(hours=14))):
+        dated = dates.resolve(found, now, lambda zone=zone: zone) or dates.of_copy(mtime_ns, now, zone)
+        assert dated.first is None or dated.first <= dated.last
+        assert dated.first is None or dated.first <= 20_787 + 1
+    for text in told:
+        dates.quicktime(text, now)
+
+
+@FUZZ
+@given(st.binary(max_size=90) | json_texts.map(lambda told: told.encode("utf-8", "surrogatepass")) | st.builds(
+    lambda time, place: json.dumps({"photoTakenTime": time, "geoData": place}).encode(),
+    st.one_of(st.none(), st.dictionaries(st.just("timestamp"), st.one_of(st.integers(), st.text(max_size=20)))),
+    st.one_of(st.none(), st.dictionaries(st.sampled_from(["latitude", "longitude"]), st.one_of(st.floats(), st.text(max_size=5), st.none()))),
+))  # fmt: skip
+def test_any_json_beside_a_picture_is_a_date_or_refused(raw):
+    try:
+        info = exported.info(raw)
+    except MediaError:
+        return
+    header, _ = wire.pack_reply(info)
+    length, _ = wire.PREFIX.unpack(header[: wire.PREFIX.size])
+    assert wire.unpack_reply(wire.unpack_header(header[wire.PREFIX.size :][:length]), np.empty(0, np.uint8)) == info

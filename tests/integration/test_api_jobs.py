@@ -6,12 +6,16 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from search.api import jobs
+from indexer import run
+from search.api import jobs, media
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
 from search.errors import DiskFull, Refused, SensoriumError, ServiceAway
@@ -19,6 +23,11 @@ from search.locks import Worker
 from search.store import JobBook
 from tests.integration.conftest import listening
 from tests.integration.test_api_search import assert_problem, wait_for
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(settings, request):
+    return settings if request.param == "sqlite" else replace(settings, database_url=request.getfixturevalue("postgres_url"))
 
 
 def left(settings):
@@ -34,6 +43,42 @@ def test_an_upload_is_known_by_what_it_is_and_can_be_forgotten(http, archive, se
     assert http.delete(f"/v1/uploads/{upload['id']}").status_code == 204
     assert left(settings) == []
     assert_problem(http.get(f"/v1/uploads/{upload['id']}"), 404, "no-upload")
+
+
+def test_links_that_leave_the_roots_are_neither_indexed_nor_served(start, indexed, archive, tmp_path, encoder):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "red.txt").write_text("A red secret.")
+    (archive / "texts" / "way.txt").symlink_to(secret / "red.txt")
+    (archive / "texts" / "folder").symlink_to(secret)
+    (archive / "texts" / "inside.png").symlink_to(archive / "pictures" / "red.png")
+    http = start(indexed)
+    job = wait_for(http, post(http, "archive/texts").json()["id"])
+    assert job["state"] == "done"
+    assert http.get("/v1/assets", params={"name": "way"}).json()["assets"] == []
+    assert http.get("/v1/assets", params={"name": "inside"}).json()["assets"] != []
+    failures = http.get("/v1/failures").json()["failures"]
+    assert {one["name"] for one in failures if "out of the roots" in one["detail"]} == {"way.txt", "folder"}
+    run.index(indexed, run.Job([archive]), encoder=encoder)  # the command line may follow links
+    (asset,) = http.get("/v1/assets", params={"name": "way"}).json()["assets"]
+    assert_problem(http.get(asset["links"]["media"]), 403, "outside-roots")
+
+
+def test_a_link_that_is_exchanged_after_the_check_serves_nothing_else(start, indexed, archive, tmp_path, monkeypatch):
+    path, secret = archive / "texts" / "sea.md", tmp_path / "secret.md"
+    secret.write_bytes(b"S" * path.stat().st_size)
+    http = start(indexed)
+    (asset,) = http.get("/v1/assets", params={"name": "sea"}).json()["assets"]
+    before = http.get(asset["links"]["media"]).content
+    real = media.media_type
+
+    def exchange(one):
+        path.unlink()
+        path.symlink_to(secret)
+        return real(one)
+
+    monkeypatch.setattr(media, "media_type", exchange)
+    assert http.get(asset["links"]["media"]).content == before
 
 
 @pytest.mark.parametrize(
@@ -191,6 +236,55 @@ def test_the_same_key_asks_once(start, indexed, held):
     first, again = post(http, "archive", key="k1").json(), post(http, "archive", key="k1").json()
     assert first["id"] == again["id"]
     assert_problem(post(http, "archive/texts", key="k1"), 422, "idempotency-key")
+
+
+def test_equal_keys_at_the_same_time_make_one_job_whichever_service_they_reach(start, indexed, held):
+    services = [start(indexed, runner=held) for _ in range(2)]
+    for key in ("a", "b", "c"):
+        gate = threading.Barrier(4)
+        asked = [partial(_at_once, gate, services[number % 2], key) for number in range(4)]
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda ask: ask(), asked))
+        assert [answer.status_code for answer in answers] == [202] * 4, [answer.text for answer in answers]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        services[0].post(f"/v1/index-jobs/{answers[0].json()['id']}/cancel")
+
+
+def _at_once(gate, service, key):
+    gate.wait()
+    return post(service, "archive", key=key)
+
+
+def test_two_services_do_not_both_take_a_job_for_one_folder(start, indexed, held):
+    services, gate = [start(indexed, runner=held) for _ in range(2)], threading.Barrier(2)
+
+    def ask(number):
+        gate.wait()
+        return post(services[number], "archive").status_code
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(ask, range(2))) == [202, 409]
+
+
+def test_assets_are_listed_by_a_part_of_their_name(start, indexed, archive, encoder):
+    for name in (b"Gr\xc3\xbcn (1).TXT", b"odd-\xff.txt", b"50%_back\\slash.txt"):
+        Path(os.fsdecode(os.fsencode(archive) + b"/" + name)).write_text("It is green.")
+        Path(os.fsdecode(os.fsencode(archive) + b"/" + name)).write_text(f"It is green, says {name!r}.")
+    run.index(indexed, run.Job([archive]), encoder=encoder)
+    http = start(indexed)
+    for part, found in {
+        "RED.p": 1,
+        "grün": 1,
+        "Grün (1)": 1,
+        "odd-": 1,
+        "50%_": 1,
+        "k\\s": 1,
+        "archive": 0,
+        "x5c": 0,
+        "303": 0,
+        ".txt": 4,
+    }.items():
+        assert len(http.get("/v1/assets", params={"name": part}).json()["assets"]) == found, part
 
 
 def test_a_folder_outside_the_roots_is_refused_in_every_spelling(start, indexed, held, archive, tmp_path):

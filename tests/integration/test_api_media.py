@@ -81,7 +81,7 @@ def test_details_tell_locations_segments_and_identity(http, find):
     told = http.get(f"/v1/assets/{find('red.png')['id']}").json()
     assert (told["width"], told["height"], told["format"], told["segments"]) == (64, 48, "png", {"visual": 1})
     assert told["locations"] == [
-        {"collection": "default", "folder": "pictures", "name": "red.png", "path": None, "missing": False}
+        {"collection": "default", "folder": "pictures", "name": "red.png", "path": None, "missing": False, "away": False}
     ]
     assert len(told["sha256"]) == 64
 
@@ -105,7 +105,7 @@ def test_unknown_ids_are_told(still, path, id_):
 
 def test_collections_say_how_much_of_them_can_be_found(http, archive, settings, encoder):
     assert http.get("/v1/collections").json()["collections"][0]["coverage"] == {
-        "files": 13, "seen": 13, "waiting": 0, "failed": 0, "unsampled_ms": 0, "without": {},
+        "files": 13, "seen": 13, "waiting": 0, "failed": 0, "unsampled_ms": 0, "without": {}, "away": 0, "unread": {},
     }  # fmt: skip
     (archive / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture follows")
     run.index(settings, run.Job([archive]), encoder=encoder)
@@ -298,3 +298,16 @@ def test_the_cache_of_pictures_keeps_to_its_quota(start, indexed, monkeypatch):
     for asset in http.get("/v1/assets?modality=image").json()["assets"]:
         assert http.get(asset["links"]["thumbnail"]).status_code == 200
     assert sum(file.stat().st_size for file in (indexed.home / "cache").glob("*/*")) <= 3_000
+
+
+@pytest.mark.parametrize(
+    "address", ["/livez", "/v1/status", "/v1/docs", "/v1/assets/1", "/v1/nothing", "/v1/assets/1/media", "/else"]
+)
+def test_every_answer_says_what_a_browser_may_do_with_it(http, address):
+    headers = http.get(address).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["x-frame-options"] == "DENY"
+    policy = headers["content-security-policy"]
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0] or address == "/v1/docs"
+    assert policy.startswith(("default-src", "sandbox"))

@@ -17,13 +17,13 @@ from sqlalchemy import insert, select
 from indexer import pipeline, run
 from indexer.run import Job, index, prune, rebuild
 from indexer.verify import verify
-from indexer.walk import Obstacle, walk
-from search.errors import DiskFull, InputError, ModelMissing
+from indexer.walk import Excluded, Obstacle, Unnamed, walk
+from search.errors import DiskFull, ModelMissing
 from search.media import DecodePool
 from search.query import Engine, Term
 from search.store import Database, Queue, SqlStore
 from search.store import tables as t
-from search.store.intake import Again
+from search.store.intake import Again, Sighting
 from search.types import Filter, Modality
 from tests.fakes.encoder import FakeEncoder
 
@@ -117,8 +117,8 @@ def test_a_file_that_comes_back_is_found_again(go, archive, store, encoder):
 def test_a_root_that_is_not_there_changes_nothing(go, settings, archive, store):
     go()
     archive.rename(archive.parent / "unplugged")
-    with pytest.raises(InputError, match="not there"):
-        go()
+    summary = go()
+    assert (summary.scan.away, summary.scan.away_roots, summary.scan.missing) == (13, 1, 0)
     assert store.missing() == []
 
 
@@ -207,7 +207,10 @@ def test_hidden_files_and_other_kinds_are_passed_over(archive):
     (archive / ".hidden.png").touch()
     (archive / "program.exe").touch()
     os.mkfifo(archive / "pipe.png")
-    assert len(list(walk(os.fsencode(archive)))) == 13
+    met = list(walk(os.fsencode(archive)))
+    assert [os.path.basename(item.path) for item in met if isinstance(item, Excluded)] == [b".hidden.png"]
+    assert [os.path.basename(item.sighting.path) for item in met if isinstance(item, Unnamed)] == [b"program.exe"]
+    assert sum(isinstance(item, Sighting) for item in met) == 13
 
 
 def changing(monkeypatch, path, times: int) -> None:

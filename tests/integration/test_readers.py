@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -25,6 +26,16 @@ from tests.unit.test_media_written import rdf
 from ui.cli import app
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(settings, request, monkeypatch):
+    """Settings of a home on either database; whatever was opened of it is closed in the end."""
+    opened, init = [], Database.__init__
+    monkeypatch.setattr(Database, "__init__", lambda self, url: opened.append(self) or init(self, url))
+    yield settings if request.param == "sqlite" else replace(settings, database_url=request.getfixturevalue("postgres_url"))
+    for database in opened:
+        database.close()
+
+
 @pytest.fixture
 def reader(monkeypatch) -> FakeReader:
     reader = FakeReader()
@@ -37,6 +48,7 @@ def begin(settings, archive, encoder, monkeypatch) -> None:
     index(settings, Job([archive]), encoder=encoder)
     monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    monkeypatch.setenv("SENSORIUM_DATABASE_URL", settings.database_url)
 
 
 @pytest.fixture

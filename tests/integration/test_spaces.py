@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
-from indexer.run import Job, index
+from indexer.pipeline import Progress
+from indexer.repair import repair
+from indexer.run import Job, index, indexer
+from indexer.scan import Tally
 from indexer.verify import verify
-from search import encoders
+from search import encoders, readers
 from search.errors import InputError, QueryError, UnknownName
+from search.index import Generations
+from search.index.generations import folder_name
 from search.query import Blend, Engine, Term
 from search.query.engine import ALL, RETRY_SECONDS
-from search.store import Database, Spaces, SqlStore
+from search.store import Database, Readers, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
 from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
+from tests.fakes.reader import FakeReader
 from tests.media_samples import films
 from ui.cli import app
 
@@ -150,7 +158,7 @@ def test_several_spaces_are_searched_together(home, spaces):
         assert names(together.hits)[0] == names(alone["whole"].hits)[0]
         assert {hit.space for hit in together.hits} <= {"whole", "eyes", "ears"}
         scores = [hit.score for hit in together.hits]
-        assert all(0 <= hit.confidence <= 1 for hit in together.hits)
+        assert all(hit.confidence is None for hit in together.hits)  # no space of the test is calibrated
         assert len(scores) == len(alone["whole"].hits)
         page = engine.search(RED, spaces=[ALL], k=5, offset=5).hits
         assert [hit.segment.id for hit in page] == [hit.segment.id for hit in together.hits[5:10]]
@@ -211,6 +219,8 @@ def test_a_default_whose_model_is_gone_does_not_take_over_and_is_tried_again_aft
 
 def test_a_dropped_space_takes_only_its_own_along(home, spaces):
     add("eyes")
+    folder = home.home / "index" / folder_name(spaces.find("eyes").key, "eyes")
+    assert folder.is_dir()
     with Engine(home) as engine:
         before = engine.search(RED, k=50).hits
         assert engine.search(RED, spaces=["eyes"]).hits
@@ -222,12 +232,106 @@ def test_a_dropped_space_takes_only_its_own_along(home, spaces):
         run("spaces", "drop", "eyes", code=1)  # asked without a terminal
         run("spaces", "drop", "eyes", "--yes")
         assert [entry.name for entry in spaces.all()] == ["whole"]
-        assert not (home.home / "index" / "eyes").exists()
+        assert not folder.exists()
         assert engine.search(RED, k=50).hits == before
         with pytest.raises(UnknownName):
             engine.search(RED, spaces=["eyes"])
     assert all(check.ok for check in verify(home, deep=True))
     add("eyes")  # and it can come back
+
+
+def test_what_readers_read_outlives_the_only_space_that_embeds_it(home, spaces, monkeypatch):
+    run("spaces", "add", "words", "--encoder", "whole")
+    run("spaces", "switch", "words")
+    run("spaces", "drop", "whole", "--yes")  # now one space alone embeds what is read
+    monkeypatch.setattr(readers, "load", lambda *_: FakeReader())
+    run("readers", "add", "fake")
+    run("spaces", "add", "eyes", "--encoder", "eyes", "--only", "image", "--channel", "visual")
+    run("spaces", "switch", "eyes", "--now")
+    store = Readers(Database(home.database))
+    states, passages = store.size(1)
+    assert passages > 0
+    run("spaces", "drop", "words", "--yes")
+    assert store.size(1) == (states, passages)
+    run("spaces", "add", "words", "--encoder", "whole")
+    with Engine(home) as engine:
+        said = engine.search(LOW, Filter(channels=(Channel.SPEECH,)), spaces=["words"])
+    assert any(hit.segment.path.endswith("low.wav") for hit in said.hits)
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_readings_that_have_lost_their_passages_are_told_and_read_again(home, monkeypatch):
+    reader = FakeReader()
+    monkeypatch.setattr(readers, "load", lambda *_: reader)
+    run("readers", "add", "fake")
+    database = Database(home.database)
+    before = Readers(database).size(1)
+    with database.writing() as connection:
+        connection.execute(text("DELETE FROM segment WHERE id = (SELECT max(id) FROM segment WHERE reader_id = 1)"))
+    lost = [check for check in verify(home) if not check.ok]
+    assert "every reading holds its passages" in [check.name for check in lost]
+    repair(home)
+    index(home, Job(()))
+    assert Readers(database).size(1) == before
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+@pytest.mark.parametrize("name", ["", " ", "..", ".", "all", "-x", "a\nb", "a\u202eb", " a", "a" * 201])
+def test_names_that_no_space_can_have_are_refused(home, spaces, name):
+    run("spaces", "add", "--encoder", "eyes", "--", name, code=1)
+    assert [entry.name for entry in spaces.all()] == ["whole"]
+
+
+def test_spaces_with_similar_names_do_not_share_a_folder(home, spaces):
+    for name in ("a/b", "a_b", "../x"):
+        run("spaces", "add", name, "--encoder", "eyes")
+    assert all(check.ok for check in verify(home, deep=True))
+    run("spaces", "drop", "a/b", "--yes")
+    run("spaces", "drop", "../x", "--yes")
+    assert (home.home / "sensorium.db").exists()
+    with Engine(home) as engine:
+        assert engine.search(RED, spaces=["a_b"]).hits
+        assert engine._named(["a_b"])[0].live.damage is None
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_the_index_of_an_older_home_is_taken_over(home, spaces):
+    """Folders were named after the space alone."""
+    entry = spaces.find("whole")
+    folder = home.home / "index"
+    (folder / folder_name(entry.key, "whole")).rename(folder / "whole")
+    assert Generations(folder, entry.key + 1, "another", entry.space.dim).current() is None
+    assert Generations(folder, entry.key, "whole", entry.space.dim).current() is not None
+    assert not (folder / "whole").exists()
+
+
+def test_a_watch_that_began_before_a_space_was_added_fills_it_too(home, spaces, archive):
+    with indexer(home) as running:
+        key, roots = running.intake.collection("default", [os.fsencode(archive)]), [os.fsencode(archive)]
+        assert running.bring(key, roots, lambda *_: None, Tally(), Progress())
+        run("spaces", "add", "eyes", "--encoder", "eyes", "--later")
+        (archive / "new.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0")
+        assert running.bring(key, roots, lambda *_: None, Tally(), Progress())
+        running.tidy()
+        eyes = spaces.find("eyes")
+        assert spaces.size(eyes.key).complete
+        assert spaces.missing(eyes) == 0
+        run("spaces", "drop", "eyes", "--yes")
+        (archive / "newer.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0\0")
+        assert running.bring(key, roots, lambda *_: None, Tally(), Progress())
+        running.tidy()
+        assert not (home.home / "index" / folder_name(eyes.key, "eyes")).exists()
+    assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_what_a_run_took_in_for_other_spaces_is_queued_by_the_next(home, spaces, archive):
+    add("eyes")
+    (archive / "new.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0")
+    index(home, Job([archive], spaces=["whole"]))
+    assert spaces.missing(spaces.find("eyes")) == 1
+    index(home, Job(()))
+    assert spaces.missing(spaces.find("eyes")) == 0
+    assert spaces.size(spaces.find("eyes").key).complete
 
 
 def test_another_revision_under_the_same_name_is_refused_and_changes_nothing(home, spaces, shelf, archive):

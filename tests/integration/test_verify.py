@@ -52,7 +52,7 @@ def ask(settings, statement: str):
 
 
 def space_folder(settings) -> Path:
-    return settings.home / "index" / "fake"
+    return next((settings.home / "index").iterdir())
 
 
 def current(settings) -> Path:

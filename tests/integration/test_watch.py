@@ -140,6 +140,14 @@ def test_what_is_no_media_or_hidden_is_passed_over_and_bad_files_are_told(settin
         assert [Path(line.path).name for line in found.store.failures()] == ["broken.png"]
 
 
+def test_a_picture_of_any_name_is_taken_and_what_machines_leave_is_not(settings, folder):
+    with watched(settings, folder) as found:
+        picture(folder / "@eaDir" / "thumb.png", 5)
+        picture(folder / "@eaDir" / "deep" / "thumb.png", 7)
+        picture(folder / "second.png", 6).rename(folder / "second.original")
+        found.wait_for("first.png", "second.original")
+
+
 def test_nothing_is_gone_because_its_disk_is_away(settings, folder):
     with watched(settings, folder) as found:
         folder.rename(folder.with_name("away"))

@@ -55,7 +55,7 @@ def growth(samples: list[Sample], name: str) -> float:
 @pytest.fixture
 def serving(tmp_path):
     files = Files(tmp_path / "archive", Random(SEED))
-    command = [sys.executable, "-m", "ui.cli", "serve", "--no-page", "--port", "0", "--root", str(files.folder)]
+    command = [sys.executable, "-m", "ui.cli", "serve", "--no-token", "--no-page", "--port", "0", "--root", str(files.folder)]
     env = os.environ | {"SENSORIUM_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         told = ""

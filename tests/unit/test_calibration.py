@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import InputError
+from search.query.answers import chapman
 from search.query.calibration import (
     Calibration,
     Direction,
@@ -152,16 +154,13 @@ def test_every_damage_is_told(damage):
     assert "spaces calibrate" in str(refused.value.remedy)
 
 
-@pytest.mark.xfail(reason="unpack lets zlib.error, NotImplementedError and RuntimeError pass", strict=True)
 def test_a_byte_that_has_changed_is_harmless_or_told():
     content, rng = bytearray(pack(calibration())), np.random.default_rng(0)
     for at in [*range(200), *range(len(content) - 1_000, len(content)), *rng.integers(0, len(content), 300)]:
         before = content[at]
         content[at] ^= int(rng.integers(1, 256))
-        try:
+        with suppress(InputError):  # anything else that is raised fails the test
             assert unpack(bytes(content), DIM).contents.keys() <= set(Modality)
-        except InputError as error:
-            assert "calibration cannot be used" in str(error)
         content[at] = before
 
 
@@ -297,3 +296,9 @@ def test_words_are_worth_more_the_less_likely_they_stand_there_by_chance():
     scores = word_scores(np.array([0.0, 1.0, 10.0, 500.0]))
     assert (np.diff(scores) > 0).all()
     assert np.isfinite(scores).all()
+
+
+def test_chapman_estimates_from_two_channels_and_says_nothing_where_they_share_nothing():
+    assert chapman({1, 2, 3}, {4, 5}) is None
+    assert chapman({1, 2}, {1, 2}) == 2
+    assert chapman(set(range(10)), set(range(5, 15))) == pytest.approx(11 * 11 / 6 - 1)

@@ -170,7 +170,7 @@ def test_any_sequence_of_changes_answers_like_brute_force(build, data):
 
 @pytest.fixture
 def generations(tmp_path):
-    return Generations(tmp_path / "index", "a space/1", DIM)
+    return Generations(tmp_path / "index", 1, "a space/1", DIM)
 
 
 def filled(count: int = 30, seed: int = 0) -> FlatIndex:
@@ -254,7 +254,7 @@ def test_a_wrong_current_is_damage(generations, tmp_path):
 def test_another_dimension_is_damage(generations, tmp_path):
     generations.write(filled(), last_embedding=30, last_removal=0)
     with pytest.raises(IndexDamaged, match="dim"):
-        Generations(tmp_path / "index", "a space/1", DIM + 1).load()
+        Generations(tmp_path / "index", 1, "a space/1", DIM + 1).load()
 
 
 @pytest.mark.parametrize("step", ["rename", "replace", "fsync", "mkdir"])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from search.media import DecodePool
-from search.types import Channel, Modality
+from search.types import Channel, DateSource, Modality, Stamp
 from tests.media_samples import COLOURS, IMAGES, colour_of, corner, picture
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
@@ -136,7 +136,7 @@ def test_when_a_picture_was_taken_is_told(pool, tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9003] = "2018:04:19 22:46:00"
     picture("red").save(tmp_path / "a.jpg", exif=exif)
-    assert decode(pool, tmp_path / "a.jpg").info.taken_at == "2018-04-19T22:46:00"
+    assert decode(pool, tmp_path / "a.jpg").info.stamps == (Stamp(DateSource.EXIF, "2018-04-19T22:46:00"),)
 
 
 @pytest.mark.parametrize(("stored", "named"), [("jpg", "png"), ("png", "txt"), ("webp", "mp4"), ("gif", "mp3"), ("jpg", "")])

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Colorspace
 from PIL import Image, ImageFilter
 
-from search.media import DecodePool
-from search.types import Channel, Modality, Span
+from search.media import DecodePool, previews
+from search.types import Channel, DateSource, Modality, Span, Stamp
 from tests.media_samples import VIDEOS, colour_of, corner, pitch_of, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
@@ -200,7 +203,7 @@ def test_the_day_of_recording_is_told(pool, tmp_path):
         container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (64, 64)))))
         container.mux(stream.encode())
     info = decode(pool, path).info
-    assert (info.taken_at, info.title) == ("2018-04-19T22:46:00+00:00", "Cars")
+    assert (info.stamps, info.title) == ((Stamp(DateSource.TAGS, "2018-04-19T22:46:00Z"),), "Cars")
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.mkv", "a.txt"])
@@ -279,3 +282,65 @@ def test_frames_are_scaled_by_the_filter_that_is_wanted(pool, tmp_path):
         (cut,) = decode(pool, path, replace(NEEDS, fit="squash", filter=filter_)).cuts
         wanted = np.asarray(noise.resize((64, 64), nearest), np.float32)
         assert np.abs(cut.content[0] - wanted).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_slides_that_differ_little_are_each_sampled_at_the_time_at_which_they_come(pool, tmp_path, suffix):
+    """Slides shown from 0.6 to 25 s, so alike that no cut lies between them, from a coder that leaves frames unreferenced."""
+    lasts = [8, 0.9, 15, 2, 0.6, 25, 1.5, 40, 0.7, 3, 12, 5]
+    starts = [round(1000 * sum(lasts[:number])) for number in range(len(lasts))]
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"bf": "3", "b-pyramid": "none", "x264-params": "scenecut=0"})
+        stream.width, stream.height, stream.pix_fmt = 128, 128, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for number, start in enumerate([*starts, 113_600]):
+            slide = Image.new("RGB", (128, 128), "white")
+            slide.paste("black", (0, 8 * min(number, 11), 16, 8 * min(number, 11) + 8))  # the bar tells the slide's number
+            frame = av.VideoFrame.from_image(slide)
+            frame.pts, frame.time_base = start, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    seen: dict[int, list[int]] = {}
+    for shot in decode(pool, path).of(Channel.VISUAL):
+        assert len(shot.times) == len(shot.content)
+        for time, picture in zip(shot.times, shot.content, strict=True):
+            bar = int(picture[:, 3].mean(axis=1).argmin()) * 128 // (8 * len(picture))
+            seen.setdefault(bar, []).append(time)
+    assert sorted(seen) == list(range(12))
+    assert [min(seen[number]) for number in range(12)] == pytest.approx(starts, abs=40)
+    assert all(
+        time < start + 1000 * last
+        for number, (start, last) in enumerate(zip(starts, lasts, strict=True))
+        if number < 11
+        for time in seen[number]
+    )
+
+
+@pytest.mark.parametrize(("size", "matrix"), [((1280, 720), "bt709"), ((640, 480), "smpte170m")])
+def test_colours_that_the_file_tells_no_matrix_of_follow_the_size(pool, tmp_path, size, matrix):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+        red = av.VideoFrame.from_image(Image.new("RGB", size, (200, 40, 40)))
+        dst = {"bt709": Colorspace.ITU709, "smpte170m": Colorspace.ITU601}[matrix]
+        red = red.reformat(format="yuv420p", dst_colorspace=dst)
+        red.colorspace = 2  # unspecified
+        for _ in range(3):
+            container.mux(stream.encode(red))
+        container.mux(stream.encode())
+    mean = decode(pool, path).cuts[0].content.mean(axis=(0, 1, 2))
+    assert mean == pytest.approx([200, 40, 40], abs=4)
+
+
+def test_a_thumbnail_has_square_pixels(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 72, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = 2
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (72, 96), "red"))))
+        container.mux(stream.encode())
+    assert Image.open(io.BytesIO(previews.frame(str(path), 0, 144))).size == (144, 96)

@@ -374,3 +374,12 @@ def test_long_blocks_are_parted_between_lines():
     parts = list(pieces([line("x" * 40, 0, 30 * row) for row in range(10)], 100))
     assert [len(part) for part in parts] == [2] * 5
     assert blocks([]) == []
+
+
+def test_text_stands_from_when_its_frame_comes_until_the_next_does():
+    from search.readers.ocr.reader import _part
+
+    times = (0, 8000, 8900)
+    parts = [_part(Span(0, 10_000), number, number, 3, times) for number in range(3)]
+    assert parts == [Span(0, 8000), Span(8000, 8900), Span(8900, 10_000)]
+    assert _part(Span(0, 9000), 1, 1, 3, None) == Span(3000, 6000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,12 @@ from alembic.script import ScriptDirectory
 from search.errors import NewerDatabase, StoreError, UnknownName
 from search.store import Database, Finished, Intake, Queue, Spaces, SqlStore
 from search.store import tables as t
-from search.store.database import alembic_config, now_ms
-from search.store.intake import Again, Sighting
+from search.store.catalogue import Catalogue
+from search.store.database import alembic_config, clock_ms, now_ms
+from search.store.dates import Dates
+from search.store.intake import Again, Passing, Sighting
 from search.store.queue import LEASE_MS
-from search.types import Channel, Cut, Filter, Gap, Info, Modality, Space, Span
+from search.types import Channel, Cut, Dated, DateSource, Filed, Filter, Gap, Info, Modality, Space, Span, Stamp
 
 LATER = 1 << 60
 SPACE = Space("fake", "fake", "fake", "1", 4, frozenset({Modality.TEXT, Modality.IMAGE}))
@@ -53,14 +56,16 @@ def sighting(path: str, size: int = 10, mtime: int = 1) -> Sighting:
 def work(database):
     """The queue of the fake space, as a worker of that name works on it."""
     space = Spaces(database).add(SPACE, "fake").key
-    return lambda name="one": Queue(database, space, name)
+    return lambda name="one", place="": Queue(database, space, name, place)
 
 
 def put(work, unit, *, modality=Modality.IMAGE, cuts=1, text=None, taken=None, duration=None, gaps=()):
     channel = Channel.TEXT if modality is Modality.TEXT else Channel.VISUAL
     made = [Cut(channel, modality, Span(i * 1000, i * 1000 + 1000), text or np.empty(0, np.uint8)) for i in range(cuts)]
     vectors = np.eye(4, dtype=np.float32)[np.arange(cuts) % 4]
-    return work.put([Finished(unit, Info(modality, "x", 1, 2, duration, taken), made, vectors, gaps)])
+    day = taken and (datetime.date.fromisoformat(taken[:10]) - datetime.date(1970, 1, 1)).days
+    filed = Filed(Dated(day, day, DateSource.EXIF, taken)) if taken else None
+    return work.put([Finished(unit, Info(modality, "x", 1, 2, duration), made, vectors, gaps, filed=filed)])
 
 
 def queue(intake, *paths: str, collection: str = "c") -> tuple[int, int]:
@@ -240,7 +245,7 @@ def test_a_lease_lasts_as_long_as_its_worker_gives_signs_of_life(intake, work, m
     queue(intake, "/a/x")
     begun, one, two = now_ms(), work("one"), work("two")
     clock = iter(begun + LEASE_MS * step // 4 for step in range(100))
-    monkeypatch.setattr("search.store.queue.now_ms", lambda: next(clock))
+    monkeypatch.setattr("search.store.queue.clock_ms", lambda _: next(clock))
     assert len(one.lease(1, suspect=True)) == 1
     for _ in range(6):
         one.beat()
@@ -249,6 +254,38 @@ def test_a_lease_lasts_as_long_as_its_worker_gives_signs_of_life(intake, work, m
         if units := two.lease(1, suspect=True):
             break
     assert [unit.attempts for unit in units] == [2]
+
+
+@pytest.mark.parametrize("jump_ms", [-3_600_000, 3_600_000, 7 * 86_400_000])
+def test_a_sleeping_laptop_takes_nothing_from_its_own_workers(intake, work, store, monkeypatch, jump_ms):
+    """Their locks tell whether they live; the clock tells only of workers elsewhere."""
+    queue(intake, "/a/x")
+    here, other = work("place_-1", place="place_-"), work("place_-2", place="place_-")
+    (unit,) = here.lease(1)
+    now = clock = now_ms()
+    monkeypatch.setattr("search.store.queue.clock_ms", lambda _: clock)
+    for nap in range(1, 4):
+        clock = now + nap * jump_ms
+        assert not other.waiting()
+        assert other.lease(1, suspect=True) == []
+        here.beat()
+    assert len(put(here, unit)) == 1
+    assert store.counts()["units"] == {"done": 1}
+
+
+def test_a_lease_of_another_machine_runs_out(intake, work, monkeypatch):
+    queue(intake, "/a/x")
+    work("elsewhere-1").lease(1)
+    later = now_ms() + 2 * LEASE_MS
+    monkeypatch.setattr("search.store.queue.clock_ms", lambda _: later)
+    assert [unit.attempts for unit in work("here-1", place="here-").lease(1, suspect=True)] == [2]
+
+
+def test_leases_go_by_the_clock_of_the_database(database, monkeypatch):
+    """Two machines that share a PostgreSQL may differ by an hour."""
+    monkeypatch.setattr("search.store.database.now_ms", lambda: 0)
+    with database.reading() as connection:
+        assert (clock_ms(connection) > 0) == (connection.dialect.name == "postgresql")
 
 
 def test_what_a_worker_lost_it_cannot_end(intake, work, store):
@@ -297,8 +334,8 @@ def test_two_scans_at_once_do_not_miss_each_others_files(intake, store):
     first, second = intake.begin_scan(), intake.begin_scan()
     intake.put_files(key, second, [space], [(sighting("/a/x"), b"x" * 32)])
     intake.put_files(key, first, [space], [(sighting("/a/y"), b"y" * 32)])
-    assert intake.end_scan(key, first, [b"/a"]) == 0
-    assert intake.end_scan(key, second, [b"/a"]) == 0
+    assert intake.end_scan(key, first, [b"/a"]) == (0, 0)
+    assert intake.end_scan(key, second, [b"/a"]) == (0, 0)
     assert store.missing() == []
 
 
@@ -318,7 +355,7 @@ def test_deleting_an_asset_tells_the_indexes(intake, work, store, database):
     key, space = queue(intake, "/a/x")
     put(work(), work().lease(1)[0], cuts=2)
     ids = store.ids(space)
-    assert intake.end_scan(key, LATER, [b"/a"]) == 1
+    assert intake.end_scan(key, LATER, [b"/a"]) == (1, 0)
     assert intake.prune(key) == 1
     assert intake.drop_orphans() == 1
     assert store.removals(space)[1].tolist() == ids.tolist()
@@ -340,8 +377,75 @@ def test_ids_of_segments_are_never_used_again(intake, work, store):
 
 def test_a_scan_marks_only_what_it_did_not_meet_under_its_root(intake, store):
     key, _ = queue(intake, "/a/x", "/ab/y", "/a0")
-    assert intake.end_scan(key, LATER, [b"/a"]) == 1
+    assert intake.end_scan(key, LATER, [b"/a"]) == (1, 0)
     assert store.missing() == ["/a/x"]
+
+
+def test_what_is_away_is_found_and_only_forgotten_when_asked_to(intake, work, store):
+    key, space = queue(intake, "/a/x", "/a/y")
+    for unit in work().lease(2):
+        put(work(), unit)
+    assert intake.end_scan(key, LATER, [b"/a"], is_away=lambda path, device: (path, device) == (b"/a/x", None)) == (1, 1)
+    assert (store.missing(), store.away(), intake.away(key)) == (["/a/y"], {"/a": 1}, 1)
+    assert len(store.columns(space).ids) == 1
+    coverage = store.coverage(space)["c"]
+    assert (coverage.files, coverage.seen, coverage.away) == (1, 1, 1)
+    assert intake.prune(key) == 1
+    assert store.counts()["files"] == {"away": 1}
+    assert intake.holds(key, b"/a")
+    assert intake.prune(key, away=True) == 1
+    assert not intake.holds(key, b"/a")
+
+
+def test_what_is_passed_over_is_known_until_it_is_gone(intake, store):
+    key = intake.collection("c", [b"/a"])
+    files = [Passing(b"/a/x.zip", 1, 2, ".zip", False), Passing(b"/a/\xff.nef", 3, 4, ".nef", True)]
+    intake.pass_over(key, 1, files)
+    intake.pass_over(key, 1, [Passing(b"/a/x.zip", 9, 9, ".zip", False)])
+    assert intake.passed(key, [b"/a/x.zip", b"/a/y"]) == {b"/a/x.zip": Passing(b"/a/x.zip", 9, 9, ".zip", False)}
+    assert [(one.suffix, one.known, one.count) for one in store.passed("c")] == [(".nef", True, 1), (".zip", False, 1)]
+    intake.still_passed(key, LATER, [b"/a/x.zip"])
+    intake.end_scan(key, LATER, [b"/a"])
+    assert [one.suffix for one in store.passed()] == [".zip"]
+
+
+def test_a_file_is_the_same_as_far_as_its_file_system_tells(intake):
+    key, _ = queue(intake, "/a/x")
+    known = intake.known(key, [b"/a/x"])[b"/a/x"]
+    met = Sighting(b"/a/x", 10, 1, 5, 2**63 - 1, 7)
+    assert known.looks_like(met)  # an older version did not look
+    intake.seen(LATER, [(known, met)])
+    known = intake.known(key, [b"/a/x"])[b"/a/x"]
+    assert (known.ctime_ns, known.inode, known.device) == (5, 2**63 - 1, 7)
+    assert known.looks_like(met)
+    assert known.looks_like(Sighting(b"/a/x", 10, 1, 5, None, 8))  # mounted anew, where inodes do not last
+    assert not known.looks_like(Sighting(b"/a/x", 10, 1, 6, 2**63 - 1, 7))
+    assert not known.looks_like(Sighting(b"/a/x", 10, 1, 5, 1, 7))
+
+
+def test_dates_are_kept_with_all_that_was_found_and_looked_for_again(database, intake, work):
+    key, _ = queue(intake, "/a/x")
+    (unit,) = work().lease(1)
+    put(work(), unit)
+    kept = Dates(database)
+    (placed,) = kept.undated(0, 10)
+    assert (placed.path, placed.mtime_ns, kept.undated(placed.asset, 10), kept.at(key, [b"/a/x"])) == (b"/a/x", 1, [], [])
+    stamps = (Stamp(DateSource.TAGS, "1965-03-01T12:00:00Z"), Stamp(DateSource.NAME, "1965"))
+    kept.put(
+        [
+            (
+                placed.asset,
+                Filed(Dated(-1767, -1767, DateSource.TAGS, "1965-03-01T04:00:00-08:00"), stamps, "f" * 64, "America/Los_Angeles"),
+            )
+        ]
+    )
+    asset = Catalogue(database).assets([placed.asset])[placed.asset]
+    assert (asset.dated, asset.stamps) == (Dated(-1767, -1767, DateSource.TAGS, "1965-03-01T04:00:00-08:00"), stamps)
+    assert [(one.zone, one.beside) for one in (*kept.zoned(), *kept.at(key, [b"/a/x"]))] == [
+        ("America/Los_Angeles", "f" * 64)
+    ] * 2
+    kept.again([placed.asset])
+    assert [one.asset for one in kept.undated(0, 10)] == [placed.asset]
 
 
 @pytest.fixture
@@ -368,6 +472,8 @@ def mixed(intake, work, store):
         (Filter(under=("/b/caf\u00e9",)), ["clip.mp4"]),
         (Filter(since="2020-01-01"), ["text.txt", "clip.mp4"]),
         (Filter(until="2020-01-01"), ["old.jpg", "text.txt"]),
+        (Filter(dated_by=(DateSource.EXIF,)), ["old.jpg", "text.txt", "clip.mp4"]),
+        (Filter(dated_by=(DateSource.FILE, DateSource.NAME)), []),
         (Filter(shortest_ms=10_000), ["clip.mp4"]),
         (Filter(longest_ms=10_000), []),
         (Filter(collections=("one",), modalities=(Modality.VIDEO,)), []),

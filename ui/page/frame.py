@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from search.api.client import ADDRESS, Client
+from search.api.client import ADDRESS, Client, cookie_name
 from search.errors import ServiceError
 from ui.page.state import CHANNELS, State
 
@@ -29,10 +29,15 @@ class Known:
     translates: str = ""
 
 
-@st.cache_resource(show_spinner=False)
 def client() -> Client:
-    """The client of the service, shared by all who look at the page. ``SENSORIUM_SERVICE`` names its address."""
-    return Client(os.environ.get("SENSORIUM_SERVICE", ADDRESS))
+    """The client of the service, which calls as whoever looks at the page. ``SENSORIUM_SERVICE`` names its address."""
+    host = st.context.headers.get("Host", "") or ""
+    return _client(st.context.cookies.get(cookie_name(host), ""))
+
+
+@st.cache_resource(show_spinner=False, max_entries=100)
+def _client(token: str) -> Client:
+    return Client(os.environ.get("SENSORIUM_SERVICE", ADDRESS), token=token)
 
 
 @st.cache_data(ttl=30, show_spinner=False)

@@ -172,7 +172,7 @@ def _collections(told: Collections) -> list[dict[str, Any]]:
 def _held(files: Mapping[str, int]) -> list[str]:
     """Files by what they are, then those that are missing; what failed is told with the rest that cannot be found."""
     media = [words.count(files[one], noun) for one, noun in words.MEDIA.items() if files.get(one)]
-    return [*media, *([f"{missing:,} missing"] if (missing := files.get("missing")) else [])]
+    return [*media, *(f"{number:,} {state}" for state in ("missing", "away") if (number := files.get(state)))]
 
 
 def _failures(told: Failures) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ from ui.page.components import grid
 from ui.page.state import MOST, Piece, State
 
 _ANSWER = "answer"
-_SURE = 0.3
 """Hits that are less sure than this stand below a line."""
 _BELOW, _WHOLE = 180, 600
 """Characters of a passage on a card: below a picture, and in its place."""
@@ -26,13 +25,16 @@ def show(state: State) -> None:
     found = answer(state)
     if not found.hits:
         trouble.nothing(state)
-    shown = cards(state, found.hits)
+    verdict = found.found.verdict if found.found else None
+    shown = cards(state, found.hits, verdict)
     noun = "file" if state.group == "files" else "moment"
     more = bool(found.cursor) and state.count < MOST
     took = found.timings_ms.get("total", 0)
     summary = f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
+    if found.estimate and shown:
+        summary = f"{words.estimate(found.estimate)} · {summary}"
     data = {
-        "cards": shown, "more": more, "sure": _SURE, "marked": state.opened, "question": state.href(opened=None),
+        "cards": shown, "more": more, "weaker": words.WEAKER, "nothing": words.NOTHING, "marked": state.opened, "question": state.href(opened=None),
         "ended": words.ended(state.count) if found.cursor and not more else words.ended(found.limit) if found.limit else "",
         "summary": summary if shown else "", "unseen": words.unseen(found.coverage), "library": State(view="library").href(),
     }  # fmt: skip
@@ -59,18 +61,18 @@ def forget() -> None:
     st.session_state.pop(_ANSWER, None)
 
 
-def cards(state: State, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+def cards(state: State, hits: Sequence[Hit], verdict: str | None = None) -> list[dict[str, Any]]:
     """Cards for the grid: one a hit, or one an asset with the strip of all its hits, where its best one stood."""
     groups: dict[int, list[Hit]] = {}
     for hit in hits:
         groups.setdefault(key(state, hit), []).append(hit)
-    return [_card(state, group) for group in groups.values()]
+    return [_card(state, group, verdict) for group in groups.values()]
 
 
-def _card(state: State, hits: Sequence[Hit]) -> dict[str, Any]:
+def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, Any]:
     best = hits[0]
-    bars, sure = words.band(best.confidence)
-    likely = [best, *(hit for hit in hits[1:] if hit.confidence >= _SURE)]
+    bars, sure = words.band(best.confidence, verdict)
+    likely = [best, *(hit for hit in hits[1:] if words.band(hit.confidence, verdict)[0] != words.WEAK)]
     moments = len(likely) if best.span else 0
     told = next((hit for hit in likely if hit.evidence.marks), best)
     passage = _said(told, _WHOLE if best.asset.modality == "text" else _BELOW)
@@ -78,7 +80,7 @@ def _card(state: State, hits: Sequence[Hit]) -> dict[str, Any]:
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
-        "bars": bars, "sure": sure, "confidence": best.confidence, "strip": strip(best.asset, likely),
+        "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely),
         "more": f"{moments} moments" if moments > 1 else "",
     }  # fmt: skip
 
@@ -120,7 +122,7 @@ def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         {
             "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
             "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": starts(hit),
-            "sure": hit.confidence, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
+            "sure": words.band(hit.confidence)[0] / 4, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
         }
         for hit in hits
         if hit.span
@@ -132,14 +134,23 @@ def newest(limit: int, *, heading: str = "", summary: str = "") -> None:
     entries = frame.client().assets(limit=limit).assets
     cards = [_new_card(entry) for entry in entries]
     if cards:
-        data = {"cards": cards, "more": False, "sure": 0, "marked": None, "question": "", "heading": heading, "summary": summary}
+        data = {
+            "cards": cards,
+            "more": False,
+            "weaker": "",
+            "nothing": "",
+            "marked": None,
+            "question": "",
+            "heading": heading,
+            "summary": summary,
+        }
         grid(data, sent, key="newest")
 
 
 def _new_card(entry: AssetEntry) -> dict[str, Any]:
     begins = _beginning(entry.id) if entry.modality == "text" else None
     return plain_card(entry, entry.links, begins, None) | {
-        "segment": None, "href": None, "channel": "", "bars": 0, "sure": "", "confidence": 1.0, "strip": [], "more": "",
+        "segment": None, "href": None, "channel": "", "bars": 0, "sure": "", "weak": False, "strip": [], "more": "",
     }  # fmt: skip
 
 

@@ -115,16 +115,36 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[
     span = (found.span if found else None) or segment.span
     channels = ", ".join(f"{channel} {number}" for channel, number in asset.segments.items())
     pixels = f"{asset.width} × {asset.height}" if asset.width and asset.height else ""
-    places = "\n".join(_place(one.path, one.collection, one.folder, one.name, missing=one.missing) for one in asset.locations)
+    places = "\n".join(
+        _place(one.path, one.collection, one.folder, one.name, state="missing" if one.missing else "away" if one.away else "")
+        for one in asset.locations
+    )
     known = {
-        "Match": f"{words.band(found.confidence)[1]}, {found.confidence:.0%}" if found else "",
+        "Match": words.band(found.confidence)[1] if found else "",
         "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Channel": str(segment.channel),
-        "Title": asset.title or "", "Date": words.day(asset.day) if asset.day else "",
+        "Title": asset.title or "", **_dated(asset),
         "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
         "File": f"{asset.format}, {words.size(asset.bytes)}", "Lies in": places, "Added": words.day(asset.added_at),
         "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags), "Segments": channels, "Gaps": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
     }  # fmt: skip
     return [(name, value) for name, value in known.items() if value]
+
+
+_TOLD_BY = {
+    "sidecar": "XMP beside the file", "xmp": "XMP", "exif": "EXIF", "digitized": "when it was scanned or stored", "iptc": "IPTC",
+    "tags": "the file's tags", "takeout": "Google Takeout", "name": "the file's name", "changed": "when a program saved it last",
+}  # fmt: skip
+"""Where a date comes from, in words."""
+
+
+def _dated(asset: AssetDetail) -> dict[str, str]:
+    """When it was taken and how that is known, or else when the file was changed."""
+    if asset.date is None:
+        return {}
+    source = asset.date.source
+    if source is None or source == "file":
+        return {"File modified": words.taken(asset.date)}
+    return {"Taken": f"{words.taken(asset.date)} ({_TOLD_BY[source]})"}
 
 
 def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> State:
@@ -180,6 +200,6 @@ def _large(thumbnail: str | None) -> str | None:
     return thumbnail and f"{thumbnail}{'&' if '?' in thumbnail else '?'}size=1280"
 
 
-def _place(path: str | None, collection: str, folder: str, name: str, *, missing: bool) -> str:
+def _place(path: str | None, collection: str, folder: str, name: str, *, state: str) -> str:
     where = path or "/".join(part for part in (folder, name) if part)
-    return f"{where} ({collection}{', missing' if missing else ''})"
+    return f"{where} ({collection}{f', {state}' if state else ''})"

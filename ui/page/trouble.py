@@ -48,6 +48,7 @@ def _wide(state: State) -> State:
         under="",
         since="",
         until="",
+        dated_by=(),
         shortest=None,
         longest=None,
         words=False,

@@ -119,6 +119,12 @@ class PocketEncoder:
         """The file of the space's impostor cohort and of what was fitted with it, see ``search/query/calibration.py``."""
         return self._weights.read("calibration.npz")
 
+    def unreadable(self, text: str) -> float:
+        """The share of a text's letters, 0..1, that the tokenizer knows only one by one: of words it has never seen, nearly all."""
+        pieces = [piece.removeprefix("##") for piece in self._tokenizer.encode(_speakable(text), add_special_tokens=False).tokens]
+        letters = [len(piece) for piece in pieces if piece.isalpha() and piece != "a"]
+        return sum(length for length in letters if length == 1) / max(sum(letters), 1)
+
     def _videos(self, shots: Sequence[NDArray[np.uint8]]) -> Vectors:
         frames = self.encode(Modality.IMAGE, [frame for shot in shots for frame in shot])
         ends = np.cumsum([len(shot) for shot in shots])

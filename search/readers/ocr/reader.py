@@ -56,11 +56,13 @@ class OcrReader:
             frames = [_picture(frame, info) for frame in (cut.content if cut.content.ndim == 4 else cut.content[None])]
             lines, left = follow(self._engine, frames)
             unread.note(lines, left, cut.span)
-            yield from self._passages(lines, cut.span, frames)
+            yield from self._passages(lines, cut.span, frames, cut.times)
         if gap := unread.gap():
             yield gap
 
-    def _passages(self, lines: Sequence[Standing], span: Span | None, frames: Sequence[Picture]) -> Iterator[Passage]:
+    def _passages(
+        self, lines: Sequence[Standing], span: Span | None, frames: Sequence[Picture], times: Sequence[int] | None
+    ) -> Iterator[Passage]:
         """Blocks of the lines that come and go together."""
         together = defaultdict(list)
         for standing in lines:
@@ -69,7 +71,7 @@ class OcrReader:
         height, width = frames[0].shape[:2]
         for (first, last), group in sorted(together.items()):
             for piece in (piece for block in layout.blocks(group) for piece in layout.pieces(block, self.needs.characters)):
-                yield self._passage(piece, _part(span, first, last, len(frames)), width, height)
+                yield self._passage(piece, _part(span, first, last, len(frames), times), width, height)
 
     def _passage(self, block: Sequence[Line], span: Span | None, width: int, height: int) -> Passage:
         text, scores = layout.text(block)
@@ -124,10 +126,14 @@ def _is_small(line: Line) -> bool:
     return line.confidence < KEEP and not line.text.isspace() and line.height < TOO_SMALL
 
 
-def _part(span: Span | None, first: int, last: int, count: int) -> Span | None:
-    """The time of frames ``[first, last]`` of the ``count`` that stand for a span."""
+def _part(span: Span | None, first: int, last: int, count: int, times: Sequence[int] | None) -> Span | None:
+    """The time of frames ``[first, last]`` of the ``count`` that stand for a span; ``times``: when each comes on screen, where that is told."""
     if span is None:
         return None
+    if times is not None and len(times) == count:
+        start = span.start if first == 0 else times[first]
+        end = times[last + 1] if last + 1 < count else span.end
+        return Span(start, max(end, start + 1), span.unit)
     length = span.end - span.start
     start, end = span.start + first * length // count, span.start + (last + 1) * length // count
     return Span(start, max(end, start + 1), span.unit)

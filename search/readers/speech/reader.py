@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -54,7 +54,7 @@ class SpeechReader:
             MediaError: ``encoder``: the model fails on it.
             ModelMissing: the GPU is gone.
         """
-        found, before = regions(cuts), _Before()
+        found, before = regions(cuts), defaultdict[str | None, _Before](_Before)  # one for each track and channel
         while some := list(islice(found, self._batch)):
             with _told():
                 languages = self._languages(some, before)
@@ -65,16 +65,18 @@ class SpeechReader:
                 ]
                 english = self._english(some, languages, foreign)
             for region, language, one, other in zip(some, languages, said, english, strict=True):
-                yield from self._passages(region, language, one, before)
+                yield from self._passages(region, language, one, before[region.heard])
                 if other is not None and plain(other.text) != plain(one.text) and not unread(other):
                     yield self._translated(region, one, other)
 
-    def _languages(self, some: Sequence[Region], before: _Before) -> list[str]:
+    def _languages(self, some: Sequence[Region], before: Mapping[str | None, _Before]) -> list[str]:
         found = []
-        for language, likely in self._engine.languages([region.samples for region in some]):
-            if likely >= SURE or not before.language:
-                before.language = language
-            found.append(before.language)
+        told = self._engine.languages([region.samples for region in some])
+        for region, (language, likely) in zip(some, told, strict=True):
+            last = before[region.heard]
+            if likely >= SURE or not last.language:
+                last.language = language
+            found.append(last.language)
         return found
 
     def _hear(self, some: Sequence[Region], languages: Sequence[str]) -> list[Said]:
@@ -101,7 +103,7 @@ class SpeechReader:
             yield from _gap(region, Span(round(region.start_ms), round(region.end_ms)), language, why)
             return
         for words in sentences(said.words):
-            one = passage(region, words, language, self._source)
+            one = passage(region, words, language, self._heard(region))
             span = one.span or Span(0, 0)
             if why := made_up(one.text, region.voiced(span.start, span.end), tuple(before.lines)):
                 yield from _gap(region, span, language, why)
@@ -109,10 +111,14 @@ class SpeechReader:
                 yield one
             before.lines.append(one.text)
 
+    def _heard(self, region: Region) -> str:
+        """Who read it, and in which track and channel, where that is not all that the first track holds."""
+        return f"{self._source}, {region.heard}" if region.heard else self._source
+
     def _translated(self, region: Region, said: Said, english: Said) -> Passage:
         """A translation of all that is said in a region; its words are heard nowhere."""
-        whole = passage(region, said.words, "en", self._source)
-        likely = passage(region, english.words, "en", self._source)
+        whole = passage(region, said.words, "en", self._heard(region))
+        likely = passage(region, english.words, "en", self._heard(region))
         return replace(likely, span=whole.span, words=(), translated=True)
 
 

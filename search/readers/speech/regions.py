@@ -48,6 +48,8 @@ class Region:
     start_ms: float
     samples: Sound
     voice: NDArray[np.float32]
+    heard: str | None = None
+    """The track and channel that it was heard in, in words; None: all that the first track holds."""
 
     @property
     def end_ms(self) -> float:
@@ -70,27 +72,29 @@ class Region:
 
 
 def regions(cuts: Iterable[Cut | Gap]) -> Iterator[Region]:
-    """The regions of an asset's sound, in order; times are those that its cuts state. Whatever else comes along is passed over."""
-    run: _Run | None = None
+    """The regions of an asset's sound, in order within each track and channel; times are those that its cuts state. Whatever else comes along is passed over."""
+    runs: dict[str | None, _Run] = {}
     for cut in cuts:
         if not isinstance(cut, Cut) or cut.channel is not Channel.SOUND or cut.span is None or isinstance(cut.content, str):
             continue
+        run = runs.get(cut.source)
         if run is not None and abs(cut.span.start - run.end_ms) > HOLE_MS:
-            yield from run.look(last=True)
-            run = None
-        run = run or _Run(cut.span.start)
+            yield from runs.pop(cut.source).look(last=True)
+        for name in [name for name, other in runs.items() if cut.span.start - other.end_ms > BLOCK * 1000 / RATE]:
+            yield from runs.pop(name).look(last=True)  # it has ended long ago, and holds memory
+        run = runs.setdefault(cut.source, _Run(cut.span.start, cut.source))
         run.push(np.nan_to_num(cut.content.astype(np.float32), posinf=0, neginf=0).clip(-1, 1))
         if run.held >= BLOCK:
             yield from run.look(last=False)
-    if run is not None:
+    for run in runs.values():
         yield from run.look(last=True)
 
 
 class _Run:
     """Sound without a hole, of which what was not looked through is held."""
 
-    def __init__(self, start_ms: float) -> None:
-        self._start_ms = start_ms
+    def __init__(self, start_ms: float, heard: str | None) -> None:
+        self._start_ms, self._heard = start_ms, heard
         self._parts: list[Sound] = []
         self.held = 0
 
@@ -114,7 +118,7 @@ class _Run:
                 held = first
                 break
             start_ms = self._start_ms + first * FRAME * 1000 / RATE
-            yield Region(start_ms, samples[first * FRAME : end * FRAME], voice[first:end])
+            yield Region(start_ms, samples[first * FRAME : end * FRAME], voice[first:end], self._heard)
         self._start_ms += held * FRAME * 1000 / RATE
         self._parts = [samples[held * FRAME :].copy()]
         self.held = len(self._parts[0])

@@ -1,6 +1,7 @@
 // Ask: the box with its pieces, the toggles, the filters, what was asked before.
 
 const RECENT = "sensorium.recent", TYPED = "sensorium.typed", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
+const SOURCES = ["sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file"]; // of dates, as state.py has them
 const pictures = new Map(); // what this browser knows of its uploads: id -> address of a picture
 
 class Bar {
@@ -111,6 +112,7 @@ class Bar {
     for (const name of d.tags) found.push([name, () => (d.tags = d.tags.filter((one) => one !== name))]);
     for (const name of d.spaces) found.push([`space ${name}`, () => (d.spaces = d.spaces.filter((one) => one !== name))]);
     for (const name of d.channels) found.push([`${name} channel`, () => (d.channels = d.channels.filter((one) => one !== name))]);
+    for (const name of d.dated_by ?? []) found.push([`dated by ${name}`, () => (d.dated_by = d.dated_by.filter((one) => one !== name))]);
     for (const [name, word] of Object.entries(plain)) if (d[name]) found.push([`${word} ${d[name]}${word.startsWith("at ") ? " s" : ""}`, () => (d[name] = name.endsWith("est") ? null : "")]);
     return found;
   }
@@ -125,6 +127,7 @@ class Bar {
     const filters = el("div", { class: "filters" },
       many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", this.data.known.channels),
       field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Since", "since", "date"), field("Until", "until", "date"),
+      many("Dated by", "dated_by", SOURCES),
       field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 }));
     this.filters ? this.filters.replaceWith(filters) : this.below.after(filters);
     this.filters = filters;

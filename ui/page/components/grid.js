@@ -42,11 +42,11 @@ class Grid {
 
   draw(data) {
     const items = [];
-    let sure = true;
+    let apart = false;
     this.cards.forEach((card, at) => {
-      if (sure && card.confidence < data.sure) {
-        sure = false;
-        items.push(el("li", { class: "rule" }, at ? "less sure from here" : "nothing is close; the nearest"));
+      if (!apart && card.weak) {
+        apart = true;
+        items.push(el("li", { class: "rule" }, at ? data.weaker : data.nothing));
       }
       items.push(this.card(card, at));
     });

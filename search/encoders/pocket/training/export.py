@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library is loaded
 
 import numpy as np
 import onnx

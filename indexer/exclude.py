@@ -1,0 +1,73 @@
+"""What a walk leaves out: hidden names, what NAS, desktops and downloads leave in folders, and patterns of one's own in the form of gitignore."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from pathspec import GitIgnoreSpec
+
+from search.errors import InputError
+
+USUAL = (
+    ".*",  # hidden: AppleDouble (._a.jpg), .Trash-1000, .thumbnails, .@__thumb
+    "@eaDir", r"\#recycle", r"\#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp",  # of NAS
+    "$RECYCLE.BIN", "RECYCLER", "System Volume Information", "Thumbs.db", "ehthumbs.db", "desktop.ini", "lost+found",
+    "*.part", "*.partial", "*.crdownload", "*.download",  # half a file
+)  # fmt: skip
+"""Names that are left out by default, as patterns of gitignore."""
+
+NO_MEDIA = ".nomedia"
+"""A folder that holds a file of this name is left out, as Android does it."""
+
+_NAMES = re.compile(
+    rb"\..*|(?:@eadir|#recycle|#snapshot|@recycle|@recently-snapshot|@tmp|\$recycle\.bin|recycler|system volume information|thumbs\.db"
+    rb"|ehthumbs\.db|desktop\.ini|lost\+found)|.*\.(?:part|partial|crdownload|download)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""``USUAL`` as one expression, which takes a hundredth of the time."""
+
+
+class Exclusions:
+    """The patterns of a run. The later counts, and ``!pattern`` takes in again what an earlier one left out."""
+
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        """
+        Raises:
+            InputError: a pattern that cannot be read.
+        """
+        self._own = [pattern.strip() for pattern in patterns if pattern.strip()]
+        self.heeds_no_media = f"!{NO_MEDIA}" not in self._own
+        try:
+            self._spec = GitIgnoreSpec.from_lines(self._own) if self._own else None
+        except ValueError as error:
+            raise InputError(
+                f"A pattern to exclude cannot be read: {error}.", remedy="Write it as in a .gitignore file."
+            ) from error
+
+    @classmethod
+    def of(cls, setting: str, patterns: Sequence[str] = ()) -> Exclusions:
+        """Those of the setting ``exclude``, separated by commas, and further ones."""
+        return cls([*setting.split(","), *patterns])
+
+    def leaves_out(self, path: bytes, root: bytes, *, folder: bool) -> bool:
+        """Whether what lies at ``path`` below ``root`` is left out; a folder with all that is in it."""
+        name = os.path.basename(path)
+        usual = _NAMES.fullmatch(name) is not None
+        if self._spec is None:
+            return usual
+        below = os.fsdecode(path[len(root.rstrip(b"/")) + 1 :]) + ("/" if folder else "")
+        told = self._spec.check_file(below).include
+        return usual if told is None else told
+
+    def leaves_out_below(self, path: bytes, root: bytes, *, folder: bool) -> bool:
+        """The same of a path whose folders were not walked: whether it or a folder around it is left out."""
+        inner = path
+        while len(inner) > len(root.rstrip(b"/")) and inner != root:
+            if self.leaves_out(inner, root, folder=folder or inner != path):
+                return True
+            inner = os.path.dirname(inner)
+            if self.heeds_no_media and inner != root and os.path.exists(os.path.join(inner, os.fsencode(NO_MEDIA))):
+                return True
+        return False

@@ -1,0 +1,227 @@
+"""Identity: who calls, and whether they may do what they ask for.
+
+A caller shows a token: in the header ``Authorization: Bearer``, or in the cookie that ``/?token=…`` sets. On loopback there is one more, in
+a file of the home that its owner alone may read. Every route is in ``ROLES``; what is not there takes an admin.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from anyio import to_thread
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from search import disk
+from search.api.client import cookie_name
+from search.api.problems import respond
+from search.api.schemas import BASE
+from search.errors import InputError, Problem, SensoriumError
+from search.store.tokens import SECRET_BYTES, Role, Tokens, digest
+
+KNOWN_SECONDS = 2.0
+"""How long a token that was looked up is believed, so that revoking one takes effect soon."""
+
+MAX_KNOWN = 1_000
+"""Tokens that are remembered at a time."""
+
+MAX_SECRET_CHARACTERS = 200
+
+COOKIE_SECONDS = 30 * 86_400
+
+READER, INGESTER, ADMIN = Role.READER, Role.INGESTER, Role.ADMIN
+
+ROLES: Final[dict[tuple[str, str], Role | None]] = {
+    ("GET", "/livez"): None, ("GET", "/readyz"): None, ("GET", "/metrics"): READER,
+    **{
+        ("GET", BASE + path): READER
+        for path in (
+            "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/segments/{id}",
+            "/assets/{id}/media", "/assets/{id}/thumbnail", "/assets/{id}/preview", "/uploads/{id}", "/index-jobs", "/index-jobs/{id}",
+            "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/docs", "/docs/oauth2-redirect", "/openapi.json",
+        )
+    },
+    **{("POST", BASE + path): READER for path in ("/search", "/uploads", "/assets/{id}/ask", "/segments/{id}/translate")},
+    ("DELETE", f"{BASE}/uploads/{{id}}"): READER,
+    **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry")},
+}  # fmt: skip
+"""Method and path of each route -> the role that it takes; None: anybody. What lies outside ``/v1`` is the page, for readers."""
+
+_PATTERNS = [
+    (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))), role) for (method, path), role in ROLES.items()
+]
+
+
+def role_for(method: str, path: str) -> Role | None:
+    """The role that a request takes; None: anybody may send it."""
+    method = "GET" if method == "HEAD" else method
+    for one, pattern, role in _PATTERNS:
+        if one == method and pattern.fullmatch(path):
+            return role
+    inside = path == BASE or path.startswith(f"{BASE}/")
+    return READER if not inside or path.startswith(f"{BASE}/static-offline-docs/") else ADMIN
+
+
+class Access:
+    """Who may call a service: holders of the archive's tokens and, where ``local``, of the one in the home's file."""
+
+    def __init__(self, tokens: Tokens, home: Path, *, local: bool) -> None:
+        """With ``local``, the file is made if there is none.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        self._tokens, self._known = tokens, dict[str, tuple[float, Role | None]]()
+        self.local = local_token(home) if local else None
+
+    def role(self, secret: str) -> Role | None:
+        """What the holder of a secret may do; None: nothing. Asks the database."""
+        if not secret or len(secret) > MAX_SECRET_CHARACTERS:
+            return None
+        if self.local and hmac.compare_digest(digest(secret), digest(self.local)):
+            return ADMIN
+        key, now = digest(secret), time.monotonic()
+        if (known := self._known.get(key)) and known[0] > now:
+            return known[1]
+        found = self._tokens.find(secret)
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        role = None if found is None else found.role
+        self._known[key] = now + KNOWN_SECONDS, role
+        return role
+
+
+class Identified:
+    """Middleware: lets pass what the caller's role allows."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, set the cookie, or refuse: 401 without a token that holds, 403 where its role does not reach."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        answer = await self._answer(scope)
+        if answer is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope) -> Response | None:
+        """What is answered instead of the request's own answer; None: it may pass."""
+        method = scope.get("method", "GET")
+        needed, headers = role_for(method, scope["path"]), Headers(scope=scope)
+        if needed is None:
+            return None
+        try:
+            if method == "GET" and scope["path"] == "/" and (entered := _entered(scope)):
+                role = await to_thread.run_sync(self._access.role, entered)
+                return _welcome(scope, headers, entered) if role else _refused(scope, headers)
+            role = await to_thread.run_sync(self._access.role, _shown(headers))
+        except SensoriumError as error:  # the database
+            return respond(Problem(503, "store", "The database cannot be used", str(error), remedy=error.remedy, Retry_After="5"))
+        if role is None:
+            return _refused(scope, headers)
+        if role < needed:
+            return respond(
+                Problem(
+                    403, "role", "The token does not reach that far", f"This takes the role {needed}; the token has {role}.",
+                    remedy=f"Use a token made with: sensorium tokens add NAME --role {needed}",
+                )
+            )  # fmt: skip
+        return None
+
+
+def local_token(home: Path) -> str:
+    """The token of the home's owner, from a file that they alone may read; made if there is none.
+
+    Raises:
+        InputError: it cannot be written, or others may read it.
+    """
+    file = home / "token"
+    try:
+        disk.make_private(home)
+        with_mode = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(with_mode, "r+", encoding="ascii") as opened:
+            os.fchmod(opened.fileno(), 0o600)
+            known = opened.read().strip()
+            if len(known) < SECRET_BYTES:
+                known = secrets.token_urlsafe(SECRET_BYTES)
+                opened.seek(0)
+                opened.write(known + "\n")
+                opened.truncate()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The token file {file} cannot be used: {error}.", remedy="Remove it, or choose another --home."
+        ) from error
+    return known
+
+
+def cookie_of(host: str, cookies: str) -> str:
+    """The token in a request's cookies; empty where there is none."""
+    for part in cookies.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == cookie_name(host):
+            return value.strip('"')
+    return ""
+
+
+def _shown(headers: Headers) -> str:
+    """The token of a request, from its header or its cookie; never from its address, which lands in logs and histories."""
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    if scheme:
+        return secret.strip() if scheme.lower() == "bearer" else ""
+    return cookie_of(headers.get("host", ""), headers.get("cookie", ""))
+
+
+def _query(scope: Scope) -> Sequence[tuple[str, str]]:
+    return parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+
+
+def _entered(scope: Scope) -> str:
+    return next((value for name, value in _query(scope) if name == "token"), "")
+
+
+def _welcome(scope: Scope, headers: Headers, secret: str) -> Response:
+    """Set the cookie, and lead to the same address without the token."""
+    rest = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
+    answer = RedirectResponse(
+        f"/?{rest}" if rest else "/", 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    )
+    secure = scope.get("scheme") == "https"
+    name = cookie_name(headers.get("host", ""))
+    answer.set_cookie(name, secret, max_age=COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure)
+    return answer
+
+
+def _refused(scope: Scope, headers: Headers) -> Response:
+    """401: a form for people, a problem for programs."""
+    if "text/html" in headers.get("accept", "") and not scope["path"].startswith(BASE):
+        return HTMLResponse(_FORM, 401, headers={
+            "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "WWW-Authenticate": "Bearer",
+            "Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
+        })  # fmt: skip
+    return respond(
+        Problem(
+            401, "token", "A token is needed", "The request shows no token that holds.",
+            remedy="Send Authorization: Bearer TOKEN, with one of `sensorium tokens add NAME`, or open the address that `sensorium serve` prints.",
+            WWW_Authenticate="Bearer",
+        )
+    )  # fmt: skip
+
+
+_FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sensorium</title><h1>Sensorium</h1>
+<p>Open the address that <code>sensorium serve</code> printed, or enter a token.</p>
+<form action="/"><label>Token <input type="password" name="token" autofocus required></label> <button>Open</button></form></html>"""

@@ -1,0 +1,147 @@
+"""Calibrating a space from the archive itself: what is said and written in files are questions whose answers are known.
+
+A passage of a file asks for the file's pictures and sounds; the same question, after its answer and all that resembles it were taken away, is
+one whose answer is not there. Questions that most archives do not answer come from ``questions.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.encoders import ask
+from search.errors import InputError
+from search.query import calibration as c
+from search.query.fitting import Archive, Case, fit
+from search.query.questions import FOREIGN, MEANINGLESS, SOUNDS
+from search.query.searcher import Searcher, View
+from search.types import KINDS, WORDS, Channel, Ids, Kind, Modality, Vectors
+
+COHORT = 400
+"""Segments of a kind of content in the cohort, at most."""
+
+ASKED = 300
+"""Passages that are asked, at most."""
+
+LONGEST_WORDS = 40
+"""Words of a passage that is asked, at most: longer ones are no questions."""
+
+ALIKE = 0.5
+"""Cosine between two passages from which on the files of one may answer the other."""
+
+ARCHIVE_SIZES = (3, 10, 30, 100, 300, 1_000)
+"""Segments of the archives that are asked."""
+
+FEWEST_QUESTIONS = 60
+"""Questions with known answers that a direction of a space with a calibration of its own has to have to be fitted anew."""
+
+
+def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda *_: None) -> c.Calibration:
+    """A calibration of a space by its archive; of a space that brings one, with its cohort, and its directions where the archive says too little.
+
+    Raises:
+        InputError: the space knows no text, or the archive has no labels that could be asked.
+    """
+    if Modality.TEXT not in searcher.space.accepts:
+        raise InputError(
+            f"The space {searcher.space.name!r} knows no text.", remedy="Calibrate a space that can be asked in words."
+        )
+    rng, view = np.random.default_rng(0), searcher.current(searcher.store.version())
+    brought = c.brought(searcher.space, searcher.encoder)
+    foreign = [text for domain in FOREIGN.values() for pair in domain for text in pair]
+    heard = [text for domain in SOUNDS.values() for text in domain]
+    bank = ask(searcher.encoder, [*foreign, *heard])
+    base = brought or _cohort(searcher, view, bank, rng)
+    cases = list(_cases(searcher, view, base, rng, list(zip([*foreign, *heard], bank, strict=True)), progress))
+    if not any(case.right for case in cases):
+        raise InputError(
+            "The archive has nothing whose answer is known: no passages beside pictures or sounds.",
+            remedy="Have speech, captions or texts of media read (`sensorium readers add`), and try again.",
+        )
+    made = fit(replace(base, directions={}, shared={}), cases)
+    if brought is None:
+        return replace(made, made="from the archive")
+    ours = {key: one for key, one in made.directions.items() if one.present >= FEWEST_QUESTIONS}
+    merged = {key: _merged(one, ours.get(key)) for key, one in brought.directions.items()}
+    return replace(brought, directions=merged, made="built in, lines from the archive" if ours else "built in")
+
+
+def _merged(built_in: c.Direction, own: c.Direction | None) -> c.Direction:
+    """A direction that is built in, with what the archive measured of it. Its scale stays: those of all directions compare."""
+    return replace(built_in, error=own.error, bins=own.bins) if own else built_in
+
+
+def _cohort(searcher: Searcher, view: View, bank: Vectors, rng: np.random.Generator) -> c.Calibration:
+    contents: dict[Modality, Vectors] = {}
+    for code, kind in enumerate(KINDS):
+        content = Modality.IMAGE if kind.content is Modality.VIDEO else kind.content
+        ids = view.columns.ids[view.columns.kinds == code]
+        if len(ids) >= c.ENOUGH and content not in contents:
+            contents[content] = searcher.vectors(view, _some(ids, COHORT, rng))
+    return c.Calibration(contents, {Modality.TEXT: bank}, {})
+
+
+def _cases(
+    searcher: Searcher, view: View, base: c.Calibration, rng: np.random.Generator, foreign: Sequence[tuple[str, NDArray[np.float32]]],
+    progress: Callable[[int, int], None],
+) -> Iterator[Case]:  # fmt: skip
+    asked = list(_labels(searcher, view, rng))
+    texts = [text for text, _ in asked]
+    vectors = ask(searcher.encoder, texts) if texts else np.empty((0, searcher.space.dim), np.float32)
+    near = vectors @ vectors.T
+    absent = [(len(text.split()), vector) for text, vector in foreign]
+    absent += [(1, vector) for vector in ask(searcher.encoder, list(MEANINGLESS))]
+    for code, kind in enumerate(KINDS):
+        ids = view.columns.ids[view.columns.kinds == code]
+        if base.cohort(kind) is None or kind.channel in WORDS or not len(ids):
+            continue
+        ids = _some(ids, max(ARCHIVE_SIZES), rng)
+        rows, assets = searcher.vectors(view, ids), view.columns.assets[np.searchsorted(view.columns.ids, ids)]
+        for number, (text, own) in enumerate(asked):
+            progress(number, len(asked))
+            right = np.isin(assets, sorted(own))
+            resembling = {asset for at in np.flatnonzero(near[number] >= ALIKE) for asset in asked[at][1]}
+            gone = right | np.isin(assets, sorted(resembling))
+            if right.any() and number % 2 == 0:
+                yield _case(
+                    base, kind, rows, vectors[number], len(text.split()), np.flatnonzero(right), ~gone | right, rng, foreign=False
+                )
+            elif right.any():
+                yield _case(base, kind, rows, vectors[number], len(text.split()), np.empty(0, np.intp), ~gone, rng, foreign=False)
+        for words, vector in absent:
+            yield _case(base, kind, rows, vector, words, np.empty(0, np.intp), np.ones(len(ids), np.bool_), rng, foreign=True)
+
+
+def _case(
+    base: c.Calibration, kind: Kind, rows: Vectors, vector: NDArray[np.float32], words: int, right: NDArray[np.intp],
+    allowed: NDArray[np.bool_], rng: np.random.Generator, *, foreign: bool,
+) -> Case:  # fmt: skip
+    """A question to a part of the archive that holds what is ``right`` (m,) and as many others of the ``allowed`` (n,) as come to a random size."""
+    size = int(rng.choice(ARCHIVE_SIZES))
+    others = np.setdiff1d(np.flatnonzero(allowed), right)
+    chosen = np.sort(
+        np.concatenate([right[:size], rng.permutation(others)[: max(size - len(right), 0 if len(right) else 1)]]).astype(np.intp)
+    )
+    if not len(chosen):
+        chosen = np.flatnonzero(allowed)[:1] if allowed.any() else np.zeros(1, np.intp)
+    places = frozenset(np.flatnonzero(np.isin(chosen, right)).tolist())
+    return Case(Archive.of(base, kind, rows[chosen]), Modality.TEXT, vector, words, places, foreign)
+
+
+def _labels(searcher: Searcher, view: View, rng: np.random.Generator) -> Iterator[tuple[str, frozenset[int]]]:
+    """Questions with the assets that answer them: short passages of media. Not tags: these are what a space itself says of files."""
+    columns = view.columns
+    legible = [
+        code for code, kind in enumerate(KINDS) if kind.read and kind.channel in (Channel.SPEECH, Channel.CAPTION, Channel.TEXT)
+    ]
+    ids = _some(columns.ids[np.isin(columns.kinds, legible)], ASKED, rng)
+    for segment in searcher.store.segments(ids.tolist()).values():
+        if segment.text and 2 <= len(segment.text.split()) <= LONGEST_WORDS:
+            yield segment.text, frozenset({segment.asset})
+
+
+def _some(ids: Ids, count: int, rng: np.random.Generator) -> Ids:
+    return ids if len(ids) <= count else np.sort(rng.choice(ids, count, replace=False))

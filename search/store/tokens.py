@@ -1,0 +1,103 @@
+"""Tokens: who may call the service, and what they may do. Only hashes are stored; a token is shown once, when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from search.errors import InputError, UnknownName
+from search.store import tables as t
+from search.store.database import Database, now_ms
+
+SECRET_BYTES = 32
+"""Random bytes of a token."""
+
+DAY_MS = 86_400_000
+
+
+class Role(IntEnum):
+    """What a caller may do; each may do what those before it may."""
+
+    READER = 1
+    INGESTER = 2
+    ADMIN = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEntry:
+    """A token without its secret. ``expires_at``: milliseconds since 1970; None: never."""
+
+    id: int
+    name: str
+    role: Role
+    created_at: int
+    expires_at: int | None
+
+    @property
+    def expired(self) -> bool:
+        """Whether it is of no use any more."""
+        return self.expires_at is not None and self.expires_at <= now_ms()
+
+
+class Tokens:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, name: str, role: Role, *, days: float | None) -> tuple[TokenEntry, str]:
+        """Make a token that lasts ``days`` (None: for ever); returns it with its secret, which is stored nowhere.
+
+        Raises:
+            InputError: the name is taken, or cannot be one.
+        """
+        if not 0 < len(name) <= 200 or not name.isprintable():
+            raise InputError(f"A token cannot be named {name[:40]!r}.", remedy="Name it after who uses it, such as laptop.")
+        secret, now = secrets.token_urlsafe(SECRET_BYTES), now_ms()
+        values = {
+            "name": name, "role": str(role), "digest": digest(secret), "created_at": now,
+            "expires_at": None if days is None else now + round(days * DAY_MS),
+        }  # fmt: skip
+        with self._database.writing(quiet=True) as connection:
+            if connection.execute(select(t.token.c.id).filter_by(name=name)).first():
+                raise InputError(f"There is a token named {name!r} already.", remedy=f"Revoke it: sensorium tokens revoke {name}")
+            return _entry(connection.execute(insert(t.token).values(values).returning(t.token)).one()), secret
+
+    def find(self, secret: str) -> TokenEntry | None:
+        """The token of a secret; None where there is none, or it has expired."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(t.token).where(t.token.c.digest == digest(secret))).first()
+        found = None if row is None else _entry(row)
+        return None if found is None or found.expired else found
+
+    def all(self) -> list[TokenEntry]:
+        """Every token, in the order in which they were made; expired ones, too."""
+        with self._database.reading() as connection:
+            return [_entry(row) for row in connection.execute(select(t.token).order_by(t.token.c.id))]
+
+    def revoke(self, name: str) -> None:
+        """Remove a token.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
+        with self._database.writing(quiet=True) as connection:
+            if not connection.execute(delete(t.token).where(t.token.c.name == name)).rowcount:
+                raise UnknownName("token", name, connection.execute(select(t.token.c.name)).scalars().all())
+
+
+def digest(secret: str) -> str:
+    """What is stored of a secret: its SHA-256, which is enough for 32 random bytes."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _entry(row: Any) -> TokenEntry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    return TokenEntry(row.id, row.name, Role[row.role.upper()], row.created_at, row.expires_at)
