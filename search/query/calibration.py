@@ -103,7 +103,7 @@ class Scale:
         return cls.at(float(middle), math.sqrt(variance), slope, offset)
 
     @classmethod
-    def at(cls, mean: float, spread: float, slope: float, offset: float) -> Scale:
+    def at(cls, mean: float, spread: float, slope: float = USUAL_SLOPE, offset: float = USUAL_OFFSET) -> Scale:
         """The scale on which ``mean`` has the log-odds ``offset``, and each ``spread`` above it ``slope`` more."""
         width = max(spread, SMALLEST_SPREAD) / slope
         return cls(mean - offset * width, width)

@@ -190,13 +190,6 @@ def test_any_cursor_is_a_key_or_a_problem(told):
     assert (key.status, key.kind) == (422, "cursor") if isinstance(key, Problem) else 0 <= key < 10**18
 
 
-class Still:
-    """As much of an engine as a cursor looks at."""
-
-    class live:  # noqa: N801
-        generation = 7
-
-
 ASKED = schemas.SearchRequest(query=[{"text": "red"}])
 IDENTITY = searching._identity(ASKED)
 
@@ -208,10 +201,10 @@ IDENTITY = searching._identity(ASKED)
         lambda told: base64.urlsafe_b64encode(told.encode("utf-8", "surrogatepass")).decode().rstrip("=")[:200]
     )
 )
-@example(searching._cursor(ASKED, 20, 7))
+@example(searching._cursor(ASKED, 20, "7"))
 def test_the_cursor_of_a_search_is_an_offset_or_a_problem(told):
-    offset = tried(Problem, searching._offset, ASKED.model_copy(update={"cursor": told}), Still())
-    assert offset.status in (409, 422) if isinstance(offset, Problem) else 0 < offset < searching.MOST
+    place = tried(Problem, searching._place, ASKED.model_copy(update={"cursor": told}))
+    assert place.status == 422 if isinstance(place, Problem) else 0 < place[0] < searching.MAX_DEPTH and isinstance(place[1], str)
 
 
 REQUEST = {

@@ -193,7 +193,7 @@ ATTACKS: dict[str, Callable[[str], str]] = {
 
 def lie(how: str) -> None:
     """Say something to the parent that no decoder says."""
-    info = wire.pack({"kind": "info", "modality": "image", "format": "x"})
+    info = wire.pack({"kind": "info", "modality": "image", "format": "x", "stamps": []})
     good = {"kind": "cut", "channel": "visual", "modality": "image", "span": None, "shape": [64, 64, 3]}
     size = 64 * 64 * 3
     gap = wire.pack({"kind": "gap", "reason": "truncated", "detail": "x" * 400, "span": None})

@@ -166,8 +166,8 @@ def test_a_disk_that_goes_away_during_a_run_costs_nothing(go, archive, store, mo
     gone = archive.parent / "unplugged"
     real = scanning.walk
 
-    def walk(root, exclusions):
-        for number, item in enumerate(real(root, exclusions)):
+    def walk(root, exclusions, within):
+        for number, item in enumerate(real(root, exclusions, within)):
             if number == 3:
                 archive.rename(gone)
                 archive.mkdir()

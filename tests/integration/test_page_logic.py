@@ -148,7 +148,7 @@ def test_a_service_that_comes_back_is_asked_again(service):
 
 def test_hits_of_one_file_become_one_card_with_lanes():
     state = look.State(text="a dog")
-    hits = [a_hit(1, 1, 0), a_hit(2, 2, None), a_hit(3, 1, 4_000, 0.5, "sound"), a_hit(4, 1, 8_000, 0.1)]
+    hits = [a_hit(1, 1, 0), a_hit(2, 2, None), a_hit(3, 1, 4_000, 0.5, "sound"), a_hit(4, 1, 8_000, 0.01)]
     first, second = look.cards(state, hits)
     assert (first["asset"], second["asset"], first["more"]) == (1, 2, "2 moments")
     assert [(one["segment"], one["from"], one["lane"]) for one in first["strip"]] == [(1, 0.0, 0.0), (3, 0.4, 0.5)]

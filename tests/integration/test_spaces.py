@@ -256,6 +256,7 @@ def test_what_readers_read_outlives_the_only_space_that_embeds_it(home, spaces, 
     run("spaces", "add", "words", "--encoder", "whole")
     with Engine(home) as engine:
         said = engine.search(LOW, Filter(channels=(Channel.SPEECH,)), spaces=["words"])
+    print([(h.segment.path, h.segment.channel, h.score) for h in said.hits], [(k, len(i)) for k, i in []])
     assert any(hit.segment.path.endswith("low.wav") for hit in said.hits)
     assert all(check.ok for check in verify(home, deep=True))
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.query.calibration import deviations
+from search.query.calibration import word_scores
 from search.query.fusion import by_rank, by_score, by_words
 
 NONE = np.nan
@@ -41,12 +39,10 @@ def test_ranks_do_not_care_about_scale_and_what_more_spaces_hold_gains_nothing_b
     assert np.allclose(by_rank(scores), [1 / 61, 1 / 62, 1 / 63])
 
 
-def test_what_is_seldom_lies_far_out():
-    assert deviations(-math.log(0.1587)) == pytest.approx(1, abs=0.001)
-    assert deviations(-math.log(0.5)) == pytest.approx(0)
-    far = [deviations(nats) for nats in (0, 1e-12, 0.1, 1, 5, 20, 100, 600, 1e9)]
-    assert far == sorted(far)
-    assert np.isfinite(far).all()
+def test_the_more_unlikely_a_chance_match_is_the_more_it_says():
+    far = word_scores(np.array([0, 1e-12, 0.1, 1, 5, 20, 100, 600], np.float64))
+    assert far.tolist() == sorted(far.tolist())
+    assert far[0] < 0 < far[4]
 
 
 def test_words_and_meaning_are_strongest_together_and_neither_is_weakened_by_the_other():

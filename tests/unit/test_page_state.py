@@ -107,9 +107,16 @@ def test_sizes(number, told):
     assert words.size(number) == told
 
 
-@pytest.mark.parametrize(("sure", "told"), [(1.0, (4, "strong")), (0.6, (3, "good")), (0.3, (2, "fair")), (0.0, (1, "weak"))])
+@pytest.mark.parametrize(
+    ("sure", "told"), [(1.0, (4, "strong")), (0.3, (3, "good")), (0.1, (2, "fair")), (0.0, (1, "weak")), (None, (0, ""))]
+)
 def test_bands(sure, told):
     assert words.band(sure) == told
+
+
+def test_every_match_is_weak_where_the_verdict_is_no():
+    assert words.band(0.9, "no") == (words.WEAK, "weak")
+    assert words.band(0.9, "unsure") == (4, "strong")
 
 
 def test_names_are_no_markup():

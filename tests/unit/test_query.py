@@ -184,7 +184,16 @@ class Around:
         ids, starts, ends, scores, assets, kinds = (np.array(column) for column in zip(*rows, strict=True))
         none = np.full(len(ids), -1, np.int64)
         self.columns = Columns(
-            ids, assets, kinds.astype(np.int8), none, none.astype(np.int32), starts, ends, np.full(len(ids), unit, np.int8)
+            ids,
+            assets,
+            kinds.astype(np.int8),
+            none,
+            none.astype(np.int32),
+            none.astype(np.int32),
+            none.astype(np.int8),
+            starts,
+            ends,
+            np.full(len(ids), unit, np.int8),
         )
         self.scores = scores.astype(np.float32)
 

@@ -32,7 +32,7 @@ def show(state: State) -> None:
     took = found.timings_ms.get("total", 0)
     summary = f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
     if found.estimate and shown:
-        summary = f"{words.estimate(found.estimate)} · {summary}"
+        summary += f" · {words.estimate(found.estimate).lower()} match"
     data = {
         "cards": shown, "more": more, "weaker": words.WEAKER, "nothing": words.NOTHING, "marked": state.opened, "question": state.href(opened=None),
         "ended": words.ended(state.count) if found.cursor and not more else words.ended(found.limit) if found.limit else "",

@@ -110,7 +110,11 @@ class Archive:
             port = free.getsockname()[1]
         with (self.home / "serve.log").open("w") as log:
             process = subprocess.Popen(
-                self._command(("serve", "--no-page", "--port", port)), env=self._environment(), cwd=ROOT, stdout=log, stderr=log
+                self._command(("serve", "--no-page", "--no-token", "--port", port)),
+                env=self._environment(),
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
             )
         address = f"http://127.0.0.1:{port}"
         try:
