@@ -9,8 +9,11 @@ from itertools import pairwise
 
 from search.types import Channel, Cut, Modality, Span
 
-_TIME = r"(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIME = r"(-)?(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMING = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*$", re.MULTILINE)
+_LINE_END = re.compile(r"\r+\n|\r")
+_COUNTER = re.compile(r"\n[ \t]*\d+[ \t]*\n\Z")
+"""The number of the next SubRip cue, in the line before its times."""
 MARKUP = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,200}\}")
 """Tags of HTML, WebVTT and SubStation Alpha."""
 DRAWING = re.compile(r"\{[^}\n]{0,200}\\p[1-9]")
@@ -35,14 +38,18 @@ def cues(text: str, characters: int) -> Iterator[Cut]:
 
 def timed(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield the cues as they stand: start and end in milliseconds, which may be anything, and lines without markup."""
-    text = text.replace("\r\n", "\n")
+    text = _LINE_END.sub("\n", text)
+    blank_ends = text.startswith("WEBVTT")
     for timing, following in pairwise([*_TIMING.finditer(text), None]):
         if timing is None:
             return
-        body = text[timing.end() : following.start() if following else len(text)].lstrip("\n")
-        body = html.unescape(MARKUP.sub("", body.split("\n\n")[0])).strip()
+        body = text[timing.end() : following.start() if following else len(text)]
+        if following:
+            body = _COUNTER.sub("", body)
+        body = body.lstrip("\n")
+        body = html.unescape(MARKUP.sub("", body.split("\n\n")[0] if blank_ends else body)).strip()
         if body:
-            yield _ms(*timing.groups()[:4]), _ms(*timing.groups()[4:]), body
+            yield _ms(*timing.groups()[:5]), _ms(*timing.groups()[5:]), body
 
 
 def _pieces(line: str, characters: int) -> Iterator[str]:
@@ -55,7 +62,10 @@ def _pieces(line: str, characters: int) -> Iterator[str]:
         yield line
 
 
-def _ms(hours: str | None, minutes: str, seconds: str, fraction: str) -> int:
+def _ms(sign: str | None, hours: str | None, minutes: str, seconds: str, fraction: str) -> int:
+    """A time in milliseconds; one before the start of the film is its start."""
+    if sign:
+        return 0
     return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(fraction.ljust(3, "0"))
 
 

@@ -530,3 +530,12 @@ def test_hostile_cues_are_harmless(pool, tmp_path):
     assert found.cuts[-1].content == "backwards"
     assert [gap.reason for gap in found.gaps] == ["not_read"]
     assert all(isinstance(gap, Gap) for gap in found.gaps)
+
+
+def test_subrip_cues_may_hold_blank_lines_begin_before_zero_and_follow_without_one() -> None:
+    from search.media import captions
+
+    text = "1\n-00:00:01,000 --> 00:00:02,000\nfirst\n\nafter blank\n2\n00:00:03,000 --> 00:00:04,000\nsecond\n"
+    expected = [(0, 2000, "first\n\nafter blank"), (3000, 4000, "second")]
+    for line_end in ("\n", "\r", "\r\n", "\r\r\n"):
+        assert list(captions.timed(text.replace("\n", line_end))) == expected
