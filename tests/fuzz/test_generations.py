@@ -100,7 +100,7 @@ class Home:
                 by_kind: dict[Kind, list[float]] = {}
                 for hit in hits:
                     by_kind.setdefault(Kind(hit.segment.modality, hit.segment.channel), []).append(hit.cosine)
-                assert all(cosines == sorted(cosines, reverse=True) for cosines in by_kind.values())
+                assert all((np.diff(cosines) <= 1e-6).all() for cosines in by_kind.values())  # scores are rounded to float32
             return engine.live.damage is not None
 
     def mend(self, how: str) -> None:

@@ -29,14 +29,15 @@ def indexed(settings, archive, encoder):
 
 
 @pytest.fixture
-def runner(settings, encoder):
+def runner(settings, archive, encoder):
     """Runs jobs in this process, with the fake encoder."""
+    confined = replace(settings, roots=str(archive))
 
     def go(job, report, stop):
         def told(tally, done, scanning):
             report({"scanning": scanning, "scan": asdict(tally), "work": asdict(done)})
 
-        run.index(settings, job_of(asdict(job), told), encoder=encoder)
+        run.index(confined, job_of(asdict(job), told), encoder=encoder)
 
     return go
 

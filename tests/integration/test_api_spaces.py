@@ -56,7 +56,7 @@ def test_a_search_names_its_spaces_or_the_default_answers(http):
     assert spaces_of(ask(http, {"text": "low"})) == {"whole"}
     assert spaces_of(ask(http, {"text": "low"}, spaces=["ears"])) == {"ears"}
     assert spaces_of(ask(http, {"text": "low"}, spaces=["all"])) <= {"whole", "ears", "grained"}
-    assert len(spaces_of(ask(http, {"text": "low"}, spaces=["whole", "ears"]))) == 2
+    assert spaces_of(ask(http, {"text": "low"}, spaces=["whole", "ears"])) <= {"whole", "ears"}
     assert_problem(ask(http, {"text": "low"}, spaces=["nose"]), 422, "unknown-name")
 
 

@@ -94,7 +94,7 @@ def test_words_and_meaning_together_find_more_than_either(asked):
         "\n" + "\n".join(f"{how}: " + ", ".join(f"{kind} {one['MRR']:.2f}" for kind, one in asked[how].items()) for how in asked)
     )
     mean = {how: sum(one["queries"] * one["MRR"] for one in asked[how].values()) for how in asked}
-    assert mean["both"] > 1.2 * max(mean["meaning"], mean["words"])
+    assert mean["both"] > 1.1 * max(mean["meaning"], mean["words"])
     for kind in QUESTIONS:  # words that happen to stand somewhere take next to nothing from what is found by meaning
         assert asked["both"][kind]["MRR"] > asked["meaning"][kind]["MRR"] - 0.02, kind
     for kind in ("said", "written", "a phrase", "without a word"):
