@@ -207,6 +207,7 @@ def main() -> None:
         report(unpack(content, DIM), build(made, other, seed=100))
     print(f"{len(content):,} bytes")
     if folders.out:
+        folders.out.mkdir(parents=True, exist_ok=True)
         (folders.out / "calibration.npz").write_bytes(content)
         stamp(folders.out)
 
