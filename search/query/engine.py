@@ -30,7 +30,7 @@ from search.query.calibration import word_scores
 from search.query.live import LiveIndex
 from search.query.moments import Moment, Ranked, gather
 from search.query.ranking import Question, Surroundings, levels
-from search.query.searcher import Scan, Searcher, View, among
+from search.query.searcher import Searcher, View, among
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
@@ -321,7 +321,7 @@ class Engine:
     def _with_found(self, question: Question, found: Sequence[tuple[int, float]], limit: int, named: bool) -> Question:
         """The question with what its words found: where spaces are named, of what these hold."""
         said, scans = question.said, question.scans
-        excluded = self._exclusion(said, scans)
+        excluded = partial(self.words.excluded, said) if said and said.without else None
         ids = np.array([id_ for id_, _ in found], np.int64)
         scores = word_scores(np.array([nats for _, nats in found], np.float64))
         unknown = np.ones(len(ids), np.bool_)
@@ -335,16 +335,6 @@ class Engine:
         return replace(
             question, found=ids[here], said_by_words=scores[here], rows=rows, excluded=excluded, word_limit=len(found) >= limit
         )
-
-    def _exclusion(self, said: Words | None, scans: Sequence[Scan]) -> Callable[[Ids], NDArray[np.bool_]] | None:
-        """What tells which segments (n,) answer nothing: those that hold what must not occur, and on-screen text of too few letters to mean anything,
-        unless it is quoted."""
-        without = partial(self.words.excluded, said) if said and said.without else None
-        legible = any(kind.channel is Channel.OCR for scan in scans for kind in scan.targets)
-        short = partial(self.store.short, letters=answers.FEWEST_LETTERS) if legible and not (said and said.must) else None
-        if without is None or short is None:
-            return without or short
-        return lambda ids: without(ids) | short(ids)
 
     def _listed(
         self, question: Question, group: Grouping, depth: int, *, rerank: bool, clock: Clock

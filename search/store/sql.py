@@ -274,16 +274,6 @@ class SqlStore:
                 found |= {row.id: row.asset_id for row in connection.execute(query)}
         return np.array([found.get(id_, 0) for id_ in ids.tolist()], np.int64)
 
-    def short(self, ids: Ids, letters: int) -> NDArray[np.bool_]:
-        """Which of some segments (n,) are on-screen text of fewer than so many characters, a mask (n,)."""
-        c, held = t.segment.c, list[int]()
-        with self._database.reading() as connection:
-            for start in range(0, len(ids), _VARIABLES):
-                some = ids[start : start + _VARIABLES].tolist()
-                query = select(c.id).where(c.id.in_(some), c.channel == Channel.OCR, func.length(func.trim(c.text)) < letters)
-                held += connection.execute(query).scalars()
-        return np.isin(ids, held)
-
     def assets_of(self, paths: Iterable[str]) -> dict[str, int]:
         """The assets of files, by path; files that the archive does not hold are absent."""
         spelled = {os.fsencode(spelling): path for path in paths for spelling in _spellings(path)}
