@@ -31,7 +31,7 @@ HARDLY = 0.02
 """The probability of the best hit below which an answer is not called found."""
 
 FEWEST_LETTERS = 4
-"""Letters that words need to mean something: three letters of on-screen text answer nothing."""
+"""Letters that the words of a question need for a text that holds them to count as an answer to it."""
 
 _LEGIBLE = [code for code, kind in enumerate(KINDS) if kind.channel in WORDS]
 

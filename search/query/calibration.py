@@ -279,10 +279,13 @@ def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN4
             raise ValueError(f"{name} has the shape {vectors.shape}, not (n, {dim})")
         sets[of][Modality(modality)] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
     directions = {(Modality(one.pop("asked")), Modality(one.pop("content"))): _direction(one) for one in head["directions"]}
+    shared = {str(key): float(value) for key, value in head["shared"].items()}
+    if shared and not {"offset", "log_segments", "log_words"} <= shared.keys():
+        raise ValueError("weights that all directions share are missing")
     wording = (int(head["wording"][0]), int(head["wording"][1])) if head["wording"] else None
     return Calibration(
         sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
-        wording, {str(key): float(value) for key, value in head["shared"].items()}, str(head["made"]), digest,
+        wording, shared, str(head["made"]), digest,
     )  # fmt: skip
 
 
