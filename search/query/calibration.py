@@ -47,8 +47,8 @@ USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
 WORD_SLOPE, WORD_OFFSET = 0.8, -1.5
 """Log-odds a nat of what the words of a text say, and at no nat."""
 
-SMALLEST_SPREAD = 1e-3
-"""The least standard deviation of cosines to a cohort: of equal contents it would be none."""
+SMALLEST_SPREAD = 1e-2
+"""The least standard deviation of cosines to a cohort: of equal contents, or to what asks for nothing, it would be none."""
 
 SIZES = (10, 100)
 """Segments of a kind up to which an archive is small, or middling: each has a line of its own, since the best of few comes less near by chance."""

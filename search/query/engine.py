@@ -37,7 +37,7 @@ from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.words import parse
 from search.settings import Settings
-from search.store import Database, Judgements, Readers, Spaces, SqlStore
+from search.store import Database, Readers, Spaces, SqlStore
 from search.store.judgements import LONGEST_QUESTION, Judged
 from search.store.spaces import matches
 from search.store.sql import Columns
@@ -95,7 +95,7 @@ class Engine:
             raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
         self._database.check()
         self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
-        self.words, self.judgements = text_index(self._database), Judgements(self._database)
+        self.words, self.judgements = text_index(self._database), self.store.judgements
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._searchers: dict[str, Searcher] = {}
         self._coming: dict[str, Future[Searcher]] = {}
@@ -130,6 +130,10 @@ class Engine:
             raise StillLoading(
                 f"The model of the space {name!r} is being loaded.", remedy="Ask again in a few seconds."
             ) from None
+
+    def opened(self) -> list[Searcher]:
+        """The searchers of the spaces that are open."""
+        return list(self._searchers.values())
 
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,

@@ -45,6 +45,7 @@ class Searcher:
     def __init__(self, settings: Settings, store: SqlStore, entry: Entry, encoder: Encoder) -> None:
         """Open the index of a space of the archive, whose ``encoder`` this is."""
         self.store, self.entry, self.encoder, self.space = store, entry, encoder, entry.space
+        self.judgements = store.judgements
         self.terms = Terms(encoder, settings)
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
