@@ -92,7 +92,7 @@ def review(found: types.Review | schemas.Review) -> str:
     if found.left_at_most is None or found.population is None:
         return told
     told += f"; {found.sampled:,} of {found.population:,} were drawn at random: at most {count(found.left_at_most, 'right file')} left"
-    return told + (f", at least {found.recall_at_least:.0%} found" if found.recall_at_least is not None else "")
+    return told + (f", at least {found.recall_at_least:.0%} found" if found.recall_at_least else "")
 
 
 def unseen(coverage: types.Coverage | schemas.Coverage) -> str:

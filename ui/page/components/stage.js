@@ -101,7 +101,7 @@ class Stage {
     const choice = (right, label, mark) => el("button", {
       type: "button", class: "action", "aria-pressed": String(judged === right), onclick: () => this.send({ kind: "judge", right: judged === right ? null : right }),
     }, icon(mark), label);
-    return el("div", { class: "acts judging", role: "group", "aria-label": "Does this file answer the question?" }, choice(true, "Right", "check"), choice(false, "Wrong", "close"));
+    return el("div", { class: "judging", role: "group", "aria-label": "Does this file answer the question?" }, choice(true, "Right", "check"), choice(false, "Wrong", "close"));
   }
 
   facts() {
