@@ -367,6 +367,7 @@ class Hit:
 
     ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
     them is heard or seen, or else the moment begins. ``stretch`` is where more of the asset around the hit is as good: ``span`` is its best part.
+    ``judged`` is what people said of its file: whether it answers the question; None: nobody did.
     """
 
     rank: int
@@ -380,6 +381,7 @@ class Hit:
     marks: tuple[tuple[int, int], ...] = ()
     starts_ms: int | None = None
     stretch: Span | None = None
+    judged: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,13 +439,29 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How many files are right: the expected number by the probabilities of the hits, and the bounds between which it lies in 95 of 100 cases
-    if these are independent. ``at_least`` is Chapman's estimate from two channels that find on their own; None where there are no two."""
+    """How many files are right: the expected number by the probabilities of the hits, of judged ones by what people said, and the bounds between which it
+    lies in 95 of 100 cases if these are independent. ``at_least`` is Chapman's estimate from two channels that find on their own; None where there are no two."""
 
     expected: float
     low: float
     high: float
     at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What people said of a question's files: how many were ``judged``, and how many of them are ``right``.
+
+    ``sampled`` of them were drawn at random, the first from ``population`` files: so at most ``left_at_most`` right ones are left that nobody has judged, and
+    at least the share ``recall_at_least``, 0..1, of all right ones is known, each in 95 of 100 cases. None: nothing was drawn under this filter.
+    """
+
+    judged: int
+    right: int
+    sampled: int = 0
+    population: int | None = None
+    left_at_most: int | None = None
+    recall_at_least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,7 +472,7 @@ class Answer:
     in a spoken question.
 
     ``found`` says whether what was asked for is here at all, and ``estimate`` how much of it; None: nothing is known of such questions.
-    ``line`` is the score from which on a hit is more than a weak match.
+    ``line`` is the score from which on a hit is more than a weak match. ``review``: people have judged some of its files.
 
     ``more``: hits follow after the last one. ``limit``: the list ends after so many hits because of a maximum, not because nothing
     follows. ``state`` names the state of the archive that was searched: pages with different states are not of one list.
@@ -472,3 +490,4 @@ class Answer:
     found: Found | None = None
     estimate: Estimate | None = None
     line: float | None = None
+    review: Review | None = None

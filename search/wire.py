@@ -25,6 +25,7 @@ def answer(found: Answer) -> dict[str, Any]:
         "heard": found.heard,
         "found": asdict(found.found) if found.found else None,
         "estimate": asdict(found.estimate) if found.estimate else None,
+        "review": asdict(found.review) if found.review else None,
         "line": found.line,
         "more": found.more,
         "limit": found.limit,
@@ -67,6 +68,7 @@ def hit(found: Hit) -> dict[str, Any]:
         "span": _time(found.span),
         "stretch": _time(found.stretch),
         "segment": segment.id,
+        "judged": found.judged,
         "evidence": evidence,
     }
 

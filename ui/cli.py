@@ -19,7 +19,7 @@ import typer
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, DateSource, Filter, Modality
-from ui import calibrating, readers, spaces, tokens, writing
+from ui import calibrating, judging, readers, spaces, tokens, writing
 from ui.options import Home, Json, archive
 from ui.spaces import named as _named
 from ui.terminal import echo, visible
@@ -36,6 +36,7 @@ app.add_typer(db, name="db")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(readers.app, name="readers")
 app.command()(calibrating.calibration)
+app.command()(judging.judge)
 app.add_typer(tokens.app, name="tokens")
 measuring = typer.Typer(invoke_without_command=True)
 app.add_typer(measuring, name="bench")

@@ -95,12 +95,21 @@ def hits(answer: Answer, *, estimate: bool = False) -> None:
         medium = ICONS[hit.segment.modality]
         if hit.segment.modality == "video" and hit.segment.channel == "sound":
             medium = "▶ video ♪"
-        row = (str(hit.rank), band(hit.confidence, verdict), medium, what(hit), span(hit.span), str(hit.segment.id))
+        match = (
+            band(hit.confidence, verdict)
+            if hit.judged is None
+            else "[green]✓ right[/]"
+            if hit.judged
+            else "[bright_black]✗ wrong[/]"
+        )
+        row = (str(hit.rank), match, medium, what(hit), span(hit.span), str(hit.segment.id))
         table.add_row(*row)
     out.print(table)
     err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
     if estimate and answer.estimate:
         err.print(f"{words.estimate(answer.estimate)}.", highlight=False)
+    if estimate and answer.review:
+        err.print(f"{words.review(answer.review)}.", highlight=False)
     if answer.limit is not None:
         err.print(f"[dim]{words.ended(answer.limit)}[/]", highlight=False)
     if hidden := words.unseen(answer.coverage):

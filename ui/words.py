@@ -86,6 +86,15 @@ def estimate(found: types.Estimate | schemas.Estimate) -> str:
     return told + (f"; at least {round(found.at_least):,}" if found.at_least else "")
 
 
+def review(found: types.Review | schemas.Review) -> str:
+    """What people said of a question's files, as a sentence without its full stop."""
+    told = f"{count(found.judged, 'file')} judged, {found.right:,} right"
+    if found.left_at_most is None or found.population is None:
+        return told
+    told += f"; {found.sampled:,} of {found.population:,} were drawn at random: at most {count(found.left_at_most, 'right file')} left"
+    return told + (f", at least {found.recall_at_least:.0%} found" if found.recall_at_least else "")
+
+
 def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
     """What of the archive a search cannot see, as a sentence without its full stop; empty where it can see all."""
     parts = [f"{coverage.seen:,} of {count(coverage.files, 'file')} can be found"] if coverage.seen < coverage.files else []

@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from search.api import assets, health, jobs, media, problems, searching, uploads, written
+from search.api import assets, health, jobs, judging, media, problems, searching, uploads, written
 from search.api.guard import Bounded, Guard, Shielded
 from search.api.identity import Access, Identified
 from search.api.metrics import Measured
@@ -37,7 +37,7 @@ def create_api(service: Service) -> FastAPI:
     api = FastAPIOffline(redoc_url=None, title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
     problems.install(api, service.places.hide)
     for router in (
-        searching.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
+        searching.router(service), judging.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
         jobs.router(service.jobs, service.catalogue), written.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)

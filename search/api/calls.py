@@ -46,6 +46,39 @@ def search(
     return Call("POST", "/search", _as(s.Found), json=body)
 
 
+def judgements(question: str) -> Call[s.Judgements]:
+    """What people said of a question's files."""
+    return Call("GET", "/judgements", _as(s.Judgements), params={"question": question})
+
+
+def judge(
+    question: str, *, right: Sequence[int] = (), wrong: Sequence[int] = (), of_sample: bool = False, targets: Sequence[Modality | str] = (),
+    channels: Sequence[Channel | str] = (), filter: s.Where | Mapping[str, Any] | None = None,  # noqa: A002
+) -> Call[s.Judgements]:  # fmt: skip
+    """Say which assets answer a question, and which do not; ``of_sample``: they are those that ``sample`` drew, all of them."""
+    body = {
+        "question": question, "right": list(right), "wrong": list(wrong), "of_sample": of_sample, "targets": list(targets),
+        "channels": list(channels), "filter": _plain(filter or {}),
+    }  # fmt: skip
+    return Call("POST", "/judgements", _as(s.Judgements), json=body)
+
+
+def sample(
+    question: str, count: int = 20, *, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (),
+    filter: s.Where | Mapping[str, Any] | None = None,  # noqa: A002
+) -> Call[s.Sample]:  # fmt: skip
+    """Assets drawn at random from those that nobody has judged for a question: the same ones until they are."""
+    body = {
+        "question": question, "count": count, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
+    }  # fmt: skip
+    return Call("POST", "/judgements/sample", _as(s.Sample), json=body)
+
+
+def forget_judgements(question: str, asset: int | None = None) -> Call[s.Forgotten]:
+    """Take back what was said of an asset, or of every one of a question."""
+    return Call("DELETE", "/judgements", _as(s.Forgotten), params=_given({"question": question, "asset": asset}))
+
+
 def assets(
     *, modality: Modality | str | None = None, collection: str | None = None, name: str | None = None,
     state: Literal["present", "missing"] | None = None, limit: int = 50, cursor: str | None = None,

@@ -64,6 +64,10 @@ class Client:
         self._http = httpx2.Client(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _waiting(calls.search)
+    judgements = _waiting(calls.judgements)
+    judge = _waiting(calls.judge)
+    sample = _waiting(calls.sample)
+    forget_judgements = _waiting(calls.forget_judgements)
     assets = _waiting(calls.assets)
     asset = _waiting(calls.asset)
     segments = _waiting(calls.segments)
@@ -125,6 +129,10 @@ class AsyncClient:
         self._http = httpx2.AsyncClient(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _awaiting(calls.search)
+    judgements = _awaiting(calls.judgements)
+    judge = _awaiting(calls.judge)
+    sample = _awaiting(calls.sample)
+    forget_judgements = _awaiting(calls.forget_judgements)
     assets = _awaiting(calls.assets)
     asset = _awaiting(calls.asset)
     segments = _awaiting(calls.segments)

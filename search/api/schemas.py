@@ -68,7 +68,15 @@ class Where(Wire):
     )
 
 
-class SearchRequest(Wire):
+class Narrowed(Wire):
+    """A request that is about a part of the archive."""
+
+    targets: list[Modality] = Field(default=[], max_length=8, description="Media to find; none: all.")
+    channels: list[Channel] = Field(default=[], max_length=8, description="Channels to search; none: all.")
+    filter: Where = Where()  # pydantic copies it
+
+
+class SearchRequest(Narrowed):
     """A search."""
 
     model_config = ConfigDict(
@@ -84,9 +92,6 @@ class SearchRequest(Wire):
     )
 
     query: Annotated[list[Term], Field(min_length=1, max_length=16)]
-    targets: list[Modality] = Field(default=[], max_length=8, description="Media to find; none: all.")
-    channels: list[Channel] = Field(default=[], max_length=8, description="Channels to search; none: all.")
-    filter: Where = Where()  # pydantic copies it
     spaces: list[Annotated[str, StringConstraints(max_length=200)]] = Field(
         default=[], max_length=16, description="Spaces to search, fused; `all`: every one; none: the default."
     )
@@ -205,6 +210,9 @@ class Hit(Wire):
     span: Span | None
     stretch: Span | None = Field(default=None, description="Where more around it is as good: the span is its best part.")
     segment: int
+    judged: bool | None = Field(
+        default=None, description="Whether people said that its file answers the question; null: nobody did."
+    )
     evidence: Evidence
     links: Links
 
@@ -244,6 +252,22 @@ class Estimate(Wire):
     )
 
 
+class Review(Wire):
+    """What people said of a question's files, and what follows from a random sample among them."""
+
+    judged: int
+    right: int
+    sampled: int = Field(default=0, description="Files among them that were drawn at random.")
+    population: int | None = Field(default=None, description="How many files the first of them was drawn from.")
+    left_at_most: int | None = Field(
+        default=None,
+        description="Right files that nobody has judged: no more than this in 95 of 100 cases. Null: nothing was drawn.",
+    )
+    recall_at_least: float | None = Field(
+        default=None, description="The share of the right files that is known, in 95 of 100 cases."
+    )
+
+
 class Found(Wire):
     """The answer to a search. ``searched`` counts the segments that the filter let through."""
 
@@ -262,6 +286,7 @@ class Found(Wire):
         default=None, description="Whether what was asked for is here; null: nothing is known of such questions."
     )
     estimate: Estimate | None = Field(default=None, description="How much of it there is.")
+    review: Review | None = Field(default=None, description="What people said of its files; null: nothing.")
     line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
 
 
@@ -273,6 +298,54 @@ class AssetEntry(AssetRef):
     day: datetime.date | None = Field(default=None, description="The first of the days of `date`.")
     added_at: datetime.datetime
     links: Links
+
+
+Judgeable = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
+
+
+class SampleRequest(Narrowed):
+    """A wish for files that nobody has judged."""
+
+    question: Judgeable
+    count: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class JudgeRequest(Narrowed):
+    """Files that answer a question, and files that do not."""
+
+    question: Judgeable
+    right: Annotated[list[Id], Field(max_length=1000)] = []
+    wrong: Annotated[list[Id], Field(max_length=1000)] = []
+    of_sample: bool = Field(default=False, description="They are those that were drawn last under the same filter, all of them.")
+
+
+class Judgement(Wire):
+    """What people said of a file."""
+
+    asset: int
+    right: bool
+    of_sample: bool
+
+
+class Judgements(Wire):
+    """What people said of a question's files, in the order in which they did."""
+
+    question: str
+    files: list[Judgement]
+    review: Review | None
+
+
+class Forgotten(Wire):
+    """How many judgements were taken back."""
+
+    forgotten: int
+
+
+class Sample(Wire):
+    """Files that were drawn at random, from a `population` of those that nobody has judged."""
+
+    files: list[AssetEntry]
+    population: int
 
 
 class Assets(Wire):

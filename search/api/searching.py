@@ -71,7 +71,7 @@ def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
 
 def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchRequest) -> s.Found:
     offset, state = _place(asked)
-    wanted = _filter(service, asked)
+    wanted = narrowed(service, asked)
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
     k = min(asked.k, MAX_DEPTH - offset)
@@ -98,10 +98,12 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
         timings_ms=answer.timings_ms, heard=answer.heard, line=answer.line,
         found=s.Verdict.model_validate(asdict(answer.found)) if answer.found else None,
         estimate=s.Estimate.model_validate(asdict(answer.estimate)) if answer.estimate else None,
+        review=s.Review.model_validate(asdict(answer.review)) if answer.review else None,
     )  # fmt: skip
 
 
-def _filter(service: Service, asked: s.SearchRequest) -> Filter:
+def narrowed(service: Service, asked: s.Narrowed) -> Filter:
+    """What of the archive a request lets through."""
     where = asked.filter
     return Filter(
         modalities=tuple(dict.fromkeys(asked.targets)), channels=tuple(dict.fromkeys(asked.channels)),

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from search import encoders
+from search.api.calibrating import Calibrating
 from search.api.jobs import IndexJobs, Runner
 from search.api.metrics import Metrics
 from search.api.ondemand import OnDemand
@@ -62,6 +63,7 @@ class Service:
         self.uploads = Uploads(settings, self.pool)
         self._worker = Worker(settings.home)
         self.jobs = IndexJobs(self.database, self.places, self._worker, runner)
+        self.calibrating = Calibrating(settings, lambda: self._engine)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
         models, device = Models.of(settings), settings.device
@@ -78,13 +80,15 @@ class Service:
         self._opening = threading.Lock()
 
     def start(self) -> None:
-        """Load the encoder in the background, and take up the jobs that wait."""
+        """Load the encoder in the background, take up the jobs that wait, and have the archive calibrate itself."""
         threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
         self.jobs.start()
+        self.calibrating.start()
 
     def close(self) -> None:
         """End jobs, decoding processes and connections."""
         self.jobs.close()
+        self.calibrating.close()
         if self._engine:
             self._engine.close()
         self.pool.close()

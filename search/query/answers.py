@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from search.query.searcher import Scan
 from search.query.verdict import Judgement
 from search.store import SqlStore
 from search.store.folding import terms
+from search.store.judgements import Judged
 from search.store.sql import Columns
 from search.store.words import TextIndex
 from search.types import KINDS, WORDS, Channel, Estimate, Found, Hit, Kind, Modality, Segment, Sort, Verdict
@@ -73,10 +74,14 @@ def natural(path: str) -> tuple[list[tuple[int, int | str]], str]:
 
 
 def hits(
-    moments: Sequence[tuple[int, Moment]], known: dict[int, Segment], question: Question, outlook: Outlook, words: TextIndex
+    moments: Sequence[tuple[int, Moment]], known: dict[int, Segment], question: Question, outlook: Outlook, words: TextIndex,
+    judged: Sequence[Judged] = (),
 ) -> tuple[Hit, ...]:  # fmt: skip
     """Moments with their ranks as hits, what was asked for marked in their texts. Those whose segment is not ``known`` any more are left out."""
-    found = [_hit(rank, moment, known[moment.best], outlook, question.scans) for rank, moment in moments if moment.best in known]
+    said = {one.asset: one.right for one in judged}
+    found = [
+        _hit(rank, moment, known[moment.best], outlook, question.scans, said) for rank, moment in moments if moment.best in known
+    ]
     texts = [hit.segment.text or "" for hit in found]
     marks = words.marks(question.said, texts) if question.said and any(texts) else [[] for _ in texts]
     return tuple(_marked(hit, some) for hit, some in zip(found, marks, strict=True))
@@ -113,7 +118,7 @@ class Outlook:
             return None
         scan = self.scans[max(home, 0)]
         known = home < 0 or scan.direction(kind) is not None
-        return scan.searcher.calibration if known and scan.searcher.calibration.shared else None
+        return scan.view.calibration if known and scan.view.calibration.shared else None
 
     @property
     def found(self) -> Found | None:
@@ -126,18 +131,23 @@ class Outlook:
 
     def line(self) -> float | None:
         """The score from which on a hit is more than a weak match."""
-        if self.judgement is None or not self.scans or not self.scans[0].searcher.calibration.shared:
+        if self.judgement is None or not self.scans or not self.scans[0].view.calibration.shared:
             return None
-        calibration = self.scans[0].searcher.calibration
+        calibration = self.scans[0].view.calibration
         return math.log(WEAK / (1 - WEAK)) - calibration.addition(self.segments, self.words)
 
-    def estimate(self, rows: Columns, scores: NDArray[np.float32]) -> Estimate | None:
-        """How many files are right, by the scores (n,) of segments with these columns, best first."""
-        calibration = self.scans[0].searcher.calibration if self.scans else None
+    def estimate(self, rows: Columns, scores: NDArray[np.float32], judged: Sequence[Judged] = ()) -> Estimate | None:
+        """How many files are right, by the scores (n,) of segments with these columns, best first; of those that were judged it is known."""
+        calibration = self.scans[0].view.calibration if self.scans else None
         every = self.chances(scores, calibration if calibration and calibration.shared else None)
         if every is None:
             return None
-        chances = every[np.sort(np.unique(rows.assets, return_index=True)[1])]
+        first = np.sort(np.unique(rows.assets, return_index=True)[1])
+        said = {one.asset: float(one.right) for one in judged}
+        chances = np.array(
+            [said.pop(asset, chance) for asset, chance in zip(rows.assets[first].tolist(), every[first], strict=True)]
+        )
+        chances = np.concatenate([chances, list(said.values())])  # those that were judged and stand further down
         spread = 1.96 * math.sqrt(float((chances * (1 - chances)).sum()))
         expected, legible, sure = float(chances.sum()), np.isin(rows.kinds, _LEGIBLE), every >= 0.5
         at_least = chapman(set(rows.assets[sure & legible].tolist()), set(rows.assets[sure & ~legible].tolist()))
@@ -188,12 +198,14 @@ def competitors(scans: Sequence[Scan]) -> dict[Kind, int]:
     return found
 
 
-def _hit(rank: int, moment: Moment, best: Segment, outlook: Outlook, scans: Sequence[Scan]) -> Hit:
+def _hit(
+    rank: int, moment: Moment, best: Segment, outlook: Outlook, scans: Sequence[Scan], said: Mapping[int, bool]
+) -> Hit:  # fmt: skip
     chance = outlook.chance(moment.home, Kind(best.modality, best.channel), moment.score)
     return Hit(
         rank=rank, score=moment.score, confidence=chance, cosine=moment.cosine,
         space=scans[moment.home].space.name if moment.home >= 0 else "", segment=best, span=moment.span,
-        evidence=moment.evidence, stretch=moment.stretch,
+        evidence=moment.evidence, stretch=moment.stretch, judged=said.get(best.asset),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Calibrating a space from the archive itself: what is said and written in files are questions whose answers are known.
+"""Calibrating a space from the archive itself: what is said and written in files are questions whose answers are known, as are judged ones.
 
 A passage of a file asks for the file's pictures and sounds; the same question, after its answer and all that resembles it were taken away, is
 one whose answer is not there. Questions that most archives do not answer come from ``questions.py``.
@@ -36,7 +36,22 @@ ARCHIVE_SIZES = (3, 10, 30, 100, 300, 1_000)
 """Segments of the archives that are asked."""
 
 FEWEST_QUESTIONS = 60
-"""Questions with known answers that a direction of a space with a calibration of its own has to have to be fitted anew."""
+"""Questions with known answers that a direction has to have to be measured by the archive; and labels from which on an archive calibrates itself."""
+
+GROWN = 1.5
+"""Times as many labels from which on an archive calibrates itself anew."""
+
+
+def labels(searcher: Searcher) -> int:
+    """How many labels the archive has, about: passages of media that a space holds, and judgements."""
+    view = searcher.current(searcher.store.version())
+    return int(np.isin(view.columns.kinds, _LEGIBLE).sum()) + searcher.judgements.count()
+
+
+def due(searcher: Searcher) -> bool:
+    """Whether the archive has so many more labels than at its last calibration that it should calibrate a space anew."""
+    told = labels(searcher)  # which has the searcher take up a calibration that was just made
+    return Modality.TEXT in searcher.space.accepts and told >= max(FEWEST_QUESTIONS, GROWN * searcher.calibration.labels)
 
 
 def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda *_: None) -> c.Calibration:
@@ -58,15 +73,16 @@ def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda 
     cases = list(_cases(searcher, view, base, rng, list(zip([*foreign, *heard], bank, strict=True)), progress))
     if not any(case.right for case in cases):
         raise InputError(
-            "The archive has nothing whose answer is known: no passages beside pictures or sounds.",
-            remedy="Have speech, captions or texts of media read (`sensorium readers add`), and try again.",
+            "The archive has nothing whose answer is known: no passages beside pictures or sounds, and no judgements.",
+            remedy="Have speech, captions or texts of media read (`sensorium readers add`), or judge answers (`sensorium judge`), and try again.",
         )
     made = fit(replace(base, directions={}, shared={}), cases)
+    told = labels(searcher)
     if brought is None:
-        return replace(made, made="from the archive")
+        return replace(made, made="from the archive", labels=told)
     ours = {key: one for key, one in made.directions.items() if one.present >= FEWEST_QUESTIONS}
     merged = {key: _merged(one, ours.get(key)) for key, one in brought.directions.items()}
-    return replace(brought, directions=merged, made="built in, lines from the archive" if ours else "built in")
+    return replace(brought, directions=merged, made="built in, measured by the archive" if ours else "built in", labels=told)
 
 
 def _merged(built_in: c.Direction, own: c.Direction | None) -> c.Direction:
@@ -132,15 +148,20 @@ def _case(
 
 
 def _labels(searcher: Searcher, view: View, rng: np.random.Generator) -> Iterator[tuple[str, frozenset[int]]]:
-    """Questions with the assets that answer them: short passages of media. Not tags: these are what a space itself says of files."""
+    """Questions with the assets that answer them: judged ones, and short passages of media. Not tags: these are what a space itself says of files."""
+    for question, judged in searcher.judgements.questions().items():
+        if right := frozenset(one.asset for one in judged if one.right):
+            yield question, right
     columns = view.columns
-    legible = [
-        code for code, kind in enumerate(KINDS) if kind.read and kind.channel in (Channel.SPEECH, Channel.CAPTION, Channel.TEXT)
-    ]
-    ids = _some(columns.ids[np.isin(columns.kinds, legible)], ASKED, rng)
+    ids = _some(columns.ids[np.isin(columns.kinds, _LEGIBLE)], ASKED, rng)
     for segment in searcher.store.segments(ids.tolist()).values():
         if segment.text and 2 <= len(segment.text.split()) <= LONGEST_WORDS:
             yield segment.text, frozenset({segment.asset})
+
+
+_LEGIBLE = [
+    code for code, kind in enumerate(KINDS) if kind.read and kind.channel in (Channel.SPEECH, Channel.CAPTION, Channel.TEXT)
+]
 
 
 def _some(ids: Ids, count: int, rng: np.random.Generator) -> Ids:

@@ -47,8 +47,8 @@ USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
 WORD_SLOPE, WORD_OFFSET = 0.8, -1.5
 """Log-odds a nat of what the words of a text say, and at no nat."""
 
-SMALLEST_SPREAD = 1e-3
-"""The least standard deviation of cosines to a cohort: of equal contents it would be none."""
+SMALLEST_SPREAD = 1e-2
+"""The least standard deviation of cosines to a cohort: of equal contents, or to what asks for nothing, it would be none."""
 
 SIZES = (10, 100)
 """Segments of a kind up to which an archive is small, or middling: each has a line of its own, since the best of few comes less near by chance."""
@@ -120,7 +120,7 @@ class Calibration:
     ``contents`` are vectors (n, dim) of unrelated contents, ``questions`` of unrelated questions, by modality. ``directions`` is by the question's
     modality and the segment's content. ``parts`` are ranges of dimensions that tell more apart than together; ``wording`` is the one in which texts
     compare with each other. ``shared`` are the weights of what probabilities of all directions share: ``offset``, ``log_segments`` and ``log_words``.
-    ``digest`` is the SHA-256 of the file.
+    ``digest`` is the SHA-256 of the file. ``labels`` is how many labels of the archive there were when it was made from them.
     """
 
     contents: Mapping[Modality, Vectors]
@@ -131,6 +131,7 @@ class Calibration:
     shared: Mapping[str, float] = field(default_factory=dict)
     made: str = "built in"
     digest: str = ""
+    labels: int = 0
     _worded: dict[Modality, Vectors] = field(default_factory=dict)
 
     def worded(self, asked: Modality) -> Vectors:
@@ -196,6 +197,15 @@ def file_of(home: Path, space: Space) -> Path:
     return folder(home) / f"{name}.npz"
 
 
+def stamp(home: Path, space: Space) -> int:
+    """What changes when the calibration that was made for a space of an archive does; 0: there is none."""
+    try:
+        found = file_of(home, space).stat()
+    except OSError:
+        return 0
+    return hash((found.st_mtime_ns, found.st_ino, found.st_size))
+
+
 def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | None]:
     """The calibration of a space: the one made for this archive, or else the one that its encoder brings, or none; and why one could not be used."""
     complaint = None
@@ -233,6 +243,7 @@ def pack(calibration: Calibration) -> bytes:
             arrays[f"{name}/{modality}/scale"] = scale.astype(np.float32)
     head = {
         "format": FORMAT, "parts": calibration.parts, "wording": calibration.wording, "shared": dict(calibration.shared), "made": calibration.made,
+        "labels": calibration.labels,
         "directions": [{"asked": asked, "content": content, **asdict(one)} for (asked, content), one in calibration.directions.items()],
     }  # fmt: skip
     arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
@@ -285,7 +296,7 @@ def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN4
     wording = (int(head["wording"][0]), int(head["wording"][1])) if head["wording"] else None
     return Calibration(
         sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
-        wording, shared, str(head["made"]), digest,
+        wording, shared, str(head["made"]), digest, int(head.get("labels", 0)),
     )  # fmt: skip
 
 

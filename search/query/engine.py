@@ -27,6 +27,7 @@ from search.query import answers, xclip
 from search.query.algebra import Blend, Query, Term, parts
 from search.query.answers import Clock
 from search.query.calibration import word_scores
+from search.query.judging import review
 from search.query.live import LiveIndex
 from search.query.moments import Moment, Ranked, gather
 from search.query.ranking import Question, Surroundings, levels
@@ -37,6 +38,7 @@ from search.query.verdict import Judgement
 from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
+from search.store.judgements import LONGEST_QUESTION, Judged
 from search.store.spaces import matches
 from search.store.sql import Columns
 from search.store.words import Words, text_index
@@ -93,7 +95,7 @@ class Engine:
             raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
         self._database.check()
         self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
-        self.words = text_index(self._database)
+        self.words, self.judgements = text_index(self._database), self.store.judgements
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._searchers: dict[str, Searcher] = {}
         self._coming: dict[str, Future[Searcher]] = {}
@@ -129,6 +131,10 @@ class Engine:
                 f"The model of the space {name!r} is being loaded.", remedy="Ask again in a few seconds."
             ) from None
 
+    def opened(self) -> list[Searcher]:
+        """The searchers of the spaces that are open."""
+        return list(self._searchers.values())
+
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
         group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
@@ -163,12 +169,13 @@ class Engine:
         competitors = answers.competitors(question.scans) if question.scans else self._texts(view, wanted, without)
         outlook = self._outlook(question, first, judgements, sum(competitors.values()), wanted)
         clock.lap("judge")
+        judged = self._judged(query)
         weak = outlook.line()
         ordered = self._sorted(listed[:MAX_HITS], sort, wanted, weak if line is None else line) if sort != "match" else listed
         page = list(enumerate(ordered, 1))[offset : offset + k]
         known = self.store.segments([moment.best for _, moment in page], wanted)
         clock.lap("hydrate")
-        hits = answers.hits(page, known, question, outlook, self.words)
+        hits = answers.hits(page, known, question, outlook, self.words, judged)
         clock.lap("mark")
         more = len(ordered) > offset + k
         cut = MAX_DEPTH if more and offset + k >= MAX_DEPTH else None
@@ -177,7 +184,7 @@ class Engine:
         return Answer(
             hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
             limit=cut, state=answers.state(question), found=outlook.found, line=weak,
-            estimate=outlook.estimate(Surroundings(question).rows(first.ids), first.scores),
+            estimate=outlook.estimate(Surroundings(question).rows(first.ids), first.scores, judged), review=review(judged, wanted),
         )  # fmt: skip
 
     def spoken(
@@ -422,6 +429,12 @@ class Engine:
             raise QueryError("Only a single recording can be a spoken question.", remedy="Ask with one sound alone.")
         heard = self._listener.hear(Path(terms[0].content), terms[0].name)
         return heard, [terms[0], *([Term(heard, Modality.TEXT)] if heard.strip() else [])]
+
+    def _judged(self, query: Query) -> list[Judged]:
+        """What people said of the files that answer a query: one text, as it was asked."""
+        terms = [term for weight, term in parts(query) if weight > 0]
+        text = terms[0].content if len(terms) == len(parts(query)) == 1 and isinstance(terms[0], Term) else None
+        return self.judgements.of(text) if isinstance(text, str) and len(text) <= 2 * LONGEST_QUESTION else []
 
     def _legible(self, wanted: Filter) -> bool:
         """Whether a filter lets anything through in which words may stand: texts, and what readers read."""

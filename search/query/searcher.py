@@ -17,7 +17,7 @@ from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError
 from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import ENOUGH, SAMPLE, Direction, Scale, load, spread_of
+from search.query.calibration import ENOUGH, SAMPLE, Calibration, Direction, Scale, load, spread_of, stamp
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
@@ -45,11 +45,11 @@ class Searcher:
     def __init__(self, settings: Settings, store: SqlStore, entry: Entry, encoder: Encoder) -> None:
         """Open the index of a space of the archive, whose ``encoder`` this is."""
         self.store, self.entry, self.encoder, self.space = store, entry, encoder, entry.space
+        self.judgements = store.judgements
         self.terms = Terms(encoder, settings)
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
         self._generations = Generations(settings.home / "index", entry.key, self.space.name, self.space.dim)
-        self.calibration, self.complaint = load(settings.home, entry.space, encoder)
         self._gate = Gate()
         self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
         self._refreshing = threading.Lock()
@@ -100,6 +100,16 @@ class Searcher:
         """The index that answers now."""
         return self._view.live
 
+    @property
+    def calibration(self) -> Calibration:
+        """What the scores of searches that begin now mean."""
+        return self._view.calibration
+
+    @property
+    def complaint(self) -> str | None:
+        """Why the calibration that was made for this archive cannot be used."""
+        return self._view.complaint
+
     def current(self, version: int) -> View:
         """What is known of the archive, brought up to date by one of the threads that ask; the others go on with what there is.
 
@@ -107,7 +117,7 @@ class Searcher:
         """
         if (
             time.monotonic() >= self._due
-            and (version, self._generations.stamp()) != self._view.state
+            and self._state(version) != self._view.state
             and self._refreshing.acquire(blocking=False)
         ):
             began = time.monotonic()
@@ -119,12 +129,16 @@ class Searcher:
                 self._refreshing.release()
         return self._view
 
+    def _state(self, version: int) -> tuple[int, int, int]:
+        """What a view depends on: the database in a version, the generations that were written, and the calibration."""
+        return version, self._generations.stamp(), stamp(self._home, self.space)
+
     def _look(self, before: View | None = None) -> View:
         """Read what filters and calibration need, and have the index take in what is new.
 
         A generation that was written meanwhile is loaded beside the index that answers, and then takes its place.
         """
-        state = (self.store.version(), self._generations.stamp())
+        state = self._state(self.store.version())
         columns = self.store.columns(self._key)  # before the index is brought up to date, which then knows all of these
         live = before.live if before and before.state[1] == state[1] else None
         if live is None:
@@ -135,7 +149,9 @@ class Searcher:
             held = np.isin(columns.ids, live.index.ids())  # but may have dropped some since
             columns = columns if held.all() else columns.only(held)
             samples = {kind: _sample(live, columns, code) for code, kind in enumerate(KINDS)}
-        return View(state, live, columns, samples, self.store.coverage(self._key))
+        same = before is not None and before.state[2] == state[2]
+        known = (before.calibration, before.complaint) if before and same else load(self._home, self.space, self.encoder)
+        return View(state, live, columns, samples, self.store.coverage(self._key), *known)
 
     def finer(self, query: Query, shots: Sequence[int]) -> dict[int, float]:
         """How X-CLIP likens a query's text to shots, by segment: those of which the space keeps the frames.
@@ -171,7 +187,7 @@ class Searcher:
         self, view: View, kind: Kind, vector: Vector, asked: Modality, spreads: dict[tuple[int, int], tuple[float, float]]
     ) -> Scale:
         """The scale of a kind: by the impostor cohort, or by the archive's own sample where there is none. ``spreads`` remembers what several kinds share."""
-        cohort, direction = self.calibration.cohort(kind), self.calibration.direction(asked, kind)
+        cohort, direction = view.calibration.cohort(kind), view.calibration.direction(asked, kind)
         slopes = (direction.slope, direction.offset) if direction else ()
         if cohort is None:
             return Scale.of(np.einsum("nd,d->n", view.samples[kind][1], vector), *slopes)
@@ -202,7 +218,7 @@ class Searcher:
         """How the archive's sample of a kind answers the cohort's questions; made when it is first asked for."""
         key = (asked, kind)
         if key not in view.profiles:
-            cohort, questions = self.calibration.cohort(kind), self.calibration.questions.get(asked)
+            cohort, questions = view.calibration.cohort(kind), view.calibration.questions.get(asked)
             ids, vectors = view.samples[kind]
             if cohort is None or questions is None or not len(ids):
                 view.profiles[key] = None
@@ -269,12 +285,12 @@ class Scan:
     @property
     def calibrated(self) -> bool:
         """Whether every kind is known well enough for its scores to be compared with those of other spaces."""
-        calibration = self.searcher.calibration
+        calibration = self.view.calibration
         return all(calibration.cohort(kind) is not None or len(self.view.samples[kind][0]) >= ENOUGH for kind in self.targets)
 
     def direction(self, kind: Kind) -> Direction | None:
         """What is known of such questions to segments of a kind."""
-        return self.searcher.calibration.direction(self.modality, kind)
+        return self.view.calibration.direction(self.modality, kind)
 
     def judgements(self) -> list[Judgement]:
         """Whether the answer is there, by kind, of the kinds of which something is known. To be called inside ``Searcher.reading``."""
@@ -290,7 +306,7 @@ class Scan:
         direction, profile = self.direction(kind), self.searcher.profile(self.view, self.modality, kind)
         if direction is None or profile is None or not len(ids):
             return None
-        calibration, within, vector = self.searcher.calibration, self.targets[kind], _vector(self.asked, kind)
+        calibration, within, vector = self.view.calibration, self.targets[kind], _vector(self.asked, kind)
         if id(vector) not in self._alike:
             self._alike[id(vector)] = alike(calibration, self.modality, vector)
         found = features(
@@ -338,17 +354,19 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation).
+    """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation, stamp of the calibration).
 
     ``samples`` are ids (n,) and vectors (n, dim) by kind, ``profiles`` what verdicts need to know of them; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
     then it holds more than the filter columns, which decide.
     """
 
-    state: tuple[int, int]
+    state: tuple[int, int, int]
     live: LiveIndex
     columns: Columns
     samples: dict[Kind, tuple[Ids, Vectors]]
     coverage: dict[str, Coverage]
+    calibration: Calibration
+    complaint: str | None = None
     filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
     profiles: dict[tuple[Modality, Kind], Profile | None] = field(default_factory=dict)
     by_asset: list[tuple[NDArray[np.intp], Ids]] = field(default_factory=list)

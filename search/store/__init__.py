@@ -4,6 +4,7 @@ from search.store.catalogue import Catalogue
 from search.store.database import Database
 from search.store.intake import Intake
 from search.store.jobs import JobBook
+from search.store.judgements import Judgements
 from search.store.labels import Labels
 from search.store.passages import Passages
 from search.store.queue import Finished, Queue, Unit
@@ -12,5 +13,5 @@ from search.store.spaces import Spaces
 from search.store.sql import SqlStore
 
 __all__ = [
-    "Catalogue", "Database", "Finished", "Intake", "JobBook", "Labels", "Passages", "Queue", "Readers", "Spaces", "SqlStore", "Unit",
+    "Catalogue", "Database", "Finished", "Intake", "JobBook", "Judgements", "Labels", "Passages", "Queue", "Readers", "Spaces", "SqlStore", "Unit",
 ]  # fmt: skip

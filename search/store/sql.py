@@ -19,6 +19,7 @@ from search.store import tables as t
 from search.store.database import Database
 from search.store.dates import dated_of
 from search.store.intake import path_of, under, unit_vectors
+from search.store.judgements import Judgements
 from search.store.labels import Labels
 from search.store.spaces import Spaces, takes
 from search.types import KINDS, Channel, Coverage, DateSource, Detail, Filter, Ids, Modality, Segment, Space, Span, Vectors, Word
@@ -96,6 +97,7 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.judgements = Judgements(database)
 
     def version(self) -> int:
         """Grows with every committed write."""

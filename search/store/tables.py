@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0011"
+REVISION = "0013"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -319,6 +319,20 @@ token = Table(
     Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the secret, which is stored nowhere
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),  # None: never
+)
+
+judgement = Table(
+    "judgement",
+    metadata,
+    _key(),
+    Column("question", String(500), nullable=False),
+    _to("asset", index=True),
+    Column("is_right", Boolean, nullable=False),  # whether it answers the question
+    Column("population", BigInteger),  # it was drawn at random from so many; None: it was not drawn
+    Column("scope", String(16)),  # the filter that it was drawn under
+    Column("judged_at", BigInteger, nullable=False),
+    UniqueConstraint("question", "asset_id"),
+    sqlite_autoincrement=True,
 )
 
 

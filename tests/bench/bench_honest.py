@@ -314,7 +314,7 @@ def cost(folder: Path) -> Iterator[Figure]:
         with_it, without = list[float](), list[float]()
         for text in texts:
             for calibration, spent in ((known, with_it), (Calibration({}, {}, {}), without)):
-                searcher.calibration = calibration
+                searcher._view = replace(searcher._view, calibration=calibration, profiles={})
                 spent.append(1000 * seconds(lambda text=text: engine.search(Term(text, TEXT))))
     over = float(np.median(np.subtract(with_it, without)))
     yield Figure(f"the verdict, over encoding and scanning {SEGMENTS:,} segments, median", over, "ms", most=5)

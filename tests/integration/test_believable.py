@@ -10,6 +10,7 @@ from PIL import Image
 
 from indexer.run import Job, index
 from search.query import Engine, Term
+from search.query.answers import WEAK
 from search.settings import Settings
 from search.types import Filter, Modality
 
@@ -99,6 +100,18 @@ def test_one_picture_among_many_sounds_and_texts_is_first(tmp_path, count):
     with Engine(archive(tmp_path / "a", [*pictures, *of("sounds"), *of("texts")])) as engine:
         answer = engine.search(ask("a red motorcycle"))
         assert Path(answer.hits[0].segment.path).name == "red-motorcycle.jpg"
+
+
+@pytest.mark.parametrize("shown", ["1", "on", "TV"])
+def test_a_letter_or_two_answer_nothing(tmp_path, shown):
+    text = tmp_path / "shown.txt"
+    text.write_text(shown, "utf-8")
+    with Engine(archive(tmp_path / "a", [*of("images"), text])) as engine:
+        answer = engine.search(ask("a woman walking"), k=60)
+        (hit,) = [hit for hit in answer.hits if hit.segment.text is not None]
+        assert hit.confidence < WEAK
+        assert hit.rank > 5
+        assert Path(engine.search(ask(shown), words=True).hits[0].segment.path) == tmp_path / "a" / "files" / "shown.txt"
 
 
 def test_scores_and_probabilities_fall_together_and_none_is_told_where_nothing_is_known(sample):

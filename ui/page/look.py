@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
+from search.errors import ServiceError
 from ui import passages, words
 from ui.page import frame, trouble
 from ui.page.components import grid
@@ -21,7 +22,10 @@ _BELOW, _WHOLE = 180, 600
 
 
 def show(state: State) -> None:
-    """Search, and draw what was found."""
+    """Search, and draw what was found; or a sample of what nobody has judged."""
+    if state.sample and state.question:
+        sampled(state)
+        return
     found = answer(state)
     if not found.hits:
         trouble.nothing(state)
@@ -33,16 +37,52 @@ def show(state: State) -> None:
     summary = f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
     if found.estimate and shown:
         summary += f" · {words.estimate(found.estimate).lower()} match"
+    if found.review:
+        summary += f" · {words.review(found.review)}"
     data = {
         "cards": shown, "more": more, "weaker": words.WEAKER, "nothing": words.NOTHING, "marked": state.opened, "question": state.href(opened=None),
         "ended": words.ended(state.count) if found.cursor and not more else words.ended(found.limit) if found.limit else "",
         "summary": summary if shown else "", "unseen": words.unseen(found.coverage), "library": State(view="library").href(),
+        "check": {"text": "Check a random sample", "href": state.href(sample=True)} if state.question and shown else None,
     }  # fmt: skip
     if found.heard is not None:
         text = found.heard.strip()
         written = replace(state, text=text, pieces=(), opened=None)
         data["heard"] = {"text": text, "by": frame.known().hears, "href": written.href()}
     grid(data, sent)
+
+
+def sampled(state: State) -> None:
+    """Draw the next file of the question's random sample, to be judged."""
+    request = state.request()
+    drawn = frame.client().sample(
+        state.question, 1, targets=request["targets"], channels=request["channels"], filter=request["filter"]
+    )
+    review = frame.client().judgements(state.question).review if not state.narrowed else answer(state).review
+    cards = [_new_card(one) | {"judges": True} for one in drawn.files]
+    data = {
+        "cards": cards, "more": False, "weaker": "", "nothing": "", "marked": state.opened, "question": state.href(opened=None),
+        "heading": f"Is this “{state.question}”?" if cards else "Every file has been judged",
+        "summary": words.review(review) if review else f"A file drawn at random from {drawn.population:,} that nobody has judged",
+        "check": {"text": "Back to the answer", "href": state.href(sample=False)},
+    }  # fmt: skip
+    grid(data, sent)
+
+
+def judge(state: State, asset: int, right: bool | None) -> None:
+    """Say whether an asset answers a state's question; None: take it back."""
+    request = state.request()
+    try:
+        if right is None:
+            frame.client().forget_judgements(state.question, asset)
+        else:
+            frame.client().judge(
+                state.question, right=[asset] if right else [], wrong=[] if right else [asset], of_sample=state.sample,
+                targets=request["targets"], channels=request["channels"], filter=request["filter"],
+            )  # fmt: skip
+    except ServiceError as error:
+        st.toast(words.plain(f"{error} {error.remedy}"))
+    forget()
 
 
 def answer(state: State) -> Found:
@@ -80,7 +120,7 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
-        "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely),
+        "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely), "judged": best.judged,
         "more": f"{moments} moments" if moments > 1 else "",
     }  # fmt: skip
 
@@ -178,6 +218,8 @@ def sent(told: Mapping[str, Any]) -> None:
         frame.go(replace(state, count=MOST))
     elif kind == "go":
         frame.go(State.link(str(told.get("to", ""))))
+    elif kind == "judge" and isinstance(told.get("asset"), int):
+        judge(state, told["asset"], told.get("right") is True)
     elif kind == "open" and isinstance(segment, int):
         frame.go(replace(state, opened=segment))
     elif kind == "add" and isinstance(segment, int):

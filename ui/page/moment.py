@@ -41,6 +41,11 @@ def show(state: State, segment: int) -> None:
         if told.get("kind") == "texts":  # the player has come to where nothing was read yet; nothing else changes
             st.session_state[_AT] = told.get("at")
             return
+        if told.get("kind") == "judge":
+            right = told.get("right")
+            look.judge(state, data["asset"], right if isinstance(right, bool) else None)
+            st.session_state[_MOVED] = True
+            return
         st.session_state[_MOVED] = True
         frame.go(follow(state, data, told))
 
@@ -71,6 +76,7 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     begins = look.starts(found) if found else here.span.start_ms if here.span else 0
     mine = [hit for hit in hits if hit.asset.id == asset.id]
     return {
+        "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
         "start": begins, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),

@@ -69,6 +69,7 @@ class State:
     """A question and how its answer is looked at. ``since`` and ``until`` are ISO days; lengths are in seconds.
 
     ``words`` asks a single text by its words alone, ``spoken`` a single recording by what is said in it too. Neither holds for anything else.
+    ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
     """
 
     view: Literal["search", "library"] = "search"
@@ -87,6 +88,7 @@ class State:
     longest: float | None = None
     words: bool = False
     spoken: bool = False
+    sample: bool = False
     group: Literal["files", "moments"] = "files"
     count: int = FIRST
     opened: int | None = None
@@ -100,7 +102,7 @@ class State:
                 "text": one.get("q", ""), "pieces": [Piece.read(told) for told in params.get("with", ())],
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","), "dated_by": one.get("dated", "").split(","),
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"),
-                "more": one.get("more") == "1", "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "opened": one.get("open"),
+                "more": one.get("more") == "1", "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
             }
             | {name: one.get(name, "") for name in ("under", "since", "until", "shortest", "longest")}
         )  # fmt: skip
@@ -122,7 +124,7 @@ class State:
             collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
-            words=given.get("words") is True, spoken=given.get("spoken") is True,
+            words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
             group="moments" if given.get("group") == "moments" else "files", count=MOST if given.get("more") else FIRST,
             opened=(opened.isdecimal() and len(opened) < 19 and int(opened)) or None,
         )  # fmt: skip
@@ -135,6 +137,7 @@ class State:
             "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
+            "sample": ["1"] if self.sample and self.question else [],
             "group": [self.group] if self.group != "files" else [], "more": ["1"] if self.count > FIRST else [],
             "open": [str(self.opened or "")],
         }  # fmt: skip
@@ -158,6 +161,11 @@ class State:
         if piece.weight <= 0:
             return ""
         return "text" if piece.kind == "text" else "sound" if (piece.kind, piece.medium) == ("upload", "audio") else ""
+
+    @property
+    def question(self) -> str:
+        """What files can be judged for: the one text that is asked; empty where it is anything else."""
+        return (self.text or self.pieces[0].value) if self.alone == "text" else ""
 
     @property
     def narrowed(self) -> bool:

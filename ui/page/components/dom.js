@@ -4,7 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const ICONS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
-  plus: "M12 5v14M5 12h14", minus: "M5 12h14", close: "M6 6l12 12M18 6L6 18",
+  check: "M5 13l5 5L20 7", plus: "M12 5v14M5 12h14", minus: "M5 12h14", close: "M6 6l12 12M18 6L6 18",
   image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01", video: "M3 6h13v12H3zM16 10l5-3v10l-5-3",
   audio: "M4 10v4M8 6v12M12 9v6M16 4v16M20 10v4", text: "M5 6h14M5 10h14M5 14h14M5 18h8",
   record: "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5 11a7 7 0 0 0 14 0M12 18v3",

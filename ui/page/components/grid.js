@@ -7,8 +7,9 @@ class Grid {
     this.list = el("ul");
     this.heading = el("h2");
     this.partly = el("a", { class: "partly", title: "The library says why", onclick: (event) => this.follow(event) });
+    this.check = el("a", { class: "partly", onclick: (event) => this.follow(event) });
     this.heard = el("p", { class: "heard" });
-    this.head = el("div", { class: "head" }, this.summary, this.partly, this.heard);
+    this.head = el("div", { class: "head" }, this.summary, this.partly, this.check, this.heard);
     this.root = el("div", { class: "part" }, this.heading, this.head, this.list);
     host.append(this.root);
     this.list.addEventListener("click", (event) => this.clicked(event));
@@ -25,6 +26,9 @@ class Grid {
     this.head.hidden = !data.summary && !data.unseen && !data.heard;
     this.head.classList.toggle("alone", !data.cards.length);
     this.partly.href = data.library ?? "";
+    this.check.hidden = !data.check;
+    this.check.href = data.check?.href ?? "";
+    this.check.textContent = data.check?.text ?? "";
     this.heard.hidden = !data.heard;
     this.heard.replaceChildren(...(data.heard ? this.spoken(data.heard) : []));
     if (told !== this.told) {
@@ -63,9 +67,13 @@ class Grid {
     const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;
     const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
       shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));
+    const said = card.judged === true ? "right" : card.judged === false ? "wrong" : "";
+    if (said) shot.append(el("span", { class: `judged ${said}`, title: `Judged ${said}` }, icon(said === "right" ? "check" : "close"), el("span", { class: "unseen" }, `Judged ${said}`)));
+    const judge = card.judges ? el("div", { class: "judge" }, [[true, "Right", "check"], [false, "Wrong", "close"]].map(([right, label, mark]) =>
+      el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "judge", right, ...this.about(card) }) }, icon(mark), label))) : null;
     const add = card.segment ? button("add", `Add ${card.name} to the question`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
     const told = card.thumbnail && card.passage ? this.passage(card.passage) : null;
-    return el("li", { class: "card", "data-segment": card.segment, "data-passage": card.passage?.segment }, link, told, add);
+    return el("li", { class: "card", "data-segment": card.segment, "data-passage": card.passage?.segment }, link, told, judge, add);
   }
 
   // What was heard in a spoken question, and by whom.

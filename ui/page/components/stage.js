@@ -23,7 +23,7 @@ class Stage {
     const screen = this.screen();
     this.texts = new Texts(this, data.translates);
     const main = el("div", {}, screen, this.timed(), this.near(), this.texts.root);
-    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.acts(), this.said, asking(this), this.facts())));
+    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, asking(this), this.facts())));
     this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
   }
 
@@ -92,6 +92,16 @@ class Stage {
       this.data.medium === "video" ? act("frame", "Search with this frame", () => this.frame()) : null,
       act("link", "Copy link", () => this.copy()),
       el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), "Download"));
+  }
+
+  // Whether the file answers the question: pressed once more, what was said is taken back.
+  judging() {
+    const { judges, judged } = this.data;
+    if (!judges) return null;
+    const choice = (right, label, mark) => el("button", {
+      type: "button", class: "action", "aria-pressed": String(judged === right), onclick: () => this.send({ kind: "judge", right: judged === right ? null : right }),
+    }, icon(mark), label);
+    return el("div", { class: "judging", role: "group", "aria-label": "Does this file answer the question?" }, choice(true, "Right", "check"), choice(false, "Wrong", "close"));
   }
 
   facts() {

@@ -1,0 +1,97 @@
+"""When to stop looking: how many right files can be left, by a random sample of those that were not looked at.
+
+The bound is exact: the sample is drawn without replacement, so the number of right files in it is hypergeometric. See Callaghan and
+Müller-Hansen, "Statistical stopping criteria for automated screening in systematic reviews", Systematic Reviews 9:273 (2020).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.store.judgements import Judged, plain
+from search.types import Ids
+
+CONFIDENCE = 0.95
+"""In so many of 100 cases no more are left than is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A random sample of ``population`` files: ``sampled`` were judged, ``right`` of them answer; ``later`` right ones were found otherwise since."""
+
+    population: int
+    sampled: int
+    right: int
+    later: int = 0
+
+    @property
+    def left_at_most(self) -> int:
+        """How many right files are left that nobody has judged, at most, at ``CONFIDENCE``."""
+        return max(at_most(self.population, self.sampled, self.right) - self.right - self.later, 0)
+
+
+def at_most(population: int, sampled: int, right: int, confidence: float = CONFIDENCE) -> int:
+    """The most right files that a population may hold of which a random sample has ``right``: with one more, so few would be seen with a chance
+    below ``1 - confidence``. By Clopper and Pearson's argument, for the hypergeometric distribution."""
+    low, high = right, population - (sampled - right)  # as many as are known, as many as there can be
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _seen_so_few(population, sampled, right, middle) >= 1 - confidence:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _seen_so_few(population: int, sampled: int, right: int, held: int) -> float:
+    """The chance that a sample has at most ``right`` of the ``held`` right files of a population."""
+    most, least = min(right, held), max(0, sampled - (population - held))
+    every = _log_choose(population, sampled)
+    return sum(
+        math.exp(_log_choose(held, some) + _log_choose(population - held, sampled - some) - every)
+        for some in range(least, most + 1)
+    )
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def drawn(judged: Sequence[Judged], scope: str) -> Draw | None:
+    """The newest random sample among judgements, in the order in which they were made: draws that follow each other without another judgement
+    between them are one. None where there is none of this ``scope``."""
+    runs: list[list[Judged]] = []
+    for one in judged:
+        if one.population is None or one.scope != scope:
+            continue
+        if runs and (one.population == runs[-1][-1].population or _follows(runs[-1], one)):
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    if not runs:
+        return None
+    newest = runs[-1]
+    begins, inside = judged.index(newest[0]), {one.asset for one in newest}
+    later = sum(one.right and one.asset not in inside for one in judged[begins:])
+    return Draw(newest[0].population or 0, len(newest), sum(one.right for one in newest), later)
+
+
+def _follows(run: Sequence[Judged], one: Judged) -> bool:
+    """Whether a draw was made right after a run of them: from what that left."""
+    return one.population == (run[0].population or 0) - len(run)
+
+
+def order(question: str, assets: Ids) -> Ids:
+    """Assets (n,) in the random order in which a question draws them: the same every time, so that a sample that was judged in part goes on
+    where it ended. By splitmix64 (Steele, Lea and Flood 2014) of a digest of the question and the asset's number."""
+    seed = int.from_bytes(hashlib.sha256(plain(question).encode()).digest()[:8], "little")
+    mixed = assets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return assets[np.argsort(mixed, kind="stable")]

@@ -1,0 +1,130 @@
+"""Relevance judgements: which files people said answer a question, and which do not.
+
+They count in estimates of how much there is, and are questions with known answers for ``spaces calibrate``. Those of a sample that was drawn at
+random say, besides, how much may be left (``search/query/stopping.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from search.errors import InputError
+from search.store import tables as t
+from search.store.database import Database, now_ms
+
+LONGEST_QUESTION = 500
+"""Characters of a question that can be judged, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A judged asset. ``population``: it was drawn at random from so many files that had not been judged, all that the filter ``scope`` lets through; None:
+    it was not drawn."""
+
+    asset: int
+    right: bool
+    population: int | None = None
+    scope: str | None = None
+
+
+class Judgements:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(
+        self,
+        question: str,
+        right: Iterable[int],
+        wrong: Iterable[int],
+        *,
+        population: int | None = None,
+        scope: str | None = None,
+    ) -> None:
+        """Say which assets answer a question, and which do not. ``population`` and ``scope`` as in ``Judged``.
+
+        The latest word on an asset counts; what was drawn stays drawn.
+
+        Raises:
+            InputError: the question is empty or too long, an asset is both right and wrong, or there is none of that number.
+        """
+        asked, said = plain(question), dict.fromkeys(right, True)
+        for asset in wrong:
+            if said.setdefault(asset, False):
+                raise InputError(f"File {asset} cannot be right and wrong.", remedy="Name each file once.")
+        c, now = t.judgement.c, now_ms()
+        with self._database.writing(quiet=True) as connection:
+            known = set(connection.execute(select(t.asset.c.id).where(t.asset.c.id.in_(list(said)))).scalars())
+            if strange := sorted(said.keys() - known):
+                raise InputError(f"There is no file {strange[0]}.", remedy="Take the numbers of files from a search.")
+            before = select(c.asset_id).where(c.question == asked, c.asset_id.in_(list(said)))
+            told = set(connection.execute(before).scalars())
+            for one in (True, False):
+                changed = [asset for asset in told if said[asset] is one]
+                connection.execute(
+                    update(t.judgement).where(c.question == asked, c.asset_id.in_(changed)).values(is_right=one, judged_at=now)
+                )
+            rows = [
+                {
+                    "question": asked,
+                    "asset_id": asset,
+                    "is_right": one,
+                    "population": population,
+                    "scope": scope,
+                    "judged_at": now,
+                }
+                for asset, one in said.items()
+                if asset not in told
+            ]
+            if rows:
+                connection.execute(insert(t.judgement), rows)
+
+    def forget(self, question: str, assets: Iterable[int] | None = None) -> int:
+        """Remove what was said of assets, or of all of them; returns of how many."""
+        c = t.judgement.c
+        which = delete(t.judgement).where(c.question == plain(question))
+        with self._database.writing(quiet=True) as connection:
+            return connection.execute(which if assets is None else which.where(c.asset_id.in_(list(assets)))).rowcount
+
+    def of(self, question: str) -> list[Judged]:
+        """What was said of a question, in the order in which it was."""
+        c = t.judgement.c
+        with self._database.reading() as connection:
+            query = select(t.judgement).where(c.question == " ".join(question.split())).order_by(c.id)
+            return [_judged(row) for row in connection.execute(query)]
+
+    def questions(self) -> dict[str, list[Judged]]:
+        """What was said of every question."""
+        found: dict[str, list[Judged]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(select(t.judgement).order_by(t.judgement.c.id)):
+                found.setdefault(row.question, []).append(_judged(row))
+        return found
+
+    def count(self) -> int:
+        """How many assets were judged, of all questions."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(t.judgement)).scalar_one()
+
+
+def plain(question: str) -> str:
+    """A question as judgements know it: with one blank between words.
+
+    Raises:
+        InputError: it is empty or too long.
+    """
+    found = " ".join(question.split())
+    if not 0 < len(found) <= LONGEST_QUESTION:
+        raise InputError(
+            f"A question of {len(found):,} characters cannot be judged.", remedy=f"Ask in 1 to {LONGEST_QUESTION} characters."
+        )
+    return found
+
+
+def _judged(row: Any) -> Judged:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    return Judged(row.asset_id, row.is_right, row.population, row.scope)
