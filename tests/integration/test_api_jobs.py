@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import httpx2
@@ -397,10 +398,18 @@ def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_d
     job = book.add([str(archive / "texts")], "default", key=None, body="")
     assert book.begin(job.id)
     post(http, "archive/pictures")
-    looks, real = [], JobBook.open
-    monkeypatch.setattr(JobBook, "open", lambda self: looks.append(1) or real(self))
-    time.sleep(0.5)
-    assert len(looks) < 10
+    looks, enough, real = [], threading.Event(), JobBook.open
+
+    def look(self):
+        looks.append(time.monotonic())
+        if len(looks) == 5:
+            enough.set()
+        return real(self)
+
+    monkeypatch.setattr(JobBook, "open", look)
+    assert enough.wait(120)
+    pauses = [later - earlier for earlier, later in pairwise(looks[1:5])]  # before the second look, the request may have woken it
+    assert min(pauses) > 0.09  # it waits for LOOK
     assert [http.get(f"/v1/index-jobs/{id_}").json()["state"] for id_ in (job.id, 2)] == ["running", "queued"]
     other.close()
     assert wait_for(http, job.id)["state"] == "done"
