@@ -20,6 +20,8 @@ from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, S
 from tests.media_samples import colour_of, picture, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
+pytestmark = pytest.mark.usefixtures("fresh_decoders")
+
 
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "search.media.child" in " ".join(child.cmdline())]
