@@ -14,7 +14,7 @@ from PIL import Image
 
 from search.media import pool
 from search.settings import Settings
-from tests import decoders
+from tests import decoders, schema
 from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder
 from tests.postgres import postgres, postgres_url
 
@@ -39,6 +39,20 @@ def fresh_decoders():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "Process", decoders.REAL)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_schema():
+    """New databases are copies of what the migrations made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alembic.command.upgrade", schema.Schema().upgrade)
+        yield
+
+
+@pytest.fixture
+def migrations(monkeypatch):
+    """New databases are made by the migrations, as they are outside of tests."""
+    monkeypatch.setattr("alembic.command.upgrade", schema.migrate)
 
 
 @pytest.fixture

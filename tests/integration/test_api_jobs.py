@@ -248,7 +248,9 @@ def test_equal_keys_at_the_same_time_make_one_job_whichever_service_they_reach(s
             answers = list(threads.map(lambda ask: ask(), asked))
         assert [answer.status_code for answer in answers] == [202] * 4, [answer.text for answer in answers]
         assert len({answer.json()["id"] for answer in answers}) == 1
-        services[0].post(f"/v1/index-jobs/{answers[0].json()['id']}/cancel")
+        job = answers[0].json()["id"]
+        services[0].post(f"/v1/index-jobs/{job}/cancel")
+        assert wait_for(services[0], job)["state"] == "cancelled"
 
 
 def _at_once(gate, service, key):
