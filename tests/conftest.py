@@ -14,7 +14,7 @@ from PIL import Image
 
 from search.media import pool
 from search.settings import Settings
-from tests import decoders, schema
+from tests import commands, decoders, schema
 from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder
 from tests.postgres import postgres, postgres_url
 
@@ -39,6 +39,13 @@ def fresh_decoders():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "Process", decoders.REAL)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks():
+    """Ends the process that runs of the command line are forked from, if there was one."""
+    yield
+    commands.end()
 
 
 @pytest.fixture(scope="session", autouse=True)
