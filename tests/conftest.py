@@ -12,13 +12,54 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.media import pool
 from search.settings import Settings
+from tests import commands, decoders, schema
 from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder
 from tests.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]  # fixtures
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_decoders():
+    """Pools hand their decoding processes on to the pools of later tests."""
+    pool.Process = decoders.STOCK
+    yield
+    pool.Process = decoders.REAL
+    decoders.STOCK.close()
+
+
+@pytest.fixture(scope="module")
+def fresh_decoders():
+    """Pools start and end their own decoding processes, as they do outside of tests; there are no others."""
+    decoders.STOCK.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "Process", decoders.REAL)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks():
+    """Ends the process that runs of the command line are forked from, if there was one."""
+    yield
+    commands.end()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_schema():
+    """New databases are copies of what the migrations made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alembic.command.upgrade", schema.Schema().upgrade)
+        yield
+
+
+@pytest.fixture
+def migrations(monkeypatch):
+    """New databases are made by the migrations, as they are outside of tests."""
+    monkeypatch.setattr("alembic.command.upgrade", schema.migrate)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 
 from tests.crash.lab import ROOT
+from tests.waiting import LONG
 
 SECTOR = 512
 TRACED = (
@@ -161,7 +162,7 @@ def trace(argv: list[str], log: Path, env: dict[str, str]) -> list[Call]:
     command = ["strace", "-f", "-y", "-xx", "-s", "4194304", "--seccomp-bpf", "-o", str(log), "-e", f"trace={TRACED}"]
     done = subprocess.run(
         [*command, sys.executable, "-m", "tests.crash.driver", *argv],
-        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=LONG, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     calls: list[Call] = []

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -21,6 +20,7 @@ import pytest
 from tests.crash.driver import done
 from tests.crash.lab import ROOT, acknowledged, audit, lost
 from tests.crash.media import Files
+from tests.waiting import LONG, until
 
 TRIALS = int(os.environ.get("SENSORIUM_INJECT_TRIALS", "6"))
 SEED = int(os.environ.get("SENSORIUM_CRASH_SEED", "1"))
@@ -76,7 +76,7 @@ def test_a_failing_disk_is_told_and_the_next_run_goes_on(nursery, tmp_path):
         env = os.environ | {"SENSORIUM_HOME": str(home), "SENSORIUM_CRASH_ACKS": str(acks)}
         ran = subprocess.run(
             [*command, sys.executable, "-m", "tests.crash.driver", "index", str(files.folder), "--json"],
-            cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False,
+            cwd=ROOT, env=env, capture_output=True, text=True, timeout=LONG, check=False,
         )  # fmt: skip
         injected = log.read_text().count("(INJECTED)")
         hits += injected > 0
@@ -167,7 +167,5 @@ def test_a_disk_that_fills_up_stops_the_run_searches_go_on_and_room_lets_it_resu
 
 
 def _fill_when_under_way(acks: Path, disk: Path, leave: int) -> None:
-    deadline = time.monotonic() + 30
-    while len(acks.read_bytes().splitlines() if acks.exists() else []) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: acks.exists() and len(acks.read_bytes().splitlines()) >= 2)
     fill(disk, leave)

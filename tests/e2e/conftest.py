@@ -61,10 +61,10 @@ class Served:
         env = os.environ | {"SENSORIUM_HOME": str(self.home), "PYTHONPATH": str(ROOT)} | self.settings
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, env=env, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             try:
-                with urllib.request.urlopen(f"{self.address}/readyz", timeout=2):
+                with urllib.request.urlopen(f"{self.address}/readyz", timeout=10):
                     return
             except OSError:
                 assert self.process.poll() is None, self.log.read_text()
@@ -73,7 +73,7 @@ class Served:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(120)
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +137,7 @@ def open_page(browser, request, tmp_path):
             permissions=list(permissions), accept_downloads=True, locale=locale,
         )  # fmt: skip
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
         page.goto(address)

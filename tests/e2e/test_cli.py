@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import Ran, forked, real
 from tests.fakes.hub import hub, unreachable, weights
 
 __all__ = ["hub"]  # a fixture
@@ -25,10 +26,9 @@ FILES = (
 )  # fmt: skip
 
 
-def sensorium(*arguments: object, home: Path | None = None, cwd: Path | None = None, **environment: str):
-    command = [sys.executable, "-m", "ui.cli", *map(str, arguments)]
+def sensorium(*arguments: object, home: Path | None = None, cwd: Path | None = None, run=forked, **environment: str) -> Ran:
     env = os.environ | {"SENSORIUM_HOME": str(home or "/nonexistent/home"), "PYTHONPATH": str(SAMPLE.parents[1])} | environment
-    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=120, check=False)
+    return run(*arguments, env=env, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def indexed(tmp_path_factory) -> tuple[Path, Path]:
     for file in FILES:
         (place / "archive" / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SAMPLE / file, place / "archive" / file)
-    done = sensorium("index", place / "archive", "--json", home=place / "home")
+    done = sensorium("index", place / "archive", "--json", home=place / "home", run=real)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "summary"
@@ -46,7 +46,7 @@ def indexed(tmp_path_factory) -> tuple[Path, Path]:
     return place / "home", place / "archive"
 
 
-def found(done: subprocess.CompletedProcess[str]) -> list[str]:
+def found(done: Ran) -> list[str]:
     assert done.returncode == 0, done.stderr
     return [Path(hit["asset"]["path"]).name for hit in json.loads(done.stdout)["hits"]]
 
@@ -73,7 +73,7 @@ def test_questions_across_media_find_what_a_person_expects(indexed, asked, targe
 
 def test_a_hit_has_the_shape_that_programs_rely_on(indexed):
     home, _ = indexed
-    answer = json.loads(sensorium("search", "fire", "engine", "--in", "video", "--json", home=home).stdout)
+    answer = json.loads(sensorium("search", "fire", "engine", "--in", "video", "--json", home=home, run=real).stdout)
     assert set(answer) >= {"hits", "generation", "timings_ms"}
     hit = answer["hits"][0]
     assert set(hit) == {"rank", "score", "confidence", "channel", "space", "asset", "span", "stretch", "segment", "evidence"}
@@ -95,7 +95,7 @@ def test_the_moment_is_where_the_shot_is(indexed):
 
 def test_a_table_for_people_goes_to_stdout_and_the_rest_to_stderr(indexed):
     home, _ = indexed
-    done = sensorium("search", "a husky dog", "--in", "image", home=home)
+    done = sensorium("search", "a husky dog", "--in", "image", home=home, run=real)
     assert "husky.jpg" in done.stdout
     assert "segments searched" in done.stderr
     assert "segments searched" not in done.stdout
@@ -186,7 +186,7 @@ def test_a_mistake_gets_a_sentence_and_its_exit_code(indexed, arguments, code, s
 
 def test_an_empty_home_says_what_to_do(tmp_path):
     for command in (["search", "x"], ["status"], ["verify"], ["failures"], ["db", "rebuild"], ["db", "prune"]):
-        done = sensorium(*command, home=tmp_path / "empty")
+        done = sensorium(*command, home=tmp_path / "empty", run=real if command == ["status"] else forked)
         assert done.returncode == 1, command
         assert "sensorium index" in done.stderr
     assert not (tmp_path / "empty").exists()
@@ -221,7 +221,7 @@ def test_output_that_is_cut_off_is_no_error(indexed):
 
 
 def test_help_names_every_command():
-    done = sensorium("--help")
+    done = sensorium("--help", run=real)
     for command in (
         "index",
         "search",
@@ -338,7 +338,7 @@ def run(hub, tmp_path):
     hub.repositories["maker/small"] = {"model.safetensors": weights(), "config.json": b"{}"}
     path = f"{SAMPLE.parents[1]}{os.pathsep}{told.parent}"
 
-    def go(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    def go(*arguments: object, **environment: str) -> Ran:
         done = sensorium(*arguments, home=tmp_path / "home", cwd=tmp_path, **{"PYTHONPATH": path} | environment)
         assert "Traceback" not in done.stderr, done.stderr
         return done

@@ -41,8 +41,7 @@ def test_hovering_a_video_plays_its_sprite(served, open_page):
     film = card(page, "pets.mp4").locator(".sprite")
     film.wait_for()
     first = film.get_attribute("data-frame")
-    page.wait_for_timeout(700)
-    assert film.get_attribute("data-frame") != first
+    card(page, "pets.mp4").locator(f'.sprite:not([data-frame="{first}"])').wait_for()
     open_page.shoot(page, "hovering")
     assert "preview" in film.evaluate("film => film.style.backgroundImage")
     page.mouse.move(5, 5)

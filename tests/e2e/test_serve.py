@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from search.api.client import Client
+from tests.waiting import LONG
 
 
 @pytest.fixture
@@ -55,21 +56,21 @@ def test_serve_indexes_a_folder_in_a_process_of_its_own_and_stops_on_an_interrup
         assert client.search("lighthouses", targets=["text"], k=1).hits[0].asset.name == "note.txt"
         assert client.search("something blue", targets=["image"], k=2).searched == 2
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) in (0, 130)
+    assert process.wait(LONG) in (0, 130)
 
 
 def test_a_taken_port_is_told(serve):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = serve("--port", str(port))
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=LONG)
     assert process.returncode == 2
     assert f"Port {port} of 127.0.0.1 is taken" in told.replace("\n", " ")
 
 
 def test_everybodys_address_takes_a_token(serve):
     process = serve("--host", "0.0.0.0", "--port", "0")
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=LONG)
     assert process.returncode == 2
     assert "sensorium tokens add" in told
 

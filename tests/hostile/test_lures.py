@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
 
 import imageio_ffmpeg
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from search.media import previews
 from tests.hostile import lures
 from tests.hostile.conftest import was_read
+from tests.waiting import LONG, until
 
 CARELESS = ("-protocol_whitelist", "file,http,tcp,udp,rtp,crypto,data,subfile,concat,fd")
 
@@ -19,17 +19,14 @@ CARELESS = ("-protocol_whitelist", "file,http,tcp,udp,rtp,crypto,data,subfile,co
 def careless(path, *options):
     """What a program does that takes any file for media, in the way of its own choice."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "quiet", *CARELESS, *options]
-    subprocess.run([*command, "-t", "1", "-i", str(path), "-f", "null", "-"], timeout=60, check=False)
+    subprocess.run([*command, "-t", "1", "-i", str(path), "-f", "null", "-"], timeout=LONG, check=False)
 
 
 def test_the_listener_hears(listener):
     socket.create_connection(("127.0.0.1", listener.port)).close()
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         sender.sendto(b"x", ("127.0.0.1", listener.port))
-    for _ in range(100):
-        if listener.calls == 2:
-            break
-        time.sleep(0.02)
+    until(lambda: listener.calls == 2)
     assert listener.calls == 2
 
 

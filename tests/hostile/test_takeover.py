@@ -19,13 +19,14 @@ from tests.hostile.parent import memory
 from tests.media_samples import colour_of, picture
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
-pytestmark = pytest.mark.skipif(
-    bool(confine.absent()), reason="this kernel does not grant every protection; sensorium doctor says which"
-)
+pytestmark = [
+    pytest.mark.skipif(bool(confine.absent()), reason="this kernel does not grant every protection; sensorium doctor says which"),
+    pytest.mark.usefixtures("fresh_decoders"),
+]
 
 
 @pytest.fixture(scope="module")
-def taken():
+def taken(fresh_decoders):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.media.process._CHILD", "tests.hostile.taken")
         patch.setenv("SENSORIUM_DATABASE_URL", "postgresql://user:hunter2@db/x")

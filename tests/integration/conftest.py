@@ -19,6 +19,7 @@ from search.api.service import Service
 from search.settings import Settings
 from tests.conftest import make_archive
 from tests.fakes.encoder import FakeEncoder
+from tests.waiting import LONG
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def start(encoder, runner):
     with contextlib.ExitStack() as stack:
 
         def go(settings, **options) -> TestClient:
-            service = Service(settings, **({"load": lambda _: encoder, "runner": runner} | options))
+            service = Service(settings, **({"load": lambda _: encoder, "runner": runner, "patience": LONG} | options))
             client = stack.enter_context(
                 TestClient(create_app(service), base_url="http://localhost", raise_server_exceptions=False)
             )
@@ -65,7 +66,7 @@ def still(tmp_path_factory):
     settings = Settings(home=folder / "home", roots=str(make_archive(folder / "archive")))
     run.index(settings, run.Job([folder / "archive"]), encoder=encoder)
     with TestClient(
-        create_app(Service(settings, load=lambda _: encoder, runner=lambda *_: None)), base_url="http://localhost"
+        create_app(Service(settings, load=lambda _: encoder, runner=lambda *_: None, patience=LONG)), base_url="http://localhost"
     ) as client:
         client.settings = settings
         yield client
@@ -94,7 +95,7 @@ def listening(service):
 
 @pytest.fixture
 def port(indexed, encoder, runner):
-    with listening(Service(indexed, load=lambda _: encoder, runner=runner)) as port:
+    with listening(Service(indexed, load=lambda _: encoder, runner=runner, patience=LONG)) as port:
         yield port
 
 

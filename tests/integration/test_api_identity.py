@@ -22,6 +22,7 @@ from search.errors import InputError, Refused
 from search.store import Database
 from search.store.tokens import Role, Tokens
 from tests.integration.test_api_search import assert_problem
+from tests.waiting import LONG
 from ui import serve
 from ui.cli import app as command
 
@@ -49,7 +50,7 @@ def door(indexed, encoder):
         )
         http.service, http.tokens, http.secrets, http.access = service, tokens, secrets, access
         yield http
-        service._loaded.wait(30)  # a service that is closed while it loads leaves a connection behind
+        service._loaded.wait(LONG)  # a service that is closed while it loads leaves a connection behind
 
 
 def bearer(secret: str) -> dict[str, str]:

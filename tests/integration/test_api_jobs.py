@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import httpx2
@@ -23,6 +24,7 @@ from search.locks import Worker
 from search.store import JobBook
 from tests.integration.conftest import listening
 from tests.integration.test_api_search import assert_problem, wait_for
+from tests.waiting import LONG, until
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -119,16 +121,8 @@ def test_an_upload_that_is_cut_leaves_nothing(port, settings):
     with socket.create_connection(("127.0.0.1", port)) as connection:
         head = f"POST /v1/uploads HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 100000\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 5_000)
-        for _ in range(200):
-            if left(settings):
-                break
-            time.sleep(0.01)
-        assert left(settings)
-    for _ in range(500):
-        if not left(settings):
-            break
-        time.sleep(0.01)
-    assert left(settings) == []
+        until(lambda: left(settings))
+    until(lambda: left(settings) == [])
 
 
 def test_the_client_searches_uploads_and_reads(client, archive):
@@ -247,7 +241,9 @@ def test_equal_keys_at_the_same_time_make_one_job_whichever_service_they_reach(s
             answers = list(threads.map(lambda ask: ask(), asked))
         assert [answer.status_code for answer in answers] == [202] * 4, [answer.text for answer in answers]
         assert len({answer.json()["id"] for answer in answers}) == 1
-        services[0].post(f"/v1/index-jobs/{answers[0].json()['id']}/cancel")
+        job = answers[0].json()["id"]
+        services[0].post(f"/v1/index-jobs/{job}/cancel")
+        assert wait_for(services[0], job)["state"] == "cancelled"
 
 
 def _at_once(gate, service, key):
@@ -346,8 +342,7 @@ def test_a_job_that_the_end_of_the_service_interrupted_goes_on_at_the_next_start
     service = Service(indexed, load=lambda _: encoder, runner=held)
     with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:
         client.index(["archive"])
-        while client.job(1).state != "running":
-            time.sleep(0.01)
+        until(lambda: client.job(1).state == "running")
     with listening(Service(indexed, load=lambda _: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
         assert [told.state for told in client.job_events(1)][-1] == "done"
 
@@ -363,7 +358,7 @@ def test_a_job_that_was_cancelled_as_the_service_ended_does_not_go_on_at_the_nex
     service = Service(indexed, load=lambda _: encoder, runner=slow_to_stop)
     with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:
         client.index(["archive"])
-        assert begun.wait(30)
+        assert begun.wait(LONG)
         client.cancel_job(1)
         threading.Timer(0.5, stopping.set).start()
     with listening(Service(indexed, load=lambda _: encoder, runner=runner)) as port, Client(f"http://127.0.0.1:{port}") as client:
@@ -397,10 +392,18 @@ def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_d
     job = book.add([str(archive / "texts")], "default", key=None, body="")
     assert book.begin(job.id)
     post(http, "archive/pictures")
-    looks, real = [], JobBook.open
-    monkeypatch.setattr(JobBook, "open", lambda self: looks.append(1) or real(self))
-    time.sleep(0.5)
-    assert len(looks) < 10
+    looks, enough, real = [], threading.Event(), JobBook.open
+
+    def look(self):
+        looks.append(time.monotonic())
+        if len(looks) == 5:
+            enough.set()
+        return real(self)
+
+    monkeypatch.setattr(JobBook, "open", look)
+    assert enough.wait(LONG)
+    pauses = [later - earlier for earlier, later in pairwise(looks[1:5])]  # before the second look, the request may have woken it
+    assert min(pauses) > 0.09  # it waits for LOOK
     assert [http.get(f"/v1/index-jobs/{id_}").json()["state"] for id_ in (job.id, 2)] == ["running", "queued"]
     other.close()
     assert wait_for(http, job.id)["state"] == "done"
@@ -432,9 +435,8 @@ def test_a_job_is_told_of_and_cancelled_by_another_service(indexed, encoder, run
     one, two = (listening(Service(indexed, load=lambda _: encoder, runner=run)) for run in (until_stopped, runner))
     with one as here, two as there, Client(f"http://127.0.0.1:{here}") as client, Client(f"http://127.0.0.1:{there}") as other:
         job = client.index(["archive"])
-        deadline = time.monotonic() + 30
-        while (told := other.job(job.id)).progress.done != 3 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: other.job(job.id).progress.done == 3)
+        told = other.job(job.id)
         assert (told.state, told.progress.done) == ("running", 3)
         other.cancel_job(job.id)
         assert [told.state for told in client.job_events(job.id)][-1] == "cancelled"

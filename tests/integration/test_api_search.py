@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import base64
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from search.api import problems
 from search.errors import ModelMissing
 from search.query.live import LiveIndex
 from search.store import Database, Intake, SqlStore
+from tests.waiting import LONG, until
 
 
 def ask(http, *terms, **options):
@@ -228,19 +228,18 @@ def test_an_empty_archive_teaches_and_fills_by_itself(start, settings, archive):
 
 
 def wait_for(http, job):
-    for _ in range(600):
+    def ended():
         told = http.get(f"/v1/index-jobs/{job}").json()
-        if told["state"] not in ("queued", "running"):
-            return told
-        time.sleep(0.05)
-    raise AssertionError(told)
+        return told["state"] not in ("queued", "running") and told
+
+    return until(ended, lambda: http.get(f"/v1/index-jobs/{job}").text)
 
 
 def test_a_search_while_the_engine_loads_waits_or_is_told_to_come_again(start, indexed, encoder):
     loaded = threading.Event()
 
     def load(_):
-        loaded.wait(30)
+        loaded.wait(LONG)
         return encoder
 
     http = start(indexed, load=load, patience=0.2)
@@ -253,10 +252,7 @@ def test_a_search_while_the_engine_loads_waits_or_is_told_to_come_again(start, i
     assert http.get("/v1/assets").status_code == 200
     assert http.get("/v1/collections").json()["collections"][0]["coverage"]["seen"] == 13  # which takes no model
     loaded.set()
-    for _ in range(100):
-        if (response := ask(http, {"text": "red"})).status_code == 200:
-            break
-    assert response.status_code == 200
+    until(lambda: ask(http, {"text": "red"}).status_code == 200)
 
 
 def test_a_model_that_is_not_here_is_told_and_the_rest_stays_up(start, indexed):
@@ -281,13 +277,14 @@ def test_a_model_that_failed_to_load_is_tried_again(start, indexed, encoder):
 
     http = start(indexed, load=load, again=0.1)
     statuses = []
-    for _ in range(200):
+
+    def answered():
         response = ask(http, {"text": "red"})
         statuses.append(response.status_code)
-        if response.status_code == 200:
-            break
-        assert response.headers["retry-after"] == "30"
-        time.sleep(0.02)
+        assert response.status_code == 200 or response.headers["retry-after"] == "30"
+        return response.status_code == 200
+
+    until(answered)
     assert (statuses[0], statuses[-1], len(tries)) == (503, 200, 3)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -19,6 +18,7 @@ from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
 from tests.integration.conftest import listening
 from tests.integration.test_api_search import ask, assert_problem, names
 from tests.media_samples import films
+from tests.waiting import LONG, until
 
 
 @pytest.fixture
@@ -81,27 +81,22 @@ def test_a_space_whose_model_still_loads_says_so_and_the_default_answers(start, 
 
     def slow(name, *_, **__):
         if name != "whole":
-            may.wait(30)
+            may.wait(LONG)
         return shelf.encoders[name]
 
     http = start(home, load=slow, patience=0.1)
-    while http.get("/v1/status").json()["engine"] != "ready":
-        time.sleep(0.02)
+    until(lambda: http.get("/v1/status").json()["engine"] == "ready")
     assert_problem(ask(http, {"text": "low"}, spaces=["ears"]), 503, "loading")
     assert spaces_of(ask(http, {"text": "low"})) == {"whole"}
     may.set()
-    until = time.monotonic() + 20
-    while (answer := ask(http, {"text": "low"}, spaces=["ears"])).status_code == 503 and time.monotonic() < until:
-        time.sleep(0.05)
-    assert spaces_of(answer) == {"ears"}
+    until(lambda: ask(http, {"text": "low"}, spaces=["ears"]).status_code != 503)
+    assert spaces_of(ask(http, {"text": "low"}, spaces=["ears"])) == {"ears"}
 
 
 def test_a_switch_of_the_default_is_followed_without_a_pause(http, home):
     assert spaces_of(ask(http, {"text": "low"})) == {"whole"}
     Spaces(Database(home.database)).switch("ears")
-    until = time.monotonic() + 20
-    while (seen := spaces_of(ask(http, {"text": "low"}))) == {"whole"} and time.monotonic() < until:
-        time.sleep(0.02)
+    seen = until(lambda: spaces_of(ask(http, {"text": "low"})) - {"whole"})
     assert seen == {"ears"}
     assert http.get("/v1/collections").status_code == 200
 

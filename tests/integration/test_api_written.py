@@ -20,6 +20,7 @@ from tests.fakes import tiny_caption, tiny_seamless
 from tests.fakes.reader import FakeReader
 from tests.fakes.tiny_caption import QUESTION
 from tests.integration.conftest import listening
+from tests.waiting import LONG
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def written(archive, models, start, indexed, settings, encoder):
-    return start(replace(indexed, **models), patience=60)
+    return start(replace(indexed, **models), patience=LONG)
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_a_model_that_is_still_loading_is_asked_again_later(start, indexed, monk
     held = threading.Event()
 
     def load(*_):
-        held.wait(30)
+        held.wait(LONG)
         raise InputError("no model", remedy="none")
 
     monkeypatch.setattr("search.query.ask.load", load)
@@ -174,7 +175,7 @@ def test_a_model_that_is_still_loading_is_asked_again_later(start, indexed, monk
 
 
 def test_the_client_asks_and_translates(archive, indexed, models, encoder, runner):
-    service = Service(replace(indexed, **models), load=lambda _: encoder, runner=runner, patience=60)
+    service = Service(replace(indexed, **models), load=lambda _: encoder, runner=runner, patience=LONG)
     with listening(service) as port, Client(f"http://127.0.0.1:{port}") as client:
         (red,) = client.assets(name="red.png").assets
         assert client.ask(red.id, QUESTION).answer == "red"
@@ -192,7 +193,7 @@ def test_a_model_is_loaded_once_and_one_that_failed_is_tried_again():
             raise InputError("not yet")
         return "model"
 
-    held = OnDemand(load, patience=10, again=0.0)
+    held = OnDemand(load, patience=LONG, again=0.0)
     with pytest.raises(InputError, match="not yet"):
         held.get()
     assert {held.get() for _ in range(5)} == {"model"}

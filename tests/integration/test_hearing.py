@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from search.readers import wer
 from search.readers.evaluate import Spoken, evaluate, read_manifest
 from search.readers.wer import Errors
 from search.settings import Settings
+from tests.commands import Ran, forked
 from tests.conftest import write_tone
 from tests.fakes.reader import FakeReader
 from tests.fakes.speech import TINY, captions, joined, require
@@ -102,9 +101,8 @@ def test_figures_are_of_all_and_by_language_and_a_file_that_fails_counts(pool, t
     assert found["asr"]["times_real_time"] > 0
 
 
-def sensorium(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ui.cli", *map(str, arguments), "--home", str(home)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def sensorium(*arguments: object, home: Path) -> Ran:
+    return forked(*arguments, "--home", home)
 
 
 def test_the_command_line_measures_a_reader(shared, tmp_path):

@@ -18,6 +18,7 @@ from search.models import Models, Source
 from search.models import hub as pulling
 from search.models.hub import pull
 from tests.fakes.hub import hub, turn_to, unreachable, weights
+from tests.waiting import LONG
 
 __all__ = ["hub"]  # a fixture
 
@@ -162,13 +163,13 @@ def test_a_pull_that_is_killed_amid_a_file_goes_on_where_it_was(hub, models, fil
     if old:
         hub.repositories[REPOSITORY] = {"model.safetensors": weights(9_000), "config.json": b"{}"}
         with start(models) as process:
-            assert process.wait(60) == 0
+            assert process.wait(LONG) == 0
         hub.repositories[REPOSITORY] = files
     hub.asked.clear()
     hub.slow = 0.05
     draft = models.place(NAME) / "next" / "model.safetensors"
     with start(models) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LONG
         while not draft.exists() or draft.stat().st_size < 1 << 20:
             assert process.poll() is None
             assert time.monotonic() < deadline
@@ -184,7 +185,7 @@ def test_a_pull_that_is_killed_amid_a_file_goes_on_where_it_was(hub, models, fil
             models.find(NAME)
     hub.slow = 0.0
     with start(models) as process:
-        assert process.wait(60) == 0
+        assert process.wait(LONG) == 0
     assert hub.ranges("model.safetensors") == ["", f"bytes={came}-"]
     assert (models.find(NAME).folder / "model.safetensors").read_bytes() == files["model.safetensors"]
 

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from search.api import schemas as s
 from search.errors import Refused, ServiceAway, ServiceLoading
+from tests.waiting import LONG
 from ui import words
 from ui.page import frame, library, look, moment
 
@@ -81,7 +82,7 @@ def service(monkeypatch):
 
 
 def run(**params: str) -> AppTest:
-    page = AppTest.from_file(str(SCRIPT), default_timeout=20)
+    page = AppTest.from_file(str(SCRIPT), default_timeout=LONG)
     for name, value in params.items():
         page.query_params[name] = value
     page.run()

@@ -27,6 +27,7 @@ from search.types import MEDIA, Channel, Filter, Modality
 from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
 from tests.fakes.reader import FakeReader
 from tests.media_samples import films
+from tests.waiting import until
 from ui.cli import app
 
 RED, LOW = Term("red", Modality.TEXT), Term("low", Modality.TEXT)
@@ -183,11 +184,9 @@ def test_the_default_is_switched_while_an_engine_serves(home, spaces):
         assert not spaces.size(spaces.find("eyes").key).complete
         run("spaces", "switch", "eyes")
         assert spaces.size(spaces.find("eyes").key).complete
-        until = time.monotonic() + 20
-        while (space := engine.search(RED).hits[0].space) != "eyes" and time.monotonic() < until:
-            assert space == "whole"
-            time.sleep(0.02)
-        assert space == "eyes"
+        seen = []
+        until(lambda: seen.append(engine.search(RED).hits[0].space) or seen[-1] == "eyes")
+        assert set(seen) <= {"whole", "eyes"}
         run("spaces", "switch", "whole")
         engine.follow()
         assert engine.search(RED).hits[0].space == "whole"
@@ -211,9 +210,7 @@ def test_a_default_whose_model_is_gone_does_not_take_over_and_is_tried_again_aft
         later = SimpleNamespace(monotonic=lambda: time.monotonic() + RETRY_SECONDS, perf_counter=time.perf_counter)
         monkeypatch.setattr("search.query.engine.time", later)
         shelf.encoders["eyes"] = gone
-        until = time.monotonic() + 20
-        while engine.search(RED).hits[0].space != "eyes" and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: engine.search(RED).hits[0].space == "eyes")
         assert engine.search(RED).hits[0].space == "eyes"
 
 

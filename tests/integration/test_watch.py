@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from search.readers.written import Written
 from search.store import Database, Readers, SqlStore
 from tests.fakes.encoder import FakeEncoder
 from tests.unit.test_media_written import rdf
+from tests.waiting import LONG, until
 
 SETTLE = 0.3
 
@@ -47,11 +49,8 @@ class Watched:
         return sorted(os.path.relpath(segment.path, self.folder) for segment in self.store.segments(ids).values())
 
     def wait(self, condition) -> None:
-        """Wait until something is so; what is not so within a minute never will be."""
-        until = time.monotonic() + 60
-        while not condition():
-            assert time.monotonic() < until, f"{self.names()} {self.encoder.encoded} {self.rounds} {self.notes}"
-            time.sleep(0.05)
+        """Wait until something is so; what is not so in the end is told with all that happened."""
+        until(condition, lambda: f"{self.names()} {self.encoder.encoded} {self.rounds} {self.notes}")
 
     def wait_for(self, *names: str) -> None:
         self.wait(lambda: self.names() == sorted(names))
@@ -117,14 +116,29 @@ def test_a_folder_that_is_moved_in_whole_is_found(settings, folder, tmp_path):
         found.wait_for("first.png")
 
 
-def test_a_file_that_is_still_being_written_is_left_alone(settings, folder):
-    whole = picture(folder.parent / "whole.png", 4).read_bytes()
+def test_a_file_that_is_still_being_written_is_left_alone(settings, folder, monkeypatch):
+    """The watcher's clock goes on by half of what is waited for with each piece, once the watcher has looked at it."""
+    whole, looked, held = picture(folder.parent / "whole.png", 4).read_bytes(), threading.Event(), [time.monotonic()]
+    real = watching._Watching._has_settled
+
+    def look(self, path, now):
+        settled = real(self, path, now)
+        if path.endswith(b"growing.png"):
+            looked.set()
+        return settled
+
     with watched(settings, folder) as found, (folder / "growing.png").open("wb") as growing:
+        monkeypatch.setattr(watching._Watching, "_has_settled", look)
+        monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: held[0] if held else time.monotonic()))
         for piece in np.array_split(np.frombuffer(whole, np.uint8), 8):
+            looked.clear()
             growing.write(piece.tobytes())
             growing.flush()
-            time.sleep(SETTLE / 2)
+            assert looked.wait(LONG)
+            held[0] += SETTLE / 2
+        assert found.names() == ["first.png"]
         growing.close()
+        held.clear()
         found.wait_for("first.png", "growing.png")
         assert all(not entry.progress.failed for entry in found.rounds)
 

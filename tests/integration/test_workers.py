@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from contextlib import closing
@@ -19,12 +20,25 @@ from indexer.verify import verify
 from search.settings import Settings
 from search.store import Database, SqlStore
 from tests.fakes.encoder import FakeEncoder
+from tests.waiting import LONG, until
 
 SECONDS = float(os.environ.get("SENSORIUM_WORKERS_SECONDS", "4"))
 """How long the processes go at it."""
 WORKERS = int(os.environ.get("SENSORIUM_WORKERS", "4"))
 
 _PROCESSES = multiprocessing.get_context("spawn")
+
+
+class Stuck(FakeEncoder):
+    """Says when it has something to encode, and never comes to an end of it."""
+
+    def __init__(self, begun):
+        super().__init__()
+        self.begun = begun
+
+    def encode(self, modality, batch):
+        self.begun.set()
+        threading.Event().wait()
 
 
 class Slow(FakeEncoder):
@@ -46,10 +60,14 @@ def once(settings: Settings, folder: Path, slow: bool = True) -> None:
     index(settings, Job([folder]), encoder=Slow() if slow else FakeEncoder())
 
 
+def stuck(settings: Settings, folder: Path, begun) -> None:
+    index(settings, Job([folder]), encoder=Stuck(begun))
+
+
 def keep_going(settings: Settings, folder: Path, number: int, errors) -> None:
     """Add files and index, again and again; what went wrong goes into ``errors``."""
-    turn, until = 0, time.monotonic() + SECONDS
-    while time.monotonic() < until:
+    turn, end = 0, time.monotonic() + SECONDS
+    while time.monotonic() < end:
         turn += 1
         try:
             pictures(folder / str(number), 5, number * 100_000 + turn)
@@ -89,11 +107,12 @@ def test_processes_that_index_the_same_folder_share_the_work(settings, tmp_path)
 
 def test_what_a_killed_worker_had_is_done_by_one_that_lives(settings, tmp_path):
     pictures(tmp_path / "archive", 60, 1)
-    doomed, other = (start(once, settings, tmp_path / "archive") for _ in range(2))
+    begun = _PROCESSES.Event()
+    doomed = start(stuck, settings, tmp_path / "archive", begun)
+    assert begun.wait(LONG)
+    other = start(once, settings, tmp_path / "archive")
     workers = settings.home / "workers"
-    while not workers.is_dir() or len(list(workers.glob("[!.]*"))) < 2:
-        time.sleep(0.02)
-    time.sleep(1)
+    until(lambda: len(list(workers.glob("[!.]*"))) == 2)
     os.kill(doomed.pid, signal.SIGKILL)
     other.join()
     doomed.join()

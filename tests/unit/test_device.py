@@ -15,6 +15,7 @@ from indexer.run import Job, index  # noqa: E402
 from search.encoders.device import FIRST, Runner, _Batch, choose, flops, matmul_rate  # noqa: E402
 from search.errors import ModelMissing  # noqa: E402
 from search.store import Database, SqlStore  # noqa: E402
+from tests.waiting import LONG  # noqa: E402
 
 ROWS = np.arange(40, dtype=np.float32).reshape(20, 2)
 
@@ -149,12 +150,12 @@ def test_inputs_are_prepared_while_another_thread_computes(monkeypatch):
     monkeypatch.setattr(runner, "_bring", noticed)
 
     def slow(rows):
-        assert may_end.wait(10)
+        assert may_end.wait(LONG)
         return rows
 
     with ThreadPoolExecutor(2) as executor:
         running = [executor.submit(runner.run, slow, [ROWS[:4]]) for _ in range(2)]
-        assert all(brought.acquire(timeout=10) for _ in running)
+        assert all(brought.acquire(timeout=LONG) for _ in running)
         time.sleep(0.05)
         may_end.set()
         assert all(len(one.result()) == 4 for one in running)

@@ -15,6 +15,8 @@ from search.media.source import picture_formats
 from tests.media_samples import colour_of, picture
 from tests.unit.media_pool import decode, refusal, settings
 
+pytestmark = pytest.mark.usefixtures("fresh_decoders")
+
 
 @pytest.fixture
 def slots():

@@ -19,17 +19,13 @@ from search.media.process import Clock
 from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
 from tests.media_samples import colour_of, picture, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
+from tests.waiting import LONG, until
+
+pytestmark = pytest.mark.usefixtures("fresh_decoders")
 
 
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "search.media.child" in " ".join(child.cmdline())]
-
-
-def wait_until(what, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -116,12 +112,14 @@ def test_modules_lying_in_the_working_folder_are_not_run(tmp_path, red, monkeypa
 
 
 def test_a_decoder_that_sleeps_is_killed_and_replaced(red, film, monkeypatch):
-    monkeypatch.setattr("search.media.process.PATIENCE", 2)
+    monkeypatch.setattr("search.media.process.PATIENCE", LONG)
     with DecodePool(settings(decode_seconds=1), 1) as pool:
         decode(pool, red)
         (child,) = children()
         child.suspend()
-        error = refusal(pool, red)
+        with monkeypatch.context() as patch:
+            patch.setattr("search.media.process.PATIENCE", 2)
+            error = refusal(pool, red)
         assert error.reason == "too_slow"
         assert "decode_seconds" in str(error)
         assert colour_of(decode(pool, red).content) == "red"
@@ -149,13 +147,14 @@ def test_a_decoder_that_died_while_idle_is_replaced_without_a_word(pool, red):
     assert colour_of(decode(pool, red).content) == "red"
 
 
-def test_who_stops_listening_early_does_not_hold_the_decoder_up(pool, red, film):
+def test_who_stops_listening_early_does_not_hold_the_decoder_up(pool, red, film, monkeypatch):
     for _ in range(2):
         found = pool.decode(film, NEEDS)
         next(found)
         found.close()
         assert colour_of(decode(pool, red).content) == "red"
     (child,) = children()
+    monkeypatch.setattr("search.media.process._PATIENCE", LONG)
     found = pool.decode(red, NEEDS)
     next(found)
     found.close()
@@ -231,7 +230,7 @@ def test_decoders_end_when_their_parent_is_killed(film):
     parent.wait()
     parent.stdin.close()
     parent.stdout.close()
-    wait_until(lambda: not any(orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE for orphan in orphans))
+    until(lambda: not any(orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE for orphan in orphans))
 
 
 def test_nothing_is_written_beside_the_files(pool, tmp_path, red):

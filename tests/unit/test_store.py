@@ -78,12 +78,14 @@ def revisions() -> list[str]:
     return [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
 
 
+@pytest.mark.usefixtures("migrations")
 def test_the_tables_equal_the_head_of_the_migrations(database):
     assert ScriptDirectory.from_config(alembic_config()).get_current_head() == t.REVISION == database.revision()
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"include_object": t.described}), t.metadata) == []
 
 
+@pytest.mark.usefixtures("migrations")
 @pytest.mark.parametrize("revision", revisions())
 def test_a_database_of_each_revision_with_rows_is_upgraded_and_keeps_them(tmp_path, revision):
     database = Database(f"sqlite:///{tmp_path / 'old.db'}")
@@ -162,6 +164,7 @@ def test_a_reader_sees_one_state_throughout(database):
         assert count(reader) == before == 0
 
 
+@pytest.mark.usefixtures("migrations")
 def test_several_that_start_at_once_make_the_tables_once(postgres_url):
     databases = [Database(postgres_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
