@@ -26,7 +26,8 @@ from PIL import (
 from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
-from search.media import labels
+from search.media import deep, labels
+from search.media.colour import MAX_PROFILE, Colours
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
 from search.media.source import PICTURES, Found, Limits, Source
@@ -39,8 +40,6 @@ _PLUGINS = (
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
 """Frames of an animation that are looked at, at most, and the pixels in them."""
-_WHITES = (255, 1023, 4095, 16383, 65535)
-"""White in the bit depths that deep grey pictures come in."""
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -52,12 +51,15 @@ _UPRIGHT = {
 }
 """EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
 _FILTERS = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
+_SCALED = ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr", "LAB")
+"""Modes that Pillow scales well; their colours become sRGB after it."""
 _ORIENTATION = 0x0112
 _ROOM = 24 << 20
 """What the frames of an animation may take together, in bytes."""
 
 Image.preinit()  # or Pillow would do so at the first picture, when nothing can be imported any more
 Image.MAX_IMAGE_PIXELS = None  # Limits.max_pixels is checked here, before anything is decoded
+PngImagePlugin.MAX_TEXT_CHUNK = 4 * MAX_PROFILE  # or a longer profile would be an error of the picture
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a decoder may start no threads
 warnings.simplefilter("ignore")
 
@@ -80,12 +82,12 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         return
     gaps: list[Gap] = []
     image, size, count = loaded(source, needs, limits, gaps)
-    turned, stamps = orientation(image), labels.stamps(image, source)
+    turned, stamps, colours = orientation(image), labels.stamps(image, source), Colours(image, source.file, gaps)
     if count > 1:
-        frames, duration = _animation(image, count, needs, limits, gaps)
+        frames, duration = _animation(image, count, needs, limits, colours, gaps)
         content, modality = np.stack([_picture(frame, turned) for frame in frames]), Modality.VIDEO
     else:
-        content, modality, duration = _picture(_fitted(image, needs), turned), Modality.IMAGE, None
+        content, modality, duration = _picture(_fitted(image, needs, colours), turned), Modality.IMAGE, None
     check_seen(content, gaps)
     yield _info(image, size, duration, turned, stamps)
     yield Cut(Channel.VISUAL, modality, None, content)
@@ -128,6 +130,7 @@ def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tup
         image = opened(source, limits)
         size, count = image.size, _count(image, gaps)
         _draft(image, needs)
+        image.seek(_hidden(image))
         image.load()
     except (MemoryError, MediaError):
         raise
@@ -168,7 +171,12 @@ def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
     count = _pages(image, most + 1) if image.format == "TIFF" else int(getattr(image, "n_frames", 1))
     if count > most:
         gaps.append(Gap("not_sampled", f"only the first {most} frames were looked at"))
-    return min(count, most)
+    return min(count - _hidden(image), most)
+
+
+def _hidden(image: Image.Image) -> int:
+    """How many frames come before those that are shown: an APNG may begin with a picture for programs that know no animations."""
+    return int(bool(getattr(image, "default_image", False)))
 
 
 def _pages(image: ImageFile.ImageFile, most: int) -> int:
@@ -224,18 +232,18 @@ def orientation(image: Image.Image) -> int:
 
 
 def _animation(
-    image: Image.Image, count: int, needs: Needs, limits: Limits, gaps: list[Gap]
+    image: Image.Image, count: int, needs: Needs, limits: Limits, colours: Colours, gaps: list[Gap]
 ) -> tuple[list[Image.Image], int | None]:
     """Up to ``max_frames`` evenly spread frames, fitted, and the duration of all in milliseconds."""
     most = max(1, min(count, limits.max_frames, _ROOM // (3 * needs.size**2)))
-    chosen = np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    chosen = np.unique(np.linspace(0, count - 1, most).round().astype(int)) + _hidden(image)
     frames: list[Image.Image] = []
     durations: list[float] = []
     for number in chosen.tolist():
         try:
             image.seek(number)
             _check(image, limits)
-            frames.append(_fitted(image, needs))
+            frames.append(_fitted(image, needs, colours))
         except (MemoryError, MediaError):
             raise
         except Exception as error:
@@ -247,13 +255,14 @@ def _animation(
     return frames, round(sum(durations) / len(durations) * count) or None
 
 
-def _fitted(image: Image.Image, needs: Needs) -> Image.Image:
-    """Scale as ``needs`` say, flatten to RGB and centre in the square."""
+def _fitted(image: Image.Image, needs: Needs, colours: Colours) -> Image.Image:
+    """Scale as ``needs`` say, flatten to sRGB and centre in the square."""
     image.load()
-    if image.mode not in ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr") or "transparency" in image.info:
-        image = _flat(image)
+    if image.mode not in _SCALED or "transparency" in image.info:
+        image = _scalable(image)
     plan = fit(*image.size, needs)
-    image = _flat(image.resize((plan.width, plan.height), _FILTERS[needs.filter], box=plan.box, reducing_gap=3.0))
+    image = image.resize((plan.width, plan.height), _FILTERS[needs.filter], box=plan.box, reducing_gap=3.0)
+    image = _flat(image, colours) if image.mode in ("RGBA", "LA") else colours.srgb(image)
     if image.size == (needs.size, needs.size):
         return image
     canvas = Image.new("RGB", (needs.size, needs.size), PAD)
@@ -261,27 +270,20 @@ def _fitted(image: Image.Image, needs: Needs) -> Image.Image:
     return canvas
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Any mode to RGB; what is transparent becomes white."""
+def _scalable(image: Image.Image) -> Image.Image:
+    """Any mode to one that can be scaled."""
     if image.mode.startswith(("I", "F")):
-        return _shallow(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+        return deep.shallow(image)
+    if image.mode in ("PA", "RGBa", "La") or "transparency" in image.info:
+        return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _shallow(image: Image.Image) -> Image.Image:
-    """Deep grey (16 or 32 bits, or floating point) to 8 bits; white is white in the depth that the values point to."""
-    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    if image.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and image.mode != "F":
-        low, high = 0.0, float(next((white for white in _WHITES if high <= white), high))
-    values = (values - low) * (255 / max(high - low, 1e-9))
-    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+def _flat(image: Image.Image, colours: Colours) -> Image.Image:
+    """RGBA or LA to sRGB; what is transparent becomes white."""
+    white = Image.new("RGB", image.size, "white")
+    white.paste(colours.srgb(image.convert(image.mode[:-1])), mask=image.getchannel("A"))
+    return white
 
 
 def _picture(image: Image.Image, orientation: int) -> Picture:
