@@ -158,6 +158,7 @@ REASONS = {
     "no_content": "The file holds nothing that can be searched: no picture, no sound, no words.",
     "not_sampled": "Part of the file could not be decoded, and so cannot be found.",
     "not_read": "Part of it could not be read, so its words cannot be found.",
+    "colours": "The picture is indexed; its colours may be a little off, for what the file says of them cannot be used. Convert it to sRGB.",
     "no_sound": "The sound track could not be decoded. The pictures are indexed.",
     "no_picture": "The pictures could not be decoded. The sound is indexed.",
     "reader": "The reader failed on this file. What else is known of it can be found. Run `sensorium retry` to try it again.",

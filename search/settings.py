@@ -49,7 +49,8 @@ class Settings:
     timezone        the zone of files that know none, such as ``Europe/Berlin``; before it, separated by commas, those of paths: ``*tokyo*=Asia/Tokyo``
     exclude         files and folders to leave out besides the usual, as patterns of gitignore, separated by commas; ``!@eaDir`` takes one in again
     max_pixels      a picture, or a video's frame, with more is refused, in pixels
-    max_frames      frames taken from an animation, at most
+    max_frames      frames taken of what moves in an animation, at most
+    max_pages       pages of a picture, or slides of an animation, that are looked at, at most
     decode_seconds  processor time for decoding an image or a text, ten times as long by the clock; sound and video get this much for every minute besides
     image_memory    address space of a decoding process while it reads a picture or a text, in bytes
     decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
@@ -81,6 +82,7 @@ class Settings:
     exclude: str = ""
     max_pixels: int = 250_000_000
     max_frames: int = 32
+    max_pages: int = 200
     decode_seconds: int = 30
     image_memory: int = 1 << 30
     decode_memory: int = 3 << 30

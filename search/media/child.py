@@ -2,7 +2,7 @@
 
 Run as ``python -P -m search.media.child MEMORY SLOTS FREE HEIF`` by ``process.py``. It loads whatever decoding takes,
 gives up everything else (``confine.py``), and only then reads the first byte of a file. It holds no state from one file
-to the next.
+to the next but transforms of colours, which follow from the bytes of a profile alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _READERS = {
 }
 _LATE = (
     "_strptime", "unicodedata", "mmap", "numpy.ma", "charset_normalizer.md", "search.media.pages",
-    "PIL.ImageCms", "PIL.ImageColor", "PIL.ImageFilter", "PIL.MpoImagePlugin",
+    "PIL.ImageColor", "PIL.ImageFilter", "PIL.MpoImagePlugin",
 )  # fmt: skip
 """What libraries would import amid a file, when nothing can be opened any more; besides all of PyAV and all character sets."""
 _THREADS = 16

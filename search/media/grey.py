@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from search.errors import MediaError
-from search.media import images, labels
+from search.media import deep, images, labels
 from search.media.geometry import fit
 from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, Gap, Info, Modality, Needs
@@ -43,7 +43,7 @@ def read(
     orientation, stamps = images.orientation(image), labels.stamps(image, source)
     if count > 1:
         gaps.append(Gap("not_sampled", f"only the first of {count} pictures was read"))
-    values = scaled(np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0), image.mode)
+    values = scaled(deep.values(image), image.mode)
     content = np.asarray(images.upright(_fitted(Image.fromarray(values), needs), orientation)).clip(0, 1)
     images.check_seen(content, gaps)
     if orientation >= 5:

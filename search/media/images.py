@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,8 @@ from PIL import (
 from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
-from search.media import labels
+from search.media import deep, labels
+from search.media.colour import MAX_PROFILE, Colours
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
 from search.media.source import PICTURES, Found, Limits, Source
@@ -39,8 +42,6 @@ _PLUGINS = (
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
 """Frames of an animation that are looked at, at most, and the pixels in them."""
-_WHITES = (255, 1023, 4095, 16383, 65535)
-"""White in the bit depths that deep grey pictures come in."""
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -52,20 +53,28 @@ _UPRIGHT = {
 }
 """EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
 _FILTERS = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
+_SCALED = ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr", "LAB")
+"""Modes that Pillow scales well; their colours become sRGB after it."""
 _ORIENTATION = 0x0112
+_SUBFILE, _DERIVED = 254, 0b101
+"""Tag of a TIFF that says what a page is, and what it says of smaller copies and masks."""
+_LASTING_MS = 500
+"""A frame of an animation that stays for so long is a slide, in milliseconds."""
 _ROOM = 24 << 20
-"""What the frames of an animation may take together, in bytes."""
+"""What the frames of one cut may take together, in bytes."""
+_TO_PLAN, _TO_DECODE = 0.3, 0.7
+"""Shares of the processor time for a file after which its pages are counted, and decoded, no further."""
 
 Image.preinit()  # or Pillow would do so at the first picture, when nothing can be imported any more
 Image.MAX_IMAGE_PIXELS = None  # Limits.max_pixels is checked here, before anything is decoded
+PngImagePlugin.MAX_TEXT_CHUNK = 4 * MAX_PROFILE  # or a longer profile would be an error of the picture
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a decoder may start no threads
 warnings.simplefilter("ignore")
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
-    """Decode a picture into one cut: (size, size, 3), or (frames, size, size, 3) where it is animated; none where ``needs.size`` is 0.
-
-    Then, with ``needs.metadata``, what is written in it.
+    """Decode a picture into a cut (size, size, 3), or one for each of its pages and slides. What moves in an animation is cuts of
+    (frames, size, size, 3). None where ``needs.size`` is 0; then, with ``needs.metadata``, comes what is written in it.
 
     Raises:
         MediaError: ``too_large``, ``undecodable``, ``truncated``.
@@ -79,16 +88,20 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
             yield from labels.read(image, source, needs)
         return
     gaps: list[Gap] = []
+    begun = time.process_time()
     image, size, count = loaded(source, needs, limits, gaps)
-    turned, stamps = orientation(image), labels.stamps(image, source)
+    turned, stamps, colours = orientation(image), labels.stamps(image, source), Colours(image, source.file, gaps)
     if count > 1:
-        frames, duration = _animation(image, count, needs, limits, gaps)
-        content, modality = np.stack([_picture(frame, turned) for frame in frames]), Modality.VIDEO
+        plan = _planned(image, count, limits, gaps, begun)
+        yield _info(image, size, plan.duration, turned, stamps)
+        yield from _several(
+            image, plan, lambda: _picture(_fitted(image, needs, colours, size), turned), needs, limits, gaps, begun
+        )
     else:
-        content, modality, duration = _picture(_fitted(image, needs), turned), Modality.IMAGE, None
-    check_seen(content, gaps)
-    yield _info(image, size, duration, turned, stamps)
-    yield Cut(Channel.VISUAL, modality, None, content)
+        content = _picture(_fitted(image, needs, colours), turned)
+        check_seen(content, gaps)
+        yield _info(image, size, None, turned, stamps)
+        yield Cut(Channel.VISUAL, Modality.IMAGE, None, content)
     yield from gaps
 
 
@@ -128,6 +141,7 @@ def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tup
         image = opened(source, limits)
         size, count = image.size, _count(image, gaps)
         _draft(image, needs)
+        image.seek(_hidden(image))
         image.load()
     except (MemoryError, MediaError):
         raise
@@ -163,23 +177,38 @@ def opened(source: Source, limits: Limits) -> ImageFile.ImageFile:
 def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
     """How many frames are to be looked at. Files may claim any number, and each takes time to get to."""
     if image.format in ("MPO", "HEIF"):
+        if image.format == "HEIF" and (several := int(getattr(image, "n_frames", 1))) > 1:
+            gaps.append(Gap("not_sampled", f"only the main one of {several} pictures was looked at"))
         return 1
-    most = max(1, min(_LOOKED_AT, _UNPACKED // (image.width * image.height)))
-    count = _pages(image, most + 1) if image.format == "TIFF" else int(getattr(image, "n_frames", 1))
+    if image.format == "TIFF":
+        most = _LOOKED_AT
+        count = _chained(image, most + 1)
+    else:
+        most = max(1, min(_LOOKED_AT, _UNPACKED // (image.width * image.height)))
+        count = int(getattr(image, "n_frames", 1)) - _hidden(image)
     if count > most:
         gaps.append(Gap("not_sampled", f"only the first {most} frames were looked at"))
     return min(count, most)
 
 
-def _pages(image: ImageFile.ImageFile, most: int) -> int:
+def _hidden(image: Image.Image) -> int:
+    """How many frames come before those that are shown: an APNG may begin with a picture for programs that know no animations."""
+    return int(bool(getattr(image, "default_image", False)))
+
+
+def _chained(image: ImageFile.ImageFile, most: int) -> int:
     """Pages of a TIFF, counted one by one: to count a chain of millions takes minutes."""
     count = 1
-    try:
-        while count < most:
+    while count < most:
+        try:
             image.seek(count)
-            count += 1
-    except EOFError:
-        pass
+        except EOFError:
+            break
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001, S110  a page that cannot be read is one
+            pass
+        count += 1
     image.seek(0)
     return count
 
@@ -223,37 +252,137 @@ def orientation(image: Image.Image) -> int:
     return found if 1 <= found <= 8 else 1
 
 
-def _animation(
-    image: Image.Image, count: int, needs: Needs, limits: Limits, gaps: list[Gap]
-) -> tuple[list[Image.Image], int | None]:
-    """Up to ``max_frames`` evenly spread frames, fitted, and the duration of all in milliseconds."""
-    most = max(1, min(count, limits.max_frames, _ROOM // (3 * needs.size**2)))
-    chosen = np.unique(np.linspace(0, count - 1, most).round().astype(int))
-    frames: list[Image.Image] = []
-    durations: list[float] = []
-    for number in chosen.tolist():
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which frames of a file are looked at: ``pages`` one by one, since they stay on screen, and ``moving`` together. ``duration`` in milliseconds."""
+
+    pages: frozenset[int]
+    moving: frozenset[int]
+    duration: int | None
+
+
+def _planned(image: ImageFile.ImageFile, count: int, limits: Limits, gaps: list[Gap], begun: float) -> _Plan:
+    """Every page of a TIFF; of an animation every frame that lasts, and of the others ``max_frames``, evenly spread."""
+    first = _hidden(image)
+    if image.format == "TIFF":
+        pages, moving, duration = _pages(image, count), [], None
+    else:
+        lasting = _durations(image, range(first, first + count), begun + _TO_PLAN * limits.seconds)
+        if len(lasting) < count:
+            gaps.append(
+                Gap("not_sampled", f"only the first {len(lasting)} of {count} frames were looked at: the others take too long")
+            )
+        pages = [first + number for number, lasts in enumerate(lasting) if lasts >= _LASTING_MS]
+        others = [first + number for number, lasts in enumerate(lasting) if lasts < _LASTING_MS]
+        spread = np.unique(np.linspace(0, len(others) - 1, min(len(others), limits.max_frames)).round().astype(int))
+        moving, duration = [others[at] for at in spread.tolist()], round(sum(lasting)) or None
+    if len(pages) > limits.max_pages:
+        what = "pages" if image.format == "TIFF" else "slides"
+        gaps.append(Gap("not_sampled", f"only the first {limits.max_pages} of {len(pages)} {what} were looked at (max_pages)"))
+    return _Plan(frozenset(pages[: limits.max_pages]), frozenset(moving), duration)
+
+
+def _durations(image: ImageFile.ImageFile, numbers: Iterable[int], until: float) -> list[float]:
+    """How long frames last, in milliseconds; of fewer than all where the animation ends early or ``until`` comes, in seconds of processor time."""
+    found: list[float] = []
+    for number in numbers:
+        try:
+            image.seek(number)
+            if image.format in ("WEBP", "AVIF"):
+                image.load()  # until then, they tell that of the frame before
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  decoding says what is wrong with it
+            return [*found, 0.0]
+        found.append(float(image.info.get("duration", 0) or 0))
+        if time.process_time() > until:
+            break
+    return found
+
+
+def _pages(image: ImageFile.ImageFile, count: int) -> list[int]:
+    """The pages of a TIFF that show something of their own: not smaller copies of others, nor masks."""
+    found = []
+    for number in range(count):
+        with contextlib.suppress(Exception):  # decoding says what is wrong with it
+            image.seek(number)
+            if number and int(getattr(image, "tag_v2", {}).get(_SUBFILE, 0)) & _DERIVED:
+                continue
+        found.append(number)
+    return found
+
+
+def _several(
+    image: ImageFile.ImageFile,
+    plan: _Plan,
+    seen: Callable[[], Picture],
+    needs: Needs,
+    limits: Limits,
+    gaps: list[Gap],
+    begun: float,
+) -> Iterator[Cut]:
+    """The frames that are planned, as ``seen`` makes pictures of them: a cut a page, and the others in cuts that fit into memory.
+
+    Raises:
+        MediaError: none of them can be decoded.
+    """
+    chosen, moving, lost, shown = sorted(plan.pages | plan.moving), list[Picture](), list[tuple[int, Exception]](), 0
+    most = max(1, min(limits.max_frames, _ROOM // (3 * needs.size**2)))
+    for done, number in enumerate(chosen):
+        if done and time.process_time() > begun + _TO_DECODE * limits.seconds:
+            gaps.append(
+                Gap("not_sampled", f"only {done} of {len(chosen)} pages or frames were looked at: the others take too long")
+            )
+            break
         try:
             image.seek(number)
             _check(image, limits)
-            frames.append(_fitted(image, needs))
-        except (MemoryError, MediaError):
+            picture = seen()
+        except MemoryError:
             raise
-        except Exception as error:
-            if not frames:
-                raise
-            gaps.append(Gap("truncated", f"the animation ends at frame {number} of {count}; its decoder says: {error}"))
-            break
-        durations.append(float(image.info.get("duration", 0) or 0))
-    return frames, round(sum(durations) / len(durations) * count) or None
+        except Exception as error:  # noqa: BLE001  damaged pictures raise a dozen types
+            lost.append((number, error))
+            if image.format == "TIFF":
+                continue
+            break  # each frame of an animation follows from those before
+        shown += 1
+        if number in plan.pages:
+            yield Cut(Channel.VISUAL, Modality.IMAGE, None, picture)
+            continue
+        moving.append(picture)
+        if len(moving) == most:
+            yield Cut(Channel.VISUAL, Modality.VIDEO, None, np.stack(moving))
+            moving.clear()
+    if moving:
+        yield Cut(Channel.VISUAL, Modality.VIDEO, None, np.stack(moving))
+    if lost and not shown:
+        first = lost[0][1]
+        raise (
+            first
+            if isinstance(first, MediaError)
+            else MediaError("undecodable", f"nothing of it can be read; its decoder says: {first}")
+        )
+    gaps += [_lost(image, number, error) for number, error in lost]
 
 
-def _fitted(image: Image.Image, needs: Needs) -> Image.Image:
-    """Scale as ``needs`` say, flatten to RGB and centre in the square."""
+def _lost(image: Image.Image, number: int, error: Exception) -> Gap:
+    if image.format == "TIFF":
+        return Gap("not_sampled", f"page {number + 1} cannot be read; its decoder says: {error}")
+    return Gap("truncated", f"the animation ends at frame {number + 1 - _hidden(image)}; its decoder says: {error}")
+
+
+def _fitted(image: Image.Image, needs: Needs, colours: Colours, first: tuple[int, int] | None = None) -> Image.Image:
+    """Scale as ``needs`` say, flatten to sRGB and centre in the square; where that is padded, within the shape of the ``first`` page."""
     image.load()
-    if image.mode not in ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr") or "transparency" in image.info:
-        image = _flat(image)
+    if image.mode not in _SCALED or "transparency" in image.info:
+        image = _scalable(image)
     plan = fit(*image.size, needs)
-    image = _flat(image.resize((plan.width, plan.height), _FILTERS[needs.filter], box=plan.box, reducing_gap=3.0))
+    if needs.fit == "pad" and first and image.size != first:
+        within = fit(*first, needs)
+        scale = min(within.width / plan.width, within.height / plan.height)
+        plan = replace(plan, width=max(1, round(plan.width * scale)), height=max(1, round(plan.height * scale)))
+    image = image.resize((plan.width, plan.height), _FILTERS[needs.filter], box=plan.box, reducing_gap=3.0)
+    image = _flat(image, colours) if image.mode in ("RGBA", "LA") else colours.srgb(image)
     if image.size == (needs.size, needs.size):
         return image
     canvas = Image.new("RGB", (needs.size, needs.size), PAD)
@@ -261,27 +390,20 @@ def _fitted(image: Image.Image, needs: Needs) -> Image.Image:
     return canvas
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Any mode to RGB; what is transparent becomes white."""
+def _scalable(image: Image.Image) -> Image.Image:
+    """Any mode to one that can be scaled."""
     if image.mode.startswith(("I", "F")):
-        return _shallow(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+        return deep.shallow(image)
+    if image.mode in ("PA", "RGBa", "La") or "transparency" in image.info:
+        return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _shallow(image: Image.Image) -> Image.Image:
-    """Deep grey (16 or 32 bits, or floating point) to 8 bits; white is white in the depth that the values point to."""
-    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    if image.mode == "F" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and image.mode != "F":
-        low, high = 0.0, float(next((white for white in _WHITES if high <= white), high))
-    values = (values - low) * (255 / max(high - low, 1e-9))
-    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+def _flat(image: Image.Image, colours: Colours) -> Image.Image:
+    """RGBA or LA to sRGB; what is transparent becomes white."""
+    white = Image.new("RGB", image.size, "white")
+    white.paste(colours.srgb(image.convert(image.mode[:-1])), mask=image.getchannel("A"))
+    return white
 
 
 def _picture(image: Image.Image, orientation: int) -> Picture:

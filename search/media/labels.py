@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import struct
 import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from search.media import dates, iptc, xmp
+from search.media import dates, iptc, png, xmp
 from search.media.source import Source
 from search.media.words import LONGEST_BYTES, Role, Value, cuts, decoded, is_utf8
 from search.types import Cut, DateSource, Gap, Needs, Stamp
@@ -194,15 +193,7 @@ def _texts(chunks: Iterable[tuple[bytes, bytes]], wanted: Container[bytes]) -> I
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     """The chunks of a PNG that hold words, those behind the picture too: programs that only add words put them there."""
-    file.seek(8)
-    while len(head := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        follows = file.tell() + length + 4
-        if kind in (b"tEXt", b"zTXt", b"iTXt", b"eXIf"):
-            yield kind, file.read(min(length, _LONGEST_CHUNK))
-        if kind == b"IEND":
-            return
-        file.seek(follows)
+    return png.chunks(file, (b"tEXt", b"zTXt", b"iTXt", b"eXIf"), longest=_LONGEST_CHUNK)
 
 
 def _bytes(value: object) -> bytes:

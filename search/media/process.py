@@ -71,7 +71,10 @@ class Process:
         """Start the process; it comes up while the caller goes on."""
         self._settings = settings
         formats = picture_formats(settings.image_formats)
-        self._limits = {"max_pixels": settings.max_pixels, "max_frames": settings.max_frames, "formats": formats}
+        self._limits = {
+            "max_pixels": settings.max_pixels, "max_frames": settings.max_frames, "max_pages": settings.max_pages, "formats": formats,
+            "seconds": settings.decode_seconds,
+        }  # fmt: skip
         self._seconds = settings.decode_seconds
         self._control, theirs = socket.socketpair()
         self._slots = Slots.create()

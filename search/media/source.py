@@ -22,13 +22,16 @@ Found: TypeAlias = Info | Cut | Gap
 class Limits:
     """What a decoder may take out of one file.
 
-    ``memory`` (bytes) is here for messages: the system enforces it. ``formats``: those of pictures, as in ``PICTURES``.
+    ``memory`` (bytes) is here for messages: the system enforces it, and ``seconds`` of processor time too, short of which a reader of many
+    pages stops. ``formats``: those of pictures, as in ``PICTURES``.
     """
 
     max_pixels: int
     max_frames: int
     memory: int
     formats: Sequence[str]
+    max_pages: int = 200
+    seconds: float = 30
 
 
 @dataclass(frozen=True, slots=True)

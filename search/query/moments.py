@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.store.sql import UNITS, Columns
-from search.types import Grouping, Ids, Span, Unit
+from search.types import KINDS, Channel, Grouping, Ids, Span, Unit
 
 NEAR = {"ms": 1_000, "char": 8}
 """The widest gap between neighbours."""
@@ -28,6 +28,9 @@ BRIDGE = {"ms": 10_000, "char": 600}
 
 LONGEST_MOMENT = {"ms": 60_000, "char": 4_000}
 """The longest moment, unless a single segment is longer."""
+
+_PAGED = frozenset(number for number, kind in enumerate(KINDS) if kind.channel is Channel.VISUAL)
+"""Kinds of segments, as positions in ``KINDS``, of which an asset has a page each where they have no span."""
 
 SEEDS_AT_ONCE = 32
 """Hits whose assets' segments are scored together."""
@@ -167,9 +170,10 @@ class _Timelines:
 def gather(levels: Iterable[Ranked], group: Grouping, around: Surroundings) -> Iterator[Moment]:
     """The moments of segments that come best first, best first; as many of them are made as are taken.
 
-    ``moment`` joins neighbours, ``asset`` keeps the best moment of each asset, ``segment`` joins nothing.
+    ``moment`` joins neighbours, ``asset`` keeps the best moment of each asset, ``segment`` joins nothing. Of the pages of a picture, which have
+    no span, the best is a moment.
     """
-    timelines, assets = _Timelines(around), set[int]()
+    timelines, assets, paged = _Timelines(around), set[int](), set[tuple[int, int]]()
     for level in levels:
         for start in range(0, len(level.ids), SEEDS_AT_ONCE):
             some = level.only(slice(start, start + SEEDS_AT_ONCE))
@@ -180,6 +184,11 @@ def gather(levels: Iterable[Ranked], group: Grouping, around: Surroundings) -> I
                 asset = int(rows.assets[at])
                 if group == "asset" and asset in assets:
                     continue
+                if group == "moment" and rows.units[at] == 0 and rows.kinds[at] in _PAGED:
+                    page = (asset, int(rows.kinds[at]))
+                    if page in paged:
+                        continue
+                    paged.add(page)
                 moment = _moment(some, rows, at, None if group == "segment" else timelines.place(int(some.ids[at])))
                 if moment is not None:
                     assets.add(asset)

@@ -109,11 +109,10 @@ def test_every_mode_becomes_colours(pool, tmp_path, mode, suffix):
     assert content[:, 40:].mean() - content[:, :24].mean() > 60
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif", "tiff"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
 def test_an_animation_is_one_cut_of_spread_frames(pool, tmp_path, suffix):
     frames = [picture(colour) for colour in ("red", "red", "green", "green", "blue", "blue", "yellow", "yellow")]
-    extra = {} if suffix == "tiff" else {"duration": 100}
-    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], **extra)
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], duration=100)
     found = decode(pool, tmp_path / f"a.{suffix}")
     (cut,) = found.cuts
     assert (found.info.modality, cut.modality, cut.channel, cut.span) == (
@@ -123,7 +122,7 @@ def test_an_animation_is_one_cut_of_spread_frames(pool, tmp_path, suffix):
         None,
     )
     assert [colour_of(frame) for frame in cut.content] == ["red", "green", "blue", "yellow"]
-    assert suffix == "tiff" or 700 <= found.info.duration_ms <= 900
+    assert 700 <= found.info.duration_ms <= 900
 
 
 def test_a_phone_jpeg_with_a_second_picture_inside_is_a_jpeg(pool, tmp_path):

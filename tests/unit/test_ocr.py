@@ -111,6 +111,20 @@ def test_noise_is_no_text(reader, size, grain):
     assert read(reader, Image.fromarray(noise.repeat(grain, axis=0).repeat(grain, axis=1))) == []
 
 
+@pytest.mark.parametrize("suffix", ["tif", "gif", "webp", "png"])
+def test_each_page_and_slide_is_read_and_what_stands_on_all_of_them_once(reader, pool, tmp_path, suffix):
+    words = ("walnut", "harpoon", "gravel", "parsnip", "lantern")
+    pages = [sign("The annual report", left=40) for _ in words]
+    for page, word in zip(pages, words, strict=True):
+        ImageDraw.Draw(page).text((40, 180), f"This one is about {word}", "black", font(32))
+    pages[0].save(
+        tmp_path / f"a.{suffix}", save_all=True, append_images=pages[1:], **({} if suffix == "tif" else {"duration": 3000})
+    )
+    said = [one.text for one in decoded(reader, pool, tmp_path / f"a.{suffix}") if isinstance(one, Passage)]
+    assert [sum(word in text for text in said) for word in words] == [1] * 5
+    assert sum("annual report" in text for text in said) == 1
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (900, 3), (16, 16), (4000, 40)])
 def test_pictures_of_any_shape_are_taken(reader, size):
     assert read(reader, Image.new("RGB", size, "white")) == []

@@ -245,6 +245,13 @@ def test_letters_are_no_milliseconds():
     assert len(found([(1, 0, 100, 5.0), (2, 150, 200, 5.0)], unit=2)) == 2
 
 
+def test_the_pages_of_a_picture_are_one_hit_the_best_of_them():
+    pages = [(1, 0, 0, 3.0), (2, 0, 0, 5.0), (3, 0, 0, 4.0)]
+    assert found(pages, [(9, 0, 0, 4.5)], channel=0, unit=0) == [(2, None, (2,)), (9, None, (9,))]
+    assert [best for best, *_ in found(pages, channel=0, unit=0, group="segment")] == [2, 3, 1]
+    assert len(found(pages, channel=10, unit=0)) == 3  # what is written on each page
+
+
 def test_a_static_hour_is_one_hit_with_a_best_part():
     hour = [(n + 1, n * 5_000, n * 5_000 + 5_000, 3.5 if n == 400 else 3.0) for n in range(720)]
     (moment,) = Around(hour).moments()

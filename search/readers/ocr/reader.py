@@ -49,14 +49,18 @@ class OcrReader:
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
         """Read an asset; one Gap (``not_read``) at its end says what stands there and was not read."""
-        unread = _Unread()
+        unread, told = _Unread(), set[str]()
         for cut in cuts:
             if isinstance(cut, Gap) or cut.modality not in self.reads or isinstance(cut.content, str):
                 continue
             frames = [_picture(frame, info) for frame in (cut.content if cut.content.ndim == 4 else cut.content[None])]
             lines, left = follow(self._engine, frames)
             unread.note(lines, left, cut.span)
-            yield from self._passages(lines, cut.span, frames, cut.times)
+            for passage in self._passages(lines, cut.span, frames, cut.times):
+                if cut.span is None and passage.text in told:
+                    continue  # it stands on every page
+                told.add(passage.text)
+                yield passage
         if gap := unread.gap():
             yield gap
 

@@ -54,8 +54,19 @@ def cases() -> Iterator[Case]:
     cmyk = Image.fromarray(rgb).convert("CMYK")
     yield Case("cmyk.jpg", "profiles", lambda path, _: cmyk.save(path, quality=92), shown)
     yield Case("cmyk-icc.jpg", "profiles", lambda path, _: cmyk.save(path, quality=92, icc_profile=cmyk_icc()), shown)
+    for name, profile in {"damaged": icc("p3")[:200], "of-inks": cmyk_icc(), "of-grey": grey_icc(1.0)}.items():
+        yield save(f"icc-{name}.jpg", "profiles", quality=92, icc_profile=profile)
+    yield Case(
+        "grey-of-colours.jpg",
+        "profiles",
+        lambda path, _: Image.fromarray(rgb).convert("L").save(path, quality=92, icc_profile=icc("prophoto")),
+        shown,
+    )
+    for name, codes in {"p3": (12, 13), "bt2020": (9, 14), "linear": (1, 8), "pq": (9, 16), "hlg": (9, 18)}.items():
+        yield Case(f"nclx-{name}.avif", "profiles", partial(_avif, codes=codes), shown)
     for name, chunks in PNG_CHUNKS.items():
         yield Case(f"{name}.png", "PNG", partial(_png, chunks=chunks), shown)
+    yield Case("cicp-and-icc.png", "PNG", partial(_png, chunks=PNG_CHUNKS["cicp-p3"], profile=icc("prophoto")), shown)
     yield Case("16-bit.png", "PNG", _png16, shown)
     alpha = np.concatenate(
         [rgb, np.where(np.arange(SIZE[0])[None, :, None] < 240, 255, 0).repeat(SIZE[1], 0).astype(np.uint8)], 2
@@ -115,11 +126,20 @@ PNG_CHUNKS: dict[str, Sequence[tuple[bytes, bytes]]] = {
 """Name -> chunks that say what the values mean."""
 
 
-def _png(path: Path, _: Path, *, chunks: Sequence[tuple[bytes, bytes]]) -> None:
+def _avif(path: Path, _: Path, *, codes: tuple[int, int]) -> None:
+    """An AVIF whose primaries and transfer have these code points, which Pillow does not write."""
+    Image.fromarray(chart(*SIZE, rich=0.6)).save(path, quality=90)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"colrnclx") + 8
+    content[place : place + 4] = struct.pack(">HH", *codes)
+    path.write_bytes(content)
+
+
+def _png(path: Path, _: Path, *, chunks: Sequence[tuple[bytes, bytes]], profile: bytes | None = None) -> None:
     info = PngImagePlugin.PngInfo()
     for kind, data in chunks:
         info.add(kind, data)
-    Image.fromarray(chart(*SIZE, rich=0.6)).save(path, pnginfo=info)
+    Image.fromarray(chart(*SIZE, rich=0.6)).save(path, pnginfo=info, icc_profile=profile)
 
 
 def _png16(path: Path, _: Path) -> None:

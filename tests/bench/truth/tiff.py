@@ -17,8 +17,10 @@ def tiff(
     kind: int = 1,
     icc: bytes = b"",
     turned: int = 1,
+    subfile: int = 0,
 ) -> bytes:
-    """A TIFF without compression, little-endian, from (H, W) or (H, W, channels). ``kind``: 1 whole numbers, 3 floating point."""
+    """A TIFF without compression, little-endian, from (H, W) or (H, W, channels). ``kind``: 1 whole numbers, 3 floating point.
+    ``subfile``: 1 for a smaller copy of another page."""
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     pixels = pixels.reshape(height, width, channels)
@@ -35,6 +37,8 @@ def tiff(
         (256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * channels), (259, 3, [1]), (262, 3, [photometric]), (273, 4, places), (274, 3, [turned]),
         (277, 3, [channels]), (278, 4, [rows]), (279, 4, [len(strip) for strip in strips]), (284, 3, [2 if planar else 1]), (339, 3, [kind] * channels),
     ]  # fmt: skip
+    if subfile:
+        tags.append((254, 4, [subfile]))
     if photometric == 5:
         tags.append((332, 3, [1]))
     if icc:
