@@ -35,9 +35,9 @@ class Shots:
     frames; a shot shorter than that gives its last frame.
     """
 
-    def __init__(self, needs: Needs, aspect: float) -> None:
-        """``aspect``: the width of a pixel over its height."""
-        self._needs, self._aspect = needs, aspect
+    def __init__(self, needs: Needs, aspect: float, source: str | None = None) -> None:
+        """``aspect``: the width of a pixel over its height. ``source`` is told of each cut."""
+        self._needs, self._aspect, self._source = needs, aspect, source
         self._detector = ShotDetector()
         self._scaler, self._packer = VideoReformatter(), VideoReformatter()
         self._held: av.VideoFrame | None = None
@@ -127,7 +127,7 @@ class Shots:
             if not part or (len(stops) > 1 and part[0][0] - span.start > PERIOD_MS):  # what was shown before goes on
                 part = [*[one for one in samples if one[0] < span.start][-1:], *part] or samples[:1]
             times = tuple(min(max(time, span.start), span.end - 1) for time, _ in part)
-            yield Cut(Channel.VISUAL, Modality.VIDEO, span, np.stack([picture for _, picture in part]), times=times)
+            yield Cut(Channel.VISUAL, Modality.VIDEO, span, np.stack([picture for _, picture in part]), self._source, times=times)
             self._begin = stop
         self._due, self._samples = end + PERIOD_MS // 2, []
 
