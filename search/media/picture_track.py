@@ -6,12 +6,13 @@ import bisect
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 from av.stream import Disposition
 
 from search.errors import MediaError
+from search.media.display import Display
 from search.media.source import Limits
 from search.media.track import Clock, Damage, name_of, track_ms
 from search.media.video import Shots
@@ -25,6 +26,7 @@ _SPARSE_MS = 400
 """Nor is a frame with no other within this time before or after it, in milliseconds, whatever the rate that is told."""
 _RECENT = 24
 """Time stamps of packets that are kept, to tell how near the frames lie: more than any codec reorders."""
+_SEEN_THROUGH = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _STILL_MS = 500
 """A track that lasts no longer than this beside a longer one is a still, such as the cover of a film."""
 _SHORT = 2
@@ -89,6 +91,16 @@ def aspect_of(stream: av.VideoStream) -> float:
     return float(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else 1.0
 
 
+def decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
+    """What decodes a track: FFmpeg's own decoders of VP8 and VP9 do not know that parts of a picture can be seen through."""
+    context = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or context.name not in _SEEN_THROUGH:
+        return context
+    other = cast("av.VideoCodecContext", av.CodecContext.create(_SEEN_THROUGH[context.name], "r"))
+    other.extradata = context.extradata
+    return other
+
+
 class PictureTrack:
     """One track of pictures: its clock, its shots, and what of it is not seen."""
 
@@ -96,15 +108,16 @@ class PictureTrack:
         """``number`` counts from 1. Cuts of the first track have no source, so that they stay the segments that they were."""
         self.stream, self.clock, self._first = stream, clock, number == 1
         self._name = name_of("picture track", number, stream)
-        self.shots = Shots(needs, aspect_of(stream), None if self._first else self._name)
+        self.shots = Shots(Display(needs, stream, aspect_of(stream)), None if self._first else self._name)
         self.damage = Damage("picture" if self._first else self._name)
+        self._decoder = decoder_of(stream)
         self._stamps: list[int] = []
         self._skips = self._is_alone = False
         self._lone = _SPARSE_MS / float((stream.time_base or Fraction(1, 1000)) * 1000)
 
     def set_tempo(self, limits: Limits) -> None:
         """Decode no more than is needed: no frames that no other frame refers to, and no smoothing of blocks."""
-        context = self.stream.codec_context
+        context = self._decoder
         context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
         context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
         if self.stream.average_rate is None or self.stream.average_rate >= _SPARSE:
@@ -115,11 +128,11 @@ class PictureTrack:
         """Take a packet and yield the shots that it ends."""
         self.clock.note(packet)
         if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
-            self.stream.codec_context.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
-        for frame in self.damage.decode(packet, self.shots.seen_ms):
+            self._decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
+        for frame in self.damage.decode(packet, self.shots.seen_ms, self._decoder):
             time = self.clock.time_ms(frame)
             if time - self.shots.seen_ms > 1000 and self.shots.turned is not None:
-                self.stream.codec_context.skip_frame = "DEFAULT"  # too little is left when frames are skipped
+                self._decoder.skip_frame = "DEFAULT"  # too little is left when frames are skipped
                 self._skips = False
             yield from self.shots.push(frame, time)
 

@@ -80,10 +80,10 @@ class Damage:
         self.first = ""
         """What the first failure said."""
 
-    def decode(self, packet: av.Packet[Any], position_ms: int) -> list[Any]:
-        """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come."""
+    def decode(self, packet: av.Packet[Any], position_ms: int, decoder: av.VideoCodecContext | None = None) -> list[Any]:
+        """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come; ``decoder``: another than the stream's."""
         try:
-            return packet.decode()
+            return packet.decode() if decoder is None else decoder.decode(packet)
         except MemoryError:
             raise
         except (av.error.FFmpegError, ValueError, AttributeError, NotImplementedError) as error:
