@@ -244,7 +244,9 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8."""
+    """EXIF orientation, 1 to 8; that of WebP is left alone, as browsers do."""
+    if image.format == "WEBP":
+        return 1
     try:
         found = int(Image.Image.getexif(image).get(_ORIENTATION, 1))  # that of PNG decodes the whole picture, to look behind it
     except Exception:  # noqa: BLE001  EXIF is often broken, and never worth a picture

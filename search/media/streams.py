@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -13,23 +12,17 @@ from av.stream import Disposition
 from search.errors import MediaError
 from search.media import languages, recorded, subtitles, tags
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
+from search.media.picture_track import PictureTrack, aspect_of, films_of, seen_of
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
-from search.media.track import Clock, Damage
-from search.media.video import Shots
+from search.media.track import Clock, Damage, name_of, track_ms
 from search.types import Cut, Gap, Info, Modality, Needs, Span
 
 _Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
 """Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
-_SPARSE = 6
-"""Below this many frames a second none is skipped."""
 MAX_TRACKS = 16
 """Sound tracks that are heard; what is beyond is told."""
-_SPARSE_MS = 400
-"""Nor is a frame with no other within this time before or after it, in milliseconds, whatever the rate that is told."""
-_RECENT = 24
-"""Time stamps of packets that are kept, to tell how near the frames lie: more than any codec reorders."""
 _HOLD = 64
 """Cuts of sound that wait for the first picture, at most."""
 _MISSING_MS = 1500
@@ -75,38 +68,39 @@ class _Pass:
                 "unsupported",
                 f"its samples have {bits[0]} bits in words of {bits[1]}, which are not read right. Write it as 24-bit WAV or FLAC",
             )
-        films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        films, stills = films_of(container.streams.video)
         sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
         if not films and not sounds:
             raise MediaError("no_content", "the file has neither a picture nor a sound track")
         self._film, self._sound = _decodable(films), _decodable(sounds)
         heard = [stream for stream in sounds if stream.codec_context is not None] if needs.rate else []
-        self._video, self._unheard = self._film if needs.size else None, _unheard(sounds, heard) if needs.rate else []
+        seen, self._untaken = seen_of(films, stills, limits) if needs.size else ([], [])
+        self._untaken += _unheard(sounds, heard) if needs.rate else []
         self._tracks = [
             _SoundTrack(stream, number, needs, film=bool(films)) for number, stream in enumerate(heard[:MAX_TRACKS], 1)
         ]
-        self._audio = self._tracks[0].stream if self._tracks else None
         self._unseen = bool(films) and self._film is None and needs.size > 0
-        self._wanted: list[Any] = [
-            track for track in (self._video, *(track.stream for track in self._tracks)) if track is not None
-        ]
+        self._wanted: list[Any] = [*seen, *(track.stream for track in self._tracks)]
         if not self._wanted and ((films and needs.size) or (sounds and needs.rate)):
             raise MediaError("unsupported", "what is wanted of its pictures and its sound is in codecs that are not read")
         self._duration_ms = _duration_ms(container, self._film or self._sound)
-        whole = bool(self._video) == bool(self._film) and bool(self._tracks) == bool(self._sound)
-        self._announced_ms = self._duration_ms if whole or not self._wanted else _track_ms(self._wanted[0])
+        whole = bool(seen) == bool(self._film) and bool(self._tracks) == bool(self._sound)
+        self._announced_ms = self._duration_ms if whole or not self._wanted else track_ms(self._wanted[0])
         start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
         leaps = self._format in ("mpegts", "mpeg")
-        self._pictures, self._picture_damage = Clock(self._video, start, leaps=leaps), Damage("picture")
         for track in self._tracks:
             track.clock = Clock(track.stream, start, leaps=leaps)
-        self._shots = Shots(needs, _aspect(self._video))
-        self._by_stream = {track.stream.index: track for track in self._tracks}
+        self._pictures = [
+            PictureTrack(stream, number, needs, Clock(stream, start, leaps=leaps)) for number, stream in enumerate(seen, 1)
+        ]
+        self._film_track = self._pictures[0] if self._pictures else None
+        tracks: list[PictureTrack | _SoundTrack] = [*self._pictures, *self._tracks]
+        self._by_stream = {track.stream.index: track for track in tracks}
         self._broken, self._cut_off = "", _is_cut_off(source)
-        self._stamps: list[int] = []
-        self._skips = self._is_alone = False
-        self._lone = _SPARSE_MS / float((self._video.time_base or Fraction(1, 1000)) * 1000) if self._video is not None else 0.0
-        self._set_tempo(limits)
+        for track in self._tracks:
+            track.stream.codec_context.thread_count = 1
+        for pictures in self._pictures:
+            pictures.set_tempo(limits)
 
     def run(self) -> Iterator[Found]:
         """Info, then what is found. Sound before the first picture waits for it: only that knows how it is turned."""
@@ -122,7 +116,7 @@ class _Pass:
                 yield cut
                 continue
             waiting.append(cut)
-            if self._video is None or self._shots.turned is not None or len(waiting) > _HOLD:
+            if self._film_track is None or self._film_track.shots.turned is not None or len(waiting) > _HOLD:
                 yield self._info()
                 yield from waiting
                 waiting = None
@@ -132,65 +126,26 @@ class _Pass:
             yield from waiting
         yield from self._gaps()
 
-    def _set_tempo(self, limits: Limits) -> None:
-        """Decode no more than is needed: no frames that no other frame refers to, and no smoothing of blocks."""
-        for track in self._tracks:
-            track.stream.codec_context.thread_count = 1
-        if self._video is None or self._video.codec_context is None:
-            return
-        context = self._video.codec_context
-        if context.width * context.height > limits.max_pixels:
-            raise MediaError("too_large", f"{context.width} x {context.height} pixels exceed max_pixels ({limits.max_pixels})")
-        context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
-        context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
-        if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
-            context.skip_frame = "NONREF"
-            self._skips = True
-
     def _cuts(self) -> Iterator[Cut]:
         try:
-            video = self._video
             for packet in self._container.demux(*self._wanted):
-                yield from self._see(packet) if packet.stream is video else self._hear(packet)
+                yield from self._by_stream[packet.stream.index].push(packet)
         except MemoryError:
             raise
         except av.error.FFmpegError as error:
             self._broken = str(error)
         for track in self._tracks:
             yield from track.windows.finish()
-        yield from self._shots.finish(self._pictures.end_ms(self._duration_ms))
-
-    def _see(self, packet: av.Packet[Any]) -> Iterator[Cut]:
-        self._pictures.note(packet)
-        if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
-            packet.stream.codec_context.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
-        for frame in self._picture_damage.decode(packet, self._shots.seen_ms):
-            time = self._pictures.time_ms(frame)
-            if time - self._shots.seen_ms > 1000 and self._shots.turned is not None and self._video is not None:
-                self._video.codec_context.skip_frame = "DEFAULT"  # too little is left when frames are skipped
-                self._skips = False
-            yield from self._shots.push(frame, time)
-
-    def _alone(self, stamp: int) -> bool:
-        """Whether a frame is shown for long or comes after a pause, as far as the packets before it tell.
-
-        A frame that may be skipped lies between two that were decoded before it, so that both are known.
-        """
-        at = bisect.bisect(self._stamps, stamp)
-        near = self._stamps[max(at - 1, 0) : at + 1]
-        self._stamps.insert(at, stamp)
-        if len(self._stamps) > _RECENT:
-            del self._stamps[0]
-        return any(abs(other - stamp) > self._lone for other in near)
-
-    def _hear(self, packet: av.Packet[Any]) -> Iterator[Cut]:
-        track = self._by_stream[packet.stream.index]
-        for frame in track.damage.decode(packet, track.windows.heard_ms):
-            yield from track.push(frame)
+        for pictures in self._pictures:
+            yield from pictures.shots.finish(pictures.clock.end_ms(self._duration_ms))
 
     @property
     def _heard_ms(self) -> int:
         return max((track.windows.heard_ms for track in self._tracks), default=0)
+
+    @property
+    def _seen_ms(self) -> int:
+        return max((track.shots.seen_ms for track in self._pictures), default=0)
 
     def _info(self) -> Info:
         told = {name.lower(): value for name, value in self._container.metadata.items()}
@@ -200,32 +155,33 @@ class _Pass:
         words = {"title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms}
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
-        width, height = round(self._film.width * _aspect(self._film)), self._film.height
-        if (self._shots.turned or 0) % 2:
+        width, height = round(self._film.width * aspect_of(self._film)), self._film.height
+        if self._film_track is not None and (self._film_track.shots.turned or 0) % 2:
             width, height = height, width
         return Info(Modality.VIDEO, self._format, width or None, height or None, **words)  # type: ignore[arg-type]
 
     def _check_content(self) -> None:
         """Raise MediaError if there was nothing to see and nothing to hear."""
-        if self._shots.seen_ms or self._heard_ms:
+        if self._seen_ms or self._heard_ms:
             return
-        told = (track.refused or track.damage.first for track in self._tracks)
-        damage = self._picture_damage.first or next(filter(None, told), "") or self._broken
+        told = (
+            *(track.damage.first for track in self._pictures),
+            *(track.refused or track.damage.first for track in self._tracks),
+        )
+        damage = next(filter(None, told), "") or self._broken
         if damage:
             raise MediaError("undecodable", f"no picture and no sound could be decoded; the decoder says: {damage}")
         raise MediaError("no_content", "the file holds neither a picture nor a sound")
 
     def _gaps(self) -> Iterator[Gap]:
-        seen, heard = self._shots.seen_ms, self._heard_ms
+        seen, heard = self._seen_ms, self._heard_ms
         if self._unseen:
             yield Gap("no_picture", "the pictures are in a codec that is not read")
-        if self._video is not None and not seen:
-            yield Gap("no_picture", self._picture_damage.first or "the picture track is empty")
-        if seen and (gap := self._picture_damage.gap(seen)):
-            yield gap
+        for pictures in self._pictures:
+            yield from pictures.gaps()
         for track in self._tracks:
-            yield from track.gaps(alone=self._video is not None and not heard)
-        yield from self._unheard
+            yield from track.gaps(alone=bool(self._pictures) and not heard)
+        yield from self._untaken
         end = seen or heard
         announced = self._announced_ms if self._format not in _GUESSED else None
         short = announced is not None and announced - max(seen, heard) > max(_MISSING_MS, announced // 50)
@@ -239,22 +195,23 @@ class _SoundTrack:
 
     def __init__(self, stream: av.AudioStream, number: int, needs: Needs, *, film: bool) -> None:
         """``number`` counts from 1. Cuts of the first track have no source, so that they stay the segments that they were."""
-        self.stream, self._name = stream, _track_name(stream, number)
+        self.stream, self._name = stream, name_of("sound track", number, stream)
         track = self._name if number > 1 else None
         language = languages.code(stream.metadata.get("language"))
         self.windows = SoundWindows(needs, skip_silence=film or number > 1, track=track, language=language)
         self.clock, self.damage = Clock(stream, None, leaps=False), Damage(f"{self._name}")
         self.refused = ""
 
-    def push(self, frame: av.AudioFrame) -> Iterator[Cut]:
-        """Take a decoded frame; a track that cannot be mixed is told and not heard."""
-        if self.refused:
-            return
-        time_ms = self.clock.time_ms(frame)
-        try:
-            yield from self.windows.push(frame, time_ms)
-        except (ValueError, av.error.FFmpegError) as error:
-            self.refused = str(error)
+    def push(self, packet: av.Packet[Any]) -> Iterator[Cut]:
+        """Take a packet and yield the windows that it fills; a track that cannot be mixed is told and not heard."""
+        for frame in self.damage.decode(packet, self.windows.heard_ms):
+            if self.refused:
+                return
+            time_ms = self.clock.time_ms(frame)
+            try:
+                yield from self.windows.push(frame, time_ms)
+            except (ValueError, av.error.FFmpegError) as error:
+                self.refused = str(error)
 
     def gaps(self, *, alone: bool) -> Iterator[Gap]:
         """What of the track was not heard. ``alone``: no track of a film was."""
@@ -264,14 +221,6 @@ class _SoundTrack:
             yield Gap("no_sound" if alone else "not_sampled", f"{self._name} is not searched: {why}")
         elif heard and (gap := self.damage.gap(heard)):
             yield gap
-
-
-def _track_name(stream: av.AudioStream, number: int) -> str:
-    """What a track is called: ``sound track 2 (Commentary, German)``."""
-    title = tags.mended(stream.metadata.get("title", ""))[0].strip()
-    title = "".join(letter for letter in title if letter.isprintable())[:80]
-    told = ", ".join(filter(None, (title, languages.name(languages.code(stream.metadata.get("language"))))))
-    return f"sound track {number} ({told})" if told else f"sound track {number}"
 
 
 def _unheard(sounds: Sequence[av.AudioStream], heard: Sequence[av.AudioStream]) -> list[Gap]:
@@ -324,16 +273,4 @@ def _format(container: av.container.InputContainer, source: Source) -> str:
 def _duration_ms(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream | None) -> int | None:
     if container.duration is not None and container.duration > 0:
         return round(container.duration * 1000 / av.time_base)
-    return _track_ms(stream) if stream is not None else None
-
-
-def _track_ms(stream: av.VideoStream | av.AudioStream) -> int | None:
-    if stream.duration is not None and stream.duration > 0 and stream.time_base:
-        return int(stream.duration * stream.time_base * 1000)
-    return None
-
-
-def _aspect(video: av.VideoStream | None) -> float:
-    """Width of a pixel over its height."""
-    aspect = video.sample_aspect_ratio if video is not None else None
-    return float(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else 1.0
+    return track_ms(stream) if stream is not None else None

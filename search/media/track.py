@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import av
 
+from search.media import languages, tags
 from search.types import Gap, Span
 
 _Stream: TypeAlias = "av.VideoStream | av.AudioStream"
@@ -79,10 +80,10 @@ class Damage:
         self.first = ""
         """What the first failure said."""
 
-    def decode(self, packet: av.Packet[Any], position_ms: int) -> list[Any]:
-        """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come."""
+    def decode(self, packet: av.Packet[Any], position_ms: int, decoder: av.VideoCodecContext | None = None) -> list[Any]:
+        """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come; ``decoder``: another than the stream's."""
         try:
-            return packet.decode()
+            return packet.decode() if decoder is None else decoder.decode(packet)
         except MemoryError:
             raise
         except (av.error.FFmpegError, ValueError, AttributeError, NotImplementedError) as error:
@@ -98,3 +99,18 @@ class Damage:
         start, end = self._span
         detail = f"{self._count} packets of {self._what} could not be decoded: {self.first}"
         return Gap("not_sampled", detail, Span(start, max(start, min(end + 1000, reached_ms))))
+
+
+def name_of(kind: str, number: int, stream: _Stream) -> str:
+    """What a track is called: ``sound track 2 (Commentary, German)``. ``kind``: what it is a track of; ``number`` counts from 1."""
+    title = tags.mended(stream.metadata.get("title", ""))[0].strip()
+    title = "".join(letter for letter in title if letter.isprintable())[:80]
+    told = ", ".join(filter(None, (title, languages.name(languages.code(stream.metadata.get("language"))))))
+    return f"{kind} {number} ({told})" if told else f"{kind} {number}"
+
+
+def track_ms(stream: _Stream) -> int | None:
+    """How long a track says that it is, in milliseconds."""
+    if stream.duration is not None and stream.duration > 0 and stream.time_base:
+        return int(stream.duration * stream.time_base * 1000)
+    return None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
 
-from search.media.geometry import scaled, square
-from search.media.shots import MIN_SHOT_MS, PLANAR, Histogram, ShotDetector, histogram
-from search.types import Channel, Cut, Modality, Needs, Picture, Span
+from search.media.display import Display
+from search.media.shots import MIN_SHOT_MS, Histogram, ShotDetector, histogram
+from search.types import Channel, Cut, Modality, Picture, Span
 
 PERIOD_MS = 1000
 """A frame is sampled this often, in milliseconds."""
@@ -23,9 +21,6 @@ LASTING_MS = 500
 """A frame that is shown for at least this long is sampled, whatever was sampled before it, in milliseconds."""
 MAX_SAMPLES = 20
 """Frames of one piece, at most."""
-_HD = (1280, 720)
-"""From this width or height on, in pixels, values that no matrix is told of are BT.709, as browsers take them."""
-_UNTOLD = 2
 
 
 class Shots:
@@ -35,18 +30,17 @@ class Shots:
     frames; a shot shorter than that gives its last frame.
     """
 
-    def __init__(self, needs: Needs, aspect: float) -> None:
-        """``aspect``: the width of a pixel over its height."""
-        self._needs, self._aspect = needs, aspect
+    def __init__(self, display: Display, source: str | None = None) -> None:
+        """``display`` makes pictures of frames; ``source`` is told of each cut."""
+        self._display, self._source = display, source
         self._detector = ShotDetector()
-        self._scaler, self._packer = VideoReformatter(), VideoReformatter()
         self._held: av.VideoFrame | None = None
         self._last: av.VideoFrame | None = None
         self._begin = self._due = 0
         self._passed: list[tuple[av.VideoFrame, int]] = []
         self._samples: list[tuple[int, Picture]] = []
         self.turned: int | None = None
-        """Quarter turns to the left that set the pictures upright; None until the first one."""
+        """Whether width and height change places when the pictures are set upright, 1 or 0; None until the first one."""
         self.seen_ms = 0
         """Until when pictures have been decoded, in milliseconds."""
 
@@ -83,7 +77,7 @@ class Shots:
         cut = self._detector.push(colours, time)
         if self._held is None:
             self._begin, self._due = time, time + PERIOD_MS // 2
-            self.turned = round(frame.rotation / 90) % 4
+            self.turned = self._display.turned(frame)
         else:
             yield from self._turn(cut)
             if not self._detector.watching_since(time):
@@ -127,24 +121,9 @@ class Shots:
             if not part or (len(stops) > 1 and part[0][0] - span.start > PERIOD_MS):  # what was shown before goes on
                 part = [*[one for one in samples if one[0] < span.start][-1:], *part] or samples[:1]
             times = tuple(min(max(time, span.start), span.end - 1) for time, _ in part)
-            yield Cut(Channel.VISUAL, Modality.VIDEO, span, np.stack([picture for _, picture in part]), times=times)
+            yield Cut(Channel.VISUAL, Modality.VIDEO, span, np.stack([picture for _, picture in part]), self._source, times=times)
             self._begin = stop
         self._due, self._samples = end + PERIOD_MS // 2, []
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
-        """A frame as the encoder wants it: upright, with square pixels, (size, size, 3) RGB."""
-        width, height = scaled(frame.width * self._aspect, frame.height, self._needs)
-        # Scaled as it is and coloured after: half the time of doing both at once, and nearer to what Pillow makes of the same picture.
-        inner = frame.format.name if frame.format.name in PLANAR else "rgb0"
-        smaller = width <= frame.width and height <= frame.height
-        how = "AREA" if smaller and self._needs.filter == "bicubic" else self._needs.filter.upper()
-        small = self._scaler.reformat(frame, width, height, inner, interpolation=how, threads=1)
-        matrix = _matrix(frame)
-        pixels = cast("Picture", self._packer.reformat(small, format="rgb24", src_colorspace=matrix, threads=1).to_ndarray())
-        return square(np.rot90(pixels, self.turned) if self.turned else pixels, self._needs.size)
-
-
-def _matrix(frame: av.VideoFrame) -> int | None:
-    """The matrix that turns a frame into RGB where the file does not tell and the decoder would guess wrong; None: as told."""
-    is_hd = frame.width >= _HD[0] or frame.height >= _HD[1]
-    return Colorspace.ITU709 if is_hd and frame.colorspace == _UNTOLD and frame.format.name.startswith("yuv") else None
+        return self._display.picture(frame)

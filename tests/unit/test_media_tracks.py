@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import struct
 import wave
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from search.media import DecodePool
 from search.media.mix import MAX_LANES, lanes_of, scenes
+from search.media.picture_track import MAX_PICTURE_TRACKS
 from search.media.streams import MAX_TRACKS
-from search.types import Channel
-from tests.media_samples import pitch_of, tone
+from search.types import Channel, Span
+from tests.media_samples import colour_of, picture, pitch_of, tone
 from tests.unit.media_pool import decode, refusal, settings
 
 RATE = 16000
@@ -117,3 +120,74 @@ def test_24_valid_bits_in_32_bit_words_are_refused_and_not_heard_as_noise(pool, 
     error = refusal(pool, tmp_path / "a.wav")
     assert error.reason == "unsupported"
     assert "24 bits in words of 32" in str(error)
+
+
+def write_films(path, tracks, defaults=(), sizes=()):
+    """Write picture tracks (codec, colour, frames a second, count); ``defaults``: the numbers of those that are shown by default."""
+    sizes = list(sizes) or [(96, 64)] * len(tracks)
+    with av.open(str(path), "w") as container:
+        streams = []
+        for codec, colour, rate, _ in tracks:
+            stream = container.add_stream(codec, rate=rate)
+            stream.width, stream.height = sizes[len(streams)]
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.metadata["title"] = colour
+            stream.disposition = Disposition.default if len(streams) in defaults else Disposition(0)
+            streams.append(stream)
+        for stream, size, (_, colour, rate, count) in zip(streams, sizes, tracks, strict=True):
+            for number in range(count):
+                frame = av.VideoFrame.from_ndarray(np.asarray(picture(colour, size)), "rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, rate)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    return path
+
+
+def colours_of(cuts):
+    return {cut.source: colour_of(cut.content) for cut in cuts}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize("defaults", [(), (0,), (1,), (0, 1)])
+def test_a_still_before_the_film_hides_no_film(pool, tmp_path, suffix, defaults):
+    path = write_films(tmp_path / f"a.{suffix}", [("mjpeg", "green", 25, 1), ("libx264", "red", 25, 75)], defaults)
+    found = decode(pool, path)
+    assert colours_of(found.cuts) == {None: "red"}
+    assert found.cuts[0].span == Span(0, 3000)
+    assert [gap.detail for gap in found.gaps] == ["1 of 2 picture tracks hold a still beside the film and are not searched"]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts"])
+def test_every_camera_is_seen(pool, tmp_path, suffix):
+    tracks = [("libx264", "red", 25, 50), ("libx264", "blue", 25, 50)]
+    found = decode(pool, write_films(tmp_path / f"a.{suffix}", tracks))
+    told = " (blue)" if suffix == "mkv" else ""
+    assert colours_of(found.cuts) == {None: "red", f"picture track 2{told}": "blue"}
+    assert {cut.span for cut in found.cuts} == {Span(0, 2000)}
+    assert not found.gaps
+
+
+def test_the_default_track_is_the_film_unless_it_is_a_short_title(pool, tmp_path):
+    tracks = [("libx264", "red", 25, 50), ("libx264", "blue", 25, 50)]
+    assert colours_of(decode(pool, write_films(tmp_path / "a.mkv", tracks, (1,))).cuts)[None] == "blue"
+    tracks = [("libx264", "red", 25, 75), ("libx264", "blue", 25, 25)]
+    assert colours_of(decode(pool, write_films(tmp_path / "b.mkv", tracks, (1,))).cuts)[None] == "red"
+
+
+def test_picture_tracks_beyond_the_most_are_told(pool, tmp_path):
+    tracks = [("libx264", "red", 25, 10)] * (MAX_PICTURE_TRACKS + 2)
+    found = decode(pool, write_films(tmp_path / "a.mkv", tracks))
+    assert len(found.cuts) == MAX_PICTURE_TRACKS
+    (gap,) = found.gaps
+    assert gap.detail == f"2 of {len(tracks)} picture tracks are beyond the {MAX_PICTURE_TRACKS} that are searched"
+
+
+def test_a_second_camera_with_too_many_pixels_is_told_and_the_first_is_seen(tmp_path):
+    tracks = [("libx264", "red", 25, 10), ("libx264", "blue", 25, 10)]
+    path = write_films(tmp_path / "a.mkv", tracks, sizes=[(96, 64), (128, 96)])
+    with DecodePool(settings(max_pixels=10_000), 1) as pool:
+        found = decode(pool, path)
+        assert colours_of(found.cuts) == {None: "red"}
+        assert [gap.detail for gap in found.gaps] == ["1 of 2 picture tracks exceed max_pixels (10000)"]
+    with DecodePool(settings(max_pixels=6_000), 1) as pool:
+        assert refusal(pool, path).reason == "too_large"

@@ -1,0 +1,157 @@
+"""The picture tracks of a film: which of them are films, and the frames of each on a clock of its own."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+from av.stream import Disposition
+
+from search.errors import MediaError
+from search.media.display import Display
+from search.media.source import Limits
+from search.media.track import Clock, Damage, name_of, track_ms
+from search.media.video import Shots
+from search.types import Cut, Gap, Needs
+
+MAX_PICTURE_TRACKS = 4
+"""Picture tracks that are looked at; what is beyond is told."""
+_SPARSE = 6
+"""Below this many frames a second none is skipped."""
+_SPARSE_MS = 400
+"""Nor is a frame with no other within this time before or after it, in milliseconds, whatever the rate that is told."""
+_RECENT = 24
+"""Time stamps of packets that are kept, to tell how near the frames lie: more than any codec reorders."""
+_SEEN_THROUGH = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_STILL_MS = 500
+"""A track that lasts no longer than this beside a longer one is a still, such as the cover of a film."""
+_SHORT = 2
+"""A track that lasts less than this part of the longest is no film to begin with."""
+
+
+def films_of(streams: Sequence[av.VideoStream]) -> tuple[list[av.VideoStream], int]:
+    """The tracks that are films, the one that is shown first in front, and how many are stills beside a film, covers not counted.
+
+    A player shows the default track, and of equals the first; neither a still nor a short title comes before a film.
+    """
+    moving = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
+    lengths = {stream.index: _length_ms(stream) for stream in moving}
+    longest = max((length for length in lengths.values() if length is not None), default=0)
+    films = [stream for stream in moving if stream.frames != 1 and (lengths[stream.index] or longest) > _STILL_MS] or moving
+
+    def rank(stream: av.VideoStream) -> tuple[bool, bool]:
+        length = lengths[stream.index]
+        return length is not None and length * _SHORT < longest, not stream.disposition & Disposition.default
+
+    return sorted(films, key=rank), len(moving) - len(films)
+
+
+def seen_of(films: Sequence[av.VideoStream], stills: int, limits: Limits) -> tuple[list[av.VideoStream], list[Gap]]:
+    """The tracks that are looked at, and what is told of the others; ``stills`` are beside the film.
+
+    Raises:
+        MediaError: ``too_large``, the first one.
+    """
+    decodable = [film for film in films if film.codec_context is not None]
+    if decodable and _pixels(decodable[0]) > limits.max_pixels:
+        width, height = decodable[0].width, decodable[0].height
+        raise MediaError("too_large", f"{width} x {height} pixels exceed max_pixels ({limits.max_pixels})")
+    fitting = [film for film in decodable if _pixels(film) <= limits.max_pixels]
+    lost = {
+        "are in codecs that are not read": len(films) - len(decodable) if decodable else 0,
+        f"exceed max_pixels ({limits.max_pixels})": len(decodable) - len(fitting),
+        f"are beyond the {MAX_PICTURE_TRACKS} that are searched": max(0, len(fitting) - MAX_PICTURE_TRACKS),
+        "hold a still beside the film and are not searched": stills,
+    }
+    count = len(films) + stills
+    gaps = [Gap("not_sampled", f"{number} of {count} picture tracks {why}") for why, number in lost.items() if number]
+    return fitting[:MAX_PICTURE_TRACKS], gaps
+
+
+def _pixels(film: av.VideoStream) -> int:
+    return film.codec_context.width * film.codec_context.height
+
+
+def _length_ms(stream: av.VideoStream) -> int | None:
+    """How long a track is; Matroska says so in a tag, where its writer knew it."""
+    told = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d)\.(\d{3})\d*", stream.metadata.get("DURATION", ""))
+    if told is None:
+        return track_ms(stream)
+    hours, minutes, seconds, thousandths = map(int, told.groups())
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + thousandths
+
+
+def aspect_of(stream: av.VideoStream) -> float:
+    """Width of a pixel over its height."""
+    aspect = stream.sample_aspect_ratio
+    return float(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else 1.0
+
+
+def decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
+    """What decodes a track: FFmpeg's own decoders of VP8 and VP9 do not know that parts of a picture can be seen through."""
+    context = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or context.name not in _SEEN_THROUGH:
+        return context
+    other = cast("av.VideoCodecContext", av.CodecContext.create(_SEEN_THROUGH[context.name], "r"))
+    other.extradata = context.extradata
+    return other
+
+
+class PictureTrack:
+    """One track of pictures: its clock, its shots, and what of it is not seen."""
+
+    def __init__(self, stream: av.VideoStream, number: int, needs: Needs, clock: Clock) -> None:
+        """``number`` counts from 1. Cuts of the first track have no source, so that they stay the segments that they were."""
+        self.stream, self.clock, self._first = stream, clock, number == 1
+        self._name = name_of("picture track", number, stream)
+        self.shots = Shots(Display(needs, stream, aspect_of(stream)), None if self._first else self._name)
+        self.damage = Damage("picture" if self._first else self._name)
+        self._decoder = decoder_of(stream)
+        self._stamps: list[int] = []
+        self._skips = self._is_alone = False
+        self._lone = _SPARSE_MS / float((stream.time_base or Fraction(1, 1000)) * 1000)
+
+    def set_tempo(self, limits: Limits) -> None:
+        """Decode no more than is needed: no frames that no other frame refers to, and no smoothing of blocks."""
+        context = self._decoder
+        context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
+        context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
+        if self.stream.average_rate is None or self.stream.average_rate >= _SPARSE:
+            context.skip_frame = "NONREF"
+            self._skips = True
+
+    def push(self, packet: av.Packet[Any]) -> Iterator[Cut]:
+        """Take a packet and yield the shots that it ends."""
+        self.clock.note(packet)
+        if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
+            self._decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
+        for frame in self.damage.decode(packet, self.shots.seen_ms, self._decoder):
+            time = self.clock.time_ms(frame)
+            if time - self.shots.seen_ms > 1000 and self.shots.turned is not None:
+                self._decoder.skip_frame = "DEFAULT"  # too little is left when frames are skipped
+                self._skips = False
+            yield from self.shots.push(frame, time)
+
+    def gaps(self) -> Iterator[Gap]:
+        """What of the track was not seen."""
+        if not self.shots.seen_ms:
+            why = self.damage.first or "the picture track is empty"
+            yield Gap("no_picture", why) if self._first else Gap("not_sampled", f"{self._name} is not searched: {why}")
+        elif gap := self.damage.gap(self.shots.seen_ms):
+            yield gap
+
+    def _alone(self, stamp: int) -> bool:
+        """Whether a frame is shown for long or comes after a pause, as far as the packets before it tell.
+
+        A frame that may be skipped lies between two that were decoded before it, so that both are known.
+        """
+        at = bisect.bisect(self._stamps, stamp)
+        near = self._stamps[max(at - 1, 0) : at + 1]
+        self._stamps.insert(at, stamp)
+        if len(self._stamps) > _RECENT:
+            del self._stamps[0]
+        return any(abs(other - stamp) > self._lone for other in near)
