@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from search.types import Channel, Cut, Modality, Span
 
-_TIME = r"(-)?(?:(\d{1,5}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
-_TIMING = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*$", re.MULTILINE)
+_TIME = r"(-)?(?:(\d{1,5}) ?: ?)?(\d{1,2}) ?: ?(\d{1,2})(?:([.,:])(\d{1,3}))?"
+_TIMING = re.compile(rf"^[ \t]*{_TIME}[ \t]*-{{1,2}}>[ \t]*{_TIME}(?:[ \t].*)?$", re.MULTILINE)
 _LINE_END = re.compile(r"\r+\n|\r")
 _COUNTER = re.compile(r"\n[ \t]*\d+[ \t]*\n\Z")
 """The number of the next SubRip cue, in the line before its times."""
@@ -18,14 +18,24 @@ MARKUP = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,200}\}")
 """Tags of HTML, WebVTT and SubStation Alpha."""
 DRAWING = re.compile(r"\{[^}\n]{0,200}\\p[1-9]")
 """Where SubStation Alpha begins to draw: what follows are no words."""
+_MEASURED = re.compile(
+    r"\b(?:latitude|longitude|altitude|rel_alt|abs_alt|iso|shutter|fnum|focal_len|color_md|ct|ev|gps|home|barometer|framecnt|srtcnt|difftime|ss|[hv]\.s|gb_\w+)"
+    r"\b ?[:(]? ?[-+]?[\w.]*\d|\bF/\d",
+    re.IGNORECASE,
+)
+_MEASUREMENTS = 3
+"""Measurements that a cue of telemetry holds at least: DJI's have five and more."""
+_FRAME_MS = 40
 _PAUSE_MS = 5000
 """A silence longer than this ends a passage."""
 
 
-def cues(text: str, characters: int) -> Iterator[Cut]:
-    """Yield passages of consecutive cues, of at most ``characters``, with spans in milliseconds."""
+def passages(cues: Iterable[tuple[int, int, str]], characters: int) -> Iterator[Cut]:
+    """Yield passages of consecutive cues, of at most ``characters``, with spans in milliseconds. Telemetry is left out."""
     words, start, end = "", 0, 0
-    for begin, finish, lines in timed(text):
+    for begin, finish, lines in cues:
+        if is_telemetry(lines):
+            continue
         for piece in _pieces(" ".join(lines.split()), characters):
             if words and (begin > end + _PAUSE_MS or begin < start or len(words) + 1 + len(piece) > characters):
                 yield _cut(words, start, end)
@@ -49,7 +59,12 @@ def timed(text: str) -> Iterator[tuple[int, int, str]]:
         body = body.lstrip("\n")
         body = html.unescape(MARKUP.sub("", body.split("\n\n")[0] if blank_ends else body)).strip()
         if body:
-            yield _ms(*timing.groups()[:5]), _ms(*timing.groups()[5:]), body
+            yield _ms(*timing.groups()[:6]), _ms(*timing.groups()[6:]), body
+
+
+def is_telemetry(cue: str) -> bool:
+    """Whether a cue is what a drone or a camera measured, and nothing that anybody says."""
+    return len(_MEASURED.findall(cue)) >= _MEASUREMENTS
 
 
 def _pieces(line: str, characters: int) -> Iterator[str]:
@@ -62,11 +77,13 @@ def _pieces(line: str, characters: int) -> Iterator[str]:
         yield line
 
 
-def _ms(sign: str | None, hours: str | None, minutes: str, seconds: str, fraction: str) -> int:
-    """A time in milliseconds; one before the start of the film is its start."""
+def _ms(sign: str | None, hours: str | None, minutes: str, seconds: str, mark: str | None, fraction: str | None) -> int:
+    """A time in milliseconds; one before the start of the film is its start. What stands behind a third colon are frames, of which
+    it is not told how many there are a second: 25, as at most of the places where times are written like this."""
     if sign:
         return 0
-    return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(fraction.ljust(3, "0"))
+    part = min(int(fraction or 0) * _FRAME_MS, 999) if mark == ":" else int((fraction or "0").ljust(3, "0"))
+    return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + part
 
 
 def _cut(words: str, start: int, end: int) -> Cut:

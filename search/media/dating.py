@@ -17,6 +17,7 @@ from search import zones
 from search.errors import MediaError
 from search.media import dates
 from search.media.pool import DecodePool
+from search.media.sidecars import described_by
 from search.media.sniff import EXTENSIONS
 from search.types import Filed, Info, Needs, Stamp
 from search.zones import Zones
@@ -89,7 +90,9 @@ def beside(path: Path) -> list[Path]:
         return []
     if not names:
         return []
-    found = dict.fromkeys(name for key in _keys(path.name) for name in names.get(key, ()) if _may_tell(name, key, path.name))
+    found = dict.fromkeys(
+        name for key in _keys(path.name) for name in names.get(key.casefold(), ()) if _may_tell(name, key, path.name)
+    )
     return [path.parent / name for name in found if name != path.name][:MAX_BESIDE]
 
 
@@ -113,13 +116,17 @@ def owners(file: Path) -> list[Path]:
     stem, suffix = os.path.splitext(file.name)
     if suffix.lower() not in _SUFFIXES:
         return []
-    told = {stem, *(_exported_of(stem) if suffix.lower() == ".json" else ())}
+    told = {key.casefold() for key in (_exported_of(stem) if suffix.lower() == ".json" else described_by(stem))}
     try:
         names = sorted(os.listdir(file.parent))
     except OSError:
         return []
     media = (name for name in names if os.path.splitext(name)[1].lower() in EXTENSIONS)
-    return [file.parent / name for name in media if any(key in told and _may_tell(file.name, key, name) for key in _keys(name))]
+    return [
+        file.parent / name
+        for name in media
+        if any(key.casefold() in told and _may_tell(file.name, key, name) for key in _keys(name))
+    ]
 
 
 def fingerprint(path: Path) -> str:
@@ -134,18 +141,16 @@ def fingerprint(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[str]]:
-    """The files of a folder that may tell dates of others, by the names, with or without a suffix, of these.
+    """The files of a folder that may tell dates of others, by the names, with or without a suffix and in small letters, of these.
 
     Kept until the folder changes, or for a moment: a folder of a hundred thousand photographs that is being filled is not listed for each.
     """
     found: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder)):
         stem, suffix = os.path.splitext(name)
-        if suffix.lower() == ".xmp":
-            found.setdefault(stem, []).append(name)
-        elif suffix.lower() == ".json":
-            for key in _exported_of(stem):
-                found.setdefault(key, []).append(name)
+        if suffix.lower() in _SUFFIXES:
+            for key in _exported_of(stem) if suffix.lower() == ".json" else described_by(stem):
+                found.setdefault(key.casefold(), []).append(name)
     return found
 
 

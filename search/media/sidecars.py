@@ -1,7 +1,8 @@
 """Files that belong to another: subtitles and XMP beside a medium of the same name.
 
-To ``film.mp4`` belong ``film.srt``, ``film.de.vtt`` and ``film.mp4.en-US.sdh.srt``; to ``photo.jpg`` belong ``photo.xmp`` and
-``photo.jpg.xmp``. What a name says between that of the medium and the suffix has to be a language, and may say more of the subtitles.
+To ``film.mp4`` belong ``film.srt``, ``film_de.vtt``, ``FILM [en].ass``, ``film.mp4.en-US.sdh.srt`` and ``Subs/film.2.en.srt``; to ``photo.jpg`` belong
+``photo.xmp``, ``photo.jpg.xmp`` and ``photo.NEF.xmp``. What a name says between that of the medium and the suffix has to be a language, or what else subtitles
+are called. Capital letters count for as much as small ones, and of several media that a name fits the one with the longest name has the sidecar.
 """
 
 from __future__ import annotations
@@ -9,25 +10,45 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import time
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from search.errors import MediaError
-from search.media import languages
+from search.media import languages, opening
 from search.media.pool import DecodePool
-from search.media.sniff import EXTENSIONS
-from search.types import Cut, Gap, Info, Modality, Needs
+from search.media.sniff import EXTENSIONS, HEAD, is_text
+from search.types import Cut, Gap, Info, Modality, Needs, Span
 
 MOST = 100
 """Sidecars of a file that are read."""
-_SPOKEN, _DESCRIBED = (".srt", ".vtt"), ".xmp"
-_KINDS = frozenset({"forced", "sdh", "cc", "hi", "default", "auto", "orig", "full"})
+_SPOKEN = frozenset({".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".lrc", ".stl", ".scc", ".sub", ".sup"})
+_DRAWN = frozenset({".sub", ".sup"})
+"""Suffixes of subtitles that may be pictures: VobSub and PGS."""
+_DESCRIBED = ".xmp"
+_RAW = frozenset({
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf",
+    ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+})  # fmt: skip
+"""Suffixes of what a camera's sensor saw: its XMP belongs to the picture that was made of it, too."""
+_KINDS = frozenset({
+    "forced", "sdh", "cc", "hi", "hoh", "default", "auto", "orig", "full", "signs", "songs", "commentary", "lyrics", "sub", "subs", "subtitle", "subtitles",
+    "caption", "captions",
+})  # fmt: skip
 """What else a name may say of subtitles."""
+_FOLDERS = frozenset({"subs", "sub", "subtitles", "captions"})
+"""What folders beside films are called that hold their subtitles."""
+_WORD = re.compile(r"[^\s._\-\[\]()]+")
+_BETWEEN = " ._-[("
+"""What stands between the name of a medium and the words behind it."""
+_REGION = re.compile(r"[a-z]{2}|[a-z]{4}|\d{3}", re.IGNORECASE)
+"""A region or a script behind a language: ``pt-BR``, ``zh-Hans``, ``es-419``."""
 _SETTLED_NS = 2_000_000_000
 """A folder that changed within this time may have changed again without its time showing it, in nanoseconds."""
+_HOUR_MS = 3_600_000
 _LONGEST = 200
 """Characters of the name of a source."""
 
@@ -40,35 +61,72 @@ def decode(pool: DecodePool, path: Path, needs: Needs) -> Generator[Info | Cut |
     Raises:
         MediaError, RuntimeError: as ``pool.decode`` does of the file itself.
     """
-    yield from pool.decode(path, needs)
+    duration = None
+    for item in pool.decode(path, needs):
+        duration = item.duration_ms if isinstance(item, Info) else duration
+        yield item
     if not needs.metadata:
         return
     for sidecar in sidecars(path):
-        name, language = _shown(sidecar.name), _language(sidecar.name)
+        name = _shown(sidecar.name)
         try:
-            with contextlib.closing(pool.decode(sidecar, needs)) as found:
-                for one in found:
-                    if isinstance(one, Cut):
-                        yield replace(one, source=name, language=one.language or language)
-                    elif isinstance(one, Gap):
-                        yield Gap("not_read", f"{name}: {one.detail}")
+            if _is_drawn(sidecar):
+                yield Gap("not_read", f"{name}: the subtitles are pictures")
+            else:
+                yield from _read(pool, sidecar, needs, _language(sidecar.name, _names(path)), duration)
         except MediaError as error:
-            yield Gap("not_read", f"{name}: {error}")
+            if sidecar.suffix.lower() != ".stl" or error.reason != "unsupported":  # models of solids are called so, too
+                yield Gap("not_read", f"{name}: {error}")
+
+
+def _read(pool: DecodePool, sidecar: Path, needs: Needs, language: str | None, duration: int | None) -> Generator[Cut | Gap]:
+    """What a sidecar says, in ``language`` where it does not tell, of a medium that lasts ``duration`` (milliseconds). Where the first cue lies behind its end, as in broadcasts whose time code
+    begins at ten o'clock, times count from the full hour before.
+    """
+    name, hours = _shown(sidecar.name), None
+    with contextlib.closing(pool.decode(sidecar, needs)) as found:
+        for one in found:
+            if isinstance(one, Cut):
+                span = one.span
+                if span is not None and span.unit == "ms":
+                    if hours is None:
+                        hours = span.start // _HOUR_MS * _HOUR_MS if duration and span.start >= duration else 0
+                    span = Span(max(span.start - hours, 0), max(span.end - hours, 1))
+                yield replace(one, span=span, source=name, language=one.language or language)
+            elif isinstance(one, Gap):
+                yield Gap("not_read", f"{name}: {one.detail}")
+
+
+def _is_drawn(sidecar: Path) -> bool:
+    """Whether subtitles are pictures: MicroDVD, which is text, is called like VobSub.
+
+    Raises:
+        MediaError: it cannot be opened.
+    """
+    if sidecar.suffix.lower() not in _DRAWN:
+        return False
+    with opening.opened(sidecar) as file:
+        return not is_text(opening.head(file, HEAD))
 
 
 def sidecars(path: Path) -> list[Path]:
     """The sidecars of a file, in the order of their names; none where its folder cannot be listed."""
     if not _may_have(path, _DESCRIBED):
         return []
-    folder = os.fspath(path.parent)
-    try:
-        changed = os.stat(folder).st_mtime_ns
-        listing = _listing if time.time_ns() - changed > _SETTLED_NS else _listing.__wrapped__
-        beside = listing(folder, changed)
-    except OSError:
-        return []
-    names = {name for key in (path.name, path.stem) for name in beside.get(key, ())}
-    return [path.parent / name for name in sorted(names) if _may_have(path, name)][:MOST]
+    beside = _listed(path.parent)
+    found = [path.parent / name for key in _names(path) for name in beside.sidecars.get(key, ())]
+    for name in beside.folders:
+        below = _listed(path.parent / name)
+        found += [path.parent / name / one for key in _names(path) for one in below.sidecars.get(key, ())]
+        found += [path.parent / name / one for one in below.nameless if beside.films == 1]
+        for deeper in below.others:
+            if deeper.casefold() in _names(path):
+                place = path.parent / name / deeper
+                own = _listed(place)
+                found += [
+                    place / one for one in (*own.nameless, *(one for key in _names(path) for one in own.sidecars.get(key, ())))
+                ]
+    return [one for one in sorted(set(found)) if _may_have(path, one.name)][:MOST]
 
 
 def fingerprint(path: Path) -> str:
@@ -89,36 +147,101 @@ def is_sidecar(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in (_DESCRIBED, *_SPOKEN)
 
 
+def described_by(stem: str) -> list[str]:
+    """The names, whole or without a suffix, of what XMP may belong to whose name without its suffix is ``stem``."""
+    twin, suffix = os.path.splitext(stem)
+    return [stem, twin] if suffix.lower() in _RAW else [stem]
+
+
 def owners(sidecar: Path) -> list[Path]:
-    """The files of its folder that a sidecar belongs to, or belonged to while it was there; none where the folder cannot be listed."""
-    keys = set(_keys(sidecar.name))
+    """The files that a sidecar belongs to, or belonged to while it was there; none where the folder cannot be listed."""
+    folder, keys, nameless = sidecar.parent, _keys(sidecar.name), _is_nameless(sidecar.name)
+    if folder.name.casefold() not in _FOLDERS and folder.parent.name.casefold() in _FOLDERS:
+        folder, keys = folder.parent, [*keys, folder.name.casefold()] if nameless else keys
+    places = [folder, folder.parent] if folder.name.casefold() in _FOLDERS else [sidecar.parent]
+    media: list[Path] = []
+    for place in places:
+        with contextlib.suppress(OSError):
+            media += [path for name in sorted(os.listdir(place)) if _may_have(path := place / name, sidecar.name)]
+    for key in keys:
+        if found := [path for path in media if key in _names(path)]:
+            return found
+    films = [path for path in media if EXTENSIONS.get(path.suffix.lower()) is Modality.VIDEO]
+    return films if nameless and len(places) > 1 and len(films) == 1 else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What of a folder has to do with sidecars.
+
+    ``sidecars`` by the names, whole or without a suffix and in small letters, of what they belong to; ``nameless`` are those that name no medium;
+    ``folders`` are those that hold subtitles, ``others`` all others, and ``films`` counts the videos.
+    """
+
+    sidecars: Mapping[str, Sequence[str]]
+    nameless: Sequence[str]
+    folders: Sequence[str]
+    others: Sequence[str]
+    films: int
+
+
+_NOTHING = _Listing({}, (), (), (), 0)
+
+
+def _listed(folder: Path) -> _Listing:
+    """What of a folder has to do with sidecars; nothing where it cannot be listed."""
+    name = os.fspath(folder)
     try:
-        beside = [sidecar.parent / name for name in sorted(os.listdir(sidecar.parent))]
+        changed = os.stat(name).st_mtime_ns
+        return (_listing if time.time_ns() - changed > _SETTLED_NS else _listing.__wrapped__)(name, changed)
     except OSError:
-        return []
-    return [path for path in beside if (path.name in keys or path.stem in keys) and _may_have(path, sidecar.name)]
+        return _NOTHING
 
 
 @lru_cache(maxsize=64)
-def _listing(folder: str, _changed: int) -> Mapping[str, list[str]]:
-    """What may belong to others in a folder, by the names, whole or without a suffix, of what it may belong to.
-
-    Kept until the folder changes: a folder of a hundred thousand photographs is listed once.
-    """
+def _listing(folder: str, _changed: int) -> _Listing:
+    """Kept until the folder changes: a folder of a hundred thousand photographs is listed once."""
     found: dict[str, list[str]] = {}
-    for name in os.listdir(folder):
+    names = sorted(os.listdir(folder))
+    media = {name: EXTENSIONS[suffix] for name in names if (suffix := os.path.splitext(name)[1].lower()) in EXTENSIONS}
+    of_pictures = {key for name, modality in media.items() if modality is not Modality.TEXT for key in _names(Path(name))}
+    of_sound = {
+        key for name, modality in media.items() if modality in (Modality.AUDIO, Modality.VIDEO) for key in _names(Path(name))
+    }
+    nameless, folders = [], []
+    for name in names:
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix not in (_DESCRIBED, *_SPOKEN):
+            if not suffix and name.casefold() in _FOLDERS:
+                folders.append(name)
+            continue
+        if suffix in _SPOKEN and _is_nameless(name):
+            nameless.append(name)
         for key in _keys(name):
             found.setdefault(key, []).append(name)
-    return found
+            if key in (of_pictures if suffix == _DESCRIBED else of_sound):
+                break
+    others = (
+        [name for name in names if name not in media and not is_sidecar(name)]
+        if os.path.basename(folder).casefold() in _FOLDERS
+        else ()
+    )
+    return _Listing(found, nameless, folders, others, sum(one is Modality.VIDEO for one in media.values()))
 
 
-def _keys(name: str) -> Iterator[str]:
-    """The names, whole or without a suffix, of what a file may belong to."""
+def _names(path: Path) -> tuple[str, str]:
+    """By which names a medium may be named by its sidecars."""
+    return path.name.casefold(), path.stem.casefold()
+
+
+def _keys(name: str) -> list[str]:
+    """The names, whole or without a suffix and in small letters, of what a sidecar may belong to, the longest first."""
     stem, suffix = os.path.splitext(name)
-    if suffix.lower() in (_DESCRIBED, *_SPOKEN):
-        yield stem
-    if suffix.lower() in _SPOKEN:
-        yield from (rest for rest, _ in _told(stem))
+    if suffix.lower() == _DESCRIBED:
+        keys = described_by(stem)
+    else:
+        keys = [stem, *(rest for rest, words in _told(stem) if rest and not all(map(str.isdigit, words)))]
+    return [key.casefold() for key in keys] if is_sidecar(name) else []
 
 
 def _may_have(path: Path, name: str) -> bool:
@@ -127,18 +250,37 @@ def _may_have(path: Path, name: str) -> bool:
     return modality in (Modality.AUDIO, Modality.VIDEO) or (modality is Modality.IMAGE and name.lower().endswith(_DESCRIBED))
 
 
-def _told(stem: str) -> Iterator[tuple[str, str]]:
-    """What a name without its suffix says at its end, word by word, each with what stands before it."""
-    rest, dot, word = stem.rpartition(".")
-    while dot and (word.lower() in _KINDS or languages.code(word)):
-        yield rest, word
-        rest, dot, word = rest.rpartition(".")
+def _told(stem: str) -> Iterator[tuple[str, list[str]]]:
+    """What a name without its suffix says at its end: what stands before it, and the words, each time with one more of them."""
+    found, words = list(_WORD.finditer(stem)), list[str]()
+    while found:
+        last = found.pop()
+        word, before = last[0], found[-1] if found else None
+        if before and _REGION.fullmatch(word) and stem[before.end() : last.start()] in ("-", "_") and languages.code(before[0]):
+            found.pop()
+            word, last = f"{before[0]}-{word}", before
+        elif not (word.lower() in _KINDS or languages.code(word) or (word.isdigit() and len(word) < 3)):
+            return
+        words = [word, *words]
+        yield stem[: last.start()].rstrip(_BETWEEN), words
 
 
-def _language(name: str) -> str | None:
-    """The language that a name such as ``film.de.forced.srt`` tells."""
-    words = [word for _, word in _told(os.path.splitext(name)[0]) if word.lower() not in _KINDS]
-    return languages.code(words[-1]) if words else None
+def _is_nameless(name: str) -> bool:
+    """Whether a name says nothing but a language and what subtitles are called: ``2_English.srt``."""
+    return any(not rest for rest, _ in _told(os.path.splitext(name)[0]))
+
+
+def _language(name: str, names: Sequence[str] = ()) -> str | None:
+    """The language that the name of a sidecar tells behind that of its medium, which is one of ``names``: ``film.de.forced.srt``.
+
+    "hi" are subtitles for those who hear badly, and Hindi where nothing else is told.
+    """
+    readings = [(rest.casefold() in names, bool(rest), words) for rest, words in _told(os.path.splitext(name)[0])]
+    for _, _, words in sorted(readings, key=lambda reading: (*reading[:2], len(reading[2])), reverse=True):
+        told = [word for word in words if word.lower() not in _KINDS] or [word for word in words if word.lower() == "hi"]
+        if found := next(filter(None, map(languages.code, told)), None):
+            return found
+    return None
 
 
 def _shown(name: str) -> str:

@@ -28,7 +28,7 @@ _SUFFIXES = {
     "dv mxf gxf ogm mk3d tp trp ivf y4m h264 264 avc hevc h265 265 insv lrv",
     Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv amr awb "
     "ape tta m4r 3ga adts spx",
-    Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt pdf",
+    Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt ass ssa ttml dfxp lrc scc pdf",
 }
 
 EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
@@ -78,6 +78,11 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01", Modality.VIDEO),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", Modality.IMAGE),
     (0, b"\xff\x4f\xff\x51\0", Modality.IMAGE),
+    (3, b"STL23.01", Modality.TEXT),
+    (3, b"STL24.01", Modality.TEXT),
+    (3, b"STL25.01", Modality.TEXT),
+    (3, b"STL30.01", Modality.TEXT),
+    (3, b"STL50.01", Modality.TEXT),
 )
 _RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMAGE}
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d{1,6}\s+(?:#[^\n]*\n\s*)*\d{1,6}\s")

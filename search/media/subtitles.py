@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import av
 from av.stream import Discard
 
+from search.errors import MediaError
 from search.media import captions, languages
+from search.media.timed import Cue
 from search.media.words import LONGEST, clean
 from search.types import Channel, Cut, Gap, Modality, Needs, Span
 
@@ -35,11 +37,14 @@ class Cues:
         self._source, self._language = source, language
         self._shown: list[str] = []
         self._held: tuple[int, int, str] | None = None
-        self.shortened = False
-        """Whether a cue was longer than may be."""
+        self.shortened = self.measured = False
+        """Whether a cue was longer than may be, and whether any was telemetry."""
 
     def push(self, start: int, end: int, text: str) -> Iterator[Cut]:
         """Take a cue, whose times (milliseconds) may be anything, and yield the one before it."""
+        if captions.is_telemetry(text[: self._longest]):
+            self.measured = True
+            return
         lines = [line for line in clean(text[: self._longest + 1]).split("\n") if any(letter.isalnum() for letter in line)]
         self.shortened |= len(text) > self._longest
         if not lines:
@@ -63,13 +68,19 @@ class Cues:
         self._held = None
 
 
-def beside(text: str, needs: Needs) -> Iterator[Cut | Gap]:
-    """The cues of a file of subtitles."""
-    cues, timed = Cues(needs), captions.timed(text)
-    for start, end, words in sorted(islice(timed, MOST)):
+def beside(timed: Iterator[Cue], needs: Needs) -> Iterator[Cut | Gap]:
+    """The cues of a file of subtitles.
+
+    Raises:
+        MediaError: ``no_content``, there are none.
+    """
+    cues, found = Cues(needs), sorted(islice(timed, MOST))
+    if not found:
+        raise MediaError("no_content", "no words with times were found in it")
+    for start, end, words in found:
         yield from cues.push(start, end, words)
     yield from cues.finish()
-    yield from _left_out(cues.shortened, next(timed, None) is not None)
+    yield from _left_out([cues], next(timed, None) is not None)
 
 
 def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut | Gap]:
@@ -110,11 +121,13 @@ def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut
         yield Gap("not_read", f"the subtitles end early; the decoder says: {error}")
     for cues, _ in tracks.values():
         yield from cues.finish()
-    yield from _left_out(any(cues.shortened for cues, _ in tracks.values()), count > MOST)
+    yield from _left_out([cues for cues, _ in tracks.values()], count > MOST)
 
 
-def _left_out(shortened: bool, more: bool) -> Iterator[Gap]:
-    if shortened:
+def _left_out(tracks: Sequence[Cues], more: bool) -> Iterator[Gap]:
+    if any(cues.measured for cues in tracks):
+        yield Gap("not_read", "telemetry of a camera, which is not searched")
+    if any(cues.shortened for cues in tracks):
         yield Gap("not_read", f"of a cue only the first {LONGEST} characters were read")
     if more:
         yield Gap("not_read", f"only the first {MOST} cues were read")

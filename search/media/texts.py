@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from search.errors import MediaError
-from search.media import captions, dates, exported, markup, subtitles, words, xmp
+from search.media import captions, dates, exported, markup, subtitles, timed, words, xmp
 from search.media.charset import guess
 from search.media.paragraphs import paragraphs
 from search.media.sniff import is_text
@@ -45,22 +45,23 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     if needs.metadata:
         yield from _beside(source, needs)
         return
-    text, form, title = _decode(source.file.read(MAX_BYTES)), source.suffix.lstrip(".") or "txt", None
+    raw, text, form = _opened(source)
     stamps: Sequence[Stamp] = ()
-    if text.startswith("WEBVTT") or (source.suffix in (".srt", ".vtt") and "-->" in text):
-        cuts = captions.cues(text, needs.characters)
-        form = "vtt" if text.startswith("WEBVTT") else "srt"
+    title = None
+    if form is not None:
+        cuts = captions.passages(timed.cues(form, raw, text), needs.characters)
+    elif _HTML.match(text) or source.suffix in (".html", ".htm", ".xhtml"):
+        stamps = dates.stamps(DateSource.TAGS, *markup.dated(text))
+        text, title = markup.visible(text)
+        cuts, form = prose(text, needs.characters), "html"
     else:
-        if _HTML.match(text) or source.suffix in (".html", ".htm", ".xhtml"):
-            stamps = dates.stamps(DateSource.TAGS, *markup.dated(text))
-            text, title = markup.visible(text)
-            form = "html"
-        elif source.suffix in _MARKDOWN and (heading := _HEADING.search(text)):
+        if source.suffix in _MARKDOWN and (heading := _HEADING.search(text)):
             title = (heading[1] or heading[2]).strip()
-        cuts = prose(text, needs.characters)
+        cuts, form = prose(text, needs.characters), source.suffix.lstrip(".") or "txt"
     first = next(cuts, None)
     if first is None:
-        raise MediaError("no_content", "the text has no words")
+        measured = captions.is_telemetry(text[:1_000])
+        raise MediaError("no_content", "it holds telemetry of a camera and no words" if measured else "the text has no words")
     yield Info(Modality.TEXT, form, title=title, stamps=dates.distinct(stamps))
     yield first
     yield from cuts
@@ -70,21 +71,33 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
 
 def _beside(source: Source, needs: Needs) -> Iterator[Found]:
     """Raises MediaError (``unsupported``) for what is neither subtitles nor XMP."""
-    form = source.suffix.lstrip(".")
-    raw = source.file.read(MAX_BYTES)
-    if form == "json":
-        yield exported.info(raw)
-        return
     stamps: Sequence[Stamp] = ()
+    form: str | None = source.suffix.lstrip(".")
+    if form == "json":
+        yield exported.info(source.file.read(MAX_BYTES))
+        return
     if form == "xmp":
+        raw = source.file.read(MAX_BYTES)
         stamps = [replace(one, source=DateSource.SIDECAR) if one.source is DateSource.XMP else one for one in xmp.stamps(raw)]
         found = words.cuts("XMP", xmp.values(raw), needs)
-    elif "-->" in (text := _decode(raw)):
-        found = subtitles.beside(text, needs)
     else:
-        raise MediaError("unsupported", "neither subtitles nor XMP")
+        raw, text, form = _opened(source)
+        if form is None:
+            raise MediaError("unsupported", "neither subtitles nor XMP")
+        found = subtitles.beside(timed.cues(form, raw, text), needs)
     yield Info(Modality.TEXT, form, stamps=dates.distinct(stamps))
     yield from found
+
+
+def _opened(source: Source) -> tuple[bytes, str, str | None]:
+    """The bytes of a text, what they say, and in which format of timed text that is; None: in none."""
+    raw, form = source.file.read(MAX_BYTES), timed.form(source.head, source.suffix)
+    if form == "stl":
+        return raw, "", form
+    text = _decode(raw)
+    if text.startswith("WEBVTT"):
+        return raw, text, "vtt"
+    return raw, text, None if form in ("srt", "vtt") and "->" not in text else form
 
 
 def prose(text: str, characters: int) -> Iterator[Cut]:

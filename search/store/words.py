@@ -12,13 +12,14 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, product
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, and_, bindparam, func, select, text
 
 from search.store import tables as t
 from search.store.database import Database
@@ -63,6 +64,13 @@ SOUNDALIKE, ALIKE = 0.6, 4
 
 WHOLE = 8.0
 """Nats that it says for a text to hold all words of a question."""
+
+CROSSING = 2_000
+"""Segments with the rarest word of a phrase that are looked at for whether the phrase begins or goes on in a neighbour, the newest."""
+
+ACROSS, NEAR, PAUSE_MS = 200, 50, 5_000
+"""Segments whose neighbours are read for that; how many of the segments before and behind them these are looked for among, since tracks may lie
+interleaved; and how long is paused at most between neighbours, in milliseconds."""
 
 _SATURATION, _LENGTH = 1.2, 0.5
 """BM25's k1 and b. Passages are short and of one kind, so that their length says little."""
@@ -155,10 +163,12 @@ class TextIndex(ABC):
         """
         with self._database.reading() as connection:
             sought = self._sought(connection, words)
+            across = self._across(connection, sought)
             found: list[tuple[int, float]] = []
             for newest in NEWEST:
                 candidates, cut = self._candidates(connection, sought, newest)
-                found = _ranked(connection, sought, candidates, limit, allowed)
+                candidates = np.concatenate([np.array([id_ for id_ in across if id_ not in candidates], np.int64), candidates])
+                found = _ranked(connection, sought, candidates, across, limit, allowed)
                 if not cut or allowed is None or len(found) >= limit:
                     break
             return found
@@ -173,7 +183,8 @@ class TextIndex(ABC):
         readings = [one for part in sought.parts for one in part if one.count]
         least = max((sought.information(one.count) for one in readings), default=0.0) / 2
         telling = [one.phrase for one in readings if one in sought.must or sought.information(one.count) >= least]
-        return [_marked(telling, text) for text in texts]
+        must = [one.phrase for one in sought.must]
+        return [_marked(telling, text, _begun(must, text)) for text in texts]
 
     def excluded(self, words: Words, ids: Ids) -> NDArray[np.bool_]:
         """Which of some segments (n,) hold a phrase that must not occur, a mask (n,)."""
@@ -274,6 +285,31 @@ class TextIndex(ABC):
         ids_ = np.fromiter(gains, np.int64, len(gains))
         return ids_[np.lexsort((-ids_, -np.fromiter(gains.values(), np.float64, len(gains))))], cut
 
+    def _across(self, connection: Connection, sought: Sought) -> dict[int, str]:
+        """Segments in which phrases that must occur begin, to go on in those that follow them in their track, with the texts of all of these."""
+        found: dict[int, str] = {}
+        for one in sought.must:
+            counts = _counts(connection, one.phrase)
+            known = [term for term in one.phrase if counts.get(term)]
+            unknown = [
+                term for term in one.phrase if term not in known and not begins(term[0])
+            ]  # a pair may be parted between two cues
+            if len(one.phrase) < 2 or unknown or not known:
+                continue
+            rarest = min(known, key=counts.__getitem__)
+            ids = self._matching(connection, [(rarest,)], (), above=0, limit=CROSSING)
+            rows = connection.execute(_TEXTS, {"ids": ids}).all() if ids else []
+            likely = sorted((row.id for row in rows if _may_cross(one.phrase, rarest, terms(row.text))), reverse=True)[:ACROSS]
+            for track in _tracks(connection, likely):
+                found |= _crossings(one.phrase, track)
+        others, none = [one.phrase for one in sought.must], sought.without
+        told = {id_: (text, terms(text)) for id_, text in found.items()}
+        return {
+            id_: text
+            for id_, (text, held) in told.items()
+            if all(_occurrences(phrase, held) for phrase in others) and not any(_occurrences(phrase, held) for phrase in none)
+        }
+
 
 class SqliteWords(TextIndex):
     """In FTS5."""
@@ -340,9 +376,10 @@ def rebuild(connection: Connection) -> None:
 
 
 def _ranked(
-    connection: Connection, sought: Sought, candidates: Ids, limit: int, allowed: Callable[[Ids], NDArray[np.bool_]] | None
-) -> list[tuple[int, float]]:
-    """The best ``limit`` of candidates (n,) that come in the order of what they promise, by what their texts hold."""
+    connection: Connection, sought: Sought, candidates: Ids, across: Mapping[int, str], limit: int,
+    allowed: Callable[[Ids], NDArray[np.bool_]] | None,
+) -> list[tuple[int, float]]:  # fmt: skip
+    """The best ``limit`` of candidates (n,) that come in the order of what they promise, by what their texts hold; ``across`` are longer ones of some."""
     chosen: list[int] = []
     most = more = max(limit, READ)
     start = 0
@@ -351,7 +388,7 @@ def _ranked(
         chosen += some[allowed(some)].tolist() if allowed else some.tolist()
         start, more = start + more, min(4 * more, NEWEST[-1])
     rows = connection.execute(_TEXTS, {"ids": chosen[:most]}).all() if chosen else []
-    texts = [(row.id, terms(row.text), 1.0 if row.confidence is None else row.confidence) for row in rows]
+    texts = [(row.id, terms(across.get(row.id, row.text)), 1.0 if row.confidence is None else row.confidence) for row in rows]
     usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)
     scored = [(id_, _score(sought, found, sure, len(found) / usual)) for id_, found, sure in texts]
     best = sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
@@ -363,11 +400,13 @@ _TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND tex
 )
 
 
-def _marked(phrases: Sequence[Phrase], text: str) -> list[tuple[int, int]]:
-    """The characters ``[start, end)`` of a text that any of some phrases covers, in order; those that overlap are one."""
+def _marked(phrases: Sequence[Phrase], text: str, begun: Sequence[Phrase] = ()) -> list[tuple[int, int]]:
+    """The characters ``[start, end)`` of a text that any of some phrases covers, or the last of those that are ``begun`` at its end, in order; those that
+    overlap are one."""
     stands = places(text)
     found = [term for term, _, _ in stands]
     hits = {at + offset for phrase in phrases for at in _occurrences(phrase, found) for offset in range(len(phrase))}
+    hits |= {_occurrences(phrase, found)[-1] + offset for phrase in begun for offset in range(len(phrase))}
     merged: list[tuple[int, int]] = []
     for at in sorted(hits):
         _, start, end = stands[at]
@@ -376,6 +415,68 @@ def _marked(phrases: Sequence[Phrase], text: str) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
+
+
+_Track: TypeAlias = "list[tuple[int, str, int, int]]"
+"""Segments that follow each other in time: id, text, start and end in milliseconds."""
+
+
+def _tracks(connection: Connection, ids: Sequence[int]) -> Iterator[_Track]:
+    """Of each segment that has a time those of the same asset, reader, source and language that lie around it, itself included."""
+    if not ids:
+        return
+    here, near = t.segment.alias(), t.segment.alias()
+    same = [getattr(near.c, name).is_not_distinct_from(getattr(here.c, name)) for name in ("reader_id", "source", "language")]
+    query = (
+        select(here.c.id.label("of"), near.c.id, near.c.text, near.c.start, near.c.end)
+        .join(near, and_(near.c.asset_id == here.c.asset_id, near.c.channel == here.c.channel))
+        .where(
+            here.c.id.in_(ids), here.c.unit == "ms", near.c.unit == "ms", near.c.text.is_not(None), *same,
+            near.c.ordinal.between(here.c.ordinal - NEAR, here.c.ordinal + NEAR),
+        )
+        .order_by(here.c.id, near.c.start, near.c.ordinal)
+    )  # fmt: skip
+    for _, rows in groupby(connection.execute(query), key=lambda row: row.of):
+        yield [(row.id, row.text, row.start, row.end) for row in rows]
+
+
+def _crossings(phrase: Phrase, track: _Track) -> dict[int, str]:
+    """The segments of a track in which a phrase begins that ends in another one, and the texts that it goes through."""
+    found: dict[int, str] = {}
+    for first, (id_, begun, _, end) in enumerate(track):
+        text, until = begun, end
+        for _, more, start, its_end in track[first + 1 :]:
+            if start > until + PAUSE_MS or not _begun([phrase], text):
+                break
+            text, until = f"{text}{'' if begins(text[-1:]) and begins(more[:1]) else ' '}{more}", its_end
+            if _occurrences(phrase, terms(text)):
+                found[id_] = text
+                break
+    return found
+
+
+def _may_cross(phrase: Phrase, term: str, found: Sequence[str]) -> bool:
+    """Whether a text, of these terms, holds a part of a phrase with one of its terms, up to the text's beginning or end."""
+    if any(begins(one[0]) for one in phrase):
+        return True  # its pairs of characters are others where a text ends amid them
+    for at, offset in product(
+        (at for at, one in enumerate(found) if one == term), (at for at, one in enumerate(phrase) if one == term)
+    ):
+        start, end = max(at - offset, 0), min(at - offset + len(phrase), len(found))
+        whole = end - start == len(phrase)
+        if not whole and tuple(found[start:end]) == phrase[start - at + offset : end - at + offset]:
+            return True
+    return False
+
+
+def _begun(phrases: Sequence[Phrase], text: str) -> list[Phrase]:
+    """Of phrases that a text does not hold whole what it ends with, each the longest part from its beginning."""
+    found, begun = asked(text), list[Phrase]()
+    for phrase in phrases:
+        if not _occurrences(phrase, found):
+            sizes = range(min(len(phrase), len(found)), 0, -1)
+            begun += [phrase[:size] for size in sizes if tuple(found[-size:]) == phrase[:size]][:1]
+    return begun
 
 
 def _score(sought: Sought, found: list[str], sure: float, length: float) -> float:

@@ -215,6 +215,7 @@ def test_takeouts_json_tells_time_and_place():
         ("a.jpg", "a.xmp"), ("a.jpg", "a.jpg.xmp"), ("a.jpg", "a.jpg.XMP"), ("a.jpg", "a.jpg.json"), ("a.jpg", "a.jpg.supplemental-metadata.json"),
         ("a.jpg", "a.jpg.suppl.json"), ("a(1).jpg", "a.jpg.supplemental-metadata(1).json"), ("a(1).jpg", "a.jpg(1).json"),
         ("a-edited.jpg", "a.jpg.supplemental-metadata.json"),
+        ("A.JPG", "a.xmp"), ("a.jpg", "a.CR2.xmp"), ("a.jpg", "A.JPG.json"),
         ("a" * 60 + ".jpg", "a" * 46 + ".json"),
     ],
 )  # fmt: skip

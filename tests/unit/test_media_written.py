@@ -532,6 +532,111 @@ def test_hostile_cues_are_harmless(pool, tmp_path):
     assert all(isinstance(gap, Gap) for gap in found.gaps)
 
 
+ASS = """[Script Info]
+ScriptType: v4.00+
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,The {\\i1}blue{\\i0} boat\\Nleaves, later
+Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,{\\k20}A {\\k30}red bus
+Comment: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,a remark
+Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,{\\p1}m 0 0 l 9 9{\\p0}
+"""
+TTML = (
+    '<?xml version="1.0" encoding="UTF-16"?><tt xmlns="http://www.w3.org/ns/ttml" xml:lang="en"><head><metadata>Title</metadata></head><body begin="1s"><div>'
+    '<p begin="00:00:00.000" end="00:00:01.500">A <span>red</span> bus</p><p><span begin="2s" end="3s">The blue boat<br/>leaves, later</span></p></div></body></tt>'
+)
+SCC = """Scenarist_SCC V1.0
+
+00:00:01:00\t9420 9420 9470 9470 c120 f2e5 6420 6275 7380 942c 942c 942f 942f
+
+00:00:04:00\t942c 942c
+"""
+
+
+def ebu_stl(*cues: tuple[tuple[int, int, int, int], tuple[int, int, int, int], bytes], start: bytes = b"10000000") -> bytes:
+    """A file of EBU Tech 3264: a block about it, and one for each cue."""
+    about = bytearray(b" " * 1024)
+    about[:16] = b"850STL25.01" + b"1" + b"00" + b"09"
+    about[238:256] = b"%05d%05d001" % (len(cues), len(cues)) + b"40" + b"23" + b"1"
+    about[256:264] = start
+    blocks = [
+        b"\0"
+        + number.to_bytes(2, "little")
+        + b"\xff\0"
+        + bytes(begin)
+        + bytes(end)
+        + bytes([20, 2, 0])
+        + text.ljust(112, b"\x8f")
+        for number, (begin, end, text) in enumerate(cues)
+    ]
+    return bytes(about) + b"".join(blocks)
+
+
+STL = ebu_stl(((10, 0, 1, 0), (10, 0, 2, 12), b"A red bus"), ((10, 0, 3, 0), (10, 0, 4, 0), b"The blue boat\x8aleaves, later"))
+BOTH = [(Span(1000, 2500), "A red bus"), (Span(3000, 4000), "The blue boat\nleaves, later")]
+
+
+@pytest.mark.parametrize(("name", "content", "expected"), [
+    ("a.ass", ASS, BOTH),
+    ("a.ssa", ASS.encode("utf-16"), BOTH),
+    ("a.ttml", TTML, BOTH),
+    ("a.dfxp", TTML.encode("utf-16"), BOTH),
+    ("a.ttml", TTML.replace("begin=\"2s\" end=\"3s\"", "begin=\"0s\" end=\"1s\"").replace("<p><span", "<p begin=\"2s\"><span"), BOTH),
+    ("a.sub", "{1}{1}10\n{10}{25}A {y:i}red bus\n{30}{40}The blue boat|leaves, later\n", BOTH),
+    ("a.lrc", "[ti:Song]\n[00:01.00]A red bus\n[00:02.5]\n[00:03][01:00.00]The <00:03.50>blue boat\n", [
+        (Span(1000, 2500), "A red bus"), (Span(3000, 8000), "The blue boat"), (Span(60_000, 65_000), "The blue boat"),
+    ]),
+    ("a.scc", SCC, [(Span(1368, 4004), "A red bus")]),
+    ("a.stl", STL, [(Span(1000, 2480), "A red bus"), BOTH[1]]),
+    ("a.stl", ebu_stl(((0, 0, 1, 0), (0, 0, 2, 0), b"A red bus")), [(Span(1000, 2000), "A red bus")]),
+    ("a.stl", ebu_stl(((0, 0, 1, 0), (0, 0, 2, 0), b"A red bus"), start=b" " * 8), [(Span(1000, 2000), "A red bus")]),
+    ("a.srt", "1\n00: 00: 01,000 -> 00: 00: 02,500\nA red bus\n\n2\n00:00:03-->00:00:04\nThe blue boat\nleaves, later\n", BOTH),
+    ("a.srt", "1\n00:00:01:00 --> 00:00:02:12\nA red bus\n\n2\n00:00:03:00 --> 00:00:04:00\nThe blue boat\nleaves, later\n", [(Span(1000, 2480), "A red bus"), BOTH[1]]),
+])  # fmt: skip
+def test_subtitles_are_read_in_every_format_beside_a_film_and_alone(pool, tmp_path, name, content, expected):
+    path = write(tmp_path / name, content)
+    found = decode(pool, path, NEEDS)
+    assert [(cut.span, cut.content) for cut in found.cuts] == expected
+    assert not found.gaps
+    if name != "a.sub":
+        alone = decode(pool, path, replace(NEEDS, metadata=False))
+        assert (alone.info.modality, alone.info.format) == (Modality.TEXT, name[2:])
+        assert " ".join(cut.content for cut in alone.cuts) == " ".join(" ".join(text.split()) for _, text in expected)
+
+
+def test_subtitles_that_are_no_good_are_told(pool, tmp_path):
+    declared = TTML.replace("<tt ", '<!DOCTYPE tt [<!ENTITY a "b">]><tt ')
+    for name, content, reason in (
+        ("a.ttml", declared, "unsupported"), ("a.ttml", "<html/>", "unsupported"), ("a.ttml", TTML[:200], "undecodable"), ("a.ass", "rubbish", "no_content"),
+        ("a.scc", "rubbish", "no_content"), ("a.stl", STL[:500], "undecodable"), ("a.stl", STL[:1024], "no_content"), ("a.lrc", "[ar:Anna]", "no_content"),
+        ("a.ass", ASS + "x" * 10_000_000, "too_large"), ("a.srt", "1\n00.01 --> 00.02\nA bus\n", "no_content"),
+    ):  # fmt: skip
+        assert (name, refusal(pool, write(tmp_path / name, content), NEEDS).reason) == (name, reason)
+
+
+MEASURED = (
+    '<font size="36">FrameCnt : 1, DiffTime : 33ms\n2024-05-01 10:00:00,123\n[iso : 100] [shutter : 1/500.0] [fnum : 280] [ev : 0] [latitude: 47.1] '
+    "[longitude: 8.5] [rel_alt: 1.0 abs_alt: 500.0] </font>",
+    "HOME(149.0251,-20.2532) 2017.08.05 14:11:51\nGPS(149.0251,-20.2533,16) BAROMETER:1.9\nISO:100 Shutter:60 EV: Fnum:2.2",
+    "F/2.8, SS 206.14, ISO 150, EV 0, GPS (23.1, 54.2, 14), D 4.00m, H 1.20m, H.S 0.00m/s, V.S 0.00m/s",
+)
+
+
+@pytest.mark.parametrize("cue", MEASURED)
+def test_what_a_drone_measures_is_nothing_that_is_said(pool, tmp_path, cue):
+    path = write(tmp_path / "DJI_0001.SRT", srt(*((n * 33, n * 33 + 33, cue) for n in range(100))))
+    found = decode(pool, path, NEEDS)
+    assert found.cuts == []
+    assert [gap.detail for gap in found.gaps] == ["telemetry of a camera, which is not searched"]
+    refused = refusal(pool, path, replace(NEEDS, metadata=False))
+    assert (refused.reason, "telemetry" in str(refused)) == ("no_content", True)
+    spoken = srt((0, 900, "At ISO 100 and F/2.8 it is too dark"), (1000, 2000, cue))
+    assert [cut.content for cut in decode(pool, write(tmp_path / "a.srt", spoken), NEEDS).cuts] == [
+        "At ISO 100 and F/2.8 it is too dark"
+    ]
+
+
 def test_subrip_cues_may_hold_blank_lines_begin_before_zero_and_follow_without_one() -> None:
     from search.media import captions
 

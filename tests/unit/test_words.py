@@ -88,6 +88,59 @@ def test_phrases_must_occur_and_what_has_a_minus_must_not(database):
     assert found(database, '"京タ"') == [TEXTS[4]]
 
 
+CUES = (
+    (0, 1000, "Nobody had ever seen", "a.srt", "en"),
+    (0, 1000, "Niemand hatte je so eine", "a.de.srt", "de"),
+    (1000, 1500, "a copper", "a.srt", "en"),
+    (1000, 1500, "kupferne", "a.de.srt", "de"),
+    (1500, 3000, "lantern before. The bell", "a.srt", "en"),
+    (1500, 3000, "Laterne gesehen", "a.de.srt", "de"),
+    (9000, 9900, "tower was high", "a.srt", "en"),
+    (9900, 11000, "我在东京", "a.srt", "en"),
+    (11000, 12000, "都吃饭", "a.srt", "en"),
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected", "marked"),
+    [
+        ('"ever seen a copper lantern"', [CUES[0][2]], ["ever", "seen"]),
+        ('"copper lantern before"', ["a copper"], ["copper"]),
+        ('"seen a"', [CUES[0][2]], ["seen"]),
+        ('"so eine kupferne laterne"', [CUES[1][2]], ["so", "eine"]),
+        ('"had ever" "seen a copper"', [CUES[0][2]], ["had", "ever", "seen"]),
+        ('"东京都吃"', ["我在东京"], ["东京"]),
+        ('"seen a copper" -lantern', [CUES[0][2]], ["seen"]),
+        ('"seen a" -copper', [], []),
+        ('"so eine copper"', [], []),
+        ('"the bell tower"', [], []),
+        ('"seen copper"', [], []),
+        ('"a copper lantern was"', [], []),
+    ],
+)
+def test_a_phrase_may_go_on_in_the_next_cue(database, typed, expected, marked):
+    with database.writing() as connection:
+        asset = connection.execute(
+            sa.text("INSERT INTO asset (digest, size, created_at) VALUES (:d, 1, 1) RETURNING id"), {"d": b"film"}
+        )
+        asset_id = asset.scalar_one()
+        rows = [
+            {"a": asset_id, "o": at, "s": start, "e": end, "t": text, "w": source, "l": language}
+            for at, (start, end, text, source, language) in enumerate(CUES)
+        ]
+        connection.execute(
+            sa.text(
+                'INSERT INTO segment (asset_id, channel, ordinal, unit, start, "end", text, reader_id, source, language)'
+                " VALUES (:a, 'speech', :o, 'ms', :s, :e, :t, 1, :w, :l)"
+            ),
+            rows,
+        )
+    assert found(database, typed) == expected
+    if expected:
+        (marks,) = text_index(database).marks(parse(typed), expected)
+        assert [expected[0][start:end] for start, end in marks] == marked
+
+
 def test_more_and_rarer_words_come_first_and_forgiven_ones_last(database):
     assert found(database, "evening harbour")[0] == TEXTS[1]
     write(database, ["a windmili by the sea"])

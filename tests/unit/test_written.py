@@ -136,21 +136,99 @@ def test_sidecars_are_left_alone_where_only_the_picture_is_wanted(pool, reader, 
     ("my.en.film.mp4", "my.en.film.srt", None),
     ("song.mp3", "song.en.srt", "en"),
     ("film.mp4", "film.xmp", None),
+    ("film.mp4", "FILM.FR.SRT", "fr"),
+    ("Film.mp4", "film_en.srt", "en"),
+    ("film.mp4", "film-de.ass", "de"),
+    ("film.mp4", "film.2.en.srt", "en"),
+    ("film.mp4", "film.en.2.srt", "en"),
+    ("film.mp4", "film.commentary.en.srt", "en"),
+    ("film.mp4", "film [en].ttml", "en"),
+    ("film.mp4", "film (English) [forced].dfxp", "en"),
+    ("film.mp4", "film.zh-Hans.scc", "zh"),
+    ("film.mp4", "film.hi.srt", "hi"),
+    ("film.mp4", "film.nor.hi.srt", "no"),
+    ("film.mp4", "film.sup", None),
+    ("song.flac", "song.lrc", None),
+    ("mac.mp4", "mac.en.srt", "en"),
+    ("photo.jpg", "photo.NEF.xmp", None),
+    ("Photo.JPG", "photo.xmp", None),
 ])  # fmt: skip
 def test_a_sidecar_is_known_by_its_name(tmp_path, medium, name, language):
     (tmp_path / name).touch()
     assert sidecars.sidecars(tmp_path / medium) == [tmp_path / name]
-    assert sidecars._language(name) == language
+    assert sidecars._language(name, sidecars._names(tmp_path / medium)) == language
 
 
 @pytest.mark.parametrize(("medium", "name"), [
     ("film.mp4", "film2.srt"), ("film.mp4", "film.director.srt"), ("film.mp4", "film.en.txt"), ("photo.jpg", "photo.srt"), ("film.mp4", "en.srt"),
     ("film.srt", "film.en.srt"), ("film.txt", "film.xmp"), ("film.mp4", ".srt"), ("film.mp4", "film.png.xmp"),
+    ("film.mp4", "film.2.srt"), ("film.mp4", "film-Hans.srt"), ("film.mp4", "filmen.srt"), ("photo.nef", "photo.jpg.xmp"), ("film.mp4", "2_English.srt"),
 ])  # fmt: skip
 def test_what_only_looks_like_a_sidecar_is_none(tmp_path, medium, name):
     (tmp_path / name).touch()
     assert sidecars.sidecars(tmp_path / medium) == []
     assert sidecars.fingerprint(tmp_path / medium) == ""
+
+
+def test_of_several_media_the_one_with_the_longest_name_has_the_sidecar(tmp_path):
+    for name in (
+        "film.mp4",
+        "film.en.mp4",
+        "film.en.de.srt",
+        "film.mkv",
+        "film.de.srt",
+        "photo.jpg",
+        "photo.nef.xmp",
+        "photo.xmp",
+    ):
+        write(tmp_path / name, "x")
+    own = {
+        name: [one.name for one in sidecars.sidecars(tmp_path / name)]
+        for name in ("film.mp4", "film.mkv", "film.en.mp4", "photo.jpg")
+    }
+    assert own == {
+        "film.mp4": ["film.de.srt"], "film.mkv": ["film.de.srt"], "film.en.mp4": ["film.en.de.srt"], "photo.jpg": ["photo.nef.xmp", "photo.xmp"],
+    }  # fmt: skip
+    assert [path.name for path in sidecars.owners(tmp_path / "film.en.de.srt")] == ["film.en.mp4"]
+
+
+def test_subtitles_may_lie_in_a_folder_of_their_own(tmp_path):
+    film, other = tmp_path / "Film.2019.mkv", tmp_path / "Other.mkv"
+    write(film, "x")
+    below = [tmp_path / "Subs" / name for name in ("2_English.srt", "Film.2019.de.srt", "Film.2019/3_French.srt", "Other.fr.srt")]
+    for path in below:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, "x")
+    assert sidecars.sidecars(film) == sorted(below[:3])
+    before = sidecars.fingerprint(film)
+    assert [sidecars.owners(path) for path in below] == [[film], [film], [film], []]
+    write(other, "x")  # which of the two a nameless one belongs to, nobody can tell
+    assert sidecars.sidecars(film) == sorted(below[1:3])
+    assert sidecars.sidecars(other) == below[3:]
+    assert [sidecars.owners(path) for path in below] == [[], [film], [film], [other]]
+    assert sidecars.fingerprint(film) != before
+
+
+def test_a_time_code_that_begins_at_ten_o_clock_is_counted_from_there(pool, reader, tmp_path, film):
+    path = write(tmp_path / "film.mp4", film)
+    write(tmp_path / "film.en.srt", srt((36_000_100, 36_000_300, "A bus"), (36_000_300, 36_000_400, "stops")))
+    passages, _ = read(pool, reader, path)
+    assert [(one.text, one.span) for one in passages] == [("A bus", Span(100, 300)), ("stops", Span(300, 400))]
+
+
+def test_subtitles_that_are_pictures_are_told_and_models_of_solids_are_none(pool, reader, tmp_path, film):
+    path = write(tmp_path / "film.mp4", film)
+    for name, content in (
+        ("film.en.sub", b"\0\0\1\xba" + bytes(100)), ("film.sup", b"PG" + bytes(100)), ("film.sub", b"{25}{75}A bus"), ("film.stl", b"solid cube"), ("film.2.en.stl", bytes(200)),
+    ):  # fmt: skip
+        write(tmp_path / name, content)
+    (tmp_path / "film.de.srt").mkdir()
+    passages, gaps = read(pool, reader, path)
+    assert passages == []
+    assert [gap.detail for gap in gaps] == [
+        "film.de.srt: not a regular file", "film.en.sub: the subtitles are pictures",
+        "film.sub: its times are frames, and it does not say how many there are a second", "film.sup: the subtitles are pictures",
+    ]  # fmt: skip
 
 
 def test_a_fingerprint_changes_whenever_a_sidecar_does(tmp_path):
@@ -211,7 +289,7 @@ def test_a_picture_without_words_gives_nothing(pool, reader, tmp_path):
     ("name", "expected"),
     [
         ("film.de.forced.srt", ["film.mp4"]), ("film.mp4.xmp", ["film.mp4"]), ("film.xmp", ["film.jpg", "film.mp4"]),
-        ("film.srt", ["film.mp4"]), ("film.mp4", []), ("other.srt", []), ("gone/film.srt", []),
+        ("film.srt", ["film.mp4"]), ("FILM.SRT", ["film.mp4"]), ("film.old_de.ttml", ["film.old.mp4"]), ("film.mp4", []), ("other.srt", []), ("gone/film.srt", []),
     ],
 )  # fmt: skip
 def test_a_sidecar_has_owners_whether_it_is_there_or_not(tmp_path, name, expected):
