@@ -24,6 +24,7 @@ from fastapi.responses import StreamingResponse
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
+from search.api.drain import Drain
 from search.api.places import Places, overlaps, printable
 from search.api.problems import not_found
 from search.errors import DatabaseAway, Problem, SensoriumError
@@ -281,7 +282,7 @@ def _refuse_second(others: Sequence[Job]) -> None:
         raise _covered(other, "Failures are being tried again already")
 
 
-def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
+def router(jobs: IndexJobs, catalogue: Catalogue, drain: Drain) -> APIRouter:
     """The routes of index jobs."""
     routes = APIRouter(prefix="/index-jobs", tags=["index jobs"])
 
@@ -316,10 +317,10 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}}},
     )  # fmt: skip
     async def events(id: s.Id, request: Request) -> StreamingResponse:  # noqa: A002
-        """Server-sent events: first how the job is now, then every change, until it has ended. Coming back misses nothing."""
+        """Server-sent events: first how the job is now, then every change, until it has ended, or the service. Coming back misses nothing."""
         await asyncio.to_thread(jobs.get, id)
         return StreamingResponse(
-            _events(jobs, id, request), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            _events(jobs, id, request, drain), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
     @routes.get("/{id}/errors", operation_id="job_errors", summary="What a job could not index")
@@ -334,9 +335,9 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
     return routes
 
 
-async def _events(jobs: IndexJobs, id_: int, request: Request) -> AsyncIterator[str]:
+async def _events(jobs: IndexJobs, id_: int, request: Request, drain: Drain) -> AsyncIterator[str]:
     said, number, silent = "", 0, 0.0
-    while not await request.is_disconnected():
+    while not drain.begun and not await request.is_disconnected():
         try:
             job = await asyncio.to_thread(lambda: jobs.tell(jobs.get(id_)))
         except DatabaseAway:

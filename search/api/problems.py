@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from search import errors, wire
@@ -107,7 +108,7 @@ _REMEDIES = {
 }
 
 
-def install(api: FastAPI, hide: Callable[[str], str]) -> None:
+def install(api: Starlette, hide: Callable[[str], str]) -> None:
     """Have every error of ``api`` answered as a problem. ``hide`` takes the server's own paths out of a text."""
 
     def ours(_: Request, error: Exception) -> Response:
@@ -141,6 +142,9 @@ def respond(problem: Problem, *, hide: Callable[[str], str] = str, **more: Any) 
         "detail": hide(str(problem)), "remedy": hide(problem.remedy),
     }  # fmt: skip
     return JSONResponse(body | more, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+NOT_FOUND = Problem(404, "not-found", "Not Found", "Not Found.", remedy=_REMEDIES[404])
 
 
 def not_found(what: str, id_: object) -> Problem:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from search import encoders
+from search.api.drain import Drain
 from search.api.jobs import IndexJobs, Runner
 from search.api.metrics import Metrics
 from search.api.ondemand import OnDemand
@@ -56,7 +57,7 @@ class Service:
         self.database.upgrade()
         self.store, self.catalogue, self.spaces = SqlStore(self.database), Catalogue(self.database), Spaces(self.database)
         self.labels, self.readers = Labels(self.database), Readers(self.database)
-        self.places, self.metrics = Places(settings, self.store), Metrics()
+        self.places, self.metrics, self.drain = Places(settings, self.store), Metrics(), Drain()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)
         self.uploads = Uploads(settings, self.pool)
