@@ -113,5 +113,5 @@ def _listen(lines: Any, report: Report) -> SensoriumError | None:  # noqa: ANN40
 
 
 def _error(kind: str, message: str, remedy: str) -> SensoriumError:
-    known = {one.__name__: one for one in (errors.DiskFull, errors.InputError, errors.ModelMissing)}
+    known = {one.__name__: one for one in (errors.DatabaseAway, errors.DiskFull, errors.InputError, errors.ModelMissing)}
     return known.get(kind, SensoriumError)(message, remedy=remedy)

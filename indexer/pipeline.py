@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder, GrainedEncoder
-from search.errors import MediaError, ModelMissing, SensoriumError
+from search.errors import DatabaseAway, MediaError, ModelMissing, SensoriumError
 from search.media import DecodePool, dating
 from search.settings import Settings
 from search.store import Finished, Queue, Unit
@@ -382,7 +382,8 @@ class Pipeline:
                 self._decoded.get(timeout=0.05)  # a thread may be waiting for room
             except queue.Empty:
                 continue
-        self._hand_back(list(self._leased.values()))
+        with contextlib.suppress(DatabaseAway):  # what broke the run off is to be told; leases fall back by themselves
+            self._hand_back(list(self._leased.values()))
 
 
 def _narrowed(needs: Needs, kinds: Sequence[Kind]) -> Needs:

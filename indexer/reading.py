@@ -18,7 +18,7 @@ from indexer import mounts
 from indexer.pipeline import Progress
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
-from search.errors import MediaError, ModelMissing, ReaderHangs, SensoriumError
+from search.errors import DatabaseAway, MediaError, ModelMissing, ReaderHangs, SensoriumError
 from search.media import DecodePool, sidecars
 from search.readers import Reader
 from search.store import Queue, Unit
@@ -111,7 +111,8 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
         for _ in range(desk.threads):
             work.put(None)
         wait(running, LEAVE_SECONDS)
-        queue.hand_back([reading.unit for reading in running.values()])
+        with contextlib.suppress(DatabaseAway):  # what broke it off is to be told; leases fall back by themselves
+            queue.hand_back([reading.unit for reading in running.values()])
 
 
 def embed(

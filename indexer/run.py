@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial, wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from indexer import mounts
 from indexer.delete import scrub, unscrubbed
@@ -21,7 +22,7 @@ from indexer.redate import redate
 from indexer.scan import Scan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
-from search.errors import DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError
+from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
@@ -42,7 +43,27 @@ LEAST_FREE = 64 << 20
 CHANGING, SETTLE = 3, 1.0
 """Files that change while they are read are read again this often in a run, after this many seconds."""
 
+OUTAGE_SECONDS = 600.0
+"""How long a run waits for a database that has gone away to come back."""
+
 Report = Callable[[Tally, Progress, bool], None]
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+def _outlasting(step: Callable[Concatenate[Indexer, Given], Found]) -> Callable[Concatenate[Indexer, Given], Found]:
+    """A step of a run that begins again once the database is back, should that go away meanwhile; what it has committed is not done again."""
+
+    @wraps(step)
+    def outlasting(self: Indexer, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
+        while True:
+            try:
+                return step(self, *args, **kwargs)
+            except DatabaseAway as error:
+                self._outlast(error)
+
+    return outlasting
 
 
 @dataclass(slots=True)
@@ -123,9 +144,12 @@ class Indexer:
 
     def __init__(
         self, settings: Settings, entries: Callable[[], Sequence[Entry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
-        worker: Worker, exclude: Sequence[str] = (),
+        worker: Worker, exclude: Sequence[str] = (), patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
     ) -> None:  # fmt: skip
-        """``entries`` tells the spaces of the run; asked again when the archive has changed."""
+        """``entries`` tells the spaces of the run; asked again when the archive has changed. A database that goes away is waited for, ``patience``
+        seconds or until ``stop``.
+        """
+        self._patience, self._stop = patience, stop
         self.exclusions = Exclusions.of(settings.exclude, exclude)
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
@@ -148,6 +172,12 @@ class Indexer:
         configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
         self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
 
+    @_outlasting
+    def collection(self, name: str, roots: Sequence[bytes]) -> int:
+        """The key of a collection, made if there is none, with these roots among its own."""
+        return self.intake.collection(name, roots)
+
+    @_outlasting
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
         return self.intake.retry([lane.entry.key for lane in self.lanes], again)
@@ -162,7 +192,7 @@ class Indexer:
         for turn in range(CHANGING):
             if turn:
                 time.sleep(SETTLE)  # somebody may still be writing
-            changed = self._pass(collection, paths, report, scan, progress, lingers)
+            changed = self._pass_on(collection, paths, report, scan, progress, lingers)
             if not changed:
                 return changed is not None
             paths = changed
@@ -170,10 +200,22 @@ class Indexer:
             progress.count_failure("vanished")
         return True
 
+    @_outlasting
     def missing(self, collection: int, paths: Sequence[bytes]) -> int:
         """Note that files and folders have gone; returns how many files that are."""
         return self.intake.end_scan(collection, self.intake.begin_scan(), paths, is_away=mounts.is_away)[0]
 
+    @_outlasting
+    def away(self, collection: int) -> int:
+        """How many files of a collection are away."""
+        return self.intake.away(collection)
+
+    @_outlasting
+    def prune(self, collection: int, *, away: bool = False) -> None:
+        """Forget missing files, with ``away`` those that are away too."""
+        self.intake.prune(collection, away=away)
+
+    @_outlasting
     def tidy(self) -> tuple[int, int | None]:
         """Remove assets without files, and write generations that are due: how many, and the number of the first space's."""
         self._follow()
@@ -193,6 +235,35 @@ class Indexer:
         written = lane.live.write().generation if lane.live.due() else None
         lane.live.generations.tidy()
         return written
+
+    def _outlast(self, error: DatabaseAway) -> None:
+        """Wait until the database is back, and give back what this worker had in hand; raises ``error`` if that takes too long."""
+        until = time.monotonic() + self._patience
+        while self._database.wait(until - time.monotonic(), self._stop):
+            try:
+                for queue in self._queues():
+                    queue.hand_all_back()
+            except DatabaseAway:
+                continue
+            return
+        raise error
+
+    def _pass_on(
+        self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
+    ) -> list[bytes] | None:
+        """A pass, begun again after each outage of the database; what it took in before counts once."""
+        taken = 0
+        while True:
+            before = replace(tally)
+            try:
+                changed = self._pass(collection, paths, report, tally, progress, lingers)
+            except DatabaseAway as error:
+                taken += tally.new + tally.changed - before.new - before.changed
+                tally.look_again(before)
+                self._outlast(error)
+            else:
+                tally.unchanged -= min(taken, tally.unchanged - before.unchanged)
+                return changed
 
     def _pass(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
@@ -303,14 +374,15 @@ class Indexer:
         if (version := self.store.version()) == self._followed:
             return
         database, name, place = self._database, self._worker.name, self._worker.place
-        have, self.lanes = {lane.entry.key: lane for lane in self.lanes}, []
+        have, lanes = {lane.entry.key: lane for lane in self.lanes}, []
         for entry in self._entries():
             lane = have.get(entry.key)
             if lane is None:
                 lane = Lane(entry, Queue(database, entry.key, name, place), self._load)
                 self.spaces.fill(entry)
             lane.entry = entry
-            self.lanes.append(lane)
+            lanes.append(lane)
+        self.lanes = lanes
         self.desks = [_Desk(entry, ReadingQueue(database, entry.key, name, place)) for entry in self.readers.all()]
         self._followed = version
 
@@ -318,18 +390,24 @@ class Indexer:
         names = lane.entry.collections
         return not names or collection in self.intake.keys(names)
 
+    def _queues(self) -> list[Queue]:
+        return [*(lane.queue for lane in self.lanes), *(desk.queue for desk in self.desks)]
+
     def _take_back(self) -> None:
         """Queue again what workers of this machine had leased when they died."""
-        for queue in [*(lane.queue for lane in self.lanes), *(desk.queue for desk in self.desks)]:
+        for queue in self._queues():
             leasing = queue.leasing(self._worker.place)  # asked first: who comes to life afterwards is not among them
             queue.take_back(sorted(leasing - self._worker.living()))
 
 
 @contextmanager
 def indexer(
-    settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = (), exclude: Sequence[str] = ()
+    settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = (), exclude: Sequence[str] = (),
+    patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
 ) -> Iterator[Indexer]:  # fmt: skip
     """An Indexer for the home of ``settings``: for all of its spaces, or those that are named, or that of ``encoder`` alone.
+
+    For ``patience`` and ``stop`` see ``Indexer``.
 
     Raises:
         InputError: the home cannot be written to.
@@ -352,7 +430,8 @@ def indexer(
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
             load, known = _Loader(settings, encoder), Spaces(database)
-            yield Indexer(settings, lambda: _entries(settings, known, load, spaces), load, database, pool, worker, exclude)
+            entries = partial(_entries, settings, known, load, spaces)
+            yield Indexer(settings, entries, load, database, pool, worker, exclude, patience, stop)
     finally:
         database.close()
         worker.close()
@@ -398,13 +477,13 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
     for path, root in zip(job.paths, roots, strict=True):
         if not os.path.lexists(path) and not _was_there(settings, job.collection, root):
             raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
-    with indexer(settings, encoder, job.spaces, job.exclude) as running:
+    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
         if job.confined:
             running.confine()
         work: list[tuple[int, list[bytes]]] = []
         if roots:
-            work.append((running.intake.collection(job.collection, roots), roots))
+            work.append((running.collection(job.collection, roots), roots))
         if job.retry:
             summary.retried, unread = running.retry(job.retry)
             summary.retried += sum(map(len, unread.values()))
@@ -414,9 +493,9 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
                 collection, paths, job.report, summary.scan, summary.progress, lingers=job.lingers
             )
         if job.prune and roots and not summary.stopped:
-            summary.kept_away = 0 if job.yes else running.intake.away(work[0][0])
+            summary.kept_away = 0 if job.yes else running.away(work[0][0])
             if not summary.kept_away:
-                running.intake.prune(work[0][0], away=job.yes)
+                running.prune(work[0][0], away=job.yes)
         summary.removed, summary.generation = running.tidy()
         summary.absent = running.absent
     summary.seconds = time.monotonic() - began

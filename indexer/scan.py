@@ -54,6 +54,11 @@ class Tally:
     excluded: int = 0
     passed: dict[str, int] = field(default_factory=dict)
 
+    def look_again(self, before: Tally) -> None:
+        """Forget what a scan that is begun again will meet again; what it has taken in stays counted."""
+        self.files, self.unchanged, self.rejected = before.files, before.unchanged, before.rejected
+        self.away_roots, self.excluded, self.passed = before.away_roots, before.excluded, before.passed
+
 
 class Scan:
     """One scan of a collection's roots, for all spaces that take it in."""
@@ -130,6 +135,7 @@ class Scan:
         unchanged: list[tuple[Known, Sighting]] = []
         files: list[tuple[Sighting, bytes]] = []
         touched: list[int] = []
+        changed = 0
         for sighting in sightings:
             if self._stopped():
                 break
@@ -148,14 +154,15 @@ class Scan:
                 files.append((sighting, digest))
                 if before is not None and before.asset is not None and digest == before.digest:
                     touched.append(before.asset)
-                self.tally.changed += before is not None
-                self.tally.new += before is None
+                changed += before is not None
         self.tally.files += len(sightings)
         self.tally.unchanged += len(unchanged)
         if unchanged:
             self._intake.seen(self._number, unchanged)
         if files:
             self.tally.queued += self._intake.put_files(self._collection, self._number, self._spaces, files)
+            self.tally.changed += changed
+            self.tally.new += len(files) - changed
         if touched:
             self._dates.again(touched)  # they may be dated by the time of their last change
         paths = [sighting.path for sighting in sightings]

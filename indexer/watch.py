@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -20,7 +21,7 @@ from indexer.run import Indexer, Job, indexer
 from indexer.scan import Tally, is_media_by_content
 from indexer.walk import Met, Unnamed, walk
 from search.encoders import Encoder
-from search.errors import DiskFull, InputError
+from search.errors import DatabaseAway, DiskFull, InputError
 from search.media import dating, is_media, sidecars
 from search.settings import Settings
 from search.store.intake import Sighting
@@ -68,7 +69,7 @@ def watch(
     """Index the folders of ``job``, and then whatever changes in them, until interrupted or ``stop`` is set.
 
     A file is read once it has not changed for ``settle`` seconds. ``polling`` looks again and again instead of waiting to be told;
-    it is chosen by itself for network mounts. A full disk is waited out.
+    it is chosen by itself for network mounts. A full disk is waited out, and so is a database that goes away.
 
     Raises:
         InputError: a path that is not there, or no folder.
@@ -79,7 +80,7 @@ def watch(
             raise InputError(f"{path} is not a folder.", remedy="Name folders to watch; single files are for `sensorium index`.")
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
     stop = stop or threading.Event()
-    with indexer(settings, encoder, exclude=job.exclude) as running:
+    with indexer(settings, encoder, exclude=job.exclude, patience=math.inf, stop=stop) as running:
         watching = _Watching(running, job, roots, settle, events)
         for changes in _changes(job.paths, events, stop, polling=polling or any(map(is_remote, job.paths))):
             watching.note(os.fsencode(name) for _, name in changes)
@@ -92,7 +93,7 @@ class _Watching:
 
     def __init__(self, running: Indexer, job: Job, roots: Sequence[bytes], settle: float, events: Events) -> None:
         self._running, self._job, self._roots, self._settle, self._events = running, job, roots, settle, events
-        self._collection = running.intake.collection(job.collection, roots)
+        self._collection = running.collection(job.collection, roots)
         self._identities = {root: _identity(root) for root in roots}
         self._unsettled: dict[bytes, tuple[float, object]] = {}
         self._scanned = -RESCAN
@@ -127,11 +128,14 @@ class _Watching:
                 missing = self._running.missing(self._collection, gone) if gone else 0
                 going_on = self._running.bring(self._collection, paths, self._job.report, scan, progress)
                 if self._job.prune:
-                    self._running.intake.prune(self._collection)
+                    self._running.prune(self._collection)
                 self._running.tidy()
             except DiskFull as error:
                 self._events.note(f"{error} Trying again every {NO_ROOM:.0f} seconds.")
                 stop.wait(NO_ROOM)
+            except DatabaseAway:  # and watching was to stop before it came back
+                if not stop.is_set():
+                    raise
             else:
                 self._events.round(Round(scan, progress, missing + scan.missing))
                 return going_on

@@ -9,7 +9,8 @@ SensoriumError
 ├── ReaderHangs           a reader that gives no sign of life any more; the next run goes on behind the file that it hangs on
 ├── ExportRefused         an export of a model that finds less than the original
 ├── StoreError            the database
-│   └── NewerDatabase     was written by a newer Sensorium
+│   ├── NewerDatabase     was written by a newer Sensorium
+│   └── DatabaseAway      cannot be reached at the moment: what failed may be tried again from its start
 ├── DiskFull              no room to write
 ├── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
 ├── Problem               what the service answers instead of what was asked for: an HTTP status, a kind, a title
@@ -93,6 +94,10 @@ class StoreError(SensoriumError):
 
 class NewerDatabase(StoreError):
     """The database was written by a newer Sensorium than this one."""
+
+
+class DatabaseAway(StoreError):
+    """The database cannot be reached, or broke the connection off. Whether a transaction whose end was cut off was committed is not known."""
 
 
 class DiskFull(SensoriumError):

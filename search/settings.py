@@ -59,6 +59,7 @@ class Settings:
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
+    drain_seconds   how long a service that is told to end goes on with the requests that it has, in seconds
     upload_bytes    the largest upload, in bytes
     upload_quota    what all uploads together may take, in bytes
     upload_hours    how long an upload is kept after it was last used
@@ -91,6 +92,7 @@ class Settings:
     roots: str = ""
     show_paths: str = ""
     hosts: str = ""
+    drain_seconds: int = 20
     upload_bytes: int = 256 << 20
     upload_quota: int = 4 << 30
     upload_hours: int = 24

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,32 +27,59 @@ def programs() -> Path | None:
     return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
 
 
+class Server:
+    """A server with its socket and its data in ``folder``. PostgreSQL refuses to run as root: then it runs as its own user, or as nobody."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a socket has 107 bytes at most
+        self._user = _user()
+        if self._user is not None:
+            shutil.chown(self.folder, self._user, pwd.getpwnam(self._user).pw_gid)
+        self._call("initdb", "--auth=trust", "--username=sensorium", "--encoding=UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Run, and wait until it takes connections."""
+        self._call("pg_ctl", "start", "-w", "-o", f"-c listen_addresses='' -k {self.folder} {DURABLE_ENOUGH}")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """End, and every connection with it: ``fast`` says good-bye to them, ``immediate`` does not."""
+        self._call("pg_ctl", "stop", "-w", "-m", mode)
+
+    def restart(self, mode: str, seconds: float = 0.0) -> None:
+        """Be away for so long."""
+        self.stop(mode)
+        time.sleep(seconds)
+        self.start()
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(host=str(self.folder), user="sensorium", dbname="postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql://sensorium@/{name}?host={self.folder}"
+
+    def _call(self, program: str, *arguments: str) -> None:
+        where = programs()
+        assert where is not None
+        command = [str(where / program), "-D", str(self.folder / "data"), *arguments]
+        environment = os.environ | {"LC_ALL": "C.UTF-8"}
+        with (self.folder / "log").open("ab") as log:
+            subprocess.run(command, user=self._user, env=environment, cwd="/", stdout=log, stderr=log, check=True)
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Run a server; gives the socket's folder. PostgreSQL refuses to run as root: then it runs as its own user, or as nobody."""
-    where = programs()
-    assert where is not None
-    user = _user()
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a socket has 107 bytes at most
+def server() -> Iterator[Server]:
+    """Run a server; everything of it goes in the end."""
+    made = Server()
     try:
-        if user is not None:
-            shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
-
-        def call(program: str, *arguments: str) -> None:
-            command = [str(where / program), "-D", str(folder / "data"), *arguments]
-            environment = os.environ | {"LC_ALL": "C.UTF-8"}
-            with (folder / "log").open("ab") as log:
-                subprocess.run(command, user=user, env=environment, cwd="/", stdout=log, stderr=log, check=True)
-
-        call("initdb", "--auth=trust", "--username=sensorium", "--encoding=UTF8", "--no-sync")
-        options = f"-c listen_addresses='' -k {folder} {DURABLE_ENOUGH}"
-        call("pg_ctl", "start", "-w", "-o", options)
+        made.start()
         try:
-            yield str(folder)
+            yield made
         finally:
-            call("pg_ctl", "stop", "-w", "-m", "immediate")
+            if (made.folder / "data" / "postmaster.pid").exists():
+                made.stop()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(made.folder, ignore_errors=True)
 
 
 def _user() -> str | None:
@@ -61,18 +89,15 @@ def _user() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The socket's folder of one server for all tests of this process."""
+def postgres() -> Iterator[Server]:
+    """One server for all tests of this process."""
     if programs() is None:
         pytest.skip("no PostgreSQL server is installed: apt-get install postgresql")
-    with server() as folder:
-        yield folder
+    with server() as running:
+        yield running
 
 
 @pytest.fixture
-def postgres_url(postgres: str) -> str:
+def postgres_url(postgres: Server) -> str:
     """The URL of an empty database."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(host=postgres, user="sensorium", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"postgresql://sensorium@/{name}?host={postgres}"
+    return postgres.database()

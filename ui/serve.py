@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexer.jobs import SubprocessRunner
 from search.api.app import create_app, guards, routes
+from search.api.drain import Drain
 from search.api.identity import Access
+from search.api.problems import NOT_FOUND, respond
+from search.api.schemas import BASE
 from search.api.service import Service
 from search.errors import InputError
 from search.settings import Settings
@@ -26,6 +31,9 @@ from search.store.tokens import Tokens
 
 PAGE = Path(__file__).parent / "page" / "app.py"
 """The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
+
+LAST_SECONDS = 5
+"""Seconds after the drain until what does not even take its problem is cut off."""
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
@@ -46,9 +54,49 @@ def run(
         access = _access(service, host, tokens=tokens)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         app = _with_page(service, access, _reachable(host, address)) if page and PAGE.exists() else create_app(service, access)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, server_header=False)
+        last = settings.drain_seconds + LAST_SECONDS
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=last, server_header=False)
         ready(address, (access and access.local) or "")
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, service.drain, settings.drain_seconds).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends by the drain."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, grace: float) -> None:
+        super().__init__(config)
+        self._drain, self._grace = drain, grace
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connection, and let what is in hand end."""
+        self._drain.begin(self._grace)
+        await super().shutdown(sockets)
+
+
+class _OnePage:
+    """Middleware: where Streamlit answers any address that nobody serves with its page, there is nothing: a mistyped probe must not be green."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; 404 instead of the page anywhere but at the front door."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path == "/" or path.startswith((f"{BASE}/", "/component/")):
+            await self._app(scope, receive, send)
+            return
+        is_page = False
+
+        async def sending(message: Message) -> None:
+            nonlocal is_page
+            if message["type"] == "http.response.start":
+                is_page = Headers(raw=message["headers"]).get("content-type", "").startswith("text/html")
+                if is_page:
+                    await respond(NOT_FOUND)(scope, receive, send)
+            if not is_page:
+                await send(message)
+
+        await self._app(scope, receive, sending)
 
 
 def _access(service: Service, host: str, *, tokens: bool) -> Access | None:
@@ -129,5 +177,7 @@ def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp
         service.close()
 
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
-    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service, access, _scripts()))
+    app: ASGIApp = App(
+        PAGE, lifespan=started, routes=routes(service), middleware=[*guards(service, access, _scripts()), Middleware(_OnePage)]
+    )
     return app

@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from search.api import assets, health, jobs, judging, media, problems, searching, uploads, written
+from search.api.drain import Draining
 from search.api.guard import Bounded, Guard, Shielded
 from search.api.identity import Access, Identified
 from search.api.metrics import Measured
@@ -38,7 +39,7 @@ def create_api(service: Service) -> FastAPI:
     problems.install(api, service.places.hide)
     for router in (
         searching.router(service), judging.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
-        jobs.router(service.jobs, service.catalogue), written.router(service), health.router(service), problems.router(),
+        jobs.router(service.jobs, service.catalogue, service.drain), written.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)
     api.add_middleware(Bounded, unbounded=f"{BASE}/uploads")
@@ -57,7 +58,10 @@ def guards(service: Service, access: Access | None, scripts: Sequence[str] = ())
     ``scripts``: those that stand in the page itself.
     """
     identified = [] if access is None else [Middleware(Identified, access=access)]
-    return [Middleware(Shielded, scripts=scripts), Middleware(Guard, hosts=service.settings.hosts.split(",")), *identified]
+    return [
+        Middleware(Shielded, scripts=scripts), Middleware(Draining, drain=service.drain),
+        Middleware(Guard, hosts=service.settings.hosts.split(",")), *identified,
+    ]  # fmt: skip
 
 
 def create_app(service: Service, access: Access | None = None) -> Starlette:
@@ -73,4 +77,6 @@ def create_app(service: Service, access: Access | None = None) -> Starlette:
         service.close()
 
     front = Route("/", RedirectResponse(f"{BASE}/docs"))
-    return Starlette(routes=[*routes(service), front], middleware=guards(service, access), lifespan=lifespan)
+    app = Starlette(routes=[*routes(service), front], middleware=guards(service, access), lifespan=lifespan)
+    problems.install(app, service.places.hide)
+    return app

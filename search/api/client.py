@@ -98,15 +98,17 @@ class Client:
         return _parsed(call, response)
 
     def job_events(self, id: int) -> Iterator[Job]:  # noqa: A002 - as the API calls it
-        """A job's progress as it comes: how it is now, then every change until it has ended."""
+        """A job's progress as it comes: how it is now, then every change until it has ended. Raises ServiceAway where the service ends before."""
         call = calls.job_events(id)
         with _reaching(), self._http.stream(call.method, BASE + call.path) as response:
             if response.is_error:
                 response.read()
                 raise calls.trouble(response)
+            job = None
             for line in response.iter_lines():
                 if line.startswith("data: "):
-                    yield Job.model_validate_json(line.removeprefix("data: "))
+                    yield (job := Job.model_validate_json(line.removeprefix("data: ")))
+            _check_ended(job)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -163,16 +165,18 @@ class AsyncClient:
         return _parsed(call, response)
 
     async def job_events(self, id: int) -> AsyncIterator[Job]:  # noqa: A002
-        """A job's progress as it comes: how it is now, then every change until it has ended."""
+        """A job's progress as it comes: how it is now, then every change until it has ended. Raises ServiceAway where the service ends before."""
         call = calls.job_events(id)
         with _reaching():
             async with self._http.stream(call.method, BASE + call.path) as response:
                 if response.is_error:
                     await response.aread()
                     raise calls.trouble(response)
+                job = None
                 async for line in response.aiter_lines():
                     if line.startswith("data: "):
-                        yield Job.model_validate_json(line.removeprefix("data: "))
+                        yield (job := Job.model_validate_json(line.removeprefix("data: ")))
+                _check_ended(job)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -183,6 +187,11 @@ class AsyncClient:
 
     async def __aexit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         await self.close()
+
+
+def _check_ended(job: Job | None) -> None:
+    if job is None or job.ended_at is None:
+        raise ServiceAway("The service ended, and the job goes on when it starts again.", remedy="Ask for its events again then.")
 
 
 def cookie_name(host: str) -> str:

@@ -88,11 +88,13 @@ def probes(service: Service) -> list[Route]:
 
     def ready(_: Request) -> Response:
         state, _error = service.state()
-        return JSONResponse({"ready": state != "loading", "engine": state}, 503 if state in ("loading", "failed") else 200)
+        is_ready = state in ("ready", "empty")
+        return JSONResponse({"ready": is_ready, "engine": state}, 200 if is_ready else 503)
 
     def metrics(_: Request) -> Response:
-        segments = service.counts()["segments"]
-        return Response(service.metrics.render(segments, service.generation()), media_type=CONTENT_TYPE_LATEST)
+        counts, is_up = service.last_counts()
+        told = service.metrics.render(counts.get("segments", {}), service.generation(), database=is_up)
+        return Response(told, media_type=CONTENT_TYPE_LATEST)
 
     served: dict[str, Callable[[Request], Response]] = {"/livez": live, "/readyz": ready, "/metrics": metrics}
     return [Route(path, endpoint) for path, endpoint in served.items()]

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from search import disk
 from search.api.client import cookie_name
-from search.api.problems import respond
+from search.api.problems import of, respond
 from search.api.schemas import BASE
 from search.errors import InputError, Problem, SensoriumError
 from search.store.tokens import SECRET_BYTES, Role, Tokens, digest
@@ -132,7 +132,7 @@ class Identified:
                 return _welcome(scope, headers, entered) if role else _refused(scope, headers)
             role = await to_thread.run_sync(self._access.role, _shown(headers))
         except SensoriumError as error:  # the database
-            return respond(Problem(503, "store", "The database cannot be used", str(error), remedy=error.remedy, Retry_After="5"))
+            return respond(of(error))
         if role is None:
             return _refused(scope, headers)
         if role < needed:

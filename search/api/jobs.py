@@ -24,9 +24,10 @@ from fastapi.responses import StreamingResponse
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
+from search.api.drain import Drain
 from search.api.places import Places, overlaps, printable
 from search.api.problems import not_found
-from search.errors import Problem, SensoriumError
+from search.errors import DatabaseAway, Problem, SensoriumError
 from search.locks import Worker
 from search.store import Catalogue, Database, JobBook
 from search.store.jobs import OPEN, Job
@@ -53,6 +54,7 @@ class Runner(Protocol):
         """Index; ``report`` takes progress (``scanning``, ``scan``, ``work``: the indexer's counts) as it comes; ``stop`` ends it early.
 
         Raises:
+            DatabaseAway: it has to begin again once the database is back.
             SensoriumError: why it failed.
         """
         ...
@@ -73,7 +75,7 @@ class IndexJobs:
 
     def __init__(self, database: Database, places: Places, worker: Worker, runner: Runner | None) -> None:
         """``worker`` is this service, as others see it. Without a ``runner``, jobs are refused: the service only reads."""
-        self.book, self.places = JobBook(database, worker), places
+        self.book, self.places, self._database = JobBook(database, worker), places, database
         self._runner = runner
         self._lock = threading.Lock()
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -182,8 +184,13 @@ class IndexJobs:
         while not self._closing.is_set():
             try:
                 self._work_off()
-            except Exception:  # noqa: BLE001 - whatever the database raises, later jobs run
-                _log.exception("The queue of jobs cannot be read or written.")
+            except DatabaseAway:  # of which the database's log tells
+                self._database.wait(stop=self._closing)
+            except SensoriumError as error:
+                _log.warning("The queue of jobs cannot be read or written: %s", error)
+                self._closing.wait(AGAIN)
+            except Exception:  # noqa: BLE001 - whatever happens, later jobs run
+                _log.exception("The queue of jobs cannot be worked off.")
                 self._closing.wait(AGAIN)
 
     def _work_off(self) -> None:
@@ -206,7 +213,7 @@ class IndexJobs:
     def _execute(self, job: Job) -> None:
         run, runner = self._run, self._runner
         assert run is not None and runner is not None  # noqa: S101, PT018 - for the types: set by _begin, and by start
-        state, error, remedy = "done", None, None
+        state, error, remedy, again = "done", None, None, False
 
         def report(progress: dict[str, Any]) -> None:
             run.progress = progress
@@ -216,6 +223,8 @@ class IndexJobs:
         beat.start()
         try:
             runner(job, report, run.stop)
+        except DatabaseAway:
+            again = True
         except SensoriumError as failure:
             state, error, remedy = "failed", str(failure), failure.remedy
         except Exception as failure:  # noqa: BLE001 - whatever happens to one job, the next one runs
@@ -224,10 +233,25 @@ class IndexJobs:
         beat.join()
         with self._lock:
             self._run = None
-            if run.stop.is_set() and not run.cancelled:  # the service ends
-                self.book.hand_back(job.id)
+        end: Callable[[], object]
+        if run.cancelled:
+            end = partial(self.book.end, job.id, "cancelled", run.progress)
+        elif again or run.stop.is_set():  # the service ends
+            end = partial(self.book.hand_back, job.id)
+        else:
+            end = partial(self.book.end, job.id, state, run.progress, error, remedy)
+        self._write_down(end)
+
+    def _write_down(self, write: Callable[[], object]) -> None:
+        """Write down what became of a job, as soon as the database can be reached."""
+        while True:
+            try:
+                write()
+            except DatabaseAway:
+                if not self._database.wait(stop=self._closing):
+                    raise
             else:
-                self.book.end(job.id, "cancelled" if run.cancelled else state, run.progress, error, remedy)
+                return
 
     def _beat(self, run: _Run, over: threading.Event) -> None:
         """Write down how far a running job is, and end it when another service has cancelled it."""
@@ -258,7 +282,7 @@ def _refuse_second(others: Sequence[Job]) -> None:
         raise _covered(other, "Failures are being tried again already")
 
 
-def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
+def router(jobs: IndexJobs, catalogue: Catalogue, drain: Drain) -> APIRouter:
     """The routes of index jobs."""
     routes = APIRouter(prefix="/index-jobs", tags=["index jobs"])
 
@@ -293,10 +317,10 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}}},
     )  # fmt: skip
     async def events(id: s.Id, request: Request) -> StreamingResponse:  # noqa: A002
-        """Server-sent events: first how the job is now, then every change, until it has ended. Coming back misses nothing."""
+        """Server-sent events: first how the job is now, then every change, until it has ended, or the service. Coming back misses nothing."""
         await asyncio.to_thread(jobs.get, id)
         return StreamingResponse(
-            _events(jobs, id, request), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            _events(jobs, id, request, drain), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
     @routes.get("/{id}/errors", operation_id="job_errors", summary="What a job could not index")
@@ -311,10 +335,15 @@ def router(jobs: IndexJobs, catalogue: Catalogue) -> APIRouter:
     return routes
 
 
-async def _events(jobs: IndexJobs, id_: int, request: Request) -> AsyncIterator[str]:
+async def _events(jobs: IndexJobs, id_: int, request: Request, drain: Drain) -> AsyncIterator[str]:
     said, number, silent = "", 0, 0.0
-    while not await request.is_disconnected():
-        job = await asyncio.to_thread(lambda: jobs.tell(jobs.get(id_)))
+    while not drain.begun and not await request.is_disconnected():
+        try:
+            job = await asyncio.to_thread(lambda: jobs.tell(jobs.get(id_)))
+        except DatabaseAway:
+            yield ": the database is away\n\n"
+            await asyncio.sleep(AGAIN)
+            continue
         told = job.model_dump_json()
         if told != said:
             said, number, silent = told, number + 1, 0.0

@@ -24,14 +24,16 @@ class Metrics:
         self.loading = Gauge("sensorium_encoder_load_seconds", "Seconds that loading the encoder took", registry=own)
         self.segments = Gauge("sensorium_segments", "Segments in the archive", ("kind",), registry=own)
         self.generation = Gauge("sensorium_index_generation", "The generation of the index", registry=own)
+        self.database = Gauge("sensorium_database_up", "Whether the database can be used", registry=own)
 
     def searched(self, timings_ms: dict[str, float]) -> None:
         """Take note of what the stages of a search took."""
         for stage, spent in timings_ms.items():
             self.stages.labels(stage).observe(spent / 1000)
 
-    def render(self, segments: dict[str, int], generation: int | None) -> bytes:
-        """Everything in Prometheus's text format."""
+    def render(self, segments: dict[str, int], generation: int | None, *, database: bool) -> bytes:
+        """Everything in Prometheus's text format. ``segments`` are those that were last counted, ``database`` whether that could be used just now."""
+        self.database.set(database)
         self.segments.clear()
         for kind, count in segments.items():
             self.segments.labels(kind).set(count)

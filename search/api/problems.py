@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from search import errors, wire
@@ -18,6 +19,9 @@ from search.errors import Problem, SensoriumError
 TYPES = "/v1/problems/"
 AGAIN = 30
 """Seconds after which a model that could not be loaded is tried again."""
+
+SOON = 5
+"""Seconds after which to ask again while the database is away."""
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -29,10 +33,13 @@ _KINDS: tuple[tuple[type[SensoriumError], int, str, str], ...] = (
     (errors.MediaError, 422, "media", "The media cannot be read"),
     (errors.ModelMissing, 503, "model-missing", "The model is not here"),
     (errors.NewerDatabase, 503, "newer-database", "The database is from a newer version"),
+    (errors.DatabaseAway, 503, "database-away", "The database cannot be reached"),
     (errors.StoreError, 503, "store", "The database cannot be used"),
     (errors.DiskFull, 507, "disk-full", "There is no room left"),
     (errors.IndexDamaged, 503, "index-damaged", "The index is damaged"),
 )
+_WAITS = ((errors.ModelMissing, AGAIN), (errors.DatabaseAway, SOON))
+
 MEANINGS = {
     "unknown-name": (
         422,
@@ -67,6 +74,10 @@ MEANINGS = {
     "loading": (503, "The models are being loaded. Retry-After says when to ask again."),
     "model-missing": (503, "The model could not be loaded. The service tries again by itself; Retry-After says when."),
     "newer-database": (503, "The database was written by a newer Sensorium than the one that serves."),
+    "database-away": (
+        503,
+        "The database cannot be reached at the moment. The service goes on by itself once it is back; Retry-After says when to ask again.",
+    ),
     "store": (503, "The database cannot be used at the moment."),
     "index-damaged": (503, "The index on disk is not what was written. It is rebuilt from the database."),
     "no-asset": (404, "No asset has this id. It may have been deleted, or its files forgotten."),
@@ -97,12 +108,11 @@ _REMEDIES = {
 }
 
 
-def install(api: FastAPI, hide: Callable[[str], str]) -> None:
+def install(api: Starlette, hide: Callable[[str], str]) -> None:
     """Have every error of ``api`` answered as a problem. ``hide`` takes the server's own paths out of a text."""
 
     def ours(_: Request, error: Exception) -> Response:
-        problem = error if isinstance(error, Problem) else _of(error)
-        return respond(problem, hide=hide)
+        return respond(of(error), hide=hide)
 
     api.add_exception_handler(SensoriumError, ours)
     api.add_exception_handler(RequestValidationError, _invalid)
@@ -134,6 +144,9 @@ def respond(problem: Problem, *, hide: Callable[[str], str] = str, **more: Any) 
     return JSONResponse(body | more, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
+NOT_FOUND = Problem(404, "not-found", "Not Found", "Not Found.", remedy=_REMEDIES[404])
+
+
 def not_found(what: str, id_: object) -> Problem:
     """Something with this id is not there."""
     title = f"There is no such {what}"
@@ -142,10 +155,14 @@ def not_found(what: str, id_: object) -> Problem:
     )
 
 
-def _of(error: Exception) -> Problem:
+def of(error: Exception) -> Problem:
+    """An error of ours as a problem."""
+    if isinstance(error, Problem):
+        return error
     for kind, status, name, title in _KINDS:
         if isinstance(error, kind):
-            headers = {"retry_after": str(AGAIN)} if isinstance(error, errors.ModelMissing) else {}
+            wait = next((seconds for one, seconds in _WAITS if isinstance(error, one)), None)
+            headers = {} if wait is None else {"retry_after": str(wait)}
             return Problem(status, name, title, wire.sentence(str(error)), remedy=error.remedy, **headers)
     remedy = getattr(error, "remedy", "")
     return Problem(500, "error", "The service failed", str(error), remedy=remedy)

@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 from search import encoders
 from search.api.calibrating import Calibrating
+from search.api.drain import Drain
 from search.api.jobs import IndexJobs, Runner
 from search.api.metrics import Metrics
 from search.api.ondemand import OnDemand
 from search.api.places import Places
-from search.api.problems import AGAIN, not_found
+from search.api.problems import AGAIN, SOON, not_found
 from search.api.thumbnails import Thumbnails
 from search.api.uploads import Uploads
 from search.encoders import Encoder
-from search.errors import ModelMissing, Problem, SensoriumError, StillLoading
+from search.errors import DatabaseAway, ModelMissing, Problem, SensoriumError, StillLoading
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
@@ -57,7 +58,7 @@ class Service:
         self.database.upgrade()
         self.store, self.catalogue, self.spaces = SqlStore(self.database), Catalogue(self.database), Spaces(self.database)
         self.labels, self.readers = Labels(self.database), Readers(self.database)
-        self.places, self.metrics = Places(settings, self.store), Metrics()
+        self.places, self.metrics, self.drain = Places(settings, self.store), Metrics(), Drain()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)
         self.uploads = Uploads(settings, self.pool)
@@ -77,7 +78,7 @@ class Service:
         self._counted: tuple[int, float, dict[str, Any]] = (-1, 0.0, {})
         self._counting = threading.Lock()
         self._loaded = threading.Event()
-        self._opening = threading.Lock()
+        self._opening, self._closed = threading.Lock(), False
 
     def start(self) -> None:
         """Load the encoder in the background, take up the jobs that wait, and have the archive calibrate itself."""
@@ -89,6 +90,8 @@ class Service:
         """End jobs, decoding processes and connections."""
         self.jobs.close()
         self.calibrating.close()
+        with self._opening:
+            self._closed = True  # what is still loading opens no engine any more
         if self._engine:
             self._engine.close()
         self.pool.close()
@@ -131,6 +134,13 @@ class Service:
                 self._counted = version, began + 10 * (time.monotonic() - began), found
             return self._counted[2]
 
+    def last_counts(self) -> tuple[dict[str, Any], bool]:
+        """What the archive held when it was last counted, nothing if it never was; and whether the database can be used now."""
+        try:
+            return self.counts(), True
+        except SensoriumError:
+            return self._counted[2], False
+
     def generation(self) -> int | None:
         """The generation of the index that answers; None while there is no engine."""
         return self._engine.live.generation if self._engine else None
@@ -161,6 +171,7 @@ class Service:
         if self._failure:
             return "failed", self._failure
         try:
+            self.store.version()  # an engine that is open says nothing of the database
             return ("ready" if self._open() else "empty"), None
         except SensoriumError as error:
             return "failed", error
@@ -169,7 +180,7 @@ class Service:
         """The engine, opened as soon as there is anything to search: the first index job makes it appear."""
         if self._engine is None:
             with self._opening:
-                if self._engine is None and self._encoder and self._anything():
+                if self._engine is None and not self._closed and self._encoder and self._anything():
                     self._engine = Engine(self.settings, load=self._loaded_or_load)
         return self._engine
 
@@ -201,7 +212,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the rest of the service stays up and says so
             self._failure = ModelMissing(f"The model could not be loaded: {error}", remedy="Run `sensorium doctor`.")
         finally:
-            self._due = time.monotonic() + self._again
+            self._due = time.monotonic() + (SOON if isinstance(self._failure, DatabaseAway) else self._again)
             self.metrics.loading.set(time.perf_counter() - began)
             self._loaded.set()
 

@@ -91,23 +91,31 @@ class Engine:
         """
         self._settings, self._given = settings, encoder
         self._database = Database(settings.database)
-        if not self._database.exists():
-            raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-        self._database.check()
         self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
         self.words, self.judgements = text_index(self._database), self.store.judgements
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._searchers: dict[str, Searcher] = {}
         self._coming: dict[str, Future[Searcher]] = {}
         self._opening, self._loader = threading.Lock(), ThreadPoolExecutor(1, "load")
-        if encoder and self.store.space_id(encoder.space) is None:
-            raise StoreError(
-                f"Nothing is indexed into the space {encoder.space.name!r}.", remedy="Run `sensorium index PATH` first."
-            )
         self._following = threading.Lock()
         self._readers = Readers(self._database)
         self._listener = Listener(settings, self._readers)
         self._fixed = bool(encoder or settings.space)
+        try:
+            self._begin(settings, encoder)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, settings: Settings, encoder: Encoder | None) -> None:
+        """Check the archive, and open its default space."""
+        if not self._database.exists():
+            raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
+        self._database.check()
+        if encoder and self.store.space_id(encoder.space) is None:
+            raise StoreError(
+                f"Nothing is indexed into the space {encoder.space.name!r}.", remedy="Run `sensorium index PATH` first."
+            )
         self._seen = self.store.version()
         self._default = self.spaces.find(encoder.space.name if encoder else settings.space).name
         self._wanted, self._due = self._default, 0.0

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from search import disk
-from search.errors import DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
+from search.errors import DatabaseAway, DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
 from search.locks import locked
 from search.store import folding
 from search.store.sounds import sound
@@ -21,6 +24,7 @@ from search.store.tables import REVISION, change
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 
 def now_ms() -> int:
@@ -39,6 +43,19 @@ _LOCK = 0x53454E53
 """The number of PostgreSQL's lock for writers."""
 
 
+_NETWORK: dict[str, int] = {
+    "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000,
+}  # fmt: skip
+"""What libpq is told unless the URL says otherwise, so that a server which says nothing any more is given up: seconds, the last one milliseconds."""
+
+_AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
+"""How the SQLSTATEs begin of a connection that broke, a server that stops, fell over, starts, or has no connection left."""
+
+SOON, LATE = 0.25, 10.0
+"""Seconds between two tries to reach a database that is away: so many at first, twice as many each time, and so many at most."""
+
+_log = logging.getLogger(__name__)
+
 _ROOM = "Free some space and run the command again: what was acknowledged is safe, the rest goes on."
 
 
@@ -48,8 +65,9 @@ class Database:
     def __init__(self, url: str) -> None:
         """Connect lazily to ``url``, in SQLAlchemy's form; ``postgresql://`` means the driver that the extra brings."""
         self.url = url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
+        self._outage = _Outage.of(self.url)
         try:
-            self.engine: Engine = create_engine(self.url)
+            self.engine: Engine = create_engine(self.url, **_lasting(self.url))
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise InputError(
                 f"SENSORIUM_DATABASE_URL cannot be used: {error}.", remedy="Example: sqlite:////path/sensorium.db"
@@ -60,6 +78,8 @@ class Database:
             self._snapshot = self.engine  # what a transaction of SQLite sees anyway
         else:
             self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._closed = False
+        event.listen(self.engine, "checkin", self._take_in)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -74,6 +94,20 @@ class Database:
             yield connection
             if not quiet:
                 connection.execute(update(change).values(count=change.c.count + 1))
+
+    def wait(self, seconds: float = math.inf, stop: threading.Event | None = None) -> bool:
+        """Wait until a database that was away can be reached again; False: it could not, in so many ``seconds`` or until ``stop`` was set."""
+        stop, until, delay = stop or threading.Event(), time.monotonic() + seconds, SOON
+        while not stop.wait(delay):
+            try:
+                self.version()
+            except DatabaseAway:
+                if time.monotonic() >= until:
+                    return False
+            else:
+                return True
+            delay = min(2 * delay, LATE)
+        return False
 
     def version(self) -> int:
         """The number of committed writes: as long as it stays, nothing has changed."""
@@ -145,8 +179,13 @@ class Database:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Give every connection back."""
+        """End every connection; those in use by other threads as soon as they come back."""
+        self._closed = True
         self.engine.dispose()
+
+    def _take_in(self, _: object, connection: ConnectionPoolEntry) -> None:
+        if self._closed:
+            connection.close()
 
     @contextmanager
     def _alone(self) -> Iterator[Connection]:
@@ -163,17 +202,30 @@ class Database:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        began = time.monotonic()
         try:
             yield
         except SensoriumError:
             raise
         except DBAPIError as error:
-            raise self._translate(error) from error
+            translated = self._translate(error)
+            if isinstance(translated, DatabaseAway):
+                self._outage.begin(str(translated))
+            raise translated from error
         except OSError as error:  # of the lock's file
             raise _disk_error(error) from error
+        else:
+            self._outage.end(began)
 
     def _translate(self, error: DBAPIError) -> SensoriumError:
         reason = str(error.orig)
+        if self.file is None and _is_away(error):
+            return DatabaseAway(
+                f"The database cannot be reached: {reason.strip().splitlines()[0]}."
+                if reason.strip()
+                else "The database cannot be reached.",
+                remedy="Check that its server runs and that SENSORIUM_DATABASE_URL names it. What was acknowledged is safe.",
+            )
         if "disk is full" in reason or "No space left" in reason:
             return DiskFull(
                 f"There is no room left for the database: {reason}.",
@@ -189,6 +241,53 @@ class Database:
         if "no such table" in reason or ("relation" in reason and "does not exist" in reason):
             return StoreError("There is no archive here yet.", remedy="Run `sensorium index PATH` first.")
         return StoreError(f"The database failed: {reason}.", remedy="Run `sensorium doctor`.")
+
+
+class _Outage:
+    """Whether a database is away, for all that use it in this process: so that one line tells of its going, and one of its return."""
+
+    _known: ClassVar[dict[str, _Outage]] = {}
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, url: str) -> _Outage:
+        """The one of a database."""
+        return cls._known.setdefault(url, cls())
+
+    def begin(self, told: str) -> None:
+        """It could not be reached."""
+        with self._lock:
+            first, self._since = self._since is None, self._since or time.monotonic()
+        if first:
+            _log.warning("%s It is tried again until it is back.", told)
+
+    def end(self, began: float) -> None:
+        """It answered a transaction that ``began`` then: connections end one after the other, and some answer when it is gone already."""
+        if self._since is None or began < self._since + SOON:
+            return
+        with self._lock:
+            since, self._since = self._since, None
+        if since is not None:
+            _log.warning("The database is back after %.0f seconds.", time.monotonic() - since)
+
+
+def _lasting(url: str) -> dict[str, Any]:
+    """How an engine is made whose connections outlast a restart of the server: each is tried before it is used, and dead ones are replaced."""
+    if not url.startswith("postgresql"):
+        return {}
+    named = make_url(url).query
+    return {"pool_pre_ping": True, "connect_args": {name: value for name, value in _NETWORK.items() if name not in named}}
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether it is the connection that failed, and not what was asked of it."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # libpq's own errors, and those of connecting, have none
+        return error.connection_invalidated or (isinstance(error, OperationalError) and error.statement is None)
+    return error.connection_invalidated or str(state).startswith(_AWAY_STATES)
 
 
 def alembic_config() -> Config:

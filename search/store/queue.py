@@ -168,6 +168,12 @@ class Queue:
                     rows.values(state="pending", attempts=self._work.c.attempts - 1, leased_until=None, worker=None)
                 )
 
+    def hand_all_back(self) -> None:
+        """Give back whatever this worker has leased, the attempts not counted: after an outage it does not know what that is."""
+        again = {"state": "pending", "attempts": self._work.c.attempts - 1, "leased_until": None, "worker": None}
+        with self._database.writing(quiet=True) as connection:
+            connection.execute(update(self._work).where(self._mine()).values(**again))
+
     def put(self, finished: Sequence[Finished]) -> list[Finished]:
         """Acknowledge units: assets, segments, vectors, gaps and the units' end, in one transaction.
 

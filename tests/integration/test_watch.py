@@ -40,7 +40,8 @@ class Watched:
     def __init__(self, settings, folder: Path):
         self.settings, self.folder, self.encoder = settings, folder, FakeEncoder()
         self.rounds, self.notes = [], []
-        self.store = SqlStore(Database(settings.database))
+        self.database = Database(settings.database)
+        self.store = SqlStore(self.database)
 
     def names(self) -> list[str]:
         """The files that can be found."""
@@ -77,6 +78,7 @@ def watched(settings, folder: Path, **options):
     finally:
         stop.set()
         thread.join()
+        found.database.close()
     if failed:
         raise failed[0]
     assert [check for check in verify(settings) if not check.ok] == []
