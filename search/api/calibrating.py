@@ -30,7 +30,7 @@ class Calibrating:
     def __init__(self, settings: Settings, engine: Callable[[], Engine | None]) -> None:
         """``engine`` gives the engine once there is one."""
         self._settings, self._engine = settings, engine
-        self._closing, self._tried = threading.Event(), dict[str, int]()
+        self._closing, self._tried = threading.Event(), dict[int, int]()
         self._thread = threading.Thread(target=self._work, name="calibrate", daemon=True)
 
     def start(self) -> None:

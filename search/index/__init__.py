@@ -31,7 +31,8 @@ class VectorIndex(Protocol):
     def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:
         """The k best of each query (n, dim), best first: ids (n, k) and scores (n, k), filled up with -1 and -inf.
 
-        ``within`` (m,), ascending, restricts the search to these ids; ids that the index does not hold are ignored.
+        ``within`` (m,), ascending, restricts the search to these ids; ids that the index does not hold are ignored. It must not be written
+        into afterwards: what was prepared for it is used again.
         """
         ...
 

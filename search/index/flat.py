@@ -31,7 +31,7 @@ class Part:
     def __init__(self, scan: Any, ids: Ids) -> None:  # noqa: ANN401 - faiss has no types
         self.scan, self.ids = scan, ids
         self.live = np.ones(len(ids), np.bool_)
-        self._prepared: dict[int, Way] = {}
+        self._prepared: dict[tuple[int, ...], Way] = {}
         self._preparing = threading.Lock()
         self._copied = 0
 
@@ -62,8 +62,9 @@ class Part:
 
     def remove(self, ids: Ids) -> None:
         """Drop those of ids that are here."""
-        self.live[self.positions(ids)] = False
-        self._forget()
+        if len(at := self.positions(ids)):
+            self.live[at] = False
+            self._forget()
 
     def _forget(self) -> None:
         self._prepared.clear()
@@ -80,6 +81,12 @@ class Part:
             return np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.intp)
         at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
         return (self.ids[at] == ids) & self.live[at], at
+
+    def held(self, ids: Ids) -> NDArray[np.bool_]:
+        """Which of ``ids`` (n,) were ever taken in here, a mask (n,)."""
+        if not len(self.ids):
+            return np.zeros(len(ids), np.bool_)
+        return cast("NDArray[np.bool_]", self.ids[np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)] == ids)
 
     def vectors(self, at: NDArray[np.intp] | slice) -> Vectors:
         """Rows (m, dim) as float32."""
@@ -112,21 +119,32 @@ class Part:
         return self.ids[at][best], np.take_along_axis(scores, best, axis=1)
 
     def _prepare(self, within: Ids | None) -> Way:
-        """How to search within ids; kept for later searches with the same array object."""
+        """How to search within ids; kept for later searches with the same array, also when that has grown by ids that are not here."""
+        within = None if within is None else self._here(within)
+        # Where an array lies tells what it holds, as long as it lives, since nobody writes into it.
+        key = (0,) if within is None else (within.__array_interface__["data"][0], *within.strides, len(within))
         with self._preparing:
-            if (way := self._prepared.get(id(within))) is None:
+            if (way := self._prepared.get(key)) is None:
                 if len(self._prepared) >= 64:
                     self._forget()
-                self._prepared[id(within)] = way = self._way(within)
+                self._prepared[key] = way = self._way(within)
             way.asked += 1
             if way.bitmap and way.copy is None and way.asked > 1:
                 self._copy(way)
             return way
 
+    def _here(self, within: Ids) -> Ids:
+        """The stretch of ``within`` that lies among the ids of this part."""
+        if not len(self.ids):
+            return within[:0]
+        return within[np.searchsorted(within, self.ids[0]) : np.searchsorted(within, self.ids[-1], "right")]
+
     def _way(self, within: Ids | None) -> Way:
         at = self._allowed(within)
         narrow, all_of_it = len(at) <= NARROW * len(self.ids), len(at) == len(self.ids)
-        bitmap = None if narrow or all_of_it else Bitmap(np.isin(np.arange(len(self.ids)), at))
+        mask = np.zeros(len(self.ids), np.bool_)
+        mask[at] = True
+        bitmap = None if narrow or all_of_it else Bitmap(mask)
         return Way(within, at if narrow else None, bitmap, len(at))
 
     def _allowed(self, within: Ids | None) -> NDArray[np.intp]:
@@ -148,7 +166,7 @@ class Part:
 class Way:
     """How a part is searched within some ids: by gathering ``positions``, through a bitmap, or in a copy (FAISS index, ids)."""
 
-    within: Ids | None  # kept too: as long as it lives, no other array can have its identity
+    within: Ids | None  # kept too: as long as it lives, no other array can lie where it does
     positions: NDArray[np.intp] | None
     bitmap: Bitmap | None
     count: int
@@ -185,7 +203,7 @@ class FlatIndex:
     def add(self, ids: Ids, vectors: Vectors) -> None:  # noqa: D102 - documented at the seam, like the next four
         if vectors.shape != (len(ids), self.dim):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(ids)} ids of dimension {self.dim}")
-        if len(np.unique(ids)) != len(ids) or any(np.isin(ids, part.ids).any() for part in self._parts):
+        if len(np.unique(ids)) != len(ids) or any(part.held(ids).any() for part in self._parts):
             raise ValueError("an id is held already, or was")
         if len(ids):
             self._fresh.add(ids, vectors)

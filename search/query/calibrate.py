@@ -17,7 +17,8 @@ from search.errors import InputError
 from search.query import calibration as c
 from search.query.fitting import Archive, Case, fit
 from search.query.questions import FOREIGN, MEANINGLESS, SOUNDS
-from search.query.searcher import Searcher, View
+from search.query.searcher import Searcher
+from search.query.view import View
 from search.types import KINDS, WORDS, Channel, Ids, Kind, Modality, Vectors
 
 COHORT = 400

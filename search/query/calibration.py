@@ -180,6 +180,10 @@ def znorm(cosines: NDArray[np.float32], cohort: Vectors, vector: NDArray[np.floa
     return np.asarray((cosines - mean) / spread, np.float32)
 
 
+NOTHING = Calibration({}, {}, {}, made="nothing")
+"""Of a space of which nothing is known."""
+
+
 def spread_of(cohort: Vectors, vector: NDArray[np.float32]) -> tuple[float, float]:
     """Mean and standard deviation of a vector's cosines to a cohort (m, dim). By einsum, which stays in this thread: BLAS shares out even this little."""
     cosines = np.einsum("nd,d->n", cohort, vector)
@@ -215,7 +219,7 @@ def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | 
             return unpack(own.read_bytes(), space.dim), None
         except (InputError, OSError) as error:
             complaint = f"{own}: {error}"
-    return brought(space, encoder) or Calibration({}, {}, {}, made="nothing"), complaint
+    return brought(space, encoder) or NOTHING, complaint
 
 
 def brought(space: Space, encoder: object) -> Calibration | None:

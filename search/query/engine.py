@@ -31,10 +31,11 @@ from search.query.judging import review
 from search.query.live import LiveIndex
 from search.query.moments import Moment, Ranked, gather
 from search.query.ranking import Question, Surroundings, levels
-from search.query.searcher import Searcher, View, among
+from search.query.searcher import Searcher
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
+from search.query.view import View, among
 from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore

@@ -107,7 +107,7 @@ class LiveIndex:
     def refresh(self, alone: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Take in what was committed since the last time. Inside ``alone`` the index changes; reading happens outside of it."""
         embedding, removal = self._last
-        until, removed = self._store.removals(self._key, after=removal)
+        until, removed, _ = self._store.removals(self._key, after=removal)
         for last, ids, vectors in self._store.embeddings(self._key, self._space.dim, after=embedding):
             with alone():
                 self.index.add(ids, vectors)

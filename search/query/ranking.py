@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from search.query import fusion
 from search.query.algebra import Query
 from search.query.moments import Ranked
-from search.query.searcher import Scan, among
+from search.query.searcher import Scan
+from search.query.view import among
 from search.store.sql import Columns
 from search.store.words import Words
 from search.types import Ids

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -14,23 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.encoders import Calibrated, Encoder, GrainedEncoder
-from search.errors import QueryError
+from search.errors import QueryError, UnknownName
 from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import ENOUGH, SAMPLE, Calibration, Direction, Scale, load, spread_of, stamp
+from search.query.calibration import ENOUGH, Calibration, Direction, Scale, load, spread_of, stamp
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
 from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
+from search.query.view import FILTERS, Covering, Grown, View, among
 from search.query.xclip import XClip
 from search.settings import Settings
 from search.store import SqlStore
 from search.store.spaces import Entry
 from search.store.sql import Columns
-from search.types import KINDS, Channel, Coverage, Filter, Ids, Kind, Modality, Space, Vectors
+from search.types import KINDS, Channel, Filter, Ids, Kind, Modality, Space, Vectors
 
 UNREADABLE = 0.6
 """The share of letters that an encoder knows only one by one from which on it cannot read a text."""
+
+MANY = 1_000
+"""From so many new segments on, if they are more than what is known, everything is read again: that takes no longer."""
+
+_NONE = np.empty(0, np.int64)
 
 _NOTICED = 0.05
 """Refreshing that takes longer, in seconds, is not done at every search."""
@@ -54,6 +60,7 @@ class Searcher:
         self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
         self._refreshing = threading.Lock()
         self._due = 0.0
+        self._covering = Covering(store, self._key)
         self._view = self._look()
 
     def write_generation(self) -> Manifest:
@@ -63,6 +70,7 @@ class Searcher:
 
     def close(self) -> None:
         """End what was started."""
+        self._covering.close()
         self.terms.close()
 
     def encode(self, query: Query) -> Aspects:
@@ -134,24 +142,93 @@ class Searcher:
         return version, self._generations.stamp(), stamp(self._home, self.space)
 
     def _look(self, before: View | None = None) -> View:
-        """Read what filters and calibration need, and have the index take in what is new.
+        """The view of the newest state; what was known ``before`` is only read again where it has changed."""
+        state = self._state(self.store.version())
+        view = self._look_at_segments(state, before)
+        if before and before.state[2] == state[2]:
+            return replace(view, calibration=before.calibration, complaint=before.complaint)
+        calibration, complaint = load(self._home, self.space, self.encoder)
+        return replace(view, calibration=calibration, complaint=complaint, profiles={})
+
+    def _look_at_segments(self, state: tuple[int, int, int], before: View | None) -> View:
+        """Read what filters and samples need, and have the index take in what is new: of what was known ``before`` only what has changed.
 
         A generation that was written meanwhile is loaded beside the index that answers, and then takes its place.
         """
-        state = self._state(self.store.version())
-        columns = self.store.columns(self._key)  # before the index is brought up to date, which then knows all of these
+        if before and state[0] < before.state[0]:  # another database, or one set back
+            before = None
         live = before.live if before and before.state[1] == state[1] else None
+        new, last = self.store.added(self._key, after=before.followed[0]) if before else (_NONE, 0)
+        if before is None or len(new) > max(len(before.columns.ids), MANY):
+            return self._look_at_all(state, live)
+        more = self.store.rows(
+            new[~among(new, before.columns.ids)]
+        )  # before the index is brought up to date, which then knows all of these
+        if live is None:
+            live = LiveIndex(self.store, self._home, self.space, self._key, place=self._place)
+        else:
+            live.refresh(self._gate.alone)
+        until, removed, altered = self.store.removals(
+            self._key, after=before.followed[1]
+        )  # and this after it, which then has dropped no others
+        followed = (last, until)
+        with self._gate.shared():
+            view = self._followed(before, state, live, followed, more, removed, altered)
+        self._covering.follow(state[0], len(view.columns.ids))
+        return view
+
+    def _look_at_all(self, state: tuple[int, int, int], live: LiveIndex | None) -> View:
+        """The view of everything, for which all that the space holds is read."""
+        followed = self.store.sequences()
+        columns = self.store.columns(self._key)  # before the index, see above
         if live is None:
             live = LiveIndex(self.store, self._home, self.space, self._key, place=self._place)
         else:
             live.refresh(self._gate.alone)
         with self._gate.shared():
-            held = np.isin(columns.ids, live.index.ids())  # but may have dropped some since
-            columns = columns if held.all() else columns.only(held)
-            samples = {kind: _sample(live, columns, code) for code, kind in enumerate(KINDS)}
-        same = before is not None and before.state[2] == state[2]
-        known = (before.calibration, before.complaint) if before and same else load(self._home, self.space, self.encoder)
-        return View(state, live, columns, samples, self.store.coverage(self._key), *known)
+            held = live.index.holds(columns.ids)  # it may have dropped some since
+            view = View.of(state, live, followed, columns if held.all() else columns.only(held), self._covering)
+        self._covering.follow(state[0], len(columns.ids))
+        return view
+
+    def _followed(
+        self, before: View, state: tuple[int, int, int], live: LiveIndex, followed: tuple[int, int], more: Columns, removed: Ids,
+        altered: Ids,
+    ) -> View:  # fmt: skip
+        """The view after segments came (``more``) and went, and assets changed in what filters look at: what lies between is as it was."""
+        columns = before.columns
+        at, now = (
+            np.empty(0, np.intp),
+            more.only(np.empty(0, np.intp)),
+        )  # the rows of altered assets: where they stand, and what they are now
+        if len(altered):
+            at, now = np.sort(before.rows(altered)), self.store.columns(self._key, altered)
+            now = now.only(live.index.holds(now.ids) & ~among(now.ids, more.ids))
+        gone = among(removed, columns.ids).any() or among(removed, more.ids).any()
+        newer = not len(more.ids) or not len(columns.ids) or more.ids[0] > columns.ids[-1]
+        if newer and not gone and now.same(columns.only(at)):
+            view = before.grown(state, live, followed, more)
+            self._refilter(before, view, more, places=not len(altered))
+            return view
+        stays = ~among(columns.ids, removed)
+        stays[at] = False
+        every = columns.only(stays) + more.only(~among(more.ids, removed)) + now
+        return View.of(state, live, followed, every.only(np.argsort(every.ids)), self._covering, before)
+
+    def _refilter(self, before: View, view: View, more: Columns, *, places: bool) -> None:
+        """Have a grown view remember what filters let through. ``places``: no file was moved, so that filters by place hold, too."""
+        for (wanted, without), known in list(before.filtered.items()):
+            if wanted.tags or ((wanted.collections or wanted.under) and not places):
+                continue
+            try:
+                found = self._let_through(more, wanted, without)
+            except UnknownName:  # gone
+                continue
+            view.filtered[wanted, without] = {
+                kind: known[kind].grow(found[kind]) if kind in known else Grown(found[kind])
+                for kind in KINDS
+                if kind in known or len(found[kind])
+            }
 
     def finer(self, query: Query, shots: Sequence[int]) -> dict[int, float]:
         """How X-CLIP likens a query's text to shots, by segment: those of which the space keeps the frames.
@@ -230,14 +307,18 @@ class Searcher:
         """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
         key = (wanted, without)
         if (known := view.filtered.get(key)) is None:
-            columns, mask = view.columns, self.store.select(view.columns, wanted)
-            mask &= ~np.isin(columns.assets, without)
-            by_kind = {kind: columns.ids[mask & (columns.kinds == code)] for code, kind in enumerate(KINDS)}
-            known = {kind: ids for kind, ids in by_kind.items() if len(ids)}
-            if len(view.filtered) >= 64:
+            found = self._let_through(view.columns, wanted, without)
+            known = {kind: Grown(ids) for kind, ids in found.items() if len(ids)}
+            if len(view.filtered) >= FILTERS:
                 view.filtered.clear()
             view.filtered[key] = known
-        return known
+        return {kind: grown.array for kind, grown in known.items()}
+
+    def _let_through(self, columns: Columns, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
+        """The segments of ``columns`` that a filter lets through, by kind."""
+        mask = self.store.select(columns, wanted)
+        mask &= ~np.isin(columns.assets, without)
+        return {kind: columns.ids[mask & (columns.kinds == code)] for code, kind in enumerate(KINDS)}
 
     def allowed(self, ids: Ids, view: View, wanted: Filter, without: tuple[int, ...]) -> NDArray[np.bool_]:
         """Which of some segments (n,) may be found, a mask (n,). The store is only asked of those that this space does not hold."""
@@ -350,55 +431,6 @@ class Scan:
         direction, judgement = self.direction(kind), self._judgement(kind)
         here = direction.here * judgement.logit if direction and judgement else 0.0
         return self.scales[kind].score(cosines) + np.float32(here)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation, stamp of the calibration).
-
-    ``samples`` are ids (n,) and vectors (n, dim) by kind, ``profiles`` what verdicts need to know of them; ``coverage`` is by collection; ``filtered`` remembers what filters let through. The index itself may be newer:
-    then it holds more than the filter columns, which decide.
-    """
-
-    state: tuple[int, int, int]
-    live: LiveIndex
-    columns: Columns
-    samples: dict[Kind, tuple[Ids, Vectors]]
-    coverage: dict[str, Coverage]
-    calibration: Calibration
-    complaint: str | None = None
-    filtered: dict[tuple[Filter, tuple[int, ...]], dict[Kind, Ids]] = field(default_factory=dict)
-    profiles: dict[tuple[Modality, Kind], Profile | None] = field(default_factory=dict)
-    by_asset: list[tuple[NDArray[np.intp], Ids]] = field(default_factory=list)
-
-    def siblings(self, assets: Ids) -> Ids:
-        """The segments of some assets, (n,)."""
-        if not self.by_asset:  # rows in the order of their assets, and these, when they are first asked for
-            order = np.argsort(self.columns.assets, kind="stable")
-            self.by_asset.append((order, self.columns.assets[order]))
-        order, ascending = self.by_asset[0]
-        ends = zip(np.searchsorted(ascending, assets), np.searchsorted(ascending, assets, "right"), strict=True)
-        rows = np.concatenate([order[start:end] for start, end in ends] or [order[:0]])
-        return np.asarray(self.columns.ids[rows], np.int64)
-
-    def seen(self, wanted: Filter) -> Coverage:
-        """How much of the collections that a filter names can be seen."""
-        return sum((of for name, of in self.coverage.items() if not wanted.collections or name in wanted.collections), Coverage())
-
-
-def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
-    """Which of ``ids`` (n,) are among others, (n,). ``np.isin`` would sort, however few they are."""
-    if not len(ascending):
-        return np.zeros(len(ids), np.bool_)
-    return np.equal(ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)], ids)
-
-
-def _sample(live: LiveIndex, columns: Columns, code: int) -> tuple[Ids, Vectors]:
-    """A fixed random sample of a kind: ids (n,), ascending, and vectors (n, dim); the same one as long as the archive stays the same."""
-    ids = columns.ids[columns.kinds == code]
-    if len(ids) > SAMPLE:
-        ids = np.sort(np.random.default_rng(0).choice(ids, SAMPLE, replace=False))
-    return ids, live.index.reconstruct(ids)
 
 
 def _vector(asked: Aspects, kind: Kind) -> Vector:

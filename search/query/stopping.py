@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.query.view import mixed
 from search.store.judgements import Judged, plain
 from search.types import Ids
 
@@ -88,10 +89,6 @@ def _follows(run: Sequence[Judged], one: Judged) -> bool:
 
 def order(question: str, assets: Ids) -> Ids:
     """Assets (n,) in the random order in which a question draws them: the same every time, so that a sample that was judged in part goes on
-    where it ended. By splitmix64 (Steele, Lea and Flood 2014) of a digest of the question and the asset's number."""
+    where it ended."""
     seed = int.from_bytes(hashlib.sha256(plain(question).encode()).digest()[:8], "little")
-    mixed = assets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    return assets[np.argsort(mixed, kind="stable")]
+    return assets[np.argsort(mixed(assets, seed), kind="stable")]

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from search.store import tables as t
 from search.store.database import Database
+from search.store.intake import note_altered
 from search.types import Dated, DateSource, Filed, Stamp
 
 
@@ -71,6 +72,7 @@ class Dates:
         with self._database.writing() as connection:
             for asset, filed in dated:
                 connection.execute(update(t.asset).where(t.asset.c.id == asset).values(**filing(filed)))
+            note_altered(connection, [asset for asset, _ in dated])
 
     def again(self, assets: Sequence[int]) -> None:
         """Have the dates of assets looked for again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exist
 from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.types import Vectors
+
+_SOME = 10_000
+"""Assets in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ class Intake:
         ]
         with self._database.writing(quiet=all(one.state == "present" for one, _ in known)) as connection:
             connection.execute(rows.values(seen=now, state="present"))
+            note_altered(connection, [one.asset for one, _ in known if one.state == "missing"])
             if moved:
                 connection.execute(update(t.location).where(c.id == bindparam("at")), moved)
 
@@ -197,11 +201,12 @@ class Intake:
                 inside = and_(c.collection_id == collection, under(c.path, folder))
                 connection.execute(update(t.location).where(inside).values(seen=scan))
             for gone in missed:
-                rows = connection.execute(select(c.id, c.path, c.device, c.state).where(gone)).all()
+                rows = connection.execute(select(c.id, c.path, c.device, c.state, c.asset_id).where(gone)).all()
                 states = {row.id: "away" if is_away(row.path, row.device) else "missing" for row in rows}
                 changed = [{"at": row.id, "now": states[row.id]} for row in rows if states[row.id] != row.state]
                 if changed:
                     connection.execute(update(t.location).where(c.id == bindparam("at")).values(state=bindparam("now")), changed)
+                    note_altered(connection, [row.asset_id for row in rows if states[row.id] != row.state])
                 for row in changed:
                     counts[str(row["now"])] += 1
         self._forget_passed(collection, scan, roots, unread)
@@ -300,6 +305,7 @@ class Intake:
             connection.execute(
                 delete(t.ledger).where(t.ledger.c.path.in_(select(c.path).where(gone)), t.ledger.c.asset_id.is_(None))
             )
+            note_altered(connection, connection.execute(select(c.asset_id).where(gone)).scalars().all())
             return connection.execute(delete(t.location).where(gone)).rowcount
 
     def delete(
@@ -334,6 +340,7 @@ class Intake:
                 lost = select(c.path).where(meant, c.asset_id.is_(None))
                 connection.execute(delete(t.ledger).where(t.ledger.c.path.in_(lost), t.ledger.c.asset_id.is_(None)))
                 _delete_assets(connection, doomed)
+                note_altered(connection, connection.execute(select(c.asset_id).where(meant)).scalars().all())
                 connection.execute(delete(t.location).where(meant))
                 if collection is not None:
                     connection.execute(delete(t.collection).where(t.collection.c.id == collection))
@@ -372,8 +379,9 @@ def _failed(work: Table, again: Again) -> Any:  # noqa: ANN401 - an SQL conditio
 def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[Sighting, int | None]) -> None:
     """Record where assets were met; None: its bytes cannot be had. What the ledger said of these paths alone is over."""
     c, paths = t.location.c, [sighting.path for sighting in assets]
-    query = select(c.path).where(c.collection_id == collection, c.path.in_(paths))
-    known, seen = set(connection.execute(query).scalars()), max(scan, now_ms())
+    query = select(c.path, c.asset_id).where(c.collection_id == collection, c.path.in_(paths))
+    known, seen = {path: asset for path, asset in connection.execute(query)}, max(scan, now_ms())  # noqa: C416
+    note_altered(connection, [*known.values(), *assets.values()])
     old, new = [], []
     for sighting, asset in assets.items():
         row = {"asset_id": asset, "size": sighting.size, "mtime_ns": sighting.mtime_ns, "state": "present", "seen": seen}
@@ -445,6 +453,18 @@ def _delete_assets(connection: Connection, which: Any) -> int:  # noqa: ANN401 -
     )
     connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], gone))
     return connection.execute(delete(t.asset).where(which)).rowcount
+
+
+def note_altered(connection: Connection, assets: Iterable[int | None]) -> None:
+    """Have those who follow the archive look again at assets, as something has changed that filters look at: date, length, kind, or where they lie.
+
+    It stands in ``removal``, with the asset's number below 0, for each space that holds any of it.
+    """
+    c, some = t.embedding.c, sorted({asset for asset in assets if asset is not None})
+    for start in range(0, len(some), _SOME):
+        of = t.segment.c.asset_id
+        query = select(c.space_id, -of).join(t.segment, t.segment.c.id == c.segment_id).where(of.in_(some[start : start + _SOME]))
+        connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], query.distinct()))
 
 
 def path_of(path: bytes) -> str:

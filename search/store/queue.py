@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or
 from search.store import tables as t
 from search.store.database import Database, clock_ms, now_ms
 from search.store.dates import filing
-from search.store.intake import write_ledger
+from search.store.intake import note_altered, write_ledger
 from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
 
 ATTEMPTS = 3
@@ -182,6 +182,9 @@ class Queue:
         with self._database.writing() as connection:
             held = self._held(connection, [item.unit for item in finished])
             ours = [item for item in finished if item.unit.id in held]
+            note_altered(
+                connection, [item.unit.asset for item in ours]
+            )  # before there are vectors: those of other spaces know of them
             for item in ours:
                 connection.execute(update(t.asset).where(t.asset.c.id == item.unit.asset).values(_describe(item)))
                 gaps = [_gap_row(gap) for gap in item.gaps]
@@ -228,6 +231,7 @@ class Queue:
                 return
             again = {"state": "pending", "attempts": self._work.c.attempts - 1, "leased_until": None, "worker": None}
             connection.execute(update(self._work).where(self._work.c.id == unit.id).values(**again))
+            note_altered(connection, [unit.asset])
             if gone:
                 connection.execute(stale.values(state="away" if away else "missing"))
                 return

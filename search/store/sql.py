@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, case, func, or_, select, text
+from sqlalchemy import Select, and_, case, exists, func, or_, select, text
 
 from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
@@ -26,6 +26,7 @@ from search.types import KINDS, Channel, Coverage, DateSource, Detail, Filter, I
 
 _BATCH = 20_000
 _VARIABLES = 30_000  # SQLite takes 32,766 values in one statement
+_FEW = 1_000  # assets of which it is asked where they lie, rather than of all
 _IDS = 10_000  # segments in a statement that has values of a filter besides
 
 _WITHOUT = {"no_sound": "sound", "no_picture": "picture"}
@@ -65,11 +66,18 @@ class Columns:
 
     def only(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Columns:
         """The rows that a mask (n,) or positions (m,) name."""
-        return Columns(*(getattr(self, name)[rows] for name in Columns.__slots__))
+        return Columns(*(array[rows] for array in self))
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (getattr(self, name) for name in Columns.__slots__)
+
+    def same(self, other: Columns) -> bool:
+        """Whether both have the same rows."""
+        return all(np.array_equal(mine, theirs) for mine, theirs in zip(self, other, strict=True))
 
     def __add__(self, other: Columns) -> Columns:
         """The rows of both, one after the other."""
-        return Columns(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in Columns.__slots__))
+        return Columns(*(np.concatenate(both) for both in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +135,23 @@ class SqlStore:
             ids = np.fromiter((row.segment_id for row in rows), np.int64, len(rows))
             yield after, ids, unit_vectors([row.vector for row in rows], dim)
 
-    def removals(self, space: int, *, after: int = 0) -> tuple[int, Ids]:
-        """Segments removed with sequence numbers above ``after``: the last number, ids (n,)."""
+    def added(self, space: int, *, after: int = 0) -> tuple[Ids, int]:
+        """Segments embedded with sequence numbers above ``after``: ids (n,), ascending, and the last number."""
+        c = t.embedding.c
+        query = select(c.id, c.segment_id).where(c.space_id + 0 == space, c.id > after).order_by(c.id)  # + 0: see above
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return np.sort(np.fromiter((row.segment_id for row in rows), np.int64, len(rows))), rows[-1].id if rows else after
+
+    def removals(self, space: int, *, after: int = 0) -> tuple[int, Ids, Ids]:
+        """What was noted with sequence numbers above ``after``: the last number, segments that were removed (n,), and assets (m,), both ascending, of
+        which something has changed that filters look at."""
         c = t.removal.c
         query = select(c.id, c.segment_id).where(c.space_id == space, c.id > after).order_by(c.id)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        return (rows[-1].id if rows else after), np.fromiter((row.segment_id for row in rows), np.int64, len(rows))
+        noted = np.fromiter((row.segment_id for row in rows), np.int64, len(rows))
+        return (rows[-1].id if rows else after), np.unique(noted[noted > 0]), np.unique(-noted[noted < 0])
 
     def holds_any(self, space: int) -> bool:
         """Whether anything is indexed into a space."""
@@ -178,11 +196,11 @@ class SqlStore:
                 for row in connection.execute(query)
             }
 
-    def columns(self, space: int) -> Columns:
-        """The filter columns of everything that can be found in a space."""
+    def columns(self, space: int, assets: Ids | None = None) -> Columns:
+        """The filter columns of everything that can be found in a space; with ``assets`` (n,) of these alone."""
         of_space = t.embedding.c.space_id == space
         query = _columns().join(t.embedding, t.embedding.c.segment_id == t.segment.c.id).where(of_space)
-        return self._read(query)
+        return self._read(query.where(_met())) if assets is None else self._read_some(query, t.segment.c.asset_id, assets)
 
     def allowed(self, ids: Ids, wanted: Filter, without: Sequence[int] = ()) -> NDArray[np.bool_]:
         """Which of some segments (n,), of any space or none, a filter lets through but for assets in ``without``, a mask (n,).
@@ -196,9 +214,13 @@ class SqlStore:
 
     def rows(self, ids: Ids) -> Columns:
         """The filter columns of some segments (n,), of any space or none; those that cannot be found are absent."""
+        return self._read_some(_columns(), t.segment.c.id, ids)
+
+    def _read_some(self, query: Select[Any], column: Any, values: Ids) -> Columns:  # noqa: ANN401 - a column of SQLAlchemy
+        query = query.where(_met_each())
         parts = [
-            self._read(_columns().where(t.segment.c.id.in_(ids[start : start + _VARIABLES].tolist())))
-            for start in range(0, max(len(ids), 1), _VARIABLES)
+            self._read(query.where(column.in_(values[start : start + _VARIABLES].tolist())))
+            for start in range(0, max(len(values), 1), _VARIABLES)
         ]
         every = parts[0]
         for part in parts[1:]:
@@ -233,7 +255,7 @@ class SqlStore:
         if wanted.modalities or wanted.channels:
             mask &= np.isin(columns.kinds, [KINDS.index(kind) for kind in wanted.kinds])
         if wanted.collections or wanted.under:
-            mask &= np.isin(columns.assets, self._assets_at(wanted))
+            mask &= np.isin(columns.assets, self._assets_at(wanted, columns.assets))
         if wanted.tags:
             mask &= np.isin(columns.assets, self._tagged(wanted.tags))
         if wanted.since is not None:
@@ -433,25 +455,33 @@ class SqlStore:
             raise UnknownName("tag", min(unknown), Labels(self._database).names())
         return np.fromiter((row.asset_id for row in rows), np.int64, len(rows))
 
-    def _assets_at(self, wanted: Filter) -> Ids:
-        """Assets with a present location in the collections and under the paths of a filter, (n,)."""
+    def _assets_at(self, wanted: Filter, some: Ids | None = None) -> Ids:
+        """Assets with a present location in the collections and under the paths of a filter, (n,). ``some``: if they are few, only they are asked for."""
         if wanted.collections and (unknown := set(wanted.collections) - (known := self.collections()).keys()):
             raise UnknownName("collection", min(unknown), known)
         query = select(t.location.c.asset_id).join(t.collection).where(t.location.c.state != "missing", *_places(wanted))
+        if some is not None and len(some) <= _FEW:
+            query = query.where(t.location.c.asset_id.in_(np.unique(some).tolist()))
         with self._database.reading() as connection:
             return np.fromiter(connection.execute(query.where(t.location.c.asset_id.is_not(None))).scalars(), np.int64)
 
 
 def _columns() -> Select[Any]:
-    """What ``Columns`` is made of, of all segments with a location that is present."""
+    """What ``Columns`` is made of, of segments whether their files are missing or not."""
     s, a = t.segment.c, t.asset.c
-    here = select(t.location.c.asset_id).where(t.location.c.state != "missing")
     last = func.coalesce(a.last_day, a.day)
-    return (
-        select(s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, last, a.dated_by, s.start, s.end, s.unit)
-        .join(t.asset, a.id == s.asset_id)
-        .where(a.id.in_(here))
-    )
+    columns = (s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, last, a.dated_by, s.start, s.end, s.unit)
+    return select(*columns).join(t.asset, a.id == s.asset_id)
+
+
+def _met() -> Any:  # noqa: ANN401 - an SQL condition
+    """Of assets: they have a location that is not missing. All of these are gathered first."""
+    return t.asset.c.id.in_(select(t.location.c.asset_id).where(t.location.c.state != "missing"))
+
+
+def _met_each() -> Any:  # noqa: ANN401 - an SQL condition
+    """The same, asked of one asset after the other, for few of them."""
+    return exists().where(t.location.c.asset_id == t.asset.c.id, t.location.c.state != "missing")
 
 
 def _places(wanted: Filter) -> list[Any]:

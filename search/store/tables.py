@@ -236,7 +236,9 @@ removal = Table(
     metadata,
     _key(),
     _to("space"),
-    Column("segment_id", _Id, nullable=False),
+    Column(
+        "segment_id", _Id, nullable=False
+    ),  # below 0: that asset is still there, and filters may see it in another way (``note_altered``)
     sqlite_autoincrement=True,
 )
 

@@ -1,4 +1,5 @@
-"""Searching 100,000 segments: the engine, against the sum of what it cannot do without, encoding the words and scanning the vectors.
+"""Searching 100,000 segments: the engine, against the sum of what it cannot do without, encoding the words and scanning the vectors; and what
+following a change adds.
 
 The archive is made up: vectors around random centres, as many assets as segments, written to the tables as the indexer writes them.
 """
@@ -6,6 +7,7 @@ The archive is made up: vectors around random centres, as many assets as segment
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -21,7 +23,7 @@ from search.store.intake import Sighting
 from search.types import Channel, Cut, Info, Modality, Vectors
 from tests.bench.report import Figure, seconds
 
-SEGMENTS, ROUNDS = 100_000, 101
+SEGMENTS, ROUNDS, FOLLOWED = 100_000, 101, 9
 _NOTHING = np.empty(0, np.uint8)
 
 
@@ -36,6 +38,7 @@ def run() -> Iterator[Figure]:
         yield Figure("opening an archive of 100,000 segments", opening, "s", most=10)
         with Engine(settings, encoder=encoder) as engine:
             yield from _compare(engine, encoder, vectors)
+            yield _follow(engine, settings, encoder)
 
 
 def make(settings: Settings, encoder: encoders.Encoder, count: int) -> Vectors:
@@ -60,6 +63,28 @@ def make(settings: Settings, encoder: encoders.Encoder, count: int) -> Vectors:
         work.put([Finished(unit, info, [cut], vectors[unit.asset - 1][None]) for unit in units])
     database.close()
     return vectors
+
+
+def _follow(engine: Engine, settings: Settings, encoder: encoders.Encoder) -> Figure:
+    """What one new file adds to the first answer after it."""
+
+    def ask(number: float) -> float:
+        return seconds(lambda: engine.search(Term(f"a dog of the colour number {number} on a beach", Modality.TEXT), k=10))
+
+    database = Database(settings.database)
+    intake, space = Intake(database), Spaces(database).find()
+    ratios = []
+    for number in range(1_000, 1_000 + FOLLOWED):
+        before = median(ask(number + part / 4) for part in (1, 2, 3))
+        file = Sighting(b"/made-up/new%d.jpg" % number, 1, 0), number.to_bytes(32, "little")
+        intake.put_files(intake.collection("made-up", []), 1, [space.key], [file])
+        work = Queue(database, space.key, "bench")
+        info, cut = Info(Modality.IMAGE, "jpeg", 640, 480), Cut(Channel.VISUAL, Modality.IMAGE, None, _NOTHING)
+        work.put([Finished(unit, info, [cut], np.eye(1, encoder.space.dim, dtype=np.float32)) for unit in work.lease(1)])
+        time.sleep(1)  # while the archive grows without pause, a view is not made anew for each answer
+        ratios.append(ask(number) / before)
+    database.close()
+    return Figure("the first answer after one new file, over that before it, p50", median(ratios), "", most=1.3)
 
 
 def _compare(engine: Engine, encoder: encoders.Encoder, vectors: Vectors) -> Iterator[Figure]:

@@ -1,0 +1,221 @@
+"""What a searcher knows of the archive in one state of the database. The next state is made of the last one and of what has changed since."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import SensoriumError
+from search.query.calibration import NOTHING, SAMPLE, Calibration
+from search.query.live import LiveIndex
+from search.query.verdict import Profile
+from search.store import SqlStore
+from search.store.sql import Columns
+from search.types import KINDS, Coverage, Filter, Ids, Kind, Modality, Vectors
+
+SETTLE = 0.5
+"""Seconds after which it is counted again in the background, so that the first answer after a change is not held up."""
+
+COUNTED_AT_ONCE = 50_000
+"""Segments up to which the coverage is counted before an answer is given; to count that of a large archive takes longer than to search it."""
+
+FILTERS = 64
+"""Filters whose segments are remembered."""
+
+_ROOM = 8
+"""An array that grows leaves room for an eighth of itself."""
+
+Samples = Mapping[Kind, tuple[Ids, Vectors]]
+Filtered = tuple[Filter, tuple[int, ...]]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+class Grown(Generic[Scalar]):
+    """An array (n,) with room behind it. What grew out of it begins where it begins, and shares its memory."""
+
+    def __init__(self, array: NDArray[Scalar], room: NDArray[Scalar] | None = None) -> None:
+        """``room`` begins with ``array``; without, it is made."""
+        if room is None:
+            room = np.empty(len(array) + len(array) // _ROOM + 1_024, array.dtype)
+            room[: len(array)] = array
+        self._room, self.array = room, room[: len(array)]
+
+    def grow(self, more: NDArray[Any]) -> Grown[Scalar]:
+        """The array with ``more`` (m,) at its end. To be called once at most: there is one room for what comes next."""
+        end = len(self.array) + len(more)
+        if end > len(self._room):
+            return Grown(np.concatenate([self.array, more.astype(self.array.dtype)]))
+        self._room[len(self.array) : end] = more
+        return Grown(self._room[:end], self._room)
+
+
+class Covering:
+    """The coverage of a space: that of the newest state, or, in a large archive, of one a moment ago, while a thread counts again."""
+
+    def __init__(self, store: SqlStore, key: int) -> None:
+        """Count for the first time."""
+        self._store, self._key = store, key
+        self._wanted = self._counted = store.version()
+        self.latest: Mapping[str, Coverage] = store.coverage(key)
+        """By collection."""
+        self._lock, self._closed = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def follow(self, version: int, segments: int) -> None:
+        """Count again, for an archive of so many segments in the state ``version``."""
+        if segments <= COUNTED_AT_ONCE:
+            self.latest, self._counted = self._store.coverage(self._key), version
+            return
+        with self._lock:
+            self._wanted = version
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._catch_up, name="coverage", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """End the counting."""
+        self._closed.set()
+        if thread := self._thread:
+            thread.join()
+
+    def _catch_up(self) -> None:
+        """Count until what was counted is what is wanted; while the archive grows without pause, a fifth of the time."""
+        pause = SETTLE
+        while True:
+            self._closed.wait(pause)
+            with self._lock:
+                if self._counted == self._wanted or self._closed.is_set():
+                    self._thread = None
+                    return
+                version = self._wanted
+            began = time.monotonic()
+            try:
+                self.latest = self._store.coverage(self._key)
+            except SensoriumError:  # whoever searches is told what the database says
+                with self._lock:
+                    self._thread = None
+                return
+            self._counted = version
+            pause = 4 * (time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """Rows in the order of their assets: where they stand, and these, both (n,)."""
+
+    order: NDArray[np.intp]
+    assets: Ids
+
+    @classmethod
+    def of(cls, assets: Ids, start: int = 0) -> Homes:
+        """The rows from ``start`` on, whose assets (n,) are given from the first row on."""
+        order = start + np.argsort(assets[start:], kind="stable")
+        return cls(order, assets[order])
+
+    def rows(self, assets: Ids) -> list[NDArray[np.intp]]:
+        """The rows of some assets."""
+        ends = zip(np.searchsorted(self.assets, assets), np.searchsorted(self.assets, assets, "right"), strict=True)
+        return [self.order[start:end] for start, end in ends if start < end]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation, stamp of the calibration).
+
+    ``followed`` are the numbers of embeddings and removals up to which ``columns`` know everything. ``samples`` are ids (n,), ascending, and vectors (n, dim)
+    by kind, the same whatever came and went before, ``profiles`` what verdicts need to know of them; ``filtered`` remembers what filters let through. The index itself may be newer: then it holds more
+    than the columns, which decide.
+    """
+
+    state: tuple[int, int, int]
+    live: LiveIndex
+    followed: tuple[int, int]
+    columns: Columns
+    samples: Samples
+    covering: Covering
+    filtered: dict[Filtered, dict[Kind, Grown[np.int64]]] = field(default_factory=dict)
+    profiles: dict[tuple[Modality, Kind], Profile | None] = field(default_factory=dict)
+    by_asset: list[tuple[Homes, ...]] = field(default_factory=list)
+    room: tuple[Grown[Any], ...] = ()
+    calibration: Calibration = NOTHING
+    complaint: str | None = None
+
+    @classmethod
+    def of(
+        cls, state: tuple[int, int, int], live: LiveIndex, followed: tuple[int, int], columns: Columns, covering: Covering,
+        before: View | None = None,
+    ) -> View:  # fmt: skip
+        """The view of everything. What the view ``before`` knows of the same samples is taken over."""
+        room = tuple(Grown(array) for array in columns)
+        columns = Columns(*(array.array for array in room))
+        samples = {
+            kind: _sampled(live, columns.ids[columns.kinds == code], before.samples[kind] if before else None)
+            for code, kind in enumerate(KINDS)
+        }
+        profiles = before._kept(samples) if before else {}
+        return cls(state, live, followed, columns, samples, covering, profiles=profiles, room=room)
+
+    def grown(self, state: tuple[int, int, int], live: LiveIndex, followed: tuple[int, int], more: Columns) -> View:
+        """The view of a later state, in which there are ``more`` segments, all of them newer than those that are known. No filter is remembered yet."""
+        room = tuple(array.grow(new) for array, new in zip(self.room, more, strict=True))
+        columns = Columns(*(array.array for array in room))
+        samples = {
+            kind: _sampled(live, np.concatenate([self.samples[kind][0], more.ids[more.kinds == code]]), self.samples[kind])
+            for code, kind in enumerate(KINDS)
+        }
+        by_asset: list[tuple[Homes, ...]] = []
+        for first, *_ in self.by_asset:
+            if len(columns.ids) - len(first.order) <= len(first.order) // _ROOM:
+                by_asset.append((first, Homes.of(columns.assets, len(first.order))))
+        return View(
+            state, live, followed, columns, samples, self.covering, profiles=self._kept(samples), by_asset=by_asset, room=room
+        )
+
+    def _kept(self, samples: Samples) -> dict[tuple[Modality, Kind], Profile | None]:
+        """The profiles of kinds whose sample is the same."""
+        return {key: profile for key, profile in list(self.profiles.items()) if samples[key[1]] is self.samples[key[1]]}
+
+    def rows(self, assets: Ids) -> NDArray[np.intp]:
+        """Where the segments of some assets stand in ``columns``, (n,)."""
+        if not self.by_asset:  # when it is first asked for
+            self.by_asset.append((Homes.of(self.columns.assets),))
+        return np.concatenate([np.empty(0, np.intp), *(rows for part in self.by_asset[0] for rows in part.rows(assets))])
+
+    def siblings(self, assets: Ids) -> Ids:
+        """The segments of some assets, (n,)."""
+        return np.asarray(self.columns.ids[self.rows(assets)], np.int64)
+
+    def seen(self, wanted: Filter) -> Coverage:
+        """How much of the collections that a filter names can be seen."""
+        counted = self.covering.latest
+        return sum((of for name, of in counted.items() if not wanted.collections or name in wanted.collections), Coverage())
+
+
+def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
+    """Which of ``ids`` (n,) are among others, (n,). ``np.isin`` would sort, however few they are."""
+    if not len(ascending):
+        return np.zeros(len(ids), np.bool_)
+    return np.equal(ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)], ids)
+
+
+def _sampled(live: LiveIndex, ids: Ids, before: tuple[Ids, Vectors] | None) -> tuple[Ids, Vectors]:
+    """The sample of some ids (n,), ascending: those whose numbers, well mixed, are the smallest (a bottom-k sketch), so that a new one seldom changes it."""
+    if len(ids) > SAMPLE:
+        ids = np.sort(ids[np.argpartition(mixed(ids), SAMPLE)[:SAMPLE]])
+    if before is not None and np.array_equal(ids, before[0]):
+        return before
+    return ids, live.index.reconstruct(ids)
+
+
+def mixed(ids: Ids, seed: int = 0) -> NDArray[np.uint64]:
+    """Numbers (n,) that look random, no two alike: SplitMix64 (Steele et al. 2014)."""
+    z = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
