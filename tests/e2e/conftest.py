@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import forked
+from tests.scripts import AT_REST
+
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"
 SHOTS = os.environ.get("SENSORIUM_SCREENSHOTS")
@@ -89,17 +92,14 @@ def archive(tmp_path_factory) -> Path:
 
 def index(home: Path, *paths: Path) -> int:
     """Index as the command does; says how many files came in."""
-    command = [sys.executable, "-m", "ui.cli", "index", *map(str, paths), "--json"]
-    env = os.environ | {"SENSORIUM_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
+    done = forked("index", *paths, "--json", env=os.environ | {"SENSORIUM_HOME": str(home)})
     return int(json.loads(done.stdout.splitlines()[-1])["progress"]["done"])
 
 
 def read(home: Path, reader: str) -> None:
     """Have a reader read the archive, as the command does."""
-    env = os.environ | {"SENSORIUM_HOME": str(home), "PYTHONPATH": str(ROOT), "SENSORIUM_DEVICE": "cpu"}
-    command = [sys.executable, "-m", "ui.cli", "readers", "add", reader]
-    subprocess.run(command, env=env, capture_output=True, timeout=280, check=True)
+    done = forked("readers", "add", reader, env=os.environ | {"SENSORIUM_HOME": str(home), "SENSORIUM_DEVICE": "cpu"})
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +160,13 @@ def cards(page) -> list[str]:
     """The names on the grid's cards, in their order."""
     page.locator("a[data-at] .name").first.wait_for()
     return page.locator("a[data-at] .name").all_text_contents()
+
+
+def at_rest(page) -> None:
+    """Wait until what slides in or unfolds has its place: it begins within half a second, and is waited for until it ends."""
+    page.wait_for_timeout(500)
+    while page.evaluate(AT_REST):
+        pass
 
 
 def asked(page, part: str) -> None:
