@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -59,11 +58,9 @@ def copied_schema():
 
 @pytest.fixture(scope="session", autouse=True)
 def views_at_once():
-    """A change is seen by the next search, and counted at once, however slow the machine is: nothing is so dear that it has to wait."""
+    """A change is seen by the next search however slow the machine is: nothing is so dear that it has to wait."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.query.searcher._NOTICED", float("inf"))
-        if importlib.util.find_spec("fastapi"):
-            patch.setattr("search.api.service._PAUSE", 0)
         yield
 
 
