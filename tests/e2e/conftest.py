@@ -19,6 +19,7 @@ import pytest
 
 from tests.commands import forked
 from tests.scripts import AT_REST
+from tests.waiting import LONG
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"
@@ -124,9 +125,21 @@ def browser():
         browser.close()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Note that a test has failed, for its page to be kept as a picture."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
 def open_page(browser, request, tmp_path):
-    """Opens pages; ``shoot`` takes a picture of one. Afterwards takes one of each, and fails if a script complained."""
+    """Opens pages; ``shoot`` takes a picture of one if SENSORIUM_SCREENSHOTS names a folder. Afterwards one of each is taken, if the test has
+    failed too; and a script that complained is a failure."""
     pages, complaints = [], []
 
     def open_(
@@ -137,7 +150,7 @@ def open_page(browser, request, tmp_path):
             permissions=list(permissions), accept_downloads=True, locale=locale,
         )  # fmt: skip
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(LONG * 1000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
         page.goto(address)
@@ -145,6 +158,8 @@ def open_page(browser, request, tmp_path):
         return page
 
     def shoot(page, moment: str) -> None:
+        if not (SHOTS or request.node.stash.get(FAILED, False)):
+            return
         name = re.sub(r"\W+", "-", f"{request.node.name}-{moment}").strip("-")
         page.screenshot(path=(Path(SHOTS) if SHOTS else tmp_path) / f"{name}.png")
 

@@ -263,7 +263,7 @@ def test_a_question_is_answered_by_a_model_that_is_named(talking, models, open_p
     assert re.search(rf"written by a model: {re.escape(models['captioner'])}, \d+% sure", answer.text_content())
 
     page = open_page(f"{talking.address}/?q=fire+engine&in=video")
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     dialog = opened(page, "street.mp4")
     dialog.get_by_label("Ask about this video").fill(tiny_caption.QUESTION)
     dialog.get_by_role("button", name="Ask", exact=True).click()
