@@ -7,14 +7,11 @@ import re
 import shutil
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
-from search.locks import held
 from tests.e2e.conftest import SAMPLE, Served, asked, cards, index
 from tests.e2e.test_page_open import opened
-from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +116,6 @@ def test_more_is_shown_when_asked_for(tight, open_page):
     assert page.get_by_role("button", name="Show more").count() == 0
 
 
-def stopped(process, home) -> bool:
-    """Stop a process, unless it is just writing and others would wait for it."""
-    process.suspend()
-    if writing := held(home / "sensorium.db-writer"):
-        process.resume()
-    return not writing
-
-
 def test_a_second_job_on_a_folder_is_refused_in_a_sentence(place, open_page, tmp_path):
     service = Served(tmp_path / "home", place, decoders=1, encoders=1)
     try:
@@ -136,15 +125,12 @@ def test_a_second_job_on_a_folder_is_refused_in_a_sentence(place, open_page, tmp
         page.get_by_label("Folder", exact=True).fill("many")
         page.get_by_role("button", name="Add", exact=True).click()
         page.get_by_role("button", name="Stop").wait_for()
-        (job,) = until(lambda: [one for one in psutil.Process(service.process.pid).children() if "indexer" in one.cmdline()])
-        until(lambda: stopped(job, tmp_path / "home"))  # else it might be done before the other page is drawn
         other = open_page(f"{service.address}/?view=library")
         other.get_by_text("Add a folder").click()
         other.wait_for_timeout(1000)
         other.get_by_label("Folder", exact=True).fill("many")
         other.get_by_role("button", name="Add", exact=True).click()
         other.get_by_text(re.compile(r"Job 1 is (queued|running) on it\.")).wait_for()
-        job.resume()
         page.get_by_text(re.compile("many done: 90 files indexed")).wait_for(timeout=120_000)
     finally:
         service.stop()
