@@ -27,5 +27,13 @@ NAMELESS = """() => {
 }"""
 """Pictures without an alternative text, and what can be pressed or typed into without a name."""
 
+AT_REST = """() => {
+    const roots = (root) => [root, ...[...root.querySelectorAll("*")].flatMap((node) => (node.shadowRoot ? roots(node.shadowRoot) : []))];
+    const moving = roots(document).flatMap((root) => root.getAnimations())
+        .filter((one) => one.playState === "running" && one.effect?.getComputedTiming().endTime !== Infinity);
+    return Promise.all(moving.map((one) => one.finished.catch(() => null))).then(() => moving.length);
+}"""
+"""Waits until what slides or unfolds has come to its end; how many animations there were."""
+
 FOCUSED = "() => { let node = document.activeElement; while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement; return node }"
 """The element that keys go to, inside whatever part it lies."""

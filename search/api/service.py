@@ -36,6 +36,9 @@ from search.types import Coverage
 PATIENCE = 5.0
 """Seconds that a search waits for the engine to load before it is told to come again."""
 
+_PAUSE = 10
+"""Times as long as counting took, from its beginning, until it is counted again."""
+
 State = Literal["ready", "loading", "empty", "failed"]
 
 
@@ -131,7 +134,7 @@ class Service:
                 began = time.monotonic()
                 unread = [asdict(one) for one in self.readers.unread()]
                 found = self.store.counts() | {"unread": unread}
-                self._counted = version, began + 10 * (time.monotonic() - began), found
+                self._counted = version, began + _PAUSE * (time.monotonic() - began), found
             return self._counted[2]
 
     def last_counts(self) -> tuple[dict[str, Any], bool]:

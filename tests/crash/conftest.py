@@ -10,8 +10,8 @@ if sys.platform != "linux":
     pytest.skip("the harnesses of loss speak to Linux", allow_module_level=True)
 
 
-@pytest.fixture(scope="session")
-def nursery():
-    nursery = Nursery()
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory):
+    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
     yield nursery
     nursery.close()

@@ -15,6 +15,7 @@ The encoder and the reader ``fake`` are the tests' own; transactions are small, 
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import json
@@ -24,6 +25,7 @@ import signal
 import sqlite3
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
@@ -36,7 +38,6 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 import indexer.pipeline
 import search.encoders
 import search.readers
-from tests.commands import serve
 from tests.fakes.encoder import FakeEncoder
 from tests.fakes.reader import FakeReader
 from ui import cli
@@ -163,14 +164,62 @@ def prepare() -> None:
             around(owner, function, *((count, lambda: None) if side == "before" else (lambda: None, count)))
 
 
-def main() -> None:
-    """The command line, prepared."""
-    prepare()
-    cli.main()
+def nursery() -> None:
+    """Fork a run for every request ``{"argv", "env", "out", "err"}``; answers its pid, then its end and its orphans that live on."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours
+    for line in sys.stdin:
+        request = json.loads(line)
+        if not (pid := os.fork()):
+            _be(request)
+        _say({"pid": pid})
+        _, status = os.waitpid(pid, 0)
+        _say({"code": os.waitstatus_to_exitcode(status), "orphans": _orphans(deadline=time.monotonic() + 10)})
+
+
+def _be(request: dict[str, Any]) -> None:
+    code = 1
+    try:
+        for descriptor, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ |= request["env"]
+        sys.argv = ["sensorium", *request["argv"]]
+        prepare()
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _orphans(deadline: float) -> int:
+    """Wait for what a run left behind to end by itself; says how many do not, and ends them."""
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.005)
+        except ChildProcessError:
+            return 0
+    left = [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return len(left)
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        main()
+        prepare()
+        cli.main()
     else:
-        serve(main)
+        nursery()

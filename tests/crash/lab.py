@@ -6,17 +6,20 @@ bytes is there, and beside it what lay there, the same segments with the same ve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search.media import sidecars
-from tests.commands import Forks
 from tests.crash.driver import EMBEDDED, done
 from tests.crash.media import Files
 
@@ -45,17 +48,42 @@ class Ran:
         return max((max(work["done"], work["read"]) for work in works if work), default=0)
 
 
-class Nursery(Forks):
+class Nursery:
     """Runs of the command line that start in milliseconds; see ``driver``."""
 
-    def __init__(self) -> None:
-        super().__init__("tests.crash.driver")
+    def __init__(self, scratch: Path) -> None:
+        self._out, self._err = scratch / "out", scratch / "err"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.driver"],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def run(self, *argv: Any, home: Path, kill_after: float | None = None, **env: Any) -> Ran:
         """Run to its end, or kill it ``kill_after`` seconds. ``point``, ``acks`` and ``pause`` are the driver's variables."""
         variables = {f"SENSORIUM_CRASH_{name.upper()}": str(value) for name, value in env.items() if value is not None}
-        told = super().run(*argv, env=os.environ | {"SENSORIUM_HOME": str(home)} | variables, kill_after=kill_after)
-        return Ran(told.returncode, told.stdout, told.stderr, told.orphans)
+        request = {"argv": [*map(str, argv)], "env": {"SENSORIUM_HOME": str(home)} | variables}
+        self._process.stdin.write(json.dumps(request | {"out": str(self._out), "err": str(self._err)}) + "\n")
+        self._process.stdin.flush()
+        pid = json.loads(self._process.stdout.readline())["pid"]
+        timer = threading.Timer(60 if kill_after is None else kill_after, _kill, [pid])
+        timer.start()
+        ended = json.loads(self._process.stdout.readline())
+        timer.cancel()
+        return Ran(ended["code"], self._out.read_text(), self._err.read_text(), ended["orphans"])
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def acknowledged(acks: Path) -> Done:

@@ -97,7 +97,7 @@ def reading(database: Path) -> bool:
         connection.close()
 
 
-@pytest.mark.timeout(120 + 10 * TRIALS)
+@pytest.mark.timeout(600 + 60 * TRIALS)
 def test_nothing_acknowledged_is_lost_or_doubled_by_kills(nursery, tmp_path):
     kills, amid_reading, archive = 0, 0, None
     for number in range(TRIALS):

@@ -25,7 +25,7 @@ A_RUN = 8
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
-@pytest.mark.timeout(120 + 15 * TRIALS)
+@pytest.mark.timeout(600 + 60 * TRIALS)
 def test_nothing_acknowledged_is_lost_by_a_power_cut(nursery, tmp_path):
     told = 0
     for number in range(0, TRIALS, A_RUN):

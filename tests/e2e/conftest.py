@@ -17,6 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import forked
+from tests.scripts import AT_REST
+from tests.waiting import LONG
+
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"
 SHOTS = os.environ.get("SENSORIUM_SCREENSHOTS")
@@ -89,17 +93,14 @@ def archive(tmp_path_factory) -> Path:
 
 def index(home: Path, *paths: Path) -> int:
     """Index as the command does; says how many files came in."""
-    command = [sys.executable, "-m", "ui.cli", "index", *map(str, paths), "--json"]
-    env = os.environ | {"SENSORIUM_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
+    done = forked("index", *paths, "--json", env=os.environ | {"SENSORIUM_HOME": str(home)})
     return int(json.loads(done.stdout.splitlines()[-1])["progress"]["done"])
 
 
 def read(home: Path, reader: str) -> None:
     """Have a reader read the archive, as the command does."""
-    env = os.environ | {"SENSORIUM_HOME": str(home), "PYTHONPATH": str(ROOT), "SENSORIUM_DEVICE": "cpu"}
-    command = [sys.executable, "-m", "ui.cli", "readers", "add", reader]
-    subprocess.run(command, env=env, capture_output=True, timeout=280, check=True)
+    done = forked("readers", "add", reader, env=os.environ | {"SENSORIUM_HOME": str(home), "SENSORIUM_DEVICE": "cpu"})
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -124,9 +125,21 @@ def browser():
         browser.close()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Note that a test has failed, for its page to be kept as a picture."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
 def open_page(browser, request, tmp_path):
-    """Opens pages; ``shoot`` takes a picture of one. Afterwards takes one of each, and fails if a script complained."""
+    """Opens pages; ``shoot`` takes a picture of one if SENSORIUM_SCREENSHOTS names a folder. Afterwards one of each is taken, if the test has
+    failed too; and a script that complained is a failure."""
     pages, complaints = [], []
 
     def open_(
@@ -137,7 +150,7 @@ def open_page(browser, request, tmp_path):
             permissions=list(permissions), accept_downloads=True, locale=locale,
         )  # fmt: skip
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(LONG * 1000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
         page.goto(address)
@@ -145,6 +158,8 @@ def open_page(browser, request, tmp_path):
         return page
 
     def shoot(page, moment: str) -> None:
+        if not (SHOTS or request.node.stash.get(FAILED, False)):
+            return
         name = re.sub(r"\W+", "-", f"{request.node.name}-{moment}").strip("-")
         page.screenshot(path=(Path(SHOTS) if SHOTS else tmp_path) / f"{name}.png")
 
@@ -160,6 +175,13 @@ def cards(page) -> list[str]:
     """The names on the grid's cards, in their order."""
     page.locator("a[data-at] .name").first.wait_for()
     return page.locator("a[data-at] .name").all_text_contents()
+
+
+def at_rest(page) -> None:
+    """Wait until what slides in or unfolds has its place: it begins within half a second, and is waited for until it ends."""
+    page.wait_for_timeout(500)
+    while page.evaluate(AT_REST):
+        pass
 
 
 def asked(page, part: str) -> None:

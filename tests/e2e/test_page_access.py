@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import asked, cards
+from tests.e2e.conftest import asked, at_rest, cards
 from tests.scripts import FOCUSED, NAMELESS
 
 
@@ -51,14 +51,14 @@ def library(page):
     page.get_by_text("images/broken.jpg").wait_for()
     page.get_by_text("Add a folder").click()
     page.get_by_label("Collection", exact=True).wait_for()
-    page.wait_for_timeout(500)  # it unfolds
+    at_rest(page)  # it unfolds
 
 
 def opened(page):
     cards(page)
     page.locator("a[data-at]").first.click()
     page.get_by_role("dialog").locator(".stage").wait_for()
-    page.wait_for_timeout(500)  # it slides in
+    at_rest(page)  # it slides in
 
 
 VIEWS = {

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.e2e.conftest import SAMPLE, Served, asked, cards, index
+from tests.e2e.conftest import SAMPLE, Served, asked, at_rest, cards, index
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder(empty, open_pag
 def test_a_folder_is_added_with_live_progress(little, open_page):
     page = open_page(f"{little.address}/?view=library")
     page.get_by_text("Add a folder").click()
-    page.wait_for_timeout(1000)  # the form unfolds; the list closes when what it hangs on moves
+    at_rest(page)  # the form unfolds; the list closes when what it hangs on moves
     page.get_by_role("combobox", name="Under").click()
     page.get_by_role("option", name="sample").click()
     page.get_by_label("Collection", exact=True).fill("sample")

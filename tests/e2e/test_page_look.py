@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import asked, cards
+from tests.e2e.conftest import asked, at_rest, cards
 from tests.scripts import TWO_HUNDRED
 
 
@@ -131,7 +131,7 @@ def test_the_page_fits_and_follows_light_and_dark(served, open_page, width, dark
     open_page.shoot(page, "grid")
     page.locator("a[data-at]").first.click()
     page.locator(".stage").wait_for()
-    page.wait_for_timeout(500)  # it slides in
+    at_rest(page)  # it slides in
     box = page.get_by_role("dialog").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import SHARED
-from tests.e2e.conftest import SAMPLE, Served, asked, cards, index, read
+from tests.e2e.conftest import SAMPLE, Served, asked, at_rest, cards, index, read
 from tests.fakes import speech, tiny_caption, tiny_seamless
 from tests.scripts import FOCUSED, NAMELESS
 
@@ -25,7 +25,7 @@ SUBTITLES = {
     "pets.en.srt": [(500, 3_000, "red."), (4_000, 7_000, "dog. water.")],
     "long.en.srt": [(10_000, 12_000, "It begins with a zeppelin."), (630_000, 640_000, "It ends with a submarine.")],
 }  # fmt: skip
-pytestmark = pytest.mark.timeout(600)  # the first test waits until all readers have read
+pytestmark = pytest.mark.timeout(1800)  # the first test waits until all readers have read
 MARKUP = '<img src=x onerror="alert(1)"> beside the zebra <b>crossing</b> &amp; more'
 
 
@@ -263,7 +263,7 @@ def test_a_question_is_answered_by_a_model_that_is_named(talking, models, open_p
     assert re.search(rf"written by a model: {re.escape(models['captioner'])}, \d+% sure", answer.text_content())
 
     page = open_page(f"{talking.address}/?q=fire+engine&in=video")
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     dialog = opened(page, "street.mp4")
     dialog.get_by_label("Ask about this video").fill(tiny_caption.QUESTION)
     dialog.get_by_role("button", name="Ask", exact=True).click()
@@ -318,7 +318,7 @@ def test_all_of_it_has_a_name_and_nothing_is_cut_off(talking, open_page, width, 
     assert page.evaluate(NAMELESS) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     dialog = opened(page, "street.mp4")
-    page.wait_for_timeout(500)  # it slides in
+    at_rest(page)  # it slides in
     assert page.evaluate(NAMELESS) == []
     stage = dialog.locator(".stage")
     assert stage.evaluate("stage => stage.scrollWidth <= stage.clientWidth")

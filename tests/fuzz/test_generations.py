@@ -239,7 +239,7 @@ FORGED = DAMAGES[10:]
 """Hashes do not tell of these, and what they change may mean nothing: that the answers are right is all that counts."""
 
 
-@pytest.mark.timeout(120 + CASES)
+@pytest.mark.timeout(600 + 4 * CASES)
 def test_no_damaged_generation_is_searched_and_each_is_mended(home):
     refused = harmless = 0
     for number, damage in zip(range(CASES), itertools.cycle(DAMAGES)):

@@ -22,6 +22,14 @@ from tests.fakes.encoder import FakeEncoder
 from tests.waiting import LONG
 
 
+@pytest.fixture(scope="session", autouse=True)
+def counted_at_once():
+    """What changes is counted the next time that somebody asks, however long counting took."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.api.service._PAUSE", 0)
+        yield
+
+
 @pytest.fixture
 def indexed(settings, archive, encoder):
     """Settings of a home whose archive is indexed, and whose root may be indexed again."""

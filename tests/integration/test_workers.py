@@ -120,7 +120,7 @@ def test_what_a_killed_worker_had_is_done_by_one_that_lives(settings, tmp_path):
     assert_whole(settings, 60)
 
 
-@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.timeout(SECONDS + 900)
 def test_nobody_is_told_that_the_database_is_locked(settings, tmp_path):
     errors = _PROCESSES.Queue()
     (tmp_path / "archive").mkdir()

@@ -67,7 +67,7 @@ def serving(tmp_path):
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(4 * SECONDS + 600)
 def test_hours_of_work_leave_the_service_as_large_as_it_was(serving, record_property):
     files, address, process = serving
     random, samples, began, searched = Random(SEED), [], time.monotonic(), 0
