@@ -52,6 +52,7 @@ MEANINGS = {
     "input": (422, "The request asks for something that cannot be, such as a number out of range."),
     "validation": (422, "A field is missing, of the wrong type, or out of range; `errors` names each."),
     "media": (422, "What was sent is no image, sound, video or text that can be decoded."),
+    "form": (422, "A form that is sent as an upload holds one file, and is encoded as RFC 7578 says."),
     "inline": (422, "Media that stand in the request must be base64 (RFC 4648), or a data: URL with base64."),
     "folder": (422, "A folder in a filter is relative to a root of its collection, as hits show it."),
     "not-there": (422, "The folder or file to be indexed does not exist."),
@@ -161,9 +162,13 @@ def of(error: Exception) -> Problem:
         return error
     for kind, status, name, title in _KINDS:
         if isinstance(error, kind):
+            remedy = error.remedy
+            if status == 503 and not isinstance(error, errors.DatabaseAway):  # the caller cannot mend it
+                _log.warning("%s: %s %s", title, error, remedy)
+                remedy = f"Whoever runs the service: {remedy}" if remedy else "Whoever runs the service finds more in its log."
             wait = next((seconds for one, seconds in _WAITS if isinstance(error, one)), None)
             headers = {} if wait is None else {"retry_after": str(wait)}
-            return Problem(status, name, title, wire.sentence(str(error)), remedy=error.remedy, **headers)
+            return Problem(status, name, title, wire.sentence(str(error)), remedy=remedy, **headers)
     remedy = getattr(error, "remedy", "")
     return Problem(500, "error", "The service failed", str(error), remedy=remedy)
 
