@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search import disk
+from search import disk, log
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, DateSource, Filter, Modality
@@ -456,6 +456,7 @@ def serve(
         show.err.print(f"Sensorium serves {opened} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False, soft_wrap=True)
 
     settings = load({"home": home})
+    log.set_up(settings.log_level, as_json=settings.log_json)
     if disk.is_read_only(settings.home):
         show.err.print("The home may be read, and not written: searching works, nothing can be indexed.")
     run(settings, host=host, port=port, roots=root or [], page=page, ready=ready, tokens=tokens_)

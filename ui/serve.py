@@ -57,7 +57,7 @@ def run(
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         app = _with_page(service, access, _reachable(host, address)) if page and PAGE.exists() else create_app(service, access)
         last = settings.drain_seconds + LAST_SECONDS
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=last, server_header=False)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=last, server_header=False)
         ready(address, (access and access.local) or "")
         _Server(config, service.drain, settings.drain_seconds).run(sockets=[listening])
 

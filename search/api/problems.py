@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from search import errors, wire
+from search import errors, log, wire
 from search.errors import Problem, SensoriumError
 
 TYPES = "/v1/problems/"
@@ -137,11 +137,13 @@ def router() -> APIRouter:
 
 
 def respond(problem: Problem, *, hide: Callable[[str], str] = str, **more: Any) -> JSONResponse:  # noqa: ANN401
-    """A problem as a response."""
+    """A problem as a response. It names the request as the log does."""
     body = {
         "type": TYPES + problem.kind, "title": problem.title, "status": problem.status,
         "detail": hide(str(problem)), "remedy": hide(problem.remedy),
     }  # fmt: skip
+    if request := log.request_id.get():
+        body["request"] = request
     return JSONResponse(body | more, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
@@ -205,15 +207,12 @@ def _http(_: Request, error: Exception) -> Response:
     return respond(problem)
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
-    """Our own fault: told without its insides, which go to the log."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return respond(
-        Problem(
-            500,
-            "internal",
-            "The service failed",
-            "Something went wrong in the service.",
-            remedy="Try again. If it fails again, look into the service's log.",
-        )
-    )
+def _unexpected(_: Request, __: Exception) -> Response:
+    """Our own fault: told without its insides, which go to the log as the error goes on from here."""
+    return respond(INTERNAL)
+
+
+INTERNAL = Problem(
+    500, "internal", "The service failed", "Something went wrong in the service.",
+    remedy="Try again. If it fails again, look into the service's log: it names the request.",
+)  # fmt: skip

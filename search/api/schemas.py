@@ -566,7 +566,7 @@ class Status(Wire):
 
 
 class Trouble(BaseModel):
-    """A problem (RFC 9457). ``remedy`` says what to do; ``errors`` which fields of the request cannot be."""
+    """A problem (RFC 9457). ``remedy`` says what to do; ``errors`` which fields of the request cannot be; ``request`` is the id that the log names."""
 
     model_config = ConfigDict(
         extra="allow",

@@ -129,12 +129,16 @@ class Uploads:
         self._check_room(announced or 0)
         return self._folder / f"{secrets.token_hex(16)}.part"
 
-    def _check_room(self, more: int) -> None:
+    def taken(self) -> int:
+        """Bytes that all uploads take."""
         taken = 0
         for path in self._files():
             with contextlib.suppress(FileNotFoundError):
                 taken += path.stat().st_size
-        if taken + more > self._settings.upload_quota:
+        return taken
+
+    def _check_room(self, more: int) -> None:
+        if self.taken() + more > self._settings.upload_quota:
             raise Problem(
                 507, "uploads-full", "There is no room for uploads", "All uploads together take what the setting upload_quota allows.",
                 remedy="Delete some, or wait until some expire; or raise the setting upload_quota.",
