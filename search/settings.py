@@ -62,6 +62,7 @@ class Settings:
     log_level       what the service writes into its log: ``debug``, ``info``, ``warning`` or ``error``, and what is graver
     log_json        the service's log is an object of JSON a line
     drain_seconds   how long a service that is told to end goes on with the requests that it has, in seconds
+    fetch_urls      the service fetches content to search with from public addresses that callers name, by https
     upload_bytes    the largest upload, in bytes
     upload_quota    what all uploads together may take, in bytes
     upload_hours    how long an upload is kept after it was last used
@@ -96,6 +97,7 @@ class Settings:
     log_level: str = "info"
     log_json: bool = False
     drain_seconds: int = 20
+    fetch_urls: bool = False
     upload_bytes: int = 256 << 20
     upload_quota: int = 4 << 30
     upload_hours: int = 24

@@ -93,6 +93,8 @@ MEANINGS = {
     "foreign-origin": (403, "A page of another site sent the request; only this service's own page may change anything."),
     "token": (401, "The request shows no token, or one that was revoked, has expired, or is another archive's."),
     "role": (403, "The token's role does not reach that far; the detail says which does."),
+    "url": (422, "The content at an address could not be fetched, or may not be: the detail says why."),
+    "fetching-off": (403, "The service fetches nothing from the web, unless the setting `fetch_urls` says so."),
     "outside-roots": (403, "Only what lies under the configured roots is indexed."),
     "bad-request": (400, "The request is not HTTP as it should be."),
     "not-found": (404, "There is nothing at this address; /v1/docs lists every one."),

@@ -388,6 +388,12 @@ class Sprite(Wire):
     step_ms: int
 
 
+class FetchRequest(Wire):
+    """Content to search with, from the web."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000, description="An https address on the public internet.")]
+
+
 class Upload(Wire):
     """Content to search with."""
 

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from search import disk
 from search.api import schemas as s
+from search.api.fetch import fetch, name_of
 from search.api.forms import FileInForm
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, ending
@@ -69,6 +70,28 @@ class Uploads:
             raise self._no_room() if disk.full(error) else error from error
         finally:
             part.unlink(missing_ok=True)
+
+    async def fetch(self, url: str) -> Upload:
+        """Keep the content at an address; raises as ``receive`` does.
+
+        Raises:
+            Problem: the service fetches nothing (403), or not this (422).
+        """
+        if not self._settings.fetch_urls or self._settings.offline:
+            raise Problem(
+                403, "fetching-off", "Nothing is fetched", "This service fetches nothing from the web.",
+                remedy="Send the file to POST /v1/uploads; or set fetch_urls, and offline not.",
+            )  # fmt: skip
+        pieces = fetch(url, self._settings.upload_bytes)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            while piece := await anyio.to_thread.run_sync(next, pieces, b""):
+                yield piece
+
+        try:
+            return await self.receive(chunks(), None, lambda: name_of(url))
+        finally:
+            await anyio.to_thread.run_sync(pieces.close)
 
     def keep(self, content: bytes, modality: Modality) -> Path:
         """Keep an inlined medium under its own hash, so that the same one again is neither written nor encoded again."""
@@ -228,6 +251,11 @@ def router(uploads: Uploads) -> APIRouter:
         else:
             upload = await uploads.receive(request.stream(), length, lambda: name or "")
         return _entry(uploads, upload)
+
+    @routes.post("/fetch", status_code=201, operation_id="fetch", summary="Fetch content")
+    async def fetch_url(asked: s.FetchRequest) -> s.Upload:
+        """Fetch content from the web, to search with. The service has to be set to do so: `fetch_urls`."""
+        return _entry(uploads, await uploads.fetch(asked.url))
 
     @routes.get("/{id}", operation_id="get_upload", summary="An upload")
     def get(id: s.UploadId) -> s.Upload:  # noqa: A002 - the name in the address
