@@ -16,6 +16,7 @@ from typing import Any
 
 from indexer.events import Events
 from indexer.run import Job, index
+from search import log
 from search.errors import SensoriumError
 from search.settings import unpack
 
@@ -30,6 +31,7 @@ def main() -> int:
     """Run the job; the exit code is 0 unless it failed."""
     request = json.loads(sys.stdin.readline())
     settings = unpack(request["settings"])
+    log.set_up(settings.log_level, as_json=settings.log_json)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     job = _job(request, Events(_say, EVERY))
     try:

@@ -76,6 +76,11 @@ def _mode(path: Path) -> int:
         return 0
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether what is there may be read, and not written."""
+    return path.exists() and not os.access(path, os.W_OK)
+
+
 def full(error: OSError) -> bool:
     """Whether an operating system error means that there is no room."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}

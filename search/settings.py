@@ -19,6 +19,7 @@ from platformdirs import user_config_path, user_data_path
 
 from search import disk
 from search.errors import InputError
+from search.log import LEVELS
 
 PREFIX = "SENSORIUM_"
 """How variables begin that are settings."""
@@ -59,7 +60,10 @@ class Settings:
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
+    log_level       what the service writes into its log: ``debug``, ``info``, ``warning`` or ``error``, and what is graver
+    log_json        the service's log is an object of JSON a line
     drain_seconds   how long a service that is told to end goes on with the requests that it has, in seconds
+    fetch_urls      the service fetches content to search with from public addresses that callers name, by https
     upload_bytes    the largest upload, in bytes
     upload_quota    what all uploads together may take, in bytes
     upload_hours    how long an upload is kept after it was last used
@@ -92,7 +96,10 @@ class Settings:
     roots: str = ""
     show_paths: str = ""
     hosts: str = ""
+    log_level: str = "info"
+    log_json: bool = False
     drain_seconds: int = 20
+    fetch_urls: bool = False
     upload_bytes: int = 256 << 20
     upload_quota: int = 4 << 30
     upload_hours: int = 24
@@ -137,6 +144,10 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         told |= dict.fromkeys(values, where)
     settings = Settings(**{name: _convert(name, known[name].type, value, told.get(name, "")) for name, value in merged.items()})
     _check_hosts(settings.hosts, told.get("hosts", ""))
+    if settings.log_level not in LEVELS:
+        raise InputError(
+            f"Setting log_level is {settings.log_level!r} {told.get('log_level', '')}.", remedy=f"Known: {', '.join(LEVELS)}."
+        )
     disk.protect(settings.home)
     return settings
 

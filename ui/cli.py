@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search import disk, log
 from search.errors import InputError, SensoriumError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel, DateSource, Filter, Modality
@@ -455,7 +456,11 @@ def serve(
         opened = f"{address}/?token={token}" if token else address
         show.err.print(f"Sensorium serves {opened} (API: {address}/v1/docs). Ctrl-C stops it.", highlight=False, soft_wrap=True)
 
-    run(load({"home": home}), host=host, port=port, roots=root or [], page=page, ready=ready, tokens=tokens_)
+    settings = load({"home": home})
+    log.set_up(settings.log_level, as_json=settings.log_json)
+    if disk.is_read_only(settings.home):
+        show.err.print("The home may be read, and not written: searching works, nothing can be indexed.")
+    run(settings, host=host, port=port, roots=root or [], page=page, ready=ready, tokens=tokens_)
 
 
 @app.command(name="eval")

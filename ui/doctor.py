@@ -121,6 +121,10 @@ def _disk(settings: Settings) -> Iterable[Check]:
     folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     yield Check("disk", free > LOW_SPACE, f"{free / 1e9:.1f} GB free under {folder}", "Free some space, or move the home.")
+    if disk.is_read_only(settings.home):
+        yield Check(
+            "home", True, f"{settings.home} may be read, and not written: searching and serving work, nothing can be indexed"
+        )
     open_to_all = disk.exposed(settings.home)
     seen = f"others may read {', '.join(map(str, open_to_all[:3]))}" if open_to_all else "for its owner alone"
     yield Check("privacy", not open_to_all, seen, f"chmod -R go= {settings.home}")

@@ -7,10 +7,11 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
@@ -19,6 +20,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexer.jobs import SubprocessRunner
+from search import disk
 from search.api.app import create_app, guards, routes
 from search.api.drain import Drain
 from search.api.identity import Access
@@ -48,16 +50,40 @@ def run(
         NewerDatabase: a later program wrote the database.
     """
     settings = replace(settings, roots=os.pathsep.join(_roots(settings, roots)))
-    with _bound(host, port) as listening:
+    with _bound(host, port) as listening, _written_beside(settings) as beside:
         port = listening.getsockname()[1]
-        service = Service(settings, runner=SubprocessRunner(settings))
+        service = Service(beside, runner=SubprocessRunner(settings) if beside is settings else None)
         access = _access(service, host, tokens=tokens)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         app = _with_page(service, access, _reachable(host, address)) if page and PAGE.exists() else create_app(service, access)
         last = settings.drain_seconds + LAST_SECONDS
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=last, server_header=False)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=last, server_header=False)
         ready(address, (access and access.local) or "")
         _Server(config, service.drain, settings.drain_seconds).run(sockets=[listening])
+
+
+@contextmanager
+def _written_beside(settings: Settings) -> Iterator[Settings]:
+    """Settings whose home may be written. Of a home that may only be read, what a service writes goes into a folder that goes away in the end:
+    uploads, pictures, its token. What searches read is linked there.
+    """
+    home = settings.home
+    if not disk.is_read_only(home):
+        yield settings
+        return
+    with TemporaryDirectory(prefix="sensorium-") as folder:
+        beside = Path(folder)
+        for name in ("index", "calibration"):
+            if (home / name).exists():
+                (beside / name).symlink_to((home / name).absolute())
+        with suppress(OSError):  # so that programs which look it up in the home get in
+            (beside / "token").write_bytes((home / "token").read_bytes())
+        yield replace(
+            settings,
+            home=beside,
+            models=settings.models or home / "models",
+            database_url=settings.database_url or settings.database,
+        )
 
 
 class _Server(uvicorn.Server):

@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from search.api import assets, health, jobs, judging, media, problems, searching, uploads, written
+from search.api.access import Logged
 from search.api.drain import Draining
 from search.api.guard import Bounded, Guard, Shielded
 from search.api.identity import Access, Identified
@@ -59,7 +60,7 @@ def guards(service: Service, access: Access | None, scripts: Sequence[str] = ())
     """
     identified = [] if access is None else [Middleware(Identified, access=access)]
     return [
-        Middleware(Shielded, scripts=scripts), Middleware(Draining, drain=service.drain),
+        Middleware(Logged), Middleware(Shielded, scripts=scripts), Middleware(Draining, drain=service.drain),
         Middleware(Guard, hosts=service.settings.hosts.split(",")), *identified,
     ]  # fmt: skip
 

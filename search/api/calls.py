@@ -145,6 +145,11 @@ def upload(content: bytes | Path, *, name: str | None = None) -> Call[s.Upload]:
     return Call("POST", "/uploads", _as(s.Upload), params=_given({"name": named}), content=content, headers=headers)
 
 
+def fetch(url: str) -> Call[s.Upload]:
+    """Have content fetched from the web to search with, by a service that is set to do so."""
+    return Call("POST", "/uploads/fetch", _as(s.Upload), json={"url": url})
+
+
 def get_upload(id: str) -> Call[s.Upload]:  # noqa: A002
     """What is known of an upload."""
     return Call("GET", f"/uploads/{id}", _as(s.Upload))

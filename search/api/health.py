@@ -92,9 +92,7 @@ def probes(service: Service) -> list[Route]:
         return JSONResponse({"ready": is_ready, "engine": state}, 200 if is_ready else 503)
 
     def metrics(_: Request) -> Response:
-        counts, is_up = service.last_counts()
-        told = service.metrics.render(counts.get("segments", {}), service.generation(), database=is_up)
-        return Response(told, media_type=CONTENT_TYPE_LATEST)
+        return Response(service.metrics.render(service.figures()), media_type=CONTENT_TYPE_LATEST)
 
     served: dict[str, Callable[[Request], Response]] = {"/livez": live, "/readyz": ready, "/metrics": metrics}
     return [Route(path, endpoint) for path, endpoint in served.items()]

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from search.api.access import name_route
+from search.api.schemas import BASE
+from search.store.tables import REVISION
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How the archive and the machine are. ``counts``: by what is counted, one of ``Metrics.counts``, as it was last counted; ``database``: whether
+    that can be used; ``free`` and ``uploads`` in bytes.
+    """
+
+    counts: Mapping[str, Mapping[str, int]]
+    generation: int | None
+    database: bool
+    free: int
+    uploads: int
 
 
 class Metrics:
@@ -22,22 +41,36 @@ class Metrics:
         )
         self.stages = Histogram("sensorium_search_seconds", "Seconds of a search", ("stage",), buckets=_BUCKETS, registry=own)
         self.loading = Gauge("sensorium_encoder_load_seconds", "Seconds that loading the encoder took", registry=own)
-        self.segments = Gauge("sensorium_segments", "Segments in the archive", ("kind",), registry=own)
         self.generation = Gauge("sensorium_index_generation", "The generation of the index", registry=own)
         self.database = Gauge("sensorium_database_up", "Whether the database can be used", registry=own)
+        self.counts = {
+            "files": Gauge("sensorium_files", "Files in the archive", ("state",), registry=own),
+            "units": Gauge("sensorium_units", "Units of work, each an asset for a space", ("state",), registry=own),
+            "ledger": Gauge("sensorium_ledger", "Lines of the ledger", ("reason",), registry=own),
+            "segments": Gauge("sensorium_segments", "Segments in the archive", ("kind",), registry=own),
+            "jobs": Gauge("sensorium_jobs", "Index jobs", ("state",), registry=own),
+        }
+        self.free = Gauge("sensorium_disk_free_bytes", "Bytes free on the disk of the home", registry=own)
+        self.uploads = Gauge("sensorium_uploads_bytes", "Bytes that uploads take", registry=own)
+        Info("sensorium_build", "The program that runs", registry=own).info(
+            {"version": version("sensorium"), "revision": REVISION}
+        )
 
     def searched(self, timings_ms: dict[str, float]) -> None:
         """Take note of what the stages of a search took."""
         for stage, spent in timings_ms.items():
             self.stages.labels(stage).observe(spent / 1000)
 
-    def render(self, segments: dict[str, int], generation: int | None, *, database: bool) -> bytes:
-        """Everything in Prometheus's text format. ``segments`` are those that were last counted, ``database`` whether that could be used just now."""
-        self.database.set(database)
-        self.segments.clear()
-        for kind, count in segments.items():
-            self.segments.labels(kind).set(count)
-        self.generation.set(generation or 0)
+    def render(self, figures: Figures) -> bytes:
+        """Everything in Prometheus's text format."""
+        for name, gauge in self.counts.items():
+            gauge.clear()
+            for label, count in figures.counts.get(name, {}).items():
+                gauge.labels(label).set(count)
+        self.database.set(figures.database)
+        self.generation.set(figures.generation or 0)
+        self.free.set(figures.free)
+        self.uploads.set(figures.uploads)
         return generate_latest(self._registry)
 
 
@@ -52,17 +85,29 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
+        began, has_begun = time.perf_counter(), False
 
-        async def note(message: Message) -> None:
+        def note(status: int) -> None:
+            nonlocal has_begun
+            if has_begun:
+                return
+            has_begun = True
+            route = getattr(scope.get("route"), "path", "none")
+            name_route(scope, f"{BASE}{route}" if route != "none" else route)
+            self._note(scope["method"], route, status, time.perf_counter() - began)
+
+        async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "none")
-                self._note(scope["method"], route, message["status"], time.perf_counter() - began)
+                note(message["status"])
             await send(message)
 
-        await self._app(scope, receive, note)
+        try:
+            await self._app(scope, receive, noted)
+        except Exception:  # answered further out
+            note(500)
+            raise
 
-    def _note(self, method: str, route: str, status: Any, seconds: float) -> None:  # noqa: ANN401 - a message's value
+    def _note(self, method: str, route: str, status: int, seconds: float) -> None:
         known = method if method in _METHODS else "other"
         self._metrics.requests.labels(known, route, str(status)).inc()
         self._metrics.latency.labels(known, route).observe(seconds)

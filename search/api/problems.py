@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from search import errors, wire
+from search import errors, log, wire
 from search.errors import Problem, SensoriumError
 
 TYPES = "/v1/problems/"
@@ -52,6 +52,7 @@ MEANINGS = {
     "input": (422, "The request asks for something that cannot be, such as a number out of range."),
     "validation": (422, "A field is missing, of the wrong type, or out of range; `errors` names each."),
     "media": (422, "What was sent is no image, sound, video or text that can be decoded."),
+    "form": (422, "A form that is sent as an upload holds one file, and is encoded as RFC 7578 says."),
     "inline": (422, "Media that stand in the request must be base64 (RFC 4648), or a data: URL with base64."),
     "folder": (422, "A folder in a filter is relative to a root of its collection, as hits show it."),
     "not-there": (422, "The folder or file to be indexed does not exist."),
@@ -92,6 +93,8 @@ MEANINGS = {
     "foreign-origin": (403, "A page of another site sent the request; only this service's own page may change anything."),
     "token": (401, "The request shows no token, or one that was revoked, has expired, or is another archive's."),
     "role": (403, "The token's role does not reach that far; the detail says which does."),
+    "url": (422, "The content at an address could not be fetched, or may not be: the detail says why."),
+    "fetching-off": (403, "The service fetches nothing from the web, unless the setting `fetch_urls` says so."),
     "outside-roots": (403, "Only what lies under the configured roots is indexed."),
     "bad-request": (400, "The request is not HTTP as it should be."),
     "not-found": (404, "There is nothing at this address; /v1/docs lists every one."),
@@ -136,11 +139,13 @@ def router() -> APIRouter:
 
 
 def respond(problem: Problem, *, hide: Callable[[str], str] = str, **more: Any) -> JSONResponse:  # noqa: ANN401
-    """A problem as a response."""
+    """A problem as a response. It names the request as the log does."""
     body = {
         "type": TYPES + problem.kind, "title": problem.title, "status": problem.status,
         "detail": hide(str(problem)), "remedy": hide(problem.remedy),
     }  # fmt: skip
+    if request := log.request_id.get():
+        body["request"] = request
     return JSONResponse(body | more, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
@@ -161,9 +166,13 @@ def of(error: Exception) -> Problem:
         return error
     for kind, status, name, title in _KINDS:
         if isinstance(error, kind):
+            remedy = error.remedy
+            if status == 503 and not isinstance(error, errors.DatabaseAway):  # the caller cannot mend it
+                _log.warning("%s: %s %s", title, error, remedy)
+                remedy = f"Whoever runs the service: {remedy}" if remedy else "Whoever runs the service finds more in its log."
             wait = next((seconds for one, seconds in _WAITS if isinstance(error, one)), None)
             headers = {} if wait is None else {"retry_after": str(wait)}
-            return Problem(status, name, title, wire.sentence(str(error)), remedy=error.remedy, **headers)
+            return Problem(status, name, title, wire.sentence(str(error)), remedy=remedy, **headers)
     remedy = getattr(error, "remedy", "")
     return Problem(500, "error", "The service failed", str(error), remedy=remedy)
 
@@ -200,15 +209,12 @@ def _http(_: Request, error: Exception) -> Response:
     return respond(problem)
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
-    """Our own fault: told without its insides, which go to the log."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return respond(
-        Problem(
-            500,
-            "internal",
-            "The service failed",
-            "Something went wrong in the service.",
-            remedy="Try again. If it fails again, look into the service's log.",
-        )
-    )
+def _unexpected(_: Request, __: Exception) -> Response:
+    """Our own fault: told without its insides, which go to the log as the error goes on from here."""
+    return respond(INTERNAL)
+
+
+INTERNAL = Problem(
+    500, "internal", "The service failed", "Something went wrong in the service.",
+    remedy="Try again. If it fails again, look into the service's log: it names the request.",
+)  # fmt: skip

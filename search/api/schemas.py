@@ -461,6 +461,12 @@ class Sprite(Wire):
     step_ms: int
 
 
+class FetchRequest(Wire):
+    """Content to search with, from the web."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000, description="An https address on the public internet.")]
+
+
 class Upload(Wire):
     """Content to search with."""
 
@@ -639,7 +645,7 @@ class Status(Wire):
 
 
 class Trouble(BaseModel):
-    """A problem (RFC 9457). ``remedy`` says what to do; ``errors`` which fields of the request cannot be."""
+    """A problem (RFC 9457). ``remedy`` says what to do; ``errors`` which fields of the request cannot be; ``request`` is the id that the log names."""
 
     model_config = ConfigDict(
         extra="allow",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from search import encoders
 from search.api.calibrating import Calibrating
 from search.api.drain import Drain
 from search.api.jobs import IndexJobs, Runner
-from search.api.metrics import Metrics
+from search.api.metrics import Figures, Metrics
 from search.api.ondemand import OnDemand
 from search.api.places import Places
 from search.api.problems import AGAIN, SOON, not_found
@@ -137,12 +138,15 @@ class Service:
                 self._counted = version, began + _PAUSE * (time.monotonic() - began), found
             return self._counted[2]
 
-    def last_counts(self) -> tuple[dict[str, Any], bool]:
-        """What the archive held when it was last counted, nothing if it never was; and whether the database can be used now."""
+    def figures(self) -> Figures:
+        """What is measured of the archive and the machine, without the database as far as that was counted before."""
         try:
-            return self.counts(), True
+            jobs, is_up = self.jobs.book.counts(), True
+            counts = self.counts()
         except SensoriumError:
-            return self._counted[2], False
+            counts, jobs, is_up = self._counted[2], {}, False
+        told = {name: counts.get(name, {}) for name in ("files", "units", "ledger", "segments")} | {"jobs": jobs}
+        return Figures(told, self.generation(), is_up, shutil.disk_usage(self.settings.home).free, self.uploads.taken())
 
     def generation(self) -> int | None:
         """The generation of the index that answers; None while there is no engine."""

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from starlette.requests import ClientDisconnect
 
 from search import disk
 from search.api import schemas as s
-from search.errors import MediaError, Problem
+from search.api.fetch import fetch, name_of
+from search.api.forms import FileInForm
+from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, ending
 from search.settings import Settings
 from search.types import Info, Modality, Needs
@@ -50,23 +52,46 @@ class Uploads:
         self._settings, self._pool = settings, pool
         self._folder = settings.home / "uploads"
 
-    async def receive(self, chunks: AsyncIterator[bytes], announced: int | None, name: str) -> Upload:
-        """Write what arrives, counting; then find out what it is. Nothing stays of what is cut, too big or no media.
+    async def receive(self, chunks: AsyncIterator[bytes], announced: int | None, name: Callable[[], str]) -> Upload:
+        """Write what arrives, counting; then find out what it is, with the help of its ``name``. Nothing stays of what is cut, too big or no media.
 
         Raises:
-            Problem: too large (413), no room (507), cut (400).
+            Problem: too large (413), the quota is used up (507), cut (400).
+            DiskFull: there is no room on the disk.
             MediaError: it is not media that can be read.
         """
         part = await anyio.to_thread.run_sync(self._begin, announced)
         try:
             size = await self._write(part, chunks, announced)
-            return await anyio.to_thread.run_sync(self._settle, part, size, ending(name))
+            return await anyio.to_thread.run_sync(self._settle, part, size, ending(name()))
         except ClientDisconnect:
             raise _cut(announced) from None
         except OSError as error:
-            raise _full() if disk.full(error) else error from error
+            raise self._no_room() if disk.full(error) else error from error
         finally:
             part.unlink(missing_ok=True)
+
+    async def fetch(self, url: str) -> Upload:
+        """Keep the content at an address; raises as ``receive`` does.
+
+        Raises:
+            Problem: the service fetches nothing (403), or not this (422).
+        """
+        if not self._settings.fetch_urls or self._settings.offline:
+            raise Problem(
+                403, "fetching-off", "Nothing is fetched", "This service fetches nothing from the web.",
+                remedy="Send the file to POST /v1/uploads; or set fetch_urls, and offline not.",
+            )  # fmt: skip
+        pieces = fetch(url, self._settings.upload_bytes)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            while piece := await anyio.to_thread.run_sync(next, pieces, b""):
+                yield piece
+
+        try:
+            return await self.receive(chunks(), None, lambda: name_of(url))
+        finally:
+            await anyio.to_thread.run_sync(pieces.close)
 
     def keep(self, content: bytes, modality: Modality) -> Path:
         """Keep an inlined medium under its own hash, so that the same one again is neither written nor encoded again."""
@@ -80,7 +105,7 @@ class Uploads:
             part.write_bytes(content)
             part.replace(path)
         except OSError as error:
-            raise _full() if disk.full(error) else error from error
+            raise self._no_room() if disk.full(error) else error from error
         finally:
             part.unlink(missing_ok=True)
         return path
@@ -127,13 +152,22 @@ class Uploads:
         self._check_room(announced or 0)
         return self._folder / f"{secrets.token_hex(16)}.part"
 
-    def _check_room(self, more: int) -> None:
+    def taken(self) -> int:
+        """Bytes that all uploads take."""
         taken = 0
         for path in self._files():
             with contextlib.suppress(FileNotFoundError):
                 taken += path.stat().st_size
-        if taken + more > self._settings.upload_quota or shutil.disk_usage(self._folder).free < more + LEAST_FREE:
-            raise _full()
+        return taken
+
+    def _check_room(self, more: int) -> None:
+        if self.taken() + more > self._settings.upload_quota:
+            raise Problem(
+                507, "uploads-full", "There is no room for uploads", "All uploads together take what the setting upload_quota allows.",
+                remedy="Delete some, or wait until some expire; or raise the setting upload_quota.",
+            )  # fmt: skip
+        if shutil.disk_usage(self._folder).free < more + LEAST_FREE:
+            raise self._no_room()
 
     async def _write(self, part: Path, chunks: AsyncIterator[bytes], announced: int | None) -> int:
         size = checked = 0
@@ -175,6 +209,12 @@ class Uploads:
     def _files(self) -> list[Path]:
         return list(self._folder.iterdir()) if self._folder.is_dir() else []
 
+    def _no_room(self) -> DiskFull:
+        free = shutil.disk_usage(self._folder).free >> 20
+        return DiskFull(
+            f"The disk of the uploads has {free} MB left; {LEAST_FREE >> 20} stay free.", remedy="Free some space on the service's disk."
+        )  # fmt: skip
+
     def _too_large(self) -> Problem:
         return Problem(
             413, "too-large", "The upload is too large", f"An upload has at most {self._settings.upload_bytes >> 20} MB.",
@@ -185,7 +225,12 @@ class Uploads:
 def router(uploads: Uploads) -> APIRouter:
     """The routes of uploads."""
     routes = APIRouter(prefix="/uploads", tags=["uploads"])
-    binary = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
+    file = {"type": "string", "format": "binary"}
+    form = {"type": "object", "properties": {"file": file}, "required": ["file"]}
+    binary = {
+        "content": {"application/octet-stream": {"schema": file}, "multipart/form-data": {"schema": form}},
+        "required": True,
+    }
 
     @routes.post(
         "",
@@ -195,13 +240,22 @@ def router(uploads: Uploads) -> APIRouter:
         summary="Send content",
     )
     async def upload(request: Request, name: s.Words | None = None) -> s.Upload:
-        """Send a picture, sound, video or text as the body, to search with. `name` helps to tell texts apart by their suffix.
+        """Send a picture, sound, video or text as the body, or as the one file of a form, to search with. `name` helps to tell texts apart by their suffix.
 
         What it is, is found out by decoding it, not from its name. It expires when it was not used for a while.
         """
         announced = request.headers.get("content-length", "")
         length = int(announced) if announced.isascii() and announced.isdigit() else None
-        return _entry(uploads, await uploads.receive(request.stream(), length, name or ""))
+        if form := FileInForm.of(request.headers.get("content-type", "")):
+            upload = await uploads.receive(form.read(request.stream()), None, lambda: name or form.name)
+        else:
+            upload = await uploads.receive(request.stream(), length, lambda: name or "")
+        return _entry(uploads, upload)
+
+    @routes.post("/fetch", status_code=201, operation_id="fetch", summary="Fetch content")
+    async def fetch_url(asked: s.FetchRequest) -> s.Upload:
+        """Fetch content from the web, to search with. The service has to be set to do so: `fetch_urls`."""
+        return _entry(uploads, await uploads.fetch(asked.url))
 
     @routes.get("/{id}", operation_id="get_upload", summary="An upload")
     def get(id: s.UploadId) -> s.Upload:  # noqa: A002 - the name in the address
@@ -235,10 +289,3 @@ def _touch(path: Path) -> None:
 def _cut(announced: int | None) -> Problem:
     said = f"{announced} bytes were announced, and fewer arrived." if announced else "The connection ended before the file did."
     return Problem(400, "cut-upload", "The upload was cut", said, remedy="Send it again. Nothing of it was kept.")
-
-
-def _full() -> Problem:
-    return Problem(
-        507, "uploads-full", "There is no room for uploads", "The folder of uploads is full.",
-        remedy="Delete some, or wait until some expire; or raise the setting upload_quota.",
-    )  # fmt: skip

@@ -63,7 +63,7 @@ def wave(path: str, width: int, height: int) -> bytes:
 
 
 def jpeg(picture: Picture) -> bytes:
-    """A picture (H, W, 3) uint8 RGB as a JPEG."""
+    """A picture (H, W, 3) uint8 RGB as a JPEG, that holds its pixels and nothing else."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -90,7 +90,7 @@ def _run(path: str, graph: Any, codec: Literal["mjpeg", "png"], **options: Any) 
     import ffmpeg
     import imageio_ffmpeg
 
-    output = graph.output("pipe:1", format="image2pipe", vcodec=codec, vframes=1, threads=1, **options)
+    output = graph.output("pipe:1", format="image2pipe", vcodec=codec, vframes=1, threads=1, map_metadata=-1, **options)
     command = ffmpeg.compile(output.global_args("-nostdin", "-loglevel", "error"), cmd=imageio_ffmpeg.get_ffmpeg_exe())
     with opened(Path(path)) as file:
         process = subprocess.Popen(  # noqa: S603

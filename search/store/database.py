@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from search import disk
 from search.errors import DatabaseAway, DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
@@ -67,7 +68,7 @@ class Database:
         self.url = url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
         self._outage = _Outage.of(self.url)
         try:
-            self.engine: Engine = create_engine(self.url, **_lasting(self.url))
+            self.engine: Engine = create_engine(self.url, **self._options())
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise InputError(
                 f"SENSORIUM_DATABASE_URL cannot be used: {error}.", remedy="Example: sqlite:////path/sensorium.db"
@@ -80,6 +81,27 @@ class Database:
             self._snapshot = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._closed = False
         event.listen(self.engine, "checkin", self._take_in)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it is a file that may be read, and not written: its disk is mounted so, or it is somebody else's."""
+        file = self.file
+        return file is not None and file.exists() and (disk.is_read_only(file) or disk.is_read_only(file.parent))
+
+    def _options(self) -> dict[str, Any]:
+        """How connections are made."""
+        if self.read_only:
+            return {"creator": self._open_read_only, "poolclass": NullPool}  # whether there is a log is looked at each time
+        return _lasting(self.url)
+
+    def _open_read_only(self) -> sqlite3.Connection:
+        """A connection to a file that may not be written. Without a log beside it, nobody writes it, and it needs none of the files that SQLite would make."""
+        file = self.file
+        assert file is not None  # noqa: S101 - for the types: only a file is read-only
+        log, shared = (file.with_name(f"{file.name}{ending}") for ending in ("-wal", "-shm"))
+        is_logged = shared.exists() or (log.exists() and log.stat().st_size > 0)
+        address = f"{file.absolute().as_uri()}?mode=ro{'' if is_logged else '&immutable=1'}"
+        return sqlite3.connect(address, uri=True, check_same_thread=False)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -156,7 +178,7 @@ class Database:
         """Create the tables, or bring older ones up to date. A database from a newer program is left alone."""
         from alembic import command
 
-        if file := self.file:
+        if (file := self.file) and not self.read_only:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not file.exists():
                 with suppress(OSError):  # what SQLite says of it is better
@@ -193,6 +215,8 @@ class Database:
 
         Writers wait in a queue: SQLite alone would have them try again and again, until one of them has had no luck for too long.
         """
+        if self.read_only:
+            raise _read_only(f"{self.file} may be read, and not written.")
         write = self.engine.execution_options(sensorium_write=True)
         turn = locked(self.file.with_name(f"{self.file.name}-writer")) if self.file else nullcontext()
         with turn, write.begin() as connection:
@@ -233,6 +257,14 @@ class Database:
             )
         if "locked" in reason and isinstance(error, OperationalError):
             return StoreError("The database is busy.", remedy="Another process holds it; try again when that is done.")
+        if "readonly database" in reason or "read-only transaction" in reason:
+            return _read_only(f"The database cannot be written: {reason}.")
+        if "unable to open database file" in reason:
+            return StoreError(
+                f"{self.file} cannot be opened.",
+                remedy="Check that its folder is there, and that both may be read. If they may not be written, and it was not closed where it was"
+                " written last, open it once where they may: sensorium status",
+            )
         if "not a database" in reason or "malformed" in reason:
             return StoreError(
                 f"{self.file or 'The database'} is damaged: {reason}.",
@@ -299,6 +331,12 @@ def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(checkout if checkout.is_dir() else here / "migrations"))
     return config
+
+
+def _read_only(told: str) -> StoreError:
+    return StoreError(
+        told, remedy="Mount its disk so that it may be written, or use a copy. Searching and `sensorium serve` work as it is."
+    )
 
 
 def _disk_error(error: OSError) -> SensoriumError:

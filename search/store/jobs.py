@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Select, and_, exists, insert, select, update
+from sqlalchemy import Select, and_, exists, func, insert, select, update
 
 from search.locks import Worker
 from search.store import tables as t
@@ -94,6 +94,12 @@ class JobBook:
         """Jobs that have not ended, in the order in which they run."""
         with self._database.reading() as connection:
             return [_job(row) for row in connection.execute(_open())]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are, by state."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(t.job.c.state, func.count()).group_by(t.job.c.state))
+            return {state: count for state, count in found}  # noqa: C416
 
     def begin(self, id_: int) -> bool:
         """Take a queued job to run it; False: it is no longer queued, or this machine runs another one."""

@@ -50,7 +50,6 @@ def door(indexed, encoder):
         )
         http.service, http.tokens, http.secrets, http.access = service, tokens, secrets, access
         yield http
-        service._loaded.wait(LONG)  # a service that is closed while it loads leaves a connection behind
 
 
 def bearer(secret: str) -> dict[str, str]:

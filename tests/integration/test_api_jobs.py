@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -16,10 +17,10 @@ import httpx2
 import pytest
 
 from indexer import run
-from search.api import jobs, media
+from search.api import jobs, media, uploads
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
-from search.errors import DiskFull, Refused, SensoriumError, ServiceAway
+from search.errors import DiskFull, Refused, SensoriumError, ServiceAway, StoreError
 from search.locks import Worker
 from search.store import JobBook
 from tests.integration.conftest import listening
@@ -105,6 +106,53 @@ def test_a_full_folder_of_uploads_is_told_and_searching_goes_on(start, indexed, 
     assert http.post("/v1/uploads", content=content).status_code == 201
     assert_problem(http.post("/v1/uploads", content=content), 507, "uploads-full")
     assert http.post("/v1/search", json={"query": [{"text": "red"}]}).status_code == 200
+
+
+def test_a_full_disk_is_told_as_that(start, indexed, archive, monkeypatch):
+    http = start(indexed)
+    usage = shutil.disk_usage(indexed.home)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=uploads.LEAST_FREE - 1))
+    answer = http.post("/v1/uploads", content=(archive / "tones" / "low.wav").read_bytes())
+    assert_problem(answer, 507, "disk-full")
+    assert "63 MB" in answer.json()["detail"]
+    assert "upload_quota" not in answer.text
+
+
+def test_a_form_with_a_file_is_taken_as_browsers_and_curl_send_it(http, archive):
+    sent = (archive / "tones" / "low.wav").read_bytes()
+    answer = http.post("/v1/uploads", files={"file": ("low.wav", sent, "audio/wav")}, data={"note": "x" * 5_000})
+    assert (answer.status_code, answer.json()["modality"], answer.json()["bytes"]) == (201, "audio", len(sent))
+    told = http.post("/v1/uploads", files={"file": ("flowers.md", b"# Red flowers\n\nin the garden")}).json()
+    assert (told["modality"], told["bytes"]) == ("text", 28)  # by the name that the form tells
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n\r\n--x--"),
+        ("multipart/form-data; boundary=x", b""),
+        ("multipart/form-data; boundary=x", b"nothing of it"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\ntext\r\n--x--\r\n'),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"; filename="a.txt"\r\n\r\ncut'),
+        ("multipart/form-data; boundary=x", 2 * b'--x\r\nContent-Disposition: form-data; name="a"; filename="a.txt"\r\n\r\nred\r\n' + b"--x--"),
+        ("multipart/form-data; boundary=x", b"--x\r\n" + b"A: b\r\n" * 100 + b"\r\n"),
+    ],
+)  # fmt: skip
+def test_a_form_that_holds_no_file_or_is_broken_is_refused_and_leaves_nothing(still, kind, body):
+    assert_problem(still.post("/v1/uploads", content=body, headers={"Content-Type": kind}), 422, "form")
+    assert left(still.settings) == []
+
+
+def test_an_error_that_callers_cannot_mend_says_whose_it_is(start, indexed, monkeypatch):
+    http = start(indexed)
+
+    def fail(*_):
+        raise StoreError("The database is damaged.", remedy="Run `sensorium doctor`.")
+
+    monkeypatch.setattr(http.service.catalogue, "assets", fail)
+    answer = http.get("/v1/assets/1")
+    assert_problem(answer, 503, "store")
+    assert answer.json()["remedy"].startswith("Whoever runs the service: ")
 
 
 def test_uploads_expire_unless_they_are_used(http, archive, settings):

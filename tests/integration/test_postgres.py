@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from indexer import run
 from search import readers
+from search.api.service import Service
+from search.errors import StoreError
 from search.models import Models
 from search.query import Engine, Term
 from search.store import Database, Readers, SqlStore
@@ -70,3 +75,53 @@ def test_the_service_answers_from_postgresql(start, settings, archive, encoder):
     assert found.json()["hits"][0]["asset"]["name"] == "blue.png"
     for address in ("/v1/assets", "/v1/collections", "/v1/failures", "/v1/index-jobs", "/v1/status"):
         assert http.get(address).status_code == 200, address
+
+
+def connections(settings) -> int:
+    """How many others are connected to the database."""
+    with closing(Database(settings.database)) as database, database.reading() as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+        return connection.exec_driver_sql(query).scalar_one()
+
+
+def test_a_service_that_is_closed_while_it_loads_leaves_no_connection(settings, archive, encoder):
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    loading, closed = threading.Event(), threading.Event()
+
+    def load(_):
+        loading.set()
+        closed.wait(60)
+        return encoder
+
+    service = Service(settings, load=load)
+    service.start()
+    assert loading.wait(60)
+    service.close()
+    closed.set()
+    assert service._loaded.wait(60)
+    assert service.generation() is None  # no engine was opened behind our back
+    until = time.monotonic() + 60
+    while connections(settings) and time.monotonic() < until:
+        time.sleep(0.05)  # the server notices the end of a connection a moment later
+    assert connections(settings) == 0
+
+
+def test_a_connection_that_is_in_use_as_its_database_is_closed_ends_when_it_comes_back(settings):
+    database = Database(settings.database)
+    database.upgrade()
+    with database.reading() as connection:
+        database.close()
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+        driver = connection.connection.driver_connection
+    assert driver.closed
+
+
+def test_an_engine_that_cannot_open_leaves_no_connection(settings, encoder):
+    with closing(Database(settings.database)) as database:
+        database.upgrade()
+    with pytest.raises(StoreError):
+        Engine(settings, encoder=encoder)
+    until = time.monotonic() + 60
+    while connections(settings) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert connections(settings) == 0

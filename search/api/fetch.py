@@ -1,0 +1,178 @@
+"""Content from the web to search with, for services that are set to fetch it.
+
+Whoever names an address may name one of the service's own network. So only https is spoken, to port 443; a name is looked up once, all its
+addresses must be public, and one of them is called, whatever the name says a moment later; each redirect is looked at afresh.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Generator, Iterator
+from typing import TypeAlias
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from search.errors import Problem
+
+PORT = 443
+
+MAX_REDIRECTS = 3
+
+MAX_URL_CHARACTERS = 2_000
+
+PATIENCE_SECONDS = 10.0
+"""How long one connection, or one piece of an answer, is waited for."""
+
+TOTAL_SECONDS = 60.0
+"""How long all of it may take."""
+
+PIECE_BYTES = 1 << 16
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""Where an address ends with one of IPv4 (RFC 6052)."""
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class _Connection(http.client.HTTPSConnection):
+    """To a name, by an address that was looked at before."""
+
+    def __init__(self, host: str, address: Address, context: ssl.SSLContext) -> None:
+        super().__init__(host, PORT, timeout=PATIENCE_SECONDS, context=context)
+        self._address, self._tls = address, context
+        self._opened: ssl.SSLSocket | None = None
+
+    def connect(self) -> None:
+        """Call the address, and have it prove that it is the host."""
+        plain = socket.create_connection((str(self._address), PORT), PATIENCE_SECONDS)
+        self.sock = self._opened = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+        self._opened.do_handshake()
+
+    @contextlib.contextmanager
+    def until(self, moment: float) -> Iterator[None]:
+        """Break the connection off at a moment of the monotonic clock: a byte now and then keeps every single wait short."""
+        timer = threading.Timer(max(moment - time.monotonic(), 0), self._break)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _break(self) -> None:
+        if self._opened is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._opened, socket.SHUT_RDWR)  # under the reading thread; TLS is not asked
+
+
+def fetch(url: str, most: int) -> Generator[bytes]:
+    """The content at an address in pieces, ``most`` bytes in all.
+
+    Raises:
+        Problem: the address may not be called, nobody answers, or it is too large (422).
+    """
+    until = time.monotonic() + TOTAL_SECONDS
+    for _ in range(MAX_REDIRECTS + 1):
+        host, target = _parts(url)
+        connection = _Connection(host, public_address(host), ssl.create_default_context())
+        try:
+            with contextlib.closing(connection), connection.until(until):
+                connection.request(
+                    "GET", target, headers={"Accept-Encoding": "identity", "User-Agent": "sensorium", "Accept": "*/*"}
+                )
+                with contextlib.closing(connection.getresponse()) as answer:
+                    if answer.status in _REDIRECTS and (further := answer.headers.get("Location")):
+                        url = urljoin(url, further)
+                        continue
+                    if answer.status != http.client.OK:
+                        raise _refused(f"It answers with status {answer.status}.")
+                    yield from _pieces(answer, most)
+                    return
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise _refused(f"Nobody answers there as a web server should, within {TOTAL_SECONDS:.0f} seconds.") from error
+    raise _refused(f"It leads on more than {MAX_REDIRECTS} times.")
+
+
+def name_of(url: str) -> str:
+    """What the content at an address is called: the last part of its path."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])[-255:]
+
+
+def public_address(host: str) -> Address:
+    """The address of a host, which is looked up once.
+
+    Raises:
+        Problem: there is none, or one of them is not public (422).
+    """
+    try:
+        found = socket.getaddrinfo(host, PORT, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise _refused("Its host is not known.") from error
+    addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+    if not addresses or not all(map(is_public, addresses)):
+        raise _refused("Its host is not on the public internet.")
+    return addresses[0]
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the public internet. One that stands for an address of IPv4 is what that one is; tunnels (6to4, Teredo) are not."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped or address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.sixtofour or address.teredo:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """The host of an address, and what is asked for there."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = (parts.hostname or "").encode("idna").decode("ascii") if not _is_address(parts.hostname) else str(parts.hostname)
+    except (ValueError, UnicodeError) as error:
+        raise _refused("It is no address.") from error
+    if len(url) > MAX_URL_CHARACTERS or not host:
+        raise _refused("It is no address.")
+    if parts.scheme != "https" or port not in (None, PORT):
+        raise _refused("Only https is spoken, to its usual port.")
+    if parts.username is not None or parts.password is not None:
+        raise _refused("It holds a name or a password.")
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    return host, f"{path}?{quote(parts.query, safe=_QUERY)}" if parts.query else path
+
+
+_QUERY = "/%:@!$&'()*+,;=~-._?"
+
+
+def _is_address(host: str | None) -> bool:
+    try:
+        ipaddress.ip_address(host or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _pieces(answer: http.client.HTTPResponse, most: int) -> Iterator[bytes]:
+    size = 0
+    while piece := answer.read1(PIECE_BYTES):
+        size += len(piece)
+        if size > most:
+            raise _refused(f"It holds more than {most >> 20} MB.")
+        yield piece
+    if answer.length:
+        raise _refused("It ended before all had come.")
+
+
+def _refused(why: str) -> Problem:
+    return Problem(
+        422, "url", "The address cannot be fetched", f"The address cannot be fetched. {why}",
+        remedy="Fetch it yourself, and send the file to POST /v1/uploads.",
+    )  # fmt: skip
