@@ -42,6 +42,9 @@ LEAST_FREE = 64 << 20
 CHANGING, SETTLE = 3, 1.0
 """Files that change while they are read are read again this often in a run, after this many seconds."""
 
+LOOK_AGAIN = 0.2
+"""Seconds after which it is looked whether a scan has queued anything."""
+
 Report = Callable[[Tally, Progress, bool], None]
 
 
@@ -249,6 +252,11 @@ class Indexer:
         """Work off a lane's queue; returns what changed meanwhile. A lane whose model is not here keeps its queue, unless it is the only one."""
         lane.queue.skip(lane.entry.modalities)
         if not scan.is_alive() and not lane.queue.waiting():
+            return []
+        while scan.is_alive() and not lane.queue.left():  # a scan that meets nothing new needs no encoder
+            report(progress)
+            scan.join(LOOK_AGAIN)
+        if not lane.queue.left():
             return []
         try:
             encoder = lane.encoder

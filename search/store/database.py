@@ -120,8 +120,6 @@ class Database:
 
     def upgrade(self) -> None:
         """Create the tables, or bring older ones up to date. A database from a newer program is left alone."""
-        from alembic import command
-
         if file := self.file:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not file.exists():
@@ -132,6 +130,8 @@ class Database:
             return
         if revision is not None and revision not in _known_revisions():
             self.check()
+        from alembic import command  # takes its time, and is seldom needed
+
         with self._translated(), self._alone() as connection:  # and if another process was first, there is nothing left to do
             config = alembic_config()
             config.attributes["connection"] = connection
