@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search import disk
 from search.errors import DiskFull, InputError, NewerDatabase, SensoriumError, StoreError
@@ -54,6 +56,8 @@ class Database:
             raise InputError(
                 f"SENSORIUM_DATABASE_URL cannot be used: {error}.", remedy="Example: sqlite:////path/sensorium.db"
             ) from error
+        self._open = threading.local()
+        """The connection of a thread that is reading."""
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -63,9 +67,21 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database throughout."""
-        with self._translated(), self._snapshot.connect() as connection:
-            yield connection
+        """A transaction that sees one state of the database throughout.
+
+        One inside another, in a thread, is the same one: whoever needed a second connection while it holds one could wait for it for ever.
+        """
+        outer: Connection | None = getattr(self._open, "connection", None)
+        with self._translated():
+            if outer is not None:
+                yield outer
+                return
+            with self._snapshot.connect() as connection:
+                self._open.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._open.connection = None
 
     @contextmanager
     def writing(self, *, quiet: bool = False) -> Iterator[Connection]:
@@ -169,6 +185,8 @@ class Database:
             raise
         except DBAPIError as error:
             raise self._translate(error) from error
+        except PoolTimeout as error:
+            raise StoreError("Every connection to the database is in use.", remedy="Try again in a moment.") from error
         except OSError as error:  # of the lock's file
             raise _disk_error(error) from error
 
