@@ -64,6 +64,7 @@ MEANINGS = {
     "uploads-full": (507, "All uploads together take what they may. Delete some, or wait until some expire."),
     "cut-upload": (400, "The connection ended before all was sent. Nothing was kept; send it again."),
     "disk-full": (507, "There is no room on the server's disk. What was acknowledged is safe."),
+    "busy": (429, "So many requests of this kind wait already that no more are taken. Retry-After says when to ask again."),
     "loading": (503, "The models are being loaded. Retry-After says when to ask again."),
     "model-missing": (503, "The model could not be loaded. The service tries again by itself; Retry-After says when."),
     "newer-database": (503, "The database was written by a newer Sensorium than the one that serves."),

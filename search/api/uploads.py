@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from search import disk
 from search.api import schemas as s
+from search.api.turns import Turns
 from search.errors import MediaError, Problem
 from search.media import DecodePool, ending
 from search.settings import Settings
@@ -46,21 +47,23 @@ class Uploads:
     """Files named ``id.modality.suffix``. When a file was last used is its access time, set here: its modification time stays,
     since query vectors are remembered by that. Thread-safe."""  # fmt: skip
 
-    def __init__(self, settings: Settings, pool: DecodePool) -> None:
-        self._settings, self._pool = settings, pool
+    def __init__(self, settings: Settings, pool: DecodePool, decoding: Turns) -> None:
+        """``decoding``: the turns in which it is found out what an upload is."""
+        self._settings, self._pool, self._decoding = settings, pool, decoding
         self._folder = settings.home / "uploads"
 
     async def receive(self, chunks: AsyncIterator[bytes], announced: int | None, name: str) -> Upload:
         """Write what arrives, counting; then find out what it is. Nothing stays of what is cut, too big or no media.
 
         Raises:
-            Problem: too large (413), no room (507), cut (400).
+            Problem: too large (413), no room (507), cut (400), too many others (429).
             MediaError: it is not media that can be read.
         """
+        self._decoding.admit()
         part = await anyio.to_thread.run_sync(self._begin, announced)
         try:
             size = await self._write(part, chunks, announced)
-            return await anyio.to_thread.run_sync(self._settle, part, size, ending(name))
+            return await self._decoding.run(self._settle, part, size, ending(name))
         except ClientDisconnect:
             raise _cut(announced) from None
         except OSError as error:
