@@ -88,7 +88,7 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
         hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in answer.hits if hit.segment.asset in assets],
         cursor=_cursor(asked, offset + k, answer.state) if answer.more else None, limit=answer.limit,
         generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
-        timings_ms=answer.timings_ms, heard=answer.heard, line=answer.line,
+        timings_ms=answer.timings_ms, heard=answer.heard, notes=list(answer.notes), line=answer.line,
         found=s.Verdict.model_validate(asdict(answer.found)) if answer.found else None,
         estimate=s.Estimate.model_validate(asdict(answer.estimate)) if answer.estimate else None,
     )  # fmt: skip
