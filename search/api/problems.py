@@ -174,7 +174,17 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+class Stopped(HTTPException):
+    """A problem that is met while a body is read: FastAPI lets errors of HTTP pass, and takes all others for mistakes in the body."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status, str(problem))
+        self.problem = problem
+
+
 def _http(_: Request, error: Exception) -> Response:
+    if isinstance(error, Stopped):
+        return respond(error.problem)
     status, headers = 500, None
     if isinstance(error, HTTPException):
         status, headers = error.status_code, error.headers

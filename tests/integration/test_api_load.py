@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from search.api import guard
 from search.api.turns import Turns
 from tests.integration.test_api_search import assert_problem
 
@@ -115,3 +116,23 @@ def test_probes_need_none_of_the_threads_that_requests_wait_for(http):
         go.set()
         assert {one.result(120).status_code for one in blocked} == {200}
     service.labels.names = before
+
+
+def test_bodies_are_counted_as_they_come(http, monkeypatch):
+    sent: list[int] = []
+
+    def pieces(count: int):
+        for _ in range(count):
+            sent.append(1 << 20)
+            yield b" " * (1 << 20)
+
+    assert_problem(http.post("/v1/search", content=pieces(30)), 413, "too-large")
+    refused = http.post("/v1/search", content=b" " * (1 << 20), headers={"Content-Length": str(25 << 20)})
+    assert_problem(refused, 413, "too-large")
+    monkeypatch.setattr(guard, "HELD", 1 << 20)
+    busy = http.post("/v1/search", content=b" " * (2 << 20))
+    assert_problem(busy, 429, "busy")
+    assert int(busy.headers["retry-after"]) > 0
+    for _ in range(3):  # what was refused or answered is not counted any more
+        assert http.post("/v1/search", json=QUESTION | {"cursor": "x" * 400_000}).status_code == 422
+    assert http.post("/v1/search", json=QUESTION).status_code == 200
