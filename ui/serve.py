@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from indexer.jobs import SubprocessRunner
@@ -23,6 +24,7 @@ from search.api.service import Service
 from search.errors import InputError
 from search.settings import Settings
 from search.store.tokens import Tokens
+from ui.compressed import Compressed
 
 PAGE = Path(__file__).parent / "page" / "app.py"
 """The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
@@ -129,5 +131,6 @@ def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp
         service.close()
 
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
-    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=guards(service, access, _scripts()))
+    middleware = [*guards(service, access, _scripts()), Middleware(Compressed)]
+    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=middleware)
     return app
