@@ -46,6 +46,9 @@ CHANGING, SETTLE = 3, 1.0
 OUTAGE_SECONDS = 600.0
 """How long a run waits for a database that has gone away to come back."""
 
+LOOK_AGAIN = 0.2
+"""Seconds after which it is looked whether a scan has queued anything."""
+
 Report = Callable[[Tally, Progress, bool], None]
 
 Given = ParamSpec("Given")
@@ -321,6 +324,11 @@ class Indexer:
         lane.queue.skip(lane.entry.modalities)
         if not scan.is_alive() and not lane.queue.waiting():
             return []
+        while scan.is_alive() and not lane.queue.left():  # a scan that meets nothing new needs no encoder
+            report(progress)
+            scan.join(LOOK_AGAIN)
+        if not lane.queue.left():
+            return []
         try:
             encoder = lane.encoder
         except (ModelMissing, InputError) as error:
@@ -474,9 +482,9 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
     """
     began = time.monotonic()
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
-    for path, root in zip(job.paths, roots, strict=True):
-        if not os.path.lexists(path) and not _was_there(settings, job.collection, root):
-            raise InputError(f"{path} is not there.", remedy="Check the path. Nothing was changed.")
+    gone = {root: path for path, root in zip(job.paths, roots, strict=True) if not os.path.lexists(path)}
+    if gone and (unknown := _never_there(settings, job.collection, list(gone))) is not None:
+        raise InputError(f"{gone[unknown]} is not there.", remedy="Check the path. Nothing was changed.")
     with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
         if job.confined:
@@ -502,15 +510,18 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
     return summary
 
 
-def _was_there(settings: Settings, collection: str, root: bytes) -> bool:
-    """Whether an archive that is there holds files of a root which is gone by now."""
+def _never_there(settings: Settings, collection: str, roots: Sequence[bytes]) -> bytes | None:
+    """The first of some roots which are gone by now of which an archive that is there holds no files; None: it holds some of each."""
     database = Database(settings.database)
     try:
         if database.revision() is None:
-            return False
+            return roots[0]
         database.upgrade()
         store, intake = SqlStore(database), Intake(database)
-        return collection in store.collections() and intake.holds(store.collection(collection), root)
+        if collection not in store.collections():
+            return roots[0]
+        key = store.collection(collection)
+        return next((root for root in roots if not intake.holds(key, root)), None)
     finally:
         database.close()
 

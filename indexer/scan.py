@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -22,8 +22,14 @@ from search.store import Intake, Readers
 from search.store.dates import Dates
 from search.store.intake import Known, Passing, Sighting, path_of
 
+LOOKED_UP = 1_024
+"""Files looked up in one transaction."""
+
 BATCH = 256
-"""Files looked up, and recorded, in one transaction."""
+"""Files hashed, and recorded, in one transaction."""
+
+MARKED = 8_192
+"""Unchanged files that are marked as met in one transaction: it asks for a lock and waits for the disk."""
 
 _GONE = (
     errno.ENOENT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT,
@@ -71,6 +77,9 @@ class Scan:
         self._intake, self._readers, self._dates, self._within = intake, readers, dates, within
         self._collection, self._spaces, self._exclusions, self._stopped = collection, spaces, exclusions, stopped
         self._number = intake.begin_scan()
+        self._reads = bool(readers.all())
+        self._met: list[tuple[Known, Sighting]] = []
+        """Files that are where they were, unchanged, and not marked yet."""
         self._copies: list[bytes] = []
         """Files whose asset was read at another place, unless that turns out to be missing."""
         self._unread: list[bytes] = []
@@ -92,15 +101,16 @@ class Scan:
             (away if emptied else there).append(root)
         self.tally.away_roots += len(away)
         met = chain.from_iterable(walk(root, self._exclusions, self._within) for root in there)
-        for batch in _batches(met, BATCH):
+        for batch in _batches(met, LOOKED_UP):
             if self._stopped():
-                return
+                break
             self.tally.excluded += sum(isinstance(item, Excluded) for item in batch)
             for item in batch:
                 if isinstance(item, Obstacle):
                     self._obstruct(item)
             self._take([item for item in batch if isinstance(item, Sighting)])
             self._look_inside([item.sighting for item in batch if isinstance(item, Unnamed)])
+        self._mark()
         if self._stopped():
             return
         folders = [root for root in there if root not in self._unread and os.path.isdir(root)]
@@ -129,10 +139,27 @@ class Scan:
             self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
 
     def _take(self, sightings: Sequence[Sighting]) -> None:
+        """Look files up; take in those that are new or may have changed."""
         if not sightings:
             return
         known = self._intake.known(self._collection, [sighting.path for sighting in sightings])
-        unchanged: list[tuple[Known, Sighting]] = []
+        same: list[tuple[Known, Sighting]] = []
+        rest: list[Sighting] = []
+        for sighting in sightings:
+            before = known.get(sighting.path)
+            if before is not None and before.state == "present":
+                self._devices.add(before.device)
+            if before is not None and before.looks_like(sighting) and (before.asset is not None or not sighting.size):
+                same.append((before, sighting))
+            else:
+                rest.append(sighting)
+        self.tally.files += len(sightings)
+        self._meet(same)
+        for some in _batches(rest, BATCH):
+            self._hash_and_put(some, known)
+
+    def _hash_and_put(self, sightings: Sequence[Sighting], known: Mapping[bytes, Known]) -> None:
+        same: list[tuple[Known, Sighting]] = []
         files: list[tuple[Sighting, bytes]] = []
         touched: list[int] = []
         changed = 0
@@ -140,34 +167,49 @@ class Scan:
             if self._stopped():
                 break
             before = known.get(sighting.path)
-            if before is not None and before.state == "present":
-                self._devices.add(before.device)
-            if before is not None and before.looks_like(sighting) and (before.asset is not None or not sighting.size):
-                unchanged.append((before, sighting))
-            elif not sighting.size:
+            if not sighting.size:
                 self._reject(sighting, "empty", "The file has no bytes.")
             elif (digest := self._hash(sighting, before)) is None:
                 continue
             elif before is not None and digest == before.digest and before.mtime_ns == sighting.mtime_ns:
-                unchanged.append((before, sighting))
+                same.append((before, sighting))
             else:
                 files.append((sighting, digest))
                 if before is not None and before.asset is not None and digest == before.digest:
                     touched.append(before.asset)
                 changed += before is not None
-        self.tally.files += len(sightings)
-        self.tally.unchanged += len(unchanged)
-        if unchanged:
-            self._intake.seen(self._number, unchanged)
+        self._meet(same)
         if files:
             self.tally.queued += self._intake.put_files(self._collection, self._number, self._spaces, files)
             self.tally.changed += changed
             self.tally.new += len(files) - changed
         if touched:
             self._dates.again(touched)  # they may be dated by the time of their last change
-        paths = [sighting.path for sighting in sightings]
+        paths = [sighting.path for sighting, _ in files]
         self._copies += self._look_beside(paths)
-        self._look_for_dates(paths)
+        placed = self._dates.at(self._collection, paths) if paths else []
+        self._look_for_dates([(one.asset, one.path, one.beside) for one in placed])
+
+    def _meet(self, unchanged: Sequence[tuple[Known, Sighting]]) -> None:
+        """Take note of files that are as they were, and look at what lies beside them."""
+        self.tally.unchanged += len(unchanged)
+        self._met += unchanged
+        if len(self._met) >= MARKED or any(before.state != "present" for before, _ in unchanged):
+            self._mark()
+        self._copies += self._look_beside([sighting.path for _, sighting in unchanged])
+        self._look_for_dates(
+            [
+                (before.asset, sighting.path, before.dates_beside)
+                for before, sighting in unchanged
+                if before.asset and before.dated
+            ]
+        )
+
+    def _mark(self) -> None:
+        """Note of the unchanged files that they were met."""
+        if self._met:
+            self._intake.seen(self._number, self._met)
+            self._met = []
 
     def _look_inside(self, sightings: Sequence[Sighting]) -> None:
         """Take files whose first bytes say that they are media, whatever they are called; the others are passed over and counted.
@@ -202,15 +244,15 @@ class Scan:
         self.tally.passed = dict(Counter(self.tally.passed) + suffixes)  # a new one, since who reports it reads it meanwhile
         self._take(media)
 
-    def _look_for_dates(self, paths: Sequence[bytes]) -> None:
-        """Have assets dated again beside whose file something has come, changed or gone that may tell a date."""
-        placed = self._dates.at(self._collection, paths)
-        if again := [one.asset for one in placed if dating.fingerprint(Path(path_of(one.path))) != (one.beside or "")]:
+    def _look_for_dates(self, dated: Sequence[tuple[int, bytes, str | None]]) -> None:
+        """Have assets dated again beside whose file, at a path, something has come, changed or gone that may tell a date: another fingerprint than told."""
+        now = dating.fingerprints([path_of(path) for _, path, _ in dated])
+        if again := [asset for (asset, _, told), found in zip(dated, now, strict=True) if found != (told or "")]:
             self._dates.again(again)
 
     def _look_beside(self, paths: Sequence[bytes]) -> list[bytes]:
         """Have assets read again whose sidecars have come, changed or gone; returns those of the paths whose assets are read elsewhere."""
-        read = self._readers.beside(self._collection, paths)
+        read = self._readers.beside(self._collection, paths) if self._reads and paths else []
         changed = [one.reading for one in read if one.here and sidecars.fingerprint(Path(path_of(one.path))) != one.told]
         if changed:
             self._readers.again(changed)

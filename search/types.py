@@ -468,7 +468,7 @@ class Review:
 class Answer:
     """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds.
 
-    ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find. ``heard`` is what was said
+    ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find. ``notes`` say what of a question was not asked. ``heard`` is what was said
     in a spoken question.
 
     ``found`` says whether what was asked for is here at all, and ``estimate`` how much of it; None: nothing is known of such questions.
@@ -484,6 +484,7 @@ class Answer:
     coverage: Coverage
     timings_ms: dict[str, float] = field(default_factory=dict)
     heard: str | None = None
+    notes: tuple[str, ...] = ()
     more: bool = False
     limit: int | None = None
     state: str = ""

@@ -23,6 +23,7 @@ def answer(found: Answer) -> dict[str, Any]:
         "coverage": coverage(found.coverage),
         "timings_ms": found.timings_ms,
         "heard": found.heard,
+        "notes": list(found.notes),
         "found": asdict(found.found) if found.found else None,
         "estimate": asdict(found.estimate) if found.estimate else None,
         "review": asdict(found.review) if found.review else None,

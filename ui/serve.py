@@ -30,6 +30,7 @@ from search.api.service import Service
 from search.errors import InputError
 from search.settings import Settings
 from search.store.tokens import Tokens
+from ui.compressed import Compressed
 
 PAGE = Path(__file__).parent / "page" / "app.py"
 """The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
@@ -203,7 +204,6 @@ def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp
         service.close()
 
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
-    app: ASGIApp = App(
-        PAGE, lifespan=started, routes=routes(service), middleware=[*guards(service, access, _scripts()), Middleware(_OnePage)]
-    )
+    middleware = [*guards(service, access, _scripts()), Middleware(Compressed), Middleware(_OnePage)]
+    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=middleware)
     return app

@@ -112,6 +112,8 @@ def hits(answer: Answer, *, estimate: bool = False) -> None:
         err.print(f"{words.review(answer.review)}.", highlight=False)
     if answer.limit is not None:
         err.print(f"[dim]{words.ended(answer.limit)}[/]", highlight=False)
+    for note in answer.notes:
+        err.print(note, highlight=False, markup=False)
     if hidden := words.unseen(answer.coverage):
         err.print(f"[dim]{hidden}. `sensorium failures` says why.[/]", highlight=False)
 

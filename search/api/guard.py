@@ -16,12 +16,16 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.api.problems import respond
+from search.api.problems import Stopped, respond
 from search.api.schemas import BASE
+from search.api.turns import COME_BACK
 from search.errors import Problem
 
 BODY = 24 << 20
 """The largest body of a request that is not an upload, in bytes."""
+
+HELD = 256 << 20
+"""What the bodies of requests that are being answered may take together, in bytes."""
 
 SHIELD = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
 """Headers of every answer: types are not guessed, addresses (which hold questions) not told to other sites, nothing is framed."""
@@ -132,32 +136,40 @@ class Shielded:
 
 
 class Bounded:
-    """Middleware: reads a request's body up to a limit before passing it on; uploads, which are counted as they come, go by.
-
-    Starlette's own limit answers in plain text, and every error here is a problem.
-    """
+    """Middleware: counts bodies of requests as they come, each and all together; uploads, which are counted where they are written, go by."""
 
     def __init__(self, app: ASGIApp, *, unbounded: str) -> None:
         """``unbounded`` is the path whose bodies go by."""
         self._app, self._unbounded = app, unbounded
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or answer 413."""
+        """Pass on; a body that gets too large ends in 413, one too many at a time in 429."""
         if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or scope["path"] == self._unbounded:
             await self._app(scope, receive, send)
             return
-        body, more = bytearray(), True
-        while more:
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > BODY:
+            await respond(_TOO_LARGE)(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
             message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > BODY:
-                await respond(_TOO_LARGE)(scope, receive, send)
-                return
-        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-        await self._app(scope, lambda: _next(whole, receive), send)
+            more = len(message.get("body", b""))
+            if size + more > BODY:
+                raise Stopped(_TOO_LARGE)
+            if self._held + more > HELD:
+                raise Stopped(_TOO_MANY)
+            size += more
+            self._held += more
+            return message
+
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._held -= size
 
 
 _TOO_LARGE = Problem(
@@ -165,6 +177,7 @@ _TOO_LARGE = Problem(
     remedy="Send media to POST /v1/uploads, and search with the id that it answers.",
 )  # fmt: skip
 
-
-async def _next(messages: list[Message], receive: Receive) -> Message:
-    return messages.pop() if messages else await receive()
+_TOO_MANY = Problem(
+    429, "busy", "The service is busy", f"Requests that are being read take {HELD >> 20} MB already.",
+    remedy="Ask again in a few seconds, or send media to POST /v1/uploads.", retry_after=str(COME_BACK),
+)  # fmt: skip

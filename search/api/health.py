@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -83,18 +84,26 @@ def router(service: Service) -> APIRouter:
 def probes(service: Service) -> list[Route]:
     """The routes at the root: ``/livez``, ``/readyz`` and ``/metrics``."""
 
-    def live(_: Request) -> Response:
+    own = CapacityLimiter(2)  # threads that no other request waits for
+
+    async def live(_: Request) -> Response:
         return JSONResponse({"live": True})
 
-    def ready(_: Request) -> Response:
+    def ready() -> Response:
         state, _error = service.state()
         is_ready = state in ("ready", "empty")
         return JSONResponse({"ready": is_ready, "engine": state}, 200 if is_ready else 503)
 
-    def metrics(_: Request) -> Response:
+    def metrics() -> Response:
         return Response(service.metrics.render(service.figures()), media_type=CONTENT_TYPE_LATEST)
 
-    served: dict[str, Callable[[Request], Response]] = {"/livez": live, "/readyz": ready, "/metrics": metrics}
+    def beside(answer: Callable[[], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(_: Request) -> Response:
+            return await to_thread.run_sync(answer, limiter=own)
+
+        return endpoint
+
+    served = {"/livez": live, "/readyz": beside(ready), "/metrics": beside(metrics)}
     return [Route(path, endpoint) for path, endpoint in served.items()]
 
 

@@ -7,6 +7,7 @@ import stat
 from contextlib import ExitStack
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
@@ -15,7 +16,7 @@ from search.api import schemas as s
 from search.api.links import attachment
 from search.api.places import Places, printable
 from search.api.service import Service
-from search.api.thumbnails import Made, sprite
+from search.api.thumbnails import Wanted, sprite
 from search.errors import Problem
 from search.store.catalogue import Asset
 from search.types import Modality
@@ -103,22 +104,23 @@ def router(service: Service) -> APIRouter:
     @routes.get(
         "/thumbnail", response_class=Response, responses=pictures, operation_id="thumbnail", summary="A thumbnail"
     )  # fmt: skip
-    def thumbnail(id: s.Id, request: Request, t: Seconds | None = None, size: Pixels = 320) -> Response:  # noqa: A002
+    async def thumbnail(id: s.Id, request: Request, t: Seconds | None = None, size: Pixels = 320) -> Response:  # noqa: A002
         """A picture of the asset: of a video its frame at `t`, of a sound its wave. A text has none."""
-        asset = service.asset(id)
-        at = None if t is None else round(t * 1000)
-        return _picture(request, service.thumbnails.thumbnail(asset, lambda: locate(asset, service.places), size, at))
+        asset = await to_thread.run_sync(service.asset, id)
+        return await _picture(
+            request, service, asset, service.thumbnails.thumbnail(asset, size, None if t is None else round(t * 1000))
+        )
 
     @routes.get(
         "/preview", response_class=Response, operation_id="preview", summary="A sheet of frames, or a wave",
         responses={200: {"content": {"image/jpeg": {}, "image/png": {}, "application/json": {}}}, 304: pictures[304]},
     )  # fmt: skip
-    def preview(id: s.Id, request: Request, info: bool = False) -> Response:  # noqa: A002
+    async def preview(id: s.Id, request: Request, info: bool = False) -> Response:  # noqa: A002
         """For hovering: frames of a video side by side (`?info=1` says how they lie), or the wave of a sound."""
-        asset = service.asset(id)
+        asset = await to_thread.run_sync(service.asset, id)
         if asset.modality is Modality.VIDEO and info:
             return Response(sprite(asset).model_dump_json(), media_type="application/json")
-        return _picture(request, service.thumbnails.preview(asset, lambda: locate(asset, service.places)))
+        return await _picture(request, service, asset, service.thumbnails.preview(asset))
 
     return routes
 
@@ -184,7 +186,11 @@ def media_type(asset: Asset) -> str:
     return kind or "application/octet-stream"
 
 
-def _picture(request: Request, made: Made) -> Response:
+async def _picture(request: Request, service: Service, asset: Asset, wanted: Wanted) -> Response:
+    """A picture; one that was not made before waits for its turn."""
+    if not wanted.there:
+        await service.picturing.run(service.thumbnails.keep, wanted, lambda: locate(asset, service.places))
+    made = wanted.made
     headers = {"ETag": made.etag, "Cache-Control": _AGE} | SAFE
     if _matches(request, made.etag):
         return Response(status_code=304, headers=headers)

@@ -72,6 +72,7 @@ MEANINGS = {
     "uploads-full": (507, "All uploads together take what they may. Delete some, or wait until some expire."),
     "cut-upload": (400, "The connection ended before all was sent. Nothing was kept; send it again."),
     "disk-full": (507, "There is no room on the server's disk. What was acknowledged is safe."),
+    "busy": (429, "So many requests of this kind wait already that no more are taken. Retry-After says when to ask again."),
     "loading": (503, "The models are being loaded. Retry-After says when to ask again."),
     "model-missing": (503, "The model could not be loaded. The service tries again by itself; Retry-After says when."),
     "newer-database": (503, "The database was written by a newer Sensorium than the one that serves."),
@@ -199,7 +200,17 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+class Stopped(HTTPException):
+    """A problem that is met while a body is read: FastAPI lets errors of HTTP pass, and takes all others for mistakes in the body."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status, str(problem))
+        self.problem = problem
+
+
 def _http(_: Request, error: Exception) -> Response:
+    if isinstance(error, Stopped):
+        return respond(error.problem)
     status, headers = 500, None
     if isinstance(error, HTTPException):
         status, headers = error.status_code, error.headers

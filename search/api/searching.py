@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -10,7 +9,6 @@ import json
 from contextlib import suppress
 from dataclasses import asdict
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter
 
 from search.api import links
@@ -29,21 +27,16 @@ def router(service: Service) -> APIRouter:
     """The route of searches."""
     routes = APIRouter(tags=["search"])
 
-    # As many at a time as there are cores, in the order in which they came. Left to themselves, dozens of threads spend more
-    # time waiting for each other than searching, and some far longer than others.
-    turn = asyncio.Semaphore(service.settings.cores)
-    slow = CapacityLimiter(4)  # those that wait for media to be decoded do not take the threads of all others
-
     @routes.post("/search", summary="Search", operation_id="search")
     async def search(asked: s.SearchRequest) -> s.Found:
         """Find moments, pictures, sounds and texts by any mixture of them.
 
         Small media may be inlined as base64; larger ones go through `POST /v1/uploads`. A segment's own asset is not found again.
         """
-        media = any(term.text is None and term.segment is None for term in asked.query)
-        engine, query = await to_thread.run_sync(_understand, service, asked, limiter=slow if media else None)
-        async with turn:
-            return await to_thread.run_sync(_answer, service, engine, query, asked)
+        if any(term.text is None and term.segment is None for term in asked.query):
+            engine, query = await service.decoding.run(_understand, service, asked)
+            return await service.searching.run(_answer, service, engine, query, asked)
+        return await service.searching.run(lambda: _answer(service, *_understand(service, asked), asked))
 
     return routes
 
@@ -95,7 +88,7 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
         hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in answer.hits if hit.segment.asset in assets],
         cursor=_cursor(asked, offset + k, answer.state) if answer.more else None, limit=answer.limit,
         generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
-        timings_ms=answer.timings_ms, heard=answer.heard, line=answer.line,
+        timings_ms=answer.timings_ms, heard=answer.heard, notes=list(answer.notes), line=answer.line,
         found=s.Verdict.model_validate(asdict(answer.found)) if answer.found else None,
         estimate=s.Estimate.model_validate(asdict(answer.estimate)) if answer.estimate else None,
         review=s.Review.model_validate(asdict(answer.review)) if answer.review else None,

@@ -20,6 +20,7 @@ from search.api.ondemand import OnDemand
 from search.api.places import Places
 from search.api.problems import AGAIN, SOON, not_found
 from search.api.thumbnails import Thumbnails
+from search.api.turns import Turns
 from search.api.uploads import Uploads
 from search.encoders import Encoder
 from search.errors import DatabaseAway, ModelMissing, Problem, SensoriumError, StillLoading
@@ -65,7 +66,11 @@ class Service:
         self.places, self.metrics, self.drain = Places(settings, self.store), Metrics(), Drain()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)
-        self.uploads = Uploads(settings, self.pool)
+        self.searching = Turns("searches", settings.cores)
+        self.picturing = Turns("pictures", settings.cores)
+        self.decoding = Turns("files to be decoded", 4)  # by the processes of the pool; this many threads wait for them
+        self.writing = Turns("questions to models", 4)
+        self.uploads = Uploads(settings, self.pool, self.decoding)
         self._worker = Worker(settings.home)
         self.jobs = IndexJobs(self.database, self.places, self._worker, runner)
         self.calibrating = Calibrating(settings, lambda: self._engine)

@@ -47,53 +47,74 @@ class Made:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A picture that is asked for, and how it is made of a file, by its path."""
+
+    made: Made
+    make: Callable[[str], bytes]
+
+    @property
+    def there(self) -> bool:
+        """Whether it was made before."""
+        return self.made.path.exists()
+
+
 class Thumbnails:
     """Makes pictures of assets and keeps them under ``cache/`` of the home. Thread-safe."""
 
     def __init__(self, settings: Settings, pool: DecodePool) -> None:
         self._home, self._quota = settings.home, settings.cache_bytes
         self._pool = pool
-        self._room = threading.BoundedSemaphore(max(1, settings.cores))  # ffmpeg processes at the same time
         self._lock = threading.Lock()
         self._making: dict[str, tuple[threading.Lock, int]] = {}
         self._made = 0
 
-    def thumbnail(self, asset: Asset, source: Callable[[], str], size: int, at_ms: int | None) -> Made:
+    def thumbnail(self, asset: Asset, size: int, at_ms: int | None) -> Wanted:
         """A picture, at most ``size`` pixels on its longer side: of a video its frame at a time, of a sound its wave.
-
-        ``source`` gives the file to read, if it has to be read.
 
         Raises:
             Problem: a text has no picture, and motion none (404).
-            MediaError: the file cannot be decoded.
         """
         size = next((one for one in SIZES if one >= size), SIZES[-1])
         if asset.modality in (Modality.IMAGE, Modality.DEPTH, Modality.THERMAL):
-            return self._keep(asset, f"{asset.modality}-{size}", "jpg", lambda: self._image(source(), size))
+            return self._wanted(asset, f"{asset.modality}-{size}", "jpg", lambda source: self._image(source, size))
         if asset.modality is Modality.AUDIO:
-            return self._keep(asset, f"wave-{size}", "png", lambda: previews.wave(source(), size, size * 3 // 8))
+            return self._wanted(asset, f"wave-{size}", "png", lambda source: previews.wave(source, size, size * 3 // 8))
         if asset.modality is Modality.VIDEO:
             last = max((asset.duration_ms or 0) - 1, 0)
             wanted = last // 3 if at_ms is None else min(at_ms, last)
             at = wanted - wanted % STEP_MS
-            return self._keep(asset, f"frame-{size}-{at}", "jpg", lambda: _frame(source(), at, size))
+            return self._wanted(asset, f"frame-{size}-{at}", "jpg", lambda source: _frame(source, at, size))
         if asset.modality is Modality.IMU:
             raise Problem(404, "no-picture", "Motion has no picture", "There is no thumbnail of motion.", remedy="Show its name.")
         raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
 
-    def preview(self, asset: Asset, source: Callable[[], str]) -> Made:
+    def preview(self, asset: Asset) -> Wanted:
         """A sheet of frames of a video, or the wave of a sound; raises as ``thumbnail`` does."""
         if asset.modality is Modality.AUDIO:
-            return self._keep(asset, "wave", "png", lambda: previews.wave(source(), 1280, 160))
+            return self._wanted(asset, "wave", "png", lambda source: previews.wave(source, 1280, 160))
         if asset.modality is Modality.VIDEO:
             plan = sprite(asset)
             grid, cell = (plan.columns, plan.rows), (plan.width, plan.height)
             duration = asset.duration_ms or 0
-            return self._keep(asset, "sheet", "jpg", lambda: previews.sheet(source(), duration, plan.step_ms, grid, cell))
+            return self._wanted(asset, "sheet", "jpg", lambda source: previews.sheet(source, duration, plan.step_ms, grid, cell))
         raise Problem(
             404, "no-preview", "There is no preview", f"There is no preview of {asset.modality} media.",
             remedy="Use the thumbnail, or the media itself.",
         )  # fmt: skip
+
+    def keep(self, wanted: Wanted, source: Callable[[], str]) -> None:
+        """Make a picture, unless it was made before. ``source`` gives the file to read, if it has to be read.
+
+        Raises:
+            MediaError: the file cannot be decoded.
+            DiskFull: there is no room.
+        """
+        with self._once(wanted.made.path.name):
+            if not wanted.there:
+                _write(wanted.made.path, wanted.make(source()))
+                self._sweep()
 
     def _image(self, source: str, size: int) -> bytes:
         needs = Needs(size=size, fit="pad", rate=16_000, window_ms=1_000, characters=100)
@@ -109,18 +130,10 @@ class Thumbnails:
             replies.close()  # one frame of an animation is enough
         raise MediaError("undecodable", "The file is no picture any more.")
 
-    def _keep(self, asset: Asset, what: str, suffix: str, make: Callable[[], bytes]) -> Made:
+    def _wanted(self, asset: Asset, what: str, suffix: str, make: Callable[[str], bytes]) -> Wanted:
         path = cache.picture(self._home, asset.digest, what, suffix)
         tag = hashlib.sha256(path.name.encode()).hexdigest()[:40]
-        made = Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{tag}"')
-        if not path.exists():
-            with self._once(path.name):
-                if not path.exists():
-                    with self._room:
-                        content = make()
-                    _write(path, content)
-                    self._sweep()
-        return made
+        return Wanted(Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{tag}"'), make)
 
     @contextmanager
     def _once(self, key: str) -> Iterator[None]:

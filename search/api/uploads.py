@@ -21,6 +21,7 @@ from search import disk
 from search.api import schemas as s
 from search.api.fetch import fetch, name_of
 from search.api.forms import FileInForm
+from search.api.turns import Turns
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, ending
 from search.settings import Settings
@@ -48,22 +49,24 @@ class Uploads:
     """Files named ``id.modality.suffix``. When a file was last used is its access time, set here: its modification time stays,
     since query vectors are remembered by that. Thread-safe."""  # fmt: skip
 
-    def __init__(self, settings: Settings, pool: DecodePool) -> None:
-        self._settings, self._pool = settings, pool
+    def __init__(self, settings: Settings, pool: DecodePool, decoding: Turns) -> None:
+        """``decoding``: the turns in which it is found out what an upload is."""
+        self._settings, self._pool, self._decoding = settings, pool, decoding
         self._folder = settings.home / "uploads"
 
     async def receive(self, chunks: AsyncIterator[bytes], announced: int | None, name: Callable[[], str]) -> Upload:
         """Write what arrives, counting; then find out what it is, with the help of its ``name``. Nothing stays of what is cut, too big or no media.
 
         Raises:
-            Problem: too large (413), the quota is used up (507), cut (400).
+            Problem: too large (413), the quota is used up (507), cut (400), too many others (429).
             DiskFull: there is no room on the disk.
             MediaError: it is not media that can be read.
         """
+        self._decoding.admit()
         part = await anyio.to_thread.run_sync(self._begin, announced)
         try:
             size = await self._write(part, chunks, announced)
-            return await anyio.to_thread.run_sync(self._settle, part, size, ending(name()))
+            return await self._decoding.run(self._settle, part, size, ending(name()))
         except ClientDisconnect:
             raise _cut(announced) from None
         except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query
 
 from search.api import schemas as s
@@ -24,19 +23,18 @@ Language = Annotated[
 def router(service: Service) -> APIRouter:
     """The routes of what is written on demand."""
     routes = APIRouter(tags=["written"])
-    waiting = CapacityLimiter(4)  # those that wait for their turn on a model do not take the threads of all others
 
     @routes.post("/assets/{id}/ask", operation_id="ask", summary="Ask a model about an asset")
     async def ask(id: s.Id, asked: s.Question) -> s.Answer:  # noqa: A002 - the name in the address
         """What a model answers to a question about a picture or a video. It is the model's own writing, and may be wrong."""
-        return await to_thread.run_sync(_ask, service, id, asked, limiter=waiting)
+        return await service.writing.run(_ask, service, id, asked)
 
     @routes.post("/segments/{id}/translate", operation_id="translate", summary="Have a model translate a segment's text")
     async def translate(
         id: s.Id, to: Language, original: Annotated[Language | None, Query(alias="from")] = None  # noqa: A002
     ) -> s.Translation:  # fmt: skip
         """The text of a segment in another language, as a model writes it; `from` is the one that it was read in, unless it is stated."""
-        return await to_thread.run_sync(_translate, service, id, to, original, limiter=waiting)
+        return await service.writing.run(_translate, service, id, to, original)
 
     return routes
 

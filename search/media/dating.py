@@ -81,19 +81,22 @@ def read_beside(pool: DecodePool, path: Path) -> Beside:
 
 def beside(path: Path) -> list[Path]:
     """The XMP and the JSON of Takeout that belong to a file; none where its folder cannot be listed."""
-    folder = os.fspath(path.parent)
-    try:
-        changed = os.stat(folder).st_mtime_ns
-        settled = time.time_ns() - changed > _SETTLED_NS
-        names = _listing(folder, changed, 0 if settled else int(time.monotonic() / FRESH_SECONDS))
-    except OSError:
-        return []
-    if not names:
+    if not (names := _names(os.fspath(path.parent))):
         return []
     found = dict.fromkeys(
         name for key in _keys(path.name) for name in names.get(key.casefold(), ()) if _may_tell(name, key, path.name)
     )
     return [path.parent / name for name in found if name != path.name][:MAX_BESIDE]
+
+
+def _names(folder: str) -> Mapping[str, Sequence[str]]:
+    """What ``_listing`` says of a folder as it is now; nothing of one that cannot be listed."""
+    try:
+        changed = os.stat(folder).st_mtime_ns
+        settled = time.time_ns() - changed > _SETTLED_NS
+        return _listing(folder, changed, 0 if settled else int(time.monotonic() / FRESH_SECONDS))
+    except OSError:
+        return {}
 
 
 def _keys(name: str) -> list[str]:
@@ -139,6 +142,18 @@ def fingerprint(path: Path) -> str:
     return told.hexdigest() if found else ""
 
 
+def fingerprints(paths: Sequence[str]) -> list[str]:
+    """``fingerprint`` of each of many files. A folder in which nothing tells dates is looked at once."""
+    tells: dict[str, bool] = {}
+    found = []
+    for path in paths:
+        folder = os.path.dirname(path)
+        if folder not in tells:
+            tells[folder] = bool(_names(folder))
+        found.append(fingerprint(Path(path)) if tells[folder] else "")
+    return found
+
+
 @lru_cache(maxsize=64)
 def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[str]]:
     """The files of a folder that may tell dates of others, by the names, with or without a suffix and in small letters, of these.
@@ -146,7 +161,7 @@ def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[s
     Kept until the folder changes, or for a moment: a folder of a hundred thousand photographs that is being filled is not listed for each.
     """
     found: dict[str, list[str]] = {}
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(name for name in os.listdir(folder) if name[-5:].lower().endswith(_SUFFIXES)):
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in _SUFFIXES:
             for key in _exported_of(stem) if suffix.lower() == ".json" else described_by(stem):

@@ -192,7 +192,7 @@ class Engine:
             cut = len(ordered)
         return Answer(
             hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
-            limit=cut, state=answers.state(question), found=outlook.found, line=weak,
+            limit=cut, state=answers.state(question), found=outlook.found, line=weak, notes=_notes(question),
             estimate=outlook.estimate(Surroundings(question).rows(first.ids), first.scores, judged), review=review(judged, wanted),
         )  # fmt: skip
 
@@ -516,6 +516,13 @@ def _said(query: Query) -> Words | None:
         if weight > 0 and isinstance(term, Term) and isinstance(term.content, str):
             return parse(term.content)
     return None
+
+
+def _notes(question: Question) -> tuple[str, ...]:
+    """What of its files was not asked, each once."""
+    terms = [term for weight, term in parts(question.query) if weight and isinstance(term, Term)]
+    told = (scan.searcher.terms.told(term) for scan in question.scans for term in terms if isinstance(term.content, Path))
+    return tuple(dict.fromkeys(filter(None, told)))
 
 
 def _plain(query: Query, said: Words | None) -> Query:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
@@ -11,10 +12,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders import Encoder, ask
+from search.encoders import Content, Encoder, ask
 from search.errors import MediaError, QueryError
 from search.media import DecodePool
 from search.query.algebra import Query, Term, parts
+from search.query.spread import ASKED_CUTS, ASKED_MS, Spread
 from search.settings import Settings
 from search.types import Channel, Cut, Info, Modality
 
@@ -33,7 +35,7 @@ class Terms:
     def __init__(self, encoder: Encoder, settings: Settings) -> None:
         self._encoder, self._settings = encoder, settings
         self._pool: DecodePool | None = None
-        self._memory: OrderedDict[object, Aspects] = OrderedDict()
+        self._memory: OrderedDict[object, tuple[Aspects, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def encode(self, term: Term) -> Aspects:
@@ -52,13 +54,19 @@ class Terms:
         key = _identity(term)
         with self._lock:
             known = self._memory.get(key)
-        aspects = known or (self._encode_text(term.content) if isinstance(term.content, str) else self._encode_file(term))
+        if known is None:
+            known = (self._encode_text(term.content), "") if isinstance(term.content, str) else self._encode_file(term)
         with self._lock:
-            self._memory[key] = aspects
+            self._memory[key] = known
             self._memory.move_to_end(key)
             while len(self._memory) > MEMORY:
                 self._memory.popitem(last=False)
-        return aspects
+        return known[0]
+
+    def told(self, term: Term) -> str:
+        """What of a term was not asked, after it was encoded; empty: nothing."""
+        with self._lock:
+            return self._memory.get(_identity(term), ({}, ""))[1]
 
     def prepare(self, queries: list[Query]) -> None:
         """Encode the text terms of many queries at once: for evaluation, as some encoders are faster in batches."""
@@ -69,7 +77,7 @@ class Terms:
         vectors = ask(self._encoder, texts)
         with self._lock:
             for text, vector in zip(texts, vectors, strict=True):
-                self._memory[_identity(terms[text])] = {Channel.VISUAL: vector}
+                self._memory[_identity(terms[text])] = {Channel.VISUAL: vector}, ""
 
     def close(self) -> None:
         """End the decoding process, if one was needed."""
@@ -81,46 +89,74 @@ class Terms:
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         return {Channel.VISUAL: unit(ask(self._encoder, pieces).mean(axis=0))}
 
-    def _encode_file(self, term: Term) -> Aspects:
-        path = Path(term.content)
-        cuts = self._decode(path, term)
-        aspects: Aspects = {}
-        for channel in dict.fromkeys(cut.channel for cut in cuts):
-            of_channel = [cut for cut in cuts if cut.channel is channel]
-            rows = [
-                self._encoder.encode(modality, [cut.content for cut in of_channel if cut.modality is modality])
-                for modality in dict.fromkeys(cut.modality for cut in of_channel)
-            ]
-            aspects[channel] = unit(np.concatenate(rows).mean(axis=0))
-        if Channel.VISUAL not in aspects:
-            aspects[Channel.VISUAL] = next(iter(aspects.values()))
-        return aspects
-
-    def _decode(self, path: Path, term: Term) -> list[Cut]:
-        name, stated = term.name or str(path), term.modality
+    def _encode_file(self, term: Term) -> tuple[Aspects, str]:
+        """A file's vectors: the mean over its cuts, which are encoded a batch at a time as they are decoded; and what of it was not asked."""
+        name, stated = term.name or str(term.content), term.modality
         with self._lock:
             self._pool = self._pool or DecodePool(self._settings, 1)
-        cuts: list[Cut] = []
+        sums, spread, length = _Sums(self._encoder), None, 0
         try:
-            for item in self._pool.decode(path, self._encoder.needs):
-                if isinstance(item, Info) and item.modality is not stated:
-                    raise QueryError(
-                        f"{name} is not {_a(stated)} but {_a(item.modality)}.",
-                        remedy=f"State what it is: {item.modality}, on the command line with --{item.modality}.",
-                    )
-                if isinstance(item, Cut) and item.modality in self._encoder.space.accepts:
-                    cuts.append(item)
+            with closing(self._pool.decode(Path(term.content), self._encoder.needs)) as replies:
+                for item in replies:
+                    if isinstance(item, Info) and item.modality is not stated:
+                        raise QueryError(
+                            f"{name} is not {_a(stated)} but {_a(item.modality)}.",
+                            remedy=f"State what it is: {item.modality}, on the command line with --{item.modality}.",
+                        )
+                    if isinstance(item, Info):
+                        spread, length = Spread(item), item.duration_ms or 0
+                    elif isinstance(item, Cut) and item.modality in self._encoder.space.accepts:
+                        sums.add(spread.take(item) if spread else item)
         except MediaError as error:
             raise QueryError(f"The query file {name} cannot be used: {error}", remedy=error.remedy) from error
-        if not cuts:
+        aspects = sums.aspects()
+        if not aspects:
             raise QueryError(f"The query file {name} holds nothing to search with.", remedy="Choose another file.")
-        return cuts
+        return aspects, "" if spread is None or spread.whole else _partly(name, length)
 
     def __enter__(self) -> Terms:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.close()
+
+
+class _Sums:
+    """Adds up the vectors of cuts by channel. No more contents are held than the encoder likes to get at once, of a kind."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._waiting: dict[tuple[Channel, Modality], list[Content]] = {}
+        self._sums: dict[Channel, NDArray[np.float64]] = {}
+
+    def add(self, cut: Cut | None) -> None:
+        """Take a cut."""
+        if cut is not None:
+            self._sums.setdefault(cut.channel, np.zeros(self._encoder.space.dim))  # channels in the order in which they came
+            waiting = self._waiting.setdefault((cut.channel, cut.modality), [])
+            waiting.append(cut.content)
+            if len(waiting) >= self._encoder.needs.batch:
+                self._encode(cut.channel, cut.modality)
+
+    def aspects(self) -> Aspects:
+        """The vectors by channel; the visual one is there where any is."""
+        for channel, modality in self._waiting:
+            self._encode(channel, modality)
+        aspects = {channel: unit(total.astype(np.float32)) for channel, total in self._sums.items()}
+        if aspects:
+            aspects.setdefault(Channel.VISUAL, next(iter(aspects.values())))
+        return aspects
+
+    def _encode(self, channel: Channel, modality: Modality) -> None:
+        if contents := self._waiting[channel, modality]:
+            self._sums[channel] += self._encoder.encode(modality, contents).sum(axis=0, dtype=np.float64)
+            contents.clear()
+
+
+def _partly(name: str, length_ms: int) -> str:
+    minutes, seconds = divmod(length_ms // 1000, 60)
+    long = f" is {minutes}:{seconds:02} long and" if length_ms > ASKED_MS else " is long and"
+    return f"{name}{long} was asked by a part of it, about a minute or {ASKED_CUTS} passages that are spread evenly."
 
 
 def unit(vector: Vector) -> Vector:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from search import disk
@@ -73,6 +74,8 @@ class Database:
             raise InputError(
                 f"SENSORIUM_DATABASE_URL cannot be used: {error}.", remedy="Example: sqlite:////path/sensorium.db"
             ) from error
+        self._open = threading.local()
+        """The connection of a thread that is reading."""
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -105,9 +108,21 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database throughout."""
-        with self._translated(), self._snapshot.connect() as connection:
-            yield connection
+        """A transaction that sees one state of the database throughout.
+
+        One inside another, in a thread, is the same one: whoever needed a second connection while it holds one could wait for it for ever.
+        """
+        outer: Connection | None = getattr(self._open, "connection", None)
+        with self._translated():
+            if outer is not None:
+                yield outer
+                return
+            with self._snapshot.connect() as connection:
+                self._open.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._open.connection = None
 
     @contextmanager
     def writing(self, *, quiet: bool = False) -> Iterator[Connection]:
@@ -176,8 +191,6 @@ class Database:
 
     def upgrade(self) -> None:
         """Create the tables, or bring older ones up to date. A database from a newer program is left alone."""
-        from alembic import command
-
         if (file := self.file) and not self.read_only:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not file.exists():
@@ -188,6 +201,7 @@ class Database:
             return
         if revision is not None and revision not in _known_revisions():
             self.check()
+
         with self._translated(), self._alone() as connection:  # and if another process was first, there is nothing left to do
             config = alembic_config()
             config.attributes["connection"] = connection
@@ -236,6 +250,8 @@ class Database:
             if isinstance(translated, DatabaseAway):
                 self._outage.begin(str(translated))
             raise translated from error
+        except PoolTimeout as error:
+            raise StoreError("Every connection to the database is in use.", remedy="Try again in a moment.") from error
         except OSError as error:  # of the lock's file
             raise _disk_error(error) from error
         else:

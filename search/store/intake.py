@@ -5,10 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, exists, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.types import NullType
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
@@ -18,8 +34,7 @@ _SOME = 10_000
 """Assets in one statement."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A file as a scan met it. ``path`` is absolute, in the operating system's bytes.
 
     ``inode`` and ``device`` have 63 bits; None: the file system's numbers do not last, or nobody looked.
@@ -33,9 +48,9 @@ class Sighting:
     device: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the store knows of a path. ``asset`` None: its bytes could not be read last time."""
+class Known(NamedTuple):
+    """What the store knows of a path. ``asset`` None: its bytes could not be read last time. ``dated``: the asset has a date, with ``dates_beside``
+    as the fingerprint of the files beside it that may tell one."""
 
     location: int
     asset: int | None
@@ -46,16 +61,19 @@ class Known:
     inode: int | None = None
     device: int | None = None
     digest: bytes | None = None
+    dated: bool = False
+    dates_beside: str | None = None
 
     def looks_like(self, sighting: Sighting) -> bool:
         """Whether a file has the size and the times that it had, and is the same one as far as its file system tells.
 
         Who exchanges two files, or restores one with its time, changes ctime or inode. What an older version did not look at counts as equal.
         """
-        return (self.size, self.mtime_ns) == (sighting.size, sighting.mtime_ns) and all(
-            before is None or now is None or before == now
-            for before, now in ((self.ctime_ns, sighting.ctime_ns), (self.inode, sighting.inode))
-        )
+        return (
+            self.size == sighting.size and self.mtime_ns == sighting.mtime_ns
+            and (self.ctime_ns == sighting.ctime_ns or self.ctime_ns is None or sighting.ctime_ns is None)
+            and (self.inode == sighting.inode or self.inode is None or sighting.inode is None)
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +146,24 @@ class Intake:
 
     def known(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Known]:
         """What the store knows of these paths."""
-        c = t.location.c
+        c, a = t.location.c, t.asset.c
         query = (
-            select(c.path, c.id, c.asset_id, c.size, c.mtime_ns, c.state, c.ctime_ns, c.inode, c.device, t.asset.c.digest)
-            .select_from(t.location.outerjoin(t.asset, t.asset.c.id == c.asset_id))
-            .where(c.collection_id == collection, c.path.in_(paths))
-        )
+            select(
+                _raw(c.path), c.id, c.asset_id, c.size, c.mtime_ns, c.state, c.ctime_ns, c.inode, c.device, _raw(a.digest),
+                and_(a.modality.is_not(None), a.dated_by.is_not(None)), a.dates_beside,
+            )
+            .select_from(t.location.outerjoin(t.asset, a.id == c.asset_id))
+            .where(c.collection_id == collection)
+        )  # fmt: skip
+        if not paths:
+            return {}
+        wanted, most = set(paths), 4 * len(paths)
         with self._database.reading() as connection:
-            return {path: Known(*rest) for path, *rest in connection.execute(query)}
+            # Paths of one folder lie together, and a stretch takes fewer words than a list, unless too much else lies in it.
+            rows = connection.execute(query.where(c.path.between(min(paths), max(paths))).limit(most + 1)).all()
+            if len(rows) > most:
+                rows = connection.execute(query.where(c.path.in_(paths))).all()
+            return {row[0]: Known(*row[1:]) for row in rows if row[0] in wanted}
 
     def seen(self, scan: int, known: Sequence[tuple[Known, Sighting]]) -> None:
         """Note that these are where they were, unchanged."""
@@ -147,8 +175,9 @@ class Intake:
             if (one.ctime_ns, one.inode, one.device) != (met.ctime_ns, met.inode, met.device)
         ]
         with self._database.writing(quiet=all(one.state == "present" for one, _ in known)) as connection:
+            if any(one.state != "present" for one, _ in known):
+                note_altered(connection, [one.asset for one, _ in known if one.state == "missing"])
             connection.execute(rows.values(seen=now, state="present"))
-            note_altered(connection, [one.asset for one, _ in known if one.state == "missing"])
             if moved:
                 connection.execute(update(t.location).where(c.id == bindparam("at")), moved)
 
@@ -395,6 +424,11 @@ def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[
     if new:
         connection.execute(insert(t.location), new)
     connection.execute(delete(t.ledger).where(t.ledger.c.path.in_(paths), t.ledger.c.asset_id.is_(None)))
+
+
+def _raw(column: Any) -> Any:  # noqa: ANN401 - a column of bytes
+    """A column as the driver gives it, which is bytes already: to make them of each value again takes longer than to read it."""
+    return type_coerce(column, NullType()).label(column.name)
 
 
 def under(column: Any, path: bytes) -> Any:  # noqa: ANN401 - an SQL condition

@@ -22,7 +22,6 @@ from search.errors import InputError, Refused
 from search.store import Database
 from search.store.tokens import Role, Tokens
 from tests.integration.test_api_search import assert_problem
-from tests.waiting import LONG
 from ui import serve
 from ui.cli import app as command
 

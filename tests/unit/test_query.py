@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sqlalchemy import event
 
 from indexer.run import Job, index
 from search.errors import InputError, QueryError, StoreError, UnknownName
@@ -327,3 +328,18 @@ def test_the_number_of_changes_is_read_once_a_search(engine, monkeypatch):
         reads.clear()
         engine.search(asked)
         assert len(reads) == 1
+
+
+def test_a_search_holds_one_connection_at_a_time(engine, archive, monkeypatch):
+    """Sixteen searches at once would otherwise wait for each other, each with one connection in hand."""
+    monkeypatch.setattr(engine, "_legible", lambda _: True)
+    held: list[int] = []
+    for name, change in (("checkout", 1), ("checkin", -1)):
+        event.listen(engine._database.engine, name, lambda *_, change=change: held.append(sum(held[-1:]) + change))
+    view = engine.searcher().current(engine.store.version())
+    monkeypatch.setattr(
+        type(view), "columns", view.columns.only(view.columns.ids < 0), raising=False
+    )  # what words find is asked of the store
+    for wanted in (Filter(), Filter(under=(str(archive),)), Filter(collections=("default",))):
+        assert engine.search(words("red flowers"), wanted, words=True).hits
+    assert max(held) == 1

@@ -502,3 +502,39 @@ def test_names_that_are_no_text_survive(intake, work, store):
     put(work(), work().lease(1)[0])
     (segment,) = store.segments(store.ids(space).tolist()).values()
     assert segment.path.encode("utf-8", "surrogateescape") == name
+
+
+def test_a_transaction_inside_another_needs_no_second_connection(intake, work, store, database):
+    """Readers that hold a connection and wait for a second one would wait for each other for ever."""
+    _, space = queue(intake, "/a/x")
+    put(work(), work().lease(1)[0], cuts=2)
+    held: list[int] = []
+    for name, change in (("checkout", 1), ("checkin", -1)):
+        sa.event.listen(database.engine, name, lambda *_, change=change: held.append(sum(held[-1:]) + change))
+    with database.reading() as outer, database.reading() as inner:
+        assert inner is outer
+        assert len(store.rows(store.ids(space)).ids) == 2
+    assert max(held) == 1
+    with pytest.raises(StoreError), database.reading(), database.reading() as connection:
+        connection.exec_driver_sql("SELECT nonsense")
+    with ThreadPoolExecutor(1) as other, database.reading() as mine:
+        assert other.submit(lambda: [connection is mine for connection in [_open(database)]]).result() == [False]
+    assert store.version()
+    assert held[-1] == 0
+
+
+def _open(database: Database) -> sa.Connection:
+    with database.reading() as connection:
+        return connection
+
+
+def test_a_pool_without_a_connection_left_is_told_in_our_words(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    database.upgrade()
+    pool = sa.pool.QueuePool(database.engine.pool._creator, pool_size=1, max_overflow=0, timeout=0.01)
+    database.engine.dispose()
+    database.engine.pool = pool
+    with ThreadPoolExecutor(1) as other, database.reading(), pytest.raises(StoreError, match="in use") as caught:
+        other.submit(database.version).result()
+    assert "again" in caught.value.remedy
+    database.close()

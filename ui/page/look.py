@@ -42,7 +42,7 @@ def show(state: State) -> None:
     data = {
         "cards": shown, "more": more, "weaker": words.WEAKER, "nothing": words.NOTHING, "marked": state.opened, "question": state.href(opened=None),
         "ended": words.ended(state.count) if found.cursor and not more else words.ended(found.limit) if found.limit else "",
-        "summary": summary if shown else "", "unseen": words.unseen(found.coverage), "library": State(view="library").href(),
+        "summary": summary if shown else "", "unseen": " ".join([*found.notes, words.unseen(found.coverage)]).strip(), "library": State(view="library").href(),
         "check": {"text": "Check a random sample", "href": state.href(sample=True)} if state.question and shown else None,
     }  # fmt: skip
     if found.heard is not None:

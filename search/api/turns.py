@@ -1,0 +1,45 @@
+"""Turns: work that takes its time has threads of its own, so that it holds up its own kind alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from search.errors import Problem
+
+T = TypeVar("T")
+
+QUEUE = 256
+"""Requests of a kind that wait for their turn, at most."""
+
+COME_BACK = 2
+"""Seconds after which whoever found a queue full may ask again."""
+
+
+class Turns:
+    """One kind of work: so many at a time, in the order in which they came. Left to themselves, dozens of threads spend more time waiting for
+    each other than working, and some far longer than others."""  # fmt: skip
+
+    def __init__(self, what: str, at_once: int, queue: int = QUEUE) -> None:
+        """``what`` says in the plural what waits, as people call it."""
+        self._what, self._queue = what, queue
+        self._limiter = CapacityLimiter(at_once)
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do it in a thread when it is its turn.
+
+        Raises:
+            Problem: so many wait already that this one is not taken (429, with Retry-After).
+        """
+        self.admit()
+        return await to_thread.run_sync(work, *arguments, limiter=self._limiter)
+
+    def admit(self) -> None:
+        """Whether there is a place in the queue; raises as ``run`` does. For what costs much before its turn comes."""
+        if self._limiter.statistics().tasks_waiting >= self._queue:
+            raise Problem(
+                429, "busy", "The service is busy", f"{self._queue} {self._what} wait already.",
+                remedy="Ask again in a few seconds, and for less at once.", retry_after=str(COME_BACK),
+            )  # fmt: skip
