@@ -26,7 +26,7 @@ from PIL import (
 from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
-from search.media import labels
+from search.media import behind, labels
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
 from search.media.source import PICTURES, Found, Limits, Source
@@ -90,6 +90,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     yield _info(image, size, duration, turned, stamps)
     yield Cut(Channel.VISUAL, modality, None, content)
     yield from gaps
+    yield from behind.read(image, source, needs, limits)
 
 
 def learn_heif() -> None:

@@ -108,7 +108,8 @@ class Terms:
                         f"{name} is not {_a(stated)} but {_a(item.modality)}.",
                         remedy=f"State what it is: {item.modality}, on the command line with --{item.modality}.",
                     )
-                if isinstance(item, Cut) and item.modality in self._encoder.space.accepts:
+                behind = stated is Modality.IMAGE and isinstance(item, Cut) and item.source is not None  # a film behind a still
+                if isinstance(item, Cut) and item.modality in self._encoder.space.accepts and not behind:
                     cuts.append(item)
         except MediaError as error:
             raise QueryError(f"The query file {name} cannot be used: {error}", remedy=error.remedy) from error
