@@ -367,6 +367,7 @@ class Hit:
 
     ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
     them is heard or seen, or else the moment begins. ``stretch`` is where more of the asset around the hit is as good: ``span`` is its best part.
+    ``others`` are segments of the photographs that the hit stands for, those of its burst that answer too, best first.
     """
 
     rank: int
@@ -380,6 +381,7 @@ class Hit:
     marks: tuple[tuple[int, int], ...] = ()
     starts_ms: int | None = None
     stretch: Span | None = None
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def _hit(rank: int, moment: Moment, best: Segment, outlook: Outlook, scans: Sequ
     return Hit(
         rank=rank, score=moment.score, confidence=chance, cosine=moment.cosine,
         space=scans[moment.home].space.name if moment.home >= 0 else "", segment=best, span=moment.span,
-        evidence=moment.evidence, stretch=moment.stretch,
+        evidence=moment.evidence, stretch=moment.stretch, others=moment.others,
     )  # fmt: skip
 
 
