@@ -368,6 +368,7 @@ class Hit:
     ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
     them is heard or seen, or else the moment begins. ``stretch`` is where more of the asset around the hit is as good: ``span`` is its best part.
     ``judged`` is what people said of its file: whether it answers the question; None: nobody did.
+    ``others`` are segments of the photographs that the hit stands for, those of its burst that answer too, best first.
     """
 
     rank: int
@@ -382,6 +383,7 @@ class Hit:
     starts_ms: int | None = None
     stretch: Span | None = None
     judged: bool | None = None
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ def hit(found: Hit) -> dict[str, Any]:
         evidence |= read(segment) | {"marks": [list(mark) for mark in found.marks]}
     if found.starts_ms is not None:
         evidence["starts_ms"] = found.starts_ms
+    if found.others:
+        evidence["others"] = list(found.others)
     if found.span and found.span.unit == "char":
         evidence["characters"] = {"start": found.span.start, "end": found.span.end}
     return {

@@ -61,6 +61,8 @@ def what(hit: Hit) -> str:
     """What was found: the name, and of a text the words, those that were asked for in bold, and who read it."""
     segment = hit.segment
     shown = f"[bold]{escape(name(segment.path))}[/]"
+    if hit.others:
+        shown += f" [dim]{words.burst(len(hit.others))}[/]"
     if segment.text:
         cut = passages.pieces(segment.text, hit.marks, 140)
         texts = [(escape(" ".join(text.split("\n"))), marked) for text, marked in cut]

@@ -117,6 +117,11 @@ def suffixes(counts: Mapping[str, int], most: int = 6) -> str:
     return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
+def burst(others: int) -> str:
+    """What stands beside a photograph that stands for others of its burst."""
+    return f"+{others} alike"
+
+
 def ended(limit: int) -> str:
     """That a list of hits ends because of a maximum, and what to do about it."""
     return f"Only the first {count(limit, 'hit')} can be listed. Narrow the search with filters to see others."

@@ -194,6 +194,10 @@ class Evidence(Read):
         default=[], description="Where the words that were asked for stand in the text: characters, half-open."
     )
     characters: Characters | None = None
+    others: list[int] = Field(
+        default=[],
+        description="Segments of the other photographs of a burst that answer too, best first: this hit stands for them.",
+    )
 
 
 class Hit(Wire):

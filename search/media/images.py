@@ -28,7 +28,7 @@ from PIL import (
 from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
-from search.media import deep, labels
+from search.media import behind, deep, labels
 from search.media.colour import MAX_PROFILE, Colours
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
@@ -103,6 +103,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         yield _info(image, size, None, turned, stamps)
         yield Cut(Channel.VISUAL, Modality.IMAGE, None, content)
     yield from gaps
+    yield from behind.read(image, source, needs, limits)
 
 
 def learn_heif() -> None:

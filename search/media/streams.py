@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -39,8 +40,9 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
     """
+    held = isinstance(source.file, io.BytesIO)  # what lies inside another file
     options = {
-        "fd": str(source.file.fileno()),
+        **({} if held else {"fd": str(source.file.fileno())}),
         "protocol_whitelist": PROTOCOL,
         "format_whitelist": DEMUXERS,
         "codec_whitelist": DECODERS,
@@ -48,7 +50,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         "export_xmp": "1",
     }
     try:
-        container = av.open(f"{PROTOCOL}:", options=options, metadata_errors="surrogateescape")
+        container = av.open(source.file if held else f"{PROTOCOL}:", "r", options=options, metadata_errors="surrogateescape")
     except MemoryError:
         raise
     except av.error.FFmpegError as error:

@@ -205,7 +205,7 @@ def _hit(
     return Hit(
         rank=rank, score=moment.score, confidence=chance, cosine=moment.cosine,
         space=scans[moment.home].space.name if moment.home >= 0 else "", segment=best, span=moment.span,
-        evidence=moment.evidence, stretch=moment.stretch, judged=said.get(best.asset),
+        evidence=moment.evidence, stretch=moment.stretch, judged=said.get(best.asset), others=moment.others,
     )  # fmt: skip
 
 

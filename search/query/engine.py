@@ -26,6 +26,7 @@ from search.models import Models
 from search.query import answers, xclip
 from search.query.algebra import Blend, Query, Term, parts
 from search.query.answers import Clock
+from search.query.bursts import Bursts
 from search.query.calibration import word_scores
 from search.query.judging import review
 from search.query.live import LiveIndex
@@ -368,7 +369,9 @@ class Engine:
             if rerank and question.scans:
                 head = self._reranked(question, first, around)
                 clock.lap("rerank")
-            found = list(islice(gather(chain([head], ranked), group, around), depth))
+            every, bursts = chain([head], ranked), Bursts(question, self.store, around)
+            found = list(islice(gather(every if group == "segment" else map(bursts.stacked, every), group, around), depth))
+            found = [replace(moment, others=bursts.others.get(moment.best, ())) for moment in found]
         clock.lap("scan")
         return found, first, judgements
 

@@ -54,7 +54,7 @@ class Ranked:
 class Moment:
     """A segment ``best`` of an ``asset``, by its id, and the segments around it that answer alike: ``evidence``, in the order of time.
 
-    ``score``, ``cosine`` and ``home`` are the best segment's. ``stretch`` is where more around it is as good: the moment is its best part.
+    ``score``, ``cosine`` and ``home`` are the best segment's. ``stretch`` is where more around it is as good: the moment is its best part. ``others`` are segments of the photographs of the burst that it stands for.
     """
 
     best: int
@@ -65,6 +65,7 @@ class Moment:
     span: Span | None
     evidence: tuple[int, ...]
     stretch: Span | None = None
+    others: tuple[int, ...] = ()
 
 
 class Surroundings(Protocol):

@@ -105,7 +105,10 @@ class Terms:
                         )
                     if isinstance(item, Info):
                         spread, length = Spread(item), item.duration_ms or 0
-                    elif isinstance(item, Cut) and item.modality in self._encoder.space.accepts:
+                    behind = (
+                        stated is Modality.IMAGE and isinstance(item, Cut) and item.source is not None
+                    )  # a film behind a still
+                    if isinstance(item, Cut) and item.modality in self._encoder.space.accepts and not behind:
                         sums.add(spread.take(item) if spread else item)
         except MediaError as error:
             raise QueryError(f"The query file {name} cannot be used: {error}", remedy=error.remedy) from error

@@ -113,7 +113,7 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
     best = hits[0]
     bars, sure = words.band(best.confidence, verdict)
     likely = [best, *(hit for hit in hits[1:] if words.band(hit.confidence, verdict)[0] != words.WEAK)]
-    moments = len(likely) if best.span else 0
+    moments, others = len(likely) if best.span else 0, sum(len(hit.evidence.others) for hit in hits)
     told = next((hit for hit in likely if hit.evidence.marks), best)
     passage = _said(told, _WHOLE if best.asset.modality == "text" else _BELOW)
     if passage:
@@ -121,7 +121,7 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
     return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
         "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely), "judged": best.judged,
-        "more": f"{moments} moments" if moments > 1 else "",
+        "more": f"{moments} moments" if moments > 1 else words.burst(others) if others else "",
     }  # fmt: skip
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from tests.bench.truth.case import Case, Picture
 from tests.bench.truth.drawing import chart, ffmpeg, pipe
-from tests.bench.truth.films import VP9, X264
+from tests.bench.truth.films import VP8, VP9, X264
 
+AV1 = ("-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-pix_fmt", "yuv420p")
 _LENGTH = 20
 """Frames of a film, ten a second."""
 UNIT = 1 << 16
@@ -35,7 +36,16 @@ def cases() -> Iterator[Case]:
         ("hd-bt601.mp4", hd, "bt601", _tags("smpte170m")),
     ):
         yield Case(name, "colours", partial(_film, size=size, matrix=matrix, arguments=(*X264, *tags)), drawn)
-    yield Case("hd-untagged.webm", "colours", partial(_film, size=hd, matrix="bt709", arguments=VP9), drawn)
+    for name, size, codec in (
+        ("hd-untagged.webm", hd, VP9),
+        ("hd-untagged-vp8.webm", hd, VP8),
+        ("hd-untagged-av1.mp4", hd, AV1),
+        ("wide-untagged.mp4", (1280, 544), X264),
+    ):
+        yield Case(name, "colours", partial(_film, size=size, matrix="bt709", arguments=codec), drawn)
+    for name, primaries in (("p3.mp4", "smpte432"), ("bt2020.mp4", "bt2020")):
+        tags = ("-color_primaries", primaries, "-color_trc", "bt709", "-colorspace", "bt709")
+        yield Case(name, "colours", partial(_film, size=hd, matrix="bt709", rich=0.4, arguments=(*X264, *tags)), drawn)
     yield Case(
         "full-range.mp4",
         "colours",

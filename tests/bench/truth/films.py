@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -77,12 +78,9 @@ def cases() -> Iterator[Case]:
     yield Case("cover-first.mp4", "tracks", _cover_first, replace(_film(played=False, tone=False), track=1))
     yield Case("cover-first.mkv", "tracks", _cover_first, replace(_film(played=False, tone=False), track=1))
     yield Case("two-cameras.mov", "tracks", _cameras, _film(played=False, tone=False, also=[1000 + n for n in SCENES]))
-    yield Case(
-        "motion-photo.jpg",
-        "motion",
-        _motion,
-        Film([n / FPS for n in range(75)], (0, 50), 3.0, played=False, still=True, stamps="made"),
-    )
+    behind = Film([n / FPS for n in range(75)], (0, 50), 3.0, played=False, still=True, stamps="made")
+    yield Case("motion-photo.jpg", "motion", _motion, behind)
+    yield Case("samsung.jpg", "motion", _samsung, behind)
 
 
 CONTAINERS: Sequence[tuple[str, Sequence[str], bool]] = (
@@ -322,6 +320,16 @@ def _cover_first(path: Path, scraps: Path) -> None:
 def _cameras(path: Path, scraps: Path) -> None:
     second = master(scraps, COUNT, [0, *(1000 + n for n in SCENES)], first=1000)
     ffmpeg("-i", master(scraps, COUNT, SCENES), "-i", second, "-map", "0:v", "-map", "1:v", *X264, path)
+
+
+def _samsung(path: Path, scraps: Path) -> None:
+    """As Samsung writes it: nothing in the still tells of the film, but a trailer behind it."""
+    film = scraps / "samsung.mp4"
+    ffmpeg("-i", master(scraps, 75, (0, 50)), *X264, film)
+    still(path, drawn(3000, 6), quality=92)
+    block = b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + film.read_bytes()
+    tail = b"SEFH" + struct.pack("<IIHHII", 106, 1, 0, 0x0A30, len(block), len(block))
+    path.write_bytes(path.read_bytes() + block + tail + struct.pack("<I", len(tail)) + b"SEFT")
 
 
 def _motion(path: Path, scraps: Path) -> None:

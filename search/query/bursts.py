@@ -1,0 +1,134 @@
+"""Bursts: photographs taken in quick succession that look alike are one hit, the best of them; the others are counted."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from search.query.moments import Ranked
+from search.query.ranking import Question, Surroundings
+from search.store import SqlStore
+from search.types import KINDS, Channel, DateSource, Kind, Modality, Segment
+
+ALIKE = 0.9
+"""Frames of a burst are at least so similar, as cosine."""
+SECONDS = 2
+"""Frames of a burst follow each other within this time, where the cameras tell it."""
+NUMBERS = 3
+"""Where they do not, their names are those that cameras give (JEITA CP-3461: DSC_2007) and differ by at most so much in their number."""
+
+_STILL = KINDS.index(Kind(Modality.IMAGE, Channel.VISUAL))
+_UNTOLD = (None, DateSource.FILE, DateSource.CHANGED, DateSource.TAKEOUT)
+"""Sources of dates that do not tell the second in which a photograph was taken."""
+_NUMBER = re.compile(r"(?<=\D)\d{4,18}(?=\D*$)")
+
+
+class Bursts:
+    """The bursts among the segments that answer one question. To be used inside ``Question.reading``."""
+
+    def __init__(self, question: Question, store: SqlStore, around: Surroundings) -> None:
+        """``around`` tells the kinds of segments."""
+        self._question, self._store, self._around = question, store, around
+        self._frames: list[_Frame] = []
+        self._assets = set[int]()
+        self.others: dict[int, tuple[int, ...]] = {}
+        """Of the best frame of a burst, the segments that stand behind it, best first."""
+
+    def stacked(self, level: Ranked) -> Ranked:
+        """A level of segments, best first, without photographs that a better one of their burst stands for, in it or in a level before."""
+        if not self._question.scans or not len(level.ids):
+            return level
+        rows = self._around.rows(level.ids)
+        stills = level.ids[(rows.kinds == _STILL) & (rows.units == 0)]
+        known = self._store.segments(stills.tolist())
+        before = len(self._frames)
+        for segment in (known[id_] for id_ in stills.tolist() if id_ in known):
+            if segment.asset not in self._assets:  # of several pages the best one
+                self._assets.add(segment.asset)
+                self._frames.append(_Frame.of(segment))
+        ranks = {frame.id: rank for rank, frame in enumerate(self._frames)}
+        behind: list[int] = []
+        for burst in _bursts(self._frames, self._alike):
+            best, *others = sorted((frame.id for frame in burst), key=ranks.__getitem__)
+            new = [id_ for id_ in others if ranks[id_] >= before]
+            self.others[best] = (*self.others.get(best, ()), *new)
+            behind += new
+        return level.only(~np.isin(level.ids, np.array(behind, np.int64))) if behind else level
+
+    def _alike(self, pairs: Sequence[tuple[_Frame, _Frame]]) -> list[bool]:
+        """Which pairs look alike, in the first space that holds both."""
+        found = np.zeros(len(pairs), np.bool_)
+        first, second = (np.array([pair[side].id for pair in pairs], np.int64) for side in (0, 1))
+        for scan in self._question.scans:
+            index = scan.view.live.index
+            both = index.holds(first) & index.holds(second)
+            if both.any():
+                products = index.reconstruct(first[both]) * index.reconstruct(second[both])
+                found[both] |= products.sum(axis=1) >= ALIKE
+        return found.tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A photograph: its segment, its folder, its name before and after its last number, that number, and when it was taken, if that is told."""
+
+    id: int
+    folder: str
+    name: tuple[str, str]
+    number: int
+    taken: datetime.datetime | None
+
+    @classmethod
+    def of(cls, segment: Segment) -> _Frame:
+        folder, name = os.path.split(segment.path)
+        number = _NUMBER.search(name)
+        at, end = number.span() if number else (len(name), len(name))
+        return cls(segment.id, folder, (name[:at], name[end:]), int(name[at:end] or -1), _taken(segment))
+
+    def follows(self, other: _Frame) -> bool:
+        """Whether it may have been taken just after another one."""
+        if self.folder != other.folder:
+            return False
+        if self.taken is not None and other.taken is not None:
+            return abs((self.taken - other.taken).total_seconds()) <= SECONDS
+        return self.number >= 0 and self.name == other.name and abs(self.number - other.number) <= NUMBERS
+
+
+def _taken(segment: Segment) -> datetime.datetime | None:
+    dated = segment.dated
+    if dated is None or dated.source in _UNTOLD or len(dated.text or "") < len("2024-05-01T12:03:01"):
+        return None
+    try:
+        return datetime.datetime.fromisoformat((dated.text or "")[:19])
+    except ValueError:
+        return None
+
+
+def _bursts(frames: Sequence[_Frame], alike: Callable[[Sequence[tuple[_Frame, _Frame]]], list[bool]]) -> list[list[_Frame]]:
+    """The bursts among some photographs, each of two frames at least: neighbours by time, or by name, that look alike."""
+    ordered = sorted(
+        frames,
+        key=lambda frame: (
+            frame.folder,
+            frame.taken is None,
+            frame.taken.isoformat() if frame.taken else "",
+            frame.name,
+            frame.number,
+        ),
+    )
+    pairs = [(one, other) for one, other in pairwise(ordered) if other.follows(one)]
+    bursts: list[list[_Frame]] = []
+    for (one, other), same in zip(pairs, alike(pairs) if pairs else (), strict=True):
+        if not same:
+            continue
+        if bursts and bursts[-1][-1] is one:
+            bursts[-1].append(other)
+        else:
+            bursts.append([one, other])
+    return bursts

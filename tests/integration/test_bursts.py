@@ -1,0 +1,94 @@
+"""Photographs of a burst are one hit, the best of them, which tells the others."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.run import Job, index
+from search import wire
+from search.query import Engine, Term
+from search.types import Filter, Modality
+from tests.fakes.encoder import COLOURS
+
+RED = Term("red", Modality.TEXT)
+NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001  as EXIF has it, without a zone
+
+
+def photo(path, colour="red", taken=None, dark=0):
+    """A picture of a colour with black in it (nearest to its word at ``dark`` 9), no two of the same bytes; ``taken``: when, as EXIF has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((32, 32, 3), COLOURS[colour], np.uint8)
+    pixels[:1, : dark + 1] = 0
+    exif = Image.Exif()
+    if taken is not None:
+        exif[0x010F] = "a camera"
+        exif.get_ifd(0x8769)[0x9003] = taken.strftime("%Y:%m:%d %H:%M:%S")
+    Image.fromarray(pixels).save(path, exif=exif)
+    with path.open("ab") as file:
+        file.write(str(path).encode())
+
+
+@pytest.fixture
+def found(settings, tmp_path, encoder):
+    """Index what lies in a folder and give the hits to a text: (name, names of the others)."""
+
+    def ask(group="moment", **options):
+        index(settings, Job([tmp_path / "photos"]), encoder=encoder)
+        with Engine(settings, encoder=encoder) as engine:
+            answer = engine.search(RED, Filter(modalities=(Modality.IMAGE,)), k=100, group=group, **options)
+            known = engine.store.segments([id_ for hit in answer.hits for id_ in hit.others])
+            for hit in answer.hits:
+                assert wire.hit(hit)["evidence"].get("others", []) == list(hit.others)
+        return [(name(hit.segment), sorted(name(known[id_]) for id_ in hit.others)) for hit in answer.hits]
+
+    return ask
+
+
+def name(segment):
+    return segment.path.rsplit("/", 1)[-1]
+
+
+def test_a_burst_by_its_names_is_one_hit_and_the_best_stands_for_it(found, tmp_path):
+    for number in range(6):
+        photo(tmp_path / "photos" / f"DSC_{2000 + number}.png", dark=9 + 5 * abs(number - 3))
+    photo(tmp_path / "photos" / "rose.png")
+    photo(tmp_path / "photos" / "DSC_2020.png")
+    hits = found()
+    assert [one for one, _ in hits if one != "DSC_2003.png"] in (["rose.png", "DSC_2020.png"], ["DSC_2020.png", "rose.png"])
+    assert dict(hits)["DSC_2003.png"] == [f"DSC_{2000 + number}.png" for number in (0, 1, 2, 4, 5)]
+    assert len(found(group="segment")) == 8
+
+
+def test_times_of_cameras_count_before_names(found, tmp_path):
+    """Three at once, then one ten seconds later with the next number; two at once whose numbers lie far apart."""
+    for number, second in ((2001, 0), (2002, 1), (2003, 2), (2004, 12), (3001, 40), (3900, 41)):
+        photo(tmp_path / "photos" / f"IMG_{number}.png", taken=NOON + timedelta(seconds=second), dark=number % 7)
+    assert sorted(1 + len(others) for _, others in found()) == [1, 2, 3]
+
+
+def test_what_looks_different_is_no_burst(found, tmp_path):
+    for number, colour in enumerate(("red", "blue", "red", "green")):
+        photo(tmp_path / "photos" / f"DSC_{2000 + number}.png", colour, NOON)
+    assert all(not others for _, others in found())
+
+
+@pytest.mark.parametrize("names", [("a/DSC_2000.png", "b/DSC_2001.png"), ("DSC_2000.png", "DSX_2001.png"), ("1.png", "2.png"), ("0001.png", "0002.png"), ("rose.png", "rosa.png"), ("DSC_2000.png", "DSC_2010.png")])  # fmt: skip
+def test_names_that_tell_no_burst_stay_apart(found, tmp_path, names):
+    for number, one in enumerate(names):
+        photo(tmp_path / "photos" / one, dark=number)
+    assert len(found()) == 2
+
+
+def test_a_burst_longer_than_a_level_is_one_hit(found, tmp_path, monkeypatch):
+    monkeypatch.setattr("search.query.ranking.CANDIDATES", 4)
+    for number in range(30):
+        photo(tmp_path / "photos" / f"DSC_{2000 + number}.png", dark=number)
+    photo(tmp_path / "photos" / "rose.png", dark=31)
+    hits = dict(found())
+    assert set(hits) >= {"rose.png"}
+    assert sum(1 + len(others) for others in hits.values()) == 31
+    assert len(hits) <= 12
