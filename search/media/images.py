@@ -21,6 +21,7 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
+    PsdImagePlugin,
     TgaImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
@@ -28,7 +29,7 @@ from PIL import (
 from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
-from search.media import deep, labels
+from search.media import deep, labels, openers
 from search.media.colour import MAX_PROFILE, Colours
 from search.media.geometry import PAD, fit
 from search.media.sniff import is_heif
@@ -37,7 +38,7 @@ from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture, Stam
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
-    Jpeg2KImagePlugin, PpmImagePlugin, TgaImagePlugin,
+    Jpeg2KImagePlugin, PpmImagePlugin, PsdImagePlugin, TgaImagePlugin, openers,
 )  # fmt: skip
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
@@ -141,7 +142,8 @@ def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tup
         image = opened(source, limits)
         size, count = image.size, _count(image, gaps)
         _draft(image, needs)
-        image.seek(_hidden(image))
+        if hidden := _hidden(image):
+            image.seek(hidden)
         image.load()
     except (MemoryError, MediaError):
         raise
@@ -180,6 +182,8 @@ def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
         if image.format == "HEIF" and (several := int(getattr(image, "n_frames", 1))) > 1:
             gaps.append(Gap("not_sampled", f"only the main one of {several} pictures was looked at"))
         return 1
+    if image.format == "PSD":
+        return 1  # its other frames are layers
     if image.format == "TIFF":
         most = _LOOKED_AT
         count = _chained(image, most + 1)

@@ -23,7 +23,7 @@ MAX_SUFFIX = 32
 """Characters that a suffix may have."""
 
 _SUFFIXES = {
-    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif jp2 j2k jpf jpx jpc tga ppm pgm pbm pnm",
+    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif jp2 j2k jpf jpx jpc tga ppm pgm pbm pnm psd exr",
     Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv vob vro m2t m2v m1v mpe mpv 3g2 3gpp qt f4v asf divx "
     "dv mxf gxf ogm mk3d tp trp ivf y4m h264 264 avc hevc h265 265 insv lrv",
     Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv amr awb "
@@ -37,7 +37,7 @@ EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
 """Lower-case suffix with its dot -> what such a file usually holds."""
 
 _UNREAD = (
-    "psd psb jxl exr hdr dpx cin fits svg svgz eps ai xcf kra djvu "
+    "psb jxl hdr dpx cin fits svg svgz eps ai xcf kra djvu "
     "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f "
     "rm rmvb wtv dvr-ms r3d braw ari swf mlv dsf dff mpc mp+ shn tak ra mid midi "
     "doc docx odt rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox"
@@ -78,6 +78,8 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01", Modality.VIDEO),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", Modality.IMAGE),
     (0, b"\xff\x4f\xff\x51\0", Modality.IMAGE),
+    (0, b"8BPS\0\1", Modality.IMAGE),
+    (0, b"\x76\x2f\x31\x01", Modality.IMAGE),
 )
 _RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMAGE}
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d{1,6}\s+(?:#[^\n]*\n\s*)*\d{1,6}\s")
