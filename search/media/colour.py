@@ -109,7 +109,7 @@ class Colours:
         if profile and self._is_usable(profile):
             self._profile = profile
         elif "icc_profile" in image.info and not profile:
-            self._tell("its ICC profile is damaged")
+            self._tell("what it says of its colours is damaged")
         if image.format == "PNG" and self._profile is None:
             self._coded = _of_gamma(image)
 

@@ -1,12 +1,13 @@
-"""Formats that Pillow does not read, or not well, as plugins of it: Photoshop's, and OpenEXR."""
+"""Formats that Pillow does not read, or not well, as plugins of it: Photoshop's, and OpenEXR. And PNG, of which it takes too much amiss."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile, PsdImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, PsdImagePlugin
 
 from search.media import deep
 from search.media.colour import encoded
@@ -79,6 +80,35 @@ class Exr(ImageFile.ImageFile):
                     pixels[..., 3] = (light[..., 3] * 255).round().clip(0, 255)
                 self.im = Image.fromarray(pixels, self._mode).im
         return super().load()
+
+
+class _Chunks(PngImagePlugin.PngStream):
+    """The chunks of a PNG. One that is to tell of colours and is damaged is no damage to the picture."""
+
+    def chunk_iCCP(self, pos: int, length: int) -> bytes:  # noqa: N802 - Pillow's name
+        return self._tried(super().chunk_iCCP, pos, length)
+
+    def chunk_gAMA(self, pos: int, length: int) -> bytes:  # noqa: N802
+        return self._tried(super().chunk_gAMA, pos, length)
+
+    def chunk_cHRM(self, pos: int, length: int) -> bytes:  # noqa: N802
+        return self._tried(super().chunk_cHRM, pos, length)
+
+    def chunk_sRGB(self, pos: int, length: int) -> bytes:  # noqa: N802
+        return self._tried(super().chunk_sRGB, pos, length)
+
+    def _tried(self, read: Callable[[int, int], bytes], pos: int, length: int) -> bytes:
+        try:
+            return read(pos, length)
+        except (ValueError, SyntaxError, IndexError):
+            self.im_info["icc_profile"] = None  # for which it will be told as damaged
+            if self.fp is None:
+                raise
+            self.fp.seek(pos)
+            return self.fp.read(length)
+
+
+PngImagePlugin.PngStream = _Chunks  # type: ignore[misc]
 
 
 def _head(image: ImageFile.ImageFile, length: int) -> bytes:
