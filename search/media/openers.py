@@ -15,6 +15,8 @@ from search.media.colour import encoded
 _EXR = b"\x76\x2f\x31\x01"
 _LONGEST_HEADER = 1 << 20
 """What is read of the header of an OpenEXR, in bytes."""
+_LONGEST_LIST = 64 << 10
+"""What is looked at of its list of channels, in bytes."""
 _XMP = 1060
 """Number of the resource of Photoshop that holds XMP."""
 
@@ -61,7 +63,7 @@ class Exr(ImageFile.ImageFile):
             at += size
         left, top, right, bottom = struct.unpack("<4i", names[b"displayWindow"])
         self._size = right - left + 1, bottom - top + 1
-        channels = {one[: one.index(b"\0")] for one in _channels(names[b"channels"])}
+        channels = {one[: one.index(b"\0")] for one in _channels(names[b"channels"][:_LONGEST_LIST])}
         self._mode = "F" if channels == {b"Y"} else "RGBA" if b"A" in channels else "RGB"
 
     def load(self) -> Any:  # noqa: ANN401 - Pillow's own
