@@ -82,7 +82,7 @@ class Settings:
     decoders: int = 0
     encoders: int = 0
     readers: int = 0
-    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif,jpeg2000,ppm,tga"
+    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif,jpeg2000,ppm,tga,psd,exr,raw"
     timezone: str = ""
     exclude: str = ""
     max_pixels: int = 250_000_000

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +18,7 @@ from rich.table import Table
 from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
+from search.media import extra_of
 from search.store.readers import Unread, UnreadFile
 from search.store.sql import Passed
 from search.types import Answer, Hit, Span
@@ -128,8 +129,14 @@ def not_taken(scan: Tally) -> list[str]:
     if scan.excluded:
         found.append(f"{scan.excluded:,} excluded (hidden or system files, or by a pattern).")
     if scan.passed:
-        found.append(f"Not media, or no reader for it: {words.suffixes(scan.passed)}.")
+        found.append(f"Not media, or no reader for it: {words.suffixes(scan.passed)}{extras(scan.passed)}.")
     return found
+
+
+def extras(suffixes: Iterable[str]) -> str:
+    """What to install so that some files without a reader have one, to be added to their counts; empty where nothing helps."""
+    wanted = sorted({extra for suffix in suffixes if (extra := extra_of(suffix))})
+    return f"; pip install 'sensorium[{','.join(wanted)}]' reads some of them" if wanted else ""
 
 
 def passed(files: Sequence[Passed]) -> None:
@@ -137,7 +144,7 @@ def passed(files: Sequence[Passed]) -> None:
     for known, title in ((True, "No reader for"), (False, "Not media")):
         if counts := {one.suffix: one.count for one in files if one.known is known}:
             out.print(
-                f"[bold]{title}[/] ({sum(counts.values())})  {escape(words.suffixes(counts, 30))}",
+                f"[bold]{title}[/] ({sum(counts.values())})  {escape(words.suffixes(counts, 30) + extras(counts))}",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -50,7 +50,7 @@ def render(found: dict[str, Any]) -> None:
         table.add_row(key, counts or "none")
     for known, title in ((True, "no reader for"), (False, "not media")):
         if by_suffix := {one["suffix"]: one["count"] for one in found["passed"] if one["known"] is known}:
-            table.add_row(title, escape(words.suffixes(by_suffix)))
+            table.add_row(title, escape(words.suffixes(by_suffix) + show.extras(by_suffix)))
     unread = (f"{one['channel']} of {one['assets']} ({one['why']})" for one in found["unread"])
     table.add_row("unread", ", ".join(unread).replace("(none)", "(no reader)") or "nothing")
     table.add_row("spaces", ", ".join(f"{space['name']} ({space['dim']})" for space in found["spaces"]) or "none")

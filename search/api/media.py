@@ -30,7 +30,7 @@ TYPES = {
     "m4a": "audio/mp4", "ac3": "audio/ac3", "eac3": "audio/eac3", "au": "audio/basic", "amr": "audio/amr",
     "dts": "audio/vnd.dts", "wv": "audio/x-wavpack", "ape": "audio/x-ape", "tta": "audio/x-tta", "mxf": "application/mxf", "dv": "video/x-dv",
     "gxf": "application/gxf", "m4v": "video/x-m4v", "h264": "video/h264", "hevc": "video/h265", "ivf": "video/x-ivf",
-    "jpeg2000": "image/jp2", "ppm": "image/x-portable-pixmap", "tga": "image/x-tga", "pdf": "application/pdf",
+    "jpeg2000": "image/jp2", "ppm": "image/x-portable-pixmap", "tga": "image/x-tga", "psd": "image/vnd.adobe.photoshop", "exr": "image/x-exr", "pdf": "application/pdf",
 }  # fmt: skip
 """Formats, as the decoder named them, to media types. Every other text is plain text, whatever it would like to be."""
 

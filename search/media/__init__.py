@@ -4,10 +4,10 @@ Importing this package loads none of them: they load in the disposable and confi
 """
 
 from search.media.pool import DecodePool
-from search.media.sniff import EXTENSIONS, HEAD, ending, is_media, is_media_inside, is_readerless, sniff, suffix_of
+from search.media.sniff import EXTENSIONS, HEAD, ending, extra_of, is_media, is_media_inside, is_readerless, sniff, suffix_of
 
 __all__ = [
-    "EXTENSIONS", "HEAD", "DecodePool", "ending", "is_media", "is_media_inside", "is_readerless", "sniff", "suffix_of", "versions",
+    "EXTENSIONS", "HEAD", "DecodePool", "ending", "extra_of", "is_media", "is_media_inside", "is_readerless", "sniff", "suffix_of", "versions",
 ]  # fmt: skip
 
 

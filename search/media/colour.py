@@ -109,7 +109,7 @@ class Colours:
         if profile and self._is_usable(profile):
             self._profile = profile
         elif "icc_profile" in image.info and not profile:
-            self._tell("its ICC profile is damaged")
+            self._tell("what it says of its colours is damaged")
         if image.format == "PNG" and self._profile is None:
             self._coded = _of_gamma(image)
 
@@ -236,12 +236,12 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
 def decoded(image: Image.Image, coded: Coded) -> Image.Image:
     """A picture of mode RGB whose values mean what is told, in sRGB. What is brighter than white is brought down as browsers do."""
     if np.allclose(coded.primaries, _PRIMARIES[1], atol=1e-3) and coded.transfer not in (_PQ, _HLG):
-        return image.point(_encoded(_curve(coded.transfer)).tolist() * 3)
+        return image.point(encoded(_curve(coded.transfer)).tolist() * 3)
     light = _curve(coded.transfer)[np.asarray(image)]
     if coded.transfer in (_PQ, _HLG):
         light = _darkened(light, coded)
     light = light @ _between(coded.primaries, _PRIMARIES[1]).astype(np.float32)
-    return Image.fromarray(_encoded(light))
+    return Image.fromarray(encoded(light))
 
 
 @lru_cache(_KEPT)
@@ -265,7 +265,7 @@ def _curve(transfer: float) -> NDArray[np.float32]:
     return light.astype(np.float32)
 
 
-def _encoded(light: NDArray[np.float32]) -> NDArray[np.uint8]:
+def encoded(light: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Light as values of sRGB."""
     return _back()[(light * (_STEPS - 1) + 0.5).clip(0, _STEPS - 1).astype(np.int16)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any, cast
 
 import av
 import numpy as np
@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from search.errors import MediaError
+from search.media.colour import encoded
 
 _WHITES = (255, 1023, 4095, 16383, 65535, 0xFFFFFFFF)
 """White in the bit depths that deep pictures come in."""
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _TILES, _FORMAT, _PROFILE = 258, 259, 262, 277, 284, 324, 339, 34675
 _FLOAT = 3
+_WORDS = dict.fromkeys(("gray16", "ya16", "rgb48", "rgba64", "gbrp16", "gbrap16"), "u2")
+"""Formats of frames in words of 16 bits, without the order of their bytes."""
 _BY_FFMPEG = {(2, _FLOAT, 32, 3): "RGB", (1, 1, 16, 2): "LA"}
 """Photometric interpretation, sample format, bits and samples of a TIFF that only FFmpeg reads -> the mode that becomes of it."""
 
@@ -48,7 +51,8 @@ class Tiff(TiffImagePlugin.TiffImageFile):
     def load(self) -> Any:  # noqa: ANN401 - Pillow's own
         """Decode the page."""
         if self._elsewhere and self._im is None:
-            self.im = _decoded(self, self._elsewhere).im
+            pixels = by_ffmpeg("tiff", self.fp, page=str(self.tell() + 1))
+            self.im = Image.fromarray(levels(pixels, whole=self._elsewhere != "RGB"), self._elsewhere).im
             self.load_end()
         return super().load()
 
@@ -67,7 +71,7 @@ def values(image: Image.Image) -> NDArray[np.float32]:
 
 def shallow(image: Image.Image) -> Image.Image:
     """Deep grey (16 or 32 bits, or floating point) to 8 bits, L."""
-    grey = levels(values(image), whole=image.mode != "F")
+    grey = encoded(values(image)) if image.format == "EXR" else levels(values(image), whole=image.mode != "F")
     if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
         grey = 255 - grey  # 0 is white, which Pillow heeds in 8 bits alone
     return Image.fromarray(grey)
@@ -83,24 +87,39 @@ def levels(some: NDArray[np.float32], *, whole: bool) -> NDArray[np.uint8]:
     return ((some - low) * (255 / max(high - low, 1e-9))).round().clip(0, 255).astype(np.uint8)
 
 
-def _decoded(image: Tiff, mode: str) -> Image.Image:
-    """A page of a TIFF by FFmpeg, which takes the file in one packet.
+def by_ffmpeg(codec: str, file: IO[bytes] | None, **options: str) -> NDArray[np.float32]:
+    """The values (H, W, channels) of a picture, 0 for what is not finite, by a decoder of FFmpeg, which takes the file in one packet.
+
+    Channels are in the order grey, or red, green, blue; and then that of transparency.
 
     Raises:
-        av.FFmpegError: it is damaged.
+        av.FFmpegError: it is damaged, or of a kind that FFmpeg does not read.
+        OSError: it is closed, or holds no picture.
     """
-    file, context = image._fp, av.CodecContext.create("tiff", "r")
-    context.options = {"page": str(image.tell() + 1)}
+    if file is None:
+        raise OSError("it is closed")
+    context = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
+    context.thread_count = 1
+    context.options = options
     file.seek(0)
     frames = context.decode(av.Packet(file.read()))
     frame = frames[0] if frames else None
     if not isinstance(frame, av.VideoFrame):
         raise OSError("it holds no picture")
-    kind, samples = ("f4", 3) if mode == "RGB" else ("u2", 2)
-    plane = np.frombuffer(bytes(frame.planes[0]), np.uint8).reshape(-1, frame.planes[0].line_size)
-    packed = plane[: frame.height, : frame.width * samples * int(kind[1])].copy().view("<" + kind)
-    pixels = np.nan_to_num(packed.reshape(frame.height, frame.width, samples).astype(np.float32), posinf=0, neginf=0)
-    return Image.fromarray(levels(pixels, whole=mode != "RGB"), mode)
+    name, channels = frame.format.name, len(frame.format.components) // len(frame.planes)
+    kind = np.dtype(
+        (">" if name.endswith("be") else "<")
+        + ("f4" if "f32" in name else "f2" if "f16" in name else _WORDS.get(name[:-2], "u1"))
+    )
+    found = []
+    for plane in frame.planes:
+        rows = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)[
+            : frame.height, : frame.width * channels * kind.itemsize
+        ]
+        found.append(np.ascontiguousarray(rows).view(kind).reshape(frame.height, frame.width, channels))
+    if name.startswith("gbr"):
+        found = [found[2], found[0], found[1], *found[3:]]
+    return np.nan_to_num(np.concatenate(found, 2).astype(np.float32), posinf=0, neginf=0)
 
 
 def _most(told: object) -> int:

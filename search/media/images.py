@@ -21,6 +21,7 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
+    PsdImagePlugin,
     TgaImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
@@ -28,16 +29,16 @@ from PIL import (
 from PIL.Image import Resampling, Transpose
 
 from search.errors import MediaError
-from search.media import behind, deep, labels
+from search.media import behind, deep, labels, openers
 from search.media.colour import MAX_PROFILE, Colours
 from search.media.geometry import PAD, fit
-from search.media.sniff import is_heif
+from search.media.sniff import is_heif, is_raw_head, is_raw_name
 from search.media.source import PICTURES, Found, Limits, Source
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture, Stamp
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
-    Jpeg2KImagePlugin, PpmImagePlugin, TgaImagePlugin,
+    Jpeg2KImagePlugin, PpmImagePlugin, PsdImagePlugin, TgaImagePlugin, openers,
 )  # fmt: skip
 """Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
@@ -65,6 +66,9 @@ _ROOM = 24 << 20
 _TO_PLAN, _TO_DECODE = 0.3, 0.7
 """Shares of the processor time for a file after which its pages are counted, and decoded, no further."""
 
+with contextlib.suppress(ImportError):
+    import search.media.raw  # noqa: F401  where the extra ``raw`` is installed
+
 Image.preinit()  # or Pillow would do so at the first picture, when nothing can be imported any more
 Image.MAX_IMAGE_PIXELS = None  # Limits.max_pixels is checked here, before anything is decoded
 PngImagePlugin.MAX_TEXT_CHUNK = 4 * MAX_PROFILE  # or a longer profile would be an error of the picture
@@ -81,6 +85,8 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """
     if is_heif(source.head) and ("heic" not in limits.formats or "HEIF" not in Image.OPEN):
         raise MediaError("unsupported", "a HEIF picture: read with the extra heic, and heic among image_formats")
+    if is_raw(source) and ("raw" not in limits.formats or "RAW" not in Image.OPEN):
+        raise MediaError("unsupported", "a raw picture of a camera: read with the extra raw, and raw among image_formats")
     if not needs.size:
         image, info = _unseen(source, limits)
         yield info
@@ -142,7 +148,8 @@ def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tup
         image = opened(source, limits)
         size, count = image.size, _count(image, gaps)
         _draft(image, needs)
-        image.seek(_hidden(image))
+        if hidden := _hidden(image):
+            image.seek(hidden)
         image.load()
     except (MemoryError, MediaError):
         raise
@@ -170,7 +177,19 @@ def opened(source: Source, limits: Limits) -> ImageFile.ImageFile:
     formats = [PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN]
     if source.suffix != ".tga" and "TGA" in formats:
         formats.remove("TGA")  # it has no signature: anything might be taken for one
-    image = Image.open(source.file, formats=formats)
+    if "RAW" in formats:
+        formats.remove("RAW")
+        if is_raw(source):
+            return _checked(Image.open(source.file, formats=["RAW", *(name for name in formats if name != "TIFF")]), limits)
+    return _checked(Image.open(source.file, formats=formats), limits)
+
+
+def is_raw(source: Source) -> bool:
+    """Whether a file is a camera's raw picture: many begin like a TIFF, and their names say what they are."""
+    return is_raw_name(source.suffix) or is_raw_head(source.head)
+
+
+def _checked(image: ImageFile.ImageFile, limits: Limits) -> ImageFile.ImageFile:
     _check(image, limits)
     return image
 
@@ -181,6 +200,8 @@ def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
         if image.format == "HEIF" and (several := int(getattr(image, "n_frames", 1))) > 1:
             gaps.append(Gap("not_sampled", f"only the main one of {several} pictures was looked at"))
         return 1
+    if image.format == "PSD":
+        return 1  # its other frames are layers
     if image.format == "TIFF":
         most = _LOOKED_AT
         count = _chained(image, most + 1)

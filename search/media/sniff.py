@@ -9,6 +9,7 @@ A name counts for more than its folder, and capital letters for as much as small
 from __future__ import annotations
 
 import codecs
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ MAX_SUFFIX = 32
 """Characters that a suffix may have."""
 
 _SUFFIXES = {
-    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif jp2 j2k jpf jpx jpc tga ppm pgm pbm pnm",
+    Modality.IMAGE: "jpg jpeg jpe jfif png apng webp avif gif tif tiff bmp dib heic heif hif jp2 j2k jpf jpx jpc tga ppm pgm pbm pnm psd exr",
     Modality.VIDEO: "mp4 m4v mov mkv webm avi ts mts m2ts mpg mpeg 3gp ogv flv wmv vob vro m2t m2v m1v mpe mpv 3g2 3gpp qt f4v asf divx "
     "dv mxf gxf ogm mk3d tp trp ivf y4m h264 264 avc hevc h265 265 insv lrv",
     Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv amr awb "
@@ -31,18 +32,28 @@ _SUFFIXES = {
     Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt ass ssa ttml dfxp lrc scc pdf",
 }
 
-EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
-    {f".{suffix}": modality for modality, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
-)
-"""Lower-case suffix with its dot -> what such a file usually holds."""
+_RAW = "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
+_EXTRAS: dict[str, tuple[str, Modality, str]] = {"raw": ("rawpy", Modality.IMAGE, _RAW)}
+"""Extras that bring readers of media: the module that each installs, what the media are, and their suffixes."""
 
 _UNREAD = (
-    "psd psb jxl exr hdr dpx cin fits svg svgz eps ai xcf kra djvu "
-    "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f "
+    "psb jxl hdr dpx cin fits svg svgz eps ai xcf kra djvu "
     "rm rmvb wtv dvr-ms r3d braw ari swf mlv dsf dff mpc mp+ shn tak ra mid midi "
     "doc docx odt rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox"
 )
-_READERLESS = frozenset(_UNREAD.split())
+_TAKEN, _MISSING = dict[str, Modality](), dict[str, str]()
+for _extra, (_module, _modality, _names) in _EXTRAS.items():
+    if importlib.util.find_spec(_module):
+        _TAKEN |= dict.fromkeys((f".{name}" for name in _names.split()), _modality)
+    else:
+        _MISSING |= dict.fromkeys((f".{name}" for name in _names.split()), _extra)
+
+EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
+    {f".{suffix}": modality for modality, suffixes in _SUFFIXES.items() for suffix in suffixes.split()} | _TAKEN
+)
+"""Lower-case suffix with its dot -> what such a file usually holds. Those of extras only where these are installed."""
+
+_READERLESS = frozenset(f".{name}" for name in _UNREAD.split()) | frozenset(_MISSING)
 """Suffixes of media and documents that no reader takes."""
 
 _SENSED = {"depth": Modality.DEPTH, "thermal": Modality.THERMAL, "imu": Modality.IMU}
@@ -83,7 +94,11 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (3, b"STL25.01", Modality.TEXT),
     (3, b"STL30.01", Modality.TEXT),
     (3, b"STL50.01", Modality.TEXT),
+    (0, b"8BPS\0\1", Modality.IMAGE),
+    (0, b"\x76\x2f\x31\x01", Modality.IMAGE),
 )
+_RAW_MAGIC = (b"FUJIFILMCCD-RAW", b"IIRO\x08\0\0\0", b"IIRS\x08\0\0\0", b"IIU\0\x18\0\0\0")
+"""Of Fujifilm, Olympus and Panasonic."""
 _RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMAGE}
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d{1,6}\s+(?:#[^\n]*\n\s*)*\d{1,6}\s")
 _BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
@@ -103,7 +118,26 @@ def is_media(path: str) -> bool:
 
 def is_readerless(path: str) -> bool:
     """Whether a file is named like media or a document in a format that no reader takes."""
-    return suffix_of(path)[1:] in _READERLESS
+    return suffix_of(path) in _READERLESS
+
+
+def extra_of(suffix: str) -> str | None:
+    """The extra, not installed here, that reads files of a suffix such as ``.nef``."""
+    return _MISSING.get(suffix)
+
+
+def is_raw_name(suffix: str) -> bool:
+    """Whether a suffix, with its dot, is one of cameras' raw pictures. Many of these begin like a TIFF."""
+    return suffix[1:] in _RAW.split()
+
+
+def is_raw_head(head: bytes) -> bool:
+    """Whether a file begins like a raw picture of a camera, and like nothing else."""
+    return (
+        head.startswith(_RAW_MAGIC)
+        or (head[4:8] == b"ftyp" and head[8:12] == b"crx ")
+        or (head[:4] == b"II*\0" and head[8:10] == b"CR")
+    )
 
 
 def suffix_of(path: str) -> str:
@@ -179,6 +213,8 @@ def _marked(head: bytes) -> Modality | None:
     for offset, magic, modality in _MAGIC:
         if head.startswith(magic, offset):
             return modality
+    if head.startswith(_RAW_MAGIC):
+        return Modality.IMAGE
     if head[:4] == b"RIFF":
         return _RIFF.get(head[8:12])
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
@@ -198,7 +234,7 @@ def _iso(head: bytes) -> Modality:
         return Modality.VIDEO
     size = min(int.from_bytes(head[:4], "big"), 256)
     brands = {head[8:12]} | {head[at : at + 4] for at in range(16, size, 4)}
-    if brands & {b"avif", b"avis"} or is_heif(head):
+    if brands & {b"avif", b"avis", b"crx "} or is_heif(head):
         return Modality.IMAGE
     return Modality.AUDIO if head[8:12] in (b"M4A ", b"M4B ", b"F4A ") else Modality.VIDEO
 

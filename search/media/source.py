@@ -11,7 +11,7 @@ from search.types import Cut, Gap, Info, Needs
 
 PICTURES = {
     "jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP", "avif": "AVIF", "heic": "HEIF",
-    "jpeg2000": "JPEG2000", "ppm": "PPM", "tga": "TGA",
+    "jpeg2000": "JPEG2000", "ppm": "PPM", "tga": "TGA", "psd": "PSD", "exr": "EXR", "raw": "RAW",
 }  # fmt: skip
 """Formats of pictures that may be read -> what Pillow calls them. MPO, of phones, opens as JPEG; naming it raises KeyError."""
 

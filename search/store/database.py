@@ -202,6 +202,8 @@ class Database:
         if revision is not None and revision not in _known_revisions():
             self.check()
 
+        from alembic import command  # takes its time, and is seldom needed
+
         with self._translated(), self._alone() as connection:  # and if another process was first, there is nothing left to do
             config = alembic_config()
             config.attributes["connection"] = connection

@@ -35,6 +35,18 @@ def png(width: int, height: int, *, depth: int = 1, colour: int = 0, rows: int |
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + before + palette + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
+def exr(channels: bytes, window: tuple[int, int, int, int]) -> bytes:
+    """The header of an OpenEXR."""
+    place = struct.pack("<4i", *window)
+    told = ((b"channels\0chlist", channels + b"\0"), (b"compression\0compression", b"\3"), (b"dataWindow\0box2i", place),
+            (b"displayWindow\0box2i", place), (b"lineOrder\0lineOrder", b"\0"))  # fmt: skip
+    return (
+        b"\x76\x2f\x31\x01\2\0\0\0"
+        + b"".join(name + b"\0" + struct.pack("<I", len(data)) + data for name, data in told)
+        + bytes(5000)
+    )
+
+
 def zeros(megabytes: int) -> bytes:
     packer = zlib.compressobj(9)
     return b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
@@ -294,6 +306,9 @@ BOMBS: dict[str, tuple[str, Make]] = {
     "text, iTXt": ("png", lambda _: png(64, 64, before=chunk(b"iTXt", b"k\0\1\0\0\0" + zeros(200)))),
     "text, many": ("png", lambda _: png(64, 64, before=chunk(b"zTXt", b"k\0\0" + zeros(1)) * 300)),
     "profile": ("png", lambda _: png(64, 64, before=chunk(b"iCCP", b"k\0\0" + zeros(300)))),
+    "pixels, of Photoshop": ("psd", lambda _: b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, FAR, FAR, 16, 3) + bytes(14)),
+    "pixels, of OpenEXR": ("exr", lambda _: exr(b"A\0" + bytes(16), (0, 0, 15_000, 15_000))),
+    "channels, of OpenEXR": ("exr", lambda _: exr((b"A\0" + bytes(16)) * 50_000, (0, 0, 63, 63))),
     "frames, 100,000": ("gif", partial(many_frames, count=100_000)),
     "frames, 30,000 of 100 x 100": ("gif", partial(many_frames, count=30_000, side=100)),
     "frames, 1,000 of 3,000 x 3,000": ("gif", partial(many_frames, count=1_000, side=3_000)),

@@ -57,21 +57,21 @@ def test_further_pictures_are_read(go, archive, settings, name, form):
 
 
 def test_what_no_reader_takes_is_counted_by_suffix_and_opened_once(go, archive, store, settings, monkeypatch):
-    for name in ("a.zip", "b.ZIP", "c.exe", "raw.nef", "design.psd", "nothing"):
+    for name in ("a.zip", "b.ZIP", "c.exe", "scan.djvu", "design.xcf", "nothing"):
         (archive / name).write_bytes(b"\0\1\2 no media " * 20)
-    assert go().scan.passed == {".zip": 2, ".exe": 1, ".nef": 1, ".psd": 1, "": 1}
+    assert go().scan.passed == {".zip": 2, ".exe": 1, ".djvu": 1, ".xcf": 1, "": 1}
     assert {(one.suffix, one.known, one.count) for one in store.passed()} == {
-        (".zip", False, 2), (".exe", False, 1), ("", False, 1), (".nef", True, 1), (".psd", True, 1),
+        (".zip", False, 2), (".exe", False, 1), ("", False, 1), (".djvu", True, 1), (".xcf", True, 1),
     }  # fmt: skip
     (key,) = (entry.key for entry in Spaces(store._database).all())
     coverage = store.coverage(key)["default"]
-    assert (coverage.unread, coverage.whole) == ({".nef": 1, ".psd": 1}, False)
+    assert (coverage.unread, coverage.whole) == ({".djvu": 1, ".xcf": 1}, False)
     monkeypatch.setattr(scanning, "is_media_by_content", lambda path: pytest.fail(f"{path} was opened again"))
     assert sum(go().scan.passed.values()) == 6
     (archive / "c.exe").unlink()
     (archive / "a.zip").unlink()
-    assert go().scan.passed == {".zip": 1, ".nef": 1, ".psd": 1, "": 1}
-    assert {one.suffix for one in store.passed()} == {".zip", "", ".nef", ".psd"}
+    assert go().scan.passed == {".zip": 1, ".djvu": 1, ".xcf": 1, "": 1}
+    assert {one.suffix for one in store.passed()} == {".zip", "", ".djvu", ".xcf"}
 
 
 def test_what_was_passed_over_and_is_media_now_is_taken(go, archive, store):

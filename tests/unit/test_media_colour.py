@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -119,7 +120,26 @@ def test_a_profile_in_pieces_of_which_one_is_missing_is_told(pool, tmp_path):
     (tmp_path / "a.jpg").write_bytes(content[:at] + content[at + 2 + int.from_bytes(content[at + 2 : at + 4], "big") :])
     found = decode(pool, tmp_path / "a.jpg", SQUASHED)
     assert np.abs(seen(found.content) - CHIPS).max() <= 4
-    assert [(gap.reason, gap.detail) for gap in found.gaps] == [("colours", "its ICC profile is damaged")]
+    assert [(gap.reason, gap.detail) for gap in found.gaps] == [("colours", "what it says of its colours is damaged")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (b"iCCP", b"k\0\0" + zlib.compress(bytes(80 << 20))), (b"iCCP", b"k\0\1" + zlib.compress(icc("p3"))), (b"iCCP", b"k\0"), (b"iCCP", b""),
+        (b"iCCP", b"k\0\0noise"), (b"gAMA", b"\0"), (b"cHRM", b"\0" * 30), (b"sRGB", b""),
+    ],
+    ids=["bomb", "method", "cut", "empty", "noise", "gamma", "primaries", "intent"],
+)  # fmt: skip
+def test_a_damaged_chunk_of_colours_is_told_and_the_picture_seen(pool, tmp_path, kind, data):
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40), (200, 100, 50)).save(buffer, "PNG")
+    content = buffer.getvalue()
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    (tmp_path / "a.png").write_bytes(content[:33] + chunk + content[33:])
+    found = decode(pool, tmp_path / "a.png", SQUASHED)
+    assert (found.content == [200, 100, 50]).all()
+    assert [gap.reason for gap in found.gaps] == ["colours"]
 
 
 def test_any_bytes_for_a_profile_leave_a_picture(pool, tmp_path):
@@ -145,7 +165,7 @@ def test_what_shines_through_has_its_colours_too(pool, tmp_path):
 
 def test_an_animation_has_the_colours_of_its_profile(pool, tmp_path):
     chips().save(
-        tmp_path / "a.webp", save_all=True, append_images=[chips(CHIPS[::-1])], lossless=True, icc_profile=icc("p3"), duration=500
+        tmp_path / "a.webp", save_all=True, append_images=[chips(CHIPS[::-1])], lossless=True, icc_profile=icc("p3"), duration=100
     )
     first, last = decode(pool, tmp_path / "a.webp", SQUASHED).content
     assert np.abs(seen(first) - meant("p3")).max() <= 2
