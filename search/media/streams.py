@@ -104,7 +104,7 @@ class _Pass:
         self._by_stream = {track.stream.index: track for track in self._tracks}
         self._broken, self._cut_off = "", _is_cut_off(source)
         self._stamps: list[int] = []
-        self._skips = self._is_alone = False
+        self._skips = self._is_alone = self._captioned = False
         self._lone = _SPARSE_MS / float((self._video.time_base or Fraction(1, 1000)) * 1000) if self._video is not None else 0.0
         self._set_tempo(limits)
 
@@ -166,6 +166,7 @@ class _Pass:
             packet.stream.codec_context.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
         for frame in self._picture_damage.decode(packet, self._shots.seen_ms):
             time = self._pictures.time_ms(frame)
+            self._captioned = self._captioned or subtitles.captioned(frame)
             if time - self._shots.seen_ms > 1000 and self._shots.turned is not None and self._video is not None:
                 self._video.codec_context.skip_frame = "DEFAULT"  # too little is left when frames are skipped
                 self._skips = False
@@ -223,6 +224,8 @@ class _Pass:
             yield Gap("no_picture", self._picture_damage.first or "the picture track is empty")
         if seen and (gap := self._picture_damage.gap(seen)):
             yield gap
+        if self._captioned:
+            yield Gap("not_read", "the pictures carry closed captions (CEA-608 or 708), which are not read")
         for track in self._tracks:
             yield from track.gaps(alone=self._video is not None and not heard)
         yield from self._unheard
