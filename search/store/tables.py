@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0011"
+REVISION = "0012"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -123,6 +123,14 @@ location = Table(
     Column("seen", BigInteger, nullable=False),  # the last scan that met it
     UniqueConstraint("collection_id", "path"),
     Index("ix_location_path", "path"),
+)
+
+renamed = (
+    Table(  # assets whose files have come, gone or changed since their names were written; kept by the triggers of migration 0012
+        "renamed",
+        metadata,
+        Column("asset_id", _Id, primary_key=True, autoincrement=False),  # no key to its table: it may be gone by then
+    )
 )
 
 passed = Table(  # files that no reader takes: looked at once, and counted
