@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from indexer.repair import _requeue
 from search.query.words import parse
 from search.store import Database, Passages
 from search.store.intake import Intake, Sighting
@@ -96,6 +97,17 @@ def test_nothing_is_written_where_no_name_has_changed(database):
     assert Names(database).write(10) == 1
     with database.reading() as connection:
         assert connection.execute(sa.text("SELECT id FROM segment")).scalars().all() == before
+
+
+def test_names_of_an_asset_that_is_repaired_are_written_again(database):
+    put(database, "/srv/2019/a.jpg")
+    Names(database).write(10)
+    with database.writing() as connection:
+        asset = connection.execute(sa.text("SELECT id FROM asset")).scalar_one()
+        _requeue(connection, [asset])
+    assert found(database, "2019") == []
+    assert Names(database).write(10) == 1
+    assert found(database, "2019") == ["2019/a.jpg"]
 
 
 def test_of_endless_copies_some_names_are_written(database):
