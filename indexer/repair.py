@@ -86,7 +86,8 @@ def _requeue(connection: Connection, assets: Sequence[int]) -> None:
         " WHERE asset_id IN :assets AND state = 'done'"
     )
     read = "UPDATE reading SET state = 'pending', attempts = 0, reason = NULL, updated_at = :now WHERE asset_id IN :assets AND state = 'done'"
-    for statement in (gone, "DELETE FROM segment WHERE asset_id IN :assets", again, read):
+    names = "INSERT INTO renamed (asset_id) SELECT id FROM asset WHERE id IN :assets ON CONFLICT DO NOTHING"
+    for statement in (gone, "DELETE FROM segment WHERE asset_id IN :assets", again, read, names):
         query = text(statement).bindparams(bindparam("assets", expanding=True))
         connection.execute(query, {"assets": list(assets)} | ({"now": now_ms()} if ":now" in statement else {}))
 

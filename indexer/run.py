@@ -32,10 +32,14 @@ from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
 from search.store.dates import Dates
 from search.store.intake import Again
+from search.store.names import Names
 from search.store.queue import ReadingQueue
 from search.store.readers import ReaderEntry
 from search.store.spaces import Entry, matches
 from search.zones import Zones
+
+NAMES = 256
+"""Assets whose names are written in one transaction."""
 
 LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
@@ -156,7 +160,7 @@ class Indexer:
         self.exclusions = Exclusions.of(settings.exclude, exclude)
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
-        self.dates, self._zones = Dates(database), Zones.of(settings.timezone)
+        self.dates, self._zones, self._names = Dates(database), Zones.of(settings.timezone), Names(database)
         self.spaces, self._load, self._entries = Spaces(database), load, entries
         self.lanes: list[Lane] = []
         self.desks: list[_Desk] = []
@@ -306,6 +310,8 @@ class Indexer:
                 done.add(lane.entry.key)
                 changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
             thread.join()
+            while not stop.is_set() and self._names.write(NAMES):
+                report(tally, progress, False)
             redate(self.dates, self._pool, self._zones, stop, lambda: report(tally, progress, False))
             self._read(stop, progress, lambda now: report(tally, now, False))
         except KeyboardInterrupt:

@@ -108,7 +108,7 @@ _QUESTIONS = {
         "SELECT u.asset_id FROM unit u JOIN space p ON p.id = u.space_id JOIN asset a ON a.id = u.asset_id WHERE u.state = 'done'"
         " AND ',' || p.kinds || ',' LIKE '%,' || a.modality || '/' || CASE a.modality WHEN 'audio' THEN 'sound' WHEN 'text' THEN 'text'"
         " WHEN 'imu' THEN 'motion' ELSE 'visual' END || ',%' AND (a.modality != 'video' OR ',' || p.kinds || ',' LIKE '%,video/sound,%')"
-        " AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id)",
+        " AND NOT EXISTS (SELECT 1 FROM segment s WHERE s.asset_id = u.asset_id AND coalesce(s.reader_id, 1) != 0)",  # 0: its name
         "finished assets without a segment",
     ),
     "no vector belongs to an unfinished unit": (

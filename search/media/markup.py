@@ -16,9 +16,8 @@ _HIDDEN = [
     "iframe",
     "object",
     "select",
-    "[hidden]",
-    "[aria-hidden=true]",
 ]
+_UNSEEN = "[hidden],[aria-hidden=true],[style*='display:none' i],[style*='display: none' i],[style*='display : none' i]"
 _BLOCKS = (
     "address,article,aside,blockquote,dd,div,dl,dt,fieldset,figcaption,figure,footer,form,h1,h2,h3,h4,h5,h6,header,hr,li,main,nav,ol,p,pre,"
     "section,table,tr,ul,summary,details"
@@ -48,7 +47,9 @@ def visible(page: str) -> tuple[str, str | None]:
     tree = LexborHTMLParser(page)
     node = tree.css_first("title")
     title = " ".join(node.text().split()) if node is not None else ""
-    tree.strip_tags(_HIDDEN)
+    tree.strip_tags(_HIDDEN)  # it takes names of tags alone
+    for unseen in tree.css(_UNSEEN):
+        unseen.decompose()
     for block in tree.css(_BLOCKS):
         block.insert_before(_BREAK)
         block.insert_after(_BREAK)

@@ -8,7 +8,7 @@ import pypdfium2
 
 from search.errors import MediaError
 from search.media import dates
-from search.media.paragraphs import paragraphs
+from search.media.paragraphs import paragraphs, unhyphenated
 from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span
 
@@ -52,6 +52,6 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:  # no
 def _page(document: pypdfium2.PdfDocument, number: int) -> str:
     page = document[number]
     try:
-        return str(page.get_textpage().get_text_bounded()).replace("\r\n", "\n")
+        return unhyphenated(str(page.get_textpage().get_text_bounded()).replace("\r\n", "\n"))
     finally:
         page.close()

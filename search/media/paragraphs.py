@@ -7,10 +7,35 @@ from collections.abc import Iterator
 
 _BLANK = re.compile(r"\r?\n(?:[ \t\f\v]*\r?\n)+")
 _SENTENCE = re.compile(r"[.!?…]['\"»”’)\]]*\s+|[。！？]\s*|\n")
+_PARTED = re.compile(r"[\x02\ufffe]|[-\u2010\u00ad][ \t]{0,99}\r?\n[ \t]{0,99}")
+_LETTERS, _ENDING = re.compile(r"[^\W\d_]+"), re.compile(r"[^\W\d_]+\Z")
+_COMPOUND = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,64}-[^\W\d_]{1,64}")
+_LONGEST = 64
+"""Letters of a word that are looked at, when it was parted by the end of a line."""
 _HEADING = 80
 """A block shorter than this that does not end like a sentence is a heading or an item of a list, in characters."""
 _TINY = 20
 """A block shorter than this cannot stand alone, in characters."""
+
+
+def unhyphenated(text: str) -> str:
+    """A text in which words that a line's end has parted are whole again: U+0002 and U+FFFE are what pdfium makes of such hyphens.
+
+    A hyphen stays, without the end of the line, before a capital letter, and where the text has the word with a hyphen elsewhere.
+    """
+    if not _PARTED.search(text):
+        return text
+    compounds = set(_COMPOUND.findall(text.casefold()))
+
+    def whole(found: re.Match[str]) -> str:
+        start, end = found.span()
+        before, after = _ENDING.search(text[max(0, start - _LONGEST) : start]), _LETTERS.match(text, end, end + _LONGEST)
+        if before is None or after is None:
+            return "-" + found[0][1:] if found[0][0] in "\x02\ufffe" else found[0]
+        compound = f"{before[0]}-{after[0]}".casefold() in compounds
+        return "" if found[0][0] == "\u00ad" or (after[0][0].islower() and not compound) else "-"
+
+    return _PARTED.sub(whole, text)
 
 
 def paragraphs(text: str, characters: int) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ import av
 from av.stream import Disposition
 
 from search.errors import MediaError
+from search.media import subtitles
 from search.media.display import Display
 from search.media.source import Limits
 from search.media.track import Clock, Damage, name_of, track_ms
@@ -112,7 +113,7 @@ class PictureTrack:
         self.damage = Damage("picture" if self._first else self._name)
         self._decoder = decoder_of(stream)
         self._stamps: list[int] = []
-        self._skips = self._is_alone = False
+        self._skips = self._is_alone = self._captioned = False
         self._lone = _SPARSE_MS / float((stream.time_base or Fraction(1, 1000)) * 1000)
 
     def set_tempo(self, limits: Limits) -> None:
@@ -131,6 +132,7 @@ class PictureTrack:
             self._decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
         for frame in self.damage.decode(packet, self.shots.seen_ms, self._decoder):
             time = self.clock.time_ms(frame)
+            self._captioned = self._captioned or subtitles.captioned(frame)
             if time - self.shots.seen_ms > 1000 and self.shots.turned is not None:
                 self._decoder.skip_frame = "DEFAULT"  # too little is left when frames are skipped
                 self._skips = False
@@ -143,6 +145,8 @@ class PictureTrack:
             yield Gap("no_picture", why) if self._first else Gap("not_sampled", f"{self._name} is not searched: {why}")
         elif gap := self.damage.gap(self.shots.seen_ms):
             yield gap
+        if self._captioned:
+            yield Gap("not_read", "the pictures carry closed captions (CEA-608 or 708), which are not read")
 
     def _alone(self, stamp: int) -> bool:
         """Whether a frame is shown for long or comes after a pause, as far as the packets before it tell.

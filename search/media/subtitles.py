@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import av
 from av.stream import Discard
@@ -23,6 +24,8 @@ _PAUSE_MS = 250
 """What is shown again within this time, in milliseconds, was not said again."""
 _FIELDS_OF_ASS = 8
 """Fields before the text in a line of ASS, as Matroska keeps it."""
+_UNNAMED = {"mpegts": "teletext, most likely"}
+"""What a track is that the library gives no name, by the format of the container."""
 _PICTURES = frozenset({"pgssub", "dvdsub", "dvbsub", "xsub", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"})
 
 
@@ -89,14 +92,14 @@ def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut
     for number, stream in enumerate(container.streams.subtitles, 1):
         language = languages.code(stream.language)
         name = f"subtitle stream {number}" + (f" ({languages.name(language)})" if language else "")
-        codec = stream.codec_context.name if stream.codec_context is not None else "unknown"
+        codec = stream.codec_context.name if stream.codec_context is not None else ""
         if codec in _TEXTS:
             tracks[stream.index] = (Cues(needs, name, language), _TEXTS[codec])
         else:
             why = (
                 "the subtitles are pictures"
                 if codec in _PICTURES
-                else f"the subtitles are in a format that is not read ({codec})"
+                else f"the subtitles are in a format that is not read ({codec or _UNNAMED.get(container.format.name, 'unknown')})"
             )
             yield Gap("not_read", f"{name}: {why}")
     if not tracks:
@@ -122,6 +125,13 @@ def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut
     for cues, _ in tracks.values():
         yield from cues.finish()
     yield from _left_out([cues for cues, _ in tracks.values()], count > MOST)
+
+
+def captioned(frame: av.VideoFrame) -> bool:
+    """Whether a frame of a film carries letters of closed captions: CEA-608, or 708 as CTA-708 packs both (4.3)."""
+    data: Any = frame.side_data.get("A53_CC")
+    raw = bytes(data) if data is not None else b""
+    return any(raw[at] & 4 and (raw[at + 1] & 0x7F or raw[at + 2] & 0x7F) for at in range(0, len(raw) - 2, 3))
 
 
 def _left_out(tracks: Sequence[Cues], more: bool) -> Iterator[Gap]:

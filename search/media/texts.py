@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from search.errors import MediaError
 from search.media import captions, dates, exported, markup, subtitles, timed, words, xmp
-from search.media.charset import guess
-from search.media.paragraphs import paragraphs
+from search.media.charset import declared, guess
+from search.media.paragraphs import paragraphs, unhyphenated
 from search.media.sniff import is_text
 from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
@@ -55,6 +55,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         text, title = markup.visible(text)
         cuts, form = prose(text, needs.characters), "html"
     else:
+        text = unhyphenated(text)
         if source.suffix in _MARKDOWN and (heading := _HEADING.search(text)):
             title = (heading[1] or heading[2]).strip()
         cuts, form = prose(text, needs.characters), source.suffix.lstrip(".") or "txt"
@@ -107,7 +108,7 @@ def prose(text: str, characters: int) -> Iterator[Cut]:
 
 
 def _decode(raw: bytes) -> str:
-    """Bytes to text: by byte order mark, else UTF-8, else by what the letters' frequencies say."""
+    """Bytes to text: by byte order mark, else UTF-8, else by what a page or XML declares, else by what the letters' frequencies say."""
     for mark, encoding in _MARKED:
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")
@@ -120,6 +121,8 @@ def _decode(raw: bytes) -> str:
             error.start >= len(raw) - 4 and error.reason == "unexpected end of data"
         ):  # cut amid a letter, by MAX_BYTES or a bad copy
             return raw.decode("utf-8", "ignore")
+    if (told := declared(raw)) is not None:
+        return raw.decode(told, "replace")
     if (likeliest := guess(raw)) is None:
         raise MediaError("not_text", "the file's bytes are text in no known character set")
     return raw.decode(likeliest, "replace")

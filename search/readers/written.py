@@ -16,7 +16,7 @@ class Written:
     """The reader of this family. What a cut holds is text already; here it gets its place, and what was said before is left out."""
 
     name = "written"
-    revision = "1"
+    revision = "2"
     channels = frozenset({Channel.SPEECH, Channel.TEXT})
     reads = frozenset({Modality.IMAGE, Modality.AUDIO, Modality.VIDEO})
     needs = Needs(size=0, fit="crop", rate=0, characters=20_000, metadata=True)

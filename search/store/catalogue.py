@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Text, case, cast, collate, func, or_, select
+from sqlalchemy import Select, Text, and_, case, cast, collate, func, or_, select
 
 from search.errors import REASONS
 from search.store import tables as t
 from search.store.database import Database
 from search.store.dates import dated_of, stamps_of
 from search.store.intake import path_of
+from search.store.names import READER
 from search.store.sql import SEGMENT, segment_of
 from search.types import Channel, Dated, Modality, Segment, Span, Stamp
 
@@ -169,7 +170,8 @@ class Catalogue:
         """An asset's segments by channel."""
         s = t.segment.c
         with self._database.reading() as connection:
-            rows = connection.execute(select(s.channel, func.count()).where(s.asset_id == asset).group_by(s.channel))
+            held = and_(s.asset_id == asset, s.reader_id.is_distinct_from(READER))
+            rows = connection.execute(select(s.channel, func.count()).where(held).group_by(s.channel))
             return {channel: count for channel, count in rows}  # noqa: C416 - rows are no pairs to mypy
 
     def collections(self) -> dict[str, dict[str, int]]:

@@ -28,6 +28,7 @@ from sqlalchemy.types import NullType
 
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.store.names import READER
 from search.types import Vectors
 
 _SOME = 10_000
@@ -362,7 +363,7 @@ class Intake:
             found = Deleted(
                 files=count(select(c.id).where(meant)),
                 digests=tuple(connection.execute(select(a.digest).where(doomed)).scalars()),
-                segments=count(segments),
+                segments=count(segments.where(t.segment.c.reader_id.is_distinct_from(READER))),
                 vectors=count(select(t.embedding.c.id).where(t.embedding.c.segment_id.in_(segments))),
             )
             if not dry:

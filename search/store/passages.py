@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from search.store import tables as t
 from search.store.database import Database
+from search.store.names import READER
 from search.types import WORDS, Kind, Vectors
 
 
@@ -25,7 +26,7 @@ class Passages:
             return connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
 
     def missing(self, space: int, kinds: Sequence[Kind], limit: int, *, after: int = 0) -> list[tuple[int, str]]:
-        """Passages of ``kinds`` with ids above ``after`` that a space holds no vector of: ids and texts, at most ``limit``."""
+        """Passages of ``kinds`` with ids above ``after`` that a space holds no vector of, but for names: ids and texts, at most ``limit``."""
         s, a = t.segment.c, t.asset.c
         wanted = [
             and_(a.modality == str(kind.modality), s.channel == str(kind.channel)) for kind in kinds if kind.channel in WORDS
@@ -36,7 +37,7 @@ class Passages:
         query = (
             select(s.id, s.text)
             .join(t.asset, a.id == s.asset_id)
-            .where(s.reader_id.is_not(None), s.text.is_not(None), s.id > after, or_(*wanted), ~held)
+            .where(s.reader_id.is_not(None), s.reader_id != READER, s.text.is_not(None), s.id > after, or_(*wanted), ~held)
             .order_by(s.id)
             .limit(limit)
         )

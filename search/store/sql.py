@@ -21,6 +21,7 @@ from search.store.dates import dated_of
 from search.store.intake import path_of, under, unit_vectors
 from search.store.judgements import Judgements
 from search.store.labels import Labels
+from search.store.names import READER
 from search.store.spaces import Spaces, takes
 from search.types import KINDS, Channel, Coverage, DateSource, Detail, Filter, Ids, Modality, Segment, Space, Span, Vectors, Word
 
@@ -345,6 +346,7 @@ class SqlStore:
             .group_by(t.asset.c.modality),
             "segments": select(t.asset.c.modality + "/" + t.segment.c.channel, func.count())
             .join(t.asset)
+            .where(t.segment.c.reader_id.is_distinct_from(READER))  # every file has a name
             .group_by(t.asset.c.modality, t.segment.c.channel),
             "units": select(t.unit.c.state, func.count()).group_by(t.unit.c.state),
             "ledger": select(t.ledger.c.reason, func.count()).group_by(t.ledger.c.reason),

@@ -125,6 +125,12 @@ location = Table(
     Index("ix_location_path", "path"),
 )
 
+renamed = Table(  # assets whose files have come, gone or changed since their names were written: triggers of 0012
+    "renamed",
+    metadata,
+    Column("asset_id", _Id, primary_key=True, autoincrement=False),  # no key to its table: it may be gone by then
+)
+
 passed = Table(  # files that no reader takes: looked at once, and counted
     "passed",
     metadata,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, bindparam, func, select, text
 
+from search.store import forms
 from search.store import tables as t
 from search.store.database import Database
 from search.store.folding import asked, begins, places, terms
@@ -61,6 +62,15 @@ SOUNDING = 4
 
 SOUNDALIKE, ALIKE = 0.6, 4
 """What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
+
+INFLECTED, APART = 0.8, 0.95
+"""What a word counts in another form of it, and where it is written apart, or with a hyphen, or as one."""
+
+FORMS, LOOKED_AT = 3, 60
+"""How many other forms are looked for, the most usual ones, and how many words are looked at for them."""
+
+USUAL, USUAL_SHARE = 100, 0.05
+"""Of a word that more texts hold, and a larger share of them, no other forms are looked for."""
 
 WHOLE = 8.0
 """Nats that it says for a text to hold all words of a question."""
@@ -215,23 +225,54 @@ class TextIndex(ABC):
 
         needed = tuple(map(reading, must))
         rest = sorted(map(reading, may), key=lambda one: one.count)[:WORDS]
-        parts = [(one,) for one in needed] + [(one, *self._meant(connection, one)) for one in rest]
+        parts = [(one,) for one in needed] + [(one, *self._meant(connection, one, texts)) for one in rest]
         return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), newest, texts)
 
-    def _meant(self, connection: Connection, one: Reading) -> list[Reading]:
-        if one.count > RARE or len(one.phrase) > 1:
-            return []
+    def _meant(self, connection: Connection, one: Reading, texts: int) -> list[Reading]:
+        """What else a word may mean: other forms of it, and, where it is rare, what it may have been mistaken for."""
+        found = {other.phrase: other for other in self._written(connection, one)}
+        if len(one.phrase) > 1:
+            return list(found.values())
         term = one.phrase[0]
+        if one.count <= max(USUAL, USUAL_SHARE * texts):
+            found |= {other.phrase: other for other in self._inflected(connection, one)}
+        if one.count > RARE:
+            return list(found.values())
         others = self._words(connection).near(term)
         counts = _counts(connection, others)
         nearest = sorted((distance, -counts[other], other) for other, distance in others.items() if other in counts)[:NEAREST]
-        near = {other: Reading((other,), WEIGHTS[distance], -count) for distance, count, other in nearest}
+        for distance, count, other in nearest:
+            found.setdefault((other,), Reading((other,), WEIGHTS[distance], -count))
         if len(term) >= SOUNDING and len(own := sound(term)) > 1:
             c = t.word.c
             alike = select(c.term, c.count).where(c.sound == own, c.term != term).order_by(c.count.desc(), c.term).limit(ALIKE)
             for other, count in connection.execute(alike):
-                near.setdefault(other, Reading((other,), SOUNDALIKE, count))
-        return list(near.values())
+                found.setdefault((other,), Reading((other,), SOUNDALIKE, count))
+        return list(found.values())
+
+    def _written(self, connection: Connection, one: Reading) -> list[Reading]:
+        """A word as others write it: in parts, or its parts as one. No form counts as rarer than the word itself."""
+        whole = "".join(one.phrase)
+        ways = (
+            forms.apart(whole)
+            if len(one.phrase) == 1
+            else [(whole,)]
+            if len(whole) <= forms.LONGEST and not begins(whole[:1])
+            else []
+        )
+        counts = _counts(connection, {term for way in ways for term in way})
+        known = [(min(counts.get(term, 0) for term in way), way) for way in ways]
+        return [Reading(way, APART, max(count, one.count)) for count, way in sorted(known, reverse=True) if count][:FORMS]
+
+    def _inflected(self, connection: Connection, one: Reading) -> list[Reading]:
+        term, c = one.phrase[0], t.word.c
+        if (start := forms.beginning(term)) is None:
+            return []
+        size = func.length(c.term).between(len(term) - forms.BEHIND, len(term) + forms.BEYOND)
+        near = select(c.term, c.count).where(c.term >= start, c.term < forms.after(start), c.term != term, size)
+        rows = connection.execute(near.order_by(c.count.desc(), c.term).limit(LOOKED_AT)).all()
+        found = [row for row in rows if row.term.startswith(start) and forms.is_form(term, row.term)]
+        return [Reading((row.term,), INFLECTED, max(row[1], one.count)) for row in found[:FORMS]]
 
     def _words(self, connection: Connection) -> Vocabulary:
         """The archive's words: all are read once, then those that came since. It may know some that are gone."""

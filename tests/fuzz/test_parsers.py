@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import datetime
 import hashlib
 import io
@@ -34,7 +35,7 @@ from search.cache import DIGITS, digest_of, picture
 from search.errors import IndexDamaged, InputError, MediaError, Problem, SensoriumError
 from search.index import Generations
 from search.index.flat import FlatIndex
-from search.media import dates, ending, exported, images, iptc, is_media, motion, sidecars, subtitles, wire, words, xmp
+from search.media import dates, ending, exported, images, iptc, is_media, motion, sidecars, subtitles, timed, wire, words, xmp
 from search.media.sniff import HEAD, sensed
 from search.media.source import PICTURES, Limits, Source
 from search.query.evaluate import Judged, read_manifest
@@ -551,9 +552,39 @@ cue = st.tuples(times, times, LETTERS | st.sampled_from(["<i>a</i>", "{\\an8}b",
 @FUZZ
 @given(st.lists(cue.map(lambda told: f"{told[0]} --> {told[1]}\n{told[2]}\n"), max_size=6).map("\n".join) | st.text(max_size=60))
 def test_any_subtitles_are_cues_in_order_of_time(told):
-    found = list(subtitles.beside(told, Written.needs))
+    with contextlib.suppress(MediaError):  # there are none
+        check_written(found := list(subtitles.beside(timed.cues("srt", b"", told), Written.needs)))
+        assert [cut.span.start for cut in found] == sorted(cut.span.start for cut in found)
+
+
+@FUZZ
+@given(
+    st.sampled_from(["ass", "sub", "lrc", "ttml", "scc"]),
+    st.lists(
+        st.sampled_from([
+            "[Events]\nFormat: Start, End, Text\n", "Dialogue: 0:00:01.00,0:00:02.00,", "{1}{1}25\n", "{25}{75}", "[00:01.00]", "<00:02>",
+            "Scenarist_SCC V1.0\n\n", "00:00:01:00\t9420 9420 9470 9470 c120 942f 942f\n", '<tt xmlns="http://www.w3.org/ns/ttml"><body begin="1s">',
+            '<div><p begin="1s" end="2s">', "<p begin='9'>", "</p>", "</div>", "</body></tt>", "<br/>", "red", "\n",
+        ]) | st.text(max_size=8),
+        max_size=12,
+    ).map("".join),
+)  # fmt: skip
+def test_any_timed_text_is_cues_or_is_refused(form, told):
+    try:
+        found = list(subtitles.beside(timed.cues(form, told.encode("utf-8", "surrogatepass"), told), Written.needs))
+    except Exception:
+        return  # the child's answer to whatever a library raises is a refusal
     check_written(found)
-    assert [cut.span.start for cut in found] == sorted(cut.span.start for cut in found)
+
+
+@FUZZ
+@given(st.binary(max_size=1300), st.sampled_from(timed.MARKS))
+def test_any_ebu_stl_is_cues_or_is_refused(raw, mark):
+    try:
+        found = list(subtitles.beside(timed.cues("stl", b"850" + mark + raw, ""), Written.needs))
+    except Exception:
+        return
+    check_written(found)
 
 
 @FUZZ
@@ -566,7 +597,7 @@ def test_any_packet_of_subtitles_is_a_cue(read, raw, start, end):
 @FUZZ
 @given(
     st.binary(max_size=20),
-    st.sampled_from([b"", b".de", b".en-US.sdh", b".hi", b".x"]),
+    st.sampled_from([b"", b".de", b".en-US.sdh", b".hi", b".x", b" [en]", b"_2-pt-BR(", b"-"]),
     st.sampled_from([b".srt", b".VTT", b".xmp", b".txt", b""]),
 )
 def test_any_name_of_a_sidecar_has_a_source_that_comes_through(stem, middle, suffix):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from search.media import DecodePool
+from search.media.paragraphs import unhyphenated
 from search.types import Channel, Modality, Span
 from tests.media_samples import pdf
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
@@ -77,6 +79,32 @@ def test_the_character_set_is_found_out(pool, write, text, encoding):
     assert words(decode(pool, write("a.txt", text.encode(encoding)))) == [text]
 
 
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("the copper lan-\ntern of the harbour", "the copper lantern of the harbour"),
+        ("ein Fest in der Haupt-\r\n  stadt", "ein Fest in der Hauptstadt"),
+        ("Nord-\nSüd, so\u00ad\nft, Kl\u2010\name", "Nord-Süd, soft, Klame"),
+        ("a well-\nknown inn, Well-known indeed", "a well-known inn, Well-known indeed"),
+        ("pages 10-\n20 - or\n- a list -\nit goes on", "pages 10-\n20 - or\n- a list -\nit goes on"),
+    ],
+)
+def test_words_that_the_end_of_a_line_parts_are_whole_again(pool, write, text, whole):
+    assert words(decode(pool, write("a.txt", text))) == [whole]
+
+
+def test_long_lines_of_letters_and_hyphens_cost_no_more_than_their_length():
+    began = time.process_time()
+    for text in ("a" * 2_000_000, "a-" * 1_000_000, "lan-\ntern " * 100_000, "-" + " " * 2_000_000):
+        unhyphenated(text + "x-\ny")
+    assert time.process_time() - began < 30
+
+
+def test_a_pdf_whose_lines_end_amid_words_gives_whole_words(pool, write):
+    lines = pdf(") Tj 0 -18 Td (".join(["The copper lan-", "tern of Nord-", "Korea, photo-", "graphs of it."]))
+    assert words(decode(pool, write("a.pdf", lines))) == ["The copper lantern of Nord-Korea, photographs of it."]
+
+
 def test_html_gives_what_a_reader_sees(pool, write):
     page = """<!DOCTYPE html><html><head><title>The  harbour</title><style>p {color: red}</style></head><body>
     <script>var hidden = "secret";</script><h1>Boats</h1><p>A <b>blue</b> boat &amp; a&nbsp;buoy.<br>It leaves.</p>
@@ -85,6 +113,37 @@ def test_html_gives_what_a_reader_sees(pool, write):
     assert (found.info.format, found.info.title) == ("html", "The harbour")
     assert words(found) == ["Boats\n\nA blue boat & a buoy. It leaves.", "Outside\n\nInside the block is a sentence."]
     assert words(decode(pool, write("b.txt", page))) == words(found)
+
+
+def test_what_is_hidden_from_readers_of_a_page_is_not_read(pool, write):
+    page = """<html><body><p>Seen tulips.</p><p hidden>Unseen orchids.</p><div HIDDEN="until-found"><p>Unseen ferns.</p></div><span aria-hidden="true">Unseen
+    lilies</span><span aria-hidden="false">, seen roses</span><p style="color: red; display : none">Unseen moss.</p></body></html>"""
+    assert words(decode(pool, write("a.html", page))) == ["Seen tulips.\n\n, seen roses"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "a.html",
+            '<html><head><meta charset="windows-1251"></head><body>Дом у реки</body></html>'.encode("cp1251"),
+            "Дом у реки",
+        ),
+        (
+            "a.html",
+            '<html><head><meta http-equiv="Content-Type" content="text/html; charset=ISO-8859-2"></head><body>Žluťoučký kůň</body></html>'.encode(
+                "iso8859-2"
+            ),
+            "Žluťoučký kůň",
+        ),
+        ("a.html", '<?xml version="1.0" encoding="koi8-r"?><html><body>Дом у реки</body></html>'.encode("koi8-r"), "Дом у реки"),
+        ("a.html", '<html><head><meta charset="nonsense"></head><body>Dom ą</body></html>'.encode(), "Dom ą"),
+        ("a.html", '<html><head><meta charset="windows-1251"></head><body>Dom ą</body></html>'.encode(), "Dom ą"),
+        ("a.html", '<html><head><meta charset="hex"></head><body>caf\xe9</body></html>'.encode("cp1252"), "café"),
+    ],
+)
+def test_a_character_set_that_is_declared_counts(pool, write, name, content, expected):
+    assert words(decode(pool, write(name, content))) == [expected]
 
 
 def test_subtitles_keep_their_times(pool, write):

@@ -475,6 +475,69 @@ def test_times_that_cannot_be_are_made_possible():
     ]  # fmt: skip
 
 
+def crc(section: bytes) -> bytes:
+    """The check of sections of a transport stream (ISO/IEC 13818-1, annex A)."""
+    found = 0xFFFFFFFF
+    for byte in section:
+        found ^= byte << 24
+        for _ in range(8):
+            found = (found << 1 ^ 0x04C11DB7 if found & 0x80000000 else found << 1) & 0xFFFFFFFF
+    return found.to_bytes(4, "big")
+
+
+def test_subtitles_of_broadcasts_are_told(pool, tmp_path):
+    path = tmp_path / "a.ts"
+    with av.open(path, "w", format="mpegts") as out:
+        film, drawn = out.add_stream("mpeg2video", 25), out.add_stream("dvbsub")
+        film.width = film.height = 64
+        film.pix_fmt = "yuv420p"
+        for at in range(25):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            frame.pts = at
+            out.mux(film.encode(frame))
+            packet = av.Packet(bytes(50))
+            packet.stream, packet.pts, packet.dts, packet.time_base = drawn, at * 3600, at * 3600, Fraction(1, 90_000)
+            out.mux(packet)
+        out.mux(film.encode())
+    assert [gap.detail for gap in decode(pool, path, NEEDS).gaps] == ["subtitle stream 1: the subtitles are pictures"]
+    raw = bytearray(path.read_bytes())
+    for at in range(0, len(raw), 188):  # the map of the programme calls it teletext instead
+        if raw[at + 1] & 0x40 and raw[at + 4 : at + 6] == b"\0\2":
+            size = ((raw[at + 6] & 15) << 8 | raw[at + 7]) + 3
+            section = raw[at + 5 : at + 5 + size]
+            section[section.index(b"\x59\x08")] = 0x56
+            section[-4:] = crc(section[:-4])
+            raw[at + 5 : at + 5 + size] = section
+    path.write_bytes(raw)
+    assert [gap.detail for gap in decode(pool, path, NEEDS).gaps] == [
+        "subtitle stream 1: the subtitles are in a format that is not read (teletext, most likely)"
+    ]
+
+
+@pytest.mark.parametrize(("letters", "told"), [(b"\x94\x2c", True), (b"\x80\x80", False)])
+def test_closed_captions_in_the_pictures_are_told(pool, tmp_path, letters, told):
+    made, message = bytearray(), b"\xb5\0\x31GA94\3\x41\xff\xfc" + letters + b"\xff"
+    path = tmp_path / "a.264"
+    with av.open(path, "w", format="h264") as out:
+        film = out.add_stream("libx264", 25, options={"x264-params": "slices=1:sliced-threads=0"})
+        film.width = film.height = 64
+        film.pix_fmt = "yuv420p"
+        for at in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), at * 20, np.uint8), format="rgb24")
+            frame.pts = at
+            out.mux(film.encode(frame))
+        out.mux(film.encode())
+    for part in path.read_bytes().split(b"\0\0\1")[1:]:
+        if part[0] & 0x1F in (1, 5):
+            made += b"\0\0\1\6\4" + bytes([len(message)]) + message + b"\x80"
+        made += b"\0\0\1" + part
+    path.write_bytes(made)
+    gaps = [gap.detail for gap in decode(pool, path, replace(NEEDS, size=64, metadata=False)).gaps]
+    assert [gap for gap in gaps if "captions" in gap] == [
+        "the pictures carry closed captions (CEA-608 or 708), which are not read"
+    ] * told
+
+
 # Texts beside media.
 
 

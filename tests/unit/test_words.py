@@ -88,6 +88,33 @@ def test_phrases_must_occur_and_what_has_a_minus_must_not(database):
     assert found(database, '"京タ"') == [TEXTS[4]]
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("walk", "She walked along the river"), ("walking", "She walked along the river"), ("studies", "a study of light"), ("Stadt", "die Städte am Rhein"),
+        ("wifi", "the Wi-Fi is down"), ("wi-fi", "no wifi here"), ("AB1234", "frame AB-1234 of the roll"), ("cd-5678", "frame CD5678 of the roll"),
+        ("X-ray", "an xray of the hand"), ("A003C017", "clip A003_C017"),
+    ],
+)  # fmt: skip
+def test_other_forms_of_a_word_and_other_ways_to_write_it_are_found(database, typed, expected):
+    write(database, (
+        "She walked along the river", "a study of light", "die Städte am Rhein", "the Wi-Fi is down", "no wifi here", "frame AB-1234 of the roll",
+        "frame CD5678 of the roll", "an xray of the hand", "clip A003_C017", "wall paper, walnut, students", "ab 99 1234",
+    ))  # fmt: skip
+    assert expected in found(database, typed)[:2]
+    (marks,) = text_index(database).marks(parse(typed), [expected])
+    assert marks
+    assert all(expected[start:end].lower() not in ("the", "of", "an", "a") for start, end in marks)
+    assert found(database, f'"{typed}"') == [one for one in found(database, f'"{typed}"') if one != expected or "-" in typed]
+
+
+def test_the_word_itself_comes_before_its_other_forms(database):
+    write(database, ("we walked here", "we walk here", "they walk there", "she walks here", "a walk-in"))
+    ranked = found(database, "walk")
+    assert {*ranked[:3]} == {"we walk here", "they walk there", "a walk-in"}
+    assert {*ranked[3:5]} == {"we walked here", "she walks here"}
+
+
 CUES = (
     (0, 1000, "Nobody had ever seen", "a.srt", "en"),
     (0, 1000, "Niemand hatte je so eine", "a.de.srt", "de"),

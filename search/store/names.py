@@ -1,0 +1,92 @@
+"""Names are words: of each asset the names of its files and of the folders that they lie in are a segment of text.
+
+Triggers of migration 0012 note the assets whose locations come, go or change; who indexes has their names written. They are found by
+their words, and embedded into no space: a name is no sentence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+
+from search.store import tables as t
+from search.store.database import Database
+from search.types import KINDS, Channel, Kind, Modality
+
+READER = 0
+"""Stands for a reader in segments that are names: readers count from 1."""
+SOURCE = "file name"
+MOST, LONGEST = 20, 1_000
+"""Files of an asset whose names are written, and characters of a name with its folders: the last ones."""
+_MODALITIES = sorted(str(modality) for modality in Modality if Kind(modality, Channel.TEXT) in KINDS)
+
+
+class Names:
+    """Writes names. Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def write(self, limit: int) -> int:
+        """Write the names of at most ``limit`` assets whose files have come, gone or changed; returns how many were looked at. Assets of which nobody knows
+        yet what they hold wait.
+        """
+        due, a, s = t.renamed.c, t.asset.c, t.segment.c
+        waiting = (
+            select(due.asset_id).outerjoin(t.asset, a.id == due.asset_id).where(or_(a.id.is_(None), a.modality.is_not(None)))
+        )
+        with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
+            if connection.execute(waiting.limit(1)).first() is None:
+                return 0
+        with self._database.writing() as connection:
+            assets = list(connection.execute(waiting.order_by(due.asset_id).limit(limit)).scalars())
+            told = _told(connection, assets)
+            ours = and_(s.asset_id.in_(assets), s.reader_id == READER)
+            before = {row.asset_id: row.text for row in connection.execute(select(s.asset_id, s.text).where(ours))}
+            changed = [asset for asset in assets if told.get(asset) != before.get(asset)]
+            connection.execute(delete(t.segment).where(ours, s.asset_id.in_(changed)))
+            texts = and_(s.asset_id.in_(changed), s.channel == str(Channel.TEXT))
+            last = select(s.asset_id, func.max(s.ordinal)).where(texts).group_by(s.asset_id)
+            ordinals: dict[int, int] = {asset: ordinal + 1 for asset, ordinal in connection.execute(last)}
+            rows = [
+                {
+                    "asset_id": asset, "channel": str(Channel.TEXT), "ordinal": ordinals.get(asset, 0), "text": told[asset], "reader_id": READER,
+                    "source": SOURCE,
+                }
+                for asset in changed
+                if asset in told
+            ]  # fmt: skip
+            if rows:
+                connection.execute(insert(t.segment), rows)
+            connection.execute(delete(t.renamed).where(due.asset_id.in_(assets)))
+            return len(assets)
+
+
+def _told(connection: Connection, assets: Sequence[int]) -> dict[int, str]:
+    """The names of assets, one a line; none of those whose files are gone, or in whose medium no words are looked for."""
+    where, a = t.location.c, t.asset.c
+    roots: dict[int, list[bytes]] = defaultdict(list)
+    for collection, path in connection.execute(select(t.root.c.collection_id, t.root.c.path)):
+        roots[collection].append(path)
+    query = (
+        select(where.asset_id, where.collection_id, where.path)
+        .join(t.asset, a.id == where.asset_id)
+        .where(where.asset_id.in_(assets), where.state != "missing", a.modality.in_(_MODALITIES))
+        .order_by(where.id)
+    )
+    found: dict[int, dict[str, None]] = defaultdict(dict)
+    for asset, collection, path in connection.execute(query):
+        found[asset][name(path, roots[collection])] = None
+    return {asset: "\n".join(list(names)[:MOST]) for asset, names in found.items()}
+
+
+def name(path: bytes, roots: Sequence[bytes]) -> str:
+    """A file's name behind those of its folders, from the nearest of the roots on."""
+    above = max(
+        (root.rstrip(b"/") for root in roots if path.startswith(root.rstrip(b"/") + b"/")), key=len, default=os.path.dirname(path)
+    )
+    told = path[len(os.path.dirname(above)) :].decode("utf-8", "replace").replace("\0", "\ufffd")
+    return told.strip("/")[-LONGEST:]
