@@ -53,6 +53,12 @@ SMALLEST_SPREAD = 1e-2
 SIZES = (10, 100)
 """Segments of a kind up to which an archive is small, or middling: each has a line of its own, since the best of few comes less near by chance."""
 
+SENTENCE = 8
+"""Words from which on a question is a sentence: longer questions come nearer to texts of their kind by chance, and have lines of their own."""
+
+CLASSES = 2 * (len(SIZES) + 1)
+"""Lines of a direction: by the size of the archive, for short questions first and then for sentences."""
+
 FORMAT = 1
 """Of calibration files."""
 
@@ -63,7 +69,7 @@ class Direction:
     ``slope * z + here * verdict + offset``, where z is its z-norm and ``verdict`` are the log-odds that its kind holds the answer at all; then what all
     directions share is added (``Calibration.addition``).
 
-    ``verdict`` are weights by the name of a feature. By the size of the archive (``SIZES``), ``lines`` are the least log-odds of an answer that counts
+    ``verdict`` are weights by the name of a feature. By the size of the archive and the length of the question (``line_class``), ``lines`` are the least log-odds of an answer that counts
     as found, and ``doubts`` those below which it counts as absent. A line is split-conformal: at most 5 % of questions like the ``absent``
     ones that it rests on pass it. ``present`` counts those whose answer was there, ``near_misses`` is the share, 0..1, of absent questions
     that pass although only something like their answer is there. ``error`` is the expected calibration error, 0..1, of the probability of hits, ``bins``
@@ -74,8 +80,8 @@ class Direction:
     offset: float
     here: float = 0.0
     verdict: Mapping[str, float] = field(default_factory=dict)
-    lines: tuple[float, ...] = (0.0,) * 3
-    doubts: tuple[float, ...] = (0.0,) * 3
+    lines: tuple[float, ...] = (0.0,) * CLASSES
+    doubts: tuple[float, ...] = (0.0,) * CLASSES
     present: int = 0
     absent: int = 0
     near_misses: float = 0.0
@@ -169,9 +175,9 @@ class Calibration:
         return shared["offset"] + shared["log_segments"] * size + shared["log_words"] * length
 
 
-def size_class(segments: int) -> int:
-    """Which of the lines of a direction counts for so many segments: 0, 1 or 2."""
-    return int(np.searchsorted(SIZES, segments))
+def line_class(segments: int, words: int) -> int:
+    """Which of the lines of a direction counts for so many segments and a question of so many words: 0 to ``CLASSES`` - 1."""
+    return int(np.searchsorted(SIZES, segments)) + (len(SIZES) + 1) * (words >= SENTENCE)
 
 
 def znorm(cosines: NDArray[np.float32], cohort: Vectors, vector: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -306,9 +312,11 @@ def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN4
 
 def _direction(one: Mapping[str, Any]) -> Direction:
     lines, doubts = (tuple(map(float, one[name])) for name in ("lines", "doubts"))
+    if len(lines) == len(doubts) == CLASSES // 2:  # as they were written when all questions of a size shared a line
+        lines, doubts = 2 * lines, 2 * doubts
     bins = tuple((float(chance), float(share), int(count)) for chance, share, count in one["bins"])
     numbers = [one["slope"], one["offset"], one["here"], *lines, *doubts, *one["verdict"].values()]
-    if not all(math.isfinite(number) for number in numbers) or one["slope"] <= 0 or {len(lines), len(doubts)} != {len(SIZES) + 1}:
+    if not all(math.isfinite(number) for number in numbers) or one["slope"] <= 0 or {len(lines), len(doubts)} != {CLASSES}:
         raise ValueError("a weight is no finite number, a slope is not above 0, or lines are missing")
     return Direction(**{**one, "lines": lines, "doubts": doubts, "bins": bins})
 

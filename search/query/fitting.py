@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from search.query.calibration import SIZES, Calibration, Direction, size_class, znorm
+from search.query.calibration import CLASSES, Calibration, Direction, line_class, znorm
 from search.query.verdict import BEST, Profile, alike, features
 from search.types import Kind, Modality, Vectors
 
@@ -113,13 +113,16 @@ def fit(calibration: Calibration, cases: Sequence[Case]) -> Calibration:
 
 
 def _lines(table: _Table) -> tuple[tuple[float, ...], tuple[float, ...], float]:
-    """Lines and doubts by size of the archive, and the share of near misses that pass their line."""
+    """Lines and doubts by size of the archive and length of the question, and the share of near misses that pass their line. A class of too few questions
+    takes those of its size, or else all."""
     absent = (table.present == 0) & (table.foreign if (table.foreign & (table.present == 0)).sum() >= FEWEST else True)
     lines, doubts = [], []
-    for number in range(len(SIZES) + 1):
-        own = table.classes == number
-        some = absent & own if (absent & own).sum() >= FEWEST else absent
-        there = (table.present == 1) & own if ((table.present == 1) & own).sum() >= FEWEST else table.present == 1
+    for number in range(CLASSES):
+        own, size = table.classes == number, table.classes % (CLASSES // 2) == number % (CLASSES // 2)
+        some, there = (
+            next((mask & part for part in (own, size) if (mask & part).sum() >= FEWEST), mask)
+            for mask in (absent, table.present == 1)
+        )
         lines.append(conformal(table.logits[some], FALSE_SHARE))
         doubts.append(min(lines[-1], -conformal(-table.logits[there], 1 - KEPT_SHARE)))
     misses = (table.present == 0) & ~table.foreign
@@ -182,7 +185,7 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
     z, size, words, right = (np.array([hit[at] for hit in hits], np.float64) for at in (1, 2, 3, 4))
     present = np.array([float(bool(case.right)) for case in cases])
     foreign = np.array([case.foreign for case in cases])
-    classes = np.array([size_class(len(case.archive.vectors)) for case in cases])
+    classes = np.array([line_class(len(case.archive.vectors), case.words) for case in cases])
     return _Table(
         names,
         np.array([[row[name] for name in names] for row in rows]),

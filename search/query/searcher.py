@@ -394,7 +394,7 @@ class Scan:
             calibration, self.modality, kind, vector, cosines, self.view.live.index.reconstruct(ids[:BEST]), profile,
             among(profile.ids, within), len(within), self.words, self._alike[id(vector)],
         )  # fmt: skip
-        return judge(direction, kind, found, len(within))
+        return judge(direction, kind, found, len(within), self.words)
 
     def _nearest(self, kind: Kind, count: int) -> tuple[Ids, NDArray[np.float32]]:
         return nearest(self.view.live.index, _vector(self.asked, kind), count, self.targets[kind])

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.query.calibration import Calibration, Direction, size_class, spread_of
+from search.query.calibration import Calibration, Direction, line_class, spread_of
 from search.types import Ids, Kind, Modality, Vectors
 
 BEST = 5
@@ -74,15 +74,15 @@ class Judgement:
     absent: int
 
 
-def judge(direction: Direction, kind: Kind, found: Mapping[str, float], segments: int) -> Judgement | None:
+def judge(direction: Direction, kind: Kind, found: Mapping[str, float], segments: int, words: int) -> Judgement | None:
     """The judgement of a direction on the features of a question; None where it was never fitted."""
     if not direction.verdict:
         return None
     logit = direction.verdict.get("", 0.0) + sum(
         weight * found.get(name, 0.0) for name, weight in direction.verdict.items() if name
     )
-    size = size_class(segments)
-    return Judgement(kind, logit, direction.lines[size], direction.doubts[size], direction.absent)
+    at = line_class(segments, words)
+    return Judgement(kind, logit, direction.lines[at], direction.doubts[at], direction.absent)
 
 
 Alike: TypeAlias = Mapping[str, NDArray[np.float32]]

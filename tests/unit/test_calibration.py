@@ -20,9 +20,9 @@ from search.query.calibration import (
     Direction,
     Scale,
     file_of,
+    line_class,
     load,
     pack,
-    size_class,
     spread_of,
     unpack,
     word_scores,
@@ -36,7 +36,17 @@ IMAGES, SHOTS = Kind(Modality.IMAGE, Channel.VISUAL), Kind(Modality.VIDEO, Chann
 TEXT, IMAGE = Modality.TEXT, Modality.IMAGE
 VERDICT = {"": -1.0, "z1": 0.5, "near": 2.0}
 DIRECTION = Direction(
-    1.2, -4.0, 0.3, VERDICT, (1.0, 2.0, 3.0), (-1.0, -2.0, -3.0), 100, 200, 0.25, 0.04, ((0.05, 0.04, 90), (0.95, 0.9, 10))
+    1.2,
+    -4.0,
+    0.3,
+    VERDICT,
+    (1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
+    (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0),
+    100,
+    200,
+    0.25,
+    0.04,
+    ((0.05, 0.04, 90), (0.95, 0.9, 10)),
 )
 
 
@@ -243,18 +253,30 @@ def test_shots_are_known_by_what_is_known_of_pictures():
 
 
 @pytest.mark.parametrize(("segments", "line"), [(0, 1.0), (1, 1.0), (10, 1.0), (11, 2.0), (100, 2.0), (101, 3.0), (10**9, 3.0)])
-def test_each_size_of_an_archive_has_its_line(segments, line):
-    one = judge(DIRECTION, IMAGES, {}, segments)
+@pytest.mark.parametrize(("words", "more"), [(0, 0), (1, 0), (7, 0), (8, 3), (1_000, 3)])
+def test_each_size_of_an_archive_and_each_length_of_a_question_has_its_line(segments, line, words, more):
+    one = judge(DIRECTION, IMAGES, {}, segments, words)
     assert one is not None
-    assert (one.line, one.doubt) == (line, -line)
-    assert size_class(segments) == line - 1
+    assert (one.line, one.doubt) == (line + more, -line - more)
+    assert line_class(segments, words) == line + more - 1
+
+
+def test_a_file_in_which_all_questions_of_a_size_share_a_line_is_read():
+    with np.load(io.BytesIO(pack(calibration()))) as file:
+        head = json.loads(file["head"].tobytes())
+    for one in head["directions"]:
+        one["lines"], one["doubts"] = one["lines"][:3], one["doubts"][:3]
+    older = changed(pack(calibration()), head=np.frombuffer(json.dumps(head).encode(), np.uint8))
+    direction = unpack(older, DIM).directions[TEXT, IMAGE]
+    assert direction.lines == (1.0, 2.0, 3.0) * 2
+    assert direction.doubts == (-1.0, -2.0, -3.0) * 2
 
 
 def test_a_judgement_adds_up_the_features_that_it_knows_and_no_others():
-    one = judge(DIRECTION, IMAGES, {"z1": 3.0, "near": 0.5, "something else": 1e9}, 5)
+    one = judge(DIRECTION, IMAGES, {"z1": 3.0, "near": 0.5, "something else": 1e9}, 5, 3)
     assert one is not None
     assert one.logit == pytest.approx(-1.0 + 1.5 + 1.0)
-    assert judge(replace(DIRECTION, verdict={}), IMAGES, {"z1": 3.0}, 5) is None
+    assert judge(replace(DIRECTION, verdict={}), IMAGES, {"z1": 3.0}, 5, 3) is None
 
 
 def told(

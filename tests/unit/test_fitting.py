@@ -49,7 +49,7 @@ def passing(calibration: Calibration, some: list[Case]) -> tuple[float, float]:
     direction = calibration.directions[TEXT, some[0].archive.kind.content]
     found = np.zeros(len(some), bool)
     for at, (row, case) in enumerate(zip(table.features, some, strict=True)):
-        one = judge(direction, case.archive.kind, dict(zip(table.names, row, strict=True)), len(case.archive.vectors))
+        one = judge(direction, case.archive.kind, dict(zip(table.names, row, strict=True)), len(case.archive.vectors), case.words)
         assert one is not None
         found[at] = one.logit > one.line
     return float(found[table.present == 1].mean()), float(found[table.present == 0].mean())

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import AUDIO, IMAGE, TEXT, Captioned, Half, build, telling
+from cases import AUDIO, IMAGE, TEXT, Captioned, Half, build, head
 from held_out import recording, split_pictures, split_recordings
 from numpy.typing import NDArray
 from sources import Sources, captions, examples, nouns, packaged_sounds, recordings, stamps
@@ -142,16 +142,16 @@ def phrase_of(caption: str) -> str:
 
 
 def phrases_of(given: Given, number: int) -> list[str]:
-    """Every other of the noun phrases that captions of the held-out pictures begin with, and of the frequent nouns that occur in them."""
+    """Every other of the noun phrases that captions of the held-out pictures begin with, and of the frequent nouns that these are about: others occur in
+    captions, too, but are not what is seen, as in "in the air" and "at work"."""
     found: set[str] = set()
-    words: dict[str, int] = defaultdict(int)
+    about: dict[str, int] = defaultdict(int)
     for at in given.held:
-        for caption in given.captions[at]:
-            if phrase := phrase_of(caption):
-                found.add(phrase)
-        for word in {word for caption in given.captions[at] for word in telling(caption)}:
-            words[word] += 1
-    known = [noun for noun in given.nouns if " " in noun and 2 <= words[noun.split(" ", 1)[1]] <= 250]
+        phrases = {phrase for caption in given.captions[at] if (phrase := phrase_of(caption))}
+        found |= phrases
+        for noun in {head(phrase) for phrase in phrases}:
+            about[noun] += 1
+    known = [noun for noun in given.nouns if " " in noun and 2 <= about[noun.split(" ", 1)[1]] <= 250]
     every = sorted(found)
     leading = [every[at] for at in np.random.default_rng(7).permutation(len(every))[:600]]
     return [*leading[number::2], *known[number::2]]
