@@ -352,6 +352,7 @@ def indexer(
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
             load, known = _Loader(settings, encoder), Spaces(database)
+            known.renew()
             yield Indexer(settings, lambda: _entries(settings, known, load, spaces), load, database, pool, worker, exclude)
     finally:
         database.close()

@@ -122,7 +122,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """One embedding space. Vectors compare only inside one space; its name is part of their identity."""
+    """One embedding space. Vectors compare only inside one space; its name is part of their identity.
+
+    ``levelled``: its vectors of sound are of sound at one loudness (``search/media/loudness.py``), as all are that are made now. Those of
+    older archives are not, and do not compare.
+    """
 
     name: str
     family: str
@@ -130,6 +134,7 @@ class Space:
     revision: str
     dim: int
     accepts: frozenset[Modality]
+    levelled: bool = True
 
     def kinds(self, modalities: Sequence[Modality] = (), channels: Sequence[Channel] = ()) -> tuple[Kind, ...]:
         """The kinds of segments that it can take in: a video's sound wants an encoder of sound, its pictures one of video.
@@ -151,7 +156,7 @@ class Needs:
 
     Pictures are ``size`` x ``size``; 0: none are wanted. ``fit`` says how other shapes get there: ``crop`` scales the short side and cuts
     the middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with black. ``filter`` is that of the scaling.
-    Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``; so do readings of motion. Text is cut to at most
+    Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``, each ``levelled`` to one loudness; so do readings of motion. Text is cut to at most
     ``characters``. The last two are the same for all spaces of an archive, so that these share its segments.
     ``batch`` is how many pictures, windows or texts the encoder likes to get at once. ``metadata``: where neither pictures nor sound are
     wanted, what is written in the file comes instead, as text: captions, tags, chapters, subtitles.
@@ -165,6 +170,7 @@ class Needs:
     filter: Literal["bicubic", "bilinear"] = "bicubic"
     batch: int = 8
     metadata: bool = False
+    levelled: bool = True
 
 
 class DateSource(StrEnum):

@@ -698,10 +698,12 @@ def models_remove(
 @db.command()
 def upgrade(home: Home = None) -> None:
     """Bring the database's tables up to date."""
-    from search.store import Database
+    from search.store import Database, Spaces
 
     database = Database(load({"home": home}).database)
     database.upgrade()
+    if again := Spaces(database).renew():
+        echo(f"{again} files have sound that is embedded again by the next `sensorium index`.", err=True)
     echo(f"The database has revision {database.revision()}.")
     database.close()
 

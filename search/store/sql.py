@@ -20,7 +20,7 @@ from search.store.database import Database
 from search.store.dates import dated_of
 from search.store.intake import path_of, under, unit_vectors
 from search.store.labels import Labels
-from search.store.spaces import Spaces, takes
+from search.store.spaces import Spaces, stored_revision, takes
 from search.types import KINDS, Channel, Coverage, DateSource, Detail, Filter, Ids, Modality, Segment, Space, Span, Vectors, Word
 
 _BATCH = 20_000
@@ -104,7 +104,8 @@ class SqlStore:
     def space_id(self, space: Space) -> int | None:
         """The key of a space; None: nothing was ever indexed into it."""
         with self._database.reading() as connection:
-            query = select(t.space.c.id).filter_by(name=space.name, revision=space.revision)
+            c = t.space.c
+            query = select(c.id).where(c.name == space.name, c.revision.in_((space.revision, stored_revision(space))))
             return connection.execute(query).scalar()
 
     def spaces(self) -> list[tuple[int, Space]]:

@@ -45,7 +45,7 @@ class SpeechReader:
         self.name, self.revision = name, f"{revision}.{RULES}"
         self._source, self._engine, self._translate = source, engine, translate
         self._batch = engine.together
-        self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch)
+        self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch, levelled=False)
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:  # noqa: ARG002 - a file may lie about its length
         """Read the sound of an asset; memory does not grow with its length.
