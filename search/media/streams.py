@@ -13,6 +13,7 @@ from av.stream import Disposition
 from search.errors import MediaError
 from search.media import languages, recorded, subtitles, tags
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
+from search.media.padded import whole_words
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
 from search.media.track import Clock, Damage
@@ -55,7 +56,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         "export_xmp": "1",
     }
     try:
-        container = av.open(f"{PROTOCOL}:", options=options, metadata_errors="surrogateescape")
+        container = av.open(whole_words(source) or f"{PROTOCOL}:", "r", options=options, metadata_errors="surrogateescape")
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -70,11 +71,6 @@ class _Pass:
     def __init__(self, container: av.container.InputContainer, source: Source, needs: Needs, limits: Limits) -> None:
         self._container, self._needs = container, needs
         self._format = _format(container, source)
-        if bits := _padded_bits(source.head):
-            raise MediaError(
-                "unsupported",
-                f"its samples have {bits[0]} bits in words of {bits[1]}, which are not read right. Write it as 24-bit WAV or FLAC",
-            )
         films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
         sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
         if not films and not sounds:
@@ -164,7 +160,7 @@ class _Pass:
         self._pictures.note(packet)
         if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
             packet.stream.codec_context.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
-        for frame in self._picture_damage.decode(packet, self._shots.seen_ms):
+        for frame in self._picture_damage.decode(packet, self._pictures, self._shots.seen_ms):
             time = self._pictures.time_ms(frame)
             if time - self._shots.seen_ms > 1000 and self._shots.turned is not None and self._video is not None:
                 self._video.codec_context.skip_frame = "DEFAULT"  # too little is left when frames are skipped
@@ -185,7 +181,7 @@ class _Pass:
 
     def _hear(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         track = self._by_stream[packet.stream.index]
-        for frame in track.damage.decode(packet, track.windows.heard_ms):
+        for frame in track.damage.decode(packet, track.clock, track.windows.heard_ms):
             yield from track.push(frame)
 
     @property
@@ -221,8 +217,8 @@ class _Pass:
             yield Gap("no_picture", "the pictures are in a codec that is not read")
         if self._video is not None and not seen:
             yield Gap("no_picture", self._picture_damage.first or "the picture track is empty")
-        if seen and (gap := self._picture_damage.gap(seen)):
-            yield gap
+        if seen:
+            yield from self._picture_damage.gaps()
         for track in self._tracks:
             yield from track.gaps(alone=self._video is not None and not heard)
         yield from self._unheard
@@ -262,8 +258,8 @@ class _SoundTrack:
         why = self.refused or ("" if heard else self.damage.first)
         if why:
             yield Gap("no_sound" if alone else "not_sampled", f"{self._name} is not searched: {why}")
-        elif heard and (gap := self.damage.gap(heard)):
-            yield gap
+        elif heard:
+            yield from self.damage.gaps()
 
 
 def _track_name(stream: av.AudioStream, number: int) -> str:
@@ -296,15 +292,6 @@ def _is_cut_off(source: Source) -> bool:
     """
     announced = int.from_bytes(source.head[4:8], "little") + 8
     return source.head[:4] == b"RIFF" and source.size < announced < 0xFFFFF000
-
-
-def _padded_bits(head: bytes) -> tuple[int, int] | None:
-    """Valid bits and bits of a word of an extensible WAV, where a word is wider by a byte or more: FFmpeg takes the words to be as wide as what is valid."""
-    at = head.find(b"fmt ", 12)
-    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE" or at < 0 or len(head) < at + 28:
-        return None
-    tag, bits, valid = (int.from_bytes(head[at + first : at + first + 2], "little") for first in (8, 22, 26))
-    return (valid, bits) if tag == 0xFFFE and valid and -(-valid // 8) < bits // 8 else None
 
 
 def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
