@@ -7,6 +7,7 @@ int64 ``(n,)``. Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -332,6 +333,23 @@ class Segment:
     detail: Detail | None = None
     dated: Dated | None = None
 
+    @property
+    def track(self) -> str | None:
+        """The sound track and channel that it was heard in, in words; None: it is no sound, or all that the first track holds."""
+        return track_of(self.source) if self.channel in HEARD else None
+
+
+HEARD = (Channel.SOUND, Channel.SPEECH)
+"""The channels of segments that were heard in a sound track."""
+
+_TRACK = re.compile(r"(?:^|, )((?:sound track \d+|(?:left|right) channel$|channel \d+$).*)", re.DOTALL)
+
+
+def track_of(source: str | None) -> str | None:
+    """The track and channel that the source of a segment ends with: ``sound track 2 (Commentary, German), left channel``; None: the first."""
+    found = _TRACK.search(source or "")
+    return found[1] if found else None
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -339,7 +357,8 @@ class Filter:
 
     ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the days on which
     the asset may have been taken, and exclude what has no date; ``dated_by`` are the sources that a date may have; durations are in
-    milliseconds, and exclude what has none; of ``tags`` one is enough.
+    milliseconds, and exclude what has none; of ``tags`` one is enough, and so of ``tracks``: then only what was heard in sound tracks is found,
+    of these languages (ISO 639-1) or numbers, or with these words in what they are called.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -352,6 +371,7 @@ class Filter:
     shortest_ms: int | None = None
     longest_ms: int | None = None
     tags: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

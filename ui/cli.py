@@ -188,6 +188,12 @@ def search(
     tag: Annotated[
         list[str] | None, typer.Option(help="Only files with this label of `sensorium tag`; of several one is enough.")
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only what is heard in this sound track: a language, a number, or words of its title; of several one is enough."
+        ),
+    ] = None,
     space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
@@ -208,6 +214,7 @@ def search(
 
     A single text finds what means it and what says it. "Words in quotes" must be said; -words must not.
     """
+    from search.media import languages
     from search.query import Engine, Near, Term
 
     texts = [" ".join(words)] if words else []
@@ -224,6 +231,7 @@ def search(
         modalities=tuple(_named("modality", Modality, targets)), channels=tuple(_named("channel", Channel, channel)),
         collections=tuple(collection or ()), dated_by=tuple(_named("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
+        tracks=languages.spelled(track or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         if under:
