@@ -113,12 +113,12 @@ class Spaces:
             return _entry(connection.execute(insert(t.space).values(values).returning(t.space)).one())
 
     def renew(self) -> int:
-        """Queue again the assets whose sound was embedded as it was, before sound was levelled, and drop their vectors; returns how many."""
+        """Queue again the assets whose sound was embedded as it was, before sound was levelled, and drop what was cut of them; returns how many."""
         if all(entry.space.levelled for entry in self.all()):
             return 0
         with self._database.writing() as connection:
             entries = [_entry(row) for row in connection.execute(select(t.space))]
-            return sum(_renew(connection, entry) for entry in entries if not entry.space.levelled)
+            return _renew(connection, [entry for entry in entries if not entry.space.levelled])
 
     def fill(self, entry: Entry) -> int:
         """Queue what the space wants and has no unit for; returns how many assets that are.
@@ -241,22 +241,22 @@ def stored_revision(space: Space) -> str:
     return space.revision + LEVELLED * (space.levelled and Modality.AUDIO in space.accepts)
 
 
-def _renew(connection: Connection, entry: Entry) -> int:
-    """Have a space's sounds embedded again, and the pictures of the same films with them; returns how many assets that are."""
+def _renew(connection: Connection, old: Sequence[Entry]) -> int:
+    """Have the assets whose sounds old spaces hold cut and embedded again, in all spaces, since these share segments; returns how many that are."""
     s, e, u = t.segment.c, t.embedding.c, t.unit.c
     heard = select(s.asset_id).join(t.embedding, e.segment_id == s.id)
-    heard = heard.where(e.space_id == entry.key, s.channel == str(Channel.SOUND))
+    heard = heard.where(e.space_id.in_([entry.key for entry in old]), s.channel == str(Channel.SOUND))
     assets = connection.execute(heard.distinct()).scalars().all()
-    cut = select(s.id).where(s.reader_id.is_(None), s.asset_id == bindparam("asset"))
-    gone = and_(e.space_id == entry.key, e.segment_id.in_(cut))
-    removed = select(e.space_id, e.segment_id).where(gone).order_by(e.id)
-    again = update(t.unit).where(u.space_id == entry.key, u.state == "done", u.asset_id == bindparam("asset"))
+    cut = and_(s.reader_id.is_(None), s.asset_id == bindparam("asset"))
+    gone = select(e.space_id, e.segment_id).join(t.segment, s.id == e.segment_id).where(cut).order_by(e.id)
+    again = update(t.unit).where(u.state == "done", u.asset_id == bindparam("asset"))
     for asset in assets:
-        connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], removed), {"asset": asset})
-        connection.execute(delete(t.embedding).where(gone), {"asset": asset})
+        connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], gone), {"asset": asset})
+        connection.execute(delete(t.segment).where(cut), {"asset": asset})
         connection.execute(again.values(state="pending", attempts=0, updated_at=now_ms()), {"asset": asset})
-    now = replace(entry.space, levelled=True)
-    connection.execute(update(t.space).where(t.space.c.id == entry.key).values(revision=stored_revision(now)))
+    for entry in old:
+        now = stored_revision(replace(entry.space, levelled=True))
+        connection.execute(update(t.space).where(t.space.c.id == entry.key).values(revision=now))
     return len(assets)
 
 
