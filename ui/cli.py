@@ -521,7 +521,7 @@ def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: boo
         raise InputError(f"{manifest} holds no recordings.", remedy="Put a JSON object on each line.")
     name = name or hears(Readers(archive(settings))) or ""
     if not name:
-        raise InputError("The archive has no reader of speech.", remedy="Name one: --reader speech:tiny.en")
+        raise InputError("The archive has no reader of speech.", remedy="Name one: --reader speech:base")
     reader = readers.load(name, Models.of(settings), settings.device)
     with DecodePool(settings, 1) as pool, show.counting("recordings", len(spoken)) as progress:
         found = run(reader, spoken, pool, progress)
