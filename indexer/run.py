@@ -444,6 +444,7 @@ def indexer(
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
             database.upgrade()
             load, known = _Loader(settings, encoder), Spaces(database)
+            known.renew()
             entries = partial(_entries, settings, known, load, spaces)
             yield Indexer(settings, entries, load, database, pool, worker, exclude, patience, stop)
     finally:

@@ -26,6 +26,7 @@ from search.locks import held
 from search.query import Engine, Near
 from search.settings import Settings
 from search.store import Database
+from search.store.spaces import LEVELLED
 from search.types import KINDS, MEDIA, Filter, Grouping, Ids, Kind, Modality, Needs, Space, Vectors
 
 SAMPLE = 500
@@ -88,7 +89,7 @@ def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Har
             checks += _words(connection, harm, whole, sqlite=sqlite)
             checks.append(_pictures(connection, harm, settings.home))
             for row in connection.execute(text("SELECT id, name, family, model, revision, dim FROM space ORDER BY id")).all():
-                space = Space(row.name, row.family, row.model, row.revision, row.dim, MEDIA)
+                space = Space(row.name, row.family, row.model, row.revision.removesuffix(LEVELLED), row.dim, MEDIA)
                 truth = _Truth(connection, row.id, space)
                 checks += truth.checks(harm)
                 checks += _Index(settings.home, truth).checks(harm, deep=deep)

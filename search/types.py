@@ -7,6 +7,7 @@ int64 ``(n,)``. Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -122,7 +123,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """One embedding space. Vectors compare only inside one space; its name is part of their identity."""
+    """One embedding space. Vectors compare only inside one space; its name is part of their identity.
+
+    ``levelled``: its vectors of sound are of sound at one loudness (``search/media/loudness.py``), as all are that are made now. Those of
+    older archives are not, and do not compare.
+    """
 
     name: str
     family: str
@@ -130,6 +135,7 @@ class Space:
     revision: str
     dim: int
     accepts: frozenset[Modality]
+    levelled: bool = True
 
     def kinds(self, modalities: Sequence[Modality] = (), channels: Sequence[Channel] = ()) -> tuple[Kind, ...]:
         """The kinds of segments that it can take in: a video's sound wants an encoder of sound, its pictures one of video.
@@ -151,7 +157,7 @@ class Needs:
 
     Pictures are ``size`` x ``size``; 0: none are wanted. ``fit`` says how other shapes get there: ``crop`` scales the short side and cuts
     the middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with black. ``filter`` is that of the scaling.
-    Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``; so do readings of motion. Text is cut to at most
+    Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``, each ``levelled`` to one loudness; so do readings of motion. Text is cut to at most
     ``characters``. The last two are the same for all spaces of an archive, so that these share its segments.
     ``batch`` is how many pictures, windows or texts the encoder likes to get at once. ``metadata``: where neither pictures nor sound are
     wanted, what is written in the file comes instead, as text: captions, tags, chapters, subtitles.
@@ -165,6 +171,7 @@ class Needs:
     filter: Literal["bicubic", "bilinear"] = "bicubic"
     batch: int = 8
     metadata: bool = False
+    levelled: bool = True
 
 
 class DateSource(StrEnum):
@@ -326,6 +333,23 @@ class Segment:
     detail: Detail | None = None
     dated: Dated | None = None
 
+    @property
+    def track(self) -> str | None:
+        """The sound track and channel that it was heard in, in words; None: it is no sound, or all that the first track holds."""
+        return track_of(self.source) if self.channel in HEARD else None
+
+
+HEARD = (Channel.SOUND, Channel.SPEECH)
+"""The channels of segments that were heard in a sound track."""
+
+_TRACK = re.compile(r"(?:^|, )((?:sound track \d+|(?:left|right) channel$|channel \d+$).*)", re.DOTALL)
+
+
+def track_of(source: str | None) -> str | None:
+    """The track and channel that the source of a segment ends with: ``sound track 2 (Commentary, German), left channel``; None: the first."""
+    found = _TRACK.search(source or "")
+    return found[1] if found else None
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -333,7 +357,8 @@ class Filter:
 
     ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the days on which
     the asset may have been taken, and exclude what has no date; ``dated_by`` are the sources that a date may have; durations are in
-    milliseconds, and exclude what has none; of ``tags`` one is enough.
+    milliseconds, and exclude what has none; of ``tags`` one is enough, and so of ``tracks``: then only what was heard in sound tracks is found,
+    of these languages (ISO 639-1) or numbers, or with these words in what they are called.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -346,6 +371,7 @@ class Filter:
     shortest_ms: int | None = None
     longest_ms: int | None = None
     tags: tuple[str, ...] = ()
+    tracks: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -53,6 +53,7 @@ def hit(found: Hit) -> dict[str, Any]:
     """
     segment = found.segment
     evidence: dict[str, Any] = {"cosine": round(found.cosine, 4), "segments": list(found.evidence)}
+    evidence["track"] = segment.track
     if segment.text is not None:
         evidence |= read(segment) | {"marks": [list(mark) for mark in found.marks]}
     if found.starts_ms is not None:
@@ -88,7 +89,7 @@ def read(segment: Segment) -> dict[str, Any]:
     """What a segment says as JSON values, who read it or where it stood, and how sure of it that reader was."""
     return {
         "text": segment.text, "source": segment.source, "language": segment.language, "confidence": segment.confidence,
-        "translated": segment.detail is not None and segment.detail.translated,
+        "translated": segment.detail is not None and segment.detail.translated, "track": segment.track,
     }  # fmt: skip
 
 

@@ -190,6 +190,12 @@ def search(
     tag: Annotated[
         list[str] | None, typer.Option(help="Only files with this label of `sensorium tag`; of several one is enough.")
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only what is heard in this sound track: a language, a number, or words of its title; of several one is enough."
+        ),
+    ] = None,
     space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
@@ -210,6 +216,7 @@ def search(
 
     A single text finds what means it and what says it. "Words in quotes" must be said; -words must not.
     """
+    from search.media import languages
     from search.query import Engine, Near, Term
 
     texts = [" ".join(words)] if words else []
@@ -226,6 +233,7 @@ def search(
         modalities=tuple(_named("modality", Modality, targets)), channels=tuple(_named("channel", Channel, channel)),
         collections=tuple(collection or ()), dated_by=tuple(_named("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
+        tracks=languages.spelled(track or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         if under:
@@ -519,7 +527,7 @@ def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: boo
         raise InputError(f"{manifest} holds no recordings.", remedy="Put a JSON object on each line.")
     name = name or hears(Readers(archive(settings))) or ""
     if not name:
-        raise InputError("The archive has no reader of speech.", remedy="Name one: --reader speech:tiny.en")
+        raise InputError("The archive has no reader of speech.", remedy="Name one: --reader speech:base")
     reader = readers.load(name, Models.of(settings), settings.device)
     with DecodePool(settings, 1) as pool, show.counting("recordings", len(spoken)) as progress:
         found = run(reader, spoken, pool, progress)
@@ -704,10 +712,12 @@ def models_remove(
 @db.command()
 def upgrade(home: Home = None) -> None:
     """Bring the database's tables up to date."""
-    from search.store import Database
+    from search.store import Database, Spaces
 
     database = Database(load({"home": home}).database)
     database.upgrade()
+    if again := Spaces(database).renew():
+        echo(f"{again} files have sound that is embedded again by the next `sensorium index`.", err=True)
     echo(f"The database has revision {database.revision()}.")
     database.close()
 

@@ -58,7 +58,7 @@ def list_(home: Home = None, as_json: Json = False) -> None:
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="The reader: speech:tiny.en, ocr, written, caption:MODEL.")],
+    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, caption:MODEL.")],
     collection: Annotated[list[str] | None, typer.Option(help="Only of this collection; may be repeated.")] = None,
     later: Annotated[bool, typer.Option("--later", help="Queue the work, and leave it to the next `sensorium index`.")] = False,
     home: Home = None,

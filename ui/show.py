@@ -73,6 +73,8 @@ def what(hit: Hit) -> str:
         told = passages.origin(segment.channel, segment.source, segment.confidence, translated=translated)
         sure = f" ({told['sure']} sure)" if told["sure"] else ""
         shown += f"\n[dim italic]{told['label']}{sure}, {escape(told['by'])}[/]"
+    elif segment.track:
+        shown += f"\n[dim italic]{escape(segment.track)}[/]"
     return shown
 
 

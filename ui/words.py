@@ -133,7 +133,7 @@ def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str
     what, reader = (
         ("On-screen text that no reader has read", "ocr")
         if channel == "ocr"
-        else ("Speech that no reader has heard", "speech:tiny.en")
+        else ("Speech that no reader has heard", "speech:base")
     )
     remedy = {
         "waiting": "It waits for its reader: `sensorium index` goes on.",

@@ -66,6 +66,10 @@ class Where(Wire):
     tags: Annotated[list[Words], Field(max_length=100)] = Field(
         default=[], description="Labels of `sensorium tag`; one is enough."
     )
+    tracks: Annotated[list[Words], Field(max_length=20)] = Field(
+        default=[],
+        description="Sound tracks, by language, number or words of their titles; one is enough. Finds sound and speech alone.",
+    )
 
 
 class Narrowed(Wire):
@@ -180,6 +184,9 @@ class Read(Wire):
     language: str | None = Field(default=None, description="ISO 639-1.")
     confidence: float | None = Field(default=None, description="How sure the reader was, 0 to 1.")
     translated: bool = Field(default=False, description="Whether a model translated it, into this language.")
+    track: str | None = Field(
+        default=None, description="The sound track and channel that it was heard in; null: all that the first track holds."
+    )
 
 
 class Evidence(Read):

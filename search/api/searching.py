@@ -15,6 +15,7 @@ from search.api import links
 from search.api import schemas as s
 from search.api.service import Service
 from search.errors import Problem, QueryError
+from search.media import languages
 from search.query import Blend, Engine, Near, Term
 from search.query.engine import ALL, MAX_DEPTH
 from search.types import Filter, Modality
@@ -104,7 +105,7 @@ def narrowed(service: Service, asked: s.Narrowed) -> Filter:
         under=service.places.under(where.under, where.collections) if where.under else (),
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
         dated_by=tuple(dict.fromkeys(where.dated_by)),
-        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)),
+        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=languages.spelled(where.tracks),
     )  # fmt: skip
 
 

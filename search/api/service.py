@@ -62,6 +62,7 @@ class Service:
         self.database = Database(settings.database)
         self.database.upgrade()
         self.store, self.catalogue, self.spaces = SqlStore(self.database), Catalogue(self.database), Spaces(self.database)
+        self.spaces.renew()
         self.labels, self.readers = Labels(self.database), Readers(self.database)
         self.places, self.metrics, self.drain = Places(settings, self.store), Metrics(), Drain()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _TABLE = """
 af afr Afrikaans|sq sqi alb Albanian|am amh Amharic|ar ara Arabic|hy hye arm Armenian|az aze Azerbaijani|eu eus baq Basque|be bel Belarusian
@@ -26,6 +27,11 @@ _NAMES = {row[0]: row[-1] for row in _ROWS}
 def code(told: str | None) -> str | None:
     """The ISO 639-1 code of a language that is told as ``de``, ``ger``, ``deu``, ``de-AT``, ``de_AT`` or ``German``; None: not known."""
     return _CODES.get(re.split("[-_]", told or "", maxsplit=1)[0].lower())
+
+
+def spelled(told: Iterable[str]) -> tuple[str, ...]:
+    """Words as they were told, and the codes of those that name languages besides."""
+    return tuple(dict.fromkeys(one for word in told for one in (word.strip(), code(word.strip())) if one))
 
 
 def name(code: str | None) -> str | None:

@@ -130,7 +130,7 @@ class PictureTrack:
         self.clock.note(packet)
         if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
             self._decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
-        for frame in self.damage.decode(packet, self.shots.seen_ms, self._decoder):
+        for frame in self.damage.decode(packet, self.clock, self.shots.seen_ms, self._decoder):
             time = self.clock.time_ms(frame)
             self._captioned = self._captioned or subtitles.captioned(frame)
             if time - self.shots.seen_ms > 1000 and self.shots.turned is not None:
@@ -143,8 +143,8 @@ class PictureTrack:
         if not self.shots.seen_ms:
             why = self.damage.first or "the picture track is empty"
             yield Gap("no_picture", why) if self._first else Gap("not_sampled", f"{self._name} is not searched: {why}")
-        elif gap := self.damage.gap(self.shots.seen_ms):
-            yield gap
+        else:
+            yield from self.damage.gaps()
         if self._captioned:
             yield Gap("not_read", "the pictures carry closed captions (CEA-608 or 708), which are not read")
 

@@ -8,6 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from search.media.loudness import levelled
 from search.media.mix import Mixer, is_custom, scenes
 from search.types import Channel, Cut, Modality, Needs, Sound, Span
 
@@ -30,7 +31,7 @@ class SoundWindows:
         """``skip_silence``: windows of digital silence are left out. ``track`` and ``language`` are told of each cut."""
         self._track, self._language = track, language
         self._rate, self._length = needs.rate, max(1, needs.rate * needs.window_ms // 1000)
-        self._skip_silence = skip_silence
+        self._skip_silence, self._levels = skip_silence, needs.levelled
         self._resampler, self._queue = Mixer(self._rate), av.AudioFifo()
         self._begun = False
         self._queued_ms = 0.0
@@ -125,6 +126,8 @@ class SoundWindows:
             if self._skip_silence and peak < _SILENCE:
                 continue
             fits: Sound = samples / np.float32(peak) if peak > 1 else samples
+            if self._levels:
+                fits = levelled(fits, self._rate)
             yield Cut(Channel.SOUND, Modality.AUDIO, span, fits, self._source(lane, len(lanes)), self._language)
 
     def _source(self, lane: int | None, lanes: int) -> str | None:

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from search.errors import MediaError
 from search.media import languages, recorded, subtitles, tags
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
+from search.media.padded import whole_words
 from search.media.picture_track import PictureTrack, aspect_of, films_of, seen_of
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
@@ -50,7 +51,12 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         "export_xmp": "1",
     }
     try:
-        container = av.open(source.file if held else f"{PROTOCOL}:", "r", options=options, metadata_errors="surrogateescape")
+        container = av.open(
+            source.file if held else whole_words(source) or f"{PROTOCOL}:",
+            "r",
+            options=options,
+            metadata_errors="surrogateescape",
+        )
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -65,11 +71,6 @@ class _Pass:
     def __init__(self, container: av.container.InputContainer, source: Source, needs: Needs, limits: Limits) -> None:
         self._container, self._needs = container, needs
         self._format = _format(container, source)
-        if bits := _padded_bits(source.head):
-            raise MediaError(
-                "unsupported",
-                f"its samples have {bits[0]} bits in words of {bits[1]}, which are not read right. Write it as 24-bit WAV or FLAC",
-            )
         films, stills = films_of(container.streams.video)
         sounds = sorted(container.streams.audio, key=lambda stream: not stream.disposition & Disposition.default)
         if not films and not sounds:
@@ -206,7 +207,7 @@ class _SoundTrack:
 
     def push(self, packet: av.Packet[Any]) -> Iterator[Cut]:
         """Take a packet and yield the windows that it fills; a track that cannot be mixed is told and not heard."""
-        for frame in self.damage.decode(packet, self.windows.heard_ms):
+        for frame in self.damage.decode(packet, self.clock, self.windows.heard_ms):
             if self.refused:
                 return
             time_ms = self.clock.time_ms(frame)
@@ -221,8 +222,8 @@ class _SoundTrack:
         why = self.refused or ("" if heard else self.damage.first)
         if why:
             yield Gap("no_sound" if alone else "not_sampled", f"{self._name} is not searched: {why}")
-        elif heard and (gap := self.damage.gap(heard)):
-            yield gap
+        elif heard:
+            yield from self.damage.gaps()
 
 
 def _unheard(sounds: Sequence[av.AudioStream], heard: Sequence[av.AudioStream]) -> list[Gap]:
@@ -247,15 +248,6 @@ def _is_cut_off(source: Source) -> bool:
     """
     announced = int.from_bytes(source.head[4:8], "little") + 8
     return source.head[:4] == b"RIFF" and source.size < announced < 0xFFFFF000
-
-
-def _padded_bits(head: bytes) -> tuple[int, int] | None:
-    """Valid bits and bits of a word of an extensible WAV, where a word is wider by a byte or more: FFmpeg takes the words to be as wide as what is valid."""
-    at = head.find(b"fmt ", 12)
-    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE" or at < 0 or len(head) < at + 28:
-        return None
-    tag, bits, valid = (int.from_bytes(head[at + first : at + first + 2], "little") for first in (8, 22, 26))
-    return (valid, bits) if tag == 0xFFFE and valid and -(-valid // 8) < bits // 8 else None
 
 
 def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:

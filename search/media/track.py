@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -14,6 +16,10 @@ _Stream: TypeAlias = "av.VideoStream | av.AudioStream"
 
 _LEAP_MS = 10_000
 """A leap of a transport stream's clock beyond this is a break in the clock, not a pause."""
+_APART_MS = 1000
+"""Damaged packets nearer to each other than this are one gap."""
+MAX_RUNS = 100
+"""Gaps that are told of one track; what is damaged after that counts to the last one."""
 
 
 class Clock:
@@ -45,6 +51,14 @@ class Clock:
             if end > self._end:
                 self._end = end
 
+    def span_ms(self, packet: av.Packet[Any]) -> tuple[float, float] | None:
+        """When a packet begins and ends, in milliseconds; None: it does not say."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            return None
+        start = max(0.0, stamp * self._scale - self._offset)
+        return start, start + (packet.duration or 0) * self._scale
+
     def time_ms(self, frame: av.VideoFrame | av.AudioFrame) -> int:
         """When a frame begins."""
         stamp = frame.pts
@@ -75,30 +89,46 @@ class Damage:
     def __init__(self, what: str) -> None:
         """``what`` the packets hold, for messages."""
         self._what = what
-        self._count = 0
-        self._span: tuple[int, int] | None = None
+        self._runs: list[_Run] = []
         self.first = ""
         """What the first failure said."""
 
-    def decode(self, packet: av.Packet[Any], position_ms: int, decoder: av.VideoCodecContext | None = None) -> list[Any]:
+    def decode(
+        self, packet: av.Packet[Any], clock: Clock, position_ms: int, decoder: av.VideoCodecContext | None = None
+    ) -> list[Any]:
         """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come; ``decoder``: another than the stream's."""
         try:
             return packet.decode() if decoder is None else decoder.decode(packet)
         except MemoryError:
             raise
         except (av.error.FFmpegError, ValueError, AttributeError, NotImplementedError) as error:
-            self._count += 1
             self.first = self.first or str(error)
-            self._span = (self._span[0] if self._span else position_ms, position_ms)
+            self._note(clock.span_ms(packet), max(position_ms, self._runs[-1].end if self._runs else 0))
             return []
 
-    def gap(self, reached_ms: int) -> Gap | None:
-        """The damage as a gap, if there was any."""
-        if self._span is None:
-            return None
-        start, end = self._span
-        detail = f"{self._count} packets of {self._what} could not be decoded: {self.first}"
-        return Gap("not_sampled", detail, Span(start, max(start, min(end + 1000, reached_ms))))
+    def _note(self, span: tuple[float, float] | None, position_ms: float) -> None:
+        """Count a packet that lies at ``span``, where its time can be believed, else at ``position_ms``."""
+        start, end = span if span and abs(span[0] - position_ms) <= _LEAP_MS else (position_ms, position_ms)
+        last = self._runs[-1] if self._runs else None
+        if last and (start - last.end <= _APART_MS or len(self._runs) == MAX_RUNS):
+            last.start, last.end, last.count = min(last.start, start), max(last.end, end), last.count + 1
+        else:
+            self._runs.append(_Run(start, end, 1))
+
+    def gaps(self) -> Iterator[Gap]:
+        """The damage: a gap for each stretch of packets that could not be decoded."""
+        for run in self._runs:
+            span = Span(round(run.start), round(max(run.end, run.start + 1)))
+            yield Gap("not_sampled", f"{run.count} packets of {self._what} could not be decoded: {self.first}", span)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Packets near each other that could not be decoded: from when to when, in milliseconds, and how many."""
+
+    start: float
+    end: float
+    count: int
 
 
 def name_of(kind: str, number: int, stream: _Stream) -> str:

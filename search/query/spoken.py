@@ -58,8 +58,6 @@ class Listener:
             if self._reader is None:
                 name = hears(self._store)
                 if name is None:
-                    raise InputError(
-                        "The archive has no reader of speech.", remedy="Add one: sensorium readers add speech:tiny.en"
-                    )
+                    raise InputError("The archive has no reader of speech.", remedy="Add one: sensorium readers add speech:base")
                 self._reader = readers.load(name, Models.of(self._settings), self._settings.device)
             return self._reader

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from search.errors import InputError, StoreError, UnknownName
 from search.store import tables as t
 from search.store.database import Database, now_ms
-from search.types import KINDS, Kind, Modality, Space
+from search.types import KINDS, Channel, Kind, Modality, Space
 
 NAME_CHARACTERS = 200
 """The length of a space's name, at most."""
+
+LEVELLED = "+levelled"
+"""Ends the revision, as it is stored, of a space whose sound was levelled before it was embedded."""
 
 EVERY = "all"
 """What means every space where spaces are named."""
@@ -103,11 +106,19 @@ class Spaces:
                     return entry
             check_name(space.name)
             values = {
-                "name": space.name, "family": space.family, "model": space.model, "revision": space.revision, "dim": space.dim,
+                "name": space.name, "family": space.family, "model": space.model, "revision": stored_revision(space), "dim": space.dim,
                 "accepts": ",".join(sorted(space.accepts)), "encoder": encoder, "is_default": not rows,
                 "kinds": ",".join(map(str, kinds or space.kinds())), "collections": json.dumps(list(collections)), "created_at": now_ms(),
             }  # fmt: skip
             return _entry(connection.execute(insert(t.space).values(values).returning(t.space)).one())
+
+    def renew(self) -> int:
+        """Queue again the assets whose sound was embedded as it was, before sound was levelled, and drop what was cut of them; returns how many."""
+        if all(entry.space.levelled for entry in self.all()):
+            return 0
+        with self._database.writing() as connection:
+            entries = [_entry(row) for row in connection.execute(select(t.space))]
+            return _renew(connection, [entry for entry in entries if not entry.space.levelled])
 
     def fill(self, entry: Entry) -> int:
         """Queue what the space wants and has no unit for; returns how many assets that are.
@@ -218,6 +229,35 @@ def matches(entry: Entry, space: Space) -> None:
             remedy="Put the former model back, or make a new space beside the old one:"
             f" sensorium spaces add NEW-NAME --encoder {entry.encoder or have.family}",
         )
+    if not have.levelled:
+        raise InputError(
+            f"The sounds in the space {have.name!r} were embedded at the loudness that they had; now all are brought to one.",
+            remedy="Run `sensorium index` on the archive's folders: it embeds its sounds again.",
+        )
+
+
+def stored_revision(space: Space) -> str:
+    """The revision under which a space is stored: the model's, and of one that takes sound, how that is prepared."""
+    return space.revision + LEVELLED * (space.levelled and Modality.AUDIO in space.accepts)
+
+
+def _renew(connection: Connection, old: Sequence[Entry]) -> int:
+    """Have the assets whose sounds old spaces hold cut and embedded again, in all spaces, since these share segments; returns how many that are."""
+    s, e, u = t.segment.c, t.embedding.c, t.unit.c
+    heard = select(s.asset_id).join(t.embedding, e.segment_id == s.id)
+    heard = heard.where(e.space_id.in_([entry.key for entry in old]), s.channel == str(Channel.SOUND))
+    assets = connection.execute(heard.distinct()).scalars().all()
+    cut = and_(s.reader_id.is_(None), s.asset_id == bindparam("asset"))
+    gone = select(e.space_id, e.segment_id).join(t.segment, s.id == e.segment_id).where(cut).order_by(e.id)
+    again = update(t.unit).where(u.state == "done", u.asset_id == bindparam("asset"))
+    for asset in assets:
+        connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], gone), {"asset": asset})
+        connection.execute(delete(t.segment).where(cut), {"asset": asset})
+        connection.execute(again.values(state="pending", attempts=0, updated_at=now_ms()), {"asset": asset})
+    for entry in old:
+        now = stored_revision(replace(entry.space, levelled=True))
+        connection.execute(update(t.space).where(t.space.c.id == entry.key).values(revision=now))
+    return len(assets)
 
 
 def _wanted(entry: Entry) -> Select[Any]:
@@ -247,5 +287,6 @@ _KINDS = {str(kind): kind for kind in KINDS}
 def _entry(row: Any) -> Entry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
     accepts = frozenset(Modality(name) for name in row.accepts.split(",") if name)
     kinds = tuple(_KINDS[name] for name in row.kinds.split(",") if name in _KINDS)
-    space = Space(row.name, row.family, row.model, row.revision, row.dim, accepts)
+    levelled = row.revision.endswith(LEVELLED) or Modality.AUDIO not in accepts
+    space = Space(row.name, row.family, row.model, row.revision.removesuffix(LEVELLED), row.dim, accepts, levelled)
     return Entry(row.id, space, row.encoder, bool(row.is_default), kinds, tuple(json.loads(row.collections)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,12 +23,29 @@ from search.store.intake import path_of, under, unit_vectors
 from search.store.judgements import Judgements
 from search.store.labels import Labels
 from search.store.names import READER
-from search.store.spaces import Spaces, takes
-from search.types import KINDS, Channel, Coverage, DateSource, Detail, Filter, Ids, Modality, Segment, Space, Span, Vectors, Word
+from search.store.spaces import Spaces, stored_revision, takes
+from search.types import (
+    HEARD,
+    KINDS,
+    Channel,
+    Coverage,
+    DateSource,
+    Detail,
+    Filter,
+    Ids,
+    Modality,
+    Segment,
+    Space,
+    Span,
+    Vectors,
+    Word,
+    track_of,
+)
 
 _BATCH = 20_000
 _VARIABLES = 30_000  # SQLite takes 32,766 values in one statement
 _FEW = 1_000  # assets of which it is asked where they lie, rather than of all
+_PAIRS = 200  # SQLite takes 1,000 conditions in a row
 _IDS = 10_000  # segments in a statement that has values of a filter besides
 
 _WITHOUT = {"no_sound": "sound", "no_picture": "picture"}
@@ -115,7 +133,8 @@ class SqlStore:
     def space_id(self, space: Space) -> int | None:
         """The key of a space; None: nothing was ever indexed into it."""
         with self._database.reading() as connection:
-            query = select(t.space.c.id).filter_by(name=space.name, revision=space.revision)
+            c = t.space.c
+            query = select(c.id).where(c.name == space.name, c.revision.in_((space.revision, stored_revision(space))))
             return connection.execute(query).scalar()
 
     def spaces(self) -> list[tuple[int, Space]]:
@@ -259,6 +278,8 @@ class SqlStore:
             mask &= np.isin(columns.assets, self._assets_at(wanted, columns.assets))
         if wanted.tags:
             mask &= np.isin(columns.assets, self._tagged(wanted.tags))
+        if wanted.tracks:
+            mask &= np.isin(columns.ids, self._heard(wanted.tracks))
         if wanted.since is not None:
             mask &= (columns.last_days >= _day(wanted.since)) & (columns.last_days != NO_DAY)
         if wanted.until is not None:
@@ -457,6 +478,23 @@ class SqlStore:
             raise UnknownName("tag", min(unknown), Labels(self._database).names())
         return np.fromiter((row.asset_id for row in rows), np.int64, len(rows))
 
+    def _heard(self, tracks: Sequence[str]) -> Ids:
+        """Segments that were heard in one of the tracks, (n,)."""
+        s = t.segment.c
+        heard = s.channel.in_([str(channel) for channel in HEARD])
+        with self._database.reading() as connection:
+            kinds = connection.execute(select(s.source, s.language).where(heard).distinct()).all()
+            found = [kind for kind in kinds if any(_is_track(word, track_of(kind.source), kind.language) for word in tracks)]
+            if not found:
+                known = {one for kind in kinds for one in (track_of(kind.source), kind.language) if one}
+                raise UnknownName("sound track", tracks[0], sorted(known))
+            ids: list[int] = []
+            for start in range(0, len(found), _PAIRS):
+                some = found[start : start + _PAIRS]
+                named = (and_(s.source.is_not_distinct_from(source), s.language.is_not_distinct_from(of)) for source, of in some)
+                ids += connection.execute(select(s.id).where(heard, or_(*named))).scalars()
+        return np.array(ids, np.int64)
+
     def _assets_at(self, wanted: Filter, some: Ids | None = None) -> Ids:
         """Assets with a present location in the collections and under the paths of a filter, (n,). ``some``: if they are few, only they are asked for."""
         if wanted.collections and (unknown := set(wanted.collections) - (known := self.collections()).keys()):
@@ -466,6 +504,15 @@ class SqlStore:
             query = query.where(t.location.c.asset_id.in_(np.unique(some).tolist()))
         with self._database.reading() as connection:
             return np.fromiter(connection.execute(query.where(t.location.c.asset_id.is_not(None))).scalars(), np.int64)
+
+
+def _is_track(word: str, track: str | None, language: str | None) -> bool:
+    """Whether a word names a track: its language by its code, its number, or a part of what it is called."""
+    if word.isdecimal():
+        return int(word) == (int(told[1]) if (told := re.match(r"sound track (\d+)", track or "")) else 1)
+    if len(word) == 2 and word.islower():
+        return word == language
+    return re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", (track or "").casefold()) is not None
 
 
 def _columns() -> Select[Any]:

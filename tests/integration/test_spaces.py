@@ -333,6 +333,29 @@ def test_what_a_run_took_in_for_other_spaces_is_queued_by_the_next(home, spaces,
     assert spaces.size(spaces.find("eyes").key).complete
 
 
+def test_sounds_of_older_archives_are_embedded_again_and_never_mixed_with_levelled_ones(home, spaces, shelf, archive):
+    entry, database = spaces.find("whole"), Database(home.database)
+    held = dict(SqlStore(database).vectors(entry.key, entry.space.dim, SqlStore(database).ids(entry.key)))
+    with database.writing() as connection:
+        connection.execute(text("UPDATE space SET revision = '1' WHERE name = 'whole'"))  # as before sound was levelled
+    assert not spaces.find("whole").space.levelled
+    with pytest.raises(InputError, match="embedded at the loudness") as caught:
+        Engine(home)
+    assert "sensorium index" in caught.value.remedy
+    heard = "SELECT count(DISTINCT asset_id) FROM segment WHERE channel = 'sound'"
+    with database.reading() as connection:
+        sounding = connection.execute(text(heard)).scalar_one()
+    assert spaces.renew() == sounding > 1
+    assert spaces.renew() == 0
+    assert spaces.size(entry.key).units["pending"] == sounding
+    index(home, Job([archive]))
+    assert spaces.find("whole").space == entry.space
+    assert spaces.size(entry.key).complete
+    again = SqlStore(database).vectors(entry.key, entry.space.dim, SqlStore(database).ids(entry.key))
+    assert len(again) == len(held)
+    assert [check for check in verify(home, deep=True) if not check.ok] == []
+
+
 def test_another_revision_under_the_same_name_is_refused_and_changes_nothing(home, spaces, shelf, archive):
     before = spaces.size(spaces.find("whole").key)
     shelf.encoders["whole"] = Partial("whole", MEDIA, revision="2")

@@ -11,7 +11,7 @@ from search.media import DecodePool
 from search.settings import Settings
 from search.types import Channel, Cut, Gap, Info, Needs
 
-NEEDS = Needs(size=64, fit="crop", rate=16000, window_ms=2000, characters=300)
+NEEDS = Needs(size=64, fit="crop", rate=16000, window_ms=2000, characters=300, levelled=False)
 
 
 @dataclass

@@ -110,18 +110,6 @@ def test_channels_beyond_what_can_be_mixed_are_refused(pool, tmp_path):
     assert "80 channels" in str(refusal(pool, tmp_path / "a.wav"))
 
 
-def test_24_valid_bits_in_32_bit_words_are_refused_and_not_heard_as_noise(pool, tmp_path):
-    form = (
-        struct.pack("<HHIIHHHHI", 0xFFFE, 1, RATE, RATE * 4, 4, 32, 22, 24, 4) + b"\1\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
-    )
-    data = ((tone(440, 1, RATE) * (1 << 30)).astype("<i4") & ~0xFF).tobytes()
-    chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
-    (tmp_path / "a.wav").write_bytes(b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks)
-    error = refusal(pool, tmp_path / "a.wav")
-    assert error.reason == "unsupported"
-    assert "24 bits in words of 32" in str(error)
-
-
 def write_films(path, tracks, defaults=(), sizes=()):
     """Write picture tracks (codec, colour, frames a second, count); ``defaults``: the numbers of those that are shown by default."""
     sizes = list(sizes) or [(96, 64)] * len(tracks)
@@ -191,3 +179,62 @@ def test_a_second_camera_with_too_many_pixels_is_told_and_the_first_is_seen(tmp_
         assert [gap.detail for gap in found.gaps] == ["1 of 2 picture tracks exceed max_pixels (10000)"]
     with DecodePool(settings(max_pixels=6_000), 1) as pool:
         assert refusal(pool, path).reason == "too_large"
+
+
+def padded(path, *, valid=24, bits=32, wide=False, before=b"", seconds=2):
+    """A tone in words of ``bits`` of which the upper ``valid`` are used, in WAV or W64 (``wide``)."""
+    size = bits // 8
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, 1, RATE, RATE * size, size, bits, 22, valid, 4)
+    form += b"\1\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
+    data = ((tone(440, seconds, RATE) * (1 << 31)).astype("<i4") & -(1 << (32 - valid))).tobytes()
+    if wide:
+        riff, tail = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a")
+        chunks = [name + tail + struct.pack("<Q", len(part) + 24) + part for name, part in ((b"fmt ", form), (b"data", data))]
+        body = b"wave" + tail + b"".join(chunks)
+        path.write_bytes(riff + struct.pack("<Q", len(body) + 24) + body)
+    else:
+        chunks = before + b"".join(
+            name + struct.pack("<I", len(part)) + part for name, part in ((b"fmt ", form), (b"data", data))
+        )
+        path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks)
+    return path
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {}, {"valid": 20}, {"valid": 18}, {"valid": 12}, {"wide": True}, {"valid": 32},
+        {"before": b"JUNK" + struct.pack("<I", 9001) + bytes(9002)},
+    ],
+)  # fmt: skip
+def test_samples_narrower_than_their_words_are_heard_as_they_are(pool, tmp_path, form):
+    path = padded(tmp_path / ("a.w64" if form.get("wide") else "a.wav"), **form)
+    found = decode(pool, path)
+    (cut,) = found.cuts
+    assert found.gaps == []
+    assert found.info.duration_ms == pytest.approx(2000, abs=10)
+    assert cut.span == Span(0, 2000)
+    assert cut.content == pytest.approx(tone(440, 2, RATE), abs=1e-3)
+
+
+def test_a_padded_wav_that_is_cut_short_says_so(pool, tmp_path):
+    whole = padded(tmp_path / "a.wav", seconds=6).read_bytes()
+    (tmp_path / "b.wav").write_bytes(whole[: len(whole) // 2])
+    found = decode(pool, tmp_path / "b.wav")
+    assert [gap.reason for gap in found.gaps] == ["truncated"]
+    assert pitch_of(found.cuts[0].content, RATE) == pytest.approx(440, abs=5)
+    (tmp_path / "c.wav").write_bytes(whole[:40])
+    assert refusal(pool, tmp_path / "c.wav").reason in ("undecodable", "no_content")
+
+
+def test_pauses_of_amr_are_told_as_long_as_they_are_and_each_for_itself(pool, tmp_path):
+    rng = np.random.default_rng(0)
+    speech = b"".join(b"\x3c" + rng.integers(0, 256, 31, dtype=np.uint8).tobytes() for _ in range(100))  # 2 s
+    (tmp_path / "a.amr").write_bytes(b"#!AMR\n" + speech + b"\x7c" * 200 + speech + b"\x7c" * 600 + speech)
+    found = decode(pool, tmp_path / "a.amr")
+    assert [(gap.reason, gap.span) for gap in found.gaps] == [
+        ("not_sampled", Span(2000, 6000)),
+        ("not_sampled", Span(8000, 20000)),
+    ]
+    assert found.gaps[1].detail.startswith("600 packets of sound track 1")
+    assert [cut.span.start for cut in found.cuts] == pytest.approx([0, 6000, 20000], abs=20)

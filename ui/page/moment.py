@@ -79,6 +79,7 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
         "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
+        "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
         "start": begins, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
         "strip": look.strip(asset, mine), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
@@ -127,7 +128,7 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[
     )
     known = {
         "Match": words.band(found.confidence)[1] if found else "",
-        "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Channel": str(segment.channel),
+        "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Channel": str(segment.channel), "Sound track": segment.track or "",
         "Title": asset.title or "", **_dated(asset),
         "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
         "File": f"{asset.format}, {words.size(asset.bytes)}", "Lies in": places, "Added": words.day(asset.added_at),

@@ -84,6 +84,7 @@ class State:
     since: str = ""
     until: str = ""
     dated_by: tuple[str, ...] = ()
+    track: str = ""
     shortest: float | None = None
     longest: float | None = None
     words: bool = False
@@ -104,7 +105,7 @@ class State:
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"),
                 "more": one.get("more") == "1", "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
             }
-            | {name: one.get(name, "") for name in ("under", "since", "until", "shortest", "longest")}
+            | {name: one.get(name, "") for name in ("under", "track", "since", "until", "shortest", "longest")}
         )  # fmt: skip
 
     @classmethod
@@ -121,7 +122,7 @@ class State:
             view="library" if given.get("view") == "library" else "search",
             text=_text(given.get("text")).strip(), pieces=tuple(one for one in pieces if isinstance(one, Piece)),
             targets=_among(given.get("targets"), MEDIA), channels=_among(given.get("channels"), CHANNELS),
-            collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(),
+            collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
@@ -134,7 +135,7 @@ class State:
         given: dict[str, list[str]] = {
             "view": [self.view] if self.view != "search" else [], "q": [self.text], "with": [str(piece) for piece in self.pieces],
             "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
-            "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
+            "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "track": [self.track], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "sample": ["1"] if self.sample and self.question else [],
@@ -185,7 +186,7 @@ class State:
         """What of the archive may be found, as the API takes it."""
         given = {
             "collections": list(self.collections), "tags": list(self.tags), "under": self.under, "since": self.since, "until": self.until,
-            "dated_by": list(self.dated_by), "shortest_ms": _ms(self.shortest), "longest_ms": _ms(self.longest),
+            "dated_by": list(self.dated_by), "tracks": [self.track] if self.track else [], "shortest_ms": _ms(self.shortest), "longest_ms": _ms(self.longest),
         }  # fmt: skip
         return {name: value for name, value in given.items() if value not in ("", [], None)}
 

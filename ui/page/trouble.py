@@ -49,6 +49,7 @@ def _wide(state: State) -> State:
         since="",
         until="",
         dated_by=(),
+        track="",
         shortest=None,
         longest=None,
         words=False,

@@ -10,17 +10,21 @@ from itertools import islice
 
 from search.errors import MediaError, ModelMissing
 from search.readers.speech import READS
-from search.readers.speech.engine import Engine, Said
+from search.readers.speech.engine import ISO, Engine, Said
 from search.readers.speech.guards import WEAK, looping, made_up, plain, unread
 from search.readers.speech.passages import passage, sentences
 from search.readers.speech.regions import RATE, Region, regions
 from search.types import Channel, Cut, Gap, Info, Needs, Passage, Span
 
-RULES = "2"
+RULES = "3"
 """Counted up whenever the rules of this family would read something else from the same sound."""
 
 SURE = 0.5
 """A language less likely than this is that of the region before."""
+
+DOUBTED = 0.65
+"""Sentences whose words are less sure than this in the mean, 0..1, may be in another language than their region: German that is heard as English has
+.4 to .55, and what is heard in its own language .75 and more."""
 
 LONG_MS = 3_000
 """Speech of this length that could not be read is told."""
@@ -45,7 +49,7 @@ class SpeechReader:
         self.name, self.revision = name, f"{revision}.{RULES}"
         self._source, self._engine, self._translate = source, engine, translate
         self._batch = engine.together
-        self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch)
+        self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch, levelled=False)
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:  # noqa: ARG002 - a file may lie about its length
         """Read the sound of an asset; memory does not grow with its length.
@@ -105,11 +109,44 @@ class SpeechReader:
         for words in sentences(said.words):
             one = passage(region, words, language, self._heard(region))
             span = one.span or Span(0, 0)
+            if (one.confidence or 0.0) < DOUBTED:
+                with _told():
+                    better = self._by_itself(region, one)
+                if better:
+                    yield from better
+                    before.lines += [told.text for told in better]
+                    continue
+                yield from self._doubt(region, span, language)
             if why := made_up(one.text, region.voiced(span.start, span.end), tuple(before.lines)):
                 yield from _gap(region, span, language, why)
             else:
                 yield one
             before.lines.append(one.text)
+
+    def _by_itself(self, region: Region, doubted: Passage) -> list[Passage]:
+        """A doubted sentence heard in its own language; empty, where that is no other, or makes it no surer."""
+        if not self._engine.multilingual or doubted.span is None:
+            return []
+        part = region.part(doubted.span.start, doubted.span.end)
+        ((language, likely),) = self._engine.languages([part.samples])
+        if likely < SURE or ISO.get(language, language) == doubted.language:
+            return []
+        (said,) = self._engine.hear([part.samples], language)
+        if unread(said):
+            return []
+        found = [passage(part, words, language, self._heard(part)) for words in sentences(said.words)]
+        if sum(word.confidence for word in said.words) / len(said.words) <= (doubted.confidence or 0.0):
+            return []
+        if self._translate and language != "en":
+            (english,) = self._engine.hear([part.samples], language, translate=True)
+            found += [self._translated(part, said, english)] if not unread(english) else []
+        return found
+
+    def _doubt(self, region: Region, span: Span, language: str) -> Iterator[Gap]:
+        """Tell of a sentence that is kept though it may be in another language than the one that it was heard in: it counts as searched."""
+        if span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK:
+            alone = "" if self._engine.multilingual else ", and the model knows English alone"
+            yield Gap("not_read", f"language {language}, from {span.start / 1000:.1f} s: the words are doubtful{alone}")
 
     def _heard(self, region: Region) -> str:
         """Who read it, and in which track and channel, where that is not all that the first track holds."""

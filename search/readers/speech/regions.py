@@ -64,6 +64,13 @@ class Region:
         start, end = (self.start_ms + frame * FRAME * 1000 / RATE for frame in (int(first), int(last)))
         return round(start), round(min(end, self.end_ms))
 
+    def part(self, start_ms: float, end_ms: float) -> Region:
+        """The region between two times, and what of a word may be heard before and after them."""
+        first, end = (int((time - self.start_ms) * RATE / 1000 / FRAME) for time in (start_ms, end_ms))
+        first, end = max(0, first - ONSET), min(len(self.voice), end + 1 + ONSET)
+        samples = self.samples[first * FRAME : end * FRAME]
+        return Region(self.start_ms + first * FRAME * 1000 / RATE, samples, self.voice[first:end], self.heard)
+
     def voiced(self, start_ms: float, end_ms: float) -> float:
         """How likely a voice is heard between two times, 0..1."""
         first, last = (int((time - self.start_ms) * RATE / 1000 / FRAME) for time in (start_ms, end_ms))

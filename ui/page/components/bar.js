@@ -107,7 +107,7 @@ class Bar {
 
   active() {
     const d = this.draft, found = [];
-    const plain = { under: "in", since: "since", until: "until", shortest: "at least", longest: "at most" };
+    const plain = { under: "in", track: "sound track", since: "since", until: "until", shortest: "at least", longest: "at most" };
     for (const name of d.collections) found.push([name, () => (d.collections = d.collections.filter((one) => one !== name))]);
     for (const name of d.tags) found.push([name, () => (d.tags = d.tags.filter((one) => one !== name))]);
     for (const name of d.spaces) found.push([`space ${name}`, () => (d.spaces = d.spaces.filter((one) => one !== name))]);
@@ -126,7 +126,7 @@ class Bar {
     const focused = this.filters?.contains(this.host.activeElement) ? this.host.activeElement.parentElement.textContent : null;
     const filters = el("div", { class: "filters" },
       many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", this.data.known.channels),
-      field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Since", "since", "date"), field("Until", "until", "date"),
+      field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Sound track", "track", "text", { placeholder: "German, 2, commentary", title: "A language, a number, or words of its title" }), field("Since", "since", "date"), field("Until", "until", "date"),
       many("Dated by", "dated_by", SOURCES),
       field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 }));
     this.filters ? this.filters.replaceWith(filters) : this.below.after(filters);

@@ -63,7 +63,7 @@ class Grid {
     if (card.strip.length) shot.append(el("span", { class: "strip" }, card.strip.map((one) =>
       el("i", { style: place(one) }))));
     if (card.medium === "video" && card.preview) this.hover(shot, card);
-    const where = [card.span, card.channel, card.more].filter(Boolean).join(" · ") || card.folder || card.format;
+    const where = [card.span, card.channel, card.track, card.more].filter(Boolean).join(" · ") || card.folder || card.format;
     const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;
     const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
       shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));

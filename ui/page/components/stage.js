@@ -22,7 +22,8 @@ class Stage {
     this.said = el("p", { class: "said faint", role: "status" });
     const screen = this.screen();
     this.texts = new Texts(this, data.translates);
-    const main = el("div", {}, screen, this.timed(), this.near(), this.texts.root);
+    const heard = data.heard ? el("p", { class: "faint heard" }, data.heard) : null;
+    const main = el("div", {}, screen, heard, this.timed(), this.near(), this.texts.root);
     this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, asking(this), this.facts())));
     this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
   }
