@@ -13,15 +13,22 @@ from av.stream import Disposition
 from search.errors import MediaError
 from search.media import languages, recorded, subtitles, tags
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
+from search.media.screen import Screen
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
 from search.media.track import Clock, Damage
 from search.media.video import Shots
-from search.types import Cut, Gap, Info, Modality, Needs, Span
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
 
 _Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
 """Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
+_LEAPING = ("mpegts", "mpeg")
+"""Containers whose clock may leap or begin anew."""
+_RAW = ("h264", "hevc", "mpegvideo", "m4v")
+"""Formats without time stamps, in which nothing can be sought."""
+_ASTRAY_MS = 500
+"""If a file lasts so much longer or shorter than its first and last time stamps tell, its clock begins anew somewhere."""
 _SPARSE = 6
 """Below this many frames a second none is skipped."""
 MAX_TRACKS = 16
@@ -41,7 +48,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
 
     Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are not looked at, and nothing is told of them; that a film lies on its
     side, which its first picture tells, is then not known to ``Info``. Where neither is wanted, ``needs.metadata`` has tags, chapters and
-    subtitles told.
+    subtitles told. With ``needs.moments``, the frames on screen at these times come, and nothing else.
 
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
@@ -95,11 +102,10 @@ class _Pass:
         self._duration_ms = _duration_ms(container, self._film or self._sound)
         whole = bool(self._video) == bool(self._film) and bool(self._tracks) == bool(self._sound)
         self._announced_ms = self._duration_ms if whole or not self._wanted else _track_ms(self._wanted[0])
-        start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
-        leaps = self._format in ("mpegts", "mpeg")
-        self._pictures, self._picture_damage = Clock(self._video, start, leaps=leaps), Damage("picture")
+        self._start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
+        self._pictures, self._picture_damage = self._clock(self._video), Damage("picture")
         for track in self._tracks:
-            track.clock = Clock(track.stream, start, leaps=leaps)
+            track.clock = self._clock(track.stream)
         self._shots = Shots(needs, _aspect(self._video))
         self._by_stream = {track.stream.index: track for track in self._tracks}
         self._broken, self._cut_off = "", _is_cut_off(source)
@@ -110,6 +116,10 @@ class _Pass:
 
     def run(self) -> Iterator[Found]:
         """Info, then what is found. Sound before the first picture waits for it: only that knows how it is turned."""
+        if self._needs.moments:
+            yield self._info()
+            yield from self._moments()
+            return
         if not self._wanted:
             yield self._info()
             if self._needs.metadata:
@@ -132,6 +142,22 @@ class _Pass:
             yield from waiting
         yield from self._gaps()
 
+    def _clock(self, stream: av.VideoStream | av.AudioStream | None) -> Clock:
+        return Clock(stream, self._start, leaps=self._format in _LEAPING)
+
+    def _moments(self) -> Iterator[Cut]:
+        """The frames on screen at the times that are asked for."""
+        video, known, told = self._video, self._needs.lasts_ms, self._duration_ms
+        if video is None:
+            raise MediaError("no_content", "the file has no picture track that is read")
+        broken = self._format in _LEAPING and known is not None and told is not None and abs(known - told) > _ASTRAY_MS
+        screen = Screen(self._container, video, lambda: self._clock(video), seeks=self._format not in _RAW and not broken)
+        for time in self._needs.moments:
+            frame = screen.at(time)
+            if frame is None:
+                raise MediaError("undecodable", screen.damage.first or "there is no picture in it")
+            yield Cut(Channel.VISUAL, Modality.VIDEO, Span(time, time + 1), self._shots.shown(frame)[None])
+
     def _set_tempo(self, limits: Limits) -> None:
         """Decode no more than is needed: no frames that no other frame refers to, and no smoothing of blocks."""
         for track in self._tracks:
@@ -142,7 +168,12 @@ class _Pass:
         if context.width * context.height > limits.max_pixels:
             raise MediaError("too_large", f"{context.width} x {context.height} pixels exceed max_pixels ({limits.max_pixels})")
         context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
-        context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
+        context.options = {"max_pixels": str(limits.max_pixels)}
+        if len(self._needs.moments) == 1:
+            return
+        context.options |= {"skip_loop_filter": "all"}
+        if self._needs.moments:
+            return
         if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
             context.skip_frame = "NONREF"
             self._skips = True

@@ -61,6 +61,14 @@ class Clock:
             self._now = max(self._now, time)
         return round(self._now)
 
+    def ms(self, stamp: int) -> float:
+        """The time of a time stamp in milliseconds, as long as the clock has not been set right."""
+        return stamp * self._scale - self._offset
+
+    def stamp(self, time: int) -> int:
+        """The time stamp of a time in milliseconds, as long as the clock has not been set right."""
+        return round((time + self._offset) / self._scale)
+
     def end_ms(self, announced: int | None) -> int:
         """When the track ends, at least a frame after the last one began."""
         after = (self._now or 0.0) + self._usual

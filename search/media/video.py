@@ -74,6 +74,12 @@ class Shots:
         yield from self._advance(self.seen_ms, self._held)
         yield from self._close(self.seen_ms, self._held)
 
+    def shown(self, frame: av.VideoFrame) -> Picture:
+        """One frame by itself as the encoder wants it, as it is sampled from a shot."""
+        if self.turned is None:
+            self.turned = round(frame.rotation / 90) % 4
+        return self._picture(frame)
+
     def _catch_up(self) -> Iterator[Cut]:
         for frame, time in self._passed:
             yield from self._look(frame, time, histogram(frame))
@@ -141,7 +147,8 @@ class Shots:
         small = self._scaler.reformat(frame, width, height, inner, interpolation=how, threads=1)
         matrix = _matrix(frame)
         pixels = cast("Picture", self._packer.reformat(small, format="rgb24", src_colorspace=matrix, threads=1).to_ndarray())
-        return square(np.rot90(pixels, self.turned) if self.turned else pixels, self._needs.size)
+        upright = np.rot90(pixels, self.turned) if self.turned else pixels
+        return upright if self._needs.fit == "inside" else square(upright, self._needs.size)
 
 
 def _matrix(frame: av.VideoFrame) -> int | None:

@@ -10,6 +10,7 @@ have been taken over by the file it read.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -136,11 +137,16 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
         most = IMU_RATE * needs.window_ms // 1000 + 1
         fits = len(shape) == 2 and shape[0] == _AXES and 0 < shape[1] <= most and length == 4 * _AXES * shape[1]
     else:
+        inside = (
+            needs.fit == "inside"
+            and len(shape) == len(side) + 1
+            and all(0 < one <= most for one, most in zip(shape[1:], side, strict=True))
+        )
         fits = (
             needs.size > 0
-            and tuple(shape[1:]) == side
+            and (tuple(shape[1:]) == side or (inside and shape[-1] == side[-1]))
             and 0 < shape[0] <= max(max_frames, PIECE_FRAMES)
-            and length == shape[0] * needs.size**2 * 3
+            and length == math.prod(shape)
         )
     if not fits:
         raise MalformedError(f"content of shape {shape} in {length} bytes")

@@ -171,7 +171,7 @@ def test_previews_are_confined_as_well(tmp_path, canary):
     """ffmpeg itself, asked to read a file by its name, is not let."""
     (tmp_path / "a.mp4").write_bytes(b"ffconcat version 1.0\nfile '%s'\n" % os.fsencode(canary))
     with pytest.raises(MediaError):
-        previews.frame(str(tmp_path / "a.mp4"), 0, 160)
+        previews.wave(str(tmp_path / "a.mp4"), 160, 60)
     run = [
         *previews._CONFINED,
         imageio_ffmpeg.get_ffmpeg_exe(),

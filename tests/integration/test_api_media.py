@@ -247,6 +247,8 @@ def test_frames_and_sheets_of_a_video(http, archive, clip, settings, encoder, fi
     assert near(colour(http.get(address, params={"t": 0.5}).content), (255, 0, 0))
     assert near(colour(http.get(address, params={"t": 2.5}).content), (0, 0, 255))
     assert near(colour(http.get(address, params={"t": 1e6}).content), (0, 0, 255))
+    assert near(colour(http.get(address, params={"t": 1.49}).content), (255, 0, 0))
+    assert near(colour(http.get(address, params={"t": 1.51}).content), (0, 0, 255))
     preview = find("clip.mp4")["links"]["preview"]
     plan = http.get(preview, params={"info": 1}).json()
     assert (plan["count"], plan["columns"], plan["rows"], plan["width"], plan["height"]) == (6, 5, 2, 192, 128)
