@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -27,6 +28,8 @@ _LEAPING = ("mpegts", "mpeg")
 """Containers whose clock may leap or begin anew."""
 _RAW = ("h264", "hevc", "mpegvideo", "m4v")
 """Formats without time stamps, in which nothing can be sought."""
+_ENDING = ("matroska", "mov", "ogg")
+"""Containers that may tell when they end, on a clock that begins elsewhere than at 0, instead of how long they last."""
 _ASTRAY_MS = 500
 """If a file lasts so much longer or shorter than its first and last time stamps tell, its clock begins anew somewhere."""
 _SPARSE = 6
@@ -100,8 +103,8 @@ class _Pass:
         if not self._wanted and ((films and needs.size) or (sounds and needs.rate)):
             raise MediaError("unsupported", "what is wanted of its pictures and its sound is in codecs that are not read")
         self._duration_ms = _duration_ms(container, self._film or self._sound)
-        whole = bool(self._video) == bool(self._film) and bool(self._tracks) == bool(self._sound)
-        self._announced_ms = self._duration_ms if whole or not self._wanted else _track_ms(self._wanted[0])
+        self._whole = bool(self._video) == bool(self._film) and bool(self._tracks) == bool(self._sound)
+        self._announced_ms = self._duration_ms if self._whole or not self._wanted else _track_ms(self._wanted[0])
         self._start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
         self._pictures, self._picture_damage = self._clock(self._video), Damage("picture")
         for track in self._tracks:
@@ -141,6 +144,8 @@ class _Pass:
             yield self._info()
             yield from waiting
         yield from self._gaps()
+        if (lasted := self._lasted_ms) != self._duration_ms:
+            yield replace(self._info(), duration_ms=lasted)
 
     def _clock(self, stream: av.VideoStream | av.AudioStream | None) -> Clock:
         return Clock(stream, self._start, leaps=self._format in _LEAPING)
@@ -218,6 +223,12 @@ class _Pass:
         track = self._by_stream[packet.stream.index]
         for frame in track.damage.decode(packet, track.windows.heard_ms):
             yield from track.push(frame)
+
+    @property
+    def _lasted_ms(self) -> int:
+        """How long what was decoded lasts; of tracks that were not, the header is believed."""
+        decoded = max(self._shots.seen_ms, self._heard_ms)
+        return decoded if self._whole else max(decoded, self._duration_ms or 0)
 
     @property
     def _heard_ms(self) -> int:
@@ -353,8 +364,11 @@ def _format(container: av.container.InputContainer, source: Source) -> str:
 
 
 def _duration_ms(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream | None) -> int | None:
-    if container.duration is not None and container.duration > 0:
-        return round(container.duration * 1000 / av.time_base)
+    lasts, start = container.duration, container.start_time or 0
+    if lasts is not None and lasts > 0:
+        if container.format.name.split(",")[0] in _ENDING and 0 < start < lasts:
+            lasts -= start
+        return round(lasts * 1000 / av.time_base)
     return _track_ms(stream) if stream is not None else None
 
 

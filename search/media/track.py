@@ -13,6 +13,8 @@ _Stream: TypeAlias = "av.VideoStream | av.AudioStream"
 
 _LEAP_MS = 10_000
 """A leap of a transport stream's clock beyond this is a break in the clock, not a pause."""
+_LONGEST_FRAME_MS = 1000
+"""How long a frame may last of which the file tells nothing, in milliseconds."""
 
 
 class Clock:
@@ -34,15 +36,13 @@ class Clock:
         self._usual = 1000 / float(rate) if rate else 40.0
         self._leaps = leaps
         self._now: float | None = None
-        self._end = 0.0
+        self._end = self._lasts = 0.0
 
     def note(self, packet: av.Packet[Any]) -> None:
         """See a packet, decoded or not: the last ones may be skipped, and yet they last."""
-        stamp, lasts = packet.pts, packet.duration
-        if stamp is not None and lasts:
-            end = (stamp + lasts) * self._scale - self._offset
-            if end > self._end:
-                self._end = end
+        if packet.pts is not None:
+            self._end = max(self._end, packet.pts * self._scale - self._offset)
+            self._lasts = (packet.duration or 0) * self._scale
 
     def time_ms(self, frame: av.VideoFrame | av.AudioFrame) -> int:
         """When a frame begins."""
@@ -70,10 +70,11 @@ class Clock:
         return round((time + self._offset) / self._scale)
 
     def end_ms(self, announced: int | None) -> int:
-        """When the track ends, at least a frame after the last one began."""
-        after = (self._now or 0.0) + self._usual
-        bound = max(after, float(announced)) if announced is not None else after + 1000
-        return round(max(after, min(self._end, bound)))
+        """When the track ends: its last frame lasts as long as the last packet, since frames that came in another order were given the lengths of others."""
+        now = self._now or 0.0
+        usual = min(self._usual, _LONGEST_FRAME_MS)
+        bound = max(now + usual, float(announced)) if announced is not None else now + usual + _LONGEST_FRAME_MS
+        return round(max(now + min(self._lasts or usual, bound - now), min(self._end + self._lasts, bound)))
 
 
 class Damage:

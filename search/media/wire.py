@@ -2,7 +2,8 @@
 
 A message is ``u32 header length | u64 payload length | header``, little-endian, and for each piece of the payload one
 byte: the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload, and
-brings the opened file along. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``;
+brings the opened file along. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, perhaps an ``info`` whose duration is
+what was decoded, and then ``end``;
 ``error`` may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may
 have been taken over by the file it read.
 """
