@@ -14,6 +14,8 @@ _Timed: TypeAlias = tuple[int, av.VideoFrame]
 
 _STRIDE_MS = 2000
 """As far ahead, decoding goes on at first instead of seeking."""
+_SURE_MS = 1000
+"""Where the file numbers packets, the first frames after a key frame may be taken for earlier ones: so long before is sought, in milliseconds."""
 _BEFORE_MS = 10_000
 """So long before the beginning is sought to come to the first frame of a transport stream; other containers refuse it."""
 _FURTHER = 4
@@ -27,13 +29,21 @@ class Screen:
     """
 
     def __init__(
-        self, container: av.container.InputContainer, video: av.VideoStream, clock: Callable[[], Clock], *, seeks: bool
+        self,
+        container: av.container.InputContainer,
+        video: av.VideoStream,
+        clock: Callable[[], Clock],
+        *,
+        seeks: bool,
+        skips: bool,
     ) -> None:
         """``container`` has not been read from. ``clock`` makes the clock of the track.
 
-        ``seeks``: whether the time stamps of the file can be sought; if not, all frames are decoded.
+        ``seeks``: whether the time stamps of the file can be sought; ``skips``: whether they tell when frames are shown, so that those
+        need not be decoded that no other frame refers to and that are not wanted.
         """
-        self._container, self._video, self._clock, self._seeks = container, video, clock, seeks
+        self._container, self._video, self._clock = container, video, clock
+        self._seeks, self._skips = seeks, skips
         self.damage = Damage("picture")
         self._stride = _STRIDE_MS
         self._frames = self._from_here()
@@ -65,7 +75,7 @@ class Screen:
 
     def _seek(self, time: int) -> None:
         """Go to a key frame at or before ``time``, or else to the beginning."""
-        back = 0
+        back = 0 if self._skips else _SURE_MS
         while back < time:
             if self._land(time - back, whole=False) and self._next is not None and self._next[0] <= time:
                 return
@@ -94,10 +104,9 @@ class Screen:
                     if not packet.is_keyframe:
                         continue
                     key = packet.pts if packet.pts is not None else packet.dts
-                if packet.pts is not None:
-                    over = (
-                        self._seeks and later is not None and packet.pts < later
-                    )  # another frame follows it before the time that is wanted
+                clock.note(packet)
+                if self._skips and packet.pts is not None:
+                    over = later is not None and packet.pts < later  # another frame follows it before the time that is wanted
                     self._video.codec_context.skip_frame = "NONREF" if over else "DEFAULT"
                     if clock.ms(packet.pts) <= self._wanted:
                         later = packet.pts if later is None else max(later, packet.pts)

@@ -30,6 +30,7 @@ _RAW = ("h264", "hevc", "mpegvideo", "m4v")
 """Formats without time stamps, in which nothing can be sought."""
 _ENDING = ("matroska", "mov", "ogg")
 """Containers that may tell when they end, on a clock that begins elsewhere than at 0, instead of how long they last."""
+
 _ASTRAY_MS = 500
 """If a file lasts so much longer or shorter than its first and last time stamps tell, its clock begins anew somewhere."""
 _SPARSE = 6
@@ -148,7 +149,14 @@ class _Pass:
             yield replace(self._info(), duration_ms=lasted)
 
     def _clock(self, stream: av.VideoStream | av.AudioStream | None) -> Clock:
-        return Clock(stream, self._start, leaps=self._format in _LEAPING)
+        numbered = self._numbered and stream is self._video
+        return Clock(stream, self._start, leaps=self._format in _LEAPING, numbered=numbered)
+
+    @property
+    def _numbered(self) -> bool:
+        """Whether the file tells when packets are decoded, and not when frames are shown."""
+        context = self._video.codec_context if self._video is not None else None
+        return self._format == "avi" or (self._format == "asf" and context is not None and context.has_b_frames)
 
     def _moments(self) -> Iterator[Cut]:
         """The frames on screen at the times that are asked for."""
@@ -156,7 +164,8 @@ class _Pass:
         if video is None:
             raise MediaError("no_content", "the file has no picture track that is read")
         broken = self._format in _LEAPING and known is not None and told is not None and abs(known - told) > _ASTRAY_MS
-        screen = Screen(self._container, video, lambda: self._clock(video), seeks=self._format not in _RAW and not broken)
+        seeks = self._format not in _RAW and not broken and not (self._numbered and self._format == "asf")
+        screen = Screen(self._container, video, lambda: self._clock(video), seeks=seeks, skips=seeks and not self._numbered)
         for time in self._needs.moments:
             frame = screen.at(time)
             if frame is None:
@@ -179,7 +188,8 @@ class _Pass:
         context.options |= {"skip_loop_filter": "all"}
         if self._needs.moments:
             return
-        if self._video.average_rate is None or self._video.average_rate >= _SPARSE:
+        rate = self._video.average_rate
+        if not self._numbered and self._format not in _RAW and (rate is None or rate >= _SPARSE):
             context.skip_frame = "NONREF"
             self._skips = True
 

@@ -18,7 +18,7 @@ from tests.unit.media_pool import decode, refusal, settings
 CODECS = {
     "mp4": "libx264", "mkv": "libx264", "ts": "libx264", "flv": "libx264", "webm": "libvpx", "avi": "mpeg4", "mpg": "mpeg2video", "m2v": "mpeg2video",
 }  # fmt: skip
-FORMATS = {"ts": "mpegts", "mkv": "matroska", "m2v": "mpeg2video", "mpg": "mpeg"}
+FORMATS = {"ts": "mpegts", "mkv": "matroska", "m2v": "mpeg2video", "mpg": "mpeg", "h265": "hevc", "m4v": "m4v"}
 PACED = [0.0, 0.04, 0.5, 0.55, 3.0, 3.02, 9.0, 9.3, 9.4, 20.0]
 """When frames of an uneven film begin, in seconds."""
 
@@ -37,7 +37,7 @@ def film(path: Path, times: Sequence[float], codec: str, *, first: int = 0, **op
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         stream.codec_context.time_base = step
         stream.codec_context.gop_size, stream.codec_context.bit_rate = 60, 2_000_000
-        stream.codec_context.max_b_frames = 0 if codec == "mpeg4" else 2
+        stream.codec_context.max_b_frames = 2
         for at, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(drawn(first + at, first + at >= 100), "rgb24")
             frame.pts, frame.time_base = round(time / step), step
@@ -96,6 +96,30 @@ def test_what_is_shown_at_a_time_is_what_was_embedded(pool, tmp_path):
     sampled = {time: number(picture) for shot in shots for time, picture in zip(shot.times, shot.content, strict=True)}
     assert len(sampled) >= 8
     assert shown(pool, path, list(sampled)) == list(sampled.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.avi", "libx264"),
+        ("a.avi", "mpeg4"),
+        ("a.asf", "libx264"),
+        ("a.h264", "libx264"),
+        ("a.h265", "libx265"),
+        ("a.m4v", "mpeg4"),
+    ],
+)
+def test_frames_out_of_order_come_at_their_times_where_the_file_tells_only_the_order_of_packets(pool, tmp_path, name, codec):
+    path = film(tmp_path / name, [at / 25 for at in range(200)], codec)
+    found = decode(pool, path, Needs(256, "squash", rate=0))
+    shots = found.of(Channel.VISUAL)
+    assert found.lasted_ms == pytest.approx(8000, abs=40)
+    assert shots[1].span.start == pytest.approx(4000, abs=40)
+    sampled = [(time, number(picture)) for shot in shots for time, picture in zip(shot.times, shot.content, strict=True)]
+    assert len(sampled) >= 8
+    assert [abs(time - 40 * told) <= 40 for time, told in sampled] == [True] * len(sampled)
+    assert shown(pool, path, [417, 2457, 7977]) == [10, 61, 199]
+    assert [shown(pool, path, [moment])[0] for moment in (2457, 417, 4817)] == [61, 10, 120]
 
 
 def test_a_frame_lies_inside_the_size_and_is_not_filled_up(pool, tmp_path):
