@@ -31,6 +31,8 @@ _RAW = ("h264", "hevc", "mpegvideo", "m4v")
 _ENDING = ("matroska", "mov", "ogg")
 """Containers that may tell when they end, on a clock that begins elsewhere than at 0, instead of how long they last."""
 
+_RIGHT_MS = 50
+"""A header is right whose duration is so near to what was decoded, in milliseconds: codecs add a frame at either end."""
 _ASTRAY_MS = 500
 """If a file lasts so much longer or shorter than its first and last time stamps tell, its clock begins anew somewhere."""
 _SPARSE = 6
@@ -145,7 +147,8 @@ class _Pass:
             yield self._info()
             yield from waiting
         yield from self._gaps()
-        if (lasted := self._lasted_ms) != self._duration_ms:
+        lasted, told = self._lasted_ms, self._duration_ms
+        if told is None or abs(lasted - told) > _RIGHT_MS:
             yield replace(self._info(), duration_ms=lasted)
 
     def _clock(self, stream: av.VideoStream | av.AudioStream | None) -> Clock:

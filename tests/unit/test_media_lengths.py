@@ -42,7 +42,7 @@ def test_the_length_is_what_was_decoded(pool, tmp_path, scraps, name):
     wanted = case.expect.end if isinstance(case.expect, Film) else case.expect.seconds
     found = decode(pool, tmp_path / name)
     assert found.lasted_ms == pytest.approx(1000 * wanted, abs=90)  # B-frames and sound codecs add up to two frames
-    assert 0 <= found.lasted_ms - max(cut.span.end for cut in found.cuts) < MIN_WINDOW_MS
+    assert -50 <= found.lasted_ms - max(cut.span.end for cut in found.cuts) < MIN_WINDOW_MS
     assert [gap for gap in found.gaps if gap.reason == "truncated"] == []
 
 
