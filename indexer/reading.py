@@ -159,13 +159,14 @@ def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
             sidecars.fingerprint(path) if reader.needs.metadata else None
         )  # before: what changes meanwhile is noticed next time
         with closing(sidecars.decode(desk.pool, path, reader.needs)) as replies:
-            info, *found = _heard(desk, reader, replies, reading)
+            found = list(_heard(desk, reader, replies, reading))
     except MediaError as error:
         return error
     except ModelMissing:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a reader raises: this asset's failure, and the next is read
         return MediaError("reader", f"{type(error).__name__}: {error}")
+    info = [one for one in found if isinstance(one, Info)][-1]
     passages = [one for one in found if isinstance(one, Passage) and one.text.strip()]
     return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside)
 
@@ -173,6 +174,7 @@ def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
 def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], reading: _Reading) -> Iterator[Any]:
     """What the decoder says an asset is, and then what a reader reads in it."""
     yield (info := cast("Info", next(replies)))  # a decoder says first what it is: the pool sees to that
+    lasted: list[Info] = []
 
     def cuts() -> Iterator[Cut | Gap]:
         reading.since = None
@@ -185,12 +187,15 @@ def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], read
                 reading.since = time.monotonic()
                 yield item
                 reading.since = None
+            else:
+                lasted.append(item)
         reading.since = time.monotonic()
 
     reading.since = time.monotonic()
     for found in reader.read(info, cuts()):
         reading.since = time.monotonic()
         yield found
+    yield from lasted
     reading.since = None
 
 

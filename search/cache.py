@@ -14,7 +14,7 @@ DIGITS = 64
 
 
 def picture(home: Path, digest: str, what: str, suffix: str) -> Path:
-    """Where the picture of an asset lies, or will: ``digest`` in hex; ``what`` such as ``image-320``, ``frame-320-1500`` or ``sheet``."""
+    """Where the picture of an asset lies, or will: ``digest`` in hex; ``what`` such as ``image-320``, ``shown-320-1500`` or ``shown``."""
     return home / "cache" / digest[:2] / f"{digest}-{what}.{suffix}"
 
 

@@ -159,12 +159,14 @@ class Needs:
     the middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with black. ``filter`` is that of the scaling.
     Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``, each ``levelled`` to one loudness; so do readings of motion. Text is cut to at most
     ``characters``. The last two are the same for all spaces of an archive, so that these share its segments.
+    ``fit`` may also be ``inside``: scaled as by ``pad``, and not filled up; for ``moments`` alone.
     ``batch`` is how many pictures, windows or texts the encoder likes to get at once. ``metadata``: where neither pictures nor sound are
-    wanted, what is written in the file comes instead, as text: captions, tags, chapters, subtitles.
+    wanted, what is written in the file comes instead, as text: captions, tags, chapters, subtitles. ``moments``: of a video, only the
+    frames on screen at these times come, in milliseconds, ascending, each a cut of one frame; ``lasts_ms`` is then how long the video is known to last.
     """
 
     size: int
-    fit: Literal["crop", "squash", "pad"]
+    fit: Literal["crop", "squash", "pad", "inside"]
     rate: int
     window_ms: int = 5_000
     characters: int = 1_000
@@ -172,6 +174,8 @@ class Needs:
     batch: int = 8
     metadata: bool = False
     levelled: bool = True
+    moments: tuple[int, ...] = ()
+    lasts_ms: int | None = None
 
 
 class DateSource(StrEnum):

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,6 @@ from search.types import Cut, Info, Modality, Needs, Picture
 
 SIZES = (160, 320, 640, 1280)
 """Longest sides, in pixels: what is asked for is rounded up to one of these, so that the cache cannot be blown up."""
-
-STEP_MS = 250
-"""Times of frames are rounded down to this."""
 
 CELL, GRID = 192, 5
 """Longest side of a frame in a sheet, in pixels; a sheet has at most ``GRID`` by ``GRID`` frames."""
@@ -83,9 +80,10 @@ class Thumbnails:
             return self._wanted(asset, f"wave-{size}", "png", lambda source: previews.wave(source, size, size * 3 // 8))
         if asset.modality is Modality.VIDEO:
             last = max((asset.duration_ms or 0) - 1, 0)
-            wanted = last // 3 if at_ms is None else min(at_ms, last)
-            at = wanted - wanted % STEP_MS
-            return self._wanted(asset, f"frame-{size}-{at}", "jpg", lambda source: _frame(source, at, size))
+            at = last // 3 if at_ms is None else min(at_ms, last)
+            return self._wanted(
+                asset, f"shown-{size}-{at}", "jpg", lambda source: previews.jpeg(self._frames(asset, source, size, [at])[0])
+            )
         if asset.modality is Modality.IMU:
             raise Problem(404, "no-picture", "Motion has no picture", "There is no thumbnail of motion.", remedy="Show its name.")
         raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
@@ -96,9 +94,10 @@ class Thumbnails:
             return self._wanted(asset, "wave", "png", lambda source: previews.wave(source, 1280, 160))
         if asset.modality is Modality.VIDEO:
             plan = sprite(asset)
-            grid, cell = (plan.columns, plan.rows), (plan.width, plan.height)
-            duration = asset.duration_ms or 0
-            return self._wanted(asset, "sheet", "jpg", lambda source: previews.sheet(source, duration, plan.step_ms, grid, cell))
+            times = range(0, plan.count * plan.step_ms, plan.step_ms)
+            return self._wanted(
+                asset, "shown", "jpg", lambda source: previews.jpeg(_tiled(self._frames(asset, source, CELL, times), plan))
+            )
         raise Problem(
             404, "no-preview", "There is no preview", f"There is no preview of {asset.modality} media.",
             remedy="Use the thumbnail, or the media itself.",
@@ -129,6 +128,25 @@ class Thumbnails:
         finally:
             replies.close()  # one frame of an animation is enough
         raise MediaError("undecodable", "The file is no picture any more.")
+
+    def _frames(self, asset: Asset, source: str, size: int, times: Sequence[int]) -> list[Picture]:
+        """The frames of a video that are on screen at ``times``, ascending: (H, W, 3), at most ``size`` pixels on the longer side.
+
+        What cannot be decoded to its end gives fewer, but at least one.
+        """
+        needs = Needs(size, "inside", rate=0, moments=tuple(times), lasts_ms=asset.duration_ms)
+        frames: list[Picture] = []
+        with contextlib.closing(self._pool.decode(Path(source), needs)) as replies:
+            try:
+                frames.extend(
+                    _coloured(item.content) for item in replies if isinstance(item, Cut) and not isinstance(item.content, str)
+                )
+            except MediaError:
+                if not frames:
+                    raise
+        if not frames:
+            raise MediaError("undecodable", "the file has no pictures any more")
+        return frames
 
     def _wanted(self, asset: Asset, what: str, suffix: str, make: Callable[[str], bytes]) -> Wanted:
         path = cache.picture(self._home, asset.digest, what, suffix)
@@ -180,13 +198,14 @@ def sprite(asset: Asset) -> Sprite:
     return Sprite(columns=columns, rows=rows, count=count, width=width, height=height, step_ms=max(1, duration // count))
 
 
-def _frame(source: str, at_ms: int, size: int) -> bytes:
-    try:
-        return previews.frame(source, at_ms, size)
-    except MediaError as error:
-        if error.reason != "undecodable" or at_ms == 0:
-            raise
-        return previews.frame(source, 0, size)  # containers announce more than their pictures last
+def _tiled(frames: Sequence[Picture], plan: Sprite) -> Picture:
+    """Frames side by side and row by row, as ``plan`` has it, (H, W, 3); black where there are none."""
+    sheet = np.zeros((plan.rows * plan.height, plan.columns * plan.width, 3), np.uint8)
+    for number, frame in enumerate(frames):
+        top, left = number // plan.columns * plan.height, number % plan.columns * plan.width
+        cell = frame[: plan.height, : plan.width]
+        sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return sheet
 
 
 def _coloured(content: NDArray[Any]) -> Picture:

@@ -72,7 +72,8 @@ class Display:
         pixels = coloured.to_ndarray()
         if differs:
             pixels = light.srgb(cast("NDArray[np.uint16]", pixels), primaries, transfer, nits)
-        return square(self._upright(cast("Picture", pixels), swap=bool(turned)), self._needs.size)
+        upright = self._upright(cast("Picture", pixels), swap=bool(turned))
+        return upright if self._needs.fit == "inside" else square(upright, self._needs.size)
 
     def _tag(self, at: int, of_frame: int) -> int:
         """What is told of colours: of the matrix (0), the primaries (1) or the transfer (2)."""

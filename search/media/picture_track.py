@@ -111,17 +111,22 @@ class PictureTrack:
         self._name = name_of("picture track", number, stream)
         self.shots = Shots(Display(needs, stream, aspect_of(stream)), None if self._first else self._name)
         self.damage = Damage("picture" if self._first else self._name)
-        self._decoder = decoder_of(stream)
+        self.decoder = decoder_of(stream)
         self._stamps: list[int] = []
         self._skips = self._is_alone = self._captioned = False
         self._lone = _SPARSE_MS / float((stream.time_base or Fraction(1, 1000)) * 1000)
 
-    def set_tempo(self, limits: Limits) -> None:
-        """Decode no more than is needed: no frames that no other frame refers to, and no smoothing of blocks."""
-        context = self._decoder
+    def set_tempo(self, limits: Limits, moments: int, *, skips: bool) -> None:
+        """Decode no more than is needed: no frames that no other frame refers to, if ``skips``, and no smoothing of blocks.
+
+        Of ``moments`` that are looked at no frame is skipped here, and a single one is decoded as it should be.
+        """
+        context = self.decoder
         context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
-        context.options = {"skip_loop_filter": "all", "max_pixels": str(limits.max_pixels)}
-        if self.stream.average_rate is None or self.stream.average_rate >= _SPARSE:
+        context.options = {"max_pixels": str(limits.max_pixels)}
+        if moments != 1:
+            context.options |= {"skip_loop_filter": "all"}
+        if skips and not moments and (self.stream.average_rate is None or self.stream.average_rate >= _SPARSE):
             context.skip_frame = "NONREF"
             self._skips = True
 
@@ -129,12 +134,12 @@ class PictureTrack:
         """Take a packet and yield the shots that it ends."""
         self.clock.note(packet)
         if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
-            self._decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
-        for frame in self.damage.decode(packet, self.clock, self.shots.seen_ms, self._decoder):
+            self.decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
+        for frame in self.damage.decode(packet, self.clock, self.shots.seen_ms, self.decoder):
             time = self.clock.time_ms(frame)
             self._captioned = self._captioned or subtitles.captioned(frame)
             if time - self.shots.seen_ms > 1000 and self.shots.turned is not None:
-                self._decoder.skip_frame = "DEFAULT"  # too little is left when frames are skipped
+                self.decoder.skip_frame = "DEFAULT"  # too little is left when frames are skipped
                 self._skips = False
             yield from self.shots.push(frame, time)
 

@@ -43,6 +43,8 @@ class DecodePool:
     def decode(self, path: Path, needs: Needs) -> Generator[Info | Cut | Gap]:
         """Decode a file: its ``Info``, then ``Cut`` and ``Gap``, by time in each channel, as decoding goes on.
 
+        The duration of sound and video is a guess at first; where what was decoded lasts otherwise, a second ``Info`` comes last.
+
         Pictures are uint8 RGB (size, size, 3), shots and animations (frames, size, size, 3), sound is float32
         (samples,) at ``needs.rate``, texts are str. Closing the iterator early stops the decoding.
 

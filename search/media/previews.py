@@ -1,5 +1,5 @@
-"""Pictures of videos and sounds: a frame, a sheet of frames, a wave. The only user of ffmpeg-python, whose graphs run on the
-ffmpeg that imageio-ffmpeg ships, in a process of its own that is confined as decoders are.
+"""Pictures of sounds, as waves. The only user of ffmpeg-python, whose graphs run on the ffmpeg that imageio-ffmpeg ships, in a
+process of its own that is confined as decoders are.
 """  # fmt: skip
 
 from __future__ import annotations
@@ -31,29 +31,8 @@ MEMORY = 3 << 30
 MOST_PIXELS = 250_000_000
 """A frame with more is not decoded, in pixels."""
 
-_KEYFRAMES_FROM = 60_000
-"""Sheets of videos longer than this, in milliseconds, are made from keyframes alone: thirty times faster."""
-
 _CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(SECONDS), str(MEMORY))
 """A small program confines itself and becomes ffmpeg: in one with threads, nothing may run between fork and exec."""
-
-
-def frame(path: str, at_ms: int, size: int) -> bytes:
-    """The frame of a video at a time, at most ``size`` pixels on its longer side: a JPEG.
-
-    Raises:
-        MediaError: it cannot be decoded, or takes too long.
-    """
-    squared = _input(ss=at_ms / 1000).filter("scale", "trunc(iw*max(sar,1/8)/2)*2", "ih").filter("setsar", 1)
-    scaled = squared.filter("scale", size, size, force_original_aspect_ratio="decrease", force_divisible_by=2)
-    return _run(path, scaled, "mjpeg", qscale=4)
-
-
-def sheet(path: str, duration_ms: int, step_ms: int, grid: tuple[int, int], cell: tuple[int, int]) -> bytes:
-    """Frames of a video ``step_ms`` apart, in a ``grid`` of (columns, rows) cells of (width, height) pixels: a JPEG."""
-    some = {"skip_frame": "nokey"} if duration_ms > _KEYFRAMES_FROM else {}
-    frames = _input(**some).filter("fps", f"1000/{step_ms}", start_time=0, round="up").filter("scale", *cell)
-    return _run(path, frames.filter("tile", f"{grid[0]}x{grid[1]}"), "mjpeg", qscale=5)
 
 
 def wave(path: str, width: int, height: int) -> bytes:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import search
@@ -38,6 +39,8 @@ _SPARE = 2
 """Seconds of processor that a decoder has beyond those of its file, and when it has nothing to do."""
 _MOST, _MOST_GAPS = 1_000_000, 10_000
 """Replies to one request, and gaps among them: no real file gives more."""
+_LASTING = (Modality.AUDIO, Modality.VIDEO)
+"""What is known to its end only when it has been decoded."""
 _CHILD = "search.media.child"
 """The module that a decoder runs."""
 
@@ -132,21 +135,26 @@ class Process:
                 raise MediaError("killed", self._epitaph()) from error
 
     def replies(self) -> Iterator[Info | Cut | Gap]:
-        """Yield the replies to the last request until it is done: an ``Info`` first.
+        """Yield the replies to the last request until it is done: an ``Info`` first, and another one last if it turned out to last otherwise.
 
         Raises:
             MediaError: what the decoder says of the file; or ``too_slow``, ``killed``, and this process is dead.
         """
-        clock, gaps = Clock(self._seconds * PATIENCE), 0
-        for number in range(_MOST):
+        clock, gaps, told, first = Clock(self._seconds * PATIENCE), 0, 0, None
+        for _ in range(_MOST):
             reply = self._reply(clock)
             if isinstance(reply, MediaError):
                 raise reply
             if reply is None:
                 return
             gaps += isinstance(reply, Gap)
-            if isinstance(reply, Info) != (number == 0) or gaps > _MOST_GAPS:
+            told += isinstance(reply, Info)
+            if told != (1 if first is None or not isinstance(reply, Info) else 2) or gaps > _MOST_GAPS:
                 break
+            if isinstance(reply, Info):
+                if first is not None and first.modality not in _LASTING:
+                    break
+                first = reply = reply if first is None else replace(first, duration_ms=reply.duration_ms)
             clock.extend(reply)
             self._allow(clock.granted / PATIENCE, since=self._begun)
             yield reply

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any, TypeVar
 
 import av
@@ -15,14 +17,26 @@ from search.media import languages, recorded, subtitles, tags
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
 from search.media.padded import whole_words
 from search.media.picture_track import PictureTrack, aspect_of, films_of, seen_of
+from search.media.screen import Screen
 from search.media.sound import SoundWindows
 from search.media.source import Found, Limits, Source
 from search.media.track import Clock, Damage, name_of, track_ms
-from search.types import Cut, Gap, Info, Modality, Needs, Span
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
 
 _Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
 """Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
+_LEAPING = ("mpegts", "mpeg")
+"""Containers whose clock may leap or begin anew."""
+_RAW = ("h264", "hevc", "mpegvideo", "m4v")
+"""Formats without time stamps, in which nothing can be sought."""
+_ENDING = ("matroska", "mov", "ogg")
+"""Containers that may tell when they end, on a clock that begins elsewhere than at 0, instead of how long they last."""
+
+_RIGHT_MS = 50
+"""A header is right whose duration is so near to what was decoded, in milliseconds: codecs add a frame at either end."""
+_ASTRAY_MS = 500
+"""If a file lasts so much longer or shorter than its first and last time stamps tell, its clock begins anew somewhere."""
 MAX_TRACKS = 16
 """Sound tracks that are heard; what is beyond is told."""
 _HOLD = 64
@@ -36,7 +50,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
 
     Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are not looked at, and nothing is told of them; that a film lies on its
     side, which its first picture tells, is then not known to ``Info``. Where neither is wanted, ``needs.metadata`` has tags, chapters and
-    subtitles told.
+    subtitles told. With ``needs.moments``, the frames on screen at these times come, and nothing else.
 
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
@@ -87,15 +101,12 @@ class _Pass:
         if not self._wanted and ((films and needs.size) or (sounds and needs.rate)):
             raise MediaError("unsupported", "what is wanted of its pictures and its sound is in codecs that are not read")
         self._duration_ms = _duration_ms(container, self._film or self._sound)
-        whole = bool(seen) == bool(self._film) and bool(self._tracks) == bool(self._sound)
-        self._announced_ms = self._duration_ms if whole or not self._wanted else track_ms(self._wanted[0])
-        start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
-        leaps = self._format in ("mpegts", "mpeg")
+        self._whole = bool(seen) == bool(self._film) and bool(self._tracks) == bool(self._sound)
+        self._announced_ms = self._duration_ms if self._whole or not self._wanted else track_ms(self._wanted[0])
+        self._start = Fraction(container.start_time, av.time_base) if container.start_time is not None else None
         for track in self._tracks:
-            track.clock = Clock(track.stream, start, leaps=leaps)
-        self._pictures = [
-            PictureTrack(stream, number, needs, Clock(stream, start, leaps=leaps)) for number, stream in enumerate(seen, 1)
-        ]
+            track.clock = self._clock(track.stream)
+        self._pictures = [PictureTrack(stream, number, needs, self._clock(stream)) for number, stream in enumerate(seen, 1)]
         self._film_track = self._pictures[0] if self._pictures else None
         tracks: list[PictureTrack | _SoundTrack] = [*self._pictures, *self._tracks]
         self._by_stream = {track.stream.index: track for track in tracks}
@@ -103,10 +114,15 @@ class _Pass:
         for track in self._tracks:
             track.stream.codec_context.thread_count = 1
         for pictures in self._pictures:
-            pictures.set_tempo(limits)
+            skips = self._format not in _RAW and not self._is_numbered(pictures.stream)
+            pictures.set_tempo(limits, len(needs.moments), skips=skips)
 
     def run(self) -> Iterator[Found]:
         """Info, then what is found. Sound before the first picture waits for it: only that knows how it is turned."""
+        if self._needs.moments:
+            yield self._info()
+            yield from self._moments()
+            return
         if not self._wanted:
             yield self._info()
             if self._needs.metadata:
@@ -128,6 +144,35 @@ class _Pass:
             yield self._info()
             yield from waiting
         yield from self._gaps()
+        lasted, told = self._lasted_ms, self._duration_ms
+        if told is None or abs(lasted - told) > _RIGHT_MS:
+            yield replace(self._info(), duration_ms=lasted)
+
+    def _clock(self, stream: av.VideoStream | av.AudioStream) -> Clock:
+        return Clock(stream, self._start, leaps=self._format in _LEAPING, numbered=self._is_numbered(stream))
+
+    def _is_numbered(self, stream: av.VideoStream | av.AudioStream) -> bool:
+        """Whether the file tells when packets of a film are decoded, and not when frames are shown."""
+        if not isinstance(stream, av.VideoStream):
+            return False
+        context = stream.codec_context
+        return self._format == "avi" or (self._format == "asf" and context is not None and bool(context.has_b_frames))
+
+    def _moments(self) -> Iterator[Cut]:
+        """The frames on screen at the times that are asked for."""
+        film, known, told = self._film_track, self._needs.lasts_ms, self._duration_ms
+        if film is None:
+            raise MediaError("no_content", "the file has no picture track that is read")
+        broken = self._format in _LEAPING and known is not None and told is not None and abs(known - told) > _ASTRAY_MS
+        numbered = self._is_numbered(film.stream)
+        seeks = self._format not in _RAW and not broken and not (numbered and self._format == "asf")
+        clock = partial(self._clock, film.stream)
+        screen = Screen(self._container, film.stream, film.decoder, clock, seeks=seeks, skips=seeks and not numbered)
+        for time in self._needs.moments:
+            frame = screen.at(time)
+            if frame is None:
+                raise MediaError("undecodable", screen.damage.first or "there is no picture in it")
+            yield Cut(Channel.VISUAL, Modality.VIDEO, Span(time, time + 1), film.shots.shown(frame)[None])
 
     def _cuts(self) -> Iterator[Cut]:
         try:
@@ -141,6 +186,12 @@ class _Pass:
             yield from track.windows.finish()
         for pictures in self._pictures:
             yield from pictures.shots.finish(pictures.clock.end_ms(self._duration_ms))
+
+    @property
+    def _lasted_ms(self) -> int:
+        """How long what was decoded lasts; of tracks that were not, the header is believed."""
+        decoded = max(self._seen_ms, self._heard_ms)
+        return decoded if self._whole else max(decoded, self._duration_ms or 0)
 
     @property
     def _heard_ms(self) -> int:
@@ -265,6 +316,9 @@ def _format(container: av.container.InputContainer, source: Source) -> str:
 
 
 def _duration_ms(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream | None) -> int | None:
-    if container.duration is not None and container.duration > 0:
-        return round(container.duration * 1000 / av.time_base)
+    lasts, start = container.duration, container.start_time or 0
+    if lasts is not None and lasts > 0:
+        if container.format.name.split(",")[0] in _ENDING and 0 < start < lasts:
+            lasts -= start
+        return round(lasts * 1000 / av.time_base)
     return track_ms(stream) if stream is not None else None

@@ -25,6 +25,8 @@ _NAMES: tuple[tuple[Role, str], ...] = (
 _ROLES: dict[str, Role] = {name: role for role, names in _NAMES for name in names.split()}
 _QUICKTIME = "com.apple.quicktime."
 _LISTED = ("keywords", "genre")
+_SLACK_MS = 500
+"""So much before the first frame a chapter may begin that counts on the clock of the tracks, in milliseconds."""
 
 
 def read(container: av.container.InputContainer, form: str, needs: Needs) -> Iterator[Cut | Gap]:
@@ -47,9 +49,13 @@ def _values(tags: Mapping[str, str]) -> Iterator[Value]:
 
 
 def _chapters(container: av.container.InputContainer) -> Iterator[Value]:
-    for chapter in container.chapters():
+    chapters, begins = container.chapters(), (container.start_time or 0) * 1000 / av.time_base
+    told = [chapter["start"] * (chapter["time_base"] or 0) * 1000 for chapter in chapters]
+    if not told or min(told) < begins - _SLACK_MS:  # counted from the beginning already, whatever the clock of the tracks
+        begins = 0
+    for chapter in chapters:
         base, title = chapter["time_base"] or 0, chapter["metadata"].get("title", "")
-        start, end = (min(max(0, round(chapter[at] * base * 1000)), 1 << 50) for at in ("start", "end"))
+        start, end = (min(max(0, round(chapter[at] * base * 1000 - begins)), 1 << 50) for at in ("start", "end"))
         yield Value("chapter", mended(title)[0], span=Span(start, max(end, start + 1)))
 
 

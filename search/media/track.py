@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import av
+from av.video.frame import PictureType
 
 from search.media import languages, tags
 from search.types import Gap, Span
 
 _Stream: TypeAlias = "av.VideoStream | av.AudioStream"
 
+_REORDERED = 17
+"""Frames that wait for their turn at most, in any codec."""
+_BETWEEN = (PictureType.B, PictureType.BI)
+"""Frames that may come before others which were decoded earlier."""
 _LEAP_MS = 10_000
 """A leap of a transport stream's clock beyond this is a break in the clock, not a pause."""
 _APART_MS = 1000
 """Damaged packets nearer to each other than this are one gap."""
 MAX_RUNS = 100
 """Gaps that are told of one track; what is damaged after that counts to the last one."""
+_LONGEST_FRAME_MS = 1000
+"""How long a frame may last of which the file tells nothing, in milliseconds."""
 
 
 class Clock:
@@ -28,10 +36,12 @@ class Clock:
     Files tell time badly: stamps missing (AVI), starting anywhere (MPEG-TS), wrapping round or beginning anew.
     """
 
-    def __init__(self, stream: _Stream | None, start: Fraction | None, *, leaps: bool) -> None:
+    def __init__(self, stream: _Stream | None, start: Fraction | None, *, leaps: bool, numbered: bool = False) -> None:
         """``start``.
 
-        The file's, in seconds, if it is known; ``leaps``: whether the clock may leap forward for no reason.
+        The file's, in seconds, if it is known; ``leaps``: whether the clock may leap forward for no reason; ``numbered``: whether the file
+        numbers its packets in the order of decoding and tells nothing else. Then the frames take the numbers in the order in which they
+        are shown, which takes all of them.
         """
         base = getattr(stream, "time_base", None) or Fraction(1, 1000)
         self._scale = float(base * 1000)
@@ -39,17 +49,21 @@ class Clock:
         self._offset = float(start * 1000) if start is not None else (first or 0) * self._scale
         rate = getattr(stream, "average_rate", None)
         self._usual = 1000 / float(rate) if rate else 40.0
-        self._leaps = leaps
+        self._leaps, self._numbered = leaps, numbered
+        self._numbers: list[int] = []
+        self._decoded: dict[int | None, int] = {}
         self._now: float | None = None
-        self._end = 0.0
+        self._end = self._lasts = 0.0
 
     def note(self, packet: av.Packet[Any]) -> None:
         """See a packet, decoded or not: the last ones may be skipped, and yet they last."""
-        stamp, lasts = packet.pts, packet.duration
-        if stamp is not None and lasts:
-            end = (stamp + lasts) * self._scale - self._offset
-            if end > self._end:
-                self._end = end
+        stamp = packet.dts if self._numbered else packet.pts
+        if stamp is not None:
+            self._end = max(self._end, stamp * self._scale - self._offset)
+            self._lasts = (packet.duration or 0) * self._scale
+            if self._numbered:
+                heapq.heappush(self._numbers, stamp)
+                self._decoded[packet.pts] = stamp
 
     def span_ms(self, packet: av.Packet[Any]) -> tuple[float, float] | None:
         """When a packet begins and ends, in milliseconds; None: it does not say."""
@@ -61,9 +75,9 @@ class Clock:
 
     def time_ms(self, frame: av.VideoFrame | av.AudioFrame) -> int:
         """When a frame begins."""
-        stamp = frame.pts
-        if stamp is None:
-            stamp = frame.dts
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        if self._numbers:
+            stamp = self._number(frame)
         time = None if stamp is None else stamp * self._scale - self._offset
         if self._now is None:
             self._now = max(0.0, time or 0.0)
@@ -76,11 +90,36 @@ class Clock:
             self._now = max(self._now, time)
         return round(self._now)
 
+    def _number(self, frame: av.VideoFrame | av.AudioFrame) -> int:
+        """The least number that no frame has taken.
+
+        A frame that none follows which was decoded before it tells which of those before it were lost.
+        """
+        own = self._decoded.pop(frame.pts, None)
+        lost: list[int | None] = []
+        if own is not None and getattr(frame, "pict_type", None) not in _BETWEEN:
+            lost = [stamp for stamp, number in self._decoded.items() if number < own]
+        lost += [stamp for stamp in self._decoded if stamp not in lost][: max(0, len(self._decoded) - len(lost) - _REORDERED)]
+        for stamp in lost:
+            del self._decoded[stamp]
+            if len(self._numbers) > 1:
+                heapq.heappop(self._numbers)
+        return heapq.heappop(self._numbers)
+
+    def ms(self, stamp: int) -> float:
+        """The time of a time stamp in milliseconds, as long as the clock has not been set right."""
+        return stamp * self._scale - self._offset
+
+    def stamp(self, time: int) -> int:
+        """The time stamp of a time in milliseconds, as long as the clock has not been set right."""
+        return round((time + self._offset) / self._scale)
+
     def end_ms(self, announced: int | None) -> int:
-        """When the track ends, at least a frame after the last one began."""
-        after = (self._now or 0.0) + self._usual
-        bound = max(after, float(announced)) if announced is not None else after + 1000
-        return round(max(after, min(self._end, bound)))
+        """When the track ends: its last frame lasts as long as the last packet, since frames that came in another order were given the lengths of others."""
+        now = self._now or 0.0
+        usual = min(self._usual, _LONGEST_FRAME_MS)
+        bound = max(now + usual, float(announced)) if announced is not None else now + usual + _LONGEST_FRAME_MS
+        return round(max(now + min(self._lasts or usual, bound - now), min(self._end + self._lasts, bound)))
 
 
 class Damage:

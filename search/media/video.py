@@ -68,6 +68,10 @@ class Shots:
         yield from self._advance(self.seen_ms, self._held)
         yield from self._close(self.seen_ms, self._held)
 
+    def shown(self, frame: av.VideoFrame) -> Picture:
+        """One frame by itself as the encoder wants it, as it is sampled from a shot."""
+        return self._picture(frame)
+
     def _catch_up(self) -> Iterator[Cut]:
         for frame, time in self._passed:
             yield from self._look(frame, time, histogram(frame))

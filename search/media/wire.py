@@ -2,7 +2,8 @@
 
 A message is ``u32 header length | u64 payload length | header``, little-endian, and for each piece of the payload one
 byte: the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload, and
-brings the opened file along. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, and then ``end``;
+brings the opened file along. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, perhaps an ``info`` whose duration is
+what was decoded, and then ``end``;
 ``error`` may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may
 have been taken over by the file it read.
 """
@@ -10,6 +11,7 @@ have been taken over by the file it read.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -136,11 +138,16 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
         most = IMU_RATE * needs.window_ms // 1000 + 1
         fits = len(shape) == 2 and shape[0] == _AXES and 0 < shape[1] <= most and length == 4 * _AXES * shape[1]
     else:
+        inside = (
+            needs.fit == "inside"
+            and len(shape) == len(side) + 1
+            and all(0 < one <= most for one, most in zip(shape[1:], side, strict=True))
+        )
         fits = (
             needs.size > 0
-            and tuple(shape[1:]) == side
+            and (tuple(shape[1:]) == side or (inside and shape[-1] == side[-1]))
             and 0 < shape[0] <= max(max_frames, PIECE_FRAMES)
-            and length == shape[0] * needs.size**2 * 3
+            and length == math.prod(shape)
         )
     if not fits:
         raise MalformedError(f"content of shape {shape} in {length} bytes")

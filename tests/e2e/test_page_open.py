@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import Served, asked, cards
+from tests.e2e.conftest import Served, asked, cards, index
+from tests.media_samples import COLOURS, write_video
 
 
 def opened(page, name: str):
@@ -170,5 +171,41 @@ def test_the_page_of_a_service_with_tokens_calls_as_whoever_looks_at_it(served, 
         stranger = open_page(service.address)
         stranger.get_by_text("sensorium serve").wait_for()
         assert stranger.locator(".card").count() == 0
+    finally:
+        service.stop()
+
+
+_COLOUR = """video => {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 1;
+    canvas.getContext("2d").drawImage(video, 0, 0, 1, 1);
+    return [...canvas.getContext("2d").getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
+
+
+def test_a_film_whose_clock_does_not_begin_at_nought_plays_the_moment(tmp_path, open_page):
+    """A piece of a recording: Chromium counts on from ten seconds, the archive from the first frame."""
+    folder, scenes = tmp_path / "archive", [("red", 3.0), ("blue", 3.0), ("green", 3.0)]
+    folder.mkdir()
+    write_video(folder / "piece.webm", scenes, output_ts_offset="10")
+    assert index(tmp_path / "home", folder) == 1
+    service = Served(tmp_path / "home", folder)
+    try:
+        page = open_page(f"{service.address}/?q=blue&in=video")
+        dialog = opened(page, "piece.webm")
+        video = dialog.locator("video")
+        element = video.element_handle()
+        for at in (1, 2, 0):
+            dialog.locator(".near button").nth(at).click()
+            page.wait_for_function("([video, at]) => video.currentTime > at && !video.seeking", arg=[element, 10 + 3 * at])
+            video.evaluate("video => video.pause()")
+            assert 10 + 3 * at < video.evaluate("video => video.currentTime") < 13 + 3 * at
+            found = video.evaluate(_COLOUR)
+            assert sum(abs(a - b) for a, b in zip(found, COLOURS[scenes[at][0]], strict=True)) < 90
+        share = float(dialog.locator(".needle").evaluate("needle => parseFloat(needle.style.left)"))
+        assert 0 <= share < 34
+        dialog.get_by_role("button", name="Search with this frame").click()
+        asked(page, "with=upload~")
+        assert page.locator(".chip .label").text_content().startswith("piece.webm 0:0")
     finally:
         service.stop()

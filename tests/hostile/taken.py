@@ -194,6 +194,7 @@ ATTACKS: dict[str, Callable[[str], str]] = {
 def lie(how: str) -> None:
     """Say something to the parent that no decoder says."""
     info = wire.pack({"kind": "info", "modality": "image", "format": "x", "stamps": []})
+    lasting = wire.pack({"kind": "info", "modality": "video", "format": "x", "stamps": []})
     good = {"kind": "cut", "channel": "visual", "modality": "image", "span": None, "shape": [64, 64, 3]}
     size = 64 * 64 * 3
     gap = wire.pack({"kind": "gap", "reason": "truncated", "detail": "x" * 400, "span": None})
@@ -206,6 +207,8 @@ def lie(how: str) -> None:
         "a long number": wire.PREFIX.pack(60_002, 0) + b'{"' + b"9" * 60_000,
         "a cut before the info": wire.pack(good, size) + b"\0",
         "two infos": info + info,
+        "three infos": lasting * 3,
+        "a cut after the last info": lasting * 2 + wire.pack(good, size) + b"\0",
         "a slot that is not there": info + wire.pack(good, size) + b"\xc8",
         "slots that were not taken": info + (wire.pack(good, size) + b"\0") * 200_000,
         "a shape that is too big": info + wire.pack(good | {"shape": [1 << 20, 1 << 20, 3]}, 3 << 40),

@@ -56,6 +56,6 @@ def test_previews_follow_none(canary, listener, tmp_path, lure):
     path = tmp_path / "lure.mp4"
     path.write_bytes(lures.playlists(canary, listener.port)[lure])
     with pytest.raises(previews.MediaError):
-        previews.frame(str(path), 0, 160)
+        previews.wave(str(path), 160, 60)
     assert listener.calls == 0
     assert not was_read(canary)

@@ -128,6 +128,7 @@ def test_passwords_do_not_reach_a_decoder(taken, order):
 
 @pytest.mark.parametrize("lie", [
     "noise", "a header without end", "a payload without end", "no JSON", "a deep header", "a long number", "a cut before the info", "two infos",
+    "three infos", "a cut after the last info",
     "a slot that is not there", "slots that were not taken", "a shape that is too big", "a video of a million frames", "an unknown reason",
     "gaps without end", "a pickle", "half a header",
 ])  # fmt: skip
@@ -172,7 +173,7 @@ def test_previews_are_confined_as_well(tmp_path, canary):
     """ffmpeg itself, asked to read a file by its name, is not let."""
     (tmp_path / "a.mp4").write_bytes(b"ffconcat version 1.0\nfile '%s'\n" % os.fsencode(canary))
     with pytest.raises(MediaError):
-        previews.frame(str(tmp_path / "a.mp4"), 0, 160)
+        previews.wave(str(tmp_path / "a.mp4"), 160, 60)
     run = [
         *previews._CONFINED,
         imageio_ffmpeg.get_ffmpeg_exe(),

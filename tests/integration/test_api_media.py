@@ -18,6 +18,7 @@ from indexer import run
 from search import cache
 from search.media import previews
 from tests.integration.test_api_search import assert_problem
+from tests.media_samples import COLOURS, write_video
 
 
 @pytest.fixture
@@ -247,6 +248,8 @@ def test_frames_and_sheets_of_a_video(http, archive, clip, settings, encoder, fi
     assert near(colour(http.get(address, params={"t": 0.5}).content), (255, 0, 0))
     assert near(colour(http.get(address, params={"t": 2.5}).content), (0, 0, 255))
     assert near(colour(http.get(address, params={"t": 1e6}).content), (0, 0, 255))
+    assert near(colour(http.get(address, params={"t": 1.49}).content), (255, 0, 0))
+    assert near(colour(http.get(address, params={"t": 1.51}).content), (0, 0, 255))
     preview = find("clip.mp4")["links"]["preview"]
     plan = http.get(preview, params={"info": 1}).json()
     assert (plan["count"], plan["columns"], plan["rows"], plan["width"], plan["height"]) == (6, 5, 2, 192, 128)
@@ -311,3 +314,30 @@ def test_every_answer_says_what_a_browser_may_do_with_it(http, address):
     policy = headers["content-security-policy"]
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0] or address == "/v1/docs"
     assert policy.startswith(("default-src", "sandbox"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("live.webm", {"live": "1"}), ("piece.mkv", {"output_ts_offset": "3600"}), ("joined.ts", {})]
+)
+def test_a_film_is_as_long_as_what_was_decoded(http, archive, settings, encoder, find, name, options):
+    """Its header tells nothing, or the clock's end, or the length of one of two recordings."""
+    path = write_video(archive / name, [("red", 2.0), ("blue", 2.0)], **options)
+    wanted = 4000
+    if name == "joined.ts":
+        path.write_bytes(path.read_bytes() * 2)
+        wanted = 8000
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    film = find(name)
+    assert film["duration_ms"] == pytest.approx(wanted, abs=50)
+    plan = http.get(film["links"]["preview"], params={"info": 1}).json()
+    assert plan["count"] == wanted // 500
+    sheet = Image.open(io.BytesIO(http.get(film["links"]["preview"]).content))
+    last = divmod(plan["count"] - 1, plan["columns"])
+    middle = ((last[1] + 0.5) * plan["width"] / sheet.width, (last[0] + 0.5) * plan["height"] / sheet.height)
+    assert near(colour(http.get(film["links"]["preview"]).content, middle), COLOURS["blue"])
+    assert near(colour(http.get(film["links"]["thumbnail"], params={"t": wanted / 1000 - 0.2}).content), COLOURS["blue"])
+    for longest, found in ((wanted + 200, True), (wanted - 200, False)):
+        question = {"query": [{"text": "blue"}], "targets": ["video"], "k": 20, "filter": {"longest_ms": longest}}
+        answer = http.post("/v1/search", json=question)
+        assert answer.status_code == 200, answer.text
+        assert (name in [hit["asset"]["name"] for hit in answer.json()["hits"]]) is found

@@ -19,6 +19,8 @@ class Decoded:
     info: Info
     cuts: list[Cut]
     gaps: list[Gap]
+    lasted_ms: int | None = None
+    """How long it lasts, as decoding told."""
 
     def of(self, channel: Channel) -> list[Cut]:
         return [cut for cut in self.cuts if cut.channel is channel]
@@ -36,7 +38,8 @@ def settings(**changes: int | str) -> Settings:
 def decode(pool: DecodePool, path: Path, needs: Needs = NEEDS) -> Decoded:
     info, *rest = pool.decode(path, needs)
     assert isinstance(info, Info)
-    return Decoded(info, [one for one in rest if isinstance(one, Cut)], [one for one in rest if isinstance(one, Gap)])
+    lasted = [one.duration_ms for one in (info, *rest) if isinstance(one, Info)][-1]
+    return Decoded(info, [one for one in rest if isinstance(one, Cut)], [one for one in rest if isinstance(one, Gap)], lasted)
 
 
 def refusal(pool: DecodePool, path: Path, needs: Needs = NEEDS) -> MediaError:

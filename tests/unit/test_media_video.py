@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,8 +9,8 @@ import pytest
 from av.video.reformatter import Colorspace
 from PIL import Image, ImageFilter
 
-from search.media import DecodePool, previews
-from search.types import Channel, DateSource, Modality, Span, Stamp
+from search.media import DecodePool
+from search.types import Channel, DateSource, Modality, Needs, Span, Stamp
 from tests.media_samples import VIDEOS, colour_of, corner, pitch_of, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
@@ -334,7 +333,7 @@ def test_colours_that_the_file_tells_no_matrix_of_follow_the_size(pool, tmp_path
     assert mean == pytest.approx([200, 40, 40], abs=4)
 
 
-def test_a_thumbnail_has_square_pixels(tmp_path):
+def test_a_thumbnail_has_square_pixels(pool, tmp_path):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -343,4 +342,4 @@ def test_a_thumbnail_has_square_pixels(tmp_path):
         for _ in range(5):
             container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (72, 96), "red"))))
         container.mux(stream.encode())
-    assert Image.open(io.BytesIO(previews.frame(str(path), 0, 144))).size == (144, 96)
+    assert decode(pool, path, Needs(144, "inside", rate=0, moments=(0,))).content.shape == (1, 96, 144, 3)

@@ -365,9 +365,9 @@ def test_tags_in_latin_1_are_read(pool, tmp_path):
     assert [cut.content for cut in found.cuts][:2] == ["Die Küste", "Café"]
 
 
-def write_subtitled(path: Path, tracks, seconds: float = 4.0, **chapters: tuple[int, int]) -> Path:
-    """A film with tracks of subtitles: (codec, language, cues), cues being (start, duration, bytes) in ms."""
-    with av.open(str(path), "w") as film:
+def write_subtitled(path: Path, tracks, seconds: float = 4.0, begins: int = 0, **chapters: tuple[int, int]) -> Path:
+    """A film with tracks of subtitles: (codec, language, cues), cues being (start, duration, bytes) in ms. ``begins``: with which second its clock begins."""
+    with av.open(str(path), "w", options={"output_ts_offset": str(begins)}) as film:
         pictures = film.add_stream("libx264", rate=5, options={"preset": "ultrafast"})
         pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
         streams = []
@@ -444,6 +444,15 @@ def test_chapters_are_texts_with_their_spans(pool, tmp_path, suffix):
         (Channel.TEXT, "chapters", "The harbour", Span(0, 1500)),
         (Channel.TEXT, "chapters", "At sea", Span(2500, 4000)),
     ]
+
+
+@pytest.mark.parametrize("by", [0, 60_000])
+def test_chapters_count_from_the_beginning_of_a_file_whose_clock_does_not(pool, tmp_path, by):
+    """Some programs let them count on the clock of the tracks, others from the beginning."""
+    chapters = {"The_harbour": (by, by + 1500), "At_sea": (by + 2500, by + 4000)}
+    path = write_subtitled(tmp_path / "a.mkv", [], begins=60, **chapters)
+    found = decode(pool, path, NEEDS)
+    assert [(cut.content, cut.span) for cut in found.cuts] == [("The harbour", Span(0, 1500)), ("At sea", Span(2500, 4000))]
 
 
 def test_xmp_of_a_film_is_read(pool, tmp_path):

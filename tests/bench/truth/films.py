@@ -94,6 +94,10 @@ CONTAINERS: Sequence[tuple[str, Sequence[str], bool]] = (
     ("av1.mp4", ("-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-pix_fmt", "yuv420p", *AAC), True),
     ("hevc.mp4", ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-tag:v", "hvc1", *AAC), False),
     ("h264.avi", (*X264, "-bf", "2", "-c:a", "libmp3lame"), False),
+    ("mpeg4-b.avi", ("-c:v", "mpeg4", "-bf", "2", "-q:v", "4", "-c:a", "libmp3lame"), False),
+    ("h264.asf", ("-an", *X264, "-bf", "2"), False),
+    ("elementary.h264", ("-an", *X264, "-bf", "2"), False),
+    ("elementary.h265", ("-an", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=2", "-f", "hevc"), False),
     ("mpeg4.avi", ("-c:v", "mpeg4", "-q:v", "4", "-c:a", "libmp3lame"), False),
     ("clip.divx", ("-c:v", "mpeg4", "-q:v", "4", "-c:a", "libmp3lame", "-f", "avi"), False),
     ("h264.ts", (*X264, *AAC), False),
@@ -119,7 +123,15 @@ CONTAINERS: Sequence[tuple[str, Sequence[str], bool]] = (
 )  # fmt: skip
 """Name, options of ffmpeg, and whether Chromium plays it."""
 
-STAMPLESS = ("h264.avi", "elementary.m2v", "tape.dv")
+STAMPLESS = (
+    "h264.avi",
+    "mpeg4-b.avi",
+    "h264.asf",
+    "elementary.h264",
+    "elementary.h265",
+    "elementary.m2v",
+    "tape.dv",
+)
 """Files whose stamps are scrambled or missing: their frames follow at 25 a second."""
 
 OFFSETS: Sequence[tuple[str, Sequence[str], bool]] = (

@@ -19,6 +19,7 @@ class Stage {
     this.told = told;
     this.data = data;
     this.player = null;
+    this.zero = 0;
     this.said = el("p", { class: "said faint", role: "status" });
     const screen = this.screen();
     this.texts = new Texts(this, data.translates);
@@ -37,12 +38,16 @@ class Stage {
     else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, marked(one.pieces))));
     else {
       if (medium === "audio") frame.append(el("img", { src: poster, alt }));
-      this.player = el(medium, { controls: true, playsinline: true, preload: "metadata", poster: medium === "video" ? poster : null, "aria-label": name, onerror: fail });
-      this.player.addEventListener("loadedmetadata", () => { this.player.currentTime = start / 1000; }, { once: true });
+      this.player = el(medium, { controls: true, playsinline: true, preload: "auto", poster: medium === "video" ? poster : null, "aria-label": name, onerror: fail });
+      // Where a file's clock does not begin at 0, some browsers count from where it does and others from 0: the first frame tells.
+      this.player.addEventListener("loadeddata", () => {
+        this.zero = this.player.currentTime;
+        this.player.currentTime = this.zero + start / 1000;
+      }, { once: true });
       this.player.addEventListener("timeupdate", () => this.tick());
       // A browser may forbid sound that nobody asked for; the controls are there then.
       this.player.addEventListener("seeked", () => this.player.play().catch(() => {}), { once: true });
-      this.player.src = `${media}#t=${start / 1000}`;
+      this.player.src = media;
       frame.append(this.player);
     }
     return frame;
@@ -109,14 +114,19 @@ class Stage {
     return el("dl", {}, this.data.facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   }
 
+  // Where the player is, in milliseconds since the file's beginning.
+  get now() {
+    return Math.max(0, (this.player.currentTime - this.zero) * 1000);
+  }
+
   seek(ms) {
-    this.player.currentTime = ms / 1000;
+    this.player.currentTime = this.zero + ms / 1000;
     this.player.play().catch(() => {});
   }
 
   tick() {
-    this.texts.follow(this.player.currentTime * 1000);
-    if (this.needle) this.needle.style.left = `${Math.min(100, (this.player.currentTime * 1e5) / this.data.length)}%`;
+    this.texts.follow(this.now);
+    if (this.needle) this.needle.style.left = `${Math.min(100, (this.now * 100) / this.data.length)}%`;
   }
 
   async frame() {
@@ -124,7 +134,7 @@ class Stage {
     this.said.textContent = "Sending the frame …";
     try {
       const kept = await upload(await still(this.player, "frame.jpg"));
-      this.send({ kind: "frame", upload: kept.id, label: `${this.data.name} ${clock(this.player.currentTime)}` });
+      this.send({ kind: "frame", upload: kept.id, label: `${this.data.name} ${clock(this.now / 1000)}` });
     } catch (error) { this.said.textContent = error.message; }
   }
 

@@ -26,7 +26,7 @@ class Texts {
     this.reach(best?.row);
     this.playing = null;
     if (first && best) requestAnimationFrame(() => this.show(best.row));
-    else if (this.stage.player) this.follow(this.stage.player.currentTime * 1000);
+    else if (this.stage.player) this.follow(this.stage.now);
   }
 
   line(one) {

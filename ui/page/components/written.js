@@ -36,7 +36,7 @@ function asking(stage) {
     busy = true;
     place.textContent = "The model looks …";
     try {
-      const at = now?.checked && stage.player ? { at_ms: Math.round(stage.player.currentTime * 1000) } : {};
+      const at = now?.checked && stage.player ? { at_ms: Math.round(stage.now) } : {};
       const found = await composed(`/v1/assets/${asset}/ask`, { question, ...at }, place);
       const frames = found.frames_ms.map((ms) => el("button", { type: "button", class: "frame", "aria-label": `Jump to ${clock(ms / 1000)}`, onclick: () => stage.seek(ms) }, clock(ms / 1000)));
       place.replaceChildren(composition(found.answer, "", found, frames.length > 0 && el("div", { class: "frames" }, "It looked at", frames)));

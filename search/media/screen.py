@@ -1,0 +1,119 @@
+"""What is on screen at a time: the last frame that begins at or before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import av
+
+from search.media.track import Clock, Damage
+
+_Timed: TypeAlias = tuple[int, av.VideoFrame]
+"""A frame, and when it comes on screen, in milliseconds."""
+
+_STRIDE_MS = 2000
+"""As far ahead, decoding goes on at first instead of seeking."""
+_SURE_MS = 1000
+"""Where the file numbers packets, the first frames after a key frame may be taken for earlier ones: so long before is sought, in milliseconds."""
+_BEFORE_MS = 10_000
+"""So long before the beginning is sought to come to the first frame of a transport stream; other containers refuse it."""
+_FURTHER = 4
+"""A seek that lands too late is tried again this many times as far back."""
+
+
+class Screen:
+    """The frames of one track at given times. It seeks to the key frame before and decodes on.
+
+    Whoever asks in order of time has nothing decoded twice but what lies between key frames that are far apart.
+    """
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        video: av.VideoStream,
+        decoder: av.VideoCodecContext,
+        clock: Callable[[], Clock],
+        *,
+        seeks: bool,
+        skips: bool,
+    ) -> None:
+        """``container`` has not been read from. ``decoder`` decodes the track, ``clock`` makes its clock.
+
+        ``seeks``: whether the time stamps of the file can be sought; ``skips``: whether they tell when frames are shown, so that those
+        need not be decoded that no other frame refers to and that are not wanted.
+        """
+        self._container, self._video, self._decoder, self._clock = container, video, decoder, clock
+        self._seeks, self._skips = seeks, skips
+        self.damage = Damage("picture")
+        self._stride = _STRIDE_MS
+        self._frames = self._from_here()
+        self._shown: _Timed | None = None
+        self._next: _Timed | None = None
+        self._begun = self._wanted = 0
+
+    def at(self, time: int) -> av.VideoFrame | None:
+        """The frame on screen at ``time``, in milliseconds.
+
+        Before the first frame that is the first, after the last one the last; None: nothing can be decoded.
+        """
+        self._wanted = time
+        if self._seeks and not self._is_near(time):
+            self._seek(time)
+        while self._shown is None or (self._next is not None and self._next[0] <= time):
+            self._shown = self._next or self._shown
+            self._next = next(self._frames, None)
+            if self._shown is None and self._next is None:
+                return None
+        self._stride = max(self._stride, self._shown[0] - self._begun)
+        return self._shown[1]
+
+    def _is_near(self, time: int) -> bool:
+        """Whether decoding on leads to ``time``, and soon."""
+        if self._shown is None or time < self._shown[0]:
+            return False
+        return self._next is None or time - self._next[0] <= self._stride
+
+    def _seek(self, time: int) -> None:
+        """Go to a key frame at or before ``time``, or else to the beginning."""
+        back = 0 if self._skips else _SURE_MS
+        while back < time:
+            if self._land(time - back, whole=False) and self._next is not None and self._next[0] <= time:
+                return
+            back = max(_STRIDE_MS, _FURTHER * back)
+        if not (self._land(-_BEFORE_MS, whole=True) or self._land(0, whole=True)):
+            self._seeks = False  # and goes on from where it is
+
+    def _land(self, time: int, *, whole: bool) -> bool:
+        """Seek to a time and take the first frame there; ``whole``: one that is no key frame, too."""
+        clock = self._clock()
+        try:
+            self._container.seek(clock.stamp(time), stream=self._video)
+        except av.error.FFmpegError:
+            return False
+        self._decoder.flush_buffers()
+        self._frames = self._from_here(whole=whole)
+        self._shown, self._next = None, next(self._frames, None)
+        self._begun = self._next[0] if self._next is not None else 0
+        return self._next is not None
+
+    def _from_here(self, *, whole: bool = True) -> Iterator[_Timed]:
+        """Frames in order. Unless ``whole``, they begin with a key frame: those before it may lack what they refer to."""
+        clock, key, later = self._clock(), None, None
+        try:
+            for packet in self._container.demux(self._video):
+                if not whole and key is None:
+                    if not packet.is_keyframe:
+                        continue
+                    key = packet.pts if packet.pts is not None else packet.dts
+                clock.note(packet)
+                if self._skips and packet.pts is not None:
+                    over = later is not None and packet.pts < later  # another frame follows it before the time that is wanted
+                    self._decoder.skip_frame = "NONREF" if over else "DEFAULT"
+                    if clock.ms(packet.pts) <= self._wanted:
+                        later = packet.pts if later is None else max(later, packet.pts)
+                for frame in self.damage.decode(packet, clock, 0, self._decoder):
+                    if key is None or frame.pts is None or frame.pts >= key:
+                        yield clock.time_ms(frame), frame
+        except av.error.FFmpegError as error:
+            self.damage.first = self.damage.first or str(error)
