@@ -8,7 +8,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from search.media import light
@@ -25,6 +25,8 @@ _GUESSED_601 = ("vp9", "libvpx-vp9", "av1", "libdav1d")
 """Codecs that tell their matrix; where they do not, browsers take BT.601, whatever the size."""
 _CONSTANT = ("vp8", "libvpx")
 """Codecs whose decoders tell BT.601 of everything."""
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+"""Colours of 8 bits come out one or two of 255 too dark without these flags; those of 16 bits come out wrong with them."""
 _UNTOLD = 2
 _QUARTERS = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 """Matrices that turn to the left by so many quarters."""
@@ -68,7 +70,8 @@ class Display:
         # Scaled as it is and coloured after: half the time of doing both at once, and nearer to what Pillow makes of the same picture.
         inner = frame.format.name if frame.format.name in PLANAR else "rgb48le" if differs else "rgb0"
         small = self._scaler.reformat(frame, width, height, inner, interpolation=how, threads=1)
-        coloured = self._packer.reformat(small, format="rgb48le" if differs else "rgb24", src_colorspace=matrix, threads=1)
+        form, flags = ("rgb48le", Interpolation.BILINEAR) if differs else ("rgb24", _EXACT)
+        coloured = self._packer.reformat(small, format=form, src_colorspace=matrix, interpolation=flags, threads=1)
         pixels = coloured.to_ndarray()
         if differs:
             pixels = light.srgb(cast("NDArray[np.uint16]", pixels), primaries, transfer, nits)
