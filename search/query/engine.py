@@ -41,6 +41,7 @@ from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
 from search.store.judgements import LONGEST_QUESTION, Judged
+from search.store.names import Names
 from search.store.spaces import matches
 from search.store.sql import Columns
 from search.store.words import Words, text_index
@@ -95,6 +96,7 @@ class Engine:
         self._database = Database(settings.database)
         self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
         self.words, self.judgements = text_index(self._database), self.store.judgements
+        self._names = Names(self._database)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._searchers: dict[str, Searcher] = {}
         self._coming: dict[str, Future[Searcher]] = {}
@@ -338,6 +340,7 @@ class Engine:
     def _with_found(self, question: Question, found: Sequence[tuple[int, float]], limit: int, named: bool) -> Question:
         """The question with what its words found: where spaces are named, of what these hold."""
         said, scans = question.said, question.scans
+        found, names = self._unnamed(question, found)
         excluded = partial(self.words.excluded, said) if said and said.without else None
         ids = np.array([id_ for id_, _ in found], np.int64)
         scores = word_scores(np.array([nats for _, nats in found], np.float64))
@@ -350,8 +353,30 @@ class Engine:
         rows = self.store.rows(ids[unknown]) if unknown.any() else question.rows
         here = ~unknown | among(ids, rows.ids)  # some may have been deleted since they were found
         return replace(
-            question, found=ids[here], said_by_words=scores[here], rows=rows, excluded=excluded, word_limit=len(found) >= limit
-        )
+            question, found=ids[here], said_by_words=scores[here], rows=rows, excluded=excluded, word_limit=len(found) >= limit,
+            names=names,
+        )  # fmt: skip
+
+    def _unnamed(self, question: Question, found: Sequence[tuple[int, float]]) -> tuple[list[tuple[int, float]], tuple[str, ...]]:
+        """What words found, with the best that a file shows in the place of its name, so that it comes once; and these names."""
+        names = self._names.among([id_ for id_, _ in found]) if question.scans else {}
+        if not names:
+            return [*found], ()
+        assets = np.unique(np.array([asset for asset, _ in names.values()], np.int64))
+        shown = np.unique(np.concatenate([scan.view.siblings(assets) for scan in question.scans]))
+        with question.reading():
+            scores = np.stack([scan.score(shown)[0] for scan in question.scans], axis=1).reshape(len(shown), -1)
+        best: dict[int, tuple[float, int]] = {}
+        rows = self.store.rows(shown)
+        for id_, asset in zip(rows.ids.tolist(), rows.assets.tolist(), strict=True):
+            of = scores[np.searchsorted(shown, id_)]
+            if not np.isnan(of).all():
+                best[asset] = max(best.get(asset, (-np.inf, 0)), (float(np.nanmax(of)), id_))
+        merged: dict[int, float] = {}
+        for id_, nats in found:
+            at = best[names[id_][0]][1] if id_ in names and names[id_][0] in best else id_
+            merged[at] = max(nats, merged.get(at, 0.0))
+        return sorted(merged.items()), tuple(text for _, text in names.values())
 
     def _listed(
         self, question: Question, group: Grouping, depth: int, *, rerank: bool, clock: Clock
@@ -381,6 +406,7 @@ class Engine:
         """What the answer as a whole says of its hits; looks at the texts of the best that words found."""
         by_words = first.ids[among(first.ids, question.found)][:LITERAL_TEXTS].tolist()
         texts = [segment.text or "" for segment in self.store.segments(by_words, wanted).values()] if by_words else []
+        texts += question.names[:LITERAL_TEXTS]
         if question.scans and all(scan.searcher.unreadable(question.query) for scan in question.scans):
             judgements = [replace(one, logit=min(one.logit, one.doubt - 1)) for one in judgements]
         best = float(first.scores[0]) if len(first.scores) else None

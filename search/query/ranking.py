@@ -34,7 +34,7 @@ class Question:
     its words found: segments ``found`` (n,), ascending, and what their words say, in standard deviations (n,).
 
     ``rows`` are the columns of those that no scan knows. ``excluded`` tells which segments (n,) hold what must not occur, a mask (n,). ``word_limit``: so
-    many were found that more may hold the words.
+    many were found that more may hold the words. ``names``: those of files that were found by them.
     """
 
     version: int
@@ -46,6 +46,7 @@ class Question:
     rows: Columns
     excluded: Callable[[Ids], NDArray[np.bool_]] | None = None
     word_limit: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def only_words(self) -> bool:

@@ -30,6 +30,13 @@ class Names:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def among(self, segments: Sequence[int]) -> dict[int, tuple[int, str]]:
+        """Which of some segments are names: of which assets, and which."""
+        s = t.segment.c
+        query = select(s.id, s.asset_id, s.text).where(s.id.in_(segments), s.reader_id == READER)
+        with self._database.reading() as connection:
+            return {row.id: (row.asset_id, row.text) for row in connection.execute(query)}
+
     def write(self, limit: int) -> int:
         """Write the names of at most ``limit`` assets whose files have come, gone or changed; returns how many were looked at. Assets of which nobody knows
         yet what they hold wait.

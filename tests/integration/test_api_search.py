@@ -84,6 +84,13 @@ def test_a_negative_weight_subtracts(still):
     assert names(mixed) == ["red.png"]
 
 
+def test_a_file_is_found_once_by_its_name_and_that_of_its_folder(still):
+    hits = ask(still, {"text": '"pictures red"'}).json()["hits"]
+    assert [(hit["asset"]["name"], hit["channel"]) for hit in hits] == [("red.png", "visual")]
+    hits = ask(still, {"text": '"pictures red"'}, words=True).json()["hits"]
+    assert [(hit["asset"]["name"], hit["channel"]) for hit in hits] == [("red.png", "text")]
+
+
 def test_filters_narrow(still):
     everything = ask(still, {"text": "red"}, k=100).json()
     assert everything["searched"] == 13
