@@ -244,7 +244,7 @@ def test_a_space_that_is_dropped_during_a_search_is_no_error(two):
         searcher = engine.searcher("two")
         Spaces(two.database).drop("two")
         view = searcher.current(engine.store.version())
-        assert view.coverage == {}
+        assert view.covering.latest == {}
         assert len(engine.search(RED, spaces=["all"], k=100).hits) == 60
 
 
