@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search.encoders.pocket import WEIGHTS, PocketEncoder, carried
+from search.media.loudness import levelled
 from search.types import Modality
 
 Vectors = NDArray[np.float32]
@@ -83,7 +84,7 @@ def picture(path: Path) -> NDArray[np.uint8]:
 
 
 def sound(path: Path) -> NDArray[np.float32]:
-    """The first seconds of a sound, mono in [-1, 1]."""
+    """The first seconds of a sound, mono in [-1, 1], as loud as the decoder hands it to encoders."""
     parts: list[NDArray[np.float32]] = []
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("flt", "mono", RATE)
@@ -91,7 +92,7 @@ def sound(path: Path) -> NDArray[np.float32]:
             parts += [out.to_ndarray()[0] for out in resampler.resample(frame)]
             if sum(map(len, parts)) > SECONDS * RATE:
                 break
-    return np.concatenate(parts)[: SECONDS * RATE].astype(np.float32)
+    return levelled(np.concatenate(parts)[: SECONDS * RATE].astype(np.float32), RATE)
 
 
 def audible(path: Path) -> bool:
