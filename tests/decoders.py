@@ -40,8 +40,7 @@ class Kept(process.Process):
     def reset(self, settings: Settings) -> None:
         """Serve a pool with other settings of the same kind."""
         self._settings, self._seconds = settings, settings.decode_seconds
-        formats = process.picture_formats(settings.image_formats)
-        self._limits = {"max_pixels": settings.max_pixels, "max_frames": settings.max_frames, "formats": formats}
+        self._limits = process.limits_of(settings)
 
 
 class Stock:

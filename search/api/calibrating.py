@@ -31,16 +31,18 @@ class Calibrating:
         """``engine`` gives the engine once there is one."""
         self._settings, self._engine = settings, engine
         self._closing, self._tried = threading.Event(), dict[int, int]()
-        self._thread = threading.Thread(target=self._work, name="calibrate", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to look."""
+        self._closing.clear()
+        self._thread = threading.Thread(target=self._work, name="calibrate", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End it; a calibration that is being made is given up."""
         self._closing.set()
-        if self._thread.is_alive():
+        if self._thread:
             self._thread.join()
 
     def look(self) -> list[str]:

@@ -41,6 +41,7 @@ _KINDS: tuple[tuple[type[SensoriumError], int, str, str], ...] = (
 _WAITS = ((errors.ModelMissing, AGAIN), (errors.DatabaseAway, SOON))
 
 MEANINGS = {
+    "ending": (503, "The service ended before the request was finished. Nothing of it was kept."),
     "unknown-name": (
         422,
         "A collection, medium, channel or space of that name is not there. The remedy lists those that are, or near ones.",

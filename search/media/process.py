@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import search
 from search.errors import MediaError
@@ -67,21 +68,25 @@ _PASSED = (
 """Variables that a decoder gets, by how they begin."""
 
 
+def limits_of(settings: Settings) -> dict[str, Any]:
+    """What a decoder is told of its limits with each file."""
+    return {
+        "max_pixels": settings.max_pixels, "max_frames": settings.max_frames, "max_pages": settings.max_pages,
+        "formats": picture_formats(settings.image_formats), "seconds": settings.decode_seconds,
+    }  # fmt: skip
+
+
 class Process:
     """A decoding process. Not thread-safe: who borrows it owns it."""
 
     def __init__(self, settings: Settings) -> None:
         """Start the process; it comes up while the caller goes on."""
         self._settings = settings
-        formats = picture_formats(settings.image_formats)
-        self._limits = {
-            "max_pixels": settings.max_pixels, "max_frames": settings.max_frames, "max_pages": settings.max_pages, "formats": formats,
-            "seconds": settings.decode_seconds,
-        }  # fmt: skip
+        self._limits = limits_of(settings)
         self._seconds = settings.decode_seconds
         self._control, theirs = socket.socketpair()
         self._slots = Slots.create()
-        arguments = (settings.decode_memory, self._slots.memory, self._slots.free, int("heic" in formats))
+        arguments = (settings.decode_memory, self._slots.memory, self._slots.free, int("heic" in self._limits["formats"]))
         with theirs:
             self._popen = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-P", "-m", _CHILD, *map(str, arguments)],

@@ -365,7 +365,7 @@ class Engine:
         assets = np.unique(np.array([asset for asset, _ in names.values()], np.int64))
         shown = np.unique(np.concatenate([scan.view.siblings(assets) for scan in question.scans]))
         with question.reading():
-            scores = np.stack([scan.score(shown)[0] for scan in question.scans], axis=1).reshape(len(shown), -1)
+            scores = np.stack([scan.score(shown)[0] for scan in question.scans], axis=1)
         best: dict[int, tuple[float, int]] = {}
         rows = self.store.rows(shown)
         for id_, asset in zip(rows.ids.tolist(), rows.assets.tolist(), strict=True):

@@ -83,6 +83,10 @@ class Entry:
     created_at: int
 
 
+_IS_NO_NAME = t.segment.c.reader_id.is_distinct_from(READER)
+"""Names of files are words that are found, and no segments that are shown."""
+
+
 class Catalogue:
     """Reads for lists and details. Every method is one transaction."""
 
@@ -132,7 +136,7 @@ class Catalogue:
     ) -> list[Segment]:  # fmt: skip
         """An asset's segments with ids above ``after``; of those that have times the ones that reach into ``[from_ms, until_ms)``."""
         s = t.segment.c
-        query = _segments().where(s.asset_id == asset, s.id > after).order_by(s.id).limit(limit)
+        query = _segments().where(s.asset_id == asset, s.id > after, _IS_NO_NAME).order_by(s.id).limit(limit)
         if channel is not None:
             query = query.where(s.channel == str(channel))
         timeless = s.unit.is_distinct_from("ms")
@@ -163,14 +167,14 @@ class Catalogue:
             if own is None:
                 return []
             near = s.ordinal.between(own.ordinal - count, own.ordinal + count)
-            query = _segments().where(s.asset_id == own.asset_id, s.channel == own.channel, near).order_by(s.ordinal)
+            query = _segments().where(s.asset_id == own.asset_id, s.channel == own.channel, near, _IS_NO_NAME).order_by(s.ordinal)
             return [segment_of(row) for row in connection.execute(query)]
 
     def counts_of(self, asset: int) -> dict[str, int]:
         """An asset's segments by channel."""
         s = t.segment.c
         with self._database.reading() as connection:
-            held = and_(s.asset_id == asset, s.reader_id.is_distinct_from(READER))
+            held = and_(s.asset_id == asset, _IS_NO_NAME)
             rows = connection.execute(select(s.channel, func.count()).where(held).group_by(s.channel))
             return {channel: count for channel, count in rows}  # noqa: C416 - rows are no pairs to mypy
 

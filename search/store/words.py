@@ -25,6 +25,7 @@ from search.store import forms
 from search.store import tables as t
 from search.store.database import Database
 from search.store.folding import asked, begins, places, terms
+from search.store.names import READER
 from search.store.sounds import sound
 from search.store.vocabulary import Vocabulary
 from search.types import WORDS as TEXTS
@@ -289,7 +290,8 @@ class TextIndex(ABC):
         with self._reading:
             if version > self._counted:
                 c, every = t.segment.c, np.linspace(1, newest, min(newest, SAMPLED)).astype(np.int64).tolist()
-                texts = select(func.count()).where(c.id.in_(every), c.channel.in_(sorted(TEXTS)))
+                is_name = c.reader_id.is_not_distinct_from(READER)  # every file has one: they would make all words look rare
+                texts = select(func.count()).where(c.id.in_(every), c.channel.in_(sorted(TEXTS)), ~is_name)
                 held = connection.execute(texts).scalar_one()
                 self._count, self._counted = round(held * newest / max(len(every), 1)), version
             return self._count

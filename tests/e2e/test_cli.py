@@ -76,7 +76,19 @@ def test_a_hit_has_the_shape_that_programs_rely_on(indexed):
     answer = json.loads(sensorium("search", "fire", "engine", "--in", "video", "--json", home=home, run=real).stdout)
     assert set(answer) >= {"hits", "generation", "timings_ms"}
     hit = answer["hits"][0]
-    assert set(hit) == {"rank", "score", "confidence", "channel", "space", "asset", "span", "stretch", "segment", "evidence"}
+    assert set(hit) == {
+        "rank",
+        "score",
+        "confidence",
+        "channel",
+        "space",
+        "asset",
+        "span",
+        "stretch",
+        "segment",
+        "judged",
+        "evidence",
+    }
     assert set(hit["asset"]) == {"id", "modality", "path", "date"}
     assert 0 <= hit["span"]["start_ms"] < hit["span"]["end_ms"] <= 12_100
     assert 0 <= hit["confidence"] <= 1

@@ -128,7 +128,8 @@ def test_without_a_zone_every_file_is_found_on_its_day(dated, settings, encoder)
         def on(first: str, last: str, **more) -> set[str]:
             wanted = Filter(since=first, until=last, **more)
             hits = engine.search(Term("anything", Modality.TEXT), wanted, k=200, group="asset").hits
-            return {os.path.basename(hit.segment.path) for hit in hits}
+            stacked = engine.store.segments([other for hit in hits for other in hit.others]).values()
+            return {os.path.basename(one.path) for one in [*(hit.segment for hit in hits), *stacked]}
 
         assert on(DAY, DAY) == {name for name, (day, _) in RIGHT.items() if day == DAY}
         assert on("1965-03-01", "1965-03-01") == {"year-only.mp4", "digitised-tape.mp4"}
