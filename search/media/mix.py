@@ -19,12 +19,10 @@ MAX_CHANNELS = 64
 MAX_LANES = 8
 """Channels of an untold layout that are heard one by one; what is beyond is heard as one mix."""
 _FRONT, _CENTRE, _SURROUND = 0.5, 0.5**0.5, 0.5**1.5
-"""Weights of ITU-R BS.775 on the scale on which left and right of stereo are 0.5 each."""
-_CENTRES, _FRONTS, _LOW = (
-    frozenset({"FC"}),
-    frozenset({"FL", "FR", "FLC", "FRC", "DL", "DR", "WL", "WR"}),
-    frozenset({"LFE", "LFE2"}),
-)
+"""Weights of ITU-R BS.775 on the scale on which left and right of stereo are 0.5 each. Low effects, which it leaves out, count as surround: nothing that sounds is lost."""
+_CENTRES, _FRONTS = frozenset({"FC"}), frozenset({"FL", "FR", "FLC", "FRC", "DL", "DR", "WL", "WR"})
+_CUSTOM = " channels ("
+"""Stands in FFmpeg's name of an order of channels that is none of the usual ones, such as ``5.1(side)``; the order follows."""
 _SILENT = 1e-3
 """A channel whose level is below this share of the loudest one's carries nothing."""
 _CANCELS = 0.25
@@ -83,7 +81,7 @@ def is_custom(frame: av.AudioFrame) -> bool:
     PyAV copies such a layout without the map that it points to, and both the frame and the layout free that map: the process dies of
     it. So the layout's object is never freed, the frame must not be put into a queue of PyAV's, which copies it in the same way.
     """
-    if frame.layout.nb_channels <= 2 or "(" not in frame.layout.name:
+    if frame.layout.nb_channels <= 2 or _CUSTOM not in frame.layout.name:
         return False
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(frame.layout))
     return True
@@ -99,12 +97,8 @@ def lanes_of(layout: av.AudioLayout) -> list[str]:
         single = len(names) if len(names) <= MAX_LANES else MAX_LANES - 1
         rest = [f"{1 / (len(names) - single):.6f}*c{at}" for at in everything[single:]]
         return [f"c{at}" for at in everything[:single]] + (["+".join(rest)] if rest else [])
-    weights = (
-        (at, _CENTRE if name in _CENTRES else _FRONT if name in _FRONTS else _SURROUND)
-        for at, name in enumerate(names)
-        if name not in _LOW
-    )
-    return ["+".join(f"{weight:.6f}*c{at}" for at, weight in weights) or "c0"]
+    weights = ((at, _CENTRE if name in _CENTRES else _FRONT if name in _FRONTS else _SURROUND) for at, name in enumerate(names))
+    return ["+".join(f"{weight:.6f}*c{at}" for at, weight in weights)]
 
 
 def _graph(frame: av.AudioFrame, rate: int) -> Graph:
@@ -114,9 +108,10 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
     lanes = lanes_of(frame.layout)
     terms = "|".join(f"c{number}={lane}" for number, lane in enumerate(lanes))
     name = frame.layout.name
-    layout = (
-        f"{count}C" if name.endswith(" channels") else name[name.index("(") + 1 : -1] if "(" in name else name.replace(" ", "\\ ")
-    )
+    if _CUSTOM in name:
+        layout = name.partition(_CUSTOM)[2].removesuffix(")")
+    else:
+        layout = f"{count}C" if name.endswith(" channels") else name.replace(" ", "\\ ")
     told = (
         f"sample_rate={frame.sample_rate}:sample_fmt={frame.format.name}:channel_layout={layout}:time_base=1/{frame.sample_rate}"
     )

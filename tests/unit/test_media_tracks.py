@@ -12,7 +12,7 @@ import pytest
 from av.stream import Disposition
 
 from search.media import DecodePool
-from search.media.mix import MAX_LANES, lanes_of, scenes
+from search.media.mix import MAX_LANES, Mixer, is_custom, lanes_of, scenes
 from search.media.picture_track import MAX_PICTURE_TRACKS
 from search.media.streams import MAX_TRACKS
 from search.types import Channel, Span
@@ -76,12 +76,28 @@ def test_every_channel_of_wide_sound_is_heard(pool, tmp_path, suffix, channel):
     assert np.abs(cut.content).max() > 0.15
 
 
-def test_dialogue_in_the_centre_is_3_db_down_and_low_effects_are_left_out():
+def test_dialogue_in_the_centre_is_3_db_down_and_low_effects_are_heard_as_surround_is():
     (lane,) = lanes_of(av.AudioLayout("5.1"))
-    assert "0.707107*c2" in lane
-    assert [term.split("*")[1] for term in lane.split("+")] == ["c0", "c1", "c2", "c4", "c5"]
+    weights = {term.split("*")[1]: float(term.split("*")[0]) for term in lane.split("+")}
+    assert list(weights) == ["c0", "c1", "c2", "c3", "c4", "c5"]
+    assert weights["c2"] == pytest.approx(0.5**0.5, abs=1e-6)
+    assert weights["c3"] == weights["c4"] == weights["c5"]
     assert lanes_of(av.AudioLayout("ambisonic 1")) == ["c0"]
     assert len(lanes_of(av.AudioLayout("24C"))) == MAX_LANES
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["3.0(back)", "quad(side)", "5.0(side)", "5.1(side)", "6.1(back)", "6.1(front)", "7.1(wide)", "7.1(wide-side)", "hexagonal"],
+)
+def test_layouts_with_brackets_in_their_names_are_mixed_as_the_others_are(layout):
+    channels = av.AudioLayout(layout).nb_channels
+    frame = av.AudioFrame.from_ndarray(np.repeat(tone(440, 1, RATE), channels)[None].astype(np.float32), "flt", layout)
+    frame.sample_rate = RATE
+    assert not is_custom(frame)
+    heard = np.concatenate(list(Mixer(RATE).resample(frame)), axis=1)
+    assert len(heard) == 1
+    assert pitch_of(heard[0], RATE) == pytest.approx(440, abs=5)
 
 
 def test_inverted_polarity_is_no_silence(pool, tmp_path):

@@ -15,6 +15,8 @@ DURATION_MS = 50
 """How far a duration may be off."""
 AUDIBLE_DB = -12.0
 """How much softer than the loudest channel another one may come out, in dB."""
+RAISED_DB = -21.0
+"""No softer than this may sound that is not mostly noise come out, in dB of full scale: an encoder hears quiet sound at -20 LUFS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Tone:
 @dataclass(frozen=True, slots=True)
 class Sound:
     """Tones in tracks and channels, and how long all of it lasts, in seconds. ``clear``: a tone must come in some window
-    without the noise that fills another channel; ``level``: how loud it comes out is compared with other files.
+    without the noise that fills another channel; ``level``: it must not come out soft.
     """
 
     tones: Sequence[Tone]
