@@ -1,4 +1,4 @@
-"""Fusion: one order from those of several spaces."""
+"""Fusion: merge the orders of several spaces into one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAMPING = 60
-"""How little the first ranks stand out (Cormack, Clarke & Büttcher 2009)."""
+"""The constant of reciprocal rank fusion: the larger, the less the first ranks stand out (Cormack, Clarke & Büttcher 2009)."""
 
 
 def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -21,9 +21,10 @@ def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def by_rank(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores (n, spaces) of any scale, NaN where there is none, as the mean of reciprocal ranks (n,): Cormack et al. 2009, RRF.
+    """Merge scores (n, spaces) of any scale, NaN where there is none, into the mean of reciprocal ranks (n,): RRF, Cormack et al.
+    2009.
 
-    The mean over those spaces that hold a segment, not the sum: else what more of them hold would come first for that alone.
+    The mean is over the spaces that hold a segment. A sum would favour segments just because more spaces hold them.
     """
     ranks = np.full(scores.shape, np.nan, np.float32)
     for column, rank in zip(scores.T, ranks.T, strict=True):
