@@ -167,7 +167,7 @@ def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
         return error
     except ModelMissing:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a reader raises: this asset's failure, and the next is read
+    except Exception as error:  # noqa: BLE001 - any error of a reader fails this asset only, and the next is read
         return MediaError("reader", f"{type(error).__name__}: {error}")
     info = [one for one in found if isinstance(one, Info)][-1]
     passages = [one for one in found if isinstance(one, Passage) and one.text.strip()]

@@ -1,4 +1,4 @@
-"""The film behind a still: phones write a few seconds of film behind a photograph, in the same file."""
+"""The film behind a still: phones append a few seconds of film to a photograph, in the same file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _STEP = 1 << 20
 
 
 def read(image: Image.Image, source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
-    """The shots of the film behind a still whose head has been read; nothing where there is none. That its sound is not searched is told."""
+    """The shots of the film behind a still whose head has been read; nothing if there is no film. A gap says that its sound is
+    not searched."""
     if not _announced(image, source):
         return
     at = _beginning(source)
@@ -57,7 +58,7 @@ def read(image: Image.Image, source: Source, needs: Needs, limits: Limits) -> It
 
 
 def _announced(image: Image.Image, source: Source) -> bool:
-    """Whether a picture says that there is a film behind it; only then is its file looked through."""
+    """Whether the picture's metadata announce a film. Only then is the file searched for one."""
     told = image.info.get("xmp") or b""
     told = told.encode("utf-8", "replace") if isinstance(told, str) else told
     if any(word in told for word in _TOLD):
@@ -67,7 +68,8 @@ def _announced(image: Image.Image, source: Source) -> bool:
 
 
 def _beginning(source: Source) -> int | None:
-    """Where a film begins in a file that begins with a picture: at its first box, which says what it is (ISO/IEC 14496-12, 4.3)."""
+    """The offset of the film in a file that begins with a picture: that of its first box, which names the format (ISO/IEC
+    14496-12, 4.3)."""
     before, tail = 0, b""
     source.file.seek(0)
     while part := source.file.read(_STEP):

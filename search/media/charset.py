@@ -15,7 +15,7 @@ _SHORT = 256
 
 
 def declared(raw: bytes) -> str | None:
-    """The character set that a page or XML declares for bytes that are not UTF-8, where Python knows it and they can be it."""
+    """The character set that a page or XML declares for bytes that are not UTF-8, if Python knows it and it fits the bytes."""
     told = _DECLARED.search(raw[:_HEAD])
     try:
         name = codecs.lookup(told[1].decode()).name if told else "utf-8"
@@ -39,7 +39,7 @@ def guess(raw: bytes) -> str | None:
 
 
 def _is_western(raw: bytes) -> bool:
-    """Whether bytes could be Western European text: what is not ASCII in it are single letters inside mostly ASCII words."""
+    """Whether bytes could be Western European text: the non-ASCII bytes are single letters inside mostly ASCII words."""
     try:
         text = raw.decode("cp1252")
     except UnicodeDecodeError:

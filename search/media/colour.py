@@ -1,4 +1,4 @@
-"""What the values of a picture mean, and what they are in sRGB: ICC profiles by LittleCMS, and the code points, gammas and primaries that files tell."""
+"""Conversion of pictures to sRGB: ICC profiles by LittleCMS, and the code points, gammas and primaries in files."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """What values mean without a profile: ``primaries`` are x and y of red, green, blue and white; ``transfer`` is a code point of H.273, or,
-    below 0, minus the exponent of a power.
-    """
+    """The meaning of values without a profile. ``primaries`` are x and y of red, green, blue and white. ``transfer`` is a code
+    point of H.273 or, below 0, minus the exponent of a power."""
 
     primaries: _Primaries
     transfer: float
 
 
 class Colours:
-    """Brings pictures of one file to sRGB. What the file says of its colours and cannot be used is told once, as a gap, and ignored."""
+    """Converts the pictures of one file to sRGB. Colour data in the file that cannot be used are reported once, as a gap, and
+    ignored."""
 
     def __init__(self, image: Image.Image, file: BinaryIO, gaps: list[Gap]) -> None:
-        """``image``: its head has been read from ``file``, which stays where it is; ``gaps`` takes what is told."""
+        """``image``: its head has been read from ``file``, whose position is not changed. ``gaps`` receives the gaps."""
         self._gaps = gaps
         self._profile: bytes | None = None
         self._coded: Coded | None = None
@@ -96,7 +96,8 @@ class Colours:
         return image if self._coded is None else decoded(image, self._coded)
 
     def _told(self, image: Image.Image, file: BinaryIO) -> None:
-        """Find what the file says: a code goes before a profile, and both before a gamma (PNG, third edition, 4.3)."""
+        """Find the colour data of the file. A code takes precedence over a profile, and both over a gamma (PNG, third edition,
+        4.3)."""
         profile = _bytes(image.info.get("icc_profile"))
         if image.format == "PNG":
             self._coded = _of_png(file)
@@ -141,7 +142,7 @@ def _of_png(file: BinaryIO) -> Coded | None:
 
 
 def _of_gamma(image: Image.Image) -> Coded | None:
-    """The gamma of a PNG, and its primaries; without a gamma these tell nothing."""
+    """The gamma of a PNG, and its primaries. Primaries without a gamma are ignored."""
     gamma = float(image.info.get("gamma") or 0)
     if "srgb" in image.info or gamma <= 0:
         return None
@@ -174,7 +175,7 @@ def _of_boxes(file: BinaryIO) -> bytes | Coded | None:
 
 
 def _boxes(file: BinaryIO, start: int, end: int, inside: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes with colours between two places of a file, and where what they hold begins and ends."""
+    """The boxes with colour data between two offsets of a file: their type, and the start and end of their content."""
     for _ in range(_MOST_BOXES):
         if start + 8 > end:
             return
@@ -196,7 +197,7 @@ def _boxes(file: BinaryIO, start: int, end: int, inside: int = 0) -> Iterator[tu
 
 
 def _coded(primaries: int, transfer: int) -> Coded | None:
-    """What two code points of H.273 mean; None: sRGB, or nothing that is told."""
+    """The meaning of two code points of H.273; None: sRGB, or not specified."""
     known = transfer in (*_GAMMAS, 7, _SRGB, _PQ, _HLG)
     if (primaries, transfer) == (1, _SRGB) or not (known or primaries in _PRIMARIES):
         return None
@@ -204,11 +205,11 @@ def _coded(primaries: int, transfer: int) -> Coded | None:
 
 
 def _profiled(image: Image.Image, profile: bytes) -> Image.Image:
-    """A picture whose values mean what an ICC profile says, in sRGB.
+    """A picture with an ICC profile, converted to sRGB.
 
     Raises:
-        ValueError: it is a profile of another kind of pictures.
-        OSError, ImageCms.PyCMSError: it is damaged, or of nothing that can be shown.
+        ValueError: the profile is for another kind of pictures.
+        OSError, ImageCms.PyCMSError: it is damaged, or not for a display.
     """
     space = _space(profile)
     mode = _SPACES.get(space)
@@ -234,7 +235,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
 
 
 def decoded(image: Image.Image, coded: Coded) -> Image.Image:
-    """A picture of mode RGB whose values mean what is told, in sRGB. What is brighter than white is brought down as browsers do."""
+    """A picture of mode RGB with coded colours, converted to sRGB. Values brighter than white are tone-mapped as browsers do."""
     if np.allclose(coded.primaries, _PRIMARIES[1], atol=1e-3) and coded.transfer not in (_PQ, _HLG):
         return image.point(encoded(_curve(coded.transfer)).tolist() * 3)
     light = _curve(coded.transfer)[np.asarray(image)]
@@ -272,17 +273,17 @@ def encoded(light: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 @cache
 def _back() -> NDArray[np.uint8]:
-    """The value of sRGB for each of ``_STEPS`` shares of light."""
+    """The sRGB value for each of ``_STEPS`` levels of light."""
     light = np.linspace(0, 1, _STEPS)
     value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return (value * 255).round().astype(np.uint8)
 
 
 def _darkened(light: NDArray[np.float32], coded: Coded) -> NDArray[np.float32]:
-    """Light (..., 3) with white at 1 brought to what a screen shows that has no more than white.
+    """Tone-map light (..., 3), with white at 1, for a screen without values above white.
 
-    By the reference white tone mapping operator of SMPTE ST 2094-50, annex D: white becomes half, and all three values of a pixel get the
-    same gain, by the largest of them in the primaries of BT.2020.
+    Uses the reference white tone mapping operator of SMPTE ST 2094-50, annex D. White becomes half. All three values of a pixel
+    get the same gain, determined by the largest of them in the primaries of BT.2020.
     """
     wide = light @ _between(coded.primaries, _PRIMARIES[9]).astype(np.float32)
     if coded.transfer == _HLG:
@@ -297,7 +298,7 @@ def _darkened(light: NDArray[np.float32], coded: Coded) -> NDArray[np.float32]:
 
 @cache
 def _knee() -> tuple[Matrix, Matrix]:
-    """Light and what is shown for it: half of it up to white, then a quadratic Bézier curve up to the brightest."""
+    """Light and its tone-mapped value: half of it up to white, then a quadratic Bézier curve up to the brightest."""
     brightest, white, bend = _BRIGHTEST / _WHITE, 0.5, 0.65
     middle = (1 - bend) + bend / white, (1 - bend) * white + bend
     share = np.linspace(0, 1, 64)
@@ -310,7 +311,7 @@ def _knee() -> tuple[Matrix, Matrix]:
 
 @lru_cache(_KEPT)
 def _between(first: _Primaries, second: _Primaries) -> Matrix:
-    """The matrix (3, 3) that light (..., 3) in some primaries is multiplied with to be in others."""
+    """The matrix (3, 3) that converts light (..., 3) from one set of primaries to another."""
     return np.asarray((np.linalg.inv(_to_xyz(second)) @ _to_xyz(first)).T)
 
 

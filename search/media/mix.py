@@ -1,4 +1,4 @@
-"""Channels of sound become mono: mixed inside FFmpeg by their layout, or kept apart where they do not belong together."""
+"""Mixing channels to mono: inside FFmpeg by their layout. Channels that do not belong together stay separate."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Mixer:
         self._graph: Graph | None = None
 
     def resample(self, frame: av.AudioFrame | None) -> Iterator[NDArray[np.float32]]:
-        """What has become of a frame; None: there will be no more.
+        """The resampled output for a frame; None: there will be no more.
 
         Raises:
             ValueError: more than ``MAX_CHANNELS`` channels.
@@ -78,10 +78,11 @@ class Mixer:
 
 
 def is_custom(frame: av.AudioFrame) -> bool:
-    """Whether a frame's channels stand in an order of their own, as in MOV; then its layout is kept from being freed.
+    """Whether a frame's channels have a custom order, as in MOV. If so, its layout object is kept for ever.
 
-    PyAV copies such a layout without the map that it points to, and both the frame and the layout free that map: the process dies of
-    it. So the layout's object is never freed, the frame must not be put into a queue of PyAV's, which copies it in the same way.
+    PyAV copies such a layout without the map that it points to. Both the frame and the layout would free the map, which crashes
+    the process. So the layout object is never freed. The frame must not be put into one of PyAV's queues, which copy it in the
+    same way.
     """
     if frame.layout.nb_channels <= 2 or "(" not in frame.layout.name:
         return False
@@ -90,7 +91,7 @@ def is_custom(frame: av.AudioFrame) -> bool:
 
 
 def lanes_of(layout: av.AudioLayout) -> list[str]:
-    """What FFmpeg's pan filter makes of a layout of three channels or more: a sum of channels for each lane."""
+    """The expressions of FFmpeg's pan filter for a layout of three channels or more: a sum of channels for each lane."""
     names = [channel.name for channel in layout.channels]
     everything = range(len(names))
     if "AMBI0" in names:
@@ -136,10 +137,10 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
 
 
 def scenes(lanes: NDArray[np.float32], rate: int, *, apart: bool = False) -> list[tuple[int | None, Sound]]:
-    """The sounds that a window (lanes, samples) holds, each mono: the number of its first lane, None where all lanes are one scene.
+    """The separate sounds in a window (lanes, samples), each mono: the number of its first lane, None if all lanes are one scene.
 
-    Lanes that carry nothing are left out, and those that belong together are mixed. ``apart``: they did not in the window before, and it takes
-    more to join them again.
+    Empty lanes are left out; lanes that belong together are mixed. ``apart``: they did not belong together in the window before,
+    so the threshold for joining them is higher.
     """
     if len(lanes) == 1:
         return [(None, lanes[0])]
@@ -158,7 +159,7 @@ def scenes(lanes: NDArray[np.float32], rate: int, *, apart: bool = False) -> lis
 
 
 def together(one: Sound, other: Sound, rate: int, *, apart: bool = False) -> bool:
-    """Whether two channels are of one scene: alike, inverted, louder and quieter at the same times, or both steady."""
+    """Whether two channels are of one scene: similar, inverted, loud and quiet at the same times, or both steady."""
     length = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
     if not length or abs(float(one @ other)) >= (_REJOINED if apart else _RELATED) * length:
         return True
@@ -182,7 +183,7 @@ def _course_db(samples: Sound, rate: int) -> NDArray[np.float32]:
 
 
 def _mixed(lanes: NDArray[np.float32], group: list[int], levels: NDArray[np.float32]) -> Sound:
-    """The mean of lanes; of a pair that cancels half the difference, of more the loudest."""
+    """The mean of lanes. If a pair cancels out, half the difference; if more do, the loudest."""
     if len(group) == 1:
         return cast("Sound", lanes[group[0]])
     chosen = lanes[group]

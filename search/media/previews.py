@@ -36,13 +36,13 @@ _CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(SECONDS), str(MEM
 
 
 def wave(path: str, width: int, height: int) -> bytes:
-    """The loudness of a sound over its time: a PNG on transparent ground, to be seen on light and on dark."""
+    """The loudness of a sound over time: a PNG with a transparent background, readable on light and dark pages."""
     mono = _input().audio.filter("aformat", channel_layouts="mono", sample_rates=16_000)
     return _run(path, mono.filter("showwavespic", s=f"{width}x{height}", colors="0x6b7fd7", scale="sqrt"), "png")
 
 
 def jpeg(picture: Picture) -> bytes:
-    """A picture (H, W, 3) uint8 RGB as a JPEG, that holds its pixels and nothing else."""
+    """A picture (H, W, 3) uint8 RGB as a JPEG without metadata."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -51,7 +51,7 @@ def jpeg(picture: Picture) -> bytes:
 
 
 def _input(**options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
-    """What is open at standard input, which can only be a media file by itself: no playlist, no network, no name with a meaning."""
+    """Standard input as ffmpeg's input. It must be a self-contained media file: no playlist, no network, no special names."""
     import ffmpeg
 
     return ffmpeg.input(

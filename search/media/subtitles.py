@@ -1,4 +1,4 @@
-"""What is said, as it is written: the subtitles inside a film, and those beside it."""
+"""Subtitles inside a film, and beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.types import Channel, Cut, Gap, Modality, Needs, Span
 MOST = 50_000
 """Cues of a file that are read."""
 _LONGEST_MS, _USUAL_MS, _LAST_MS = 600_000, 3_000, 1 << 50
-"""How long a cue lasts at most, and where it is not told; and when it begins at the latest."""
+"""The longest cue, also used if no end is given; and the latest start of a cue."""
 _PAUSE_MS = 250
 """What is shown again within this time, in milliseconds, was not said again."""
 _FIELDS_OF_ASS = 8
@@ -30,9 +30,9 @@ _PICTURES = frozenset({"pgssub", "dvdsub", "dvbsub", "xsub", "hdmv_pgs_subtitle"
 
 
 class Cues:
-    """Takes the cues of one track in order of time and yields what each of them says that was not on the screen already.
+    """Takes the cues of one track in order of time. Yields the part of each that was not on screen already.
 
-    So one that is shown again follows on from itself, and subtitles that roll up say each line once.
+    So a repeated cue continues the earlier one, and roll-up subtitles give each line once.
     """
 
     def __init__(self, needs: Needs, source: str | None = None, language: str | None = None) -> None:
@@ -44,7 +44,7 @@ class Cues:
         """Whether a cue was longer than may be, and whether any was telemetry."""
 
     def push(self, start: int, end: int, text: str) -> Iterator[Cut]:
-        """Take a cue, whose times (milliseconds) may be anything, and yield the one before it."""
+        """Take a cue with unchecked times (milliseconds), and yield the one before it."""
         if captions.is_telemetry(text[: self._longest]):
             self.measured = True
             return
@@ -87,7 +87,7 @@ def beside(timed: Iterator[Cue], needs: Needs) -> Iterator[Cut | Gap]:
 
 
 def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut | Gap]:
-    """The cues of a film, track by track as they come; nothing but them is read of it, where its format allows that."""
+    """The cues of a film, track by track. Reads nothing else of the file, if its format allows that."""
     tracks: dict[int, tuple[Cues, Callable[[bytes], str]]] = {}
     for number, stream in enumerate(container.streams.subtitles, 1):
         language = languages.code(stream.language)
@@ -128,7 +128,7 @@ def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut
 
 
 def captioned(frame: av.VideoFrame) -> bool:
-    """Whether a frame of a film carries letters of closed captions: CEA-608, or 708 as CTA-708 packs both (4.3)."""
+    """Whether a frame has text in closed captions: CEA-608, or 708 as CTA-708 packs both (4.3)."""
     data: Any = frame.side_data.get("A53_CC")
     raw = bytes(data) if data is not None else b""
     return any(raw[at] & 4 and (raw[at + 1] & 0x7F or raw[at + 2] & 0x7F) for at in range(0, len(raw) - 2, 3))
@@ -155,7 +155,7 @@ def _boxed(raw: bytes) -> str:
 
 
 def _line_of_ass(raw: bytes) -> str:
-    """The text of a line of (Advanced) SubStation Alpha; one that draws says nothing."""
+    """The text of a line of (Advanced) SubStation Alpha. A line that draws has no text."""
     text = raw.decode("utf-8", "replace").split(",", _FIELDS_OF_ASS)[-1]
     if captions.DRAWING.search(text):
         return ""
