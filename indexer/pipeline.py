@@ -35,7 +35,7 @@ from search.types import KINDS, Channel, Cut, Filed, Gap, Info, Kind, Modality, 
 from search.zones import Zones
 
 WINDOW = 48
-"""Decoded cuts that wait for the encoder, at most: a shot of ten frames has some two megabytes."""
+"""The maximum number of decoded cuts that wait for the encoder. A shot of ten frames has some two megabytes."""
 
 COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 """A transaction is written when this many units are done, or the first of them has waited this long."""

@@ -35,10 +35,10 @@ RECOUNT = 1.0
 """Seconds between two looks at how much is left to read."""
 
 HANGS_SECONDS = 1_800.0
-"""A reader hangs that asks for nothing more and says nothing for this long: half a minute of speech takes the largest model two on a laptop."""
+"""A reader that is silent for this long hangs. (The largest model takes two minutes on a laptop for half a minute of speech.)"""
 
 LEAVE_SECONDS = 30.0
-"""How long is waited for readings that are to end: until their readers ask for the next cut."""
+"""How long to wait for readings that must end; they end when their readers ask for the next cut."""
 
 
 @dataclass(frozen=True, slots=True)

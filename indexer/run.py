@@ -46,13 +46,13 @@ LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
 
 CHANGING, SETTLE = 3, 1.0
-"""Files that change while they are read are read again this often in a run, after this many seconds."""
+"""How often in a run a file that changes during reading is read again, and after how many seconds."""
 
 OUTAGE_SECONDS = 600.0
 """How long a run waits for a database that has gone away to come back."""
 
 LOOK_AGAIN = 0.2
-"""Seconds after which it is looked whether a scan has queued anything."""
+"""Seconds between two checks whether a scan has queued anything."""
 
 Report = Callable[[Tally, Progress, bool], None]
 

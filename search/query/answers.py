@@ -32,13 +32,13 @@ HARDLY = 0.02
 """The probability of the best hit below which an answer is not called found."""
 
 FEWEST_LETTERS = 4
-"""Letters that the words of a question need for a text that holds them to count as an answer to it."""
+"""The least number of letters in a question's words for a text with these words to count as an answer."""
 
 _LEGIBLE = [code for code, kind in enumerate(KINDS) if kind.channel in WORDS]
 
 _TEXTS = Kind(Modality.TEXT, Channel.TEXT)
 _LITERAL_SLOPE, _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT = 6.0, -3.0, 1.5, -1.0
-"""A text that holds all words of a question answers it, one that holds half of them may."""
+"""The shares of a question's words from which on a text answers it (all), or may answer it (half)."""
 
 _NUMBERS = re.compile(r"(\d+)")
 

@@ -17,15 +17,15 @@ from search.store import SqlStore
 from search.types import KINDS, Channel, DateSource, Kind, Modality, Segment
 
 ALIKE = 0.9
-"""Frames of a burst are at least so similar, as cosine."""
+"""The minimum cosine between frames of a burst."""
 SECONDS = 2
-"""Frames of a burst follow each other within this time, where the cameras tell it."""
+"""Frames of a burst follow each other within this time, if the times are known from the camera."""
 NUMBERS = 3
-"""Where they do not, their names are those that cameras give (JEITA CP-3461: DSC_2007) and differ by at most so much in their number."""
+"""Otherwise their names are camera-made (JEITA CP-3461: DSC_2007), and their numbers differ by at most this."""
 
 _STILL = KINDS.index(Kind(Modality.IMAGE, Channel.VISUAL))
 _UNTOLD = (None, DateSource.FILE, DateSource.CHANGED, DateSource.TAKEOUT)
-"""Sources of dates that do not tell the second in which a photograph was taken."""
+"""Sources of dates that are not precise to the second."""
 _NUMBER = re.compile(r"(?<=\D)\d{4,18}(?=\D*$)")
 
 

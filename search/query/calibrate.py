@@ -28,19 +28,19 @@ ASKED = 300
 """Passages that are asked, at most."""
 
 LONGEST_WORDS = 40
-"""Words of a passage that is asked, at most: longer ones are no questions."""
+"""The maximum number of words of a passage used as a question: longer ones are unlike questions."""
 
 ALIKE = 0.5
-"""Cosine between two passages from which on the files of one may answer the other."""
+"""The cosine between two passages from which on the files of one may also answer the other."""
 
 ARCHIVE_SIZES = (3, 10, 30, 100, 300, 1_000)
 """Segments of the archives that are asked."""
 
 FEWEST_QUESTIONS = 60
-"""Questions with known answers that a direction has to have to be measured by the archive; and labels from which on an archive calibrates itself."""
+"""The least number of known-answer questions for measuring a direction, and of labels for an archive to calibrate itself."""
 
 GROWN = 1.5
-"""Times as many labels from which on an archive calibrates itself anew."""
+"""An archive calibrates itself again when it has this many times as many labels."""
 
 
 def labels(searcher: Searcher) -> int:
@@ -51,7 +51,7 @@ def labels(searcher: Searcher) -> int:
 
 def due(searcher: Searcher) -> bool:
     """Whether the archive has so many new labels since its last calibration that a space should be calibrated again."""
-    told = labels(searcher)  # which has the searcher take up a calibration that was just made
+    told = labels(searcher)  # makes the searcher load a calibration that was just made
     return Modality.TEXT in searcher.space.accepts and told >= max(FEWEST_QUESTIONS, GROWN * searcher.calibration.labels)
 
 

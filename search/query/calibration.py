@@ -33,28 +33,28 @@ SAMPLE = 1_000
 """Segments in the sample of a kind."""
 
 ENOUGH = 32
-"""Segments of a kind from which on its own sample tells how unrelated ones score."""
+"""From this many segments of a kind on, its own sample shows how unrelated ones score."""
 
 PRIOR = 8
-"""How many segments' worth of belief in the usual spread a small sample starts with."""
+"""The weight of the usual spread in a small sample, as a number of segments (a prior)."""
 
 USUAL_SPREAD = 0.08
-"""Standard deviation of cosines between unrelated contents; what a kind with one segment is measured by."""
+"""The usual standard deviation of cosines between unrelated contents; used for a kind with one segment."""
 
 USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
-"""Log-odds a deviation, and at no deviation, where nothing was fitted: about what the pocket space has for texts that ask for pictures."""
+"""Slope (log-odds per deviation) and offset if nothing was fitted: about those of the pocket space for text->image."""
 
 WORD_SLOPE, WORD_OFFSET = 0.8, -1.5
-"""Log-odds a nat of what the words of a text say, and at no nat."""
+"""Slope (log-odds per nat) and offset of scores by words."""
 
 SMALLEST_SPREAD = 1e-2
-"""The least standard deviation of cosines to a cohort: of equal contents, or to what asks for nothing, it would be none."""
+"""The smallest standard deviation of cosines to a cohort. For equal contents, or a question that means nothing, it would be 0."""
 
 SIZES = (10, 100)
-"""Segments of a kind up to which an archive is small, or middling: each has a line of its own, since the best of few comes less near by chance."""
+"""The largest number of segments of a small and of a medium archive. Each size has its own line, since the best of few is less near by chance."""
 
 SENTENCE = 8
-"""Words from which on a question is a sentence: longer questions come nearer to texts of their kind by chance, and have lines of their own."""
+"""From this many words on, a question is a sentence. Longer questions are nearer to texts by chance, so they have their own lines."""
 
 CLASSES = 2 * (len(SIZES) + 1)
 """Lines of a direction: by the size of the archive, for short questions first and then for sentences."""

@@ -24,20 +24,20 @@ KEPT_SHARE = 0.95
 """The share of present questions that are not called absent."""
 
 HITS = 10
-"""Hits of a question that the probability of a hit is fitted on."""
+"""The number of hits of a question on which the probability of a hit is fitted."""
 
 NEAR_MISS = 0.3
-"""What an absent question counts whose neighbours are in the archive, beside one that is foreign to it. They are many, and nobody's idea of "not here"."""
+"""The weight of an absent question with neighbours in the archive, relative to a foreign one. There are many, and few people mean them by "not here"."""
 
 FOLDS = 5
 BINS = 10
-"""Of a reliability diagram."""
+"""The number of bins of a reliability diagram."""
 
 FEWEST = 20
 """Questions of a direction, present and absent ones each, below which no verdict is fitted: the least for a line of 5 %, see split conformal."""
 
 _RIDGE = 1.0
-"""Of the logistic models, on standardised features."""
+"""The ridge penalty of the logistic models, on standardised features."""
 
 Numbers = NDArray[np.float64]
 

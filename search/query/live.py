@@ -14,7 +14,7 @@ from search.store import SqlStore
 from search.types import Ids, Space
 
 DELTA = 0.02
-"""The share of an index that is read from SQL when it is opened, at most; writing everything for less would cost more than it saves."""
+"""The largest share of an index that is read from SQL when it is opened. Writing a generation for less would cost more than it saves."""
 
 SAMPLE = 256
 """Vectors of a loaded generation that are compared with SQL's."""
@@ -22,7 +22,7 @@ SAMPLE = 256
 _LOOKS = 3
 
 Place = Callable[[FlatIndex, Callable[[], Sequence[Ids]]], VectorIndex]
-"""Where an index is scanned: ``search.index.place``, told what the settings say."""
+"""A function that chooses where an index is scanned: ``search.index.place`` with the settings applied."""
 
 
 class LiveIndex:

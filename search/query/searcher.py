@@ -31,15 +31,15 @@ from search.store.sql import Columns
 from search.types import KINDS, Channel, Filter, Ids, Kind, Modality, Space, Vectors
 
 UNREADABLE = 0.6
-"""The share of letters that an encoder knows only one by one from which on it cannot read a text."""
+"""From this share of letters that an encoder knows only singly, it cannot read a text."""
 
 MANY = 1_000
-"""From so many new segments on, if they are more than what is known, everything is read again: that takes no longer."""
+"""From this many new segments on, if they outnumber the known ones, everything is read again: that is as fast."""
 
 _NONE = np.empty(0, np.int64)
 
 _NOTICED = 0.05
-"""Refreshing that takes longer, in seconds, is not done at every search."""
+"""If refreshing takes longer than this, in seconds, it is not done at every search."""
 
 
 class Searcher:

@@ -27,13 +27,13 @@ PROFILED = 500
 """Segments of a kind's sample that are compared with the cohort's questions."""
 
 SHARES = (0.02, 0.05)
-"""Shares of a sample: how near its best segments come to the question tells how much is there."""
+"""Shares of a sample whose best segments are averaged: their nearness to the question shows how much is there."""
 
 ACTIVE = 0.2
-"""The share of the cohort's questions that count as answered: those that the archive comes nearest to."""
+"""The share of the cohort's questions that count as answered: those nearest to the archive."""
 
 SMOOTHING = 0.1
-"""Cosine over which the answers of a like question count less by a factor of e."""
+"""The cosine distance over which the weight of a similar question falls by a factor of e."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

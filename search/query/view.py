@@ -21,16 +21,16 @@ from search.store.sql import Columns
 from search.types import KINDS, Coverage, Filter, Ids, Kind, Modality, Vectors
 
 SETTLE = 0.5
-"""Seconds after which it is counted again in the background, so that the first answer after a change is not held up."""
+"""Seconds until the coverage is counted again in the background, so that the first answer after a change need not wait."""
 
 COUNTED_AT_ONCE = 50_000
-"""Segments up to which the coverage is counted before an answer is given; to count that of a large archive takes longer than to search it."""
+"""Up to this many segments the coverage is counted before an answer. For a large archive, counting takes longer than searching."""
 
 FILTERS = 64
-"""Filters whose segments are remembered."""
+"""The number of filters whose segments are cached."""
 
 _ROOM = 8
-"""An array that grows leaves room for an eighth of itself."""
+"""The spare room of a growing array, as a share of its size: one eighth."""
 
 Samples = Mapping[Kind, tuple[Ids, Vectors]]
 Filtered = tuple[Filter, tuple[int, ...]]

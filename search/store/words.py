@@ -34,16 +34,16 @@ Phrase: TypeAlias = tuple[str, ...]
 """Terms that follow each other."""
 
 NEWEST = (1_000, 20_000)
-"""Segments that a word brings as candidates, the newest that hold it; more where a filter leaves too few of them."""
+"""The number of candidates for a word: the newest segments that contain it. More if a filter leaves too few."""
 
 READ = 300
 """Candidates whose texts are read at a time."""
 
 BUDGET = 200_000
-"""Occurrences of a word that are looked through: of one that more segments hold, only the newest part of the archive."""
+"""The maximum number of occurrences of a word that are searched. Of a more common word, only the newest are."""
 
 WORDS = 12
-"""Different words of a query that count, the rarest; a page of text was pasted where there are many."""
+"""The maximum number of distinct words of a query that count, the rarest. With more, somebody has pasted a page of text."""
 
 SAMPLED = 2_000
 """Segments that are looked at to tell how many are texts."""
@@ -52,28 +52,28 @@ TYPED = 1_000
 """Words of a query that are looked at, the first."""
 
 RARE = 2
-"""A word that at most this many segments hold is perhaps another one, misheard, misread or mistyped."""
+"""A word in at most this many segments may be another one that was misheard, misread or mistyped."""
 
 WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
-"""What a word counts by the number of letters in which it differs (none: it only looks alike), and how many such are looked for."""
+"""The weight of a similar word by the number of differing letters (none: it only looks alike), and how many are tried."""
 
 SOUNDING = 4
-"""Letters of a word that may sound like another one: of shorter ones a sound is next to nothing."""
+"""The least number of letters for matching by sound. The sound of shorter words says too little."""
 
 SOUNDALIKE, ALIKE = 0.6, 4
-"""What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
+"""The weight of a word that only sounds like the one in the query, and how many are tried."""
 
 INFLECTED, APART = 0.8, 0.95
-"""What a word counts in another form of it, and where it is written apart, or with a hyphen, or as one."""
+"""The weight of another form of a word, and of one written apart, with a hyphen or as one."""
 
 FORMS, LOOKED_AT = 3, 60
-"""How many other forms are looked for, the most usual ones, and how many words are looked at for them."""
+"""How many other forms are tried, the most frequent ones, and how many words are examined for them."""
 
 USUAL, USUAL_SHARE = 100, 0.05
-"""Of a word that more texts hold, and a larger share of them, no other forms are looked for."""
+"""For a word in more texts than this, and in a larger share of them, no other forms are tried."""
 
 WHOLE = 8.0
-"""Nats that it says for a text to hold all words of a question."""
+"""The bonus, in nats, for a text that contains all words of a question."""
 
 CROSSING = 2_000
 """Segments with the rarest word of a phrase that are looked at for whether the phrase begins or goes on in a neighbour, the newest."""
@@ -86,10 +86,10 @@ _SATURATION, _LENGTH = 1.2, 0.5
 """BM25's k1 and b. Passages are short and of one kind, so that their length says little."""
 
 _SLOPES = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
-"""At which Chernoff's bound is looked for."""
+"""The slopes at which the Chernoff bound is evaluated; the best one counts."""
 
 _CERTAIN = 600.0
-"""The most that words can say, in nats: about what a double can tell from nothing."""
+"""The largest score by words, in nats: about the limit of double precision."""
 
 
 @dataclass(frozen=True, slots=True)
