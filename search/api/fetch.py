@@ -27,10 +27,10 @@ MAX_REDIRECTS = 3
 MAX_URL_CHARACTERS = 2_000
 
 PATIENCE_SECONDS = 10.0
-"""How long one connection, or one piece of an answer, is waited for."""
+"""The timeout of one connection, and of one piece of an answer."""
 
 TOTAL_SECONDS = 60.0
-"""How long all of it may take."""
+"""The timeout of the whole fetch."""
 
 PIECE_BYTES = 1 << 16
 

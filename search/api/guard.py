@@ -24,7 +24,7 @@ BODY = 24 << 20
 """The largest body of a request that is not an upload, in bytes."""
 
 HELD = 256 << 20
-"""What the bodies of requests that are being answered may take together, in bytes."""
+"""The maximum total size of the bodies of all running requests, in bytes."""
 
 SHIELD = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
 """Headers of every answer: no type guessing, no referrer to other sites (addresses hold questions), no framing."""
@@ -37,15 +37,16 @@ PAGE_POLICY = (
     "default-src 'self'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:;"
     f" font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; {_COMMON}"
 )
-"""No script in the page's text but those that are known, and nothing from elsewhere. Streamlit writes styles into the page, and makes modules of components as blobs."""
+"""Only known inline scripts, and nothing from other sites. Streamlit writes styles into the page, and loads component modules as
+blobs."""
 
 DOCS_POLICY = (
     f"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; {_COMMON}"
 )
-"""Swagger starts itself by a script in the page."""
+"""Swagger is started by an inline script."""
 
 OPEN = ("/livez", "/readyz")
-"""What answers under any name: probes call by whatever their machine knows, and learn nothing but that."""
+"""Paths that are answered under any host name: probes use whatever name their machine knows, and these paths reveal nothing else."""
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 

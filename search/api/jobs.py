@@ -33,13 +33,13 @@ from search.store import Catalogue, Database, JobBook
 from search.store.jobs import OPEN, Job
 
 AGAIN = 10.0
-"""Seconds after which the queue is looked at again when the database failed."""
+"""Seconds before the queue is checked again after a database error."""
 
 LOOK = 5.0
 """Seconds between two looks at the queue: other services queue jobs too, and may die while running one."""
 
 BEAT = 2.0
-"""Seconds between two times that a running job is written down, for other services to tell of it and to cancel it."""
+"""Seconds between two writes of a running job's progress. They also let other services cancel it."""
 
 _log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from search.settings import Settings
 from search.store import SqlStore
 
 TOLD = 20
-"""Roots that an error names, at most."""
+"""The maximum number of roots that an error lists."""
 
 FRESH = 0.5
-"""Seconds for which the roots of collections are not looked up again."""
+"""Seconds for which the roots of collections are cached."""
 
 
 @dataclass(frozen=True, slots=True)

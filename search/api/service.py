@@ -39,7 +39,7 @@ PATIENCE = 5.0
 """Seconds that a search waits for the engine to load before it is answered with Retry-After."""
 
 _PAUSE = 10
-"""Times as long as counting took, from its beginning, until it is counted again."""
+"""The pause between two counts, from start to start, as a multiple of the time that counting took."""
 
 State = Literal["ready", "loading", "empty", "failed"]
 

@@ -26,7 +26,7 @@ from search.store.catalogue import Asset
 from search.types import Cut, Info, Modality, Needs, Picture
 
 SIZES = (160, 320, 640, 1280)
-"""Longest sides, in pixels: what is asked for is rounded up to one of these, so that the cache cannot be blown up."""
+"""Longest sides, in pixels. A requested size is rounded up to one of these, so that callers cannot fill the cache with variants."""
 
 CELL, GRID = 192, 5
 """Longest side of a frame in a sheet, in pixels; a sheet has at most ``GRID`` by ``GRID`` frames."""

@@ -12,10 +12,10 @@ from search.errors import Problem
 T = TypeVar("T")
 
 QUEUE = 256
-"""Requests of a kind that wait for their turn, at most."""
+"""The maximum number of waiting requests of a kind."""
 
 COME_BACK = 2
-"""Seconds after which whoever found a queue full may ask again."""
+"""Seconds after which a caller that found the queue full may retry."""
 
 
 class Turns:

@@ -23,13 +23,14 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 GPU_BATCH = 256
-"""Pictures that a GPU likes to get at once; it divides them as it finds best."""
+"""The number of pictures that a GPU gets at once; the runner splits them as it finds best."""
 
 FIRST = 32
-"""With how many a GPU is asked first."""
+"""The first batch size tried on a GPU."""
 
 GAIN, RUNS = 1.05, 2
-"""A batch is doubled as long as that gains this factor in rate, by the best of so many runs: the first one at a size warms up."""
+"""A batch is doubled while that raises the rate by this factor. The best of this many runs counts, since the first one at a size
+is a warm-up."""
 
 
 def choose(device: str) -> torch.device:

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "int8")
 
 FEWEST = 50
-"""Pictures of a calibration set, at least: with fewer, half a point of recall means nothing."""
+"""The minimum number of pictures in a calibration set. With fewer, half a point of recall means nothing."""
 
 DEPTH = 10
-"""How many of a ranking are compared."""
+"""The number of top results that are compared."""
 
 DROP = 0.005
-"""What R@1, R@5 and R@10 may lose, at most: half a point."""
+"""The largest allowed loss of R@1, R@5 and R@10: half a point."""
 
 
 @dataclass(frozen=True, slots=True)

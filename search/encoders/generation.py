@@ -13,7 +13,8 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 _KEPT = re.compile(
     r"\w*_token_ids?|\w*suppress_tokens|bad_words_ids|\w*lang_to_\w*|use_cache|no_repeat_ngram_size|repetition_penalty"
 )
-"""What of a model's own habits counts. Sampling, beams and lengths do not: the same content gives the same words, and never too many."""
+"""The generation settings of a model that are kept. Sampling, beams and lengths are not: the same content must give the same
+words, of limited length."""
 
 _RUN = re.compile(r"(.)\1{11,}")
 

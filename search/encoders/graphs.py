@@ -34,7 +34,8 @@ LARGEST = 2_000_000_000
 """Bytes of weights that a graph in one file can hold, which protobuf limits."""
 
 PATTERN = r"(?i)'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-"""OpenCLIP's words, but for the marks of a text's beginning and end: a text that spells them is read as letters, and cannot end itself early."""
+"""OpenCLIP's word pattern, without the start and end marks. A text that contains such a mark is read as letters, and cannot end
+itself early."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from search.errors import ModelMissing
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
 _MADE = ("position_ids", "token_type_ids", "relative_position_index", "num_batches_tracked")
-"""Endings of tensors that a model makes itself, and that files of some versions of transformers hold."""
+"""Name endings of tensors that a model computes itself. Files of some versions of transformers contain them."""
 
 _SPARE = 0.9
-"""Least share of a model's vocabulary that its tokenizer has: published models have up to a twentieth of spare rows."""
+"""The least share of a model's vocabulary that its tokenizer must have: published models have up to a twentieth of spare rows."""
 
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 

@@ -15,7 +15,7 @@ from search.encoders.weights import TOKENIZER, broken
 from search.types import Ids, Vectors
 
 _SPARE = 0.9
-"""Least share of a tower's vocabulary that its tokenizer has: published towers have up to a twentieth of spare rows."""
+"""The least share of a tower's vocabulary that its tokenizer must have: published towers have up to a twentieth of spare rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,16 @@ from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, Gap, Needs
 
 SOURCE = "film behind the still"
-"""Where its segments come from, in words."""
+"""The source of its segments, in words."""
 _LONGEST = 200 << 20
-"""A longer film is not read, in bytes."""
+"""The largest film that is read, in bytes."""
 _TOLD = (b"MotionPhoto", b"MicroVideo")
-"""Google's XMP says of a photograph with a film that it has one (developer.android.com, Motion Photo format)."""
+"""The mark in Google's XMP for a photograph with a film (developer.android.com, Motion Photo format)."""
 _SAMSUNG = b"SEFT"
-"""The last bytes of photographs of Samsung that have something behind them."""
+"""The last bytes of Samsung photographs that have something appended."""
 _BOX = b"ftyp"
 _PICTURES = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
-"""Brands of files that are pictures, among which the still itself may be."""
+"""Brands of picture files. The still itself may have one of these."""
 _STEP = 1 << 20
 
 

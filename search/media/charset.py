@@ -9,9 +9,9 @@ _DECLARED = re.compile(
     rb"""<(?:\?xml[^>]{0,200}\bencoding|meta[^>]{0,200}\bcharset)\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE
 )
 _HEAD = 4_096
-"""Bytes in which a page declares its character set: HTML asks for 1,024, and not all keep to it."""
+"""The bytes that are searched for a declared character set: HTML requires it in the first 1,024, but not all pages comply."""
 _SHORT = 256
-"""Below this many bytes the frequencies of letters say little, and Western European is the likeliest."""
+"""Below this many bytes, letter frequencies say little, and Western European is the most likely."""
 
 
 def declared(raw: bytes) -> str | None:

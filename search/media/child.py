@@ -38,9 +38,10 @@ _LATE = (
     "_strptime", "unicodedata", "mmap", "numpy.ma", "charset_normalizer.md", "search.media.pages",
     "PIL.ImageColor", "PIL.ImageFilter", "PIL.MpoImagePlugin",
 )  # fmt: skip
-"""What libraries would import amid a file, when nothing can be opened any more; besides all of PyAV and all character sets."""
+"""Modules that libraries would import while reading a file, when no file can be opened any more; in addition to all of PyAV and
+all character sets."""
 _THREADS = 16
-"""Threads that a decoder may have where it may have any."""
+"""The number of threads of a decoder that may have threads."""
 _DESCRIPTORS = 32
 """Descriptors that a decoder may hold: its own seven, and a few copies of the file's."""
 

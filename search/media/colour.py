@@ -17,9 +17,10 @@ from search.media import png
 from search.types import Gap
 
 MAX_PROFILE = 16 << 20
-"""A longer ICC profile is not used, in bytes."""
+"""The largest ICC profile that is used, in bytes."""
 _KEPT = 4
-"""Transforms that are kept: photos of one camera have the same profile, and to make its transform takes longer than to use it."""
+"""The number of cached transforms. Photos of one camera have the same profile, and making its transform takes longer than using
+it."""
 _SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 """Colour space of a profile -> mode of the pictures that it is of."""
 _BOXES = (b"meta", b"iprp", b"ipco", b"jp2h")
@@ -45,9 +46,9 @@ _SRGB, _PQ, _HLG = 13, 16, 18
 _BT709 = (1, 6, 14, 15)
 """Code points of the transfer of BT.709, which table 3 of H.273 has four times."""
 _GAMMAS = {**dict.fromkeys(_BT709, 2.4), 4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
-"""Code points -> exponents of the light that screens make of a value; for BT.709 that is told by BT.1886."""
+"""Code points -> exponents from value to displayed light; for BT.709 this is defined by BT.1886."""
 _NEAR_SRGB = 0.05
-"""A gamma that is this near to 1/2.2, as a share, is sRGB's curve where no primaries are told, as browsers take it."""
+"""A gamma this near to 1/2.2, as a share, counts as sRGB's curve if no primaries are given, as in browsers."""
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _WHITE, _BRIGHTEST = 203.0, 1000.0
 """Luminance of diffuse white (ITU-R BT.2408) and of the brightest light that a picture of high dynamic range is taken to have, in cd/m²."""

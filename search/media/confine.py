@@ -26,7 +26,7 @@ Absent = dict[str, str]
 """Protections that the system did not grant: name -> why."""
 
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
-"""What a program reads to start, besides itself."""
+"""The files that a program reads to start, besides itself."""
 
 _NETWORK, _PRIVILEGES, _LANDLOCK, SECCOMP = "a network namespace", "dropped privileges", "Landlock", "seccomp"
 REMEDIES = {
@@ -35,7 +35,7 @@ REMEDIES = {
     _LANDLOCK: "Linux 5.13 or newer has it: `landlock` must stand in the kernel's `lsm=` list.",
     SECCOMP: "Run Sensorium on Linux for x86_64 or aarch64 for this.",
 }
-"""What can be granted -> what to do where it is not."""
+"""Protections -> what to do if one is missing."""
 
 _NEW_USER, _NEW_NET, _THREAD = 0x10000000, 0x40000000, 0x00010000
 """Flags of ``unshare`` and ``clone``."""
@@ -44,7 +44,7 @@ _CAPABILITIES = 0x20080522
 """Version of the structure that ``capset`` takes."""
 
 _FILES = ((1, 0x1FFF), (2, 0x3FFF), (3, 0x7FFF), (5, 0xFFFF))
-"""Landlock's rights on files, all that there are, by the version of its interface."""
+"""All of Landlock's rights on files, by the version of its interface."""
 _TCP, _SCOPES = 0b11, 0b11
 """Landlock: binding and connecting (version 4); abstract sockets and signals (version 6)."""
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 2, 1 << 3
@@ -65,7 +65,7 @@ _DECODING: Mapping[str, tuple[int | None, ...]] = {
     "getpid": (39, 172), "gettid": (186, 178), "sched_getaffinity": (204, 123), "sysinfo": (99, 179), "uname": (63, 160),
     "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
-"""System calls that decoding takes: name -> (x86_64, aarch64)."""
+"""System calls that decoding needs: name -> (x86_64, aarch64)."""
 _RUNNING: Mapping[str, tuple[int | None, ...]] = {
     "execve": (59, 221), "open": (2, None), "openat": (257, 56), "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439),
     "stat": (4, None), "lstat": (6, None), "statx": (332, 291), "readlink": (89, None), "readlinkat": (267, 78), "getcwd": (79, 17),
@@ -75,7 +75,7 @@ _RUNNING: Mapping[str, tuple[int | None, ...]] = {
     "sched_setaffinity": (203, 122), "sched_getparam": (143, 121), "sched_getscheduler": (145, 120),
     "getuid": (102, 174), "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "getppid": (110, 173),
 }  # fmt: skip
-"""What starting and running a program takes besides. What it may open and execute, Landlock says."""
+"""Further system calls for starting and running a program. Landlock limits what it may open and execute."""
 _CLONE, _CLONE3, _FCNTL, _TGKILL = (56, 220), (435, 435), (72, 25), (234, 131)
 _DUPLICATING = (0, 1, 2, 3, 4, 1030)
 """Commands of ``fcntl`` that copy a descriptor or ask for its flags. F_SETOWN would be a way to send signals."""

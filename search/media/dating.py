@@ -23,18 +23,18 @@ from search.types import Filed, Info, Needs, Stamp
 from search.zones import Zones
 
 MAX_BESIDE = 4
-"""Files with dates beside another that are read."""
+"""The maximum number of dating files beside another that are read."""
 _SUFFIXES = (".xmp", ".json")
 _SETTLED_NS = 2_000_000_000
-"""A folder that changed within this time may have changed again without its time showing it, in nanoseconds."""
+"""A folder that changed this recently, in nanoseconds, may have changed again with the same time stamp."""
 FRESH_SECONDS = 0.5
 """How long a listing of such a folder is kept."""
 _TAKEOUT = ".supplemental-metadata"
-"""What Takeout puts between the name of a file and ``.json``, cut where the name would get too long."""
+"""Takeout's infix between a file name and ``.json``, which is cut if the name gets too long."""
 _NUMBERED = re.compile(r"\(\d+\)$")
-"""The number of a namesake, which stands at the end of either name."""
+"""The number of a duplicate name, at the end of either name."""
 _LONGEST_STEM = 46
-"""Characters at which Takeout cuts a name, before ``.json``."""
+"""The length at which Takeout cuts a name, before ``.json``."""
 _EDITED = re.compile(r"-(?:edited|bearbeitet|modifié|editado|modificato|edytowane)$")
 
 

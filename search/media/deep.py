@@ -17,9 +17,9 @@ _WHITES = (255, 1023, 4095, 16383, 65535, 0xFFFFFFFF)
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _TILES, _FORMAT, _PROFILE = 258, 259, 262, 277, 284, 324, 339, 34675
 _FLOAT = 3
 _WORDS = dict.fromkeys(("gray16", "ya16", "rgb48", "rgba64", "gbrp16", "gbrap16"), "u2")
-"""Formats of frames in words of 16 bits, without the order of their bytes."""
+"""Frame formats with 16-bit words, without the byte order."""
 _BY_FFMPEG = {(2, _FLOAT, 32, 3): "RGB", (1, 1, 16, 2): "LA"}
-"""Photometric interpretation, sample format, bits and samples of a TIFF that only FFmpeg reads -> the mode that becomes of it."""
+"""Photometric interpretation, sample format, bits and samples of a TIFF that only FFmpeg reads -> the resulting mode."""
 
 
 class Tiff(TiffImagePlugin.TiffImageFile):

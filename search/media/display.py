@@ -17,21 +17,21 @@ from search.media.shots import PLANAR
 from search.types import Needs, Picture
 
 _HD = 720
-"""From this height on, in pixels, values that no matrix is told of are BT.709, as browsers take them."""
+"""From this height on, in pixels, values without a stated matrix are BT.709, as in browsers."""
 _601, _709, _2020 = 5, 1, 9
 _MATRICES = {1: _709, 4: 4, 5: _601, 6: _601, 7: 7, 9: _2020, 10: _2020}
 """Matrices as ISO/IEC 23091-2 counts them -> as swscale does."""
 _GUESSED_601 = ("vp9", "libvpx-vp9", "av1", "libdav1d")
-"""Codecs that tell their matrix; where they do not, browsers take BT.601, whatever the size."""
+"""Codecs that state their matrix. If it is missing, browsers use BT.601, whatever the size."""
 _CONSTANT = ("vp8", "libvpx")
-"""Codecs whose decoders tell BT.601 of everything."""
+"""Codecs whose decoders always state BT.601."""
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-"""Colours of 8 bits come out one or two of 255 too dark without these flags; those of 16 bits come out wrong with them."""
+"""Without these flags 8-bit colours are one or two of 255 too dark; with them 16-bit colours are wrong."""
 _UNTOLD = 2
 _QUARTERS = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
-"""Matrices that turn to the left by so many quarters."""
+"""Rotation matrices and their number of quarter turns to the left."""
 _COMBED = 25
-"""A line that is so much brighter or darker than both lines around it, of 255, is of another moment."""
+"""A line that is this much brighter or darker than both neighbours, of 255, belongs to another moment."""
 
 
 class Display:

@@ -12,7 +12,7 @@ PAD = (0, 0, 0)
 """Colour around a padded picture, RGB."""
 
 _LONGEST = 4
-"""A scaled picture is at most this many times as long as wide before its middle is cut out."""
+"""The largest aspect ratio of a scaled picture before its middle is cut out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
     Jpeg2KImagePlugin, PpmImagePlugin, PsdImagePlugin, TgaImagePlugin, openers,
 )  # fmt: skip
-"""Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
+"""Imported here; otherwise Pillow would import all of its plugins. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
-"""Frames of an animation that are looked at, at most, and the pixels in them."""
+"""The maximum number of frames of an animation that are examined, and of the pixels in them."""
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -52,19 +52,19 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
+"""EXIF orientation -> the transposition that makes the picture upright; from 5 on, width and height change places."""
 _FILTERS = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
 _SCALED = ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr", "LAB")
-"""Modes that Pillow scales well; their colours become sRGB after it."""
+"""Modes that Pillow scales well. They are converted to sRGB after scaling."""
 _ORIENTATION = 0x0112
 _SUBFILE, _DERIVED = 254, 0b101
-"""Tag of a TIFF that says what a page is, and what it says of smaller copies and masks."""
+"""The TIFF tag with the kind of a page, and its values for smaller copies and masks."""
 _LASTING_MS = 500
 """A frame of an animation that stays for so long is a slide, in milliseconds."""
 _ROOM = 24 << 20
-"""What the frames of one cut may take together, in bytes."""
+"""The maximum total size of the frames of one cut, in bytes."""
 _TO_PLAN, _TO_DECODE = 0.3, 0.7
-"""Shares of the processor time for a file after which its pages are counted, and decoded, no further."""
+"""Shares of a file's processor time after which no more pages are counted, or decoded."""
 
 with contextlib.suppress(ImportError):
     import search.media.raw  # noqa: F401  where the extra ``raw`` is installed

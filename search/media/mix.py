@@ -17,7 +17,7 @@ from search.types import Sound
 MAX_CHANNELS = 64
 """Channels that FFmpeg can mix."""
 MAX_LANES = 8
-"""Channels of an untold layout that are heard one by one; what is beyond is heard as one mix."""
+"""The maximum number of channels of an unknown layout that are kept separate. More are mixed into one."""
 _FRONT, _CENTRE, _SURROUND = 0.5, 0.5**0.5, 0.5**1.5
 """Weights of ITU-R BS.775 on the scale on which left and right of stereo are 0.5 each."""
 _CENTRES, _FRONTS, _LOW = (
@@ -26,20 +26,20 @@ _CENTRES, _FRONTS, _LOW = (
     frozenset({"LFE", "LFE2"}),
 )
 _SILENT = 1e-3
-"""A channel whose level is below this share of the loudest one's carries nothing."""
+"""A channel whose level is below this share of the loudest one's is empty."""
 _CANCELS = 0.25
-"""A mix whose level is below this share of its louder channel's has cancelled: 12 dB. Channels without relation lose 3 dB."""
+"""A mix whose level is below this share of its louder channel's has cancelled out: 12 dB. Unrelated channels lose 3 dB."""
 _RELATED = 0.15
-"""Correlation of two waveforms from which on they are of one scene."""
+"""Two waveforms with at least this correlation are of one scene."""
 _REJOINED = 0.5
-"""Correlation of two waveforms that were not of one scene before, from which on they are."""
+"""The same for waveforms that were not of one scene before."""
 _IN_STEP = 0.3
-"""Correlation of two courses of loudness from which on they are of one scene."""
+"""Two loudness curves with at least this correlation are of one scene."""
 _LIVELY_DB = 3.0
 """Loudness that varies less than this is steady: two steady sounds, such as rain in stereo, are one scene."""
 _STEP_MS = 50
 _SHORTEST_MS = 1000
-"""Sound shorter than this says too little of how its channels relate."""
+"""Shorter sound says too little about how its channels are related."""
 
 
 class Mixer:

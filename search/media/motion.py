@@ -24,9 +24,9 @@ _HOLE = 0.5
 _BLOCK, _LINE, _PREAMBLE = 10_000, 4_096, 50
 """Lines read at once, bytes of the longest, and lines in which the columns have to be named."""
 _ROUNDING = 1e-3
-"""By how much of a reading's distance a time may be off: times since 1970 are not written more exactly."""
+"""The allowed error of a time, as a share of the distance between readings: times since 1970 are written with limited precision."""
 _LARGEST, _LAST = 1e6, 1e12
-"""No reading is larger, and no time is later, in seconds: it would be noise."""
+"""The largest plausible reading, and the latest plausible time, in seconds."""
 
 _AXES = r"[\W_]*([xyz])(?:[\W_].*)?"
 _TIME = re.compile(r"(?:timestamp|time|ts|t|elapsed|seconds|sec)(?:[\W_]*(s|ms|us|µs|ns))?\W*")
@@ -37,7 +37,7 @@ _READING = {
 _COLUMNS = ("ax", "ay", "az", "gx", "gy", "gz")
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _SLOWEST = 0.5
-"""No sensor of motion leaves as many seconds between two readings; a unit of time that says so is too large."""
+"""No motion sensor has this many seconds between two readings. A time unit that implies it is too large."""
 
 Table: TypeAlias = NDArray[np.float64]
 """Time in seconds and six readings, (7, readings)."""

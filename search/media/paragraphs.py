@@ -11,7 +11,7 @@ _PARTED = re.compile(r"[\x02\ufffe]|[-\u2010\u00ad][ \t]{0,99}\r?\n[ \t]{0,99}")
 _LETTERS, _ENDING = re.compile(r"[^\W\d_]+"), re.compile(r"[^\W\d_]+\Z")
 _COMPOUND = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,64}-[^\W\d_]{1,64}")
 _LONGEST = 64
-"""Letters of a word that are looked at, when it was parted by the end of a line."""
+"""The maximum number of letters examined of a word that was split at the end of a line."""
 _HEADING = 80
 """A block shorter than this that does not end like a sentence is a heading or an item of a list, in characters."""
 _TINY = 20

@@ -22,11 +22,11 @@ from search.types import Cut, Gap, Needs
 MAX_PICTURE_TRACKS = 4
 """The maximum number of picture tracks that are searched. The others are reported as gaps."""
 _SPARSE = 6
-"""Below this many frames a second none is skipped."""
+"""Below this frame rate no frame is skipped."""
 _SPARSE_MS = 400
 """A frame with no other within this time before or after it, in milliseconds, is not skipped either, whatever the stated rate."""
 _RECENT = 24
-"""Time stamps of packets that are kept, to tell how near the frames lie: more than any codec reorders."""
+"""The number of packet time stamps that are kept to find the distance of frames: more than any codec reorders."""
 _SEEN_THROUGH = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _STILL_MS = 500
 """A track that lasts no longer than this beside a longer one is a still, such as the cover of a film."""

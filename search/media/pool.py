@@ -14,7 +14,8 @@ from search.settings import Settings
 from search.types import Cut, Gap, Info, Needs
 
 _RECYCLED = 800
-"""Files after which a process is replaced, so that leaks in codecs stay small; to start one takes as long as to decode 150 photographs."""
+"""A process is replaced after this many files, so that leaks in codecs stay small. Starting one takes as long as decoding 150
+photographs."""
 
 
 class DecodePool:

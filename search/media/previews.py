@@ -23,7 +23,7 @@ SECONDS = 30
 """Processor time of one picture."""
 
 PATIENCE_SECONDS = 10 * SECONDS
-"""What one picture may take by the clock: a busy machine is no fault of the file."""
+"""The wall-clock limit of one picture. It is generous, since a busy machine is not the file's fault."""
 
 MEMORY = 3 << 30
 """Address space of ffmpeg, in bytes."""
@@ -32,7 +32,7 @@ MOST_PIXELS = 250_000_000
 """A frame with more is not decoded, in pixels."""
 
 _CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(SECONDS), str(MEMORY))
-"""A small program confines itself and becomes ffmpeg: in one with threads, nothing may run between fork and exec."""
+"""A small program confines itself and becomes ffmpeg. In a process with threads, no code may run between fork and exec."""
 
 
 def wave(path: str, width: int, height: int) -> bytes:

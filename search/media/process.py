@@ -30,15 +30,15 @@ _CHUNK = 1 << 16
 _TAIL = 4096
 """How much of the decoder's standard error is kept, in bytes."""
 _PATIENCE = 0.05
-"""How long a decoder is heard out whose reader has gone, in seconds."""
+"""How long a decoder whose reader has gone may finish its request, in seconds."""
 _DYING = 2.0
-"""How long a decoder that has hung up may take to die, in seconds: writing its end takes a moment."""
+"""How long a decoder that closed its socket may take to die, in seconds: writing its last message takes a moment."""
 _PATIENT_READS = 16
 """How often standard error is read at a time, since a decoder might never stop writing to it."""
 _SPARE = 2
-"""Seconds of processor that a decoder has beyond those of its file, and when it has nothing to do."""
+"""Processor seconds of a decoder in addition to those of its file, and while it is idle."""
 _MOST, _MOST_GAPS = 1_000_000, 10_000
-"""Replies to one request, and gaps among them: no real file gives more."""
+"""The maximum number of replies to one request, and of gaps among them: no real file gives more."""
 _LASTING = (Modality.AUDIO, Modality.VIDEO)
 """Modalities whose length is certain only after decoding."""
 _CHILD = "search.media.child"
@@ -64,7 +64,7 @@ _PASSED = (
     "MKL_",
     "NUMEXPR_",
 )
-"""Variables that a decoder gets, by how they begin."""
+"""Prefixes of the environment variables that a decoder gets."""
 
 
 class Process:

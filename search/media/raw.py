@@ -12,9 +12,9 @@ import rawpy
 from PIL import Image, ImageFile
 
 _LEAST = 1000
-"""Pixels of the longer side from which on a preview is taken for the picture; a larger picture with a smaller one is developed."""
+"""From this longer side on, in pixels, a preview is used as the picture. A larger picture with a smaller preview is developed."""
 _TURNED = {3: 3, 5: 8, 6: 6}
-"""How LibRaw says that a picture has to be turned -> the EXIF orientation."""
+"""LibRaw's rotation -> the EXIF orientation."""
 _ORIENTATION, _SOFTWARE, _CHANGED, _TAKEN = 0x0112, 0x0131, 0x0132, 0x9003
 _LIBRAW = "dcraw"
 _DETAILS = 0x8769

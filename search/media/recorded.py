@@ -18,7 +18,7 @@ MAX_TRACKS = 8
 _RECORDED = (
     "com.apple.quicktime.creationdate", "date_recorded", "date-recorded", "recording_date", "originaldate", "date_digitized", "wm/encodingtime",
 )  # fmt: skip
-"""Tags that tell the recording itself, the most telling first; QuickTime's knows its zone."""
+"""Tags with the recording date, most precise first; QuickTime's includes its zone."""
 _DATE, _CREATED = ("date", "year", "tdor", "tory", "icrd"), ("creation_time", "modification_date", "date_encoded")
 _QUICKTIME = ("mov", "mp4")
 _PLACES = ("com.apple.quicktime.location.iso6709", "location", "location-eng")

@@ -15,9 +15,10 @@ _Timed: TypeAlias = tuple[int, av.VideoFrame]
 _STRIDE_MS = 2000
 """Up to this far ahead, decoding continues instead of seeking."""
 _SURE_MS = 1000
-"""Where the file numbers packets, the first frames after a key frame may be taken for earlier ones: so long before is sought, in milliseconds."""
+"""If the file only numbers packets, the first frames after a key frame may be taken for earlier ones. So the seek goes this much
+earlier, in milliseconds."""
 _BEFORE_MS = 10_000
-"""So long before the beginning is sought to come to the first frame of a transport stream; other containers refuse it."""
+"""How far before the beginning to seek for the first frame of a transport stream; other containers refuse this."""
 _FURTHER = 4
 """A seek that lands too late is tried again this many times as far back."""
 

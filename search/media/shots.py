@@ -19,7 +19,7 @@ Histogram: TypeAlias = NDArray[np.float32]
 """(128,) float32: 16 bins of luma for each quarter of the frame, then 32 for each chroma plane; each part sums to 1."""
 
 MIN_SHOT_MS = 500
-"""Cuts nearer than this to the last one are not looked for."""
+"""Cuts nearer than this to the last one are ignored."""
 FLASH_MS = 150
 """A change that is reversed within this time is a flash."""
 
@@ -30,7 +30,7 @@ _FACTOR = 4.0
 _MEMORY = 0.85
 """Weight of the past in that average."""
 _ROWS, _COLUMNS = 36, 64
-"""About how many luma samples of a frame are counted."""
+"""The approximate number of luma samples of a frame that are counted."""
 
 PLANAR = {
     "yuv420p": 0,
@@ -42,7 +42,7 @@ PLANAR = {
     "yuv420p10le": 2,
     "yuv422p10le": 2,
 }
-"""Pixel formats of three planes that are read in place -> bits beyond eight."""
+"""Three-plane pixel formats that are read directly -> bits beyond eight."""
 
 
 class ShotDetector:

@@ -34,17 +34,17 @@ _RAW = frozenset({
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf",
     ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 })  # fmt: skip
-"""Suffixes of what a camera's sensor saw: its XMP belongs to the picture that was made of it, too."""
+"""Suffixes of raw camera files. Their XMP also belongs to the picture that was made from them."""
 _KINDS = frozenset({
     "forced", "sdh", "cc", "hi", "hoh", "default", "auto", "orig", "full", "signs", "songs", "commentary", "lyrics", "sub", "subs", "subtitle", "subtitles",
     "caption", "captions",
 })  # fmt: skip
-"""What else a name may say of subtitles."""
+"""Further words in names of subtitles."""
 _FOLDERS = frozenset({"subs", "sub", "subtitles", "captions"})
 """Names of folders beside films that hold their subtitles."""
 _WORD = re.compile(r"[^\s._\-\[\]()]+")
 _BETWEEN = " ._-[("
-"""What stands between the name of a medium and the words behind it."""
+"""Separators between a medium's name and the words after it."""
 _REGION = re.compile(r"[a-z]{2}|[a-z]{4}|\d{3}", re.IGNORECASE)
 """A region or a script behind a language: ``pt-BR``, ``zh-Hans``, ``es-419``."""
 _SETTLED_NS = 2_000_000_000

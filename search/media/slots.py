@@ -13,9 +13,9 @@ import os
 import tempfile
 
 SLOT = 256 << 10
-"""Bytes of a slot: a picture of 260 x 260 pixels fits in."""
+"""The size of a slot in bytes: a picture of 260 x 260 pixels fits."""
 COUNT = 8
-"""Slots of a decoder: a number must fit into a byte, and all of them into a processor's cache."""
+"""The number of slots of a decoder: a number must fit into a byte, and all slots into a processor's cache."""
 
 
 class Slots:

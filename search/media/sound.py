@@ -17,9 +17,9 @@ MIN_WINDOW_MS = 250
 _SILENCE = 1e-4
 """A peak below this is digital silence."""
 _LOUDEST = 64.0
-"""Samples of floating point beyond this are damage. What is louder than 1 is scaled down, not clipped."""
+"""Floating-point samples beyond this are damage. Sound louder than 1 is scaled down, not clipped."""
 _BATCH_MS = 1000
-"""Decoded sound is resampled when this much has come together."""
+"""Decoded sound is resampled in batches of this length."""
 _JUMP_MS = 500
 """A hole in the sound longer than this begins a new window."""
 

@@ -58,4 +58,5 @@ def picture_formats(listed: str) -> tuple[str, ...]:
 
 
 Read: TypeAlias = Callable[[Source, Needs, Limits], Iterator[Found]]
-"""A decoder: first ``Info``, then cuts and gaps in order of time, and at last ``Info`` again if it lasts otherwise than was told. Raises MediaError, or whatever a library raises."""
+"""A decoder: first ``Info``, then cuts and gaps in order of time. At the end comes ``Info`` again if the duration is not as first
+stated. Raises MediaError, or any error of a library."""

@@ -25,24 +25,24 @@ from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
 
 _Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
-"""Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
+"""Containers whose duration is estimated from the bit rate, and so does not show what is missing."""
 _LEAPING = ("mpegts", "mpeg")
 """Containers whose clock may jump or restart."""
 _RAW = ("h264", "hevc", "mpegvideo", "m4v")
 """Formats without time stamps, in which nothing can be sought."""
 _ENDING = ("matroska", "mov", "ogg")
-"""Containers that may tell when they end, on a clock that begins elsewhere than at 0, instead of how long they last."""
+"""Containers that may state their end, on a clock that does not start at 0, instead of their length."""
 
 _RIGHT_MS = 50
-"""A header is right whose duration is so near to what was decoded, in milliseconds: codecs add a frame at either end."""
+"""A header's duration is right if it is this near to what was decoded, in milliseconds: codecs add a frame at either end."""
 _ASTRAY_MS = 500
 """If a file is this much longer or shorter than its first and last time stamps say, its clock restarts somewhere."""
 MAX_TRACKS = 16
 """The maximum number of sound tracks that are searched. The others are reported as gaps."""
 _HOLD = 64
-"""Cuts of sound that wait for the first picture, at most."""
+"""The maximum number of sound cuts that wait for the first picture."""
 _MISSING_MS = 1500
-"""What may be missing of the announced duration before a file counts as truncated."""
+"""How much of the announced duration may be missing before a file counts as truncated."""
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:

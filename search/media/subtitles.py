@@ -19,13 +19,13 @@ from search.types import Channel, Cut, Gap, Modality, Needs, Span
 MOST = 50_000
 """Cues of a file that are read."""
 _LONGEST_MS, _USUAL_MS, _LAST_MS = 600_000, 3_000, 1 << 50
-"""The longest cue, also used if no end is given; and the latest start of a cue."""
+"""The longest duration of a cue, its duration if no end is given, and its latest start."""
 _PAUSE_MS = 250
-"""What is shown again within this time, in milliseconds, was not said again."""
+"""Text that is shown again within this time, in milliseconds, was not said again."""
 _FIELDS_OF_ASS = 8
 """Fields before the text in a line of ASS, as Matroska keeps it."""
 _UNNAMED = {"mpegts": "teletext, most likely"}
-"""What a track is that the library gives no name, by the format of the container."""
+"""The kind of a track for which the library has no name, by container format."""
 _PICTURES = frozenset({"pgssub", "dvdsub", "dvbsub", "xsub", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"})
 
 
@@ -166,4 +166,4 @@ _TEXTS: dict[str, Callable[[bytes], str]] = {
     "srt": _marked_up, "subrip": _marked_up, "text": _marked_up, "webvtt": _marked_up,
     "mov_text": _boxed, "ass": _line_of_ass, "ssa": _line_of_ass,
 }  # fmt: skip
-"""Codecs of subtitles that are texts, by ffmpeg's names. They are taken apart here: a decoder in C would be one more that hostile files reach."""
+"""Text subtitle codecs, by ffmpeg's names. They are parsed here, so that hostile files reach no further decoder in C."""

@@ -26,7 +26,7 @@ _ROLES: dict[str, Role] = {name: role for role, names in _NAMES for name in name
 _QUICKTIME = "com.apple.quicktime."
 _LISTED = ("keywords", "genre")
 _SLACK_MS = 500
-"""So much before the first frame a chapter may begin that counts on the clock of the tracks, in milliseconds."""
+"""How far before the first frame a chapter may begin, in milliseconds, to still count as being on the clock of the tracks."""
 
 
 def read(container: av.container.InputContainer, form: str, needs: Needs) -> Iterator[Cut | Gap]:

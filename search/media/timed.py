@@ -20,25 +20,25 @@ from search.errors import MediaError
 from search.media import captions
 
 MAX_BYTES = 10_000_000
-"""What is read of a format that a library takes apart as a whole, in bytes; a longer file is refused."""
+"""The maximum size of a file that a library parses as a whole, in bytes; a longer file is refused."""
 MARKS = (b"STL23.01", b"STL24.01", b"STL25.01", b"STL30.01", b"STL50.01")
-"""What stands in an EBU STL file behind its first three bytes (EBU Tech 3264, 4.2.1). Models of solids are called ``.stl`` too."""
+"""The bytes after the first three of an EBU STL file (EBU Tech 3264, 4.2.1). Models of solids are called ``.stl`` too."""
 
 _DECLARED = re.compile(r"<!(?:DOCTYPE|ENTITY)")
 _SUNG = re.compile(r"\[(\d{1,4}):(\d{1,2})(?:[.:](\d{1,3}))?\]")
 _WORD_SUNG = re.compile(r"<\d{1,4}:\d{1,2}(?:[.:]\d{1,3})?>")
 _AT_PROGRAMME, _PROGRAMME = 256, re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)")
-"""Where EBU STL tells the time code of the programme's start, in bytes, and how."""
+"""The byte offset and the form of the programme's start time code in EBU STL."""
 _FOREVER = "360000s"
-"""What is given to elements of TTML that begin late and end with what they hold: ttconv 1.2 forgets their beginning where it tells their end,
-and so shortens what they hold or drops it."""
+"""An end for elements of TTML that begin late and have no end of their own. ttconv 1.2 forgets their beginning when it computes
+their end, and so shortens or drops their content."""
 _USUAL = Fraction(3)
 """The duration of a cue without an end, in seconds."""
 _LASTS_MS = 5_000
 """The longest duration of a line of a song, if the next line is far away."""
 
 Cue: TypeAlias = tuple[int, int, str]
-"""Start and end in milliseconds, which may be anything, and lines without markup."""
+"""Start and end in milliseconds, unchecked, and lines without markup."""
 
 logging.getLogger("ttconv").setLevel(
     logging.CRITICAL + 1

@@ -17,17 +17,17 @@ from search.types import Gap, Span
 _Stream: TypeAlias = "av.VideoStream | av.AudioStream"
 
 _REORDERED = 17
-"""Frames that wait for their turn at most, in any codec."""
+"""The maximum number of frames that wait to be reordered, in any codec."""
 _BETWEEN = (PictureType.B, PictureType.BI)
-"""Frames that may come before others which were decoded earlier."""
+"""The number of frames that may be shown before others which were decoded earlier."""
 _LEAP_MS = 10_000
 """A jump of a transport stream's clock beyond this is a break in the clock, not a pause."""
 _APART_MS = 1000
 """Damaged packets nearer to each other than this are one gap."""
 MAX_RUNS = 100
-"""Gaps that are told of one track; what is damaged after that counts to the last one."""
+"""The maximum number of gaps for one track. Later damage is added to the last gap."""
 _LONGEST_FRAME_MS = 1000
-"""How long a frame may last of which the file tells nothing, in milliseconds."""
+"""The longest duration of a frame without a stated duration, in milliseconds."""
 
 
 class Clock:

@@ -14,7 +14,7 @@ from search.types import Channel, Cut, Modality, Picture, Span
 PERIOD_MS = 1000
 """A frame is sampled this often, in milliseconds."""
 _GLANCE_MS = 250
-"""Frames nearer than this to the last one that was looked at are passed over at first."""
+"""Frames nearer than this to the last examined one are skipped at first."""
 PIECE_MS = 10_000
 """A shot longer than this is cut into pieces."""
 LASTING_MS = 500

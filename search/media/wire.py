@@ -31,17 +31,17 @@ PIECE_FRAMES = 16
 """Frames that a piece of a shot has at most."""
 
 _DETAIL, _FORMAT, _SOURCE = 500, 64, 200
-"""Characters of a text, of a format's name, and of the name of a source, that are kept."""
+"""The maximum number of characters of a text, of a format's name, and of the name of a source."""
 _SIDE, _LONGEST = (1 << 31) - 1, (1 << 53) - 1
-"""The largest width and height, and the largest time, that any database takes."""
+"""The largest width and height, and the largest time, that every database accepts."""
 _BYTES = (Modality.IMAGE, Modality.VIDEO)
-"""What holds bytes; the others hold float32."""
+"""Modalities with bytes as content; the others have float32."""
 _AXES = 6
 """Numbers in a reading of motion."""
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
 Reply: TypeAlias = Info | Cut | Gap | MediaError | None
-"""What a decoder says; None: it is done with the request."""
+"""A reply of a decoder; None: the request is done."""
 
 
 class MalformedError(Exception):

@@ -12,14 +12,14 @@ from search.media.charset import guess
 from search.types import Channel, Cut, Gap, Modality, Needs, Span
 
 MOST, LONGEST = 1_000, 20_000
-"""Values of one source that are read, and characters of a value."""
+"""The maximum number of values of one source, and of characters of a value."""
 LONGEST_BYTES = 4 * LONGEST + 4
-"""Bytes that hold more characters than a value may have, in any character set."""
+"""The number of bytes that is enough for a value of maximum length in any character set."""
 _LETTERS = 200
-"""Letters that tell a language, in bytes."""
+"""The number of bytes that is enough to detect a language."""
 
 Role: TypeAlias = Literal["title", "description", "chapter", "keywords", "people", "place", "credit"]
-"""What a value says; those of ``_JOINED`` become one text together."""
+"""The meaning of a value. Values of the roles in ``_JOINED`` become one text."""
 
 _JOINED = ("keywords", "people", "place", "credit")
 _LINE_ENDS = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -33,9 +33,9 @@ _NOISE = re.compile(
     r"|creator: gd-jpeg.*|file written by adobe.*|lead technologies.*|processed by ebay.*|imagej=.*|lavc\S*|<\?xml .*|\{\"shape\".*",
     re.IGNORECASE | re.DOTALL,
 )
-"""What cameras and programs write of themselves."""
+"""Texts that cameras and programs write about themselves."""
 _COUNTED = re.compile(r"(?:chapter|kapitel|chapitre|cap[ií]tulo|capitolo)?[\s\d.:_-]*", re.IGNORECASE)
-"""What a chapter is called that has only a number."""
+"""The name of a chapter that has only a number."""
 
 
 @dataclass(frozen=True, slots=True)

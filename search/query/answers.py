@@ -38,7 +38,8 @@ _LEGIBLE = [code for code, kind in enumerate(KINDS) if kind.channel in WORDS]
 
 _TEXTS = Kind(Modality.TEXT, Channel.TEXT)
 _LITERAL_SLOPE, _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT = 6.0, -3.0, 1.5, -1.0
-"""The shares of a question's words from which on a text answers it (all), or may answer it (half)."""
+"""The log-odds that a text answers, from the share of the question's words in it (slope and offset); their line and their doubt.
+With all words it answers, with half of them it may."""
 
 _NUMBERS = re.compile(r"(\d+)")
 
