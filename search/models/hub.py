@@ -133,7 +133,7 @@ class _Pull:
 
 
 class _Counted:
-    """A file that reports its length after each write, and frees the written pages from memory."""
+    """A file that is flushed after each write, so that a kill loses little, and then reports its length."""
 
     def __init__(self, file: BinaryIO, tell: Any) -> None:  # noqa: ANN401
         self._file, self._told = file, tell
