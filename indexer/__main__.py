@@ -1,6 +1,7 @@
-"""One index job for the service, or for `sensorium index --workers`: the request is a line of JSON on standard input, events are lines on standard output.
+"""One index job for the service, or for `sensorium index --workers`. The request is a line of JSON on standard input; events are
+lines on standard output.
 
-It ends early on an interrupt, and when standard input ends, since then nobody is left to want it.
+The job ends early on an interrupt, and when standard input closes, because then its parent is gone.
 """
 
 from __future__ import annotations
@@ -63,9 +64,10 @@ def _say(event: dict[str, Any]) -> None:
 
 
 def _stop_with_parent() -> None:
-    """Interrupt this process when standard input ends, and again until it listens: what runs just then may swallow an interrupt.
+    """Interrupt this process when standard input closes. Repeat this until it reacts, since running code may swallow an
+    interrupt.
 
-    In the end it goes without: what it had leased is taken back by others.
+    In the end the process exits without cleaning up; other workers take its leases back.
     """
     while sys.stdin.readline():
         pass

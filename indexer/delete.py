@@ -1,4 +1,4 @@
-"""Deleting: assets go with all that was made of them, vectors on disk and thumbnails included. The files themselves stay."""
+"""Deletion: removes assets with everything made from them, including vectors and thumbnails on disk. The files themselves stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search.store.intake import Deleted
 
 @dataclass(frozen=True, slots=True)
 class What:
-    """What is to be deleted: assets by id, files and folders, a collection. All that is named goes."""
+    """What to delete: assets by id, files and folders, a collection. Everything named is deleted."""
 
     assets: Sequence[int] = ()
     paths: Sequence[Path] = ()
@@ -27,7 +27,7 @@ class What:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What went, or would go. ``bytes`` is what thumbnails took on disk."""
+    """What was deleted, or would be. ``bytes`` is the size of the thumbnails on disk."""
 
     files: int
     assets: int
@@ -38,10 +38,10 @@ class Gone:
 
 
 def delete(settings: Settings, what: What, *, dry_run: bool = False) -> Gone:
-    """Delete from the archive; with ``dry_run``, say what that would take away and change nothing.
+    """Delete from the archive. With ``dry_run``, only report what would be deleted.
 
-    New generations of the index are written and the ones before removed, and the database's log is emptied, so that nothing stays
-    on disk. What still lies under a folder that is indexed again comes back.
+    New generations of the index are written, the old ones removed, and the database's log emptied, so that nothing stays on disk.
+    Files that still exist in an indexed folder come back at its next index run.
 
     Raises:
         InputError: nothing is named, or the archive does not hold it.
@@ -85,7 +85,7 @@ def _pictures(settings: Settings, found: Deleted, *, remove: bool) -> Gone:
 
 
 def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
-    """Write every index anew without what was deleted, and leave no older copy of it on disk."""
+    """Write every index again without the deleted content, and remove all older copies from disk."""
     for key, space in store.spaces():
         live = LiveIndex(store, settings.home, space, key)
         live.write()
@@ -96,7 +96,8 @@ def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
 
 
 def unscrubbed(home: Path) -> bool:
-    """Whether a deletion was broken off before everything was off the disk; the next run of the indexer, or deletion, ends it."""
+    """Whether a deletion was interrupted before everything was off the disk. The next run of the indexer, or the next deletion,
+    finishes it."""
     return _marker(home).exists()
 
 

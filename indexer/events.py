@@ -1,4 +1,4 @@
-"""Progress as events for programs: a JSON object each, not too often."""
+"""Progress as events for programs: one JSON object each, at a limited rate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from indexer.scan import Tally
 
 
 class Events:
-    """A report of the indexer that tells ``say`` how far the run is, at most once in ``every`` seconds."""
+    """A progress report of the indexer. It calls ``say`` at most once every ``every`` seconds."""
 
     def __init__(self, say: Callable[[dict[str, Any]], None], every: float) -> None:
         self._say, self._every = say, every
         self._last = 0.0
 
     def __call__(self, tally: Tally, done: Progress, scanning: bool) -> None:
-        """Tell it, unless that was done just now."""
+        """Report the progress, unless the last report is too recent."""
         now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now

@@ -1,4 +1,5 @@
-"""What a walk leaves out: hidden names, what NAS, desktops and downloads leave in folders, and patterns of one's own in the form of gitignore."""
+"""What a walk leaves out: hidden names, files that NAS, desktops and downloads leave in folders, and the user's own patterns in
+gitignore syntax."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ _NAMES = re.compile(
     rb"|ehthumbs\.db|desktop\.ini|lost\+found)|.*\.(?:part|partial|crdownload|download)",
     re.IGNORECASE | re.DOTALL,
 )
-"""``USUAL`` as one expression, which takes a hundredth of the time."""
+"""``USUAL`` as one expression, a hundred times as fast."""
 
 
 class Exclusions:
-    """The patterns of a run. The later counts, and ``!pattern`` takes in again what an earlier one left out."""
+    """The patterns of a run. Later ones win; ``!pattern`` includes again what an earlier one excluded."""
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         """
@@ -48,11 +49,11 @@ class Exclusions:
 
     @classmethod
     def of(cls, setting: str, patterns: Sequence[str] = ()) -> Exclusions:
-        """Those of the setting ``exclude``, separated by commas, and further ones."""
+        """The patterns of the setting ``exclude``, separated by commas, followed by further ones."""
         return cls([*setting.split(","), *patterns])
 
     def leaves_out(self, path: bytes, root: bytes, *, folder: bool) -> bool:
-        """Whether what lies at ``path`` below ``root`` is left out; a folder with all that is in it."""
+        """Whether ``path`` below ``root`` is left out. A folder is left out with everything in it."""
         name = os.path.basename(path)
         usual = _NAMES.fullmatch(name) is not None
         if self._spec is None:
@@ -62,7 +63,7 @@ class Exclusions:
         return usual if told is None else told
 
     def leaves_out_below(self, path: bytes, root: bytes, *, folder: bool) -> bool:
-        """The same of a path whose folders were not walked: whether it or a folder around it is left out."""
+        """The same for a path whose parent folders were not walked: whether it or a folder above it is left out."""
         inner = path
         while len(inner) > len(root.rstrip(b"/")) and inner != root:
             if self.leaves_out(inner, root, folder=folder or inner != path):

@@ -1,4 +1,4 @@
-"""Index jobs of the service, each in a process of its own: what serves does not decode, encode or write."""
+"""Index jobs of the service, each in its own process: the service process itself does not decode, encode or write."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ PATIENCE = 60.0
 
 
 class SubprocessRunner:
-    """Runs ``python -m indexer``; what it says on standard output, a JSON object a line, is the job's progress."""
+    """Runs ``python -m indexer``. Its standard output, one JSON object a line, is the job's progress."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def __call__(self, job: Job, report: Report, stop: threading.Event) -> None:
-        """Index, to the end or until ``stop`` is set.
+        """Run the index job until it ends or ``stop`` is set.
 
         Raises:
-            SensoriumError: what the indexer raised, by its class where that is known.
+            SensoriumError: the error that the indexer raised, of the same class if known.
         """
         request = {
             "settings": pack(self._settings), "paths": list(job.paths),
@@ -45,7 +45,7 @@ class SubprocessRunner:
         with self._process() as process, _stopping(process, stop):
             assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - for the types: both are pipes
             process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()  # and stays open: its end would say that this process is gone
+            process.stdin.flush()  # stays open: closing it would tell the child that this process is gone
             failure = _listen(process.stdout, report)
             code = process.wait()
         if failure is not None:
@@ -69,7 +69,7 @@ class SubprocessRunner:
 
 
 def job_of(asked: Mapping[str, Any], report: run.Report) -> run.Job:
-    """A job of the service as a run: one that indexes folders, or one that tries failures again, of files or of a collection."""
+    """Convert a job of the service into a run: indexing folders, or retrying failures of files or of a collection."""
     paths, collection = asked["paths"], asked["collection"]
     if asked["kind"] == "retry":
         again = Again(asked["reason"], tuple(os.fsencode(path) for path in paths), collection or None)
@@ -80,7 +80,7 @@ def job_of(asked: Mapping[str, Any], report: run.Report) -> run.Job:
 
 @contextmanager
 def _stopping(process: subprocess.Popen[bytes], stop: threading.Event) -> Iterator[None]:
-    """Interrupt the process when ``stop`` is set; kill it if it does not end in good time."""
+    """Interrupt the process when ``stop`` is set; kill it if it does not end in time."""
     over = threading.Event()
 
     def watch() -> None:
@@ -101,7 +101,7 @@ def _stopping(process: subprocess.Popen[bytes], stop: threading.Event) -> Iterat
 
 
 def _listen(lines: Any, report: Report) -> SensoriumError | None:  # noqa: ANN401 - a pipe
-    """Pass progress on; returns the error that ended the run, if one did."""
+    """Pass progress on. Returns the error that ended the run, if there was one."""
     failure = None
     for line in lines:
         event = json.loads(line)

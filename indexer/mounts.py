@@ -1,4 +1,4 @@
-"""File systems: which of them keep the numbers of their files, and whether one that was there is away."""
+"""File systems: which of them have stable inode numbers, and whether one is no longer mounted."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _UNLASTING = ("fuse", "cifs", "smb", "9p", "vfat", "exfat", "msdos", "drvfs", "v
 """File systems that may number a file anew each time they are mounted. Beginnings of their names."""
 
 _BITS = (1 << 63) - 1
-"""What databases take of a number of 64 bits."""
+"""The bits of a 64-bit number that databases accept."""
 
 
 def device(number: int) -> int:
-    """A device's number as it is stored."""
+    """A device number in its stored form."""
     return number & _BITS
 
 
 def inode(number: int, on: int) -> int | None:
-    """A file's number as it is stored; None on a file system whose numbers do not last. ``on``: its device."""
+    """An inode number in its stored form; None on a file system whose numbers are not stable. ``on``: its device."""
     return None if on in _unlasting() else number & _BITS
 
 
 def is_empty(root: bytes) -> bool:
-    """Whether a folder is not there, or nothing is in it: as the place where a disk was mounted."""
+    """Whether a folder is absent or empty, like a mount point without its disk."""
     try:
         with os.scandir(root) as entries:
             return next(entries, None) is None
@@ -36,10 +36,10 @@ def is_empty(root: bytes) -> bool:
 
 
 def is_away(path: bytes, stored: int | None, roots: Iterable[bytes] = ()) -> bool:
-    """Whether a file that is not there may well be where it was, on a file system that is not mounted.
+    """Whether an absent file probably still exists, on a file system that is not mounted.
 
-    That is so where the root around it is gone or empty, or where its folder, or the nearest one around it that exists, lies on
-    another device than ``stored``, on which the file was last met.
+    That is so if the root above it is absent or empty. It is also so if the nearest existing folder above it is on another device
+    than ``stored``, on which the file was last met.
     """
     around = [root for root in roots if path.startswith(root.rstrip(b"/") + b"/")]
     if any(is_empty(root) for root in around):
@@ -58,7 +58,7 @@ def is_away(path: bytes, stored: int | None, roots: Iterable[bytes] = ()) -> boo
 
 @lru_cache(maxsize=1)
 def _unlasting(mounts: str = "/proc/self/mountinfo") -> frozenset[int]:
-    """The devices whose file systems number files anew."""
+    """The devices whose file systems do not have stable inode numbers."""
     try:
         lines = Path(mounts).read_bytes().split(b"\n")
     except OSError:
@@ -75,5 +75,5 @@ def _unlasting(mounts: str = "/proc/self/mountinfo") -> frozenset[int]:
 
 
 def look_again() -> None:
-    """Forget which file systems are mounted, as at the beginning of a scan."""
+    """Clear the cache of mounted file systems, as at the beginning of a scan."""
     _unlasting.cache_clear()

@@ -1,9 +1,9 @@
-"""The pipeline: leased units are decoded in children, their cuts encoded in batches, and whole units committed.
+"""The pipeline: leased units are decoded in child processes, their cuts are encoded in batches, and whole units are committed.
 
     scan thread -> queue in SQL -> decode threads (a child each) -> batches -> encode threads -> one writer
 
-Every arrow is bounded, so that memory does not grow with the number of files; every stage runs while the others do. Other processes
-may work on the same queue.
+Every stage runs in parallel with the others. Every queue between stages is bounded, so that memory does not grow with the number
+of files. Other processes may work on the same SQL queue.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from search.types import KINDS, Channel, Cut, Filed, Gap, Info, Kind, Modality, 
 from search.zones import Zones
 
 WINDOW = 48
-"""Decoded cuts that wait for the encoder, at most: a shot of ten frames has some two megabytes."""
+"""The maximum number of decoded cuts that wait for the encoder. A shot of ten frames has some two megabytes."""
 
 COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 """A transaction is written when this many units are done, or the first of them has waited this long."""
@@ -43,10 +43,11 @@ COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 
 @dataclass(slots=True)
 class Progress:
-    """What the pipeline has done so far. ``media_ms`` is the length of the sound and video among it.
+    """What the pipeline has done so far. ``media_ms`` is the length of the processed sound and video.
 
-    ``read`` counts assets that readers read, ``passages`` what they found in them. While a ``reader`` works, ``to_read`` is what waited for it
-    when it began, and ``behind`` how much of that is behind it after ``seconds``; of an asset in hand a part counts.
+    ``read`` counts assets that readers read, ``passages`` the passages that they found. While a ``reader`` works, ``to_read`` is
+    the number of assets that were waiting when it began, and ``behind`` how many of them are done after ``seconds``; an asset
+    being read counts in part.
     """
 
     done: int = 0
@@ -63,14 +64,14 @@ class Progress:
     seconds: float = 0.0
 
     def count_failure(self, reason: str) -> None:
-        """One more file that failed."""
+        """Count one more failed file."""
         self.failed += 1
         self.failures[reason] = self.failures.get(reason, 0) + 1
 
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A unit on its way: complete when it is ``decoded`` and every cut has its vector."""
+    """A unit in progress. It is complete when it is ``decoded`` and every cut has its vector."""
 
     unit: Unit
     info: Info | None = None
@@ -90,7 +91,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A cut's content on its way to the encoder."""
+    """The content of one cut, to be encoded."""
 
     work: _Work
     index: int
@@ -99,11 +100,11 @@ class _Piece:
 
     @property
     def weight(self) -> int:
-        """How many pictures, windows or texts it makes the encoder run."""
+        """The number of pictures, windows or texts that the encoder processes for it."""
         return len(self.content) if self.modality is Modality.VIDEO else 1
 
     def keep(self, vector: NDArray[np.float32], frames: Vectors | None) -> None:
-        """Give the work what the encoder made of it."""
+        """Store the encoder's result in the unit's work."""
         self.work.vectors[self.index] = vector
         if frames is not None:
             self.work.frames[self.index] = frames
@@ -114,16 +115,16 @@ _Encoded: TypeAlias = "list[tuple[NDArray[np.float32], Vectors | None]]"
 
 
 class Pipeline:
-    """Works off the units of a queue, once: until a scan has ended and none are left."""
+    """Processes the units of a queue, once: until the scan has ended and none are left."""
 
     def __init__(
         self, settings: Settings, work: Queue, encoder: Encoder, kinds: Sequence[Kind], pool: DecodePool, progress: Progress,
         stop: threading.Event, elsewhere: Collection[Modality] = (), roots: Collection[bytes] = (),
     ) -> None:  # fmt: skip
-        """Segments of ``kinds`` are embedded; assets of what is taken in ``elsewhere`` need not have any. ``roots``: folders whose file
-        system may go away meanwhile.
+        """Segments of ``kinds`` are embedded. Assets of kinds that ``elsewhere`` takes in may have none. ``roots``: folders whose
+        file system may disappear during the run.
 
-        ``progress`` is counted up; ``stop``, set by anybody, makes ``run`` return early.
+        ``progress`` is updated. Setting ``stop`` makes ``run`` return early.
         """
         self._elsewhere, self._roots = frozenset(elsewhere), tuple(roots)
         self._settings, self._queue, self._encoder, self._pool = settings, work, encoder, pool
@@ -143,10 +144,10 @@ class Pipeline:
         self._last: int | None = None
 
     def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None], take_back: Callable[[], None]) -> None:
-        """Work until ``scanning`` says no and what was queued by then has ended, here or in other processes.
+        """Work until ``scanning`` returns False and everything queued by then has ended, here or in other processes.
 
-        ``report`` is called several times a second, ``take_back`` now and then, to queue again what dead workers had. Whatever ends
-        it early, leases that were not worked off are given back.
+        ``report`` is called several times a second. ``take_back`` is called from time to time, to requeue units of dead workers.
+        If the run ends early, unfinished leases are returned.
 
         Raises:
             ModelMissing: the encoder has no weights for what it is given.
@@ -168,11 +169,11 @@ class Pipeline:
                 self._abandon(threads)
 
     def _feed(self, decoders: int, scanning: Callable[[], bool]) -> bool:
-        """Lease units for idle decoders; says whether there is anything to do here."""
+        """Lease units for idle decoders. Returns whether there is anything to do here."""
         if self._stop.is_set():
             self._hand_back(self._unbegun())
             return bool(self._leased)
-        more = scanning()  # asked first: what it queued before it ended is seen below
+        more = scanning()  # asked first, so that what was queued before the scan ended is seen below
         if self._units.qsize() < decoders:
             for unit in self._queue.lease(4 * decoders, suspect=not self._leased and not more):
                 self._leased[unit.id] = unit
@@ -182,7 +183,7 @@ class Pipeline:
         return bool(self._leased) or more
 
     def _others(self, take_back: Callable[[], None]) -> bool:
-        """Nothing is left to do here: wait a moment for other workers; says whether they had anything, which may yet fall to us."""
+        """Nothing is left to do here: wait a moment for other workers. True while others hold units we may inherit."""
         if self._stop.is_set():
             return False
         if self._last is None:
@@ -194,13 +195,13 @@ class Pipeline:
         return True
 
     def _beat(self) -> None:
-        """Keep the leases while the run goes on; a beat that fails is made up for by the next."""
+        """Extend the leases during the run. A failed heartbeat is made up for by the next."""
         while not self._abandoned.wait(BEAT_SECONDS):
             with contextlib.suppress(SensoriumError):
                 self._queue.beat()
 
     def _decode(self) -> None:
-        """A decode thread: unit by unit, its cuts into the bounded queue."""
+        """A decode thread: decodes unit by unit and puts the cuts into the bounded queue."""
         while (unit := self._units.get()) is not None:
             work = _Work(unit)
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):  # it may have been scanned long ago
@@ -223,7 +224,7 @@ class Pipeline:
                 self._decoded.put((work, MediaError("undecodable", f"{type(error).__name__}: {error}")))
 
     def _collect(self, executor: ThreadPoolExecutor, most: int) -> None:
-        """Take what was decoded, send full batches on, and take in what was encoded."""
+        """Take decoded cuts, submit full batches, and collect encoded vectors."""
         try:
             for _ in range(max(WINDOW, self._batch)):
                 self._take(*self._decoded.get(timeout=0.02))
@@ -231,7 +232,7 @@ class Pipeline:
                 if len(self._encoding) >= most:
                     break
         except queue.Empty:
-            if len(self._encoding) < most // 2:  # the encoder is about to starve: what waits goes as it is
+            if len(self._encoding) < most // 2:  # the encoder is about to run idle: submit incomplete batches
                 self._send(executor, full=False)
         self._gather(most)
 
@@ -254,7 +255,7 @@ class Pipeline:
             self._settle(work)
 
     def _unknown(self, work: _Work) -> MediaError | None:
-        """What to say of an asset that no space of the archive can take in."""
+        """The error for an asset that no space of the archive can take in."""
         space, modality = self._encoder.space, work.info.modality if work.info else None
         if (
             modality is None
@@ -265,7 +266,7 @@ class Pipeline:
         return MediaError("unsupported", f"The encoder of the space {space.name} takes no {modality}.")
 
     def _partial(self, work: _Work) -> bool:
-        """Whether the space takes in only a part of such an asset, or nothing: then it may well hold nothing for it."""
+        """Whether the space takes in only part of such an asset, or nothing. Then the asset may have no segments in it."""
         modality = work.info.modality if work.info else None
         return any(kind.modality is modality and not kind.read and kind not in self._kinds for kind in KINDS)
 
@@ -295,7 +296,7 @@ class Pipeline:
         return list(zip(vectors, frames, strict=True))
 
     def _gather(self, most: int) -> None:
-        """Give encoded vectors to their units; waits only when the encoder has more than enough before it."""
+        """Assign encoded vectors to their units. Waits only if the encoder has more than enough work queued."""
         timeout = None if len(self._encoding) >= most else 0
         done, _ = wait(self._encoding, timeout=timeout, return_when=FIRST_COMPLETED)
         for future in done:
@@ -303,7 +304,7 @@ class Pipeline:
             if (error := future.exception()) is None:
                 for piece, found in zip(batch, future.result(), strict=True):
                     piece.keep(*found)
-            elif isinstance(error, ModelMissing):  # not the files' fault: all others would fail alike
+            elif isinstance(error, ModelMissing):  # not the files' fault: all other files would fail in the same way
                 raise error
             else:
                 self._encode_singly(batch, error)
@@ -311,7 +312,7 @@ class Pipeline:
                 self._settle(piece.work)
 
     def _encode_singly(self, batch: Sequence[_Piece], error: BaseException) -> None:
-        """After a batch failed: find the piece that did it, so that its neighbours do not suffer."""
+        """After a failed batch, encode its pieces one by one, so that only the file that caused the failure fails."""
         for piece in batch:
             try:
                 piece.keep(*self._encode(piece.modality, [piece.content])[0])
@@ -326,7 +327,7 @@ class Pipeline:
             self._complete.append(work)
 
     def _commit(self, *, everything: bool = False) -> None:
-        """Write the units that are complete, in one transaction for all that went well."""
+        """Write the complete units, the successful ones in one transaction."""
         if not self._complete:
             self._committed = time.monotonic()
             return
@@ -357,7 +358,7 @@ class Pipeline:
         self._committed = time.monotonic()
 
     def _unbegun(self) -> list[Unit]:
-        """Take back the units that no decoder has begun."""
+        """Take back the units that no decoder has started."""
         units: list[Unit] = []
         try:
             while unit := self._units.get_nowait():
@@ -372,22 +373,22 @@ class Pipeline:
             del self._leased[unit.id]
 
     def _abandon(self, threads: Sequence[threading.Thread]) -> None:
-        """End the decode threads, and give back what is not committed: nothing, unless ``run`` was broken off."""
+        """End the decode threads and return uncommitted units. There are some only if ``run`` was interrupted."""
         self._abandoned.set()
         self._unbegun()
         for _ in threads:
             self._units.put(None)
         while any(thread.is_alive() for thread in threads):
             try:
-                self._decoded.get(timeout=0.05)  # a thread may be waiting for room
+                self._decoded.get(timeout=0.05)  # a thread may be waiting for space in the queue
             except queue.Empty:
                 continue
-        with contextlib.suppress(DatabaseAway):  # what broke the run off is to be told; leases fall back by themselves
+        with contextlib.suppress(DatabaseAway):  # report the original error instead; leases time out by themselves
             self._hand_back(list(self._leased.values()))
 
 
 def _narrowed(needs: Needs, kinds: Sequence[Kind]) -> Needs:
-    """What has to be decoded for ``kinds`` alone."""
+    """The needs, reduced to what has to be decoded for ``kinds``."""
     channels = {kind.channel for kind in kinds}
     return replace(
         needs, size=needs.size if Channel.VISUAL in channels else 0, rate=needs.rate if Channel.SOUND in channels else 0

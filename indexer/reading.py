@@ -1,4 +1,4 @@
-"""Reading: what readers are to read is decoded and read, and the passages are embedded into every space that takes text in."""
+"""Reading: decode and read what waits for a reader, and embed the passages into every space that accepts text."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ RECOUNT = 1.0
 """Seconds between two looks at how much is left to read."""
 
 HANGS_SECONDS = 1_800.0
-"""A reader hangs that asks for nothing more and says nothing for this long: half a minute of speech takes the largest model two on a laptop."""
+"""A reader that is silent for this long hangs. (The largest model takes two minutes on a laptop for half a minute of speech.)"""
 
 LEAVE_SECONDS = 30.0
-"""How long is waited for readings that are to end: until their readers ask for the next cut."""
+"""How long to wait for readings that must end; they end when their readers ask for the next cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where readers work: the decoding processes, how many assets are read at once, and what makes them stop."""
+    """The environment of readers: the decoding processes, how many assets are read at once, and the event that stops them."""
 
     pool: DecodePool
     threads: int
@@ -52,8 +52,9 @@ class Desk:
 
 @dataclass(eq=False, slots=True)
 class _Reading:
-    """An asset that is being read, until it is ``over`` for whatever reason. ``since``: when its reader took over; None while a decoder works.
-    ``share``: how much of it was read, 0..1.
+    """An asset being read, until it is ``over`` for any reason.
+
+    ``since``: when its reader took over; None while a decoder works. ``share``: the part of it that was read, 0..1.
     """
 
     unit: Unit
@@ -64,22 +65,22 @@ class _Reading:
 
     @property
     def silent(self) -> float:
-        """Seconds that have passed since the reader was last heard of."""
+        """Seconds since the reader last gave a sign of life."""
         since = self.since
         return 0.0 if since is None else time.monotonic() - since
 
 
 def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, report: Callable[[Progress], None]) -> None:
-    """Work off what a reader is to read. One that fails on an asset goes on with the next; the ledger says why.
+    """Process a reader's queue. If the reader fails on an asset, the ledger gets the reason and the next asset is read.
 
     Raises:
         ModelMissing: the reader's weights are not here.
-        ReaderHangs: it has given no sign of life for long.
+        ReaderHangs: it has given no sign of life for too long.
     """
     over = threading.Event()
     threading.Thread(target=_beat, args=(queue, over), name="heartbeat", daemon=True).start()
     work: SimpleQueue[_Reading | None] = SimpleQueue()
-    for _ in range(desk.threads):  # daemons: one that hangs must not keep the process from ending, as an executor's would
+    for _ in range(desk.threads):  # daemons: a hanging one must not keep the process alive, as an executor's thread would
         threading.Thread(target=_work, args=(desk, reader, work), name="read", daemon=True).start()
     running: dict[Future[Read | MediaError], _Reading] = {}
     progress.reader, progress.to_read, progress.behind = reader.name, queue.left(), 0.0
@@ -97,7 +98,7 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
                 _end(queue, reader, running.pop(future).unit, future, progress)
             longest = max(running.values(), key=lambda reading: reading.silent, default=None)
             if longest is not None and longest.silent > HANGS_SECONDS:
-                del running[longest.harvest]  # the others may but wait for it
+                del running[longest.harvest]  # others may be blocked on it
                 raise _hanging(queue, reader, longest, progress)
             progress.current = path_of(next(iter(running.values())).unit.path) if running else progress.current
             if (now := time.monotonic()) - counted >= RECOUNT:
@@ -111,15 +112,16 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
         for _ in range(desk.threads):
             work.put(None)
         wait(running, LEAVE_SECONDS)
-        with contextlib.suppress(DatabaseAway):  # what broke it off is to be told; leases fall back by themselves
+        with contextlib.suppress(DatabaseAway):  # report the original error instead; leases time out by themselves
             queue.hand_back([reading.unit for reading in running.values()])
 
 
 def embed(
     passages: Passages, entry: Entry, encoder: Encoder, stop: threading.Event, report: Callable[[int], None], *, after: int = 0
 ) -> int:
-    """Embed the passages with ids above ``after`` that a space takes in and does not hold yet; returns how many. Stopping loses nothing
-    that was committed.
+    """Embed the passages with ids above ``after`` that a space takes in and has no vectors of. Returns how many.
+
+    Committed vectors survive a stop.
     """
     count = 0
     while not stop.is_set() and (some := passages.missing(entry.key, entry.kinds, TEXTS, after=after)):
@@ -138,7 +140,8 @@ def _work(desk: Desk, reader: Reader, work: SimpleQueue[_Reading | None]) -> Non
 
 
 def _hanging(queue: ReadingQueue, reader: Reader, reading: _Reading, progress: Progress) -> ReaderHangs:
-    """End a reading that hangs; returns what is to be raised, since its thread cannot be ended, and may hold what others wait for."""
+    """End a reading that hangs, and return the error to raise. Its thread cannot be ended and may hold locks that others wait
+    for."""
     told = f"{reader.name} has given no sign of life for {reading.silent / 60:.0f} minutes"
     if queue.fail(reading.unit, "reader", f"{told}."):
         progress.count_failure("reader")
@@ -149,7 +152,7 @@ def _hanging(queue: ReadingQueue, reader: Reader, reading: _Reading, progress: P
 
 
 def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
-    """What a reader makes of one asset; or why it makes nothing of it."""
+    """A reader's result for one asset, or the reason why there is none."""
     unit = reading.unit
     if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
         return MediaError("vanished", "It is not what was scanned.")
@@ -164,7 +167,7 @@ def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
         return error
     except ModelMissing:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a reader raises: this asset's failure, and the next is read
+    except Exception as error:  # noqa: BLE001 - any error of a reader fails this asset only, and the next is read
         return MediaError("reader", f"{type(error).__name__}: {error}")
     info = [one for one in found if isinstance(one, Info)][-1]
     passages = [one for one in found if isinstance(one, Passage) and one.text.strip()]
@@ -172,8 +175,8 @@ def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
 
 
 def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], reading: _Reading) -> Iterator[Any]:
-    """What the decoder says an asset is, and then what a reader reads in it."""
-    yield (info := cast("Info", next(replies)))  # a decoder says first what it is: the pool sees to that
+    """First the decoder's info on the asset, then what the reader reads in it."""
+    yield (info := cast("Info", next(replies)))  # the first reply is always the Info; the pool ensures it
     lasted: list[Info] = []
 
     def cuts() -> Iterator[Cut | Gap]:

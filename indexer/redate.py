@@ -1,4 +1,4 @@
-"""Dating what has no date yet: assets of older archives, and those beside which something has changed or whose zone is another now."""
+"""Date assets without a date: assets of older archives, and assets for which a file beside them or the zone has changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEAD = Needs(size=0, fit="crop", rate=0, window_ms=0, characters=1_000)
 
 
 def redate(dates: Dates, pool: DecodePool, zones: Zones, stop: threading.Event, report: Callable[[], None]) -> int:
-    """Look for the dates of all assets that have none; returns how many were dated. A file that is not there any more waits."""
+    """Look for the dates of all assets that have none. Returns how many were dated. Assets whose file is gone stay waiting."""
     dates.again([one.asset for one in dates.zoned() if one.zone != (zones.name(path_of(one.path)) or "")])
     count, after = 0, 0
     while not stop.is_set() and (placed := dates.undated(after, BATCH)):

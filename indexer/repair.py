@@ -1,4 +1,5 @@
-"""Repair: mends what verification found, as far as the archive holds what it takes. A kill at any instant leaves less to mend."""
+"""Repair: fixes what verification found, as far as the archive holds the data for it. If it is killed at any point, the rest can
+be repaired later."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ _SOME = 500
 
 
 def repair(settings: Settings, *, deep: bool = False) -> tuple[list[str], list[Check]]:
-    """Mend what can be mended; returns what was done, in sentences, and what verification says afterwards.
+    """Repair what can be repaired. Returns the actions in sentences, and the result of a new verification.
 
-    Nothing is embedded here: what lacks a vector is queued again, for the next `sensorium index`. Damaged pages of a database
-    cannot be mended; the check that finds them says what to do.
+    Nothing is embedded here. Assets without a vector are queued for the next `sensorium index`. Damaged database pages cannot be
+    repaired; the check that finds them says what to do.
     """
     _, harm = examine(settings, deep=deep)
     with closing(Database(settings.database)) as database:
@@ -31,7 +32,7 @@ def repair(settings: Settings, *, deep: bool = False) -> tuple[list[str], list[C
 
 
 def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
-    """Row by row of the database first, since the indexes are made from it."""
+    """Repair the database rows first, since the indexes are made from them."""
     if harm.dangling:
         with database.writing() as connection:
             for table, row in sorted(harm.dangling):
@@ -76,7 +77,7 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
 
 
 def _requeue(connection: Connection, assets: Sequence[int]) -> None:
-    """Take back everything that was made of assets, and queue them. The indexes learn of it from ``removal``."""
+    """Remove everything made from these assets, and queue them again. Indexes learn of it from ``removal``."""
     gone = (
         "INSERT INTO removal (space_id, segment_id) SELECT e.space_id, e.segment_id FROM embedding e JOIN segment s ON s.id = e.segment_id"
         " WHERE s.asset_id IN :assets ORDER BY e.id"
@@ -93,7 +94,7 @@ def _requeue(connection: Connection, assets: Sequence[int]) -> None:
 
 
 def _tell(connection: Connection, units: Sequence[int]) -> None:
-    """Write lines into the ledger for units that failed without one."""
+    """Write ledger lines for failed units that have none."""
     query = (
         "INSERT INTO ledger (collection_id, asset_id, path, reason, detail, created_at) SELECT l.collection_id, u.asset_id, l.path,"
         " coalesce(u.reason, 'undecodable'), 'It failed; what was said of it is lost.', :now FROM unit u JOIN location l ON l.id ="
@@ -103,7 +104,7 @@ def _tell(connection: Connection, units: Sequence[int]) -> None:
 
 
 def _advance(connection: Connection, table: str, least: int) -> None:
-    """Have the next row of a table get a higher number than ``least``."""
+    """Make sure that the next row of a table gets a number above ``least``."""
     if connection.dialect.name != "sqlite":
         connection.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :least)"), {"name": table, "least": least})
         return

@@ -1,4 +1,5 @@
-"""A run of the indexer: scan, work off the queue, tidy up, write a generation. Several may run on one home at the same time."""
+"""A run of the indexer: scan, process the queue, clean up, write a generation. Several runs may work on one home at the same
+time."""
 
 from __future__ import annotations
 
@@ -45,13 +46,13 @@ LEAST_FREE = 64 << 20
 """Bytes that must be free under the home before a run starts."""
 
 CHANGING, SETTLE = 3, 1.0
-"""Files that change while they are read are read again this often in a run, after this many seconds."""
+"""How often in a run a file that changes during reading is read again, and after how many seconds."""
 
 OUTAGE_SECONDS = 600.0
 """How long a run waits for a database that has gone away to come back."""
 
 LOOK_AGAIN = 0.2
-"""Seconds after which it is looked whether a scan has queued anything."""
+"""Seconds between two checks whether a scan has queued anything."""
 
 Report = Callable[[Tally, Progress, bool], None]
 
@@ -60,7 +61,7 @@ Found = TypeVar("Found")
 
 
 def _outlasting(step: Callable[Concatenate[Indexer, Given], Found]) -> Callable[Concatenate[Indexer, Given], Found]:
-    """A step of a run that begins again once the database is back, should that go away meanwhile; what it has committed is not done again."""
+    """Decorator: repeat a step of a run after an outage of the database. What the step has committed is not done again."""
 
     @wraps(step)
     def outlasting(self: Indexer, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
@@ -75,9 +76,10 @@ def _outlasting(step: Callable[Concatenate[Indexer, Given], Found]) -> Callable[
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. ``removed`` counts assets that no file holds any more; ``generation`` is None if none was due; ``absent``: spaces and readers that wait, and why.
+    """The result of a run.
 
-    ``kept_away``: files that were not forgotten, as was asked for, since they are away.
+    ``removed`` counts assets that no file holds any more. ``generation`` is None if none was due. ``absent``: spaces and readers
+    that wait, with the reason. ``kept_away``: files that should have been forgotten but were kept because they are away.
     """
 
     scan: Tally
@@ -94,14 +96,13 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run is asked to do: scan ``paths`` into ``collection``; try failures again that ``retry`` names; forget missing files if ``prune``,
-    and with ``yes`` those that are away too.
+    """The task of a run: scan ``paths`` into ``collection``; retry the failures in ``retry``; forget missing files if ``prune``,
+    and with ``yes`` also those that are away.
 
-    ``exclude`` are patterns of gitignore for what is left out, besides those of the setting.
+    ``exclude`` are gitignore patterns of what to leave out, in addition to the setting's.
 
-    ``spaces``: only these are worked on; none: all.
-    ``lingers``: when nothing is left to do, wait for what others find, until interrupted.
-    ``confined``: what lies outside the configured roots and those of collections is not read, also where links lead there.
+    ``spaces``: work only on these; none: all. ``lingers``: when nothing is left to do, wait for what others find, until
+    interrupted. ``confined``: read nothing outside the configured roots and those of collections, not even through links.
     """
 
     paths: Sequence[Path]
@@ -117,13 +118,13 @@ class Job:
 
 
 class Lane:
-    """The work of a run for one space: its queue, its encoder, loaded when there is something to encode, and its index."""
+    """The work of a run for one space: its queue, its index, and its encoder, which is loaded when there is something to encode."""
 
     def __init__(self, entry: Entry, queue: Queue, load: Callable[[str], Encoder]) -> None:
         self.entry, self.queue, self._load = entry, queue, load
         self.live: LiveIndex | None = None
         self.embedded = 0
-        """The passage up to which the space holds all that readers have read."""
+        """The id up to which the space has vectors of all passages."""
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -147,15 +148,14 @@ class _Desk:
 
 
 class Indexer:
-    """What a run holds: the database, the decoding processes, a lane a space, and a place among the workers of the home."""
+    """The state of a run: the database, the decoding processes, one lane per space, and its entry among the workers of the home."""
 
     def __init__(
         self, settings: Settings, entries: Callable[[], Sequence[Entry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
         worker: Worker, exclude: Sequence[str] = (), patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
     ) -> None:  # fmt: skip
-        """``entries`` tells the spaces of the run; asked again when the archive has changed. A database that goes away is waited for, ``patience``
-        seconds or until ``stop``.
-        """
+        """``entries`` returns the spaces of the run; it is called again when the archive has changed. If the database goes away,
+        the run waits for ``patience`` seconds or until ``stop``."""
         self._patience, self._stop = patience, stop
         self.exclusions = Exclusions.of(settings.exclude, exclude)
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
@@ -165,7 +165,7 @@ class Indexer:
         self.lanes: list[Lane] = []
         self.desks: list[_Desk] = []
         self.absent: dict[str, SensoriumError] = {}
-        """Spaces and readers that wait because their model is not here, with the reason."""
+        """Spaces and readers that wait because their model is not installed, with the reason."""
         self._followed = self._filled = self._tidied = -1
         """The changes (``SqlStore.version``) after which lanes and desks were those of the archive, readers had all that they are to read, and
         no asset was without a file."""
@@ -174,31 +174,31 @@ class Indexer:
         self._take_back()
 
     def confine(self) -> None:
-        """From now on read only what lies in the configured roots and those of collections, as they are now."""
+        """From now on read only inside the roots that are configured or that collections have at this moment."""
         known = [root for roots in self.store.collections().values() for root in roots]
         configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
         self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
 
     @_outlasting
     def collection(self, name: str, roots: Sequence[bytes]) -> int:
-        """The key of a collection, made if there is none, with these roots among its own."""
+        """The key of a collection with these roots added; the collection is made if there is none."""
         return self.intake.collection(name, roots)
 
     @_outlasting
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
-        """Queue failed units again: how many, and by collection the files that have to be scanned for it."""
+        """Requeue failed units. Returns how many, and by collection the files that must be scanned for it."""
         return self.intake.retry([lane.entry.key for lane in self.lanes], again)
 
     def bring(
         self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False
     ) -> bool:
-        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``; False when stopped by Ctrl-C.
+        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``. False if stopped by Ctrl-C.
 
-        With ``lingers`` it goes on with what others queue, until then.
+        With ``lingers`` it continues with what others queue, until it is stopped.
         """
         for turn in range(CHANGING):
             if turn:
-                time.sleep(SETTLE)  # somebody may still be writing
+                time.sleep(SETTLE)  # the file may still be being written
             changed = self._pass_on(collection, paths, report, scan, progress, lingers)
             if not changed:
                 return changed is not None
@@ -209,7 +209,7 @@ class Indexer:
 
     @_outlasting
     def missing(self, collection: int, paths: Sequence[bytes]) -> int:
-        """Note that files and folders have gone; returns how many files that are."""
+        """Record that files and folders are gone. Returns the number of files."""
         return self.intake.end_scan(collection, self.intake.begin_scan(), paths, is_away=mounts.is_away)[0]
 
     @_outlasting
@@ -219,12 +219,13 @@ class Indexer:
 
     @_outlasting
     def prune(self, collection: int, *, away: bool = False) -> None:
-        """Forget missing files, with ``away`` those that are away too."""
+        """Forget missing files; with ``away`` also those that are away."""
         self.intake.prune(collection, away=away)
 
     @_outlasting
     def tidy(self) -> tuple[int, int | None]:
-        """Remove assets without files, and write generations that are due: how many, and the number of the first space's."""
+        """Remove assets without files and write generations that are due. Returns the number of assets, and the number of the
+        first space's generation."""
         self._follow()
         version = self.store.version()
         removed = 0 if version == self._tidied else self.intake.drop_orphans()
@@ -244,7 +245,7 @@ class Indexer:
         return written
 
     def _outlast(self, error: DatabaseAway) -> None:
-        """Wait until the database is back, and give back what this worker had in hand; raises ``error`` if that takes too long."""
+        """Wait until the database is back, and return this worker's leases. Raises ``error`` if that takes too long."""
         until = time.monotonic() + self._patience
         while self._database.wait(until - time.monotonic(), self._stop):
             try:
@@ -258,7 +259,7 @@ class Indexer:
     def _pass_on(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
     ) -> list[bytes] | None:
-        """A pass, begun again after each outage of the database; what it took in before counts once."""
+        """A pass, repeated after each outage of the database. What was taken in before the outage counts once."""
         taken = 0
         while True:
             before = replace(tally)
@@ -275,9 +276,9 @@ class Indexer:
     def _pass(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
     ) -> list[bytes] | None:
-        """Scan in a thread of its own while the first lane's pipeline runs in this one, then the other lanes.
+        """Scan in a separate thread while the first lane's pipeline runs in this one; then run the other lanes.
 
-        Returns what changed meanwhile, None if stopped by Ctrl-C.
+        Returns the files that changed during the pass; None if stopped by Ctrl-C.
         """
         stop = threading.Event()
         self._follow()
@@ -305,7 +306,7 @@ class Indexer:
             while lane := next((lane for lane in self.lanes if lane.entry.key not in done), None):
                 if done:
                     thread.join()
-                    self._follow()  # a space that was added meanwhile has its turn, too
+                    self._follow()  # a space that was added in the meantime is processed too
                     lane = next((lane for lane in self.lanes if lane.entry.key not in done), lane)
                 done.add(lane.entry.key)
                 changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
@@ -326,7 +327,8 @@ class Indexer:
     def _work(
         self, lane: Lane, scan: threading.Thread, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]
     ) -> list[bytes]:  # fmt: skip
-        """Work off a lane's queue; returns what changed meanwhile. A lane whose model is not here keeps its queue, unless it is the only one."""
+        """Process a lane's queue. Returns the files that changed during this. A lane whose model is not installed keeps its
+        queue, unless it is the only lane."""
         lane.queue.skip(lane.entry.modalities)
         if not scan.is_alive() and not lane.queue.waiting():
             return []
@@ -353,7 +355,8 @@ class Indexer:
         return [os.fsencode(root) for roots in self.store.collections().values() for root in roots]
 
     def _read(self, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]) -> None:
-        """Have the readers read what waits for them, and embed what they read. A reader whose model is not here keeps its queue."""
+        """Let the readers read what waits for them, and embed what they read. A reader whose model is not installed keeps its
+        queue."""
         place = Desk(self._pool, self._settings.readers or self._settings.cores, stop)
         version = self.store.version()
         for desk in self.desks:
@@ -384,7 +387,7 @@ class Indexer:
         return reader
 
     def _follow(self) -> None:
-        """Have lanes and desks be those of the archive's spaces and readers, and queue for each new lane what its space lacks."""
+        """Update lanes and desks to the archive's current spaces and readers, and queue for each new lane what its space lacks."""
         if (version := self.store.version()) == self._followed:
             return
         database, name, place = self._database, self._worker.name, self._worker.place
@@ -408,9 +411,9 @@ class Indexer:
         return [*(lane.queue for lane in self.lanes), *(desk.queue for desk in self.desks)]
 
     def _take_back(self) -> None:
-        """Queue again what workers of this machine had leased when they died."""
+        """Requeue what dead workers on this machine had leased."""
         for queue in self._queues():
-            leasing = queue.leasing(self._worker.place)  # asked first: who comes to life afterwards is not among them
+            leasing = queue.leasing(self._worker.place)  # asked first, so that workers started later are not among them
             queue.take_back(sorted(leasing - self._worker.living()))
 
 
@@ -419,7 +422,7 @@ def indexer(
     settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = (), exclude: Sequence[str] = (),
     patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
 ) -> Iterator[Indexer]:  # fmt: skip
-    """An Indexer for the home of ``settings``: for all of its spaces, or those that are named, or that of ``encoder`` alone.
+    """An Indexer for the home of ``settings``: for all of its spaces, the named ones, or that of ``encoder`` alone.
 
     For ``patience`` and ``stop`` see ``Indexer``.
 
@@ -441,7 +444,7 @@ def indexer(
     try:
         if (free := shutil.disk_usage(home).free) < LEAST_FREE:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
-        with DecodePool(settings, settings.decoders or settings.cores) as pool:  # comes up while the database is opened
+        with DecodePool(settings, settings.decoders or settings.cores) as pool:  # starts while the database is being opened
             database.upgrade()
             load, known = _Loader(settings, encoder), Spaces(database)
             known.renew()
@@ -453,7 +456,7 @@ def indexer(
 
 
 class _Loader:
-    """Loads encoders by name, each once; the one that is given is there already."""
+    """Loads encoders by name, each once. A given encoder counts as loaded."""
 
     def __init__(self, settings: Settings, given: Encoder | None) -> None:
         self._settings, self.given = settings, given
@@ -466,7 +469,7 @@ class _Loader:
 
 
 def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[str]) -> list[Entry]:
-    """The spaces of a run, the default first; the first run of an archive makes its first space."""
+    """The spaces of a run, the default first. The first run on an archive makes its first space."""
     if load.given:
         return [spaces.add(load.given.space, load.given.space.name)]
     entries = spaces.all()
@@ -481,7 +484,8 @@ def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[
 def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Summary:
     """Bring the archive up to date with the files.
 
-    A second run over unchanged files decodes nothing; a killed run is gone on with. Ctrl-C ends it after what is being decoded.
+    A second run over unchanged files decodes nothing. A run continues where a killed one stopped. Ctrl-C ends it after the files
+    being decoded.
 
     Raises:
         InputError: a path that is not there.
@@ -518,7 +522,7 @@ def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Su
 
 
 def _never_there(settings: Settings, collection: str, roots: Sequence[bytes]) -> bytes | None:
-    """The first of some roots which are gone by now of which an archive that is there holds no files; None: it holds some of each."""
+    """The first absent root of which an existing archive holds no files; None if it holds some of each."""
     database = Database(settings.database)
     try:
         if database.revision() is None:
@@ -534,10 +538,11 @@ def _never_there(settings: Settings, collection: str, roots: Sequence[bytes]) ->
 
 
 def prune(settings: Settings, collection: str | None, *, away: bool = False) -> tuple[int, int]:
-    """Forget missing files; returns how many, and how many assets went with them. ``away``: those whose folder is away too.
+    """Forget missing files. Returns how many, and how many assets were removed with them. ``away``: also files whose folder is
+    away.
 
     Raises:
-        InputError: files are away, and ``away`` does not say that they are to be forgotten.
+        InputError: files are away, and ``away`` is not set.
     """
     database = Database(settings.database)
     try:
@@ -553,7 +558,7 @@ def prune(settings: Settings, collection: str | None, *, away: bool = False) -> 
 
 
 def kept_away(files: int, roots: Mapping[str, int]) -> tuple[str, str]:
-    """What to say where files are not forgotten since they are away, and what to do."""
+    """The message and the remedy when files are kept because they are away."""
     where = ", ".join(roots) or "their folders"
     return (
         f"Nothing was forgotten: {files} files are away, since {where} cannot be reached or is empty.",
@@ -562,7 +567,7 @@ def kept_away(files: int, roots: Mapping[str, int]) -> tuple[str, str]:
 
 
 def rebuild(settings: Settings) -> dict[str, int]:
-    """Write the index of every space again from SQL, without embedding anything; returns the segments in each."""
+    """Write the index of every space again from SQL, without embedding anything. Returns the number of segments in each."""
     database = Database(settings.database)
     try:
         database.check()

@@ -1,5 +1,5 @@
-"""Scanning: what the walk meets is compared with the store; new and changed files are hashed and queued, and read again those beside which
-something has changed."""
+"""Scanning: compare what the walk meets with the store. New and changed files are hashed and queued. Files are read again if
+something beside them has changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MARKED = 8_192
 _GONE = (
     errno.ENOENT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT,
 )  # fmt: skip
-"""What the system says of a file whose disk or host went away: nothing is learned of the file."""
+"""Errors that mean that a file's disk or host is gone. They say nothing about the file itself."""
 
 Item = TypeVar("Item")
 
@@ -43,8 +43,8 @@ Item = TypeVar("Item")
 class Tally:
     """What a scan met, in files. ``queued`` counts the new contents among them.
 
-    ``away`` are files whose folder or file system is not there, ``away_roots`` those of the roots of the scan; ``excluded`` files and folders that were left out, and ``passed`` counts,
-    by suffix, the files that no reader takes.
+    ``away`` are files whose folder or file system is not there, ``away_roots`` the scanned roots for which this is so.
+    ``excluded`` are files and folders that were left out. ``passed`` counts, by suffix, the files that no reader takes.
     """
 
     files: int = 0
@@ -61,7 +61,7 @@ class Tally:
     passed: dict[str, int] = field(default_factory=dict)
 
     def look_again(self, before: Tally) -> None:
-        """Forget what a scan that is begun again will meet again; what it has taken in stays counted."""
+        """Reset the counts of what a repeated scan will meet again. What was already taken in stays counted."""
         self.files, self.unchanged, self.rejected = before.files, before.unchanged, before.rejected
         self.away_roots, self.excluded, self.passed = before.away_roots, before.excluded, before.passed
 
@@ -73,25 +73,25 @@ class Scan:
         self, intake: Intake, readers: Readers, dates: Dates, collection: int, spaces: Sequence[int], tally: Tally,
         exclusions: Exclusions, *, stopped: Callable[[], bool], within: Sequence[bytes] = (),
     ) -> None:  # fmt: skip
-        """``tally`` is counted up. ``within``: the real folders that links may not lead out of; none: they may lead anywhere."""
+        """``tally`` is updated. ``within``: the real folders that links may not lead out of; none: links may lead anywhere."""
         self._intake, self._readers, self._dates, self._within = intake, readers, dates, within
         self._collection, self._spaces, self._exclusions, self._stopped = collection, spaces, exclusions, stopped
         self._number = intake.begin_scan()
         self._reads = bool(readers.all())
         self._met: list[tuple[Known, Sighting]] = []
-        """Files that are where they were, unchanged, and not marked yet."""
+        """Unchanged files that are not marked as met yet."""
         self._copies: list[bytes] = []
-        """Files whose asset was read at another place, unless that turns out to be missing."""
+        """Duplicate locations, rechecked if the first is gone."""
         self._unread: list[bytes] = []
-        """Paths of which nothing could be learned."""
+        """Paths that could not be read."""
         self._devices: set[int | None] = set()
-        """File systems on which files that were met had been met before: what they held is not away."""
+        """File systems on which this scan met known files. Files missing from these are not away."""
         self.tally = tally
 
     def run(self, roots: Sequence[bytes]) -> None:
-        """Scan files and folders, then mark as missing what was not met in the folders. Stops between batches when told to.
+        """Scan files and folders, then mark what was not met in the folders as missing. Stops between batches when told to.
 
-        A root that held files, and is gone or empty now, is away: what it held stays as it was.
+        A root that held files and is now absent or empty is away; its files keep their state.
         """
         mounts.look_again()
         there: list[bytes] = []
@@ -126,20 +126,20 @@ class Scan:
             self.tally.away = self._intake.away(self._collection)
 
     def _is_away(self, path: bytes, device: int | None, roots: Sequence[bytes]) -> bool:
-        """Whether a file that was not met is away: its root is empty by now, or its file system is not mounted."""
+        """Whether a file that was not met is away: its root is now empty, or its file system is not mounted."""
         return mounts.is_away(path, None if device in self._devices else device, roots)
 
     def _obstruct(self, obstacle: Obstacle) -> None:
-        """Note a path that could not be read. What is known of it, and of what lies below it, stays as it was."""
+        """Record a path that could not be read. It and everything below it keep their state."""
         self._unread.append(obstacle.path)
         known = self._intake.known(self._collection, [obstacle.path]).get(obstacle.path)
         if known is not None and known.asset is not None:
             self.tally.rejected += 1
-        elif os.path.lexists(obstacle.path):  # else it went while the folders were walked
+        elif os.path.lexists(obstacle.path):  # else it was deleted during the walk
             self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
 
     def _take(self, sightings: Sequence[Sighting]) -> None:
-        """Look files up; take in those that are new or may have changed."""
+        """Look files up in the store, and take in those that are new or may have changed."""
         if not sightings:
             return
         known = self._intake.known(self._collection, [sighting.path for sighting in sightings])
@@ -191,7 +191,7 @@ class Scan:
         self._look_for_dates([(one.asset, one.path, one.beside) for one in placed])
 
     def _meet(self, unchanged: Sequence[tuple[Known, Sighting]]) -> None:
-        """Take note of files that are as they were, and look at what lies beside them."""
+        """Record unchanged files, and check the files beside them."""
         self.tally.unchanged += len(unchanged)
         self._met += unchanged
         if len(self._met) >= MARKED or any(before.state != "present" for before, _ in unchanged):
@@ -206,15 +206,15 @@ class Scan:
         )
 
     def _mark(self) -> None:
-        """Note of the unchanged files that they were met."""
+        """Mark the unchanged files as met."""
         if self._met:
             self._intake.seen(self._number, self._met)
             self._met = []
 
     def _look_inside(self, sightings: Sequence[Sighting]) -> None:
-        """Take files whose first bytes say that they are media, whatever they are called; the others are passed over and counted.
+        """Take files whose first bytes are those of media, whatever their name. The others are passed over and counted.
 
-        A file that was looked into is not opened again until it changes.
+        A file is opened for this once, and then again only after it has changed.
         """
         if not sightings:
             return
@@ -241,17 +241,20 @@ class Scan:
             self._intake.still_passed(self._collection, self._number, still)
         if fresh:
             self._intake.pass_over(self._collection, self._number, fresh)
-        self.tally.passed = dict(Counter(self.tally.passed) + suffixes)  # a new one, since who reports it reads it meanwhile
+        self.tally.passed = dict(
+            Counter(self.tally.passed) + suffixes
+        )  # a new object, since the reporting thread may be reading the old one
         self._take(media)
 
     def _look_for_dates(self, dated: Sequence[tuple[int, bytes, str | None]]) -> None:
-        """Have assets dated again beside whose file, at a path, something has come, changed or gone that may tell a date: another fingerprint than told."""
+        """Date assets again if the files beside theirs that may give a date have another fingerprint than stored."""
         now = dating.fingerprints([path_of(path) for _, path, _ in dated])
         if again := [asset for (asset, _, told), found in zip(dated, now, strict=True) if found != (told or "")]:
             self._dates.again(again)
 
     def _look_beside(self, paths: Sequence[bytes]) -> list[bytes]:
-        """Have assets read again whose sidecars have come, changed or gone; returns those of the paths whose assets are read elsewhere."""
+        """Read assets again whose sidecars were added, changed or removed. Returns those paths whose assets are read at another
+        location."""
         read = self._readers.beside(self._collection, paths) if self._reads and paths else []
         changed = [one.reading for one in read if one.here and sidecars.fingerprint(Path(path_of(one.path))) != one.told]
         if changed:
@@ -264,7 +267,7 @@ class Scan:
                 digest = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
             if error.errno in _GONE and before is not None and before.asset is not None:
-                if error.errno != errno.ENOENT:  # else the end of the scan finds out whether it is missing or away
+                if error.errno != errno.ENOENT:  # else the end of the scan decides whether it is missing or away
                     self._unread.append(sighting.path)
                 return None
             self._reject(sighting, "unreadable", f"It cannot be opened: {error.strerror}.")
@@ -278,7 +281,7 @@ class Scan:
 
 
 def is_media_by_content(path: bytes) -> bool:
-    """Whether a file that is not named like media begins like it."""
+    """Whether a file without a media file name has the first bytes of media."""
     name = path_of(path)
     if is_readerless(name):
         return False
@@ -290,7 +293,7 @@ def is_media_by_content(path: bytes) -> bool:
 
 
 def unchanged_since(path: bytes, size: int, mtime_ns: int) -> bool:
-    """Whether a file still is what the scan met."""
+    """Whether a file is still as the scan met it."""
     try:
         status = os.stat(path)
     except OSError:

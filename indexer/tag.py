@@ -1,4 +1,4 @@
-"""Tagging: labels of a vocabulary for assets, from the vectors that a space holds. Nothing is decoded or embedded again."""
+"""Tagging: give assets labels of a vocabulary, using the vectors that a space holds. Nothing is decoded or embedded again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOGETHER = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """What came of tagging: assets that were looked at, those of them that got a label, and to how many each label was given."""
+    """The result of tagging: assets that were examined, assets that got a label, and the number of assets for each label."""
 
     assets: int
     tagged: int
@@ -34,14 +34,14 @@ def tag(
     settings: Settings, labels: Sequence[str], *, space: str = "", channel: Channel = Channel.VISUAL, least: float = 0.5, most: int = 3,
     report: Callable[[int], None] = lambda _: None,
 ) -> Tagged:  # fmt: skip
-    """Give each asset up to ``most`` labels whose probability is at least ``least`` for one of its segments of ``channel``.
+    """Give each asset up to ``most`` labels that have a probability of at least ``least`` for one of its segments of ``channel``.
 
-    The labels replace those that the space gave before. ``report`` is told how many vectors were looked at.
+    The labels replace the earlier ones of this space. ``report`` gets the number of vectors that were examined.
 
     Raises:
-        UnknownName: a space that is not there.
-        InputError: labels that cannot be, or a space that takes in nothing of the channel.
-        ModelMissing: the space's encoder is not here.
+        UnknownName: a space that does not exist.
+        InputError: invalid labels, or a space that takes in nothing of the channel.
+        ModelMissing: the space's encoder is not installed.
     """
     database = Database(settings.database)
     try:

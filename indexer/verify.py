@@ -1,8 +1,8 @@
-"""Verification: whether what the archive says of itself is so.
+"""Verification: checks that the archive's data is consistent.
 
-Written without the writer's code, so that a mistake of the writer cannot hide itself: SQL of its own, and its own reading of the
-index's files. Only ``deep`` asks the engine, whose answers are what is checked then. What can be mended is noted on the way;
-``indexer.repair`` mends it.
+It does not use the writer's code, so that a mistake of the writer cannot hide itself: it has its own SQL, and its own reading of
+the index files. Only ``deep`` uses the engine, whose answers it then checks. Damage that can be repaired is collected for
+``indexer.repair``.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ SAMPLE = 500
 """Vectors that are compared with the index's own copies and have to find themselves, unless all are; questions of ``deep``."""
 
 BATCH = 20_000
-"""Vectors that are held at the same time."""
+"""Vectors that are in memory at the same time."""
 
 OFF = 5e-3
-"""How far from one the length of a stored vector may lie, in float16."""
+"""The largest allowed difference between the length of a stored float16 vector and 1."""
 
 _MEND = "Run `sensorium verify --repair`."
 _BACKUP = "Restore a backup, or index into a new home."
@@ -44,7 +44,7 @@ _BACKUP = "Restore a backup, or index into a new home."
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that was looked at: whether it holds, what was seen, and what to do if it does not."""
+    """One check: whether it passed, what was seen, and what to do if it failed."""
 
     name: str
     ok: bool
@@ -54,8 +54,12 @@ class Check:
 
 @dataclass(slots=True)
 class Harm:
-    """What is wrong and can be mended: ids of assets that have to be embedded again, of units without a line in the ledger, of readings that lost passages, rows
-    that point to none (table, row), counters of ids that lag (table, least), pictures of nobody, spaces whose index is not sound; whether that of words is not."""
+    """Damage that can be repaired.
+
+    It holds the ids of assets to embed again, of units without a ledger line, and of readings that lost passages; rows with
+    dangling references (table, row); id counters that lag behind (table, least); pictures without an asset; spaces with a damaged
+    index; and whether the word index is damaged.
+    """
 
     assets: set[int] = field(default_factory=set)
     untold: set[int] = field(default_factory=set)
@@ -68,15 +72,15 @@ class Harm:
 
 
 def verify(settings: Settings, *, deep: bool = False) -> list[Check]:
-    """Look at the database, every vector, the index of every space, and the thumbnails.
+    """Check the database, every vector, the index of every space, and the thumbnails.
 
-    ``deep`` compares all of the index's copies instead of a sample, and the engine's answers with brute force.
+    ``deep`` compares all vectors of the index instead of a sample, and the engine's answers with brute force.
     """
     return examine(settings, deep=deep)[0]
 
 
 def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Harm]:
-    """What ``verify`` says, and what of it can be mended."""
+    """The result of ``verify``, and the damage that can be repaired."""
     database, harm = Database(settings.database), Harm()
     checks: list[Check] = []
     with closing(database):
@@ -118,7 +122,7 @@ _QUESTIONS = {
         "assets have such vectors",
     ),
 }
-"""What must be true of an asset; the questions find those of which it is not."""
+"""What must be true of every asset; each query finds the assets that violate it."""
 
 
 def _rows(connection: Connection, harm: Harm, *, sqlite: bool) -> Iterator[Check]:
@@ -152,7 +156,7 @@ def _rows(connection: Connection, harm: Harm, *, sqlite: bool) -> Iterator[Check
 
 
 def _counters(connection: Connection, harm: Harm, *, sqlite: bool) -> Check:
-    """Ids are never used again as long as the counters are not behind them."""
+    """Check that the id counters are not behind the ids in use. Then no id is used twice."""
     behind = {}
     for table in ("asset", "segment", "embedding", "removal"):
         used = [f"SELECT coalesce(max(id), 0) FROM {table}"]  # noqa: S608 - names of our own tables
@@ -171,7 +175,7 @@ def _counters(connection: Connection, harm: Harm, *, sqlite: bool) -> Check:
 
 
 def _matches_texts(database: Database) -> bool:
-    """Whether what FTS5 has noted of each text is what the text has. It is a write to SQLite, and so has a transaction of its own."""
+    """Whether FTS5's data of each text matches the text. SQLite treats this check as a write, so it has its own transaction."""
     with database.writing(quiet=True) as connection:
         try:
             connection.exec_driver_sql("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
@@ -183,7 +187,10 @@ def _matches_texts(database: Database) -> bool:
 
 
 def _words(connection: Connection, harm: Harm, whole: bool | None, *, sqlite: bool) -> Iterator[Check]:
-    """The index of words holds what the texts of segments say, and the words are counted right. ``whole``: what SQLite says of the first, if it was asked."""
+    """Check that the word index matches the texts of segments, and that the word counts are right.
+
+    ``whole``: SQLite's result for the former, if it was asked.
+    """
     if sqlite:
         wrong = int(whole is False)
         counts = "SELECT value AS term, count(*) AS count FROM segment, json_each(sensorium_distinct(text)) WHERE text IS NOT NULL GROUP BY value"
@@ -241,7 +248,7 @@ class _Truth:
             yield ids, np.frombuffer(b"".join(bytes(row.vector) for row in fits), "<f2").reshape(-1, self.space.dim)
 
     def checks(self, harm: Harm) -> Iterator[Check]:
-        """Whether every vector is one."""
+        """Check that every stored vector is valid."""
         good = []
         for ids, rows in self.vectors():
             wide = rows.astype(np.float32)
@@ -263,7 +270,7 @@ class _Truth:
 
 
 class _Index:
-    """The index of a space as it lies on disk."""
+    """The index of a space on disk."""
 
     def __init__(self, home: Path, truth: _Truth) -> None:
         self._truth, self._space = truth, truth.space
@@ -271,7 +278,7 @@ class _Index:
         self._folder = home / "index" / f"{truth.key}-{digest[:12]}"
 
     def checks(self, harm: Harm, *, deep: bool) -> Iterator[Check]:
-        """Whether its files are what was written, and hold what SQL holds."""
+        """Check that its files are intact, and hold the same as SQL."""
         name = f"space {self._space.name}"
         generations = sorted(path.name for path in self._folder.glob("gen-*"))
         current, why = self._current()
@@ -306,7 +313,7 @@ class _Index:
                 yield check
 
     def _current(self) -> tuple[str | None, str]:
-        """The generation that CURRENT names and seals, and what is wrong with that."""
+        """The generation that CURRENT names and seals, and what is wrong with that file."""
         try:
             line = (self._folder / "CURRENT").read_bytes()
         except FileNotFoundError:
@@ -336,7 +343,7 @@ class _Index:
         return "" if known and not altered else f"{', '.join(altered) or 'manifest.json'} is not what was written"
 
     def _content(self, name: str, *, deep: bool) -> Iterator[Check]:
-        """A generation that is what was written: whether that was right."""
+        """Check the content of a generation whose files are intact."""
         folder, truth = self._folder / name, self._truth
         manifest = json.loads((folder / "manifest.json").read_bytes())
         held = np.load(folder / "ids.npy", allow_pickle=False)
@@ -363,7 +370,7 @@ class _Index:
         yield Check(f"space {self._space.name}: vectors find themselves", itself == len(some), f"{itself} of {len(some)}", _MEND)
 
     def _copies(self, scan: Any, held: Ids, common: Ids) -> int:  # noqa: ANN401 - FAISS's own
-        """How many of the common ids have the same bytes here and there."""
+        """The number of common ids with identical bytes in the index and in SQL."""
         codes = faiss.rev_swig_ptr(scan.codes.data(), scan.ntotal * scan.code_size) if scan.ntotal else np.empty(0, np.uint8)
         table = codes.reshape(-1, scan.code_size)
         same = 0
@@ -384,7 +391,7 @@ class _Index:
 
 
 class _Silent:
-    """In the place of an encoder where questions are segments of the archive, which need none."""
+    """A stand-in for an encoder, for questions that are segments of the archive and need no encoding."""
 
     needs = Needs(size=32, fit="squash", rate=16_000, window_ms=1_000, characters=100)
 
@@ -397,7 +404,7 @@ class _Silent:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is near a segment, whose vector is ``query`` (dim,), under a filter that lets ``among`` (n,) through."""
+    """A query for segments near a ``query`` vector (dim,), under a filter that passes ``among`` (n,)."""
 
     segment: int
     query: NDArray[np.float32]
@@ -408,7 +415,7 @@ class _Question:
 
 
 def _answers(settings: Settings, truth: _Truth) -> Check:
-    """Ask the engine for what is near sampled segments, of each kind and under filters, and compare with brute force over SQL."""
+    """Ask the engine what is near sampled segments, for each kind and under filters. Compare with brute force over SQL."""
     questions = _questions(truth)
     best = _brute(truth, questions)
     with Engine(settings, encoder=_Silent(truth.space)) as engine:
@@ -445,7 +452,7 @@ def _questions(truth: _Truth) -> list[_Question]:
 
 
 def _agrees(engine: Engine, asked: _Question, best: NDArray[np.float32]) -> bool:
-    """Whether the engine finds as much, and as good: all of it where nothing is merged, else the first."""
+    """Whether the engine's answer is as complete and as good: all hits if nothing is merged, else the first."""
     hits = engine.search(Near(asked.segment), asked.filter, k=asked.k, group=asked.group).hits
     got = np.array([hit.cosine for hit in hits[: len(best)]])
     if asked.group == "segment":
@@ -476,7 +483,7 @@ def _inside(truth: _Truth, collection: str) -> Ids:
 
 
 def _brute(truth: _Truth, questions: Sequence[_Question]) -> list[NDArray[np.float32]]:
-    """The best cosines of each question, at most ``k``, best first: all vectors are read once."""
+    """The best cosines of each question, at most ``k``, best first. All vectors are read once."""
     best = [np.empty(0, np.float32) for _ in questions]
     for ids, rows in truth.vectors():
         wide = rows.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Walking a folder: every file in it, with its size and times; loops, links and unreadable folders included."""
+"""Walking a folder: every file in it, with its size and times. Handles loops, links and unreadable folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_MEDIA = os.fsencode(NO_MEDIA)
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """A path that could not be walked or read, and the operating system's word on why."""
+    """A path that could not be walked or read, with the operating system's reason."""
 
     path: bytes
     why: str
@@ -26,14 +26,14 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A file, or a folder with all that is in it, that was left out."""
+    """A file, or a folder with everything in it, that was left out."""
 
     path: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """A file that is not named like media: what it is, its first bytes say."""
+    """A file without a media file name. Its first bytes decide whether it is media."""
 
     sighting: Sighting
 
@@ -45,10 +45,10 @@ OUTSIDE = "a link that leads out of the roots"
 
 
 def walk(root: bytes, exclusions: Exclusions | None = None, within: Sequence[bytes] = ()) -> Iterator[Met]:
-    """Every file under ``root`` in the order of names; a root that is a file is yielded as media whatever its name.
+    """Every file under ``root``, sorted by name. A root that is a file is yielded as media, whatever its name.
 
-    Links are followed, each folder is entered once, so that loops end. Pipes, sockets and devices are passed over. ``within``: real folders
-    in which everything has to lie; a link that leads out of them is an obstacle.
+    Links are followed. Each folder is entered once, so that loops end. Pipes, sockets and devices are skipped. ``within``: real
+    folders that everything must be in; a link that leads out of them is an obstacle.
     """
     if not inside(root, within):
         yield Obstacle(root, OUTSIDE)
@@ -71,13 +71,13 @@ def walk(root: bytes, exclusions: Exclusions | None = None, within: Sequence[byt
 
 
 def inside(path: bytes, within: Sequence[bytes]) -> bool:
-    """Whether what a path leads to lies in one of the real folders ``within``; without any, everything does."""
+    """Whether the target of a path is in one of the real folders ``within``; if there are none, always True."""
     real = os.path.realpath(path)
     return not within or any(real == folder or real.startswith(folder.rstrip(b"/") + b"/") for folder in within)
 
 
 def sighting(path: bytes, status: os.stat_result) -> Sighting:
-    """A file as it was met."""
+    """A file as the walk met it."""
     return Sighting(
         path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mounts.inode(status.st_ino, status.st_dev),
         mounts.device(status.st_dev),

@@ -1,4 +1,4 @@
-"""Watching: folders whose archive follows them as files come, change, move and go."""
+"""Watching: keep an archive up to date with folders, as files are added, changed, moved and deleted."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ TICK = 0.25
 """Seconds between two looks at what may have settled."""
 
 RESCAN = 3600.0
-"""Seconds after which the folders are looked through whole again: what the system did not tell is found then."""
+"""Seconds between full scans of the folders. They find changes that the system did not report."""
 
 POLL = 10.0
-"""Seconds between two looks at folders that tell nothing of themselves."""
+"""Seconds between two scans of folders that do not report changes."""
 
 NO_ROOM = 30.0
 """Seconds between two tries while the disk is full."""
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "fuse", "virtiofs", "vboxsf", "drvfs", "lustre", "davfs", "ncp")
-"""File systems whose changes may be made elsewhere, which the system here then does not tell. Beginnings of their names."""
+"""File systems that other machines may change without this one being notified. Beginnings of their names."""
 
 _ESCAPED = re.compile(rb"\\([0-3][0-7]{2})")
-"""How the list of mounts writes what would end a word of it: in octal."""
+"""Octal escapes of white space in the list of mounts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What came of one batch of changes: the counts of a run, and ``missing`` files among the changes."""
+    """The result of one batch of changes: the counts of a run, and the ``missing`` files among the changes."""
 
     scan: Tally
     progress: Progress
@@ -56,7 +56,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Who is told what: ``round`` what came of changes, ``note`` anything else in a sentence."""
+    """Callbacks: ``round`` gets the result of each batch of changes, ``note`` any other message as a sentence."""
 
     round: Callable[[Round], None] = lambda _: None
     note: Callable[[str], None] = lambda _: None
@@ -66,13 +66,13 @@ def watch(
     settings: Settings, job: Job, events: Events, *, settle: float = 2.0, polling: bool = False,
     stop: threading.Event | None = None, encoder: Encoder | None = None,
 ) -> None:  # fmt: skip
-    """Index the folders of ``job``, and then whatever changes in them, until interrupted or ``stop`` is set.
+    """Index the folders of ``job``, then keep following changes in them until interrupted or ``stop`` is set.
 
-    A file is read once it has not changed for ``settle`` seconds. ``polling`` looks again and again instead of waiting to be told;
-    it is chosen by itself for network mounts. A full disk is waited out, and so is a database that goes away.
+    A file is read once it has not changed for ``settle`` seconds. ``polling`` scans repeatedly instead of waiting for
+    notifications; it is chosen automatically for network mounts. The watch waits out a full disk and a database that is away.
 
     Raises:
-        InputError: a path that is not there, or no folder.
+        InputError: a path that does not exist or is no folder.
         NewerDatabase, ModelMissing: see the error tree.
     """
     for path in job.paths:
@@ -89,7 +89,7 @@ def watch(
 
 
 class _Watching:
-    """What has changed and not been dealt with yet."""
+    """Changes that are not processed yet."""
 
     def __init__(self, running: Indexer, job: Job, roots: Sequence[bytes], settle: float, events: Events) -> None:
         self._running, self._job, self._roots, self._settle, self._events = running, job, roots, settle, events
@@ -99,7 +99,7 @@ class _Watching:
         self._scanned = -RESCAN
 
     def note(self, paths: Iterable[bytes]) -> None:
-        """Take note of changes."""
+        """Record changes."""
         for path in filter(self._concerns, paths):
             moved_here = (
                 _files(walk(path, self._running.exclusions)) if os.path.isdir(path) else ()
@@ -108,7 +108,7 @@ class _Watching:
                 self._unsettled[one] = time.monotonic(), _looks(one)
 
     def work(self, stop: threading.Event) -> bool:
-        """Deal with what has settled; False when stopped by Ctrl-C."""
+        """Process changes that have settled. False if stopped by Ctrl-C."""
         now = time.monotonic()
         if now - self._scanned >= RESCAN:
             self._scanned = now
@@ -142,7 +142,7 @@ class _Watching:
         return False
 
     def _concerns(self, path: bytes) -> bool:
-        """Whether a change may be of media, or of what belongs to it: it lies under a root and is not left out."""
+        """Whether a change may concern media or their sidecars: the path is under a root and not left out."""
         root = next((root for root in self._roots if path.startswith(root.rstrip(b"/") + b"/")), None)
         return root is not None and not self._running.exclusions.leaves_out_below(path, root, folder=os.path.isdir(path))
 
@@ -154,19 +154,21 @@ class _Watching:
         return now - since >= self._settle
 
     def _whole(self, root: bytes) -> list[bytes]:
-        """What to look through at a root. Where another folder is now, its files: then what is not met in it is not missing."""
+        """What to scan at a root. If another folder is now in its place, its files only: then files that are not met do not
+        become missing."""
         if _identity(root) in (None, self._identities[root]) or mounts.is_empty(root):
             return [root]
         return [path for path in _files(walk(root, self._running.exclusions)) if _is_media(path)]
 
     def _is_there(self, path: bytes) -> bool:
-        """Whether the folder that a file went from is still the one that was watched: nothing is gone because a disk is away."""
+        """Whether the folder of a deleted file is still the watched one. If not, its disk may be away, and nothing counts as
+        deleted."""
         root = next(root for root in self._roots if path.startswith(root.rstrip(b"/") + b"/"))
         return _identity(root) == self._identities[root]
 
 
 def is_remote(path: Path, mounts: str = "/proc/self/mounts") -> bool:
-    """Whether a folder lies on a file system that others may change without this machine being told."""
+    """Whether a folder is on a file system that others may change without this machine being notified."""
     try:
         lines = Path(mounts).read_bytes().split(b"\n")  # the only thing that ends a line here: names may hold the others
     except OSError:
@@ -182,7 +184,7 @@ def is_remote(path: Path, mounts: str = "/proc/self/mounts") -> bool:
 def _changes(
     paths: Sequence[Path], events: Events, stop: threading.Event, *, polling: bool
 ) -> Iterator[set[watchfiles.main.FileChange]]:  # fmt: skip
-    """What the system tells of changes, and nothing several times a second; by looking again and again where it tells nothing."""
+    """Changes that the system reports, and an empty set several times a second. Without notifications, by scanning repeatedly."""
     follow = partial(
         watchfiles.watch, *paths, watch_filter=None, step=50, debounce=200, rust_timeout=int(TICK * 1000), yield_on_timeout=True,
         stop_event=stop, ignore_permission_denied=True,
@@ -198,19 +200,19 @@ def _changes(
 
 
 def _files(met: Iterable[Met]) -> list[bytes]:
-    """The files that a walk met which may be media."""
+    """The files met by a walk that may be media."""
     return [
         item.path if isinstance(item, Sighting) else item.sighting.path for item in met if isinstance(item, Sighting | Unnamed)
     ]
 
 
 def _is_media(path: bytes) -> bool:
-    """Whether a file is named like media or, if not, begins like it."""
+    """Whether a file has a media file name or, if not, the first bytes of media."""
     return is_media(os.fsdecode(path)) or is_media_by_content(path)
 
 
 def _owners(paths: Iterable[bytes]) -> list[bytes]:
-    """The files that those of the paths belong to which are sidecars, each once."""
+    """The files to which the sidecars among the paths belong, each once."""
     names = map(os.fsdecode, paths)
     found = [owner for name in names if sidecars.is_sidecar(name) for owner in sidecars.owners(Path(name))]
     found += [owner for name in names for owner in dating.owners(Path(name))]
@@ -218,7 +220,7 @@ def _owners(paths: Iterable[bytes]) -> list[bytes]:
 
 
 def _looks(path: bytes) -> tuple[int, int, int] | None:
-    """How a file looks from outside; None: it is not there."""
+    """Size and times of a file; None if it does not exist."""
     try:
         found = os.stat(path)
     except OSError:

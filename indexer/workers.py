@@ -1,4 +1,4 @@
-"""More workers on the queue of a home, each a process on a GPU of its own: they take what this process finds, until it has ended."""
+"""Further workers on the queue of a home, each a process with its own GPU. They process what this process finds, until it ends."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from search.settings import Settings, pack
 
 
 class Workers:
-    """Processes beside this one. ``errors`` are what ended some early: what they had begun is taken up by the others."""
+    """Processes beside this one. ``errors`` are the reasons why some ended early; other workers take over their units."""
 
     def __init__(self, settings: Settings, count: int) -> None:
-        """``count`` of them; this process has the first GPU, and they the others, in turn. Use it as a context manager."""
+        """Start ``count`` processes. This process uses the first GPU; they use the others, in turn. Use it as a context manager."""
         self._settings, self._count = settings, count
         self._cards = _cards() if count else []
         self._done: list[Progress] = [Progress() for _ in range(count)]
@@ -45,7 +45,7 @@ class Workers:
                 process.stdout.close()
 
     def together(self, own: Progress) -> Progress:
-        """What all have done, this process's ``own`` included."""
+        """The progress of all processes, with this process's ``own``."""
         every = [own, *self._done]
         return replace(
             own, done=sum(one.done for one in every), failed=sum(one.failed for one in every),
@@ -55,7 +55,7 @@ class Workers:
         )  # fmt: skip
 
     def reporting(self, report: Report) -> Report:
-        """A report that tells of all."""
+        """A report function that reports the progress of all processes."""
         return lambda tally, own, scanning: report(tally, self.together(own), scanning)
 
     def _start(self, number: int) -> subprocess.Popen[str]:

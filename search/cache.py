@@ -1,6 +1,7 @@
-"""Where pictures of assets are kept: ``cache/<first two hex digits>/<digest>-<what>.<suffix>`` under the home.
+"""Where cached pictures of assets are stored: ``cache/<first two hex digits>/<digest>-<what>.<suffix>`` under the home.
 
-A name begins with the digest of the asset's bytes, so that whoever removes the asset, or checks the home, can tell whose it is.
+A name begins with the digest of the asset's bytes. So the pictures of an asset can be found when it is deleted or when the home
+is checked.
 """
 
 from __future__ import annotations
@@ -14,21 +15,22 @@ DIGITS = 64
 
 
 def picture(home: Path, digest: str, what: str, suffix: str) -> Path:
-    """Where the picture of an asset lies, or will: ``digest`` in hex; ``what`` such as ``image-320``, ``shown-320-1500`` or ``shown``."""
+    """The path of an asset's picture, whether it exists or not. ``digest`` is in hex; ``what`` is such as ``image-320``,
+    ``shown-320-1500`` or ``shown``."""
     return home / "cache" / digest[:2] / f"{digest}-{what}.{suffix}"
 
 
 def pictures_of(home: Path, digest: str) -> list[Path]:
-    """Everything that is kept of one asset, half-written files too."""
+    """All cached pictures of one asset, including half-written files."""
     return sorted((home / "cache" / digest[:2]).glob(f"{digest}-*"))
 
 
 def pictures(home: Path) -> Iterator[Path]:
-    """Everything that is kept, whosesoever it is."""
+    """All cached pictures."""
     return (path for path in (home / "cache").glob("*/*") if path.is_file())
 
 
 def digest_of(picture: Path) -> str:
-    """Whose picture a file is; empty where its name tells nothing."""
+    """The digest of the asset that a picture belongs to; empty if the file name has none."""
     named = re.match(rf"([0-9a-f]{{{DIGITS}}})-", picture.name)
     return named[1] if named else ""

@@ -1,4 +1,4 @@
-"""What is asked of the disk besides holding files: that it keeps them through a power cut, and whether it is full."""
+"""Durable and private writes: syncing, atomic replacement, permissions, and whether the disk is full."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 HOME = ("id", "workers", "index", "cache", "uploads", "models", "deleting", "token", "calibration")
-"""What a home holds besides its database."""
+"""Files and folders of a home besides its database."""
 
 DATABASE = "sensorium.db"
 """How the names of the database's files begin."""
 
 
 def sync(path: Path) -> None:
-    """Make a file's content, or a folder's names, survive a power cut."""
+    """Make a file's content, or the names in a folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -26,7 +26,7 @@ def sync(path: Path) -> None:
 
 
 def replace(file: Path, content: bytes) -> None:
-    """Write a file so that a kill or a power cut leaves the one before, or the new one whole."""
+    """Write a file atomically: after a kill or a power cut it has either the old or the new content."""
     new = file.with_name(f".{file.name}.new")
     with new.open("wb") as opened:
         opened.write(content)
@@ -37,7 +37,7 @@ def replace(file: Path, content: bytes) -> None:
 
 
 def make_private(home: Path) -> None:
-    """Make a home that its owner alone may enter, or take away what others may do in one that is there.
+    """Create a home that only its owner may enter. For an existing home, remove the permissions of others.
 
     Raises:
         OSError: it cannot be made.
@@ -47,14 +47,15 @@ def make_private(home: Path) -> None:
 
 
 def protect(home: Path) -> None:
-    """Take away what others may do with what lies in a home: folders become 0700, files 0600. A folder that holds other things, too, keeps its own mode."""
+    """Remove the permissions of others in a home: folders become 0700, files 0600. A folder that also holds other things keeps
+    its mode."""
     for path in exposed(home):
-        with suppress(OSError):  # somebody else's, or a file system without modes
+        with suppress(OSError):  # another user's, or a file system without modes
             path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def exposed(home: Path) -> list[Path]:
-    """What of a home others may read or enter."""
+    """Files and folders of a home that others may read or enter."""
     return [path for path in _own(home) if _mode(path) & 0o077]
 
 
@@ -77,10 +78,10 @@ def _mode(path: Path) -> int:
 
 
 def is_read_only(path: Path) -> bool:
-    """Whether what is there may be read, and not written."""
+    """Whether a path can be read but not written."""
     return path.exists() and not os.access(path, os.W_OK)
 
 
 def full(error: OSError) -> bool:
-    """Whether an operating system error means that there is no room."""
+    """Whether an operating system error means that the disk is full."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}

@@ -29,7 +29,7 @@ from typing import Any
 
 
 class SensoriumError(Exception):
-    """Base of all. ``remedy`` says what to do; the command line prints it below the message and exits with ``exit_code``."""
+    """Base of all errors. ``remedy`` says what to do. The command line prints it below the message and exits with ``exit_code``."""
 
     exit_code = 1
 
@@ -39,17 +39,17 @@ class SensoriumError(Exception):
 
 
 class InputError(SensoriumError):
-    """The caller asked for something that cannot be."""
+    """The caller asked for something impossible."""
 
     exit_code = 2
 
 
 class QueryError(InputError):
-    """A query without meaning: no terms, terms that cancel out, a segment that is not there."""
+    """A query without meaning: no terms, terms that cancel out, a segment that does not exist."""
 
 
 class UnknownName(InputError):
-    """A name that is not in its registry. Lists the near names, else all known ones."""
+    """A name that is not in its registry. Lists similar names, or else all known ones."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
@@ -67,21 +67,22 @@ class MediaError(SensoriumError):
 
 
 class ModelMissing(SensoriumError):
-    """Weights that are not here and cannot be fetched."""
+    """Weights that are not installed and cannot be fetched."""
 
     exit_code = 5
 
 
 class ReaderHangs(SensoriumError):
-    """A reader that gives no sign of life any more. The file that it hangs on is in the ledger, so that the next run goes on behind it."""
+    """A reader that no longer gives a sign of life. The file on which it hangs is in the ledger, so that the next run continues
+    after it."""
 
 
 class StillLoading(SensoriumError):
-    """A model that is being loaded: ask again in a moment."""
+    """A model that is being loaded; try again soon."""
 
 
 class ExportRefused(SensoriumError):
-    """An export that does not find what the original finds; ``report`` is the encoders' own, with the figures."""
+    """An export that does not find what the original finds. ``report`` is the encoders' report with the figures."""
 
     def __init__(self, message: str, *, remedy: str, report: Any) -> None:  # noqa: ANN401 - errors know no encoders
         super().__init__(message, remedy=remedy)
@@ -97,7 +98,8 @@ class NewerDatabase(StoreError):
 
 
 class DatabaseAway(StoreError):
-    """The database cannot be reached, or broke the connection off. Whether a transaction whose end was cut off was committed is not known."""
+    """The database cannot be reached, or broke the connection. If a transaction was interrupted, it is not known whether it was
+    committed."""
 
 
 class DiskFull(SensoriumError):
@@ -109,7 +111,7 @@ class IndexDamaged(SensoriumError):
 
 
 class Problem(SensoriumError):
-    """What the service answers instead of what was asked for (RFC 9457). ``kind`` is the last part of its type."""
+    """An error answer of the service (RFC 9457). ``kind`` is the last part of its type."""
 
     def __init__(self, status: int, kind: str, title: str, detail: str, *, remedy: str = "", **headers: str) -> None:
         super().__init__(detail, remedy=remedy)
@@ -118,7 +120,7 @@ class Problem(SensoriumError):
 
 
 class ServiceError(SensoriumError):
-    """The service did not do what it was asked. ``status`` is HTTP's, 0 where nobody answered; ``problem`` the whole answer."""
+    """The service did not do what was asked. ``status`` is HTTP's, 0 if there was no answer; ``problem`` is the whole answer."""
 
     def __init__(self, message: str, *, remedy: str = "", status: int = 0, problem: Mapping[str, Any] | None = None) -> None:
         super().__init__(message, remedy=remedy)
@@ -127,26 +129,26 @@ class ServiceError(SensoriumError):
 
     @property
     def kind(self) -> str:
-        """Which problem: the last part of its type, such as ``empty-archive``."""
+        """The kind of the problem: the last part of its type, such as ``empty-archive``."""
         return str(self.problem.get("type", "")).rpartition("/")[2]
 
 
 class ServiceAway(ServiceError):
-    """Nobody answers at the service's address."""
+    """There is no answer at the service's address."""
 
 
 class ServiceLoading(ServiceError):
-    """The service is not ready yet; ask again after ``retry_after`` seconds."""
+    """The service is not ready yet; try again after ``retry_after`` seconds."""
 
     retry_after = 1.0
 
 
 class Refused(ServiceError):
-    """The request cannot be, as it is or at the moment."""
+    """The request is invalid, or not possible at the moment."""
 
 
 class ServiceFailed(ServiceError):
-    """The service failed by its own fault."""
+    """The service failed through its own fault."""
 
 
 REASONS = {

@@ -1,4 +1,4 @@
-"""Folders as people name them: relative, through ``..``, by a link or by what it leads to. All of these name the same files."""
+"""Different ways to name a folder: relative, through ``..``, by a link or by its target. All of these name the same files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def spellings(path: str, roots: Iterable[str]) -> tuple[str, ...]:
-    """The absolute paths under which an archive with these ``roots`` may hold what ``path`` names."""
+    """The absolute paths under which an archive with these ``roots`` may have stored ``path``."""
     plain, real = os.path.abspath(path), os.path.realpath(path)
     found = {plain: None, real: None}
     for root in roots:

@@ -1,4 +1,4 @@
-"""Locks between processes: on files, so that the system takes them back when a process dies, however it dies."""
+"""Locks between processes, on files. The system releases them when a process dies for any reason."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from search.disk import sync
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock on a file, made if it is not there; waits for whoever holds it, threads of this process included."""
+    """Hold the lock on a file, which is created if needed. Waits for the current holder, which may be a thread of this process."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel wakes those who wait in the order in which they came
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel wakes waiting processes in the order of their requests
         yield
     finally:
         os.close(descriptor)
@@ -46,25 +46,26 @@ def held(path: Path) -> bool:
 
 
 class Worker:
-    """Somebody who takes work from the queue, under a name, and is alive as long as it holds the lock on the file of that name.
+    """A process that takes work from the queue. It has a name, and is alive as long as it holds the lock on the file of that
+    name.
 
-    ``place`` is what the names of this home's workers on this machine begin with: whoever is called so and holds no lock is dead,
-    even where a power cut has taken its file.
+    ``place`` is the common beginning of the names of this home's workers on this machine. A worker with such a name that holds no
+    lock is dead, even if a power cut has removed its file.
     """
 
     def __init__(self, home: Path) -> None:
-        """Begin to live, with a file of its own under ``home/workers``."""
+        """Register with a new file under ``home/workers``."""
         self._folder = home / "workers"
         self._folder.mkdir(parents=True, exist_ok=True)
         self.place = f"{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-{_identity(home)}-"
         self.name = f"{self.place}{os.getpid()}-{os.urandom(6).hex()}"
-        draft = self._folder / f".{self.name}"  # under its name only once it is locked, or it would be found dead
+        draft = self._folder / f".{self.name}"  # renamed once it is locked; otherwise it would be taken for dead
         self._descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         draft.rename(self._folder / self.name)
 
     def living(self) -> set[str]:
-        """The names of the workers of this place that live, this one included. What the dead have left is removed."""
+        """The names of the living workers of this place, this one included. Files of dead ones are removed."""
         names = set()
         for path in self._folder.glob(f"{self.place}*"):
             if held(path):
@@ -82,11 +83,11 @@ class Worker:
 
 
 def _identity(home: Path) -> str:
-    """What tells this home from others that share its database, wherever it is moved to."""
+    """An id that distinguishes this home from others that share its database, even after it was moved."""
     file = home / "id"
     with locked(file):
         known = file.read_text("ascii", "replace")
-        if not re.fullmatch("[0-9a-f]{12}", known):  # new, or cut off as it was written
+        if not re.fullmatch("[0-9a-f]{12}", known):  # new, or only partly written
             known = os.urandom(6).hex()
             file.write_text(known, "ascii")
             sync(file)

@@ -1,4 +1,4 @@
-"""The log: lines on standard error, as text or as JSON, each with its time, its level and, where one is being answered, its request."""
+"""The log: lines on standard error, as text or as JSON, each with time, level and, during a request, the request's id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered; empty outside of one."""
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-"""Control characters -> how they are shown: a name of a file cannot begin a line of its own, nor reach a terminal."""
+"""Control characters -> their escaped form, so that a file name cannot start a new line or control a terminal."""
 
 
 class _Line(logging.Formatter):
@@ -27,7 +27,7 @@ class _Line(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """An object a line: time, level, logger, message, and request, traceback and what else a record was given, where there is any."""
+    """One JSON object per line: time, level, logger, message; and request, traceback and extra fields of the record, if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         told = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
@@ -43,7 +43,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def set_up(level: str, *, as_json: bool) -> None:
-    """Have everything that this process logs, from ``level`` on, go to standard error; our own lines from there, others' from ``warning`` on."""
+    """Send the log of this process to standard error: our own lines from ``level`` on, those of libraries from ``warning`` on."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if as_json else _Line())
     logging.basicConfig(level=max(level_of(level), logging.WARNING), handlers=[handler], force=True)

@@ -1,6 +1,6 @@
 """Settings: the only place that reads the environment and the configuration files.
 
-Flags beat environment variables, these beat ``sensorium.toml`` in the working folder, that beats the user's own.
+Flags override environment variables, these override ``sensorium.toml`` in the working folder, and that overrides the user's own.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from search.errors import InputError
 from search.log import LEVELS
 
 PREFIX = "SENSORIUM_"
-"""How variables begin that are settings."""
+"""The prefix of environment variables that are settings."""
 
 NEAR = 0.8
-"""How much of a variable's name must be that of a setting for it to be taken for a slip: the ratio of ``difflib``."""
+"""The similarity (``difflib`` ratio) to a setting from which on an unknown variable counts as a misspelling."""
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 
@@ -107,7 +107,7 @@ class Settings:
 
     @property
     def database(self) -> str:
-        """The database's URL, SQLite under ``home`` unless another one is set."""
+        """The database's URL; SQLite under ``home`` unless another one is set."""
         return self.database_url or f"sqlite:///{self.home / 'sensorium.db'}"
 
     @property
@@ -153,12 +153,12 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
 
 
 def pack(settings: Settings) -> dict[str, Any]:
-    """Settings as JSON values, for a process that is started with them; ``unpack`` turns them back."""
+    """Settings as JSON values, for a process that is started with them; ``unpack`` is the inverse."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
 
 
 def unpack(told: Mapping[str, Any]) -> Settings:
-    """Settings as ``pack`` told them."""
+    """Settings from the output of ``pack``."""
     paths: dict[str, Any] = {name: Path(told[name]) for name in ("home", "models") if told.get(name) is not None}
     return Settings(**{**told, **paths})
 
@@ -173,10 +173,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _variables(environment: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
-    """The settings that variables tell.
+    """The settings in environment variables.
 
     Raises:
-        InputError: a variable is called almost like a setting. Others are no business of ours: container systems make ``SENSORIUM_PORT`` and the like.
+        InputError: a variable has nearly the name of a setting. Other variables are ignored: container systems set ``SENSORIUM_PORT`` and the like.
     """
     variables = {f"{PREFIX}{name.upper()}": name for name in known}
     names = [variable.removeprefix(PREFIX) for variable in variables]
@@ -187,7 +187,7 @@ def _variables(environment: Mapping[str, str], known: Iterable[str]) -> dict[str
 
 
 def _check_hosts(hosts: str, where: str) -> None:
-    """Refuse a name that no Host header is ever compared equal to."""
+    """Reject a name that can never equal a Host header."""
     for host in filter(None, (one.strip() for one in hosts.split(","))):
         why = (
             "has a scheme" if "://" in host

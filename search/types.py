@@ -1,8 +1,8 @@
-"""The nouns of Sensorium: what is stored, embedded, asked and found.
+"""The core types of Sensorium: what is stored, embedded, asked and found.
 
-Arrays are named by what they hold. ``Vectors`` are float32 ``(n, dim)`` with rows of unit length, ``Ids`` are
-int64 ``(n,)``. Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is float32 ``(samples,)``, mono, in
-[-1, 1]. Times are whole milliseconds; spans are half-open.
+Arrays are named by what they hold. ``Vectors`` are float32 ``(n, dim)`` with rows of unit length, ``Ids`` are int64 ``(n,)``.
+Pictures are uint8 ``(height, width, 3)`` in RGB order; sound is float32 ``(samples,)``, mono, in [-1, 1]. Times are whole
+milliseconds; spans are half-open.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Unit: TypeAlias = Literal["ms", "char"]
 """What a span counts."""
 
 Sort: TypeAlias = Literal["match", "date", "name", "length"]
-"""The order of hits: best first; newest first; by the file's name; longest first, by the length of the file."""
+"""The order of hits: best first; newest first; by file name; longest file first."""
 
 Grouping: TypeAlias = Literal["moment", "asset", "segment"]
 """What a hit is."""
 
 
 class Modality(StrEnum):
-    """What an asset is, and what a query term is."""
+    """The type of an asset or of a query term."""
 
     IMAGE = "image"
     AUDIO = "audio"
@@ -49,7 +49,7 @@ MEDIA = frozenset({Modality.IMAGE, Modality.AUDIO, Modality.VIDEO, Modality.TEXT
 
 
 class Channel(StrEnum):
-    """Through which aspect a segment speaks."""
+    """The aspect of an asset that a segment represents."""
 
     VISUAL = "visual"
     SOUND = "sound"
@@ -62,19 +62,19 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A modality seen through one channel: the unit in which raw scores compare with each other."""
+    """A modality together with a channel. Raw scores are comparable only within one kind."""
 
     modality: Modality
     channel: Channel
 
     @property
     def content(self) -> Modality:
-        """What an encoder gets of it: of a video's sound, sound; of what was read in it, text."""
+        """The modality of the content that the encoder gets: audio for a video's sound, text for what was read in it."""
         return Modality.AUDIO if self.channel is Channel.SOUND else Modality.TEXT if self.channel in WORDS else self.modality
 
     @property
     def read(self) -> bool:
-        """Whether it takes a reader: it is not cut from the asset itself."""
+        """Whether its segments come from a reader and are not cut from the asset itself."""
         return self.channel in WORDS and self.modality is not Modality.TEXT
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ NEAREST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A half-open stretch ``[start, end)`` of an asset, in milliseconds or in characters of its text."""
+    """A half-open range ``[start, end)`` of an asset, in milliseconds or in characters of its text."""
 
     start: int
     end: int
@@ -123,10 +123,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """One embedding space. Vectors compare only inside one space; its name is part of their identity.
+    """One embedding space. Vectors are comparable only inside one space; its name is part of their identity.
 
-    ``levelled``: its vectors of sound are of sound at one loudness (``search/media/loudness.py``), as all are that are made now. Those of
-    older archives are not, and do not compare.
+    ``levelled``: its sound was brought to one loudness before embedding (``search/media/loudness.py``). All new spaces do this.
+    Vectors of older archives without it are not comparable with levelled ones.
     """
 
     name: str
@@ -138,9 +138,9 @@ class Space:
     levelled: bool = True
 
     def kinds(self, modalities: Sequence[Modality] = (), channels: Sequence[Channel] = ()) -> tuple[Kind, ...]:
-        """The kinds of segments that it can take in: a video's sound wants an encoder of sound, its pictures one of video.
+        """The kinds of segments that the space accepts. A video's sound needs an encoder of sound, its pictures one of video.
 
-        ``modalities`` and ``channels`` restrict, unless they are empty.
+        ``modalities`` and ``channels`` restrict the result, unless they are empty.
         """
         return tuple(
             kind
@@ -153,16 +153,20 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an encoder wants its input to look like; the decoder delivers exactly this.
+    """The form of input that an encoder wants; the decoder delivers exactly this.
 
-    Pictures are ``size`` x ``size``; 0: none are wanted. ``fit`` says how other shapes get there: ``crop`` scales the short side and cuts
-    the middle out, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with black. ``filter`` is that of the scaling.
-    Sound comes at ``rate`` Hz, 0: none is wanted, in windows of at most ``window_ms``, each ``levelled`` to one loudness; so do readings of motion. Text is cut to at most
-    ``characters``. The last two are the same for all spaces of an archive, so that these share its segments.
-    ``fit`` may also be ``inside``: scaled as by ``pad``, and not filled up; for ``moments`` alone.
-    ``batch`` is how many pictures, windows or texts the encoder likes to get at once. ``metadata``: where neither pictures nor sound are
-    wanted, what is written in the file comes instead, as text: captions, tags, chapters, subtitles. ``moments``: of a video, only the
-    frames on screen at these times come, in milliseconds, ascending, each a cut of one frame; ``lasts_ms`` is then how long the video is known to last.
+    Pictures are ``size`` x ``size``; 0: no pictures. ``fit`` says how other shapes are fitted: ``crop`` scales the short side and
+    cuts out the middle, ``squash`` scales both sides freely, ``pad`` scales the long side and fills up with black. ``inside``
+    scales like ``pad`` without filling up; it is for ``moments`` alone. ``filter`` is the scaling filter.
+
+    Sound comes at ``rate`` Hz (0: no sound), in windows of at most ``window_ms``, each ``levelled`` to one loudness. Motion
+    readings come in the same windows. Text is cut to at most ``characters``. ``window_ms`` and ``characters`` are the same for
+    all spaces of an archive, so that the spaces share its segments.
+
+    ``batch`` is the encoder's preferred number of pictures, windows or texts at once. ``metadata``: if neither pictures nor sound
+    are wanted, the text written in the file comes instead: captions, tags, chapters, subtitles. ``moments``: of a video, only the
+    frames on screen at these times come, in milliseconds, ascending, each as a cut of one frame. ``lasts_ms`` is then the known
+    length of the video.
     """
 
     size: int
@@ -179,10 +183,11 @@ class Needs:
 
 
 class DateSource(StrEnum):
-    """Where a date comes from, the most trusted first.
+    """The source of a date, most trusted first.
 
-    ``sidecar``: XMP beside the file; ``digitized``: when a camera or scanner stored it; ``tags``: of a sound, film or document; ``takeout``: the
-    JSON of an export; ``name``: of the file or its folder; ``changed``: when a program saved it last; ``file``: the time of the copy.
+    ``sidecar``: XMP beside the file; ``digitized``: when a camera or scanner stored it; ``tags``: of a sound, film or document;
+    ``takeout``: the JSON of an export; ``name``: of the file or its folder; ``changed``: when a program last saved it; ``file``:
+    the time of the copy.
     """
 
     SIDECAR = "sidecar"
@@ -201,7 +206,7 @@ class DateSource(StrEnum):
 class Stamp:
     """A date as it is written somewhere. ``text`` is ISO 8601 and may be partial: ``1972``, ``1972-06``, ``2019-07-14T12:20:56``.
 
-    At its end may stand an offset, ``+09:00``, or a ``Z``: then it is in UTC, and the zone is not told.
+    It may end with an offset, ``+09:00``, or with ``Z``. ``Z`` means that the time is in UTC and the zone is unknown.
     """
 
     source: DateSource
@@ -210,10 +215,11 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """When an asset was taken: days ``first`` to ``last`` (from 1970-01-01, both included), which differ where a date is partial or its zone unknown.
+    """When an asset was taken: days ``first`` to ``last`` (from 1970-01-01, both included). They differ if the date is partial or
+    its zone unknown.
 
-    Where nothing tells it, both are None. ``text``: the date as it is written, in local time where the zone is known. ``source`` None: not yet
-    looked for.
+    Both are None if nothing gives a date. ``text`` is the date as written, in local time if the zone is known. ``source`` None:
+    no date has been looked for yet.
     """
 
     first: int | None
@@ -224,9 +230,8 @@ class Dated:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """How an asset is dated: the date, all that were found, a fingerprint of the files beside it that may tell one, and the zone that the
-    setting gave for a time in UTC (empty: it has none; None: none was asked for).
-    """
+    """How an asset is dated: its date, all dates that were found, a fingerprint of the files beside it that may give a date, and
+    the zone that the setting gave for a time in UTC (empty: the setting has none; None: no zone was needed)."""
 
     dated: Dated
     stamps: tuple[Stamp, ...] = ()
@@ -236,9 +241,10 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What probing learned of an asset. Sizes in pixels as displayed, duration in milliseconds; None: has none.
+    """What probing found out about an asset. Sizes are in pixels as displayed, the duration in milliseconds. None: the asset has
+    no such value.
 
-    ``stamps`` are the dates that are written in it, ``position`` its latitude and longitude in degrees.
+    ``stamps`` are the dates written in it; ``position`` is its latitude and longitude in degrees.
     """
 
     modality: Modality
@@ -253,11 +259,11 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A segment as the decoder delivers it: where it lies, and the content that the encoder gets.
+    """A segment as the decoder delivers it: its position, and the content for the encoder.
 
-    ``content`` by ``modality``: image (H, W, 3) uint8; video (frames, H, W, 3) uint8; audio (samples,) float32; text str; depth and
-    thermal (H, W) float32 in [0, 1], near or hot is 1; imu (6, readings) float32 at ``IMU_RATE``. ``source`` and ``language``: as of a
-    ``Passage``, for what is written in a file.
+    ``content`` by ``modality``: image (H, W, 3) uint8; video (frames, H, W, 3) uint8; audio (samples,) float32; text str; depth
+    and thermal (H, W) float32 in [0, 1], near or hot is 1; imu (6, readings) float32 at ``IMU_RATE``. ``source`` and ``language``
+    are those of a ``Passage``, for text written in a file.
     """
 
     channel: Channel
@@ -272,7 +278,8 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a passage: characters ``[start, end)`` of its text, milliseconds ``[start_ms, end_ms)`` where it is heard, and how sure the reader is, 0..1."""
+    """A word of a passage: characters ``[start, end)`` of its text, the milliseconds ``[start_ms, end_ms)`` in which it is heard,
+    and the reader's confidence, 0..1."""
 
     start: int
     end: int
@@ -283,11 +290,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a reader read: a text in one piece, where it is said or stands, and how sure the reader is of it, 0..1.
+    """A text that a reader read in one piece, with its position and the reader's confidence, 0..1.
 
-    ``language`` is an ISO 639-1 code. ``source`` says who read it or where it stood: ``faster-whisper tiny.en``, ``EXIF``, ``subtitles.srt``.
-    ``box`` is where in the picture it stands: left, top, right, bottom in percent of width and height. ``translated``: it is a translation
-    of what was said, into ``language``.
+    ``language`` is an ISO 639-1 code. ``source`` names the reader, or the place of the text: ``faster-whisper tiny.en``,
+    ``EXIF``, ``subtitles.srt``. ``box`` is its position in the picture: left, top, right, bottom in percent of width and height.
+    ``translated``: the text is a translation of what was said, into ``language``.
     """
 
     channel: Channel
@@ -303,7 +310,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What else a reader said of a passage, see there."""
+    """Further data of a passage, see ``Passage``."""
 
     words: tuple[Word, ...] = ()
     box: tuple[float, float, float, float] | None = None
@@ -312,7 +319,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something of an asset that could not be searched, for the ledger. The asset as a whole is still indexed."""
+    """A part of an asset that could not be searched, for the ledger. The rest of the asset is indexed."""
 
     reason: str
     detail: str
@@ -321,7 +328,8 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment in the archive, with what a person needs to recognise it. From ``source`` on: of what was read, as in ``Passage``."""
+    """A stored segment, with the data needed to show it. The fields from ``source`` on describe what a reader read, as in
+    ``Passage``."""
 
     id: int
     asset: int
@@ -339,7 +347,8 @@ class Segment:
 
     @property
     def track(self) -> str | None:
-        """The sound track and channel that it was heard in, in words; None: it is no sound, or all that the first track holds."""
+        """The sound track and channel in which it was heard, in words. None: it is not sound, or it is the first track as a
+        whole."""
         return track_of(self.source) if self.channel in HEARD else None
 
 
@@ -350,19 +359,21 @@ _TRACK = re.compile(r"(?:^|, )((?:sound track \d+|(?:left|right) channel$|channe
 
 
 def track_of(source: str | None) -> str | None:
-    """The track and channel that the source of a segment ends with: ``sound track 2 (Commentary, German), left channel``; None: the first."""
+    """The track and channel at the end of a segment's source: ``sound track 2 (Commentary, German), left channel``. None: the
+    first track."""
     found = _TRACK.search(source or "")
     return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What of the archive a query may see. Empty tuples and None do not restrict.
+    """The part of the archive that a query may search. Empty tuples and None do not restrict.
 
-    ``modalities`` and ``channels`` are the targets; ``under`` are absolute paths; dates are ISO 8601 days compared with the days on which
-    the asset may have been taken, and exclude what has no date; ``dated_by`` are the sources that a date may have; durations are in
-    milliseconds, and exclude what has none; of ``tags`` one is enough, and so of ``tracks``: then only what was heard in sound tracks is found,
-    of these languages (ISO 639-1) or numbers, or with these words in what they are called.
+    ``modalities`` and ``channels`` are the targets. ``under`` are absolute paths. Dates are ISO 8601 days, compared with the days
+    on which the asset may have been taken; assets without a date are excluded. ``dated_by`` are the allowed sources of the date.
+    Durations are in milliseconds; assets without a duration are excluded. ``tags``: an asset needs one of them. ``tracks``: only
+    what was heard in one of these sound tracks is found. A track is given by its language (ISO 639-1), its number, or words of
+    its name.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -379,7 +390,7 @@ class Filter:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of segments that its modalities and channels let through."""
+        """The kinds of segments that pass its modalities and channels."""
         return tuple(
             kind
             for kind in KINDS
@@ -389,16 +400,17 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A moment that was found: neighbouring segments of one asset, seen through one channel.
+    """A found moment: neighbouring segments of one asset and channel.
 
-    ``score`` is in log-odds, and compares across media, channels and archives: see ``search/query/calibration.py``. ``confidence`` in [0, 1] is the
-    calibrated probability that the hit is right; None: nothing is known of questions of this modality to segments of this kind. ``cosine`` is the raw similarity, comparable only within one kind and one query; it is 0, and ``space``
-    empty, where words alone found it: then ``score`` is as seldom as it is to hold as much of the query for no reason.
+    ``score`` is in log-odds and is comparable across media, channels and archives: see ``search/query/calibration.py``.
+    ``confidence`` in [0, 1] is the calibrated probability that the hit is right; None: there is no calibration for questions of
+    this modality and segments of this kind. ``cosine`` is the raw similarity, comparable only within one kind and one query. For
+    a hit found by words alone, ``cosine`` is 0, ``space`` is empty, and ``score`` says how unlikely a chance match this good is.
 
-    ``marks`` are the characters ``[start, end)`` of the segment's text that were asked for in words; ``starts_ms`` is when the first of
-    them is heard or seen, or else the moment begins. ``stretch`` is where more of the asset around the hit is as good: ``span`` is its best part.
-    ``judged`` is what people said of its file: whether it answers the question; None: nobody did.
-    ``others`` are segments of the photographs that the hit stands for, those of its burst that answer too, best first.
+    ``marks`` are the characters ``[start, end)`` of the segment's text that match words of the query. ``starts_ms`` is when the
+    first of them is heard or seen, or else the start of the moment. ``stretch`` is the longer part of the asset that is equally
+    good; ``span`` is its best part. ``judged`` is people's judgement whether the file answers the question; None: nobody judged
+    it. ``others`` are segments of the other photographs of the same burst that also answer, best first.
     """
 
     rank: int
@@ -418,11 +430,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of an archive, or of a collection, can be seen: its ``files``, each of them in one of the next three counts.
+    """How much of an archive or collection is searchable: its ``files``, each in one of the next three counts.
 
-    ``unsampled_ms`` is the length of sound and video that could not be decoded; ``without`` counts files by what of them is missing
-    (``sound``, ``picture``). ``away``: files among them whose folder or file system is not there; they can be found, not shown.
-    ``unread`` counts, by suffix, media and documents besides that are in formats without a reader.
+    ``unsampled_ms`` is the length of sound and video that could not be decoded. ``without`` counts files by what they lack
+    (``sound``, ``picture``). ``away`` counts those files whose folder or file system is not there; they can be found, but not
+    shown. ``unread`` counts, by suffix, further media and documents in formats without a reader.
     """
 
     files: int = 0
@@ -457,10 +469,11 @@ Verdict: TypeAlias = Literal["yes", "unsure", "no"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Whether what was asked for is here: a ``verdict``, and how likely it is, 0..1, were it here as often as not.
+    """The ``verdict`` whether the answer is in the archive, and its probability, 0..1, if presence and absence are equally likely
+    beforehand.
 
-    ``line`` is the probability from which on the verdict is yes. At most 5 % of questions whose answer is not there reach it; that rests on
-    ``questions`` such questions. 0: nothing was fitted, words alone found it.
+    ``line`` is the probability from which on the verdict is yes. At most 5 % of questions whose answer is absent reach it; this
+    rests on ``questions`` such questions. 0: nothing was fitted, the answer was found by words alone.
     """
 
     verdict: Verdict
@@ -471,8 +484,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How many files are right: the expected number by the probabilities of the hits, of judged ones by what people said, and the bounds between which it
-    lies in 95 of 100 cases if these are independent. ``at_least`` is Chapman's estimate from two channels that find on their own; None where there are no two."""
+    """How many files are right.
+
+    ``expected`` is computed from the probabilities of the hits, and from people's judgements for judged files. The bounds hold in
+    95 of 100 cases if the hits are independent. ``at_least`` is Chapman's estimate from two independent channels; None if there
+    are no two.
+    """
 
     expected: float
     low: float
@@ -482,10 +499,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What people said of a question's files: how many were ``judged``, and how many of them are ``right``.
+    """People's judgements of a question's files: how many were ``judged``, and how many of these are ``right``.
 
-    ``sampled`` of them were drawn at random, the first from ``population`` files: so at most ``left_at_most`` right ones are left that nobody has judged, and
-    at least the share ``recall_at_least``, 0..1, of all right ones is known, each in 95 of 100 cases. None: nothing was drawn under this filter.
+    ``sampled`` of them were drawn at random, the first from ``population`` files. From this follows, each in 95 of 100 cases: at
+    most ``left_at_most`` right files are not judged yet, and at least the share ``recall_at_least``, 0..1, of all right files is
+    known. None: nothing was drawn under this filter.
     """
 
     judged: int
@@ -498,16 +516,18 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query found. ``searched`` counts the segments that the filter let through; times are in milliseconds.
+    """The result of a query. ``searched`` counts the segments that passed the filter; times are in milliseconds.
 
-    ``coverage`` is that of the collections that were searched: what a search cannot see, it cannot find. ``notes`` say what of a question was not asked. ``heard`` is what was said
-    in a spoken question.
+    ``coverage`` is that of the searched collections: a search cannot find what it cannot see. ``notes`` say what was left out of
+    the question. ``heard`` is the transcript of a spoken question.
 
-    ``found`` says whether what was asked for is here at all, and ``estimate`` how much of it; None: nothing is known of such questions.
-    ``line`` is the score from which on a hit is more than a weak match. ``review``: people have judged some of its files.
+    ``found`` says whether the answer is in the archive at all, and ``estimate`` how many files are right; None: there is no
+    calibration for such questions. ``line`` is the score from which on a hit is more than a weak match. ``review``: people have
+    judged some of its files.
 
-    ``more``: hits follow after the last one. ``limit``: the list ends after so many hits because of a maximum, not because nothing
-    follows. ``state`` names the state of the archive that was searched: pages with different states are not of one list.
+    ``more``: more hits follow the last one. ``limit``: the list ends after this number of hits because of a maximum, not because
+    nothing follows. ``state`` identifies the archive state that was searched: pages with different states do not belong to one
+    list.
     """
 
     hits: tuple[Hit, ...]

@@ -1,4 +1,4 @@
-"""How answers look outside: the JSON of the command line and of the service."""
+"""The output format of answers: the JSON of the command line and of the service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def answer(found: Answer) -> dict[str, Any]:
 
 
 def coverage(found: Coverage) -> dict[str, Any]:
-    """How much can be seen, as JSON values."""
+    """Coverage as JSON values."""
     return asdict(found) | {"without": dict(found.without), "unread": dict(found.unread)}
 
 
@@ -48,9 +48,8 @@ def space(entry: Entry) -> dict[str, Any]:
 
 
 def hit(found: Hit) -> dict[str, Any]:
-    """A hit as JSON values. ``span`` is in time; ``evidence`` says which segments it was merged from, and of a text what it says,
-    where what was asked for stands in it, who read it, and how sure of it that reader was.
-    """
+    """A hit as JSON values. ``span`` is in time. ``evidence`` says which segments were merged. For text it also has the text, the
+    marks, the reader or source, and the reader's confidence."""
     segment = found.segment
     evidence: dict[str, Any] = {"cosine": round(found.cosine, 4), "segments": list(found.evidence)}
     evidence["track"] = segment.track
@@ -78,7 +77,7 @@ def hit(found: Hit) -> dict[str, Any]:
 
 
 def date(dated: Dated | None) -> dict[str, Any] | None:
-    """When something was taken, as JSON values: the first and the last day that it may have been, and where that was told. None: nothing tells."""
+    """When an asset was taken, as JSON values: the first and last possible day, and the source. None: no date is known."""
     if dated is None or dated.first is None or dated.last is None:
         return None
     first, last = ((_EPOCH + datetime.timedelta(days=day)).isoformat() for day in (dated.first, dated.last))
@@ -86,7 +85,7 @@ def date(dated: Dated | None) -> dict[str, Any] | None:
 
 
 def read(segment: Segment) -> dict[str, Any]:
-    """What a segment says as JSON values, who read it or where it stood, and how sure of it that reader was."""
+    """The text of a segment as JSON values, with its reader or source, and the reader's confidence."""
     return {
         "text": segment.text, "source": segment.source, "language": segment.language, "confidence": segment.confidence,
         "translated": segment.detail is not None and segment.detail.translated, "track": segment.track,
@@ -94,7 +93,7 @@ def read(segment: Segment) -> dict[str, Any]:
 
 
 def sentence(words: str) -> str:
-    """What a decoder says of a file, as a sentence: a capital at its beginning and a stop at its end."""
+    """A decoder's message as a sentence, with a capital letter and a full stop."""
     words = words.strip()
     return words[:1].upper() + words[1:] + ("" if not words or words[-1] in ".!?…" else ".")
 

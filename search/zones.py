@@ -1,4 +1,4 @@
-"""Time zones: which one a time in UTC is put into. Files that know no zone follow the setting ``timezone``."""
+"""Time zones: the zone for times in UTC. Files without a zone follow the setting ``timezone``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from search.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """The zones of an archive: rules of paths (None: of all), the first that fits counts."""
+    """The time zones of an archive: rules for paths (None: all paths). The first rule that fits counts."""
 
     rules: tuple[tuple[GitIgnoreSpec | None, str], ...] = ()
 
     @classmethod
     def of(cls, setting: str) -> Zones:
-        """Understand the setting ``timezone``, such as ``Europe/Berlin`` or ``*tokyo*=Asia/Tokyo,Europe/Berlin``.
+        """Parse the setting ``timezone``, such as ``Europe/Berlin`` or ``*tokyo*=Asia/Tokyo,Europe/Berlin``.
 
         Raises:
-            InputError: a zone that does not exist, or a pattern that is none.
+            InputError: a zone that does not exist, or an invalid pattern.
         """
         rules = []
         for rule in filter(None, (part.strip() for part in setting.split(","))):
@@ -39,12 +39,12 @@ class Zones:
         return cls(tuple(rules))
 
     def name(self, path: str) -> str | None:
-        """The name of the zone that the setting has for a file; None: it has none."""
+        """The zone name that the setting has for a file; None if it has none."""
         return next((name for spec, name in self.rules if spec is None or spec.match_file(path.lstrip("/"))), None)
 
 
 def at(position: tuple[float, float]) -> str | None:
-    """The name of the zone at a latitude and longitude in degrees; None without the extra ``zones``, and where no place is told."""
+    """The zone name at a latitude and longitude in degrees. None without the extra ``zones``, or if the place has none."""
     latitude, longitude = position
     if not (abs(latitude) <= 90 and abs(longitude) <= 180) or (latitude == 0 and longitude == 0):
         return None
@@ -53,7 +53,7 @@ def at(position: tuple[float, float]) -> str | None:
 
 
 def zone(name: str | None) -> dt.tzinfo | None:
-    """A zone by its name; None where there is none."""
+    """A zone by its name; None if there is none."""
     if name is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Several workers: a lease says whose it is."""
+"""Several workers: a lease names its worker."""
 
 from __future__ import annotations
 

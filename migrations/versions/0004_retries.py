@@ -1,4 +1,4 @@
-"""Jobs that try failures again."""
+"""Jobs that retry failures."""
 
 from __future__ import annotations
 

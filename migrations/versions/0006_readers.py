@@ -1,4 +1,4 @@
-"""Readers: what they read of assets, with how sure they are; and whose work a line of the ledger speaks of."""
+"""Readers: the passages that they read, with confidence; and the space or reader that wrote a ledger line."""
 
 from __future__ import annotations
 

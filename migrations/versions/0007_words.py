@@ -1,8 +1,8 @@
-"""Words: an index of the texts of segments, kept in step by triggers, and how many segments hold each word.
+"""Words: an index of the texts of segments, maintained by triggers, and the number of segments with each word.
 
-SQLite's index is one of FTS5 whose content is a view over the segments, so that no text is stored twice. The view and the triggers call
-functions that every connection of the program brings along (search/store/folding.py): what connects otherwise cannot write texts,
-and so cannot forget the index. PostgreSQL has the same rules as functions of its own, without any extension.
+SQLite's index is an FTS5 table whose content is a view over the segments, so that no text is stored twice. The view and the
+triggers call functions that every connection of the program registers (search/store/folding.py). Other connections cannot write
+texts, and so cannot leave the index out of date. PostgreSQL has the same rules as its own functions, without any extension.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Words are counted once a transaction, and not once a text; and which words are new can be asked.
+"""Words are counted once per transaction instead of once per text, and new words can be queried.
 
-SQLite's triggers note the texts that come and go, and the last statement of every transaction that changes anything, which moves
-``change.count``, has the words of all of them counted together. PostgreSQL's triggers see whole statements as it is.
+SQLite's triggers record the added and removed texts. The last statement of every changing transaction updates ``change.count``,
+and then the words of all these texts are counted together. PostgreSQL's triggers work on whole statements anyway.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whose a running job is, and until when, so that several services may share one archive."""
+"""The worker of a running job, and the end of its lease, so that several services may share one archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Files as they lie: what tells that one was exchanged, whose file system is away, what no reader takes; and where a date comes from."""
+"""Data about files: the columns that show that a file was replaced or its file system is away, the files that no reader takes,
+and the source of each date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of the service, and how many passages a reading brought, so that a loss of them shows."""
+"""Tokens of the service, and the number of passages of each reading, so that a loss of passages is noticed."""
 
 from __future__ import annotations
 

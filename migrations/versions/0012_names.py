@@ -1,6 +1,7 @@
-"""Files whose names are to be written down as words, noted by triggers; and what is written in media is to be read again, as more of it is read.
+"""File names as searchable text, recorded by triggers. Text written in media is read again, since more of it is read now.
 
-A name belongs to a location and is found as a segment of its asset, so whatever becomes of a location has the asset's names written anew.
+A name belongs to a location and is found as a segment of its asset. So any change of a location makes the asset's names be
+written again.
 """
 
 from __future__ import annotations

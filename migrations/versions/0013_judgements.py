@@ -1,4 +1,4 @@
-"""Relevance judgements: which files people said answer a question."""
+"""Relevance judgements: which files people say answer a question."""
 
 from __future__ import annotations
 

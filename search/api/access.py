@@ -1,4 +1,4 @@
-"""Requests in the log: each has an id, which answers and problems name too, and a line when it has been answered."""
+"""Request log: each request has an id, which answers and problems repeat, and one log line after its answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search import log
 from search.api.problems import INTERNAL, respond
 
 ID = "X-Request-Id"
-"""The header of a request's id: of one that comes with a request, and of every answer."""
+"""The header with the request id, in requests that bring one and in every answer."""
 
 PROBES = ("/livez", "/readyz", "/metrics")
 
@@ -26,20 +26,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Request:
-    """What is known of a request that is being answered. ``route``: the template of its address, so that no id or name is told."""
+    """A request being answered. ``route``: the template of its path, so that no id or name is logged."""
 
     route: str
     status: int = 0
 
 
 class Logged:
-    """Middleware: gives each request an id, and writes a line when it has been answered: method, route, status, milliseconds; never a path or a query."""
+    """Middleware: gives each request an id and writes a log line after the answer: method, route, status, milliseconds. Paths and
+    queries are never logged."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on. An error that nobody has dealt with is logged once, and answered as a problem."""
+        """Handle the request. An unhandled error is logged once and answered as a problem."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -68,7 +69,7 @@ class Logged:
 
 
 def name_route(scope: Scope, route: str) -> None:
-    """Say by which template a request was answered."""
+    """Record the route template that answered a request."""
     if isinstance(told := scope.get(_KEY), _Request):
         told.route = route
 

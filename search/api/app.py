@@ -1,4 +1,4 @@
-"""The application: the API under /v1, probes at the root, guarded."""
+"""The application: the API under /v1, probes at the root, behind guards."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def create_api(service: Service) -> FastAPI:
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    """What is served beside a page: the API and the probes."""
+    """The routes beside the page: the API and the probes."""
     return [*health.probes(service), Mount(BASE, app=create_api(service))]
 
 
 def guards(service: Service, access: Access | None, scripts: Sequence[str] = ()) -> list[Middleware]:
-    """The middleware that everything, the page included, stands behind. ``access`` says who may call; None: anybody who can.
+    """The middleware in front of everything, including the page. ``access`` decides who may call; None: anybody.
 
-    ``scripts``: those that stand in the page itself.
+    ``scripts``: the inline scripts of the page.
     """
     identified = [] if access is None else [Middleware(Identified, access=access)]
     return [
@@ -66,9 +66,9 @@ def guards(service: Service, access: Access | None, scripts: Sequence[str] = ())
 
 
 def create_app(service: Service, access: Access | None = None) -> Starlette:
-    """The API alone: ``/`` leads to its documentation. Starts the service, and closes it at the end.
+    """The API alone; ``/`` redirects to its documentation. Starts the service, and closes it at shutdown.
 
-    ``access`` says who may call; None, for programs that have a door of their own: anybody who can reach it.
+    ``access`` decides who may call. None means anybody; it is for programs with their own access control.
     """
 
     @asynccontextmanager

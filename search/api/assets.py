@@ -1,4 +1,4 @@
-"""Leafing through the archive: assets, their segments, and what lies beside a segment in time."""
+"""Browsing the archive: assets, their segments, and the neighbours of a segment in time."""
 
 from __future__ import annotations
 

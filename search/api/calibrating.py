@@ -1,4 +1,4 @@
-"""The archive calibrates itself: in the background, whenever it has many more labels than at its last calibration."""
+"""Automatic calibration, in the background, whenever the archive has many more labels than at its last calibration."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 class Calibrating:
-    """One thread that counts labels and calibrates the spaces that are open. Searches take up what it made by themselves."""
+    """One thread that counts labels and calibrates the open spaces. Searches use the new calibration automatically."""
 
     def __init__(self, settings: Settings, engine: Callable[[], Engine | None]) -> None:
-        """``engine`` gives the engine once there is one."""
+        """``engine`` returns the engine, or None while there is none."""
         self._settings, self._engine = settings, engine
         self._closing, self._tried = threading.Event(), dict[int, int]()
         self._thread: threading.Thread | None = None
@@ -40,13 +40,13 @@ class Calibrating:
         self._thread.start()
 
     def close(self) -> None:
-        """End it; a calibration that is being made is given up."""
+        """Stop the thread; an unfinished calibration is discarded."""
         self._closing.set()
         if self._thread:
             self._thread.join()
 
     def look(self) -> list[str]:
-        """Calibrate what is due; returns the names of the spaces that were."""
+        """Calibrate the spaces that are due; returns their names."""
         engine = self._engine()
         return [searcher.space.name for searcher in (engine.opened() if engine else ()) if self._calibrated(searcher)]
 
@@ -81,4 +81,4 @@ class Calibrating:
 
 
 class _Ended(Exception):
-    """The service ends."""
+    """The service is shutting down."""

@@ -1,4 +1,5 @@
-"""The calls of the API: what each one sends, and what its answer becomes. Said once, for the clients that wait and those that await."""
+"""The calls of the API: what each one sends, and how its answer is converted. Shared by the synchronous and the asynchronous
+client."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ Model = TypeVar("Model", bound=s.Wire)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request, and what makes a value of its answer. ``content`` is sent as it is; a path is streamed."""
+    """One request, and the function that converts its answer. ``content`` is sent as it is; a path is streamed."""
 
     method: str
     path: str
@@ -47,7 +48,7 @@ def search(
 
 
 def judgements(question: str) -> Call[s.Judgements]:
-    """What people said of a question's files."""
+    """People's judgements of a question's files."""
     return Call("GET", "/judgements", _as(s.Judgements), params={"question": question})
 
 
@@ -55,7 +56,7 @@ def judge(
     question: str, *, right: Sequence[int] = (), wrong: Sequence[int] = (), of_sample: bool = False, targets: Sequence[Modality | str] = (),
     channels: Sequence[Channel | str] = (), filter: s.Where | Mapping[str, Any] | None = None,  # noqa: A002
 ) -> Call[s.Judgements]:  # fmt: skip
-    """Say which assets answer a question, and which do not; ``of_sample``: they are those that ``sample`` drew, all of them."""
+    """Record which assets answer a question, and which do not. ``of_sample``: these are all of the assets that ``sample`` drew."""
     body = {
         "question": question, "right": list(right), "wrong": list(wrong), "of_sample": of_sample, "targets": list(targets),
         "channels": list(channels), "filter": _plain(filter or {}),
@@ -67,7 +68,7 @@ def sample(
     question: str, count: int = 20, *, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (),
     filter: s.Where | Mapping[str, Any] | None = None,  # noqa: A002
 ) -> Call[s.Sample]:  # fmt: skip
-    """Assets drawn at random from those that nobody has judged for a question: the same ones until they are."""
+    """Randomly drawn assets that nobody has judged for a question. The same ones are drawn until they are judged."""
     body = {
         "question": question, "count": count, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
     }  # fmt: skip
@@ -75,7 +76,7 @@ def sample(
 
 
 def forget_judgements(question: str, asset: int | None = None) -> Call[s.Forgotten]:
-    """Take back what was said of an asset, or of every one of a question."""
+    """Remove the judgement of an asset, or all judgements of a question."""
     return Call("DELETE", "/judgements", _as(s.Forgotten), params=_given({"question": question, "asset": asset}))
 
 
@@ -97,7 +98,7 @@ def segments(
     asset: int, *, channel: Channel | str | None = None, from_ms: int | None = None, until_ms: int | None = None, limit: int = 200,
     cursor: str | None = None,
 ) -> Call[s.Segments]:  # fmt: skip
-    """A page of an asset's segments; of those that have times the ones that reach into ``[from_ms, until_ms)``."""
+    """A page of an asset's segments. Segments with times are included only if they overlap ``[from_ms, until_ms)``."""
     given = {"channel": channel, "from_ms": from_ms, "until_ms": until_ms, "limit": limit, "cursor": cursor}
     return Call("GET", f"/assets/{asset}/segments", _as(s.Segments), params=_given(given))
 
@@ -108,12 +109,13 @@ def segment(id: int, *, around: int = 3) -> Call[s.Neighbours]:  # noqa: A002
 
 
 def ask(asset: int, question: str, *, at_ms: int | None = None) -> Call[s.Answer]:
-    """What a model answers to a question about an asset; of a video, about its frame at ``at_ms``."""
+    """A model's answer to a question about an asset; for a video, about its frame at ``at_ms``."""
     return Call("POST", f"/assets/{asset}/ask", _as(s.Answer), json=_given({"question": question, "at_ms": at_ms}))
 
 
 def translate(segment: int, to: str, *, original: str | None = None) -> Call[s.Translation]:
-    """The text of a segment in another language, as a model writes it; ``original`` is the one that it is in, where that is not known."""
+    """A model's translation of the text of a segment. ``original`` is the language of the text, for texts whose language is not
+    known."""
     return Call("POST", f"/segments/{segment}/translate", _as(s.Translation), params=_given({"to": to, "from": original}))
 
 
@@ -134,19 +136,19 @@ def preview(asset: int) -> Call[bytes]:
 
 
 def sprite(asset: int) -> Call[s.Sprite]:
-    """How the frames lie in a video's sheet."""
+    """The layout of a video's frame sheet."""
     return Call("GET", f"/assets/{asset}/preview", _as(s.Sprite), params={"info": 1})
 
 
 def upload(content: bytes | Path, *, name: str | None = None) -> Call[s.Upload]:
-    """Send content to search with; a path is streamed. ``name`` tells texts apart by its suffix."""
+    """Upload content to search with; a path is streamed. The suffix of ``name`` tells types of text apart."""
     named = name or (content.name if isinstance(content, Path) else None)
     headers = {"Content-Type": "application/octet-stream"}
     return Call("POST", "/uploads", _as(s.Upload), params=_given({"name": named}), content=content, headers=headers)
 
 
 def fetch(url: str) -> Call[s.Upload]:
-    """Have content fetched from the web to search with, by a service that is set to do so."""
+    """Let the service fetch content from the web to search with, if it is configured to do so."""
     return Call("POST", "/uploads/fetch", _as(s.Upload), json={"url": url})
 
 
@@ -189,7 +191,7 @@ def cancel_job(id: int) -> Call[s.Job]:  # noqa: A002
 
 
 def job_events(id: int) -> Call[s.Job]:  # noqa: A002
-    """A job's progress as it comes."""
+    """A job's progress as a stream."""
     return Call("GET", f"/index-jobs/{id}/events", _as(s.Job))
 
 
@@ -220,7 +222,7 @@ def retry(
 
 
 def trouble(response: Response) -> ServiceError:
-    """The error that a problem stands for. ``response`` has been read."""
+    """The error for a problem response. The response's body must have been read."""
     try:
         problem = response.json()
     except ValueError:

@@ -51,15 +51,16 @@ def _awaiting(build: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, 
 class Client:
     """Calls the API and waits for its answers. Threads may share it.
 
-    Every call raises ServiceAway (nobody answers), ServiceLoading (ask again in a moment), Refused (4xx) or ServiceFailed.
+    Every call raises ServiceAway (no connection), ServiceLoading (try again soon), Refused (4xx) or ServiceFailed.
     """
 
     def __init__(
         self, address: str = ADDRESS, *, token: str | None = None, transport: httpx2.BaseTransport | None = None
     ) -> None:  # fmt: skip
-        """``token``: one of `sensorium tokens add`; None: that of this user's own home, if the service is on this machine.
+        """``token``: made by `sensorium tokens add`; None: the local token of this user's home, if the service is on this
+        machine.
 
-        ``transport`` takes the place of the network, in tests.
+        ``transport`` replaces the network, in tests.
         """
         self._http = httpx2.Client(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
@@ -99,7 +100,8 @@ class Client:
         return _parsed(call, response)
 
     def job_events(self, id: int) -> Iterator[Job]:  # noqa: A002 - as the API calls it
-        """A job's progress as it comes: how it is now, then every change until it has ended. Raises ServiceAway where the service ends before."""
+        """A job's progress as a stream: its current state, then every change until it has ended. Raises ServiceAway if the
+        service ends first."""
         call = calls.job_events(id)
         with _reaching(), self._http.stream(call.method, BASE + call.path) as response:
             if response.is_error:
@@ -112,7 +114,7 @@ class Client:
             _check_ended(job)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -123,12 +125,13 @@ class Client:
 
 
 class AsyncClient:
-    """As ``Client``, for programs that await."""
+    """Like ``Client``, for async programs."""
 
     def __init__(
         self, address: str = ADDRESS, *, token: str | None = None, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:  # fmt: skip
-        """``token`` as for ``Client``. ``transport`` takes the place of the network: ``httpx2.ASGITransport(app)`` calls an app in this process."""
+        """``token`` as for ``Client``. ``transport`` replaces the network: ``httpx2.ASGITransport(app)`` calls an app in this
+        process."""
         self._http = httpx2.AsyncClient(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _awaiting(calls.search)
@@ -167,7 +170,8 @@ class AsyncClient:
         return _parsed(call, response)
 
     async def job_events(self, id: int) -> AsyncIterator[Job]:  # noqa: A002
-        """A job's progress as it comes: how it is now, then every change until it has ended. Raises ServiceAway where the service ends before."""
+        """A job's progress as a stream: its current state, then every change until it has ended. Raises ServiceAway if the
+        service ends first."""
         call = calls.job_events(id)
         with _reaching():
             async with self._http.stream(call.method, BASE + call.path) as response:
@@ -181,7 +185,7 @@ class AsyncClient:
                 _check_ended(job)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -197,12 +201,13 @@ def _check_ended(job: Job | None) -> None:
 
 
 def cookie_name(host: str) -> str:
-    """The cookie that holds the token of the service at an address: browsers tell hosts apart, but not ports."""
+    """The name of the cookie with the token for the service at an address. It contains the port, because browsers do not separate
+    cookies by port."""
     return f"sensorium-{urlsplit(f'//{host}').port or 80}"
 
 
 def _bearer(address: str, token: str | None) -> dict[str, str]:
-    """The header that shows a token; that of this user's home goes to this machine alone."""
+    """The authorization header. The token of this user's home is sent to this machine only."""
     if token is None and urlsplit(address).hostname in ("127.0.0.1", "::1", "localhost"):
         with suppress(OSError, ValueError, SensoriumError):
             token = (load().home / "token").read_text("ascii").strip()

@@ -1,4 +1,4 @@
-"""Cursors: where a page ended, in a form that nobody is tempted to build by hand."""
+"""Cursors: opaque strings for the position where a page ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Cursor = Annotated[str | None, Query(max_length=60, description="What the page b
 
 
 class Keyed(Protocol):
-    """What a list holds: each has a key, and the list is in the order of these."""
+    """An item of a list that is sorted by key."""
 
     @property
     def id(self) -> int:
@@ -26,18 +26,18 @@ Item = TypeVar("Item", bound=Keyed)
 
 
 def cut(found: list[Item], limit: int) -> tuple[list[Item], str | None]:
-    """A page of ``limit`` from up to one more that were found, and the cursor of the next page; None: there is none."""
+    """Cut a page of ``limit`` items from up to ``limit`` + 1. Also returns the cursor of the next page; None if there is none."""
     page = found[:limit]
     return page, cursor_of(page[-1].id) if len(found) > limit else None
 
 
 def cursor_of(key: int) -> str:
-    """A key as a cursor that nobody is tempted to build by hand."""
+    """A key as an opaque cursor."""
     return base64.urlsafe_b64encode(str(key).encode()).decode().rstrip("=")
 
 
 def key_of(cursor: str | None) -> int | None:
-    """The key of a cursor; raises Problem (422) for one that no answer gave."""
+    """The key of a cursor. Raises Problem (422) for an invalid cursor."""
     if cursor is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The end of a service: what is in hand is finished within a grace, and what is not by then is answered with a problem."""
+"""Shutdown of a service: running requests may finish within a grace period; the rest are answered with a problem."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ENDING = Problem(
 
 
 class Drain:
-    """How far the end has come: ``begun`` once no new connection is taken. Used in the thread of the event loop alone."""
+    """The state of the shutdown: ``begun`` once no new connections are accepted. Used in the event loop's thread only."""
 
     def __init__(self) -> None:
         self.begun = False
         self._cuts: set[asyncio.Future[None]] = set()
 
     def begin(self, grace: float) -> None:
-        """Let what is in hand go on for ``grace`` seconds, and then cut it."""
+        """Let running requests go on for ``grace`` seconds, then cut them."""
         self.begun = True
         asyncio.get_running_loop().call_later(grace, self._cut)
 
     def expect(self) -> asyncio.Future[None]:
-        """What is done when a request that begins now is to be cut; forgotten once it is cancelled."""
+        """A future that is done when a request that starts now must be cut. It is forgotten once it is cancelled."""
         cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._cuts.add(cut)
         cut.add_done_callback(self._cuts.discard)
@@ -42,13 +42,14 @@ class Drain:
 
 
 class Draining:
-    """Middleware: cuts requests when the drain says so. One whose answer has not begun gets a problem (503), the others end where they are."""
+    """Middleware: cuts requests when the drain says so. A request without any answer yet gets a problem (503); other answers end
+    where they are."""
 
     def __init__(self, app: ASGIApp, drain: Drain) -> None:
         self._app, self._drain = app, drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, until the end or the cut: a thread that works for the request is not waited for."""
+        """Handle the request until it ends or is cut. A thread that works for a cut request is not waited for."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -75,6 +76,6 @@ class Draining:
 
 
 def _forget(work: asyncio.Future[Any]) -> None:
-    """Whatever became of a request that was cut, nobody asks for it."""
+    """Ignore the result of a request that was cut."""
     with suppress(asyncio.CancelledError):
         work.exception()

@@ -1,7 +1,8 @@
-"""Content from the web to search with, for services that are set to fetch it.
+"""Content from the web to search with, for services that are configured to fetch it.
 
-Whoever names an address may name one of the service's own network. So only https is spoken, to port 443; a name is looked up once, all its
-addresses must be public, and one of them is called, whatever the name says a moment later; each redirect is looked at afresh.
+A caller could name an address inside the service's own network. So only https to port 443 is allowed. A name is resolved once,
+and all its addresses must be public; the connection uses one of these, even if the name resolves differently later. Each redirect
+is checked in the same way.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ MAX_REDIRECTS = 3
 MAX_URL_CHARACTERS = 2_000
 
 PATIENCE_SECONDS = 10.0
-"""How long one connection, or one piece of an answer, is waited for."""
+"""The timeout of one connection, and of one piece of an answer."""
 
 TOTAL_SECONDS = 60.0
-"""How long all of it may take."""
+"""The timeout of the whole fetch."""
 
 PIECE_BYTES = 1 << 16
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-"""Where an address ends with one of IPv4 (RFC 6052)."""
+"""The prefix of addresses that end with an IPv4 address (RFC 6052)."""
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class _Connection(http.client.HTTPSConnection):
-    """To a name, by an address that was looked at before."""
+    """A connection to a host by an address that was checked before."""
 
     def __init__(self, host: str, address: Address, context: ssl.SSLContext) -> None:
         super().__init__(host, PORT, timeout=PATIENCE_SECONDS, context=context)
@@ -50,14 +51,15 @@ class _Connection(http.client.HTTPSConnection):
         self._opened: ssl.SSLSocket | None = None
 
     def connect(self) -> None:
-        """Call the address, and have it prove that it is the host."""
+        """Connect to the address and verify the host's certificate."""
         plain = socket.create_connection((str(self._address), PORT), PATIENCE_SECONDS)
         self.sock = self._opened = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
         self._opened.do_handshake()
 
     @contextlib.contextmanager
     def until(self, moment: float) -> Iterator[None]:
-        """Break the connection off at a moment of the monotonic clock: a byte now and then keeps every single wait short."""
+        """Abort the connection at a time of the monotonic clock. Single timeouts do not suffice: a server could send a byte now
+        and then."""
         timer = threading.Timer(max(moment - time.monotonic(), 0), self._break)
         timer.daemon = True
         timer.start()
@@ -73,10 +75,10 @@ class _Connection(http.client.HTTPSConnection):
 
 
 def fetch(url: str, most: int) -> Generator[bytes]:
-    """The content at an address in pieces, ``most`` bytes in all.
+    """The content at an address in pieces, at most ``most`` bytes in all.
 
     Raises:
-        Problem: the address may not be called, nobody answers, or it is too large (422).
+        Problem: the address is not allowed, does not answer, or has too much content (422).
     """
     until = time.monotonic() + TOTAL_SECONDS
     for _ in range(MAX_REDIRECTS + 1):
@@ -101,12 +103,12 @@ def fetch(url: str, most: int) -> Generator[bytes]:
 
 
 def name_of(url: str) -> str:
-    """What the content at an address is called: the last part of its path."""
+    """The name of the content at an address: the last part of its path."""
     return unquote(urlsplit(url).path.rpartition("/")[2])[-255:]
 
 
 def public_address(host: str) -> Address:
-    """The address of a host, which is looked up once.
+    """The address of a host. It is resolved once.
 
     Raises:
         Problem: there is none, or one of them is not public (422).
@@ -122,7 +124,8 @@ def public_address(host: str) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet. One that stands for an address of IPv4 is what that one is; tunnels (6to4, Teredo) are not."""
+    """Whether an address is on the public internet. An address that embeds an IPv4 address is judged by that; tunnels (6to4,
+    Teredo) are not public."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped or address in _NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
@@ -132,7 +135,7 @@ def is_public(address: Address) -> bool:
 
 
 def _parts(url: str) -> tuple[str, str]:
-    """The host of an address, and what is asked for there."""
+    """The host of a URL, and the path and query to request."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -1,4 +1,4 @@
-"""Files in forms: the one file of a body of ``multipart/form-data`` (RFC 7578), as it comes."""
+"""File uploads in forms: streams the single file of a ``multipart/form-data`` body (RFC 7578)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_NAME = 255
 
 
 class FileInForm:
-    """The first file of a form; other fields are passed over."""
+    """The first file of a form; other fields are skipped."""
 
     def __init__(self, boundary: bytes) -> None:
         self.name = ""
@@ -28,7 +28,7 @@ class FileInForm:
 
     @classmethod
     def of(cls, content_type: str) -> FileInForm | None:
-        """What takes the file out of a body of this type; None: it is no form."""
+        """A parser for a body of this content type; None if it is not a form."""
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data":
@@ -41,7 +41,7 @@ class FileInForm:
         """The bytes of the file.
 
         Raises:
-            Problem: it is not a form as it should be, holds no file, or more than one (422).
+            Problem: the form is malformed, holds no file, or more than one (422).
         """
         try:
             async for chunk in chunks:

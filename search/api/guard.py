@@ -1,8 +1,7 @@
-"""The door: who may call.
+"""Guards: which requests are let in.
 
-A page on the web can send a browser to this machine's own services. Two checks keep it out: the Host header must name an
-address or a name that is ours (a rebound DNS name is neither), and a request that changes something must not come from
-another origin.
+A web page can make a browser send requests to services on this machine. Two checks prevent this. The Host header must be an
+address or one of our names (a rebound DNS name is neither). A request that changes something must not come from another origin.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ BODY = 24 << 20
 """The largest body of a request that is not an upload, in bytes."""
 
 HELD = 256 << 20
-"""What the bodies of requests that are being answered may take together, in bytes."""
+"""The maximum total size of the bodies of all running requests, in bytes."""
 
 SHIELD = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
-"""Headers of every answer: types are not guessed, addresses (which hold questions) not told to other sites, nothing is framed."""
+"""Headers of every answer: no type guessing, no referrer to other sites (addresses hold questions), no framing."""
 
 _COMMON = "frame-ancestors 'none'; base-uri 'self'; object-src 'none'; form-action 'self'"
 
@@ -38,29 +37,30 @@ PAGE_POLICY = (
     "default-src 'self'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:;"
     f" font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; {_COMMON}"
 )
-"""No script in the page's text but those that are known, and nothing from elsewhere. Streamlit writes styles into the page, and makes modules of components as blobs."""
+"""Only known inline scripts, and nothing from other sites. Streamlit writes styles into the page, and loads component modules as
+blobs."""
 
 DOCS_POLICY = (
     f"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; {_COMMON}"
 )
-"""Swagger starts itself by a script in the page."""
+"""Swagger is started by an inline script."""
 
 OPEN = ("/livez", "/readyz")
-"""What answers under any name: probes call by whatever their machine knows, and learn nothing but that."""
+"""Paths that are answered under any host name: probes use whatever name their machine knows, and these paths reveal nothing else."""
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class Guard:
-    """Middleware: refuses calls under foreign names and from foreign origins."""
+    """Middleware: rejects requests with foreign host names or from foreign origins."""
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
-        """``hosts`` are further names, besides addresses and localhost."""
+        """``hosts`` are additional allowed names, besides addresses and localhost."""
         self._app = app
         self._hosts = {host.strip().lower().rstrip(".") for host in hosts if host.strip()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what may pass."""
+        """Let allowed requests through."""
         if scope["type"] in ("http", "websocket"):
             problem = self._objection(scope)
             if problem and scope["type"] == "websocket":
@@ -108,17 +108,17 @@ class Guard:
 
 
 class Shielded:
-    """Middleware: has every answer say what a browser may do with it, unless it says so itself."""
+    """Middleware: adds security headers to every answer that does not set them itself."""
 
     def __init__(self, app: ASGIApp, scripts: Iterable[str] = ()) -> None:
-        """``scripts`` are the texts of scripts that stand in the page itself: they alone may."""
+        """``scripts`` are the texts of the page's inline scripts, the only ones that are allowed."""
         self._app = app
         hashes = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts]
         allowed = " ".join(["script-src 'self' blob:", *(f"'sha256-{one}'" for one in hashes)])
         self._page_policy = PAGE_POLICY.replace("script-src 'self' blob:", allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, with headers added to the answer."""
+        """Handle the request and add headers to the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -136,15 +136,16 @@ class Shielded:
 
 
 class Bounded:
-    """Middleware: counts bodies of requests as they come, each and all together; uploads, which are counted where they are written, go by."""
+    """Middleware: limits the size of request bodies, each and in total. Uploads are exempt; they are counted where they are
+    written."""
 
     def __init__(self, app: ASGIApp, *, unbounded: str) -> None:
-        """``unbounded`` is the path whose bodies go by."""
+        """``unbounded`` is the path whose bodies are exempt."""
         self._app, self._unbounded = app, unbounded
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on; a body that gets too large ends in 413, one too many at a time in 429."""
+        """Handle the request. A body that gets too large is answered with 413; with too many at a time, with 429."""
         if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or scope["path"] == self._unbounded:
             await self._app(scope, receive, send)
             return

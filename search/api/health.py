@@ -1,4 +1,4 @@
-"""How the service and the archive are: for people, for probes, for Prometheus."""
+"""The state of the service and the archive: for people, for probes, for Prometheus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAGS = 100
 
 
 def router(service: Service) -> APIRouter:
-    """The routes that say what there is."""
+    """The routes that report the state."""
     routes = APIRouter(tags=["status"])
 
     @routes.get("/status", operation_id="status", summary="What there is, and how the service is")
@@ -84,7 +84,7 @@ def router(service: Service) -> APIRouter:
 def probes(service: Service) -> list[Route]:
     """The routes at the root: ``/livez``, ``/readyz`` and ``/metrics``."""
 
-    own = CapacityLimiter(2)  # threads that no other request waits for
+    own = CapacityLimiter(2)  # threads reserved for these requests
 
     async def live(_: Request) -> Response:
         return JSONResponse({"live": True})

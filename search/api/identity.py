@@ -1,7 +1,8 @@
-"""Identity: who calls, and whether they may do what they ask for.
+"""Identity: who calls, and whether they have the required role.
 
-A caller shows a token: in the header ``Authorization: Bearer``, or in the cookie that ``/?token=…`` sets. On loopback there is one more, in
-a file of the home that its owner alone may read. Every route is in ``ROLES``; what is not there takes an admin.
+A caller sends a token: in the header ``Authorization: Bearer``, or in the cookie that ``/?token=…`` sets. On loopback there is
+one more token, in a file of the home that only its owner can read. Every route is in ``ROLES``; a route that is missing there
+requires an admin.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from search.errors import InputError, Problem, SensoriumError
 from search.store.tokens import SECRET_BYTES, Role, Tokens, digest
 
 KNOWN_SECONDS = 2.0
-"""How long a token that was looked up is believed, so that revoking one takes effect soon."""
+"""How long a token lookup is cached. It is short, so that revoking a token takes effect soon."""
 
 MAX_KNOWN = 1_000
-"""Tokens that are remembered at a time."""
+"""The number of token lookups that are cached."""
 
 MAX_SECRET_CHARACTERS = 200
 
@@ -63,7 +64,7 @@ _PATTERNS = [
 
 
 def role_for(method: str, path: str) -> Role | None:
-    """The role that a request takes; None: anybody may send it."""
+    """The role that a request requires; None: anybody may send it."""
     method = "GET" if method == "HEAD" else method
     for one, pattern, role in _PATTERNS:
         if one == method and pattern.fullmatch(path):
@@ -73,10 +74,10 @@ def role_for(method: str, path: str) -> Role | None:
 
 
 class Access:
-    """Who may call a service: holders of the archive's tokens and, where ``local``, of the one in the home's file."""
+    """Who may call a service: holders of the archive's tokens and, if ``local``, of the token in the home's file."""
 
     def __init__(self, tokens: Tokens, home: Path, *, local: bool) -> None:
-        """With ``local``, the file is made if there is none.
+        """With ``local``, the file is created if there is none.
 
         Raises:
             InputError: it cannot be written.
@@ -85,7 +86,7 @@ class Access:
         self.local = local_token(home) if local else None
 
     def role(self, secret: str) -> Role | None:
-        """What the holder of a secret may do; None: nothing. Asks the database."""
+        """The role of a secret's holder; None: no role. Queries the database."""
         if not secret or len(secret) > MAX_SECRET_CHARACTERS:
             return None
         if self.local and hmac.compare_digest(digest(secret), digest(self.local)):
@@ -102,13 +103,13 @@ class Access:
 
 
 class Identified:
-    """Middleware: lets pass what the caller's role allows."""
+    """Middleware: lets requests through that the caller's role allows."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, set the cookie, or refuse: 401 without a token that holds, 403 where its role does not reach."""
+        """Let the request through, set the cookie, or reject: 401 without a valid token, 403 if the role does not suffice."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -121,7 +122,7 @@ class Identified:
             await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope) -> Response | None:
-        """What is answered instead of the request's own answer; None: it may pass."""
+        """The answer that replaces the request's own; None: the request is let through."""
         method = scope.get("method", "GET")
         needed, headers = role_for(method, scope["path"]), Headers(scope=scope)
         if needed is None:
@@ -146,7 +147,7 @@ class Identified:
 
 
 def local_token(home: Path) -> str:
-    """The token of the home's owner, from a file that they alone may read; made if there is none.
+    """The token of the home's owner, from a file that only they can read; made if there is none.
 
     Raises:
         InputError: it cannot be written, or others may read it.
@@ -171,7 +172,7 @@ def local_token(home: Path) -> str:
 
 
 def cookie_of(host: str, cookies: str) -> str:
-    """The token in a request's cookies; empty where there is none."""
+    """The token in a request's cookies; empty if there is none."""
     for part in cookies.split(";"):
         name, _, value = part.strip().partition("=")
         if name == cookie_name(host):
@@ -180,7 +181,7 @@ def cookie_of(host: str, cookies: str) -> str:
 
 
 def _shown(headers: Headers) -> str:
-    """The token of a request, from its header or its cookie; never from its address, which lands in logs and histories."""
+    """The token of a request, from its header or cookie. Never from its URL, which ends up in logs and histories."""
     scheme, _, secret = headers.get("authorization", "").partition(" ")
     if scheme:
         return secret.strip() if scheme.lower() == "bearer" else ""
@@ -196,7 +197,7 @@ def _entered(scope: Scope) -> str:
 
 
 def _welcome(scope: Scope, headers: Headers, secret: str) -> Response:
-    """Set the cookie, and lead to the same address without the token."""
+    """Set the cookie, and redirect to the same address without the token."""
     rest = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
     answer = RedirectResponse(
         f"/?{rest}" if rest else "/", 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -208,7 +209,7 @@ def _welcome(scope: Scope, headers: Headers, secret: str) -> Response:
 
 
 def _refused(scope: Scope, headers: Headers) -> Response:
-    """401: a form for people, a problem for programs."""
+    """A 401 answer: a form for people, a problem for programs."""
     if "text/html" in headers.get("accept", "") and not scope["path"].startswith(BASE):
         return HTMLResponse(_FORM, 401, headers={
             "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "WWW-Authenticate": "Bearer",

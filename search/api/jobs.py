@@ -1,7 +1,7 @@
-"""Index jobs: asked for over the line, run one at a time in a process of their own, remembered in SQL.
+"""Index jobs: requested through the API, run one at a time in a separate process, stored in SQL.
 
-Jobs queue, since one takes the whole machine. A job on a folder that another open job covers is refused, naming that one. A job that the
-service's end interrupted goes on when it starts again, or in another service of the same archive.
+Jobs queue, since one uses the whole machine. A job for a folder that another open job covers is rejected; the error names that
+job. A job that was interrupted by a shutdown continues when the service starts again, or in another service of the same archive.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from search.store import Catalogue, Database, JobBook
 from search.store.jobs import OPEN, Job
 
 AGAIN = 10.0
-"""Seconds after which the queue is looked at again when the database failed."""
+"""Seconds before the queue is checked again after a database error."""
 
 LOOK = 5.0
-"""Seconds after which the queue is looked at in any case: other services queue jobs too, and may die amid one."""
+"""Seconds between two looks at the queue: other services queue jobs too, and may die while running one."""
 
 BEAT = 2.0
-"""Seconds between two times that a running job is written down, for other services to tell of it and to cancel it."""
+"""Seconds between two writes of a running job's progress. They also let other services cancel it."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,10 +51,11 @@ class Runner(Protocol):
     """Runs one index job to its end, outside of this process."""
 
     def __call__(self, job: Job, report: Report, stop: threading.Event) -> None:
-        """Index; ``report`` takes progress (``scanning``, ``scan``, ``work``: the indexer's counts) as it comes; ``stop`` ends it early.
+        """Run the job. ``report`` gets progress (``scanning``, ``scan``, ``work``: the indexer's counts) as it comes; ``stop``
+        ends the job early.
 
         Raises:
-            DatabaseAway: it has to begin again once the database is back.
+            DatabaseAway: the job must start again once the database is back.
             SensoriumError: why it failed.
         """
         ...
@@ -71,10 +72,10 @@ class _Run:
 
 
 class IndexJobs:
-    """The queue of jobs, and the thread that works it off. Thread-safe."""
+    """The queue of jobs, and the thread that processes it. Thread-safe."""
 
     def __init__(self, database: Database, places: Places, worker: Worker, runner: Runner | None) -> None:
-        """``worker`` is this service, as others see it. Without a ``runner``, jobs are refused: the service only reads."""
+        """``worker`` is this service, as others see it. Without a ``runner``, jobs are rejected: the service only reads."""
         self.book, self.places, self._database = JobBook(database, worker), places, database
         self._runner = runner
         self._lock = threading.Lock()
@@ -83,14 +84,14 @@ class IndexJobs:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Take up what waits."""
+        """Start processing the queue."""
         if self._runner is None:
             return
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Interrupt the running job, which goes on at the next start."""
+        """Interrupt the running job; it continues at the next start."""
         self._closing.set()
         self._wake.set()
         with self._lock:
@@ -100,11 +101,10 @@ class IndexJobs:
             self._thread.join()
 
     def ask(self, asked: s.JobRequest, key: str | None) -> Job:
-        """Queue a job that indexes folders; the same ``key`` with the same request gives the same job again.
+        """Queue a job that indexes folders. The same ``key`` with the same request returns the same job.
 
         Raises:
-            Problem: a folder outside the roots (403) or not there (422); another job covers it (409); the key was used for
-                another request (422).
+            Problem: a folder is outside the roots (403) or does not exist (422); another job covers it (409); the key was used for another request (422).
         """
 
         def add(body: str) -> Job:
@@ -115,10 +115,10 @@ class IndexJobs:
         return self._once(asked, key, add)
 
     def ask_again(self, asked: s.RetryRequest, paths: list[str], key: str | None) -> Job:
-        """Queue a job that tries failures again, those at ``paths`` if there are any.
+        """Queue a job that retries failures, only those at ``paths`` if there are any.
 
         Raises:
-            Problem: failures are being tried again already (409); the key was used for another request (422).
+            Problem: failures are already being retried (409); the key was used for another request (422).
         """
 
         def add(body: str) -> Job:
@@ -128,7 +128,7 @@ class IndexJobs:
         return self._once(asked, key, add)
 
     def _once(self, asked: s.Wire, key: str | None, add: Callable[[str], Job]) -> Job:
-        """The job that a request with this key made before, or the one that ``add`` makes of it."""
+        """The job that an earlier request with this key made, or a new one made by ``add``."""
         if self._runner is None:
             raise Problem(
                 409,
@@ -154,7 +154,7 @@ class IndexJobs:
         return job
 
     def cancel(self, id_: int) -> Job:
-        """End a job early; what was indexed stays. One that has ended stays as it is."""
+        """End a job early. What was indexed stays. A job that has already ended does not change."""
         with self._lock:
             if self._run and self._run.job == id_:
                 self._run.cancelled = True
@@ -168,7 +168,7 @@ class IndexJobs:
         return next((job for job in self.book.open() if job.state == "running"), None)
 
     def tell(self, job: Job) -> s.Job:
-        """A job as it looks on the line, with its progress up to now."""
+        """A job in the form of the API, with its current progress."""
         run = self._run
         progress = run.progress if run and run.job == job.id else job.progress
         hide = self.places.hide
@@ -184,7 +184,7 @@ class IndexJobs:
         while not self._closing.is_set():
             try:
                 self._work_off()
-            except DatabaseAway:  # of which the database's log tells
+            except DatabaseAway:  # the database layer logs it
                 self._database.wait(stop=self._closing)
             except SensoriumError as error:
                 _log.warning("The queue of jobs cannot be read or written: %s", error)
@@ -243,7 +243,7 @@ class IndexJobs:
         self._write_down(end)
 
     def _write_down(self, write: Callable[[], object]) -> None:
-        """Write down what became of a job, as soon as the database can be reached."""
+        """Store the outcome of a job as soon as the database can be reached."""
         while True:
             try:
                 write()
@@ -254,7 +254,7 @@ class IndexJobs:
                 return
 
     def _beat(self, run: _Run, over: threading.Event) -> None:
-        """Write down how far a running job is, and end it when another service has cancelled it."""
+        """Store the progress of a running job, and end it when another service has cancelled it."""
         while not over.wait(BEAT):
             with suppress(SensoriumError):
                 if not self.book.beat(run.job, run.progress) and not over.is_set():

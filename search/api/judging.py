@@ -1,4 +1,4 @@
-"""Relevance judgements: what people say of files that a search found, and samples of those that nobody has looked at."""
+"""Relevance judgements: which found files people say are right, and samples of files that nobody has judged."""
 
 from __future__ import annotations
 

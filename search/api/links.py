@@ -1,4 +1,4 @@
-"""How stored things look on the line, and the links that lead to their media."""
+"""Conversion of stored objects to API objects, and the links to their media."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.types import Channel, Coverage, Hit, Modality, Segment, Span
 
 
 def links(asset: int, modality: Modality, span: Span | None = None, starts_ms: int | None = None) -> s.Links:
-    """The links of an asset, or of the moment ``span`` in it, which plays from ``starts_ms`` where that is given."""
+    """The links of an asset, or of the moment ``span`` in it. The moment plays from ``starts_ms`` if that is given."""
     here = f"{BASE}/assets/{asset}"
     timed = span if span and span.unit == "ms" else None
     seconds = f"#t={_seconds(timed.start if starts_ms is None else starts_ms)},{_seconds(timed.end)}" if timed else ""
@@ -29,7 +29,7 @@ def links(asset: int, modality: Modality, span: Span | None = None, starts_ms: i
 
 
 def hit(found: Hit, asset: Asset, places: Places) -> s.Hit:
-    """A hit: what the command line shows too, but without paths, and with links."""
+    """A hit in the form of the API: like on the command line, but with links and without paths."""
     values = wire.hit(found)
     place = next((one for one in asset.locations if one.path == found.segment.path), asset.location)
     values["asset"] = reference(asset, places, place)
@@ -59,7 +59,7 @@ def entry(asset: Asset, places: Places) -> s.AssetEntry:
 def detail(
     asset: Asset, counts: dict[str, int], gaps: list[Entry], labels: list[tuple[str, float]], places: Places
 ) -> s.AssetDetail:  # fmt: skip
-    """All that is known of an asset."""
+    """All data of an asset."""
     spots = [(places.spot(one.collection, one.path), one) for one in asset.locations]
     locations = [
         s.Place(
@@ -100,18 +100,18 @@ def failure(found: Entry, places: Places) -> s.Failure:
 
 
 def failures(found: list[Entry], counts: dict[str, int], places: Places, cursor: str | None) -> s.Failures:
-    """A page of the ledger, with how often each reason stands in all of it."""
+    """A page of the ledger, with the number of lines for each reason in the whole ledger."""
     reasons = [s.Reason(reason=reason, count=count, remedy=REASONS.get(reason, "")) for reason, count in counts.items()]
     return s.Failures(reasons=reasons, failures=[failure(one, places) for one in found], cursor=cursor)
 
 
 def coverage(found: Coverage) -> s.Coverage:
-    """How much can be seen."""
+    """Coverage in the form of the API."""
     return s.Coverage(**wire.coverage(found))
 
 
 def span(found: Span | None) -> s.Span | None:
-    """A span of time; None for one of characters."""
+    """A span of time; None for a span of characters."""
     return s.Span(start_ms=found.start, end_ms=found.end) if found and found.unit == "ms" else None
 
 

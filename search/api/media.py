@@ -1,4 +1,4 @@
-"""The media themselves, with ranges; pictures of them. Nothing that is served here can run in a browser."""
+"""Media files, with ranges, and pictures of them. Nothing that is served here can run in a browser."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TYPES = {
     "gxf": "application/gxf", "m4v": "video/x-m4v", "h264": "video/h264", "hevc": "video/h265", "ivf": "video/x-ivf",
     "jpeg2000": "image/jp2", "ppm": "image/x-portable-pixmap", "tga": "image/x-tga", "psd": "image/vnd.adobe.photoshop", "exr": "image/x-exr", "pdf": "application/pdf",
 }  # fmt: skip
-"""Formats, as the decoder named them, to media types. Every other text is plain text, whatever it would like to be."""
+"""Formats, as the decoder names them, to media types. Every other text is served as plain text."""
 
 SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -47,13 +47,14 @@ Pixels = Annotated[int, Query(ge=16, le=1280, description="Longest side in pixel
 
 
 class File(FileResponse):
-    """A file sent a piece at a time. Starlette does single ranges, If-Range and HEAD."""
+    """A file sent in pieces. Starlette handles single ranges, If-Range and HEAD."""
 
     chunk_size = 256 * 1024
 
 
 class OpenFile(File):
-    """A file that is open already, so that what was checked is what is sent, whatever stands under its name by now. Closes it."""
+    """A file that is already open. So the file that was checked is the file that is sent, even if the path now leads elsewhere.
+    Closes it."""
 
     def __init__(self, descriptor: int, **options: Any) -> None:  # noqa: ANN401 - Starlette's own
         self._descriptor = descriptor
@@ -126,10 +127,10 @@ def router(service: Service) -> APIRouter:
 
 
 def locate(asset: Asset, places: Places) -> str:
-    """The path of a file that holds the asset as it was indexed.
+    """The path of a file that still holds the asset as it was indexed.
 
     Raises:
-        Problem: none is there any more (410), what is there has changed since (409), or lies outside the roots (403).
+        Problem: it no longer exists (410), has changed since (409), or is outside the roots (403).
     """
     path, descriptor, _ = _opened(asset, places)
     os.close(descriptor)
@@ -137,9 +138,9 @@ def locate(asset: Asset, places: Places) -> str:
 
 
 def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result]:
-    """A file that holds the asset as it was indexed: its path, opened, and how it is.
+    """A file that holds the asset as it was indexed: its path, its descriptor, and its status.
 
-    What is opened is checked, not what a name leads to at another time.
+    The opened file is checked, so a path that changes later does no harm.
     """
     changed = outside = False
     for place in asset.locations:
@@ -169,7 +170,7 @@ def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result]:
 
 
 def _real_path(descriptor: int, path: str) -> str:
-    """Where an opened file lies; where the system does not tell, where its name leads to."""
+    """The path of an opened file. If the system does not tell it, the path that the name leads to."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
@@ -177,7 +178,7 @@ def _real_path(descriptor: int, path: str) -> str:
 
 
 def media_type(asset: Asset) -> str:
-    """The type that an asset is served as: by what the decoder found it to be, never by its name."""
+    """The media type of an asset, from what the decoder found, never from its name."""
     kind = TYPES.get(asset.format, "")
     if asset.modality in (Modality.TEXT, Modality.IMU):
         return kind or "text/plain; charset=utf-8"
@@ -187,7 +188,7 @@ def media_type(asset: Asset) -> str:
 
 
 async def _picture(request: Request, service: Service, asset: Asset, wanted: Wanted) -> Response:
-    """A picture; one that was not made before waits for its turn."""
+    """Answer with a picture. A picture that is not cached yet waits for its turn."""
     if not wanted.there:
         await service.picturing.run(service.thumbnails.keep, wanted, lambda: locate(asset, service.places))
     made = wanted.made
@@ -198,13 +199,13 @@ async def _picture(request: Request, service: Service, asset: Asset, wanted: Wan
 
 
 def _matches(request: Request, etag: str) -> bool:
-    """If-None-Match, which compares weakly (RFC 9110, 13.1.2)."""
+    """Evaluate If-None-Match, which compares weakly (RFC 9110, 13.1.2)."""
     given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
     return etag in given or given == ["*"]
 
 
 def _settle_range(request: Request, size: int) -> None:
-    """Leave a single range that can be to the response; drop one that is malformed or not single, as RFC 9110 allows.
+    """Leave a single valid range to the response. Drop a range that is malformed or not single, as RFC 9110 allows.
 
     Raises:
         Problem: it begins beyond the end (416).

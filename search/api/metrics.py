@@ -1,4 +1,4 @@
-"""What the service measures of itself, for Prometheus."""
+"""Metrics of the service, for Prometheus."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How the archive and the machine are. ``counts``: by what is counted, one of ``Metrics.counts``, as it was last counted; ``database``: whether
-    that can be used; ``free`` and ``uploads`` in bytes.
-    """
+    """The state of the archive and the machine. ``counts``: the last counts, keyed like ``Metrics.counts``; ``database``: whether
+    it can be used; ``free`` and ``uploads`` in bytes."""
 
     counts: Mapping[str, Mapping[str, int]]
     generation: int | None
@@ -31,7 +30,7 @@ class Figures:
 
 
 class Metrics:
-    """The service's figures, in a registry of their own."""
+    """The service's metrics, in a separate registry."""
 
     def __init__(self) -> None:
         self._registry = own = CollectorRegistry()
@@ -57,12 +56,12 @@ class Metrics:
         )
 
     def searched(self, timings_ms: dict[str, float]) -> None:
-        """Take note of what the stages of a search took."""
+        """Record the times of the stages of a search."""
         for stage, spent in timings_ms.items():
             self.stages.labels(stage).observe(spent / 1000)
 
     def render(self, figures: Figures) -> bytes:
-        """Everything in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         for name, gauge in self.counts.items():
             gauge.clear()
             for label, count in figures.counts.get(name, {}).items():
@@ -75,13 +74,13 @@ class Metrics:
 
 
 class Measured:
-    """Middleware: counts requests by the template of their route, so that ids do not become labels."""
+    """Middleware: counts requests by route template, so that ids do not become labels."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, and take note when the answer begins."""
+        """Handle the request, and count it when the answer begins."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Models that the service loads when they are first asked for: what answers questions, and what translates."""
+"""Models that the service loads on first use: those that answer questions and those that translate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class OnDemand(Generic[T]):
-    """One model, loaded in the background at the first ``get``. Thread-safe; ``turn`` is for who uses it, one at a time."""
+    """One model, loaded in the background at the first ``get``. Thread-safe. A user must hold ``turn``; one at a time may."""
 
     def __init__(self, load: Callable[[], T], *, patience: float, again: float) -> None:
-        """``get`` waits ``patience`` seconds; a model that could not be loaded is tried again after ``again`` seconds."""
+        """``get`` waits ``patience`` seconds. After a failure, loading is retried after ``again`` seconds at the earliest."""
         self._load, self._patience, self._again = load, patience, again
         self._change, self._loaded = threading.Lock(), threading.Event()
         self._loading, self._due = False, math.inf
@@ -42,7 +42,7 @@ class OnDemand(Generic[T]):
         return self._model
 
     def _begin(self) -> None:
-        """Load it, unless that was done or is being done; if it failed, and that is a while ago, anew."""
+        """Start to load the model, unless it is loaded or loading. After a failure, wait a while before the next try."""
         with self._change:
             if self._model is not None or (self._loading and time.monotonic() < self._due):
                 return

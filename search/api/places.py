@@ -1,4 +1,4 @@
-"""Where things lie, told without the server's paths: by collection and folder. Paths show only where settings say so."""
+"""Locations without the server's paths: by collection and folder. Paths are shown only where the settings allow it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from search.settings import Settings
 from search.store import SqlStore
 
 TOLD = 20
-"""Roots that an error names, at most."""
+"""The maximum number of roots that an error lists."""
 
 FRESH = 0.5
-"""Seconds for which the roots of collections are not looked up again."""
+"""Seconds for which the roots of collections are cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A file as the outside sees it. ``folder`` is relative to the collection's root, ``path`` None unless it may be shown."""
+    """A file as callers see it. ``folder`` is relative to the collection's root; ``path`` is None unless it may be shown."""
 
     collection: str
     folder: str
@@ -47,7 +47,7 @@ class Places:
         self._all_shown, self._shown = "*" in shown, shown
 
     def collections(self) -> dict[str, list[str]]:
-        """Every collection with its roots, absolute; read again only when the database has changed."""
+        """Every collection with its absolute roots. Read again only after the database has changed."""
         version = self._store.version()
         with self._lock:
             if version != self._version:
@@ -56,13 +56,13 @@ class Places:
             return self._collections
 
     def _roots_of(self, collection: str) -> list[str]:
-        """A collection's roots, as they were a moment ago: an answer asks for each of its hits."""
+        """A collection's roots, cached for a moment, because an answer asks for them once per hit."""
         if time.monotonic() - self._checked > FRESH or collection not in self._collections:
             return self.collections().get(collection, [])
         return self._collections[collection]
 
     def spot(self, collection: str, path: str) -> Spot:
-        """How a file of a collection is told to the outside."""
+        """A file of a collection as callers see it."""
         self._roots_of(collection)
         home = self._all().nearest(path, collection) or os.path.dirname(path)
         base = os.path.dirname(home) if home == path else home
@@ -75,10 +75,10 @@ class Places:
         return self._all_shown or collection in self._shown
 
     def under(self, folder: str, collections: Sequence[str]) -> tuple[str, ...]:
-        """The absolute folders that a relative one stands for: one below each root of the collections, or of all.
+        """The absolute folders for a relative one: one below each root of the collections, or of all.
 
         Raises:
-            Problem: it is absolute, or climbs out of its root.
+            Problem: it is absolute, or leads out of its root.
         """
         parts = folder.replace("\\", "/").split("/")
         if folder.startswith("/") or ".." in parts:
@@ -92,12 +92,12 @@ class Places:
         return tuple(sorted(found)) or ("/\0",)  # below no root at all nothing lies
 
     def roots(self) -> dict[str, str]:
-        """The folders that may be indexed, absolute, by names that can be told apart."""
+        """The folders that may be indexed, absolute, by distinct names."""
         self.collections()
         return self._all().named
 
     def _all(self) -> _Roots:
-        """All that is asked of the roots as they were read last: worked out once, since every file that was named to be indexed is one."""
+        """The roots as they were last read, prepared for lookups. Computed once, since a request may name many files."""
         known, collections = self._known, self._collections
         if known[0] is not collections:
             configured = [os.path.abspath(os.path.expanduser(path)) for path in self._settings.roots.split(os.pathsep) if path]
@@ -114,10 +114,10 @@ class Places:
         return roots.names[root] if rest == "." else f"{roots.names[root]}/{printable(rest)}"
 
     def resolve(self, given: str) -> str:
-        """The real path of what a request wants indexed: absolute, or ``root/folder`` with a root's name.
+        """The real path that a request wants indexed. It is given as an absolute path, or as ``root/folder`` with a root's name.
 
         Raises:
-            Problem: it does not lie under a root, also by ``..``, a link, or another spelling; or it is not there.
+            Problem: it is not under a root, perhaps because of ``..``, a link, or another spelling; or it does not exist.
         """
         roots = self.roots()
         name, _, rest = given.partition("/")
@@ -134,7 +134,7 @@ class Places:
                 422, "not-there", "The folder is not there", f"{self.tell(os.path.abspath(path))} is not there.",
                 remedy="Check its name; upper and lower case count.",
             )  # fmt: skip
-        # The name under which it is known, not what its links lead to: so a second run meets the same locations.
+        # Keep the path as given, with its links unresolved, so that a second run meets the same locations.
         known = os.path.abspath(path)
         return known if self._all().outermost(known) else real
 
@@ -144,7 +144,7 @@ class Places:
         return self._all().hold(path)
 
     def hide(self, text: str) -> str:
-        """A text without the server's own paths: its home, its roots, where the program lies."""
+        """Remove the server's own paths from a text: its home, its roots, and where the program is installed."""
         home = str(self._settings.home)
         text = text.replace(home + "/", "").replace(home, "the home").replace(_PROGRAM, "")
         try:
@@ -155,7 +155,7 @@ class Places:
 
 
 class _Roots:
-    """Roots, asked by path. Each question looks at the folders around a path, not at every root."""
+    """Lookup of roots by path. Each lookup checks the folders above a path, not every root."""
 
     def __init__(self, configured: Sequence[str], collections: Mapping[str, Sequence[str]] | None = None) -> None:
         collections = collections or {}
@@ -176,15 +176,15 @@ class _Roots:
         self._really: dict[str, list[str]] | None = None
 
     def outermost(self, path: str) -> str | None:
-        """The named root that a path lies in."""
+        """The outermost named root that contains a path."""
         return next((around for around in _upwards(path) if around in self.names), None)
 
     def nearest(self, path: str, collection: str) -> str | None:
-        """The root of a collection that a path lies in, of several the innermost."""
+        """The innermost root of a collection that contains a path."""
         return next((around for around in _upwards(path) if around in self._of.get(collection, ())), None)
 
     def hold(self, path: str) -> bool:
-        """Whether a real path lies where a root leads to at this moment."""
+        """Whether a real path is inside the current target of a root."""
         for look_again in (False, True):
             if self._really is None or look_again:  # a link may lead elsewhere by now
                 self._really = defaultdict(list)
@@ -201,12 +201,12 @@ class _Roots:
         return re.compile(rf"({'|'.join(map(re.escape, roots))})(?![\w-]|\.\w)") if roots else None
 
     def hide(self, text: str) -> str:
-        """A text with the names of roots in the place of their paths."""
+        """A text in which the paths of roots are replaced by their names."""
         return self._spelled.sub(lambda found: self.names[found[1]], text) if self._spelled else text
 
 
 def _upwards(path: str) -> Iterator[str]:
-    """A path and the folders around it, from within."""
+    """A path and the folders above it, innermost first."""
     while True:
         yield path
         around = os.path.dirname(path)
@@ -219,7 +219,7 @@ _PROGRAM = str(Path(search.__file__).parents[1]) + "/"
 
 
 def printable(text: str) -> str:
-    """A text that can be written as JSON: bytes of file names that are no text become question marks."""
+    """A text that can be written as JSON. Bytes of file names that are not valid text become question marks."""
     return os.fsencode(text).decode("utf-8", "replace") if not text.isascii() else text
 
 
@@ -228,6 +228,6 @@ def _inside(path: str, root: str) -> bool:
 
 
 def overlaps(some: Iterable[str], others: Iterable[str]) -> bool:
-    """Whether a path of one side lies in, or around, one of the other."""
+    """Whether a path of one side is inside or above one of the other."""
     others = list(others)
     return any(_inside(a, b) or _inside(b, a) for a in some for b in others)

@@ -1,4 +1,4 @@
-"""Errors on the line: every one is a problem (RFC 9457, application/problem+json) with what to do."""
+"""API errors: every error is a problem (RFC 9457, application/problem+json) with a remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AGAIN = 30
 """Seconds after which a model that could not be loaded is tried again."""
 
 SOON = 5
-"""Seconds after which to ask again while the database is away."""
+"""Seconds after which callers should retry while the database is away."""
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ _REMEDIES = {
 
 
 def install(api: Starlette, hide: Callable[[str], str]) -> None:
-    """Have every error of ``api`` answered as a problem. ``hide`` takes the server's own paths out of a text."""
+    """Make ``api`` answer every error as a problem. ``hide`` removes the server's own paths from a text."""
 
     def ours(_: Request, error: Exception) -> Response:
         return respond(of(error), hide=hide)
@@ -126,7 +126,7 @@ def install(api: Starlette, hide: Callable[[str], str]) -> None:
 
 
 def router() -> APIRouter:
-    """The route that types of problems point to."""
+    """The route of the problem type URLs."""
     routes = APIRouter(tags=["status"])
 
     @routes.get("/problems/{kind}", operation_id="problem", summary="What a problem means")
@@ -141,7 +141,7 @@ def router() -> APIRouter:
 
 
 def respond(problem: Problem, *, hide: Callable[[str], str] = str, **more: Any) -> JSONResponse:  # noqa: ANN401
-    """A problem as a response. It names the request as the log does."""
+    """A problem as a response. It contains the request id that the log has."""
     body = {
         "type": TYPES + problem.kind, "title": problem.title, "status": problem.status,
         "detail": hide(str(problem)), "remedy": hide(problem.remedy),
@@ -155,7 +155,7 @@ NOT_FOUND = Problem(404, "not-found", "Not Found", "Not Found.", remedy=_REMEDIE
 
 
 def not_found(what: str, id_: object) -> Problem:
-    """Something with this id is not there."""
+    """A 404 problem: there is no such thing with this id."""
     title = f"There is no such {what}"
     return Problem(
         404, f"no-{what}", title, f"There is no {what} {id_}.", remedy="Take the id from a list or a search; it may be gone."
@@ -163,7 +163,7 @@ def not_found(what: str, id_: object) -> Problem:
 
 
 def of(error: Exception) -> Problem:
-    """An error of ours as a problem."""
+    """One of our errors as a problem."""
     if isinstance(error, Problem):
         return error
     for kind, status, name, title in _KINDS:
@@ -202,7 +202,7 @@ def _printable(text: str) -> str:
 
 
 class Stopped(HTTPException):
-    """A problem that is met while a body is read: FastAPI lets errors of HTTP pass, and takes all others for mistakes in the body."""
+    """A problem raised while a body is read. FastAPI lets HTTP errors through, and treats all other errors as invalid bodies."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.status, str(problem))
@@ -222,7 +222,7 @@ def _http(_: Request, error: Exception) -> Response:
 
 
 def _unexpected(_: Request, __: Exception) -> Response:
-    """Our own fault: told without its insides, which go to the log as the error goes on from here."""
+    """An internal error, answered without details. The error continues to the log."""
     return respond(INTERNAL)
 
 

@@ -1,4 +1,4 @@
-"""POST /v1/search: a request becomes a query, an answer becomes hits with links."""
+"""POST /v1/search: converts a request to a query, and an answer to hits with links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from search.query.engine import ALL, MAX_DEPTH
 from search.types import Filter, Modality
 
 INLINE = 4 << 20
-"""The largest inlined medium, in bytes: what is larger is uploaded."""
+"""The largest inlined medium, in bytes. Larger ones must be uploaded."""
 
 
 def router(service: Service) -> APIRouter:
@@ -43,7 +43,7 @@ def router(service: Service) -> APIRouter:
 
 
 def _understand(service: Service, asked: s.SearchRequest) -> tuple[Engine, Blend]:
-    """The engine and the query, whose files are decoded: what may take long, and is done before it is this request's turn."""
+    """The engine and the query. Decodes and encodes the query's files, which may take long, before the request's turn."""
     engine = service.engine()
     names = _spaces(service, asked)
     query = Blend(tuple((term.weight, _part(service, term)) for term in asked.query))
@@ -56,7 +56,7 @@ def _understand(service: Service, asked: s.SearchRequest) -> tuple[Engine, Blend
 
 
 def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
-    """The spaces to search, each of them open."""
+    """The spaces to search, all open."""
     names = [entry.name for entry in service.spaces.all()] if ALL in asked.spaces else list(dict.fromkeys(asked.spaces))
     for name in names:
         service.searcher(name)
@@ -97,7 +97,7 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
 
 
 def narrowed(service: Service, asked: s.Narrowed) -> Filter:
-    """What of the archive a request lets through."""
+    """The filter of a request."""
     where = asked.filter
     return Filter(
         modalities=tuple(dict.fromkeys(asked.targets)), channels=tuple(dict.fromkeys(asked.channels)),
@@ -122,7 +122,7 @@ def _part(service: Service, term: s.Term) -> Term | Near:
 
 
 def _decoded(data: str) -> bytes:
-    """The bytes of bare base64 or of a data: URL (RFC 2397)."""
+    """The bytes of plain base64 or of a data: URL (RFC 2397)."""
     if data.startswith("data:"):
         header, comma, data = data.partition(",")
         if not comma or not header.endswith(";base64"):
@@ -149,10 +149,10 @@ def _cursor(asked: s.SearchRequest, offset: int, state: str) -> str:
 
 
 def _place(asked: s.SearchRequest) -> tuple[int, str | None]:
-    """Where a page begins, and the state of the archive that it belongs to; None for the first page.
+    """The offset of a page and the archive state that it belongs to; the state is None for the first page.
 
     Raises:
-        Problem: the cursor is none, or belongs to another query (422).
+        Problem: the cursor is invalid, or belongs to another query (422).
     """
     if asked.cursor is None:
         return 0, None

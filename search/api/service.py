@@ -1,4 +1,4 @@
-"""The service: one archive held open, its engine loading in the background, and what the routes share."""
+"""The service: holds one archive open, loads its engine in the background, and provides what the routes share."""
 
 from __future__ import annotations
 
@@ -36,24 +36,25 @@ from search.store.spaces import encoder_name
 from search.types import Coverage
 
 PATIENCE = 5.0
-"""Seconds that a search waits for the engine to load before it is told to come again."""
+"""Seconds that a search waits for the engine to load before it is answered with Retry-After."""
 
 _PAUSE = 10
-"""Times as long as counting took, from its beginning, until it is counted again."""
+"""The pause between two counts, from start to start, as a multiple of the time that counting took."""
 
 State = Literal["ready", "loading", "empty", "failed"]
 
 
 class Service:
-    """Thread-safe. ``start`` begins loading, ``close`` ends what was started."""
+    """Thread-safe. ``start`` begins loading; ``close`` stops everything."""
 
     def __init__(
         self, settings: Settings, *, load: Callable[[str], Encoder] | None = None, runner: Runner | None = None,
         patience: float = PATIENCE, again: float = AGAIN,
     ) -> None:  # fmt: skip
-        """Open the archive of ``settings``, made if there is none; ``load`` gives encoders by name, ``runner`` runs index jobs.
+        """Open the archive of ``settings``, or create it. ``load`` returns encoders by name; ``runner`` runs index jobs.
 
-        A search waits ``patience`` seconds for the encoder; one that could not be loaded is tried again after ``again`` seconds.
+        A search waits ``patience`` seconds for the encoder. After a failure, loading is retried after ``again`` seconds at the
+        earliest.
 
         Raises:
             NewerDatabase: a later program wrote the database.
@@ -91,13 +92,13 @@ class Service:
         self._opening, self._closed = threading.Lock(), False
 
     def start(self) -> None:
-        """Load the encoder in the background, take up the jobs that wait, and have the archive calibrate itself."""
+        """Load the encoder in the background, continue waiting jobs, and start automatic calibration."""
         threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
         self.jobs.start()
         self.calibrating.start()
 
     def close(self) -> None:
-        """End jobs, decoding processes and connections."""
+        """Stop jobs, decoding processes and connections."""
         self.jobs.close()
         self.calibrating.close()
         with self._opening:
@@ -113,7 +114,7 @@ class Service:
 
         Raises:
             Problem: it is still loading (503, with Retry-After), or nothing is indexed yet (409).
-            ModelMissing: the encoder's weights are not here.
+            ModelMissing: the encoder's weights are not installed.
         """
         self._load_again()
         if not self._loaded.wait(self._patience):
@@ -135,7 +136,8 @@ class Service:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """What the archive holds, and what no reader has read; while it changes without pause, counting takes at most a tenth of the time."""
+        """The counts of the archive, and of what no reader has read. While the archive changes without pause, counting takes at
+        most a tenth of the time."""
         with self._counting:
             if (version := self.store.version()) != self._counted[0] and time.monotonic() >= self._counted[1]:
                 began = time.monotonic()
@@ -145,7 +147,7 @@ class Service:
             return self._counted[2]
 
     def figures(self) -> Figures:
-        """What is measured of the archive and the machine, without the database as far as that was counted before."""
+        """Metrics of the archive and the machine. Uses cached counts rather than the database where possible."""
         try:
             jobs, is_up = self.jobs.book.counts(), True
             counts = self.counts()
@@ -155,7 +157,7 @@ class Service:
         return Figures(told, self.generation(), is_up, shutil.disk_usage(self.settings.home).free, self.uploads.taken())
 
     def generation(self) -> int | None:
-        """The generation of the index that answers; None while there is no engine."""
+        """The current generation of the index; None while there is no engine."""
         return self._engine.live.generation if self._engine else None
 
     def coverage(self) -> dict[str, Coverage]:
@@ -166,7 +168,7 @@ class Service:
         return self.store.coverage(self.spaces.find(self.settings.space).key) if self.spaces.all() else {}
 
     def searcher(self, name: str) -> Searcher:
-        """The searcher of a space; see ``engine``. Of one that is not open yet, a few seconds are waited for.
+        """The searcher of a space; see ``engine``. Waits a few seconds for a space that is not open yet.
 
         Raises:
             Problem: its model is still being loaded (503, with Retry-After).
@@ -177,7 +179,7 @@ class Service:
             raise _loading(str(error)) from error
 
     def state(self) -> tuple[State, SensoriumError | None]:
-        """How the engine is, without waiting, and why it failed."""
+        """The engine's state without waiting, and the error if it failed."""
         self._load_again()
         if not self._loaded.is_set():
             return "loading", None
@@ -190,7 +192,7 @@ class Service:
             return "failed", error
 
     def _open(self) -> Engine | None:
-        """The engine, opened as soon as there is anything to search: the first index job makes it appear."""
+        """The engine, opened as soon as there is anything to search. On a new archive that is after the first index job."""
         if self._engine is None:
             with self._opening:
                 if self._engine is None and not self._closed and self._encoder and self._anything():
@@ -202,11 +204,11 @@ class Service:
         return bool(entries) and self.store.holds_any(self.spaces.find(self.settings.space).key)
 
     def _loaded_or_load(self, name: str) -> Encoder:
-        """An encoder by name: the first one that the service needs is there already."""
+        """An encoder by name. The first one that the service needs is already loaded."""
         return self._encoder[1] if self._encoder and self._encoder[0] == name else self._load(name)
 
     def _load_again(self) -> None:
-        """If loading failed, and that is a while ago, begin anew in the background."""
+        """If loading failed some time ago, start it again in the background."""
         with self._opening:
             if self._failure is None or time.monotonic() < self._due:
                 return

@@ -1,4 +1,4 @@
-"""Thumbnails, sheets of frames and waves: made at first use, kept on disk, each made once however many ask for it."""
+"""Thumbnails, frame sheets and waveforms. They are made on first use, once for all concurrent requests, and cached on disk."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from search.store.catalogue import Asset
 from search.types import Cut, Info, Modality, Needs, Picture
 
 SIZES = (160, 320, 640, 1280)
-"""Longest sides, in pixels: what is asked for is rounded up to one of these, so that the cache cannot be blown up."""
+"""Longest sides, in pixels. A requested size is rounded up to one of these, so that callers cannot fill the cache with variants."""
 
 CELL, GRID = 192, 5
 """Longest side of a frame in a sheet, in pixels; a sheet has at most ``GRID`` by ``GRID`` frames."""
 
 SWEEP_EVERY = 200
-"""Pictures made between two looks at how much the cache takes."""
+"""The number of new pictures between two checks of the cache's size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A picture that is asked for, and how it is made of a file, by its path."""
+    """A requested picture, and the function that makes it from a file, given its path."""
 
     made: Made
     make: Callable[[str], bytes]
 
     @property
     def there(self) -> bool:
-        """Whether it was made before."""
+        """Whether the picture is cached."""
         return self.made.path.exists()
 
 
@@ -68,10 +68,10 @@ class Thumbnails:
         self._made = 0
 
     def thumbnail(self, asset: Asset, size: int, at_ms: int | None) -> Wanted:
-        """A picture, at most ``size`` pixels on its longer side: of a video its frame at a time, of a sound its wave.
+        """A picture, at most ``size`` pixels on its longer side: of a video the frame at a time, of a sound its waveform.
 
         Raises:
-            Problem: a text has no picture, and motion none (404).
+            Problem: a text has no picture, and neither has motion (404).
         """
         size = next((one for one in SIZES if one >= size), SIZES[-1])
         if asset.modality in (Modality.IMAGE, Modality.DEPTH, Modality.THERMAL):
@@ -89,7 +89,7 @@ class Thumbnails:
         raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
 
     def preview(self, asset: Asset) -> Wanted:
-        """A sheet of frames of a video, or the wave of a sound; raises as ``thumbnail`` does."""
+        """The frame sheet of a video, or the waveform of a sound; raises as ``thumbnail`` does."""
         if asset.modality is Modality.AUDIO:
             return self._wanted(asset, "wave", "png", lambda source: previews.wave(source, 1280, 160))
         if asset.modality is Modality.VIDEO:
@@ -104,7 +104,7 @@ class Thumbnails:
         )  # fmt: skip
 
     def keep(self, wanted: Wanted, source: Callable[[], str]) -> None:
-        """Make a picture, unless it was made before. ``source`` gives the file to read, if it has to be read.
+        """Make a picture, unless it is cached. ``source`` returns the file to read; it is called only if needed.
 
         Raises:
             MediaError: the file cannot be decoded.
@@ -130,9 +130,9 @@ class Thumbnails:
         raise MediaError("undecodable", "The file is no picture any more.")
 
     def _frames(self, asset: Asset, source: str, size: int, times: Sequence[int]) -> list[Picture]:
-        """The frames of a video that are on screen at ``times``, ascending: (H, W, 3), at most ``size`` pixels on the longer side.
+        """The frames of a video on screen at ``times``, ascending: (H, W, 3), at most ``size`` pixels on the longer side.
 
-        What cannot be decoded to its end gives fewer, but at least one.
+        A video that cannot be decoded to its end gives fewer frames, but at least one.
         """
         needs = Needs(size, "inside", rate=0, moments=tuple(times), lasts_ms=asset.duration_ms)
         frames: list[Picture] = []
@@ -155,7 +155,7 @@ class Thumbnails:
 
     @contextmanager
     def _once(self, key: str) -> Iterator[None]:
-        """Of all who want to make one picture, one does at a time; the others then find it made."""
+        """Lock a picture: one caller makes it, and the others then find it in the cache."""
         with self._lock:
             lock, waiting = self._making.get(key, (threading.Lock(), 0))
             self._making[key] = (lock, waiting + 1)
@@ -169,7 +169,7 @@ class Thumbnails:
                     self._making[key] = (lock, waiting - 1)
 
     def _sweep(self) -> None:
-        """From time to time, drop the oldest pictures if all together take more than they may."""
+        """From time to time, delete the oldest pictures if the cache is too large."""
         with self._lock:
             self._made += 1
             if self._made % SWEEP_EVERY:
@@ -187,7 +187,7 @@ class Thumbnails:
 
 
 def sprite(asset: Asset) -> Sprite:
-    """How the sheet of a video is laid out: a frame each half second at most, twenty-five at most."""
+    """The layout of a video's frame sheet: one frame for each half second at most, and at most twenty-five."""
     duration = max(asset.duration_ms or 0, 1)
     count = min(GRID * GRID, max(1, duration // 500))
     wide, high = asset.width or 16, asset.height or 9
@@ -199,7 +199,7 @@ def sprite(asset: Asset) -> Sprite:
 
 
 def _tiled(frames: Sequence[Picture], plan: Sprite) -> Picture:
-    """Frames side by side and row by row, as ``plan`` has it, (H, W, 3); black where there are none."""
+    """Frames in rows as in ``plan``, (H, W, 3); empty places are black."""
     sheet = np.zeros((plan.rows * plan.height, plan.columns * plan.width, 3), np.uint8)
     for number, frame in enumerate(frames):
         top, left = number // plan.columns * plan.height, number % plan.columns * plan.width
@@ -209,21 +209,21 @@ def _tiled(frames: Sequence[Picture], plan: Sprite) -> Picture:
 
 
 def _coloured(content: NDArray[Any]) -> Picture:
-    """A picture (H, W, 3) of what was decoded: of an animation its first frame, of depth and heat shades of grey."""
+    """Decoded content as a picture (H, W, 3): the first frame of an animation, shades of grey for depth and heat."""
     if content.ndim == 2:
         content = np.repeat((content * 255).round()[..., None], 3, axis=2)
     return np.asarray(content[0] if content.ndim == 4 else content, np.uint8)
 
 
 def _unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
-    """The middle of a padded square that is picture, (H, W, 3)."""
+    """The part of a padded square that is the picture, (H, W, 3)."""
     plan = fit(info.width or 1, info.height or 1, needs)
     left, top = (needs.size - plan.width) // 2, (needs.size - plan.height) // 2
     return np.ascontiguousarray(picture[top : top + plan.height, left : left + plan.width])
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put a whole file in place at once, or nothing.
+    """Write a file atomically.
 
     Raises:
         DiskFull: there is no room.

@@ -1,4 +1,4 @@
-"""Turns: work that takes its time has threads of its own, so that it holds up its own kind alone."""
+"""Turns: each kind of slow work has its own threads, so that it delays only its own kind."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from search.errors import Problem
 T = TypeVar("T")
 
 QUEUE = 256
-"""Requests of a kind that wait for their turn, at most."""
+"""The maximum number of waiting requests of a kind."""
 
 COME_BACK = 2
-"""Seconds after which whoever found a queue full may ask again."""
+"""Seconds after which a caller that found the queue full may retry."""
 
 
 class Turns:
-    """One kind of work: so many at a time, in the order in which they came. Left to themselves, dozens of threads spend more time waiting for
+    """One kind of work: a limited number at a time, first come, first served. Without this, dozens of threads would spend more time waiting for
     each other than working, and some far longer than others."""  # fmt: skip
 
     def __init__(self, what: str, at_once: int, queue: int = QUEUE) -> None:
-        """``what`` says in the plural what waits, as people call it."""
+        """``what`` names the waiting work in error messages, in the plural."""
         self._what, self._queue = what, queue
         self._limiter = CapacityLimiter(at_once)
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do it in a thread when it is its turn.
+        """Run the work in a thread when its turn comes.
 
         Raises:
-            Problem: so many wait already that this one is not taken (429, with Retry-After).
+            Problem: the queue is full (429, with Retry-After).
         """
         self.admit()
         return await to_thread.run_sync(work, *arguments, limiter=self._limiter)
 
     def admit(self) -> None:
-        """Whether there is a place in the queue; raises as ``run`` does. For what costs much before its turn comes."""
+        """Check that there is a place in the queue; raises as ``run`` does. For requests that are expensive before their turn
+        comes."""
         if self._limiter.statistics().tasks_waiting >= self._queue:
             raise Problem(
                 429, "busy", "The service is busy", f"{self._queue} {self._what} wait already.",

@@ -1,4 +1,4 @@
-"""Content to search with, kept for a while in a folder under the home that has a quota."""
+"""Uploaded content to search with, kept for some time in a folder under the home that has a quota."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from search.settings import Settings
 from search.types import Info, Modality, Needs
 
 PROBE = Needs(size=64, fit="pad", rate=16_000, window_ms=1_000, characters=2_000)
-"""What an upload is decoded to while it is found out what it is."""
+"""The needs with which an upload is decoded to find out its type."""
 
 LEAST_FREE = 64 << 20
 """Bytes that uploads leave free on the disk."""
@@ -50,15 +50,16 @@ class Uploads:
     since query vectors are remembered by that. Thread-safe."""  # fmt: skip
 
     def __init__(self, settings: Settings, pool: DecodePool, decoding: Turns) -> None:
-        """``decoding``: the turns in which it is found out what an upload is."""
+        """``decoding``: the turns for decoding an upload to find out its type."""
         self._settings, self._pool, self._decoding = settings, pool, decoding
         self._folder = settings.home / "uploads"
 
     async def receive(self, chunks: AsyncIterator[bytes], announced: int | None, name: Callable[[], str]) -> Upload:
-        """Write what arrives, counting; then find out what it is, with the help of its ``name``. Nothing stays of what is cut, too big or no media.
+        """Write the arriving bytes, counting them, then find out the type, with the help of ``name``. If it is cut off, too large
+        or not media, nothing is kept.
 
         Raises:
-            Problem: too large (413), the quota is used up (507), cut (400), too many others (429).
+            Problem: too large (413), the quota is used up (507), cut off (400), too many others (429).
             DiskFull: there is no room on the disk.
             MediaError: it is not media that can be read.
         """
@@ -75,10 +76,10 @@ class Uploads:
             part.unlink(missing_ok=True)
 
     async def fetch(self, url: str) -> Upload:
-        """Keep the content at an address; raises as ``receive`` does.
+        """Store the content at a URL; raises as ``receive`` does.
 
         Raises:
-            Problem: the service fetches nothing (403), or not this (422).
+            Problem: fetching is disabled (403), or this URL is not allowed (422).
         """
         if not self._settings.fetch_urls or self._settings.offline:
             raise Problem(
@@ -97,7 +98,7 @@ class Uploads:
             await anyio.to_thread.run_sync(pieces.close)
 
     def keep(self, content: bytes, modality: Modality) -> Path:
-        """Keep an inlined medium under its own hash, so that the same one again is neither written nor encoded again."""
+        """Store an inlined medium under its hash, so that the same content is not written or encoded again."""
         id_ = hashlib.sha256(content).hexdigest()
         path = self._folder / f"{id_}.{modality}"
         if path.exists():
@@ -114,7 +115,7 @@ class Uploads:
         return path
 
     def find(self, id_: str) -> Upload:
-        """An upload that has not expired; that it was used now keeps it for longer.
+        """An upload that has not expired. Finding it extends its life.
 
         Raises:
             Problem: there is none (404).
@@ -130,15 +131,15 @@ class Uploads:
         )  # fmt: skip
 
     def delete(self, id_: str) -> None:
-        """Forget an upload; raises Problem (404) where there is none."""
+        """Delete an upload; raises Problem (404) if there is none."""
         self.find(id_).path.unlink(missing_ok=True)
 
     def expires_at(self, upload: Upload) -> datetime.datetime:
-        """When an upload will be forgotten unless it is used."""
+        """When an upload expires unless it is used."""
         return datetime.datetime.fromtimestamp(upload.used_at + self._settings.upload_hours * 3600, datetime.UTC)
 
     def sweep(self) -> None:
-        """Forget what has expired, and what a killed service left half-written."""
+        """Delete expired uploads, and half-written files of a killed service."""
         oldest = time.time() - self._settings.upload_hours * 3600
         for path in self._files():
             with contextlib.suppress(FileNotFoundError):
@@ -147,7 +148,7 @@ class Uploads:
                     path.unlink()
 
     def _begin(self, announced: int | None) -> Path:
-        """A new file to write into, if there is room for what is announced."""
+        """A new file to write to, if there is room for the announced size."""
         if announced is not None and announced > self._settings.upload_bytes:
             raise self._too_large()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -156,7 +157,7 @@ class Uploads:
         return self._folder / f"{secrets.token_hex(16)}.part"
 
     def taken(self) -> int:
-        """Bytes that all uploads take."""
+        """The bytes used by all uploads."""
         taken = 0
         for path in self._files():
             with contextlib.suppress(FileNotFoundError):
@@ -188,7 +189,7 @@ class Uploads:
         return size
 
     def _settle(self, part: Path, size: int, suffix: str) -> Upload:
-        """Give a file that has arrived its name, by what the decoder says that it is."""
+        """Name a complete file by the type that the decoder finds."""
         probed = part.with_name(f"{part.stem}.probe{suffix}")  # the decoder tells texts, and what sensors see, apart by it
         part.replace(probed)
         try:

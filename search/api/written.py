@@ -1,4 +1,4 @@
-"""What models write on demand: answers to questions about an asset, and translations. Nothing of it is stored."""
+"""What models write on demand: answers to questions about an asset, and translations. Neither is stored."""
 
 from __future__ import annotations
 

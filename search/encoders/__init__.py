@@ -1,9 +1,10 @@
-"""The Encoder seam: what turns content into vectors of one space. Encoders load when they are first used, by name.
+"""The Encoder interface: turns content into vectors of one space. Encoders are loaded on first use, by name.
 
-A name is ``family:model``, or the family's alone. A family is a module here, or what another package registers under the entry point group
-``sensorium.encoders``. One whose models are files of their own has ``load(model: Model, device: str) -> Encoder`` and ``source(rest: str) ->
-Source``, which says where they come from. One that carries weights has ``CARRIED``, the names without the family's that need no model,
-``carried(rest: str) -> Encoder`` and ``describe(rest: str)``. Importing either loads no framework.
+A name is ``family:model``, or just the family. A family is a module here, or one that another package registers under the entry
+point group ``sensorium.encoders``. A family whose models are separate files has ``load(model: Model, device: str) -> Encoder``
+and ``source(rest: str) -> Source``, which says where they come from. A family that includes weights has ``CARRIED``, the names
+(without the family) that need no model, ``carried(rest: str) -> Encoder`` and ``describe(rest: str)``. Importing a family loads
+no framework.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from search.models import Model, Models, Source, outside
 from search.types import Modality, Needs, Space, Vectors
 
 Content = NDArray[np.uint8] | NDArray[np.float32] | str
-"""What a ``Cut`` holds: a picture, frames, sound or text, made as ``Needs`` says."""
+"""The content of a ``Cut``: a picture, frames, sound or text, in the form that ``Needs`` specifies."""
 
 FAMILIES = {
     "pocket": "search.encoders.pocket",
@@ -70,19 +71,20 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Asymmetric(Encoder, Protocol):
-    """An encoder to which a text that is asked is not what the same text is where it is stored."""
+    """An encoder that encodes a text differently as a question and as a stored text."""
 
     def ask(self, texts: Sequence[str]) -> Vectors:
-        """Vectors (n, dim) of unit length of texts that are asked; ``encode`` gives those of texts that are stored."""
+        """Vectors (n, dim) of unit length for texts as questions; ``encode`` gives those of stored texts."""
         ...
 
 
 @runtime_checkable
 class GrainedEncoder(Encoder, Protocol):
-    """An encoder that can also give the parts of which its vectors are made, for a re-ranker that compares them one by one."""
+    """An encoder that can also return the parts of its vectors, for a re-ranker that compares them one by one."""
 
     def frames(self, shots: Sequence[NDArray[np.uint8]]) -> list[Vectors]:
-        """For each shot (frames, H, W, 3) the vectors (frames, dim) of its frames; their mean, at unit length, is the shot's vector."""
+        """For each shot (frames, H, W, 3) the vectors (frames, dim) of its frames. Their mean, at unit length, is the shot's
+        vector."""
         ...
 
     def words(self, text: str) -> Vectors:
@@ -92,19 +94,20 @@ class GrainedEncoder(Encoder, Protocol):
 
 @runtime_checkable
 class Calibrated(Encoder, Protocol):
-    """An encoder whose space comes with an impostor cohort, by which its scores are calibrated."""
+    """An encoder whose space has a built-in impostor cohort, with which its scores are calibrated."""
 
     def calibration(self) -> bytes | None:
-        """The file, as ``search/query/calibration.py`` packs it; None: the space has none of its own."""
+        """The calibration file, as ``search/query/calibration.py`` packs it; None: the space has none."""
         ...
 
     def unreadable(self, text: str) -> float:
-        """The share of a text's letters, 0..1, that the tokenizer knows only one by one: of words it has never seen, nearly all."""
+        """The share of a text's letters, 0..1, that the tokenizer knows only as single letters. For words that it has never seen
+        that is nearly all."""
         ...
 
 
 def ask(encoder: Encoder, texts: Sequence[str]) -> Vectors:
-    """Vectors (n, dim) of unit length of texts that are asked."""
+    """Vectors (n, dim) of unit length for texts as questions."""
     return encoder.ask(texts) if isinstance(encoder, Asymmetric) else encoder.encode(Modality.TEXT, texts)
 
 
@@ -141,7 +144,7 @@ def module_of(name: str, what: str, families: Mapping[str, str], extras: Mapping
 
 
 def carried(name: str) -> bool:
-    """Whether an encoder comes with its weights, and so needs no model.
+    """Whether an encoder includes its weights, and so needs no model.
 
     Raises:
         UnknownName: there is no such family.
@@ -151,7 +154,7 @@ def carried(name: str) -> bool:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What is known of an encoder that comes with its weights, without loading it: ``bytes`` and ``licence``.
+    """Data about an encoder that includes its weights, without loading it: ``bytes`` and ``licence``.
 
     Raises:
         ModelMissing: they are not here, or a package that it needs is not installed.
@@ -184,7 +187,8 @@ def source(name: str) -> Source:
 
 
 def load(name: str, models: Models | None = None, device: str = "auto") -> Encoder:
-    """Load an encoder; ``models`` are those of this machine, of which one that is carried, and a folder of one's own, need none. Nothing is ever fetched here.
+    """Load an encoder. ``models`` are the models on this machine; encoders that include their weights, and the user's own
+    folders, do not need it. Nothing is fetched here.
 
     Raises:
         UnknownName: there is no encoder of that name.
@@ -208,7 +212,7 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """Keep libraries that use the hub from fetching what they miss: whoever wants that says ``sensorium models pull``."""
+    """Prevent hub libraries from fetching missing files. Only ``sensorium models pull`` fetches."""
     from huggingface_hub import constants
 
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
@@ -219,7 +223,7 @@ def offline() -> Iterator[None]:
 
 
 def _find(models: Models, name: str) -> Model:
-    """A model's files; one that is not here is told as unknown where its family knows none of that name."""
+    """A model's files. If it is not installed and its family does not know the name, the error says that it is unknown."""
     try:
         return models.find(name)
     except ModelMissing:
@@ -229,7 +233,7 @@ def _find(models: Models, name: str) -> Model:
 
 
 def lacking(extra: str, error: ModuleNotFoundError) -> ModelMissing:
-    """The error for a package that is not installed; raises ``error`` itself where no extra would bring it."""
+    """The error for a package that is not installed. Raises ``error`` itself if no extra contains the package."""
     package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         raise error

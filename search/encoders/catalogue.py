@@ -1,6 +1,8 @@
-"""Models that are known to be worth having, with what their makers published of them. A cell that nobody published, or that was not found, is empty.
+"""Known, recommended models, with the figures that their makers published. Figures that were not published or not found are
+empty.
 
-Parameters and dimensions of OpenCLIP's models follow from its configurations; what a picture costs stands in its ``docs/model_profile.csv``.
+Parameters and dimensions of OpenCLIP's models follow from its configurations. The cost of a picture is in its
+``docs/model_profile.csv``.
 """
 
 from __future__ import annotations

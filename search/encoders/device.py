@@ -1,4 +1,4 @@
-"""Running a torch model: on which device, in which precision, and in batches of the size that it can take."""
+"""Running a torch model: choice of device and precision, and batches of the size that fits."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ S = TypeVar("S")
 R = TypeVar("R")
 
 GPU_BATCH = 256
-"""Pictures that a GPU likes to get at once; it divides them as it finds best."""
+"""The number of pictures that a GPU gets at once; the runner splits them as it finds best."""
 
 FIRST = 32
-"""With how many a GPU is asked first."""
+"""The first batch size tried on a GPU."""
 
 GAIN, RUNS = 1.05, 2
-"""A batch is doubled as long as that gains this factor in rate, by the best of so many runs: the first one at a size warms up."""
+"""A batch is doubled while that raises the rate by this factor. The best of this many runs counts, since the first one at a size
+is a warm-up."""
 
 
 def choose(device: str) -> torch.device:
-    """The device of a name: ``auto`` is the GPU where there is one.
+    """The device with this name; ``auto`` is the GPU if there is one.
 
     Raises:
         ModelMissing: the device is not there.
@@ -54,7 +55,8 @@ def choose(device: str) -> torch.device:
 
 @dataclass(slots=True)
 class _Batch:
-    """How many inputs a function gets at once. Rates are inputs a second: ``before`` the best at half the ``size``, ``best`` at this one."""
+    """How many inputs a function gets at once. Rates are in inputs per second: ``before`` is the best at half the ``size``,
+    ``best`` the best at this size."""
 
     size: int
     settled: bool
@@ -75,19 +77,19 @@ class _Batch:
             self.size, self.settled = self.size // 2, True
 
     def shrink(self, size: int) -> None:
-        """``size`` was too many, and so will it be the next time."""
+        """Note that ``size`` did not fit, so that it is not tried again."""
         self.size, self.settled = min(self.size, max(1, size // 2)), True
 
 
 class Runner:
-    """Runs a model's functions on one device. Threads may call ``run`` at the same time; they take turns on the model itself.
+    """Runs a model's functions on one device. Threads may call ``run`` at the same time; the model itself runs for one at a time.
 
-    On a GPU in bfloat16, from pinned memory, which is copied while the batch before is computed, and in batches whose size is found by
-    doubling, for each function once. They are halved, for good, when the memory runs out. On the CPU in float32.
+    On a GPU it uses bfloat16 and pinned memory, which is copied while the previous batch is computed. The batch size of each
+    function is found once by doubling, and halved permanently when memory runs out. On the CPU it uses float32.
     """
 
     def __init__(self, device: str, batch: int = 8) -> None:
-        """``batch``: with how many a CPU is asked at once, at most."""
+        """``batch``: the largest batch on a CPU."""
         self.device = choose(device)
         self.on_gpu = self.device.type == "cuda"
         self.dtype = torch.bfloat16 if self.on_gpu else torch.float32
@@ -97,15 +99,16 @@ class Runner:
         self._copies = torch.cuda.Stream(self.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
 
     def place(self, model: torch.nn.Module) -> torch.nn.Module:
-        """Bring a model onto the device, ready for inference."""
+        """Move a model to the device, ready for inference."""
         return model.eval().requires_grad_(False).to(self.device, self.dtype)
 
     def run(self, function: Callable[..., torch.Tensor], inputs: Inputs) -> Vectors:
-        """``function`` of ``inputs``, batch by batch, as float32 (n, …). What a function likes is remembered: it should live as long as this.
+        """``function`` of ``inputs``, batch by batch, as float32 (n, …). The best batch size is stored per function, so the
+        function should live as long as this object.
 
         Raises:
-            MemoryError: not even one fits on the device.
-            ModelMissing: the GPU has gone, or has failed so that this process cannot use it again.
+            MemoryError: not even one input fits on the device.
+            ModelMissing: the GPU is gone, or has failed so that this process cannot use it again.
         """
         batch = self._batches.setdefault(function, _Batch(FIRST if self.on_gpu else self.batch, settled=not self.on_gpu))
         count, done, parts = len(inputs[0]), 0, []
@@ -119,7 +122,8 @@ class Runner:
         return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
     def each(self, function: Callable[[Sequence[S]], Sequence[R]], items: Sequence[S], most: int) -> list[R]:
-        """``function`` of ``items``, at most ``most`` at once, for what is more than one pass, as writing a text is; it brings over what it needs.
+        """``function`` of ``items``, at most ``most`` at once. For work with more than one pass, such as writing a text; the
+        function itself moves its data to the device.
 
         Raises:
             MemoryError, ModelMissing: as ``run`` does.
@@ -136,7 +140,7 @@ class Runner:
         return found
 
     def _make_room(self, error: RuntimeError, batch: _Batch, size: int) -> None:
-        """After ``error`` at ``size`` inputs: take fewer from now on, or raise what cannot be helped."""
+        """After ``error`` with ``size`` inputs: use smaller batches from now on, or raise if that does not help."""
         if not _full(error):
             if "CUDA error" in str(error):
                 raise self._gone(error) from error
@@ -163,7 +167,7 @@ class Runner:
         return cast("NDArray[np.float32]", found.cpu().numpy())
 
     def _bring(self, tensors: list[torch.Tensor]) -> tuple[list[torch.Tensor], torch.cuda.Event | None]:
-        """Copy tensors to the device beside what it computes; the event says when they are there."""
+        """Copy tensors to the device in parallel with its computation. The event tells when they have arrived."""
         if self._copies is None:
             return tensors, None
         with torch.cuda.stream(self._copies):
@@ -173,7 +177,7 @@ class Runner:
         return tensors, self._copies.record_event()
 
     def _gone(self, error: RuntimeError) -> ModelMissing:
-        """Not the fault of the files that are before it."""
+        """The error for a lost GPU. The current files are not at fault."""
         return ModelMissing(
             f"The GPU {self.device} is gone: {str(error).splitlines()[0]}",
             remedy="What was acknowledged is safe. Look at nvidia-smi, then run the same command again, or set SENSORIUM_DEVICE to another.",
@@ -181,12 +185,13 @@ class Runner:
 
 
 def _full(error: RuntimeError) -> bool:
-    """Whether a device's memory was full; CUDA's libraries say so in words of their own where PyTorch has not noticed itself."""
+    """Whether a device's memory was full. CUDA's libraries have their own messages if PyTorch has not noticed it."""
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in ("out of memory", "ALLOC_FAILED"))
 
 
 def matmul_rate(device: torch.device, side: int = 8192, seconds: float = 1.0) -> float:
-    """FLOP a second of products of two square bfloat16 matrices, counting 2 side³ each: what a card's matrix units really give."""
+    """FLOP per second for products of two square bfloat16 matrices, counting 2 side³ each: the real speed of a card's matrix
+    units."""
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     wait: Callable[[], object] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     left @ right

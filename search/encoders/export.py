@@ -1,7 +1,7 @@
-"""Exporting a model to ONNX, and keeping the export only where it finds what the original finds.
+"""Export of a model to ONNX. The export is kept only if it finds what the original finds.
 
-Cosines between the vectors of both say little: what counts is what a search finds. So both rank a calibration set, and the export is refused
-where its ranking falls behind.
+Cosines between both models' vectors say little; search results matter. So both rank a calibration set, and the export is refused
+if its ranking is worse.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "int8")
 
 FEWEST = 50
-"""Pictures of a calibration set, at least: with fewer, half a point of recall means nothing."""
+"""The minimum number of pictures in a calibration set. With fewer, half a point of recall means nothing."""
 
 DEPTH = 10
-"""How many of a ranking are compared."""
+"""The number of top results that are compared."""
 
 DROP = 0.005
-"""What R@1, R@5 and R@10 may lose, at most: half a point."""
+"""The largest allowed loss of R@1, R@5 and R@10: half a point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What an export is tried on: pictures as the model's ``Needs`` say, texts, and, where it is known, which picture a text speaks of.
+    """The data for comparing an export: pictures as the model's ``Needs`` say, texts and, if known, which picture each text
+    describes.
 
-    ``pairs[i]`` is the number of the picture that ``texts[i]`` speaks of; empty: not known.
+    ``pairs[i]`` is the number of the picture that ``texts[i]`` describes; empty: not known.
     """
 
     images: Sequence[Picture]
@@ -56,8 +57,9 @@ class Calibration:
 class Report:
     """How an export compares with the original; shares between 0 and 1.
 
-    ``agreement`` is how many of the first ten are the same in both, on average over all queries, by direction. ``recall`` is, for each of R@1,
-    R@5 and R@10 of texts finding their picture, that of the original and that of the export; empty where pairs are not known.
+    ``agreement`` is the share of the first ten that are the same in both, averaged over all queries, by direction. ``recall``
+    has, for each of R@1, R@5 and R@10 of texts finding their picture, the value of the original and of the export; empty if pairs
+    are not known.
     """
 
     asked: str
@@ -71,7 +73,7 @@ class Report:
 
 
 def needs(folder: Path) -> Needs:
-    """What pictures the model in a folder wants, for reading a calibration set.
+    """The picture format that the model in a folder needs, for reading a calibration set.
 
     Raises:
         InputError, ModelMissing: as ``export``.
@@ -81,10 +83,10 @@ def needs(folder: Path) -> Needs:
 
 
 def export(source: Path, out: Path, calibration: Calibration, precision: str = "fp32", least: float = 0.995) -> Report:
-    """Write an export of the model in ``source``, a folder in OpenCLIP's hub layout, to the new folder ``out``.
+    """Export the model in ``source``, a folder in OpenCLIP's hub layout, to the new folder ``out``.
 
-    ``least`` is the agreement that is wanted, in both directions; whatever it is, recall may drop by ``DROP`` at most. Nothing is left on disk
-    where the export is refused.
+    ``least`` is the required agreement, in both directions. Independently of it, recall may drop by at most ``DROP``. If the
+    export is refused, nothing stays on disk.
 
     Raises:
         UnknownName: there is no such precision.
@@ -144,7 +146,7 @@ def _write_sheet(folder: Path, sheet: dict[str, Any]) -> None:
 
 
 class _AsItWas(OnnxEncoder):
-    """The original, on the very pixels and tokens that its export gets, but always with the whole context."""
+    """The original model with the pixels and tokens of its export, but always with the full context."""
 
     def __init__(self, original: Original, exported: Model) -> None:
         super().__init__(exported)
@@ -161,7 +163,7 @@ class _AsItWas(OnnxEncoder):
 def _judge(
     before: OnnxEncoder, after: OnnxEncoder, on: Calibration, least: float, asked: str, precision: dict[str, str]
 ) -> Report:
-    """Compare the rankings of both; raises ExportRefused where that of the export falls behind."""
+    """Compare the rankings of both; raises ExportRefused if the export's ranking is worse."""
     old_images, new_images = (encoder.encode(Modality.IMAGE, on.images) for encoder in (before, after))
     old_texts, new_texts = (encoder.encode(Modality.TEXT, on.texts) for encoder in (before, after))
     agreement = {
@@ -184,7 +186,7 @@ def _judge(
 
 
 def _failed(report: Report, least: float) -> list[str]:
-    """What of a report is not good enough, with both figures."""
+    """The parts of a report that are not good enough, with both figures."""
     failed = [
         f"{way} {share:.1%} of the first {DEPTH} are the original's, {least:.1%} are wanted"
         for way, share in report.agreement.items()
@@ -202,19 +204,19 @@ def _notes(asked: str, precision: dict[str, str]) -> tuple[str, ...]:
 
 
 def _others(images: Vectors) -> NDArray[np.float32]:
-    """How like each other pictures (n, dim) are, but for themselves."""
+    """The similarities between pictures (n, dim), without each picture's similarity to itself."""
     scores = images @ images.T
     np.fill_diagonal(scores, -np.inf)
     return scores
 
 
 def _agreement(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
-    """Which share of the first ten of each row are the same in both (queries, pictures)."""
+    """The share of the first ten of each row that are the same in both (queries, pictures)."""
     first, second = (np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH] for scores in (before, after))
     return float(np.mean([len(np.intersect1d(*pair)) for pair in zip(first, second, strict=True)])) / DEPTH
 
 
 def _ranks(scores: NDArray[np.float32], pairs: Sequence[int]) -> NDArray[np.int64]:
-    """How many pictures stand before the one that each text (a row of ``scores``) speaks of."""
+    """How many pictures rank before the one that each text (a row of ``scores``) describes."""
     right = scores[np.arange(len(pairs)), np.asarray(pairs)]
     return cast("NDArray[np.int64]", (scores > right[:, None]).sum(axis=1))

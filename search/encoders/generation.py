@@ -1,4 +1,4 @@
-"""Writing with a model of transformers: a token at a time, always the likeliest, and how sure it was of them."""
+"""Text generation with a model of transformers: one token at a time, always the likeliest, and with its confidence."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 _KEPT = re.compile(
     r"\w*_token_ids?|\w*suppress_tokens|bad_words_ids|\w*lang_to_\w*|use_cache|no_repeat_ngram_size|repetition_penalty"
 )
-"""What of a model's own habits counts. Sampling, beams and lengths do not: the same content gives the same words, and never too many."""
+"""The generation settings of a model that are kept. Sampling, beams and lengths are not: the same content must give the same
+words, of limited length."""
 
 _RUN = re.compile(r"(.)\1{11,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A text, and how sure the model was of it: the exponential of the mean of its tokens' log probabilities, the end among them; 0..1."""
+    """A text, and the model's confidence: the exponential of the mean log probability of its tokens, including the end; 0..1."""
 
     text: str
     confidence: float
 
 
 class _Sureness(LogitsProcessor):
-    """Notes at each step the log probability of the likeliest token, (n,); the scores stay as they are."""
+    """Records the log probability of the likeliest token at each step, (n,). Does not change the scores."""
 
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []
@@ -39,7 +40,7 @@ class _Sureness(LogitsProcessor):
 
 
 def settle(model: Any) -> None:  # noqa: ANN401  transformers has no types
-    """Take from a model, and from models inside it, all habits of writing that depend on chance."""
+    """Remove all random generation settings from a model and its submodels."""
     for module in model.modules():
         if (config := getattr(module, "generation_config", None)) is not None:
             kept = {name: value for name, value in config.to_dict().items() if value is not None and _KEPT.fullmatch(name)}
@@ -49,7 +50,7 @@ def settle(model: Any) -> None:  # noqa: ANN401  transformers has no types
 
 
 def ends_of(model: Any) -> frozenset[int]:  # noqa: ANN401
-    """The tokens with which a model says that it is done."""
+    """The tokens with which a model ends a text."""
     if model.config.model_type == "blip":  # which names another one itself
         return frozenset({int(model.config.text_config.sep_token_id)})
     ends = model.generation_config.eos_token_id
@@ -80,7 +81,7 @@ def write(
 
 
 def repeats(text: str) -> bool:
-    """Whether a text goes round in circles, as that of a model does that has lost its way: some words three times on end."""
+    """Whether a text is stuck in a loop: some words three times in a row."""
     words = re.findall(r"\w+", text.lower())
     for size in range(1, len(words) // 3 + 1):
         for at in range(len(words) - 3 * size + 1):

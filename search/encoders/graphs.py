@@ -1,4 +1,4 @@
-"""From a model in OpenCLIP's hub layout to two ONNX graphs: what of an export needs torch."""
+"""Conversion of a model in OpenCLIP's hub layout to two ONNX graphs: the part of an export that needs torch."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ LARGEST = 2_000_000_000
 """Bytes of weights that a graph in one file can hold, which protobuf limits."""
 
 PATTERN = r"(?i)'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-"""OpenCLIP's words, but for the marks of a text's beginning and end: a text that spells them is read as letters, and cannot end itself early."""
+"""OpenCLIP's word pattern, without the start and end marks. A text that contains such a mark is read as letters, and cannot end
+itself early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A model to be exported: its towers as they will be, its tokenizer as the content of a tokenizer.json, and what ``export.json`` says of them."""
+    """A model to be exported: its towers in their exported form, its tokenizer as the content of a tokenizer.json, and the
+    entries for ``export.json``."""
 
     model: Any
     vision: Vision
@@ -48,11 +50,11 @@ class Original:
     sheet: dict[str, Any]
 
     def see(self, pixels: NDArray[np.uint8]) -> Vectors:
-        """Unit vectors (n, dim) of pictures (n, size, size, 3), as OpenCLIP makes them."""
+        """Unit vectors (n, dim) of pictures (n, size, size, 3), as OpenCLIP computes them."""
         return _run(self.vision, pixels)
 
     def read(self, ids: NDArray[np.int64]) -> Vectors:
-        """Unit vectors (n, dim) of texts' tokens (n, context), as OpenCLIP makes them."""
+        """Unit vectors (n, dim) of token ids (n, context), as OpenCLIP computes them."""
         return _run(WholeText(self.model), ids)
 
 
@@ -70,20 +72,20 @@ class Vision(nn.Module):
         self.tower = model.visual
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The vectors; channels change places while they are bytes, which is less to move."""
+        """The vectors. Channels are reordered while they are bytes, which is less data to move."""
         pictures = pixels.permute(0, 3, 1, 2).float() * self.scale - self.shift
         return functional.normalize(self.tower(pictures), dim=-1)
 
 
 class TrimmedText(nn.Module):
-    """Ids int64 (n, t), t up to the context, to unit vectors (n, dim): for towers in which a token sees only those before it."""
+    """Ids int64 (n, t), t up to the context, to unit vectors (n, dim): for towers in which a token sees only earlier ones."""
 
     def __init__(self, tower: Any, pool: str, end: int | None) -> None:  # noqa: ANN401 - open_clip has no types
         super().__init__()
         self.tower, self.pool, self.end = tower, pool, end
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """The vectors. What stands behind the end token does not change them."""
+        """The vectors. Tokens after the end token do not change them."""
         tower, length = self.tower, ids.shape[1]
         states = tower.token_embedding(ids) + tower.positional_embedding[:length]
         states = tower.ln_final(tower.transformer(states, attn_mask=tower.attn_mask[:length, :length]))
@@ -95,7 +97,7 @@ class TrimmedText(nn.Module):
 
 
 class WholeText(nn.Module):
-    """Ids int64 (n, context) to unit vectors (n, dim): for towers in which padding is read too."""
+    """Ids int64 (n, context) to unit vectors (n, dim): for towers that also read padding."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - open_clip has no types
         super().__init__()
@@ -107,7 +109,7 @@ class WholeText(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """What ``nn.MultiheadAttention`` does in a block of OpenCLIP, in the fewest operators: a third of those that it is exported to."""
+    """``nn.MultiheadAttention`` as used in a block of OpenCLIP, in a third of the operators to which it is normally exported."""
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -117,7 +119,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, states: torch.Tensor, *_: torch.Tensor, attn_mask: torch.Tensor | None = None, **__: object
     ) -> tuple[torch.Tensor, None]:
-        """States (n, t, width) that have seen each other."""
+        """States (n, t, width) after attention."""
         count, length, width = states.shape
         parts = functional.linear(states, self.weight, self.bias).chunk(3, dim=-1)
         query, key, value = (part.reshape(count, length, self.heads, -1).transpose(1, 2) for part in parts)
@@ -126,10 +128,10 @@ class SelfAttention(nn.Module):
 
 
 def read(folder: Path) -> Original:
-    """A model in a folder of OpenCLIP's hub layout.
+    """Read a model from a folder in OpenCLIP's hub layout.
 
     Raises:
-        InputError: the folder is not in that layout, or asks for what exports cannot do.
+        InputError: the folder is not in that layout, or the model needs something that exports do not support.
     """
     model, config, preprocess = _model(folder)
     text_config = config["text_cfg"]
@@ -157,10 +159,10 @@ def read(folder: Path) -> Original:
 
 
 def write(original: Original, folder: Path, precision: str) -> dict[str, str]:
-    """Write both graphs into ``folder``; returns the precision of each: ``int8`` where it was asked for and makes sense.
+    """Write both graphs into ``folder``. Returns the precision of each: ``int8`` if requested and useful.
 
     Raises:
-        InputError: torch cannot export a tower; says which operator is in the way.
+        InputError: torch cannot export a tower; the error names the operator.
     """
     size, context = original.sheet["size"], original.sheet["context"]
     pixels = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), np.uint8)
@@ -188,7 +190,7 @@ def _run(tower: nn.Module, batch: NDArray[Any]) -> Vectors:
 
 
 def _model(folder: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """The model in a folder, its configuration, and what it wants of pictures."""
+    """The model in a folder, its configuration, and its picture preprocessing."""
     try:
         config = json.loads((folder / "open_clip_config.json").read_bytes())["model_cfg"]
         with _quiet():
@@ -202,7 +204,7 @@ def _model(folder: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
 
 
 def _tokenizer(folder: Path, config: dict[str, Any]) -> tuple[str, int, int | None]:
-    """The content of tokenizer.json, the model's own or one that does as OpenCLIP's, and the ids of padding and of the end."""
+    """The content of tokenizer.json (the model's own or an equivalent of OpenCLIP's), and the ids of padding and of the end."""
     if config.get("hf_tokenizer_name"):
         try:
             content = (folder / "tokenizer.json").read_text("utf-8")
@@ -228,7 +230,7 @@ def _tokenizer(folder: Path, config: dict[str, Any]) -> tuple[str, int, int | No
 
 @contextmanager
 def _lightened(model: nn.Module) -> Iterator[None]:
-    """With the attention of its blocks in fewer operators, for as long as it is exported."""
+    """Replace the attention of the model's blocks by one with fewer operators, during the export."""
     blocks = [
         block
         for block in model.modules()
@@ -277,7 +279,7 @@ def _compare(file: Path, name: str, batch: NDArray[Any], expected: Vectors) -> N
 
 
 def _shrink(file: Path) -> str:
-    """Quantise the matrix products of a transformer. Small convolutional nets stay as they are: in int8 they are slower."""
+    """Quantise the matrix products of a transformer. Small convolutional nets are not quantised: in int8 they are slower."""
     graph = onnx.load(file).graph
     if sum(node.op_type == "Conv" for node in graph.node) > 1:  # one cuts a picture into patches
         return "fp32"
@@ -294,7 +296,7 @@ def _shrink(file: Path) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch and onnxruntime say of their own code."""
+    """Suppress the messages of torch and onnxruntime about their own code."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,7 +1,8 @@
-"""Models that were exported to ONNX, by ``search.encoders.export``: they need no framework, and run several times as fast on a CPU.
+"""Models exported to ONNX by ``search.encoders.export``. They need no framework, and run several times as fast on a CPU.
 
-The name is ``onnx:FOLDER``. The graphs hold what comes before and after the towers: pixels go in as uint8 (n, size, size, 3), token ids as
-int64 (n, t), and unit vectors come out. ``export.json`` says what the export was made of, how it compared with that, and what each file's SHA-256 is.
+The name is ``onnx:FOLDER``. The graphs include pre- and postprocessing: pixels go in as uint8 (n, size, size, 3), token ids as
+int64 (n, t), and unit vectors come out. ``export.json`` holds the origin of the export, how it compared with the original, and
+each file's SHA-256.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ BATCH = 8
 
 
 def describe() -> dict[str, Any]:
-    """Size and licence: both are those of the model that was exported."""
+    """Size and licence, which are those of the exported model."""
     return {"bytes": 0, "licence": "that of the model that was exported"}
 
 
 def source(rest: str) -> Source:
-    """An export comes from this machine; raises ModelMissing, which says how to make it."""
+    """An export is made on this machine. Raises ModelMissing, which says how to make it."""
     raise ModelMissing(f"The export {rest} is not here.", remedy="Make it from a model with: sensorium models export NAME")
 
 
@@ -45,13 +46,13 @@ def load(model: Model, device: str) -> OnnxEncoder:  # noqa: ARG001  exports are
 
 
 class OnnxEncoder:
-    """Encoder of an export: texts, images and videos. Graphs are loaded when a modality is first asked for.
+    """Encoder of an export: texts, images and videos. A graph is loaded on first use of its modality.
 
-    A run takes one thread; callers bring a thread a core, which is faster than one run on all.
+    A run uses one thread. Callers use one thread per core, which is faster than one run on all cores.
     """
 
     def __init__(self, model: Model) -> None:
-        """Raises ModelMissing where a file is not here, or not the one that was exported."""
+        """Raises ModelMissing if a file is missing or not the one that was exported."""
         self.folder = model.folder
         self._sheet = sheet = read_sheet(model.folder / "export.json")
         _check(model, sheet["sha256"])
@@ -79,7 +80,7 @@ class OnnxEncoder:
         return vectors
 
     def _texts(self, batch: Sequence[Any]) -> Vectors:
-        """Pieces of similar length run together, so that little of a run is padding."""
+        """Run pieces of similar length together, so that there is little padding."""
         texts = [self._tokens(str(text)) for text in batch]
         pieces, size = [piece for text in texts for piece in text], self._together("text")
         vectors = np.empty((len(pieces), self.space.dim), np.float32)
@@ -97,13 +98,14 @@ class OnnxEncoder:
         return ids
 
     def _means(self, parts: Vectors, lengths: list[int]) -> Vectors:
-        """The means, at unit length, of as many rows of ``parts`` as ``lengths`` says, one after the other."""
+        """The means, at unit length, of consecutive groups of rows of ``parts``, with the sizes ``lengths``."""
         means = [part.mean(axis=0) for part in np.split(parts, np.cumsum(lengths)[:-1])] if lengths else []
         vectors = np.asarray(means, np.float32).reshape(len(lengths), self.space.dim)
         return cast("Vectors", vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
     def _together(self, tower: str) -> int:
-        """In int8 the activations of a batch share a scale, and a vector would depend on its neighbours."""
+        """The batch size of a tower. In int8 the activations of a batch share a scale, so a vector would depend on its
+        neighbours."""
         return 1 if self._sheet["precision"][tower] == "int8" else BATCH
 
     def _see(self, pixels: NDArray[np.uint8]) -> Vectors:
@@ -135,7 +137,7 @@ def session(file: Path) -> ort.InferenceSession:
 
 
 def read_sheet(file: Path) -> dict[str, Any]:
-    """What ``export.json`` says; raises ModelMissing where it cannot be read."""
+    """The content of ``export.json``; raises ModelMissing if it cannot be read."""
     try:
         sheet: dict[str, Any] = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Models of transformers built from the files of a folder, none of which is believed, and none of which may bring code."""
+"""Models of transformers built from the files of a folder. The files are not trusted, and may not contain code."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from search.errors import ModelMissing
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
 _MADE = ("position_ids", "token_type_ids", "relative_position_index", "num_batches_tracked")
-"""Endings of tensors that a model makes itself, and that files of some versions of transformers hold."""
+"""Name endings of tensors that a model computes itself. Files of some versions of transformers contain them."""
 
 _SPARE = 0.9
-"""Least share of a model's vocabulary that its tokenizer has: published models have up to a twentieth of spare rows."""
+"""The least share of a model's vocabulary that its tokenizer must have: published models have up to a twentieth of spare rows."""
 
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 def configuration(folder: Path) -> Any:  # noqa: ANN401  transformers has no types
-    """What a folder says of its model.
+    """The configuration of the model in a folder.
 
     Raises:
-        ModelMissing: nothing, or of a kind that transformers does not have itself.
+        ModelMissing: there is none, or its kind is not built into transformers.
     """
     file = folder / CONFIG
     weights.read_json(file)
@@ -40,7 +40,8 @@ def configuration(folder: Path) -> Any:  # noqa: ANN401  transformers has no typ
 
 
 def part(kind: Any, folder: Path, files: Iterable[str], what: str) -> Any:  # noqa: ANN401
-    """A tokenizer or processor, made by transformers' ``kind`` from any of ``files``; without it, ``what`` cannot be done.
+    """A tokenizer or processor, made by transformers' ``kind`` from any of ``files``. ``what`` names the task that is impossible
+    without it, for the error.
 
     Raises:
         ModelMissing: none of the files is there, they cannot be used, or a package that they need is not installed.
@@ -60,7 +61,7 @@ def part(kind: Any, folder: Path, files: Iterable[str], what: str) -> Any:  # no
 
 
 def build(kind: Any, folder: Path, config: Any) -> Any:  # noqa: ANN401
-    """The model with its weights, of transformers' class ``kind``, which would draw those that are missing at random.
+    """The model with its weights, of transformers' class ``kind``. transformers alone would initialise missing weights at random.
 
     Raises:
         ModelMissing: the configuration or the weights are not there, are damaged, or do not fit each other.
@@ -84,14 +85,14 @@ def build(kind: Any, folder: Path, config: Any) -> Any:  # noqa: ANN401
 
 
 def check_vocabulary(folder: Path, tokens: int, rows: int) -> None:
-    """Raise ModelMissing where a tokenizer of ``tokens`` cannot be that of a model that has ``rows`` of them."""
+    """Raise ModelMissing if a tokenizer with ``tokens`` tokens cannot belong to a model with ``rows`` rows."""
     if not _SPARE * rows <= tokens <= rows:
         raise broken(f"The tokenizer in {folder} knows {tokens} tokens, and the model {rows}: it is that of another model.")
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from drawing over ours, and from reporting what is checked here."""
+    """Stop transformers from drawing its own progress bars over ours, and from reporting what is checked here."""
     said: Any = logging
     before = said.get_verbosity()
     said.disable_progress_bar()

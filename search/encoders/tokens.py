@@ -1,4 +1,4 @@
-"""Texts as numbers: cut into pieces that a text tower can take, by the tokenizer that it was trained with."""
+"""Texts as token ids: split into pieces that a text tower accepts, by its own tokenizer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from search.encoders.weights import TOKENIZER, broken
 from search.types import Ids, Vectors
 
 _SPARE = 0.9
-"""Least share of a tower's vocabulary that its tokenizer has: published towers have up to a twentieth of spare rows."""
+"""The least share of a tower's vocabulary that its tokenizer must have: published towers have up to a twentieth of spare rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Texts in pieces: ``ids`` (pieces, context) padded at the end, ``owners`` (pieces,) the text of each, ``lengths`` (pieces,) in tokens."""
+    """Texts in pieces: ``ids`` (pieces, context) padded at the end, ``owners`` (pieces,) the text of each, ``lengths`` (pieces,)
+    in tokens."""
 
     ids: Ids
     owners: Ids
@@ -29,7 +30,7 @@ class Pieces:
     def mean(self, vectors: Vectors, texts: int) -> Vectors:
         """Vectors (texts, dim) of whole texts, not yet of unit length, from unit ``vectors`` (pieces, dim).
 
-        A piece counts by its length, or the few words that are left over would weigh as much as all before them.
+        Pieces are weighted by length. Otherwise the few last words would weigh as much as everything before them.
         """
         sums = np.zeros((texts, vectors.shape[1]), np.float32)
         np.add.at(sums, self.owners, vectors * self.lengths[:, None])
@@ -37,7 +38,7 @@ class Pieces:
 
 
 class Tokenizer(Protocol):
-    """Cuts texts. Threads may call ``pieces`` at the same time. ``special``: ids of tokens that stand for no part of a text."""
+    """Splits texts. Threads may call ``pieces`` at the same time. ``special``: ids of tokens that stand for no part of a text."""
 
     special: frozenset[int]
     size: int
@@ -48,10 +49,10 @@ class Tokenizer(Protocol):
 
 
 class BytePairs:
-    """CLIP's own byte pairs, which come with open_clip: (start, tokens, end, zeros) a piece."""
+    """CLIP's own byte pairs, which are part of open_clip: (start, tokens, end, zeros) for each piece."""
 
     def __init__(self, context: int, clean: str = "lower") -> None:
-        """``context``: tokens in a piece; ``clean``: what open_clip calls that which is done to a text first."""
+        """``context``: tokens in a piece; ``clean``: open_clip's name for the way to clean a text first."""
         from open_clip import SimpleTokenizer
 
         self._tokenizer, self._context = SimpleTokenizer(context_length=context, clean=clean), context
@@ -73,10 +74,10 @@ class BytePairs:
 
 
 class HubTokenizer:
-    """A tokenizer from the files that a model of the hub brings along."""
+    """A tokenizer from the files of a hub model."""
 
     def __init__(self, folder: Path, context: int, clean: Callable[[str], str] = str, *, strip_separator: bool = False) -> None:
-        """``clean`` is done to a text first; ``strip_separator`` makes padding of the token that ends a text.
+        """``clean`` is applied to a text first. ``strip_separator`` replaces the token that ends a text by padding.
 
         Raises:
             ModelMissing: the files are not there, or cannot be used.
@@ -102,7 +103,7 @@ class HubTokenizer:
     def pieces(self, texts: Sequence[str]) -> Pieces:
         """``texts`` in pieces, in order."""
         cleaned = [self._clean(speakable(text)) for text in texts]
-        with self._turn:  # it keeps padding and cutting as a state of its own
+        with self._turn:  # the tokenizer stores padding and truncation as state
             found = self._tokenizer(
                 cleaned, max_length=self._context, padding="max_length", truncation=True, return_overflowing_tokens=True
             )
@@ -113,7 +114,7 @@ class HubTokenizer:
 
 
 def check_size(tokenizer: Tokenizer, rows: int, file: Path) -> None:
-    """Raise ModelMissing where ``tokenizer`` cannot be that of a tower with ``rows`` tokens, as ``file`` says."""
+    """Raise ModelMissing if ``tokenizer`` cannot belong to a tower with ``rows`` tokens; ``file`` is named in the error."""
     if not _SPARE * rows <= tokenizer.size <= rows:
         raise broken(
             f"The tokenizer beside {file} knows {tokenizer.size} tokens, and the model {rows}: it is that of another model."
@@ -121,12 +122,13 @@ def check_size(tokenizer: Tokenizer, rows: int, file: Path) -> None:
 
 
 def by_length(pieces: Pieces, run: Callable[[Ids], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """``run`` over the pieces, those of like lengths together, so that little of a batch is padding; rows in the pieces' own order."""
+    """``run`` over the pieces, batching those of similar length, so that there is little padding. Rows are in the order of the
+    pieces."""
     order = np.argsort(pieces.lengths, kind="stable")
     found = run(pieces.ids[order])
     return found[np.argsort(order)]
 
 
 def speakable(text: str) -> str:
-    """A text without lone surrogates, which no tokenizer takes."""
+    """A text without lone surrogates, which tokenizers do not accept."""
     return text.encode("utf-8", "replace").decode()

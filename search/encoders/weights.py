@@ -1,4 +1,4 @@
-"""Files of a model in a folder: read, and checked before any framework builds something from them."""
+"""Reading a model's files, and checking them before a framework uses them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def find(folder: Path, name: str) -> Path:
     """The safetensors file of a folder: ``name``, or else the only one.
 
     Raises:
-        ModelMissing: there is none; a pickle does not count, since it can run code when it is loaded.
+        ModelMissing: there is none. A pickle does not count, since loading it can run code.
     """
     files = sorted(folder.glob("*.safetensors"))
     if folder / name in files:
@@ -68,7 +68,7 @@ def find(folder: Path, name: str) -> Path:
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """The tensors of a safetensors file, and their shapes, once all their values were seen to be numbers.
+    """The tensors of a safetensors file and their shapes, after checking that all values are numbers.
 
     Raises:
         ModelMissing: the file is cut short or altered.
@@ -89,5 +89,5 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def broken(message: str) -> ModelMissing:
-    """The error for a file that is not what it should be; ``message`` names it."""
+    """The error for an invalid file; ``message`` names it."""
     return ModelMissing(message, remedy="Fetch the model again, or put the file there as it was published.")

@@ -1,6 +1,6 @@
-"""Text as the towers of OpenCLIP read it: tidied, cut into tokens, and into pieces where it is longer than a tower reads.
+"""Text preparation for the towers of OpenCLIP: cleaning, tokenizing, and splitting texts that are longer than a tower reads.
 
-OpenCLIP tidies with ftfy. Here is what that does to a text, but for its guesses at text that was decoded wrongly ("Ã³"), which stays as it is.
+OpenCLIP cleans with ftfy. This is an equivalent, except for ftfy's guesses at wrongly decoded text ("Ã³"), which stays unchanged.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Tokens:
         self._tokenizer.enable_truncation(context)
 
     def __call__(self, text: str) -> list[list[int]]:
-        """The ids of a text, with those that mark its beginning and end: a list for each piece of at most ``context``."""
+        """The token ids of a text, with start and end tokens: a list for each piece of at most ``context``."""
         encoded = self._tokenizer.encode(self._clean(text))
         return [piece.ids for piece in (encoded, *encoded.overflowing)]
 
@@ -96,7 +96,7 @@ def _tidy_line(line: str, escaped: bool) -> str:
 
 
 def _character(match: re.Match[str]) -> str:
-    """What an HTML escape stands for; names of letters may be written in capitals as a whole."""
+    """The character for an HTML escape. Names of letters may be in all capitals."""
     escape = match[0]
     if escape.startswith("&#"):
         return escape if ";" in (found := html.unescape(escape)) else found

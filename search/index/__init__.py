@@ -1,4 +1,4 @@
-"""The VectorIndex seam: nearest neighbours over one space. An index is a cache; SQL can always rebuild it."""
+"""The VectorIndex interface: nearest neighbours in one space. An index is a cache; it can always be rebuilt from SQL."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ class VectorIndex(Protocol):
     """Nearest neighbours by inner product, over vectors kept as float16."""
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Take in vectors (n, dim) under ids (n,) that the index has never held; raises ValueError for one that it holds."""
+        """Add vectors (n, dim) under ids (n,) that the index has never held. Raises ValueError for an id that it holds."""
         ...
 
     def remove(self, ids: Ids) -> None:
-        """Drop ids; those that are not there are ignored."""
+        """Remove ids. Ids that are not there are ignored."""
         ...
 
     def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:
-        """The k best of each query (n, dim), best first: ids (n, k) and scores (n, k), filled up with -1 and -inf.
+        """The k best for each query (n, dim), best first: ids (n, k) and scores (n, k), filled up with -1 and -inf.
 
-        ``within`` (m,), ascending, restricts the search to these ids; ids that the index does not hold are ignored. It must not be written
-        into afterwards: what was prepared for it is used again.
+        ``within`` (m,), ascending, restricts the search to these ids; ids that the index does not hold are ignored. The array
+        must not be modified afterwards, because data prepared for it is reused.
         """
         ...
 
     def ids(self) -> Ids:
-        """Every id that can be found, ascending (n,)."""
+        """Every searchable id, ascending (n,)."""
         ...
 
     def holds(self, ids: Ids) -> NDArray[np.bool_]:
-        """Which of ``ids`` (n,) can be found, a mask (n,)."""
+        """A mask (n,) of those ``ids`` (n,) that are searchable."""
         ...
 
     def reconstruct(self, ids: Ids) -> Vectors:

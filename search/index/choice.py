@@ -1,4 +1,4 @@
-"""Where and how an index is scanned, as the settings say."""
+"""Where and how an index is scanned, according to the settings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ LARGE = 200_000
 def place(
     index: FlatIndex, groups: Callable[[], Sequence[Ids]] = tuple, *, device: str = "auto", kind: str = "exact"
 ) -> VectorIndex:
-    """What answers in the place of ``index``, made from its vectors; ``index`` itself for an exact scan on the CPU.
+    """A replacement for ``index`` made from its vectors; ``index`` itself for an exact scan on the CPU.
 
-    ``groups`` gives the ids of each modality, which get a scan of their own: those of one compare, and lie together.
+    ``groups`` gives the ids of each modality. Each group gets its own scan, because its vectors are comparable and lie close
+    together.
 
     Raises:
         InputError: there is no such device.

@@ -1,7 +1,7 @@
 """An exact scan over float16 vectors, by FAISS.
 
-A read-only base, mapped from a generation on disk, and a small part that grows in memory. Both are scans over positions; ids
-stand beside them in arrays, ascending, since the archive never uses an id again.
+It has a read-only base, mapped from a generation on disk, and a small part that grows in memory. Both are scanned by position.
+Ids are in separate arrays, ascending, since the archive never reuses an id.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from search.types import Ids, Vectors
 
 NARROW = 0.005
-"""Below this share of allowed vectors, gathering them costs less than walking past all others."""
+"""Below this share of allowed vectors, gathering them is cheaper than scanning past all others."""
 
 COPIES = 256 << 20
-"""What copies of that which filters let through may take, in bytes; a filter is copied when it is asked for again."""
+"""The memory for copies of filtered vectors, in bytes. A copy is made when a filter is used a second time."""
 
 
 class Part:
-    """Vectors in a FAISS index beside their ids (n,), ascending. ``live`` (n,) is False for what was removed."""
+    """Vectors in a FAISS index with their ids (n,), ascending. ``live`` (n,) is False for removed rows."""
 
     def __init__(self, scan: Any, ids: Ids) -> None:  # noqa: ANN401 - faiss has no types
         self.scan, self.ids = scan, ids
@@ -37,14 +37,14 @@ class Part:
 
     @classmethod
     def empty(cls, dim: int) -> Part:
-        """Nothing yet."""
+        """A part without vectors."""
         quantizer = faiss.ScalarQuantizer.QT_fp16
         return cls(faiss.IndexScalarQuantizer(dim, quantizer, faiss.METRIC_INNER_PRODUCT), np.empty(0, np.int64))
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Take in vectors (n, dim) under ids (n,) that are new."""
+        """Add vectors (n, dim) under new ids (n,)."""
         order = np.argsort(ids)
-        if len(self.ids) and ids[order[0]] < self.ids[-1]:  # older ids into a newer space: put the whole part in order
+        if len(self.ids) and ids[order[0]] < self.ids[-1]:  # older ids were added later: sort the whole part
             self._rebuild(np.concatenate([self.ids, ids]), np.concatenate([self.vectors(slice(None)), vectors]))
             return
         self.scan.add(np.ascontiguousarray(vectors[order], np.float32))
@@ -61,7 +61,7 @@ class Part:
         self._forget()
 
     def remove(self, ids: Ids) -> None:
-        """Drop those of ids that are here."""
+        """Remove those of the ids that are here."""
         if len(at := self.positions(ids)):
             self.live[at] = False
             self._forget()
@@ -71,19 +71,19 @@ class Part:
         self._copied = 0
 
     def positions(self, ids: Ids) -> NDArray[np.intp]:
-        """Where those of ``ids`` stand that are live here, ascending (m,)."""
+        """The positions of those ``ids`` that are live here, ascending (m,)."""
         here, at = self.holds(ids)
         return at[here]
 
     def holds(self, ids: Ids) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-        """Which of ``ids`` (n,) are live here, a mask (n,), and where these stand (n,), which means nothing for the others."""
+        """A mask (n,) of those ``ids`` (n,) that are live here, and their positions (n,). Other positions have no meaning."""
         if not len(self.ids) or not len(ids):
             return np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.intp)
         at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
         return (self.ids[at] == ids) & self.live[at], at
 
     def held(self, ids: Ids) -> NDArray[np.bool_]:
-        """Which of ``ids`` (n,) were ever taken in here, a mask (n,)."""
+        """A mask (n,) of those ``ids`` (n,) that were ever added here."""
         if not len(self.ids):
             return np.zeros(len(ids), np.bool_)
         return cast("NDArray[np.bool_]", self.ids[np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)] == ids)
@@ -101,13 +101,13 @@ class Part:
         return cast("NDArray[np.float16]", raw.view(np.float16).reshape(-1, self.scan.d))
 
     def search(self, queries: Vectors, k: int, within: Ids | None) -> tuple[Ids, NDArray[np.float32]]:
-        """Ids and scores (n, up to k), best first; -1 and -inf where there are no more."""
+        """Ids and scores (n, up to k), best first; -1 and -inf if there are no more."""
         way = self._prepare(within)
         if way.positions is not None:
             return self._gather(queries, k, way.positions)
         scan, of, bitmap = (self.scan, self.ids, way.bitmap) if way.copy is None else (*way.copy, None)
         parameters = faiss.SearchParameters(sel=bitmap.selector) if bitmap else None
-        # It shares out queries, and ours come singly: more threads only wait for each other. Holds for the calling thread alone.
+        # FAISS parallelises over queries, and ours are single: more threads would only wait. Applies to the calling thread only.
         faiss.omp_set_num_threads(1)
         scores, found = scan.search(queries, min(k, max(len(of), 1)), params=parameters)
         ids = np.where(found >= 0, of[np.maximum(found, 0)], -1)
@@ -119,9 +119,10 @@ class Part:
         return self.ids[at][best], np.take_along_axis(scores, best, axis=1)
 
     def _prepare(self, within: Ids | None) -> Way:
-        """How to search within ids; kept for later searches with the same array, also when that has grown by ids that are not here."""
+        """The way to search within ids. Cached for later searches with the same array, even after it has grown by ids that are
+        not here."""
         within = None if within is None else self._here(within)
-        # Where an array lies tells what it holds, as long as it lives, since nobody writes into it.
+        # The address of an array identifies its content while it is alive, since nobody modifies it.
         key = (0,) if within is None else (within.__array_interface__["data"][0], *within.strides, len(within))
         with self._preparing:
             if (way := self._prepared.get(key)) is None:
@@ -134,7 +135,7 @@ class Part:
             return way
 
     def _here(self, within: Ids) -> Ids:
-        """The stretch of ``within`` that lies among the ids of this part."""
+        """The range of ``within`` that may contain ids of this part."""
         if not len(self.ids):
             return within[:0]
         return within[np.searchsorted(within, self.ids[0]) : np.searchsorted(within, self.ids[-1], "right")]
@@ -151,7 +152,7 @@ class Part:
         return np.flatnonzero(self.live) if within is None else self.positions(within)
 
     def _copy(self, way: Way) -> None:
-        """Lay what a filter lets through side by side, if there is room: FAISS walks past a bitmap three times as slowly."""
+        """Copy the filtered vectors into one block, if there is room: FAISS scans through a bitmap three times as slowly."""
         size = way.count * self.scan.code_size
         if self._copied + size > COPIES:
             return
@@ -166,7 +167,7 @@ class Part:
 class Way:
     """How a part is searched within some ids: by gathering ``positions``, through a bitmap, or in a copy (FAISS index, ids)."""
 
-    within: Ids | None  # kept too: as long as it lives, no other array can lie where it does
+    within: Ids | None  # kept alive, so that no other array can get its address
     positions: NDArray[np.intp] | None
     bitmap: Bitmap | None
     count: int
@@ -175,23 +176,23 @@ class Way:
 
 
 class Bitmap:
-    """A FAISS selector that keeps the bits alive which it points to: FAISS itself would read freed memory, in silence."""
+    """A FAISS selector that keeps its bits alive. FAISS only keeps a pointer, and would silently read freed memory."""
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self._bits = np.packbits(mask, bitorder="little")
         self.selector = faiss.IDSelectorBitmap(self._bits)
 
     def has(self, at: Ids) -> NDArray[np.bool_]:
-        """Which of some positions it lets through, none of them for -1."""
+        """A mask of the positions that it lets through; False for -1."""
         bits = self._bits[np.maximum(at, 0) >> 3] >> (np.maximum(at, 0) & 7)
         return cast("NDArray[np.bool_]", (at >= 0) & (bits & 1 == 1))
 
 
 class FlatIndex:
-    """The VectorIndex that scans everything: exact up to float16. See the seam for what its methods promise."""
+    """The VectorIndex that scans everything: exact up to float16. The interface documents its methods."""
 
     def __init__(self, dim: int, base: Any = None, ids: Ids | None = None) -> None:  # noqa: ANN401
-        """An empty index, or one over ``base``, a FAISS index whose rows stand in the order of ``ids`` (n,), ascending."""
+        """An empty index, or one over ``base``, a FAISS index whose rows are in the order of ``ids`` (n,), ascending."""
         self.dim = dim
         self._base = Part.empty(dim) if base is None or ids is None else Part(base, ids)
         self._fresh = Part.empty(dim)
@@ -238,7 +239,7 @@ class FlatIndex:
         return rows
 
     def compact(self) -> tuple[Any, Ids]:
-        """Everything live as one new FAISS index, and its ids (n,), ascending: what a generation holds."""
+        """Everything live as a new FAISS index, and its ids (n,), ascending: the content of a generation."""
         whole, batch = Part.empty(self.dim), 50_000
         ids = self.ids()
         for start in range(0, len(ids), batch):  # float32 only a batch at a time
@@ -251,7 +252,8 @@ class FlatIndex:
 
 
 def merge(found: Sequence[tuple[Ids, NDArray[np.float32]]], count: int, k: int) -> tuple[Ids, NDArray[np.float32]]:
-    """The ``k`` best of ``count`` queries from what several parts found, each ids and scores (count, …), filled up as the seam says."""
+    """The ``k`` best of ``count`` queries from the results of several parts, each ids and scores (count, …), filled up as
+    ``VectorIndex`` says."""
     ids = np.full((count, k), -1, np.int64)
     scores = np.full((count, k), -np.inf, np.float32)
     if found:
@@ -264,7 +266,7 @@ def merge(found: Sequence[tuple[Ids, NDArray[np.float32]]], count: int, k: int) 
 
 
 def is_scan(scan: Any, dim: int, count: int) -> bool:  # noqa: ANN401 - whatever FAISS has read
-    """Whether a FAISS index is what ``FlatIndex`` takes as its base: ``count`` float16 vectors of ``dim``, all of them there."""
+    """Whether a FAISS index is valid as a base of ``FlatIndex``: ``count`` complete float16 vectors of ``dim``."""
     if not isinstance(scan, faiss.IndexScalarQuantizer):
         return False
     kind = (scan.sq.qtype, scan.metric_type, scan.d, scan.sq.d, scan.code_size, scan.ntotal, scan.codes.size())
@@ -272,5 +274,5 @@ def is_scan(scan: Any, dim: int, count: int) -> bool:  # noqa: ANN401 - whatever
 
 
 def capabilities() -> str:
-    """FAISS's version and the instruction set that it was loaded for."""
+    """FAISS's version and the instruction set that it uses."""
     return f"{faiss.__version__}, {faiss.get_compile_options().strip()}"

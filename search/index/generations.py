@@ -1,11 +1,11 @@
 """Generations: immutable, hashed snapshots of an index on disk, under ``index/<key>-<digest of the space's name>/``.
 
     gen-00000007/vectors.faiss  ids.npy  manifest.json
-    CURRENT                     the name of the one that serves, and the SHA-256 of its manifest
+    CURRENT                     the name of the current one, and the SHA-256 of its manifest
 
-A generation is written beside the others, synced, renamed into place, and only then named in CURRENT: a kill at any instant
-leaves the old one or the new one. Nothing is read before its SHA-256 was checked, since FAISS loads a file with a flipped bit
-without a word and answers wrongly.
+A generation is written beside the others, synced, renamed into place, and only then named in CURRENT. So after a kill at any
+moment either the old or the new one is current. Nothing is used before its SHA-256 was checked, because FAISS silently loads a
+file with a flipped bit and then gives wrong answers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FILES = ("vectors.faiss", "ids.npy")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a generation holds. ``last_embedding`` and ``last_removal`` are the SQL sequence numbers that it covers."""
+    """The content of a generation. ``last_embedding`` and ``last_removal`` are the SQL sequence numbers that it covers."""
 
     format: int
     generation: int
@@ -54,18 +54,19 @@ class Generations:
     """The generations of one space."""
 
     def __init__(self, folder: Path, key: int, space: str, dim: int) -> None:
-        """``folder`` holds a folder for each space, which is named by ``key``, the space's id in SQL; nothing is created before the first write."""
+        """``folder`` has one folder for each space, named by ``key``, the space's id in SQL. Nothing is created before the first
+        write."""
         self._folder = folder / folder_name(key, space)
         self._space, self._dim = space, dim
         self._adopt(folder)
 
     @property
     def folder(self) -> Path:
-        """Where they lie."""
+        """The folder of this space's generations."""
         return self._folder
 
     def current(self) -> Manifest | None:
-        """The manifest of the generation that serves; None where there is none.
+        """The manifest of the current generation; None if there is none.
 
         Raises:
             IndexDamaged: CURRENT or the manifest is not what was written.
@@ -81,14 +82,14 @@ class Generations:
         return self._read_manifest(*(word.decode("ascii") for word in named.groups()))
 
     def stamp(self) -> int:
-        """Changes whenever another generation begins to serve; 0: none does."""
+        """A number that changes whenever another generation becomes current; 0: there is none."""
         try:
             return (self._folder / "CURRENT").stat().st_mtime_ns
         except OSError:
             return 0
 
     def load(self) -> tuple[Manifest, FlatIndex] | None:
-        """Check the serving generation and map it; None where there is none.
+        """Check and map the current generation; None if there is none.
 
         Raises:
             IndexDamaged: a file is missing or altered. SQL holds everything that it held.
@@ -112,17 +113,18 @@ class Generations:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only one to write generations of this space."""
+        """Lock out other writers of generations of this space."""
         self._make_folder()
         with locked(self._folder / "lock"):
             yield
 
     def write(self, index: FlatIndex, *, last_embedding: int, last_removal: int) -> Manifest:
-        """Write what is live in ``index`` as the next generation and let it serve; the one before is kept. To be called inside ``writing``.
+        """Write what is live in ``index`` as the next generation and make it current; the one before is kept. Call it inside
+        ``writing``.
 
         Raises:
             DiskFull: there is no room.
-            SensoriumError: the disk fails in another way. In both cases the old generation serves on, and nothing of the new one stays.
+            SensoriumError: the disk fails in another way. In both cases the old generation stays current, and nothing of the new one remains.
         """
         self._make_folder()
         self._sweep()
@@ -152,7 +154,7 @@ class Generations:
         return manifest
 
     def drop_former(self) -> None:
-        """Remove all but the newest generation, which would otherwise be kept with what was deleted since."""
+        """Delete all but the newest generation. Older ones would still contain what was deleted since."""
         self._drop(max((int(path.name[4:]) for path in self._written()), default=0))
 
     def _drop(self, before: int) -> None:
@@ -206,7 +208,7 @@ class Generations:
         return manifest
 
     def _adopt(self, index: Path) -> None:
-        """Take over the folder of an older home, which was named after the space alone, if it holds this space and no other."""
+        """Take over the folder of an older home, named after the space only, if it holds this space and no other."""
         former = re.sub(r"[^\w.-]+", "_", self._space)
         if former in (".", "..") or not (index / former).is_dir() or self._folder.exists():
             return
@@ -220,7 +222,7 @@ class Generations:
                 disk.sync(index)
 
     def _make_folder(self) -> None:
-        """Make the space's folder, so that a power cut cannot take it with what is written into it."""
+        """Create the space's folder and sync it, so that a power cut cannot remove it together with its content."""
         if not self._folder.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             disk.sync(self._folder.parent)
@@ -233,7 +235,7 @@ class Generations:
         return [path for path in self._folder.glob("gen-*") if re.fullmatch(r"gen-\d{8}", path.name)]
 
     def tidy(self) -> None:
-        """Remove what killed writers left, if there is anything: drafts, generations that never served, and those before the former one."""
+        """Remove what killed writers left: drafts, generations that never became current, and those older than the previous one."""
         if self._left():
             with self.writing():
                 for path in self._left():
@@ -243,7 +245,7 @@ class Generations:
         drafts = [*self._folder.glob("tmp-*")]
         try:
             serving = self.current()
-        except IndexDamaged:  # which is told elsewhere, and mended by writing anew
+        except IndexDamaged:  # reported elsewhere, and repaired by the next write
             serving = None
         if serving is None:
             return drafts
@@ -257,7 +259,7 @@ class Generations:
 
 
 def folder_name(key: int, space: str) -> str:
-    """The name of a space's folder: no two spaces share one, whatever they are called."""
+    """The name of a space's folder. It is different for every space, whatever the spaces are called."""
     return f"{key}-{hashlib.sha256(space.encode()).hexdigest()[:12]}"
 
 

@@ -27,7 +27,7 @@ def count() -> int:
 
 
 def find(device: str) -> int | None:
-    """The number of the GPU that ``device`` names: ``auto`` is the first where there is one, None the CPU.
+    """The number of the GPU that ``device`` names. ``auto`` is the first GPU if there is one; None means the CPU.
 
     Raises:
         InputError: there is no such device.
@@ -46,7 +46,7 @@ def find(device: str) -> int | None:
 
 
 class Gpu:
-    """One GPU, with the memory that all its scans share. FAISS lets one thread at a time use it."""
+    """One GPU, with memory shared by all its scans. FAISS allows one thread at a time to use it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -63,7 +63,7 @@ class Gpu:
 
 
 class _GpuScan:
-    """A FAISS index on a GPU. It cannot be told which rows to look at: FAISS drops such a selector there in silence (its issue 3924)."""
+    """A FAISS index on a GPU. It cannot be restricted to some rows: FAISS silently ignores a selector there (its issue 3924)."""
 
     selects = False
 
@@ -75,7 +75,7 @@ class _GpuScan:
         try:
             with self._gpu.turn:
                 scores, rows = self._index.search(queries, k, **options)
-        except (RuntimeError, MemoryError) as error:  # how FAISS tells of a full memory, and of everything else
+        except (RuntimeError, MemoryError) as error:  # FAISS's errors for full memory and for everything else
             raise ScanLost(_first_line(error)) from error
         return scores, rows
 
@@ -99,7 +99,8 @@ class FlatGpuScan(_GpuScan):
 
 
 class IvfGpuScan(_GpuScan):
-    """Inverted lists of float16 vectors, learned and tuned on the CPU, then brought over (FAISS makes it a GpuIndexIVFScalarQuantizer)."""
+    """Inverted lists of float16 vectors, trained and tuned on the CPU, then copied to the GPU (FAISS makes it a
+    GpuIndexIVFScalarQuantizer)."""
 
     def __init__(self, gpu: Gpu, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors]) -> None:
         tuned = IvfScan(flat, ids, samples)

@@ -15,7 +15,7 @@ from search.settings import cores
 from search.types import Ids, Vectors
 
 RECALL = 0.95
-"""Of the ten best, how many are found, at least, on average over the sample queries of every modality."""
+"""The share of the ten best that must be found, on average over the sample queries of every modality."""
 
 DEPTH = 10
 """Down to which rank recall is measured."""
@@ -28,15 +28,17 @@ BATCH = 50_000
 
 
 class IvfScan:
-    """The scan of an ``IndexIVFScalarQuantizer`` over some rows of a ``FlatIndex``; ``probes`` lists are looked at, more under a filter.
+    """The scan of an ``IndexIVFScalarQuantizer`` over some rows of a ``FlatIndex``. ``probes`` lists are scanned, more under a
+    filter.
 
-    ``recall`` (samples,) is what that many find of each sample of queries: texts that look for images need more than images do.
+    ``recall`` (samples,) is the recall for each sample of queries at this number of lists: text queries for images need more
+    lists than image queries.
     """
 
     selects = True
 
     def __init__(self, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors], recall: float = RECALL) -> None:
-        """Over ``ids`` (n,) of ``flat``, ascending, in about 4 √n lists; with a ``recall`` of 1 all of them are looked at."""
+        """Over ``ids`` (n,) of ``flat``, ascending, in about 4 √n lists. With a ``recall`` of 1 all lists are scanned."""
         self.most = len(ids)
         self.lists = max(1, min(len(ids), round(4 * math.sqrt(len(ids)))))
         self.probes, self.recall = self.lists, [1.0] * len(samples)
@@ -47,7 +49,7 @@ class IvfScan:
             self._tune(flat, ids, samples, recall)
 
     def search(self, queries: Vectors, k: int, share: float, allowed: Bitmap | None) -> tuple[NDArray[np.float32], Ids]:
-        """See ``Scan``. Under a filter as many rows that it lets through are looked at as without it."""
+        """See ``Scan``. Under a filter, more lists are scanned, so that as many allowed rows are seen as without it."""
         faiss.omp_set_num_threads(1)  # for the calling thread alone, as in ``flat``
         probes = min(self.lists, math.ceil(self.probes / share))
         parameters = faiss.SearchParametersIVF(nprobe=probes, sel=allowed.selector if allowed else None)
@@ -64,7 +66,7 @@ class IvfScan:
         return ivf
 
     def _tune(self, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors], recall: float) -> None:
-        """Double ``probes`` until every sample of queries finds enough of what the exact scan finds."""
+        """Double ``probes`` until every sample of queries reaches the wanted recall against the exact scan."""
         truth = [flat.search(sample, DEPTH, within=ids)[0] for sample in samples]
         self.probes = 1
         while True:
@@ -84,7 +86,7 @@ def fill(index: Any, flat: FlatIndex, ids: Ids) -> None:  # noqa: ANN401
 
 
 def measured(ids: Ids, rows: Ids, best: Ids) -> float:
-    """Recall: the share of the ids ``best`` (n, k) that stand among the ``rows`` (n, k) of ``ids``, -1 being none."""
+    """Recall: the share of the ids ``best`` (n, k) that are among the ``rows`` (n, k) of ``ids``; -1 means none."""
     found = np.where(rows >= 0, ids[np.maximum(rows, 0)], -1)
     pairs = zip(found, best, strict=True)
     return float(sum(np.isin(one[one >= 0], some).sum() for some, one in pairs) / max(1, (best >= 0).sum()))

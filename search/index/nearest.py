@@ -1,7 +1,7 @@
-"""The nearest neighbours in one order that holds: ties are broken by id, whatever scans and however many are asked for.
+"""Nearest neighbours in a stable order: ties are broken by id, for every kind of scan and every k.
 
-FAISS returns equal scores in an order that depends on k, and a scan by another way (a bitmap, a copy, a GPU) rounds otherwise. So what a scan
-finds only says who comes into question. The order is that of ``similarities``, which look at each vector alone.
+FAISS returns equal scores in an order that depends on k. Different ways to scan (a bitmap, a copy, a GPU) also round differently.
+So a scan only selects candidates. ``similarities`` then scores each vector independently of the others, and defines the order.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from search.types import Ids, Vectors
 
 SPARE_CANDIDATES = 30
-"""Candidates asked for beyond those wanted, so that ties at the end are seen in the same scan."""
+"""Extra candidates, so that ties at the end are usually seen in the first scan."""
 
 ROUNDING = 1e-5
-"""By how much two scans may differ in a score."""
+"""The largest difference between the scores of two scans."""
 
 ROWS_AT_ONCE = 4_096
 """Vectors that are float32 at once."""
 
 
 class Scanned(Protocol):
-    """What is needed of a ``VectorIndex``."""
+    """The part of ``VectorIndex`` that is needed here."""
 
     def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> tuple[Ids, NDArray[np.float32]]:
         """See ``VectorIndex``."""
@@ -36,9 +36,10 @@ class Scanned(Protocol):
 
 
 def nearest(index: Scanned, query: NDArray[np.float32], count: int, within: Ids) -> tuple[Ids, NDArray[np.float32]]:
-    """The ``count`` best of the ids ``within`` (m,), ascending, for one query (dim,): ids and scores (n,), best first, equals by id.
+    """The ``count`` best of the ids ``within`` (m,), ascending, for one query (dim,): ids and scores (n,), best first, ties by
+    id.
 
-    The first n are the same for every ``count`` of at least n, as far as the index scans exactly.
+    The first n are the same for every ``count`` of at least n, if the index scans exactly.
     """
     asked = min(count + SPARE_CANDIDATES, len(within))
     while True:
@@ -46,7 +47,7 @@ def nearest(index: Scanned, query: NDArray[np.float32], count: int, within: Ids)
         complete = asked == len(within) or ids[-1] < 0
         if complete or scores[-1] < scores[count - 1] - ROUNDING:
             break
-        asked = min(4 * asked, len(within))  # more are equal to the last one than were asked for
+        asked = min(4 * asked, len(within))  # there are more ties with the last one than candidates
     ids = ids[ids >= 0]
     exact = similarities(index, query, ids)
     best = np.lexsort((ids, -exact))[:count]
@@ -54,9 +55,10 @@ def nearest(index: Scanned, query: NDArray[np.float32], count: int, within: Ids)
 
 
 def similarities(index: Scanned, query: NDArray[np.float32], ids: Ids) -> NDArray[np.float32]:
-    """The inner products (n,) of a query (dim,) with vectors that the index holds; each is the same whatever else is asked for.
+    """The inner products (n,) of a query (dim,) with vectors of the index. Each is independent of the other ids.
 
-    By einsum, row by row: a product of matrices rounds a row by where it stands, so that equal vectors would get unequal scores.
+    Computed row by row with einsum. A matrix product rounds a row differently depending on its position, so equal vectors would
+    get different scores.
     """
     found = np.empty(len(ids), np.float32)
     for start in range(0, len(ids), ROWS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""An index whose vectors are scanned elsewhere or otherwise than in a ``FlatIndex``, which stands beside it and remains the truth."""
+"""An index whose vectors are scanned by other means than by its ``FlatIndex``, which stays beside it as the truth."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ _log = logging.getLogger(__name__)
 
 
 class ScanLost(Exception):
-    """A scan cannot answer any more, or never could: the memory of its device is full, or the device is gone."""
+    """A scan cannot answer: its device's memory is full, or the device is gone."""
 
 
 class Scan(Protocol):
-    """A FAISS index over some rows, counted from 0. ``most`` is the largest k; ``selects``: whether it can be told which rows to look at."""
+    """A FAISS index over some rows, counted from 0. ``most`` is the largest k; ``selects``: whether it can be restricted to some
+    rows."""
 
     most: int
     selects: bool
 
     def search(self, queries: Vectors, k: int, share: float, allowed: Bitmap | None) -> tuple[NDArray[np.float32], Ids]:
-        """Scores and rows, each (n, k), best first, -1 where there is none. ``share`` of the rows is wanted, by ``allowed`` those.
+        """Scores and rows, each (n, k), best first, -1 if there is none. ``share`` of the rows is wanted: those in ``allowed``.
 
         Raises:
             ScanLost: it cannot answer any more.
@@ -45,12 +46,12 @@ Make = Callable[[FlatIndex, Ids, Sequence[Vectors]], Scan]
 
 
 class _Group(Part):
-    """The rows of one scan, which keeps their vectors to itself."""
+    """The rows of one scan. Their vectors are in the scan only."""
 
     def find(self, queries: Vectors, k: int, within: Ids | None) -> Found | None:
-        """Ids and scores (n, up to k); None where the scan cannot tell."""
+        """Ids and scores (n, up to k); None if the scan cannot answer."""
         way = self._prepare(within)
-        if way.positions is not None:  # few enough to be gathered, which the FlatIndex does
+        if way.positions is not None:  # few enough for gathering, which the FlatIndex does
             return None if way.count else (np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32))
         share, wanted = way.count / len(self.ids), min(k, way.count)
         asked = wanted if way.bitmap is None or self.scan.selects else min(math.ceil(1.5 * wanted / share) + 32, len(self.ids))
@@ -59,29 +60,29 @@ class _Group(Part):
             return None
         scores, rows = self.scan.search(queries, asked, share, way.bitmap if self.scan.selects else None)
         held = way.bitmap.has(rows) if way.bitmap else rows >= 0
-        if (held.sum(axis=1) < wanted).any():  # so many rows that are not allowed came first that some which are may be missing
+        if (held.sum(axis=1) < wanted).any():  # too many excluded rows came first, so allowed ones may be missing
             return None
         first = np.argsort(~held, axis=1, kind="stable")[:, :wanted]
         return self.ids[np.take_along_axis(rows, first, axis=1)], np.take_along_axis(scores, first, axis=1)
 
     def _copy(self, way: Way) -> None:
-        """There is nothing here to copy from."""
+        """Do nothing: there are no vectors here to copy."""
 
 
 class PlacedIndex:
     """A VectorIndex that answers from scans made of a ``FlatIndex``: one for each group of ids, such as those of a modality.
 
-    What is added later lies in a small part of its own until ``rebuild``. What the scans cannot tell (a narrow filter, a k above what
-    a device sorts, a lost device) the FlatIndex answers, exactly. See the seam for what the methods promise.
+    Later additions are in a small part of their own until ``rebuild``. The FlatIndex answers, exactly, what the scans cannot: a
+    narrow filter, a k above the device's maximum, a lost device. The interface documents the methods.
     """
 
     def __init__(self, flat: FlatIndex, make: Make, groups: Sequence[Ids] = ()) -> None:
-        """``groups`` (m,) are ids, each in one group at most; those that are in none make up one more."""
+        """``groups`` (m,) are ids, each in at most one group. Ids in no group form one more group."""
         self.flat, self._make, self._of = flat, make, groups
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Make the scans again from everything that is live."""
+        """Make the scans again from everything live."""
         self._fresh = FlatIndex(self.flat.dim)
         self._groups: list[_Group] | None = []
         rest = self.flat.ids()
@@ -106,7 +107,7 @@ class PlacedIndex:
 
     def search(self, queries: Vectors, k: int, *, within: Ids | None = None) -> Found:  # noqa: D102
         queries = np.ascontiguousarray(queries, np.float32)
-        groups = self._groups  # read once: a search beside this one may find that the device is lost
+        groups = self._groups  # read once: a concurrent search may find that the device is lost
         found = None if groups is None else self._scan(groups, queries, k, within)
         if found is None:
             return self.flat.search(queries, k, within=within)
@@ -147,7 +148,7 @@ class PlacedIndex:
         return found
 
     def _lose(self, error: ScanLost) -> None:
-        """Go on without the scans: slower, and as right."""
+        """Continue without the scans: slower, with the same results."""
         self._groups = None
         _log.warning("The index answers from the CPU: %s", error)
 

@@ -1,6 +1,6 @@
-"""Media: what a file is, and its content cut into segments. The only importers of PyAV, Pillow, pdfium and selectolax.
+"""Media: the type of a file, and its content cut into segments. The only importers of PyAV, Pillow, pdfium and selectolax.
 
-Importing this package loads none of them: they load in the disposable and confined processes of a ``DecodePool``.
+Importing this package loads none of them. They are loaded in the disposable, confined processes of a ``DecodePool``.
 """
 
 from search.media.pool import DecodePool

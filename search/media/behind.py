@@ -1,4 +1,4 @@
-"""The film behind a still: phones write a few seconds of film behind a photograph, in the same file."""
+"""The film behind a still: phones append a few seconds of film to a photograph, in the same file."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, Gap, Needs
 
 SOURCE = "film behind the still"
-"""Where its segments come from, in words."""
+"""The source of its segments, in words."""
 _LONGEST = 200 << 20
-"""A longer film is not read, in bytes."""
+"""The largest film that is read, in bytes."""
 _TOLD = (b"MotionPhoto", b"MicroVideo")
-"""Google's XMP says of a photograph with a film that it has one (developer.android.com, Motion Photo format)."""
+"""The mark in Google's XMP for a photograph with a film (developer.android.com, Motion Photo format)."""
 _SAMSUNG = b"SEFT"
-"""The last bytes of photographs of Samsung that have something behind them."""
+"""The last bytes of Samsung photographs that have something appended."""
 _BOX = b"ftyp"
 _PICTURES = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
-"""Brands of files that are pictures, among which the still itself may be."""
+"""Brands of picture files. The still itself may have one of these."""
 _STEP = 1 << 20
 
 
 def read(image: Image.Image, source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
-    """The shots of the film behind a still whose head has been read; nothing where there is none. That its sound is not searched is told."""
+    """The shots of the film behind a still whose head has been read; nothing if there is no film. A gap says that its sound is
+    not searched."""
     if not _announced(image, source):
         return
     at = _beginning(source)
@@ -57,7 +58,7 @@ def read(image: Image.Image, source: Source, needs: Needs, limits: Limits) -> It
 
 
 def _announced(image: Image.Image, source: Source) -> bool:
-    """Whether a picture says that there is a film behind it; only then is its file looked through."""
+    """Whether the picture's metadata announce a film. Only then is the file searched for one."""
     told = image.info.get("xmp") or b""
     told = told.encode("utf-8", "replace") if isinstance(told, str) else told
     if any(word in told for word in _TOLD):
@@ -67,7 +68,8 @@ def _announced(image: Image.Image, source: Source) -> bool:
 
 
 def _beginning(source: Source) -> int | None:
-    """Where a film begins in a file that begins with a picture: at its first box, which says what it is (ISO/IEC 14496-12, 4.3)."""
+    """The offset of the film in a file that begins with a picture: that of its first box, which names the format (ISO/IEC
+    14496-12, 4.3)."""
     before, tail = 0, b""
     source.file.seek(0)
     while part := source.file.read(_STEP):

@@ -47,7 +47,7 @@ def passages(cues: Iterable[tuple[int, int, str]], characters: int) -> Iterator[
 
 
 def timed(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield the cues as they stand: start and end in milliseconds, which may be anything, and lines without markup."""
+    """Yield the cues: start and end in milliseconds, unchecked, and lines without markup."""
     text = _LINE_END.sub("\n", text)
     blank_ends = text.startswith("WEBVTT")
     for timing, following in pairwise([*_TIMING.finditer(text), None]):
@@ -63,7 +63,7 @@ def timed(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def is_telemetry(cue: str) -> bool:
-    """Whether a cue is what a drone or a camera measured, and nothing that anybody says."""
+    """Whether a cue contains measurements of a drone or camera rather than speech."""
     return len(_MEASURED.findall(cue)) >= _MEASUREMENTS
 
 
@@ -78,8 +78,11 @@ def _pieces(line: str, characters: int) -> Iterator[str]:
 
 
 def _ms(sign: str | None, hours: str | None, minutes: str, seconds: str, mark: str | None, fraction: str | None) -> int:
-    """A time in milliseconds; one before the start of the film is its start. What stands behind a third colon are frames, of which
-    it is not told how many there are a second: 25, as at most of the places where times are written like this."""
+    """A time in milliseconds; a negative one counts as 0.
+
+    A number after a third colon counts frames. The frame rate is not given; 25 is assumed, the usual one where times are written
+    like this.
+    """
     if sign:
         return 0
     part = min(int(fraction or 0) * _FRAME_MS, 999) if mark == ":" else int((fraction or "0").ljust(3, "0"))

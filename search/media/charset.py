@@ -9,13 +9,13 @@ _DECLARED = re.compile(
     rb"""<(?:\?xml[^>]{0,200}\bencoding|meta[^>]{0,200}\bcharset)\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE
 )
 _HEAD = 4_096
-"""Bytes in which a page declares its character set: HTML asks for 1,024, and not all keep to it."""
+"""The bytes that are searched for a declared character set: HTML requires it in the first 1,024, but not all pages comply."""
 _SHORT = 256
-"""Below this many bytes the frequencies of letters say little, and Western European is the likeliest."""
+"""Below this many bytes, letter frequencies say little, and Western European is the most likely."""
 
 
 def declared(raw: bytes) -> str | None:
-    """The character set that a page or XML declares for bytes that are not UTF-8, where Python knows it and they can be it."""
+    """The character set that a page or XML declares for bytes that are not UTF-8, if Python knows it and it fits the bytes."""
     told = _DECLARED.search(raw[:_HEAD])
     try:
         name = codecs.lookup(told[1].decode()).name if told else "utf-8"
@@ -39,7 +39,7 @@ def guess(raw: bytes) -> str | None:
 
 
 def _is_western(raw: bytes) -> bool:
-    """Whether bytes could be Western European text: what is not ASCII in it are single letters inside mostly ASCII words."""
+    """Whether bytes could be Western European text: the non-ASCII bytes are single letters inside mostly ASCII words."""
     try:
         text = raw.decode("cp1252")
     except UnicodeDecodeError:

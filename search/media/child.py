@@ -1,8 +1,8 @@
-"""The disposable process that decodes: opened files come in over the socket at standard input, answers go back.
+"""The disposable process that decodes. Opened files come in over the socket at standard input; answers go back.
 
-Run as ``python -P -m search.media.child MEMORY SLOTS FREE HEIF`` by ``process.py``. It loads whatever decoding takes,
-gives up everything else (``confine.py``), and only then reads the first byte of a file. It holds no state from one file
-to the next but transforms of colours, which follow from the bytes of a profile alone.
+It is run as ``python -P -m search.media.child MEMORY SLOTS FREE HEIF`` by ``process.py``. It loads everything that decoding
+needs, gives up everything else (``confine.py``), and only then reads the first byte of a file. It keeps no state between files,
+except colour transforms, which depend only on the bytes of a profile.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ _LATE = (
     "_strptime", "unicodedata", "mmap", "numpy.ma", "charset_normalizer.md", "search.media.pages",
     "PIL.ImageColor", "PIL.ImageFilter", "PIL.MpoImagePlugin",
 )  # fmt: skip
-"""What libraries would import amid a file, when nothing can be opened any more; besides all of PyAV and all character sets."""
+"""Modules that libraries would import while reading a file, when no file can be opened any more; in addition to all of PyAV and
+all character sets."""
 _THREADS = 16
-"""Threads that a decoder may have where it may have any."""
+"""The number of threads of a decoder that may have threads."""
 _DESCRIPTORS = 32
 """Descriptors that a decoder may hold: its own seven, and a few copies of the file's."""
 
@@ -63,7 +64,7 @@ def main() -> None:
 
 
 def _load(*, heif: bool) -> None:
-    """Import all that any file may need; what stays for good, the collector of garbage need not look at."""
+    """Import everything that any file may need. The garbage collector then ignores these objects."""
     import encodings
 
     import av
@@ -80,9 +81,9 @@ def _load(*, heif: bool) -> None:
 
 
 def _confine(memory: int, *, threads: bool) -> None:
-    """Give up what decoding does not take. What the system does not grant, ``sensorium doctor`` says.
+    """Give up what decoding does not need. ``sensorium doctor`` reports protections that the system does not grant.
 
-    ``threads``: HEIF's decoder cannot do without one.
+    ``threads``: allow threads, which HEIF's decoder needs.
     """
     confine.isolate()
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -91,7 +92,7 @@ def _confine(memory: int, *, threads: bool) -> None:
 
 
 def _answer(modality: Modality, source: Source, needs: Needs, limits: Limits) -> Iterator[wire.Reply]:
-    """Decode, and translate every failure into the words of the ledger."""
+    """Decode, and translate every failure into a ledger reason."""
     try:
         yield from decode(modality, source, needs, limits)
     except MediaError as error:
@@ -109,15 +110,15 @@ def decode(modality: Modality, source: Source, needs: Needs, limits: Limits) -> 
     """Decode one file: ``Info``, then cuts and gaps in order of time.
 
     Raises:
-        MediaError: nothing of the file can be had.
-        Exception: whatever a library raises on a file that it did not expect.
+        MediaError: nothing of the file can be decoded.
+        Exception: any error of a library on a file that it did not expect.
     """
     read: Read = importlib.import_module(_READERS[modality]).read
     return read(source, needs, limits)
 
 
 def _receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """The next request and the file that came with it; None: there will be no more."""
+    """The next request and its file; None: there will be no more."""
     prefix, descriptors, _, _ = socket.recv_fds(control, wire.PREFIX.size, 1)
     if not prefix:
         return None
@@ -137,7 +138,7 @@ def _exactly(control: socket.socket, length: int) -> bytes:
 
 
 def _send(control: socket.socket, slots: Slots, reply: wire.Reply) -> None:
-    """Say a reply, and what it holds slot by slot."""
+    """Send a reply, its payload slot by slot."""
     message, payload = wire.pack_reply(reply)
     for at in range(0, len(payload), SLOT):
         control.sendall(message + slots.put(payload[at : at + SLOT]))

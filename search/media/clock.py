@@ -1,4 +1,5 @@
-"""How long one file may take, by the clock on the wall: generous, since a busy machine is no fault of the file. Its processor time is bounded apart."""
+"""The wall-clock limit for one file. It is generous, since a busy machine is not the file's fault. Processor time is limited
+separately."""
 
 from __future__ import annotations
 
@@ -8,27 +9,27 @@ import time
 from search.types import Cut, Gap, Info
 
 _LONGEST_MS = 24 * 3600 * 1000
-"""A duration that a file claims buys no more time than this one would, in milliseconds."""
+"""A claimed duration counts up to this limit when time is granted, in milliseconds."""
 _MINUTE_MS = 60_000
 PATIENCE = 10
-"""Seconds on the wall for each second of processor that a file may take: a decoder that sleeps is ended all the same."""
+"""Wall-clock seconds for each allowed second of processor time. They also end a decoder that only sleeps."""
 
 
 class Clock:
-    """Seconds that may yet be spent waiting for one file.
+    """The remaining seconds that may be spent waiting for one file.
 
     Only waiting counts: a slow consumer costs the file nothing.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Begin with ``seconds``."""
+        """Start with ``seconds``."""
         self._seconds = seconds
         self._left = self._quiet = self.granted = seconds
         """``granted``: seconds that the file got in all, spent or not."""
         self._paid_ms = 0
 
     def extend(self, reply: Info | Cut | Gap) -> None:
-        """Take note of a reply. Sound and video get their seconds again for every minute that they last.
+        """Record a reply. Sound and video get the initial seconds again for every minute of their duration.
 
         Between two replies, twice the seconds may pass.
         """
@@ -42,7 +43,7 @@ class Clock:
         self._quiet = 2 * self._seconds
 
     def wait(self, poller: select.poll) -> bool:
-        """Wait until something can be read; False: time is up."""
+        """Wait until something can be read. False: the time is up."""
         begun = time.monotonic()
         ready = poller.poll(max(0.0, min(self._left, self._quiet)) * 1000)
         spent = time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""What the values of a picture mean, and what they are in sRGB: ICC profiles by LittleCMS, and the code points, gammas and primaries that files tell."""
+"""Conversion of pictures to sRGB: ICC profiles by LittleCMS, and the code points, gammas and primaries in files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from search.media import png
 from search.types import Gap
 
 MAX_PROFILE = 16 << 20
-"""A longer ICC profile is not used, in bytes."""
+"""The largest ICC profile that is used, in bytes."""
 _KEPT = 4
-"""Transforms that are kept: photos of one camera have the same profile, and to make its transform takes longer than to use it."""
+"""The number of cached transforms. Photos of one camera have the same profile, and making its transform takes longer than using
+it."""
 _SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 """Colour space of a profile -> mode of the pictures that it is of."""
 _BOXES = (b"meta", b"iprp", b"ipco", b"jp2h")
@@ -45,9 +46,9 @@ _SRGB, _PQ, _HLG = 13, 16, 18
 _BT709 = (1, 6, 14, 15)
 """Code points of the transfer of BT.709, which table 3 of H.273 has four times."""
 _GAMMAS = {**dict.fromkeys(_BT709, 2.4), 4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
-"""Code points -> exponents of the light that screens make of a value; for BT.709 that is told by BT.1886."""
+"""Code points -> exponents from value to displayed light; for BT.709 this is defined by BT.1886."""
 _NEAR_SRGB = 0.05
-"""A gamma that is this near to 1/2.2, as a share, is sRGB's curve where no primaries are told, as browsers take it."""
+"""A gamma this near to 1/2.2, as a share, counts as sRGB's curve if no primaries are given, as in browsers."""
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _WHITE, _BRIGHTEST = 203.0, 1000.0
 """Luminance of diffuse white (ITU-R BT.2408) and of the brightest light that a picture of high dynamic range is taken to have, in cd/m²."""
@@ -58,19 +59,19 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """What values mean without a profile: ``primaries`` are x and y of red, green, blue and white; ``transfer`` is a code point of H.273, or,
-    below 0, minus the exponent of a power.
-    """
+    """The meaning of values without a profile. ``primaries`` are x and y of red, green, blue and white. ``transfer`` is a code
+    point of H.273 or, below 0, minus the exponent of a power."""
 
     primaries: _Primaries
     transfer: float
 
 
 class Colours:
-    """Brings pictures of one file to sRGB. What the file says of its colours and cannot be used is told once, as a gap, and ignored."""
+    """Converts the pictures of one file to sRGB. Colour data in the file that cannot be used are reported once, as a gap, and
+    ignored."""
 
     def __init__(self, image: Image.Image, file: BinaryIO, gaps: list[Gap]) -> None:
-        """``image``: its head has been read from ``file``, which stays where it is; ``gaps`` takes what is told."""
+        """``image``: its head has been read from ``file``, whose position is not changed. ``gaps`` receives the gaps."""
         self._gaps = gaps
         self._profile: bytes | None = None
         self._coded: Coded | None = None
@@ -96,7 +97,8 @@ class Colours:
         return image if self._coded is None else decoded(image, self._coded)
 
     def _told(self, image: Image.Image, file: BinaryIO) -> None:
-        """Find what the file says: a code goes before a profile, and both before a gamma (PNG, third edition, 4.3)."""
+        """Find the colour data of the file. A code takes precedence over a profile, and both over a gamma (PNG, third edition,
+        4.3)."""
         profile = _bytes(image.info.get("icc_profile"))
         if image.format == "PNG":
             self._coded = _of_png(file)
@@ -141,7 +143,7 @@ def _of_png(file: BinaryIO) -> Coded | None:
 
 
 def _of_gamma(image: Image.Image) -> Coded | None:
-    """The gamma of a PNG, and its primaries; without a gamma these tell nothing."""
+    """The gamma of a PNG, and its primaries. Primaries without a gamma are ignored."""
     gamma = float(image.info.get("gamma") or 0)
     if "srgb" in image.info or gamma <= 0:
         return None
@@ -174,7 +176,7 @@ def _of_boxes(file: BinaryIO) -> bytes | Coded | None:
 
 
 def _boxes(file: BinaryIO, start: int, end: int, inside: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """The boxes with colours between two places of a file, and where what they hold begins and ends."""
+    """The boxes with colour data between two offsets of a file: their type, and the start and end of their content."""
     for _ in range(_MOST_BOXES):
         if start + 8 > end:
             return
@@ -196,7 +198,7 @@ def _boxes(file: BinaryIO, start: int, end: int, inside: int = 0) -> Iterator[tu
 
 
 def _coded(primaries: int, transfer: int) -> Coded | None:
-    """What two code points of H.273 mean; None: sRGB, or nothing that is told."""
+    """The meaning of two code points of H.273; None: sRGB, or not specified."""
     known = transfer in (*_GAMMAS, 7, _SRGB, _PQ, _HLG)
     if (primaries, transfer) == (1, _SRGB) or not (known or primaries in _PRIMARIES):
         return None
@@ -204,11 +206,11 @@ def _coded(primaries: int, transfer: int) -> Coded | None:
 
 
 def _profiled(image: Image.Image, profile: bytes) -> Image.Image:
-    """A picture whose values mean what an ICC profile says, in sRGB.
+    """A picture with an ICC profile, converted to sRGB.
 
     Raises:
-        ValueError: it is a profile of another kind of pictures.
-        OSError, ImageCms.PyCMSError: it is damaged, or of nothing that can be shown.
+        ValueError: the profile is for another kind of pictures.
+        OSError, ImageCms.PyCMSError: it is damaged, or not for a display.
     """
     space = _space(profile)
     mode = _SPACES.get(space)
@@ -234,7 +236,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
 
 
 def decoded(image: Image.Image, coded: Coded) -> Image.Image:
-    """A picture of mode RGB whose values mean what is told, in sRGB. What is brighter than white is brought down as browsers do."""
+    """A picture of mode RGB with coded colours, converted to sRGB. Values brighter than white are tone-mapped as browsers do."""
     if np.allclose(coded.primaries, _PRIMARIES[1], atol=1e-3) and coded.transfer not in (_PQ, _HLG):
         return image.point(encoded(_curve(coded.transfer)).tolist() * 3)
     light = _curve(coded.transfer)[np.asarray(image)]
@@ -272,17 +274,17 @@ def encoded(light: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 @cache
 def _back() -> NDArray[np.uint8]:
-    """The value of sRGB for each of ``_STEPS`` shares of light."""
+    """The sRGB value for each of ``_STEPS`` levels of light."""
     light = np.linspace(0, 1, _STEPS)
     value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return (value * 255).round().astype(np.uint8)
 
 
 def _darkened(light: NDArray[np.float32], coded: Coded) -> NDArray[np.float32]:
-    """Light (..., 3) with white at 1 brought to what a screen shows that has no more than white.
+    """Tone-map light (..., 3), with white at 1, for a screen without values above white.
 
-    By the reference white tone mapping operator of SMPTE ST 2094-50, annex D: white becomes half, and all three values of a pixel get the
-    same gain, by the largest of them in the primaries of BT.2020.
+    Uses the reference white tone mapping operator of SMPTE ST 2094-50, annex D. White becomes half. All three values of a pixel
+    get the same gain, determined by the largest of them in the primaries of BT.2020.
     """
     wide = light @ _between(coded.primaries, _PRIMARIES[9]).astype(np.float32)
     if coded.transfer == _HLG:
@@ -297,7 +299,7 @@ def _darkened(light: NDArray[np.float32], coded: Coded) -> NDArray[np.float32]:
 
 @cache
 def _knee() -> tuple[Matrix, Matrix]:
-    """Light and what is shown for it: half of it up to white, then a quadratic Bézier curve up to the brightest."""
+    """Light and its tone-mapped value: half of it up to white, then a quadratic Bézier curve up to the brightest."""
     brightest, white, bend = _BRIGHTEST / _WHITE, 0.5, 0.65
     middle = (1 - bend) + bend / white, (1 - bend) * white + bend
     share = np.linspace(0, 1, 64)
@@ -310,7 +312,7 @@ def _knee() -> tuple[Matrix, Matrix]:
 
 @lru_cache(_KEPT)
 def _between(first: _Primaries, second: _Primaries) -> Matrix:
-    """The matrix (3, 3) that light (..., 3) in some primaries is multiplied with to be in others."""
+    """The matrix (3, 3) that converts light (..., 3) from one set of primaries to another."""
     return np.asarray((np.linalg.inv(_to_xyz(second)) @ _to_xyz(first)).T)
 
 

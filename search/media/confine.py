@@ -1,12 +1,12 @@
-"""What a process that reads hostile media gives up, for good, before it sees their first byte.
+"""Confinement: what a process that reads hostile media gives up, permanently, before it reads the first byte.
 
-A decoder needs no files, since its parent hands it the one it reads already opened; no network; and few system calls.
-So all others are taken away: by a network namespace without any interface, by Landlock (no path can be opened, no
-signal leaves, nothing outside can be traced), and by a seccomp filter that knows only what decoding takes. Each is
-taken where the kernel allows it; what it does not allow is told, and the program goes on.
+A decoder needs no files, since its parent passes it an opened one; no network; and few system calls. Everything else is taken
+away: by a network namespace without any interface, by Landlock (no path can be opened, no signal leaves, nothing outside can be
+traced), and by a seccomp filter that allows only what decoding needs. Each protection is applied if the kernel supports it. A
+missing one is reported, and the program goes on.
 
-Imports the standard library alone, for it is also run by path, as ``python -I -S confine.py SECONDS BYTES PROGRAM…``: it
-confines itself and becomes that program. Without arguments it prints what is absent here, as JSON.
+The module imports only the standard library, since it is also run by path, as ``python -I -S confine.py SECONDS BYTES PROGRAM…``.
+It then confines itself and becomes that program. Without arguments it prints the missing protections as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Absent = dict[str, str]
 """Protections that the system did not grant: name -> why."""
 
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
-"""What a program reads to start, besides itself."""
+"""The files that a program reads to start, besides itself."""
 
 _NETWORK, _PRIVILEGES, _LANDLOCK, SECCOMP = "a network namespace", "dropped privileges", "Landlock", "seccomp"
 REMEDIES = {
@@ -35,7 +35,7 @@ REMEDIES = {
     _LANDLOCK: "Linux 5.13 or newer has it: `landlock` must stand in the kernel's `lsm=` list.",
     SECCOMP: "Run Sensorium on Linux for x86_64 or aarch64 for this.",
 }
-"""What can be granted -> what to do where it is not."""
+"""Protections -> what to do if one is missing."""
 
 _NEW_USER, _NEW_NET, _THREAD = 0x10000000, 0x40000000, 0x00010000
 """Flags of ``unshare`` and ``clone``."""
@@ -44,7 +44,7 @@ _CAPABILITIES = 0x20080522
 """Version of the structure that ``capset`` takes."""
 
 _FILES = ((1, 0x1FFF), (2, 0x3FFF), (3, 0x7FFF), (5, 0xFFFF))
-"""Landlock's rights on files, all that there are, by the version of its interface."""
+"""All of Landlock's rights on files, by the version of its interface."""
 _TCP, _SCOPES = 0b11, 0b11
 """Landlock: binding and connecting (version 4); abstract sockets and signals (version 6)."""
 _EXECUTE, _READ_FILE, _READ_FOLDER = 1 << 0, 1 << 2, 1 << 3
@@ -65,7 +65,7 @@ _DECODING: Mapping[str, tuple[int | None, ...]] = {
     "getpid": (39, 172), "gettid": (186, 178), "sched_getaffinity": (204, 123), "sysinfo": (99, 179), "uname": (63, 160),
     "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
-"""System calls that decoding takes: name -> (x86_64, aarch64)."""
+"""System calls that decoding needs: name -> (x86_64, aarch64)."""
 _RUNNING: Mapping[str, tuple[int | None, ...]] = {
     "execve": (59, 221), "open": (2, None), "openat": (257, 56), "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439),
     "stat": (4, None), "lstat": (6, None), "statx": (332, 291), "readlink": (89, None), "readlinkat": (267, 78), "getcwd": (79, 17),
@@ -75,7 +75,7 @@ _RUNNING: Mapping[str, tuple[int | None, ...]] = {
     "sched_setaffinity": (203, 122), "sched_getparam": (143, 121), "sched_getscheduler": (145, 120),
     "getuid": (102, 174), "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177), "getppid": (110, 173),
 }  # fmt: skip
-"""What starting and running a program takes besides. What it may open and execute, Landlock says."""
+"""Further system calls for starting and running a program. Landlock limits what it may open and execute."""
 _CLONE, _CLONE3, _FCNTL, _TGKILL = (56, 220), (435, 435), (72, 25), (234, 131)
 _DUPLICATING = (0, 1, 2, 3, 4, 1030)
 """Commands of ``fcntl`` that copy a descriptor or ask for its flags. F_SETOWN would be a way to send signals."""
@@ -86,7 +86,7 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 
 
 def limit(**limits: int) -> None:
-    """Lower limits of this process: ``limit(AS=1 << 30)`` sets RLIMIT_AS. What the system does not know stays as it is."""
+    """Lower limits of this process: ``limit(AS=1 << 30)`` sets RLIMIT_AS. Limits that the system does not support stay unchanged."""
     try:
         import resource
     except ImportError:
@@ -100,23 +100,23 @@ def limit(**limits: int) -> None:
 
 
 def isolate(readable: Iterable[str] = ()) -> Absent:
-    """Give up network, files and privileges, but for ``readable``: files and folders that may be read and executed.
+    """Give up network, files and privileges. Only ``readable`` files and folders can still be read and executed.
 
-    To be called before the process starts a thread; threads that it starts later are as isolated.
+    Call it before the process starts a thread; later threads inherit the isolation.
     """
     return _all({_NETWORK: _no_network, _PRIVILEGES: _no_privileges, _LANDLOCK: lambda: _no_files(readable)})
 
 
 def restrict_calls(*, threads: bool = False, program: bool = False) -> Absent:
-    """Give up every system call, in all threads, that decoding does not take.
+    """Give up, in all threads, every system call that decoding does not need.
 
-    ``threads``: new ones may be started; ``program``: and another program run in this one's place.
+    ``threads``: new threads may be started. ``program``: the process may replace itself with another program.
     """
     return _all({SECCOMP: lambda: _filter_calls(threads=threads or program, program=program)})
 
 
 def absent() -> Absent:
-    """What the system does not grant, found out by a process that tries."""
+    """The protections that the system does not grant, found by trying them in a process."""
     tried = subprocess.run([sys.executable, "-I", "-S", __file__], stdout=subprocess.PIPE, check=True)  # noqa: S603
     answer: Absent = json.loads(tried.stdout)
     return answer
@@ -133,12 +133,12 @@ def _all(steps: Mapping[str, Callable[[], None]]) -> Absent:
 
 
 def _no_network() -> None:
-    """A user namespace gives the right to a network namespace, and leaves the files' owners as they are."""
+    """Give up the network. A user namespace allows a network namespace and keeps the owners of files."""
     _checked(_libc().unshare(_NEW_USER | _NEW_NET))
 
 
 def _no_privileges() -> None:
-    """Nothing that is executed gains anything, and root, of a namespace or of the machine, is nobody special."""
+    """Give up privileges: executed programs gain none, and root has no special rights."""
     libc = _libc()
     _checked(libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0))
     _checked(libc.capset(struct.pack("=Ii", _CAPABILITIES, 0), bytes(24)))
@@ -189,14 +189,14 @@ def _filter_calls(*, threads: bool, program: bool) -> None:
 
 
 def _only(number: int, argument: int, tests: list[bytes]) -> list[bytes]:
-    """Allow a call if one of the tests of an argument's lower half holds."""
+    """Allow a call only if one of the tests on the lower half of an argument holds."""
     tested = [step for test in tests for step in (test, _step(_RETURN, _ALLOW))]
     body = [_step(_LOAD, 16 + 8 * argument), *tested, _step(_RETURN, _REFUSE | errno.EPERM)]
     return [_step(_EQUAL, number, 0, len(body)), *body]
 
 
 def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
-    """An instruction. ``then`` and ``otherwise``: how many are passed over, as the comparison turns out."""
+    """One filter instruction. ``then`` and ``otherwise``: how many instructions to skip, depending on the comparison."""
     return struct.pack("=HBBI", code, then, otherwise, value)
 
 
@@ -214,7 +214,7 @@ def _checked(answer: int) -> int:
 
 
 def main() -> None:
-    """Confine this process, and become the program that the arguments name; or print what is absent, if they name none."""
+    """Confine this process and become the program in the arguments. Without arguments, print the missing protections."""
     if len(sys.argv) < 2:
         print(json.dumps(isolate() | restrict_calls()))
         return

@@ -1,4 +1,4 @@
-"""Dates as people, cameras and programs write them, in one form; and the one of several dates that an asset is filed under."""
+"""Dates as people, cameras and programs write them, in one form; and the choice of the one date of an asset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAMP = re.compile(r"\d{4}(?:-\d\d(?:-\d\d(?:T\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)?
 
 _EARLIEST_YEAR = 1400
 _EPOCHS = ("1904-01-01", "1970-01-01")
-"""Days on which clocks begin to count: a program that knew no date wrote zero."""
+"""Days on which clocks begin to count. They mean that a program knew no date and wrote zero."""
 _ZONES_REACH = dt.timedelta(hours=12)
 """How far local time may lie from UTC to each side. The few zones beyond (Tonga, New Zealand in summer) may be a day off."""
 _EPOCH_1904_SECONDS = 2_082_844_800
@@ -36,9 +36,9 @@ _PDF = re.compile(r"D:(\d{8})(\d{2})(\d{2})(\d{2})?(.*)", re.DOTALL)
 
 
 def normal(written: str) -> str | None:
-    """A date in the form of ``Stamp.text``, as much of it as is told; None: it tells none that can be.
+    """A date in the form of ``Stamp.text``, as precise as it is given; None if it is not a valid date.
 
-    Takes ISO 8601, EXIF (``2019:07:14 12:20:56``), PDF (``D:20190714122056+02'00'``), and the dates of mail.
+    Accepts ISO 8601, EXIF (``2019:07:14 12:20:56``), PDF (``D:20190714122056+02'00'``), and the dates of mail.
     """
     written = written.strip("\0 \t\r\n")[:MAX_CHARACTERS]
     if pdf := _PDF.fullmatch(written):
@@ -66,15 +66,15 @@ def normal(written: str) -> str | None:
 
 
 def stamps(source: DateSource, *written: str | None) -> list[Stamp]:
-    """What of several values can be read as dates, in their order."""
+    """Those of several values that are dates, in order."""
     texts = (normal(one) for one in written if one)
     return [Stamp(source, text) for text in texts if text is not None]
 
 
 def quicktime(written: str, now: dt.datetime) -> str | None:
-    """The time at which a QuickTime or MP4 file was made, in UTC, as FFmpeg tells it.
+    """The creation time of a QuickTime or MP4 file, in UTC, from FFmpeg's output.
 
-    FFmpeg takes what lies before 1970 for a clock that counts from 1970 instead of 1904, and so tells 1965 as 2031.
+    FFmpeg treats times before 1970 as counted from 1970 instead of 1904, and so returns 2031 for 1965.
     """
     text = normal(written)
     if text is None or "T" not in text:
@@ -86,7 +86,8 @@ def quicktime(written: str, now: dt.datetime) -> str | None:
 
 
 def span(text: str) -> tuple[dt.date, dt.date]:
-    """The first and the last day that a date in the form of ``Stamp.text`` may mean. Of one in UTC: wherever it was written."""
+    """The first and the last day that a date in the form of ``Stamp.text`` may mean. A date in UTC may have been written in any
+    zone."""
     year, month, day = int(text[:4]), int(text[5:7] or 0), int(text[8:10] or 0)
     if text.endswith("Z") and "T" in text:
         moment = _moment(text)
@@ -103,9 +104,9 @@ def span(text: str) -> tuple[dt.date, dt.date]:
 def resolve(
     found: Iterable[Stamp], now: dt.datetime, zone: Callable[[], dt.tzinfo | None] = lambda: None
 ) -> Dated | None:  # fmt: skip
-    """The date that an asset is filed under: that of the most trusted source that tells one which has come. None: there is none.
+    """The date of an asset: that of the most trusted source whose date is not in the future. None if there is no date.
 
-    A partial date is made finer by a less trusted one that lies in it. ``zone`` is asked for what a time in UTC is in local time.
+    A less trusted date makes a partial one more precise if it lies within it. ``zone`` gives the time zone for times in UTC.
     """
     usable = [stamp for stamp in found if _may_be(stamp, now)]
     usable.sort(key=lambda stamp: _RANKS[stamp.source])  # stable: a source's own order stays
@@ -122,7 +123,7 @@ def resolve(
 
 
 def of_copy(mtime_ns: int, now: dt.datetime, zone: dt.tzinfo | None) -> Dated:
-    """The date of a file of which only the time of its last change is known; none where that is zero or has not come yet."""
+    """The date of a file for which only the time of its last change is known. No date if that is zero or in the future."""
     if 0 <= mtime_ns < 86_400_000_000_000:  # a program that knew no time wrote zero
         return Dated(None, None, DateSource.FILE)
     try:
@@ -137,7 +138,8 @@ def of_copy(mtime_ns: int, now: dt.datetime, zone: dt.tzinfo | None) -> Dated:
 
 
 def in_name(path: str, now: dt.datetime) -> list[Stamp]:
-    """The date that a file's name or, if that has none, its folder tells: ``IMG_20190714_122056``, ``2019-07-14 Harbour``, ``2019/07/14``."""
+    """The date in a file's name or, if that has none, in its folder's: ``IMG_20190714_122056``, ``2019-07-14 Harbour``,
+    ``2019/07/14``."""
     folder, name = os.path.split(path)
     for part in (os.path.splitext(name)[0], os.path.basename(folder)):
         if (text := _in_words(part)) and span(text)[0] <= now.date() + dt.timedelta(days=1):
@@ -148,7 +150,7 @@ def in_name(path: str, now: dt.datetime) -> list[Stamp]:
 
 
 def unix_seconds(told: object) -> str | None:
-    """A count of seconds from 1970, as a date in UTC; None where it is none."""
+    """A count of seconds from 1970 as a date in UTC; None if it is not one."""
     try:
         moment = dt.datetime.fromtimestamp(int(str(told)), dt.UTC)
     except (ValueError, OverflowError, OSError):
@@ -188,7 +190,7 @@ def _of_mail(written: str) -> str | None:
 
 
 def _offset(zone: str) -> str:
-    """An offset as ``+02:00`` or ``Z``; empty for one that no place has."""
+    """An offset as ``+02:00`` or ``Z``; empty if no place has it."""
     digits = re.sub(r"\D", "", zone)
     if zone in ("Z", "UTC"):
         return "Z"
@@ -203,7 +205,8 @@ def _moment(text: str) -> dt.datetime:
 
 
 def _local(text: str, zone: Callable[[], dt.tzinfo | None]) -> str:
-    """A date in UTC in local time, where the zone can be told; any other as it is. Midnight sharp is a day without a time."""
+    """A date in UTC, converted to local time if the zone is known; any other date unchanged. Exactly midnight means a day without
+    a time."""
     if not text.endswith("Z") or "T" not in text:
         return text
     if text.endswith("T00:00:00Z"):
@@ -216,7 +219,7 @@ def _local(text: str, zone: Callable[[], dt.tzinfo | None]) -> str:
 
 
 def _may_be(stamp: Stamp, now: dt.datetime) -> bool:
-    """Whether a date has come, and is not the zero of a clock."""
+    """Whether a date is not in the future, and not the zero of a clock."""
     try:
         first, _ = span(stamp.text)
     except (ValueError, OverflowError):
@@ -235,5 +238,5 @@ def _days(date: dt.date) -> int:
 
 
 def distinct(found: Sequence[Stamp]) -> tuple[Stamp, ...]:
-    """Each once, no more than ``MAX_STAMPS``."""
+    """The distinct dates, at most ``MAX_STAMPS``."""
     return tuple(dict.fromkeys(found))[:MAX_STAMPS]

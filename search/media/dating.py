@@ -1,4 +1,4 @@
-"""When an asset was taken: dates inside the file, beside it and in its name are gathered, and the most trusted one counts."""
+"""Dating: collect the dates inside a file, beside it and in its name, and choose the most trusted one."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from search.types import Filed, Info, Needs, Stamp
 from search.zones import Zones
 
 MAX_BESIDE = 4
-"""Files with dates beside another that are read."""
+"""The maximum number of dating files beside another that are read."""
 _SUFFIXES = (".xmp", ".json")
 _SETTLED_NS = 2_000_000_000
-"""A folder that changed within this time may have changed again without its time showing it, in nanoseconds."""
+"""A folder that changed this recently, in nanoseconds, may have changed again with the same time stamp."""
 FRESH_SECONDS = 0.5
 """How long a listing of such a folder is kept."""
 _TAKEOUT = ".supplemental-metadata"
-"""What Takeout puts between the name of a file and ``.json``, cut where the name would get too long."""
+"""Takeout's infix between a file name and ``.json``, which is cut if the name gets too long."""
 _NUMBERED = re.compile(r"\(\d+\)$")
-"""The number of a namesake, which stands at the end of either name."""
+"""The number of a duplicate name, at the end of either name."""
 _LONGEST_STEM = 46
-"""Characters at which Takeout cuts a name, before ``.json``."""
+"""The length at which Takeout cuts a name, before ``.json``."""
 _EDITED = re.compile(r"-(?:edited|bearbeitet|modifié|editado|modificato|edytowane)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What files beside another tell: dates, and a position. ``fingerprint`` changes whenever these files do; empty: there are none."""
+    """What the files beside another say: dates, and a position. ``fingerprint`` changes whenever these files do; empty: there are
+    none."""
 
     stamps: tuple[Stamp, ...] = ()
     position: tuple[float, float] | None = None
@@ -48,7 +49,7 @@ class Beside:
 
 
 def file_under(info: Info, path: Path, mtime_ns: int, beside: Beside, setting: Zones, now: dt.datetime | None = None) -> Filed:
-    """Date an asset. ``info`` is what its decoder told of it, ``mtime_ns`` the time of its last change."""
+    """Date an asset. ``info`` is its decoder's info, ``mtime_ns`` the time of its last change."""
     now, name = now or dt.datetime.now(dt.UTC), os.fspath(path)
     found = dates.distinct([*beside.stamps, *info.stamps, *dates.in_name(name, now)])
     asked: list[str] = []
@@ -65,7 +66,7 @@ def file_under(info: Info, path: Path, mtime_ns: int, beside: Beside, setting: Z
 
 
 def read_beside(pool: DecodePool, path: Path) -> Beside:
-    """Read what lies beside a file and may tell its date; what cannot be read there tells nothing."""
+    """Read the files beside a file that may give its date. Unreadable ones are ignored."""
     files = beside(path)
     if not files:
         return Beside()
@@ -80,7 +81,7 @@ def read_beside(pool: DecodePool, path: Path) -> Beside:
 
 
 def beside(path: Path) -> list[Path]:
-    """The XMP and the JSON of Takeout that belong to a file; none where its folder cannot be listed."""
+    """The XMP and Takeout JSON files that belong to a file. Empty if its folder cannot be listed."""
     if not (names := _names(os.fspath(path.parent))):
         return []
     found = dict.fromkeys(
@@ -90,7 +91,7 @@ def beside(path: Path) -> list[Path]:
 
 
 def _names(folder: str) -> Mapping[str, Sequence[str]]:
-    """What ``_listing`` says of a folder as it is now; nothing of one that cannot be listed."""
+    """``_listing`` of a folder in its current state; empty if it cannot be listed."""
     try:
         changed = os.stat(folder).st_mtime_ns
         settled = time.time_ns() - changed > _SETTLED_NS
@@ -100,7 +101,7 @@ def _names(folder: str) -> Mapping[str, Sequence[str]]:
 
 
 def _keys(name: str) -> list[str]:
-    """Under which names the files that tell a file's date may stand."""
+    """The names under which files that date this file may be found."""
     stem, suffix = os.path.splitext(name)
     plain = _EDITED.sub("", stem)
     keys = [name, stem, f"{plain}{suffix}"]
@@ -110,12 +111,13 @@ def _keys(name: str) -> list[str]:
 
 
 def _may_tell(beside: str, key: str, name: str) -> bool:
-    """Whether a file beside another may tell its date: JSON only if it is named after the whole name."""
+    """Whether a file beside another may give its date. JSON counts only if it is named after the whole name."""
     return beside.lower().endswith(".xmp") or key != os.path.splitext(name)[0]
 
 
 def owners(file: Path) -> list[Path]:
-    """The media of its folder whose date a file may tell, or told while it was there; none where the folder cannot be listed."""
+    """The media in the same folder whose date this file may give, even if the file no longer exists. Empty if the folder cannot
+    be listed."""
     stem, suffix = os.path.splitext(file.name)
     if suffix.lower() not in _SUFFIXES:
         return []
@@ -133,7 +135,7 @@ def owners(file: Path) -> list[Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """Changes whenever the files that may tell a file's date do: their names, sizes or times. Empty, if there are none."""
+    """A value that changes with the names, sizes or times of the files that may date a file. Empty if there are none."""
     told, found = hashlib.sha256(), beside(path)
     for file in found:
         with contextlib.suppress(OSError):
@@ -143,7 +145,7 @@ def fingerprint(path: Path) -> str:
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
-    """``fingerprint`` of each of many files. A folder in which nothing tells dates is looked at once."""
+    """``fingerprint`` for many files. A folder without dating files is listed only once."""
     tells: dict[str, bool] = {}
     found = []
     for path in paths:
@@ -156,9 +158,10 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[str]]:
-    """The files of a folder that may tell dates of others, by the names, with or without a suffix and in small letters, of these.
+    """The files in a folder that may date others, keyed by the lower-case names of these, with or without suffix.
 
-    Kept until the folder changes, or for a moment: a folder of a hundred thousand photographs that is being filled is not listed for each.
+    Cached until the folder changes, or for a moment: a folder of a hundred thousand photographs that is being filled is not
+    listed for each.
     """
     found: dict[str, list[str]] = {}
     for name in sorted(name for name in os.listdir(folder) if name[-5:].lower().endswith(_SUFFIXES)):
@@ -170,7 +173,7 @@ def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[s
 
 
 def _exported_of(stem: str) -> list[str]:
-    """The names of what a JSON of Takeout may belong to."""
+    """The names of the files that a Takeout JSON may belong to."""
     number = _NUMBERED.search(stem)
     plain = stem[: number.start()] if number else stem
     keys = {stem}

@@ -1,4 +1,4 @@
-"""Pictures with more than 8 bits a value, and the kinds of TIFF that Pillow does not read or reads wrong."""
+"""Pictures with more than 8 bits per value, and the kinds of TIFF that Pillow does not read, or reads incorrectly."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _WHITES = (255, 1023, 4095, 16383, 65535, 0xFFFFFFFF)
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _TILES, _FORMAT, _PROFILE = 258, 259, 262, 277, 284, 324, 339, 34675
 _FLOAT = 3
 _WORDS = dict.fromkeys(("gray16", "ya16", "rgb48", "rgba64", "gbrp16", "gbrap16"), "u2")
-"""Formats of frames in words of 16 bits, without the order of their bytes."""
+"""Frame formats with 16-bit words, without the byte order."""
 _BY_FFMPEG = {(2, _FLOAT, 32, 3): "RGB", (1, 1, 16, 2): "LA"}
-"""Photometric interpretation, sample format, bits and samples of a TIFF that only FFmpeg reads -> the mode that becomes of it."""
+"""Photometric interpretation, sample format, bits and samples of a TIFF that only FFmpeg reads -> the resulting mode."""
 
 
 class Tiff(TiffImagePlugin.TiffImageFile):
-    """A TIFF. What Pillow has no mode for is decoded by FFmpeg, where that can."""
+    """A TIFF. Kinds for which Pillow has no mode are decoded by FFmpeg, if it can."""
 
     _elsewhere: str | None = None
     """The mode, where FFmpeg decodes."""
 
     def _setup(self) -> None:
-        """Pillow takes planes of 16 bits for planes of 8, unless libtiff reads them."""
+        """Correct Pillow, which treats planes of 16 bits as planes of 8 unless libtiff reads them."""
         bits = _most(self.tag_v2.get(_BITS, (1,)))
         TiffImagePlugin.READ_LIBTIFF = self.tag_v2.get(_PLANAR, 1) == 2 and bits > 8
         try:
@@ -61,7 +61,7 @@ Image.register_open(Tiff.format, Tiff, TiffImagePlugin._accept)
 
 
 def values(image: Image.Image) -> NDArray[np.float32]:
-    """The values (H, W) of a picture of mode L, I, I;16 or F as they are in the file; what is not finite is 0."""
+    """The values (H, W) of a picture of mode L, I, I;16 or F as stored in the file; values that are not finite become 0."""
     whole = np.asarray(image)
     tags = getattr(image, "tag_v2", {})
     if image.mode == "I" and _most(tags.get(_BITS, (0,))) == 32 and _most(tags.get(_FORMAT, (1,))) == 1:
@@ -70,7 +70,7 @@ def values(image: Image.Image) -> NDArray[np.float32]:
 
 
 def shallow(image: Image.Image) -> Image.Image:
-    """Deep grey (16 or 32 bits, or floating point) to 8 bits, L."""
+    """Convert deep grey (16 or 32 bits, or floating point) to 8 bits, L."""
     grey = encoded(values(image)) if image.format == "EXR" else levels(values(image), whole=image.mode != "F")
     if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
         grey = 255 - grey  # 0 is white, which Pillow heeds in 8 bits alone
@@ -78,7 +78,8 @@ def shallow(image: Image.Image) -> Image.Image:
 
 
 def levels(some: NDArray[np.float32], *, whole: bool) -> NDArray[np.uint8]:
-    """Finite values of any range as bytes; white is white in the depth that the values point to. ``whole``: they are whole numbers."""
+    """Finite values of any range as bytes. White is the white of the bit depth that the values suggest. ``whole``: they are
+    integers."""
     low, high = float(some.min()), float(some.max())
     if not whole and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
@@ -88,9 +89,10 @@ def levels(some: NDArray[np.float32], *, whole: bool) -> NDArray[np.uint8]:
 
 
 def by_ffmpeg(codec: str, file: IO[bytes] | None, **options: str) -> NDArray[np.float32]:
-    """The values (H, W, channels) of a picture, 0 for what is not finite, by a decoder of FFmpeg, which takes the file in one packet.
+    """The values (H, W, channels) of a picture, by a decoder of FFmpeg, which gets the file in one packet. Values that are not
+    finite become 0.
 
-    Channels are in the order grey, or red, green, blue; and then that of transparency.
+    Channels are in the order grey, or red, green, blue; then transparency.
 
     Raises:
         av.FFmpegError: it is damaged, or of a kind that FFmpeg does not read.

@@ -1,4 +1,4 @@
-"""Depth: pictures that say how far away everything is."""
+"""Depth: pictures that hold the distance of everything."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
 
 
 def nearness(values: Plane, mode: str) -> Plane:
-    """Depth to inverse depth in [0, 1]: ``NEAREST`` metres and less are 1, twice as far is half; 0, which sensors say of what they do not see, is 0.
+    """Convert depth to inverse depth in [0, 1]: ``NEAREST`` metres and less are 1, twice as far is half. 0 means unknown to
+    sensors, and stays 0.
 
-    Inverse, since that is what models take (disparity), and since it tells most of what is near. Integers of 16 and 32 bits are
-    millimetres, as of the Kinect, RealSense and telephones; floating point is metres. Bytes have no room for either: they are taken to be
-    inverse depth already, white being near, as estimators of depth draw it.
+    Inverse depth is what models take (disparity), and it has the finest steps near the camera. Integers of 16 and 32 bits are
+    millimetres, as from the Kinect, RealSense and telephones; floating point is metres. Bytes have too small a range for either.
+    They are taken to be inverse depth already, white being near, as depth estimators draw it.
     """
     if mode == "L":
         return values / np.float32(255)

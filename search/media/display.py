@@ -1,4 +1,4 @@
-"""What a frame of film looks like on a screen: upright, with square pixels, one moment at a time, in sRGB, over white."""
+"""A video frame as a screen shows it: upright, with square pixels, one moment at a time, in sRGB, over white."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from search.media.shots import PLANAR
 from search.types import Needs, Picture
 
 _HD = 720
-"""From this height on, in pixels, values that no matrix is told of are BT.709, as browsers take them."""
+"""From this height on, in pixels, values without a stated matrix are BT.709, as in browsers."""
 _601, _709, _2020 = 5, 1, 9
 _MATRICES = {1: _709, 4: 4, 5: _601, 6: _601, 7: 7, 9: _2020, 10: _2020}
 """Matrices as ISO/IEC 23091-2 counts them -> as swscale does."""
 _GUESSED_601 = ("vp9", "libvpx-vp9", "av1", "libdav1d")
-"""Codecs that tell their matrix; where they do not, browsers take BT.601, whatever the size."""
+"""Codecs that state their matrix. If it is missing, browsers use BT.601, whatever the size."""
 _CONSTANT = ("vp8", "libvpx")
-"""Codecs whose decoders tell BT.601 of everything."""
+"""Codecs whose decoders always state BT.601."""
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-"""Colours of 8 bits come out one or two of 255 too dark without these flags; those of 16 bits come out wrong with them."""
+"""Without these flags 8-bit colours are one or two of 255 too dark; with them 16-bit colours are wrong."""
 _UNTOLD = 2
 _QUARTERS = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
-"""Matrices that turn to the left by so many quarters."""
+"""Rotation matrices and their number of quarter turns to the left."""
 _COMBED = 25
-"""A line that is so much brighter or darker than both lines around it, of 255, is of another moment."""
+"""A line that is this much brighter or darker than both neighbours, of 255, belongs to another moment."""
 
 
 class Display:
-    """Shows frames of one track to an encoder: (size, size, 3) uint8 RGB."""
+    """Converts frames of one track for an encoder: (size, size, 3) uint8 RGB."""
 
     def __init__(self, needs: Needs, stream: av.VideoStream | None, aspect: float) -> None:
-        """``aspect``: the width of a pixel over its height. What ``stream`` says of colours counts before what its frames say."""
+        """``aspect``: the width of a pixel over its height. Colour data of ``stream`` take precedence over those of its frames."""
         self._needs, self._aspect = needs, aspect
         self._scaler, self._packer = VideoReformatter(), VideoReformatter()
         self._narrower, self._painter = VideoReformatter(), VideoReformatter()
@@ -48,14 +48,15 @@ class Display:
         self._turn: tuple[int, int, int, int] | None = None
 
     def turned(self, frame: av.VideoFrame) -> int:
-        """How many quarter turns set the film upright, mirroring aside, as its first frame tells: 1 where the sides change places, else 0."""
+        """Whether the film is rotated by a quarter turn, from its first frame: 1 if width and height change places, else 0.
+        Mirroring is ignored."""
         if self._turn is None:
             self._turn = _matrix_of(frame)
         a, b, c, d = self._turn
         return int(abs(b) + abs(c) > abs(a) + abs(d))
 
     def picture(self, frame: av.VideoFrame) -> Picture:
-        """A frame as it is seen, scaled as the encoder wants it."""
+        """A frame as it is displayed, scaled as the encoder wants it."""
         turned = self.turned(frame)
         width, height = scaled(frame.width * self._aspect, frame.height, self._needs)
         primaries, transfer = self._tag(1, frame.color_primaries), self._tag(2, frame.color_trc)
@@ -79,7 +80,7 @@ class Display:
         return upright if self._needs.fit == "inside" else square(upright, self._needs.size)
 
     def _tag(self, at: int, of_frame: int) -> int:
-        """What is told of colours: of the matrix (0), the primaries (1) or the transfer (2)."""
+        """A colour tag: the matrix (0), the primaries (1) or the transfer (2)."""
         return self._told[at] if self._told[at] != _UNTOLD else of_frame
 
     def _matrix(self, frame: av.VideoFrame) -> int | None:
@@ -92,7 +93,7 @@ class Display:
         return _709 if frame.height >= _HD and self._codec not in _GUESSED_601 else _601
 
     def _over_white(self, frame: av.VideoFrame, matrix: int | None) -> av.VideoFrame:
-        """A frame of which parts can be seen through, before white: colours that lie hidden must not come out."""
+        """A frame with transparency, drawn over white, so that hidden colours do not appear."""
         pixels = self._painter.reformat(frame, format="rgba", src_colorspace=matrix, threads=1).to_ndarray()
         if (self._codec == "rawvideo" or frame.format.has_palette) and not pixels[..., 3].any():
             pixels[..., 3] = 255  # four bytes a pixel, of which the fourth is nothing
@@ -102,7 +103,8 @@ class Display:
         )
 
     def _one_field(self, frame: av.VideoFrame, width: int, matrix: int | None, how: str) -> av.VideoFrame:
-        """An interlaced frame at its first moment: where the two fields differ, the second is drawn from the lines of the first."""
+        """An interlaced frame at its first moment. Where the two fields differ, the second is interpolated from the lines of the
+        first."""
         inner = frame.format.name if frame.format.name in PLANAR else "rgb0"
         narrow = self._narrower.reformat(frame, width, frame.height, inner, interpolation=how, threads=1)
         pixels = self._painter.reformat(narrow, format="rgb24", src_colorspace=matrix, threads=1).to_ndarray()
@@ -117,7 +119,8 @@ class Display:
 
 
 def unwoven(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A woven frame (H, W, 3) of which the second field is that of the first moment, too, wherever lines stand out like a comb."""
+    """An interlaced frame (H, W, 3) in which the second field is replaced by the moment of the first, wherever lines stand out
+    like a comb."""
     lines = pixels.astype(np.int32)
     above, own, below = lines[0:-2:2], lines[1:-1:2], lines[2::2]
     combed = (np.minimum((own - above) * (own - below), _COMBED**2) >= _COMBED**2).any(axis=2)
@@ -127,7 +130,7 @@ def unwoven(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _matrix_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """The part of a frame's display matrix that turns and mirrors (ISO/IEC 14496-12, 8.3.2): x' = a x + c y, y' = b x + d y."""
+    """The part of a frame's display matrix that rotates and mirrors (ISO/IEC 14496-12, 8.3.2): x' = a x + c y, y' = b x + d y."""
     if data := _beside(frame, Type.DISPLAYMATRIX, 36):
         a, b, _, c, d = struct.unpack("=5i", data[:20])
         return a, b, c, d
@@ -135,7 +138,7 @@ def _matrix_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 
 
 def _brightest(frame: av.VideoFrame) -> float:
-    """The brightest light of the film, as it tells it itself or of the screen that it was made on, in cd/m²."""
+    """The brightest light of the film, as stated for the film itself or for its mastering display, in cd/m²."""
     nits = 0.0
     if data := _beside(frame, Type.CONTENT_LIGHT_LEVEL, 8):
         nits = float(struct.unpack("=I", data[:4])[0])
@@ -146,9 +149,9 @@ def _brightest(frame: av.VideoFrame) -> float:
 
 
 def _beside(frame: av.VideoFrame, kind: Type, length: int) -> bytes | None:
-    """What a frame carries beside its pixels; None where there is nothing of this kind, or less than ``length`` bytes.
+    """Side data of a frame; None if there is none of this kind, or less than ``length`` bytes.
 
-    PyAV gives nothing at all of a frame that also carries what it does not know.
+    PyAV returns nothing at all for a frame that also has side data of a kind that PyAV does not know.
     """
     try:
         found = bytes(cast(Any, frame.side_data)[kind])

@@ -1,4 +1,4 @@
-"""What Google Takeout writes beside each photograph and film that it exports: JSON with the time and the place."""
+"""The JSON that Google Takeout writes beside each exported photograph and film, with time and place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 1 << 20
 
 
 def info(raw: bytes) -> Info:
-    """The date and the position that such a file tells.
+    """The date and the position in such a file.
 
     Raises:
         MediaError: ``unsupported``, it is not one of Takeout's.

@@ -1,4 +1,4 @@
-"""What ffmpeg may open and decode, in whichever form it runs, and which ffmpeg may run at all."""
+"""What ffmpeg may open and decode, as a library and as a program, and which versions may run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEMUXERS = (
 """Containers that are read. None that names other files: only this list keeps ffmpeg from following playlists."""
 
 PROTOCOL = "fd"
-"""The one way in: a descriptor that is open already. With ``file``, a file that names others could still be followed."""
+"""The only allowed protocol: an already open descriptor. With ``file``, a file could still make ffmpeg open others."""
 
 OLDEST = (8, 0)
 """Older versions have known holes in decoders that are used here, and get no more fixes."""

@@ -1,4 +1,4 @@
-"""How a picture of any shape gets into the square that an encoder wants."""
+"""How a picture of any shape is fitted into the square that an encoder wants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAD = (0, 0, 0)
 """Colour around a padded picture, RGB."""
 
 _LONGEST = 4
-"""A scaled picture is at most this many times as long as wide before its middle is cut out."""
+"""The largest aspect ratio of a scaled picture before its middle is cut out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def scaled(width: float, height: float, needs: Needs) -> tuple[int, int]:
 
 
 def square(picture: Picture, size: int) -> Picture:
-    """Cut the middle out of, or pad, a picture (H, W, 3) so that it is (size, size, 3)."""
+    """Crop or pad a picture (H, W, 3) to (size, size, 3)."""
     height, width = picture.shape[:2]
     if (height, width) == (size, size):
         return picture

@@ -1,4 +1,4 @@
-"""Pictures with one channel that a sensor has taken, at the depth of their values."""
+"""Pictures with one channel taken by a sensor, at full value depth."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Plane: TypeAlias = NDArray[np.float32]
 def read(
     source: Source, needs: Needs, limits: Limits, modality: Modality, scaled: Callable[[Plane, str], Plane]
 ) -> Iterator[Found]:
-    """Decode a picture into one cut (size, size); one that is coloured is read as an image.
+    """Decode a picture into one cut (size, size). A coloured picture is read as an image instead.
 
-    ``scaled`` brings values that are finite into [0, 1]; it is told their mode, Pillow's name of what they are: L for bytes, F for
-    floating point, and otherwise integers of 16 or 32 bits. What is not finite is told as 0.
+    ``scaled`` maps finite values into [0, 1]. It gets their mode, in Pillow's names: L for bytes, F for floating point, otherwise
+    integers of 16 or 32 bits. Values that are not finite become 0.
 
     Raises:
         MediaError: ``too_large``, ``undecodable``, ``truncated``.
@@ -64,7 +64,7 @@ def _has_one_channel(source: Source, limits: Limits) -> bool:
 
 
 def _fitted(image: Image.Image, needs: Needs) -> Image.Image:
-    """Scaled as ``needs`` say; what surrounds a padded picture is 0, as far or as cold as can be."""
+    """Scaled as ``needs`` say. The border of a padded picture is 0: as far or as cold as possible."""
     plan = fit(*image.size, needs)
     image = image.resize((plan.width, plan.height), Resampling[needs.filter.upper()], box=plan.box)
     if image.size == (needs.size, needs.size):

@@ -40,9 +40,9 @@ _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
     Jpeg2KImagePlugin, PpmImagePlugin, PsdImagePlugin, TgaImagePlugin, openers,
 )  # fmt: skip
-"""Imported here, or Pillow would import all that it has. Never all: its EPS reader starts Ghostscript."""
+"""Imported here; otherwise Pillow would import all of its plugins. Never all: its EPS reader starts Ghostscript."""
 _LOOKED_AT, _UNPACKED = 2000, 2_000_000_000
-"""Frames of an animation that are looked at, at most, and the pixels in them."""
+"""The maximum number of frames of an animation that are examined, and of the pixels in them."""
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -52,19 +52,19 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what sets the picture upright; from 5 on, width and height change places."""
+"""EXIF orientation -> the transposition that makes the picture upright; from 5 on, width and height change places."""
 _FILTERS = {"bicubic": Resampling.BICUBIC, "bilinear": Resampling.BILINEAR}
 _SCALED = ("RGB", "L", "RGBA", "LA", "CMYK", "YCbCr", "LAB")
-"""Modes that Pillow scales well; their colours become sRGB after it."""
+"""Modes that Pillow scales well. They are converted to sRGB after scaling."""
 _ORIENTATION = 0x0112
 _SUBFILE, _DERIVED = 254, 0b101
-"""Tag of a TIFF that says what a page is, and what it says of smaller copies and masks."""
+"""The TIFF tag with the kind of a page, and its values for smaller copies and masks."""
 _LASTING_MS = 500
 """A frame of an animation that stays for so long is a slide, in milliseconds."""
 _ROOM = 24 << 20
-"""What the frames of one cut may take together, in bytes."""
+"""The maximum total size of the frames of one cut, in bytes."""
 _TO_PLAN, _TO_DECODE = 0.3, 0.7
-"""Shares of the processor time for a file after which its pages are counted, and decoded, no further."""
+"""Shares of a file's processor time after which no more pages are counted, or decoded."""
 
 with contextlib.suppress(ImportError):
     import search.media.raw  # noqa: F401  where the extra ``raw`` is installed
@@ -77,8 +77,10 @@ warnings.simplefilter("ignore")
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
-    """Decode a picture into a cut (size, size, 3), or one for each of its pages and slides. What moves in an animation is cuts of
-    (frames, size, size, 3). None where ``needs.size`` is 0; then, with ``needs.metadata``, comes what is written in it.
+    """Decode a picture into a cut (size, size, 3), or one for each of its pages and slides. Moving parts of an animation are cuts
+    of (frames, size, size, 3).
+
+    If ``needs.size`` is 0 there are no such cuts; with ``needs.metadata``, the text written in the file comes instead.
 
     Raises:
         MediaError: ``too_large``, ``undecodable``, ``truncated``.
@@ -113,7 +115,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
 
 
 def learn_heif() -> None:
-    """Have Pillow read HEIF, where the extra ``heic`` is installed."""
+    """Enable HEIF in Pillow, if the extra ``heic`` is installed."""
     with contextlib.suppress(ImportError):
         import pillow_heif
 
@@ -122,7 +124,7 @@ def learn_heif() -> None:
 
 
 def _unseen(source: Source, limits: Limits) -> tuple[Image.Image, Info]:
-    """A picture that is not decoded, and what the head of its file tells of it."""
+    """A picture that is not decoded, and the info in the head of its file."""
     try:
         image = opened(source, limits)
     except (MemoryError, MediaError):
@@ -139,7 +141,7 @@ def _info(image: Image.Image, size: tuple[int, int], duration: int | None, turne
 
 
 def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tuple[ImageFile.ImageFile, tuple[int, int], int]:
-    """A picture with what of it can be decoded, its width and height in the file, and how many frames are to be looked at.
+    """The decodable part of a picture, its width and height in the file, and how many frames to look at.
 
     Raises:
         MediaError: ``too_large``, ``undecodable``.
@@ -161,7 +163,7 @@ def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tup
 
 
 def check_seen(content: NDArray[Any], gaps: Sequence[Gap]) -> None:
-    """Raise MediaError (``truncated``) for a damaged picture of which nothing is left."""
+    """Raise MediaError (``truncated``) for a damaged picture of which nothing could be decoded."""
     if any(gap.reason == "truncated" for gap in gaps) and content.min() == content.max():
         raise MediaError("truncated", "the picture ends before anything can be seen")
 
@@ -172,11 +174,11 @@ def form(image: Image.Image) -> str:
 
 
 def opened(source: Source, limits: Limits) -> ImageFile.ImageFile:
-    """A picture whose head has been read; raises MediaError (``too_large``), or whatever Pillow does."""
+    """A picture whose head has been read. Raises MediaError (``too_large``), or any error of Pillow."""
     source.file.seek(0)
     formats = [PICTURES[name] for name in limits.formats if PICTURES[name] in Image.OPEN]
     if source.suffix != ".tga" and "TGA" in formats:
-        formats.remove("TGA")  # it has no signature: anything might be taken for one
+        formats.remove("TGA")  # it has no signature, so any file could pass for one
     if "RAW" in formats:
         formats.remove("RAW")
         if is_raw(source):
@@ -185,7 +187,7 @@ def opened(source: Source, limits: Limits) -> ImageFile.ImageFile:
 
 
 def is_raw(source: Source) -> bool:
-    """Whether a file is a camera's raw picture: many begin like a TIFF, and their names say what they are."""
+    """Whether a file is a camera's raw picture. Many begin like a TIFF; their names tell the difference."""
     return is_raw_name(source.suffix) or is_raw_head(source.head)
 
 
@@ -195,7 +197,7 @@ def _checked(image: ImageFile.ImageFile, limits: Limits) -> ImageFile.ImageFile:
 
 
 def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
-    """How many frames are to be looked at. Files may claim any number, and each takes time to get to."""
+    """The number of frames to look at. Files may claim any number, and reaching each frame takes time."""
     if image.format in ("MPO", "HEIF"):
         if image.format == "HEIF" and (several := int(getattr(image, "n_frames", 1))) > 1:
             gaps.append(Gap("not_sampled", f"only the main one of {several} pictures was looked at"))
@@ -214,12 +216,12 @@ def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
 
 
 def _hidden(image: Image.Image) -> int:
-    """How many frames come before those that are shown: an APNG may begin with a picture for programs that know no animations."""
+    """The number of frames before the displayed ones. An APNG may begin with a picture for programs without animation."""
     return int(bool(getattr(image, "default_image", False)))
 
 
 def _chained(image: ImageFile.ImageFile, most: int) -> int:
-    """Pages of a TIFF, counted one by one: to count a chain of millions takes minutes."""
+    """The number of pages of a TIFF, counted one by one up to a maximum: counting a chain of millions takes minutes."""
     count = 1
     while count < most:
         try:
@@ -242,7 +244,7 @@ def _check(image: Image.Image, limits: Limits) -> None:
 
 
 def _draft(image: ImageFile.ImageFile, needs: Needs) -> None:
-    """Have a JPEG decoded at half, a quarter or an eighth of its size, where that leaves enough pixels."""
+    """Decode a JPEG at half, a quarter or an eighth of its size, if that leaves enough pixels."""
     width, height = image.size
     if image.format in ("JPEG", "MPO"):
         side = max(width, height) if needs.fit == "pad" else min(width, height)
@@ -250,7 +252,7 @@ def _draft(image: ImageFile.ImageFile, needs: Needs) -> None:
 
 
 def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> ImageFile.ImageFile:
-    """Decode what there is of a damaged picture; the rest stays grey or black."""
+    """Decode the intact part of a damaged picture; the rest stays grey or black."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         image = opened(source, limits)
@@ -266,7 +268,7 @@ def _salvage(source: Source, limits: Limits, needs: Needs, error: Exception) -> 
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; that of WebP is left alone, as browsers do."""
+    """EXIF orientation, 1 to 8. That of WebP is ignored, as in browsers."""
     if image.format == "WEBP":
         return 1
     try:
@@ -278,7 +280,8 @@ def orientation(image: Image.Image) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which frames of a file are looked at: ``pages`` one by one, since they stay on screen, and ``moving`` together. ``duration`` in milliseconds."""
+    """The frames of a file to look at: ``pages`` one by one, since they stay on screen, and ``moving`` ones together.
+    ``duration`` is in milliseconds."""
 
     pages: frozenset[int]
     moving: frozenset[int]
@@ -286,7 +289,7 @@ class _Plan:
 
 
 def _planned(image: ImageFile.ImageFile, count: int, limits: Limits, gaps: list[Gap], begun: float) -> _Plan:
-    """Every page of a TIFF; of an animation every frame that lasts, and of the others ``max_frames``, evenly spread."""
+    """Every page of a TIFF. Of an animation every frame that stays, and of the other frames ``max_frames``, evenly spread."""
     first = _hidden(image)
     if image.format == "TIFF":
         pages, moving, duration = _pages(image, count), [], None
@@ -307,7 +310,8 @@ def _planned(image: ImageFile.ImageFile, count: int, limits: Limits, gaps: list[
 
 
 def _durations(image: ImageFile.ImageFile, numbers: Iterable[int], until: float) -> list[float]:
-    """How long frames last, in milliseconds; of fewer than all where the animation ends early or ``until`` comes, in seconds of processor time."""
+    """How long frames stay, in milliseconds. The list is shorter if the animation ends early or the processor time reaches
+    ``until``, in seconds."""
     found: list[float] = []
     for number in numbers:
         try:
@@ -325,7 +329,7 @@ def _durations(image: ImageFile.ImageFile, numbers: Iterable[int], until: float)
 
 
 def _pages(image: ImageFile.ImageFile, count: int) -> list[int]:
-    """The pages of a TIFF that show something of their own: not smaller copies of others, nor masks."""
+    """The pages of a TIFF with content of their own: no smaller copies, no masks."""
     found = []
     for number in range(count):
         with contextlib.suppress(Exception):  # decoding says what is wrong with it
@@ -345,7 +349,7 @@ def _several(
     gaps: list[Gap],
     begun: float,
 ) -> Iterator[Cut]:
-    """The frames that are planned, as ``seen`` makes pictures of them: a cut a page, and the others in cuts that fit into memory.
+    """The planned frames, converted by ``seen``: one cut for each page, and the other frames in cuts that fit into memory.
 
     Raises:
         MediaError: none of them can be decoded.
@@ -396,7 +400,8 @@ def _lost(image: Image.Image, number: int, error: Exception) -> Gap:
 
 
 def _fitted(image: Image.Image, needs: Needs, colours: Colours, first: tuple[int, int] | None = None) -> Image.Image:
-    """Scale as ``needs`` say, flatten to sRGB and centre in the square; where that is padded, within the shape of the ``first`` page."""
+    """Scale as ``needs`` say, flatten to sRGB and centre in the square. In a padded square, later pages get the shape of the
+    ``first`` page."""
     image.load()
     if image.mode not in _SCALED or "transparency" in image.info:
         image = _scalable(image)
@@ -415,7 +420,7 @@ def _fitted(image: Image.Image, needs: Needs, colours: Colours, first: tuple[int
 
 
 def _scalable(image: Image.Image) -> Image.Image:
-    """Any mode to one that can be scaled."""
+    """Convert any mode to one that can be scaled."""
     if image.mode.startswith(("I", "F")):
         return deep.shallow(image)
     if image.mode in ("PA", "RGBa", "La") or "transparency" in image.info:
@@ -424,7 +429,7 @@ def _scalable(image: Image.Image) -> Image.Image:
 
 
 def _flat(image: Image.Image, colours: Colours) -> Image.Image:
-    """RGBA or LA to sRGB; what is transparent becomes white."""
+    """RGBA or LA to sRGB; transparent parts become white."""
     white = Image.new("RGB", image.size, "white")
     white.paste(colours.srgb(image.convert(image.mode[:-1])), mask=image.getchannel("A"))
     return white
@@ -435,5 +440,5 @@ def _picture(image: Image.Image, orientation: int) -> Picture:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """A picture turned and mirrored as its orientation (EXIF) says."""
+    """Rotate and mirror a picture according to its EXIF orientation."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image

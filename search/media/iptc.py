@@ -21,10 +21,10 @@ _DAY, _TIME, _DIGITIZED_DAY, _DIGITIZED_TIME = 55, 60, 62, 63
 
 
 def values(raw: bytes) -> Iterator[Value]:
-    """What the data sets say. Their character set is seldom told: it is that in which all of them together make most sense.
+    """The values of the data sets. Their character set is seldom stated, so we guess one charset for all fields.
 
     Raises:
-        ValueError: they end before their end, or are none.
+        ValueError: they are cut off, or are not IPTC.
     """
     found, told, damage = list[tuple[Role, bytes]](), False, None
     try:
@@ -42,7 +42,7 @@ def values(raw: bytes) -> Iterator[Value]:
 
 
 def stamps(raw: bytes) -> list[Stamp]:
-    """When the picture was made, or else digitised, as the data sets tell it; of damaged ones what stands before the damage."""
+    """When the picture was made or, if that is not stated, digitised. Of damaged data sets, what comes before the damage."""
     told: dict[int, str] = {}
     with contextlib.suppress(ValueError):
         for record, number, value in _sets(raw):

@@ -1,4 +1,4 @@
-"""What is written in a picture besides what is seen: XMP, IPTC, EXIF, and the texts of PNG, JPEG and GIF."""
+"""Text written in a picture file besides the picture: XMP, IPTC, EXIF, and the texts of PNG, JPEG and GIF."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ _MOST_CHUNKS = 64
 
 
 def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap]:
-    """What is written in a picture whose head has been read, as text; where several say the same, the one that knows its character set first."""
+    """The text written in a picture file whose head has been read. Of equal texts, the one with a known character set comes
+    first."""
     yield from cuts("XMP", _of_xmp(image, source), needs)
     yield from cuts("IPTC", _of_iptc(image), needs)
     yield from cuts("EXIF", _of_exif(image, source), needs)
@@ -49,7 +50,8 @@ def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap
 
 
 def stamps(image: Image.Image, source: Source) -> tuple[Stamp, ...]:
-    """The dates that are written in a picture whose head has been read. Raises nothing: metadata are often broken, and never worth a picture."""
+    """The dates in a picture file whose head has been read. Never raises: metadata are often broken, and must not cost the
+    picture."""
     found: list[Stamp] = []
     at = source.file.tell()  # an animation reads on from here
     for read in (_dates_of_png, _dates_of_xmp, _dates_of_exif, _dates_of_iptc):
@@ -60,7 +62,7 @@ def stamps(image: Image.Image, source: Source) -> tuple[Stamp, ...]:
 
 
 def _dates_of_png(image: Image.Image, source: Source) -> list[Stamp]:
-    """All that a PNG tells, in one pass over its chunks."""
+    """The dates in a PNG, in one pass over its chunks."""
     if image.format != "PNG":
         return []
     chunks = list(islice(_chunks(source.file), _MOST_CHUNKS))
@@ -152,7 +154,7 @@ def _named(tags: Mapping[int, Any]) -> Iterator[Value]:
 
 
 def _user_comment(raw: bytes, endian: str) -> str:
-    """A comment after the eight bytes that name its character set (Exif 3.0, 4.6.6): Unicode is UTF-16 in whichever order the writer liked."""
+    """A comment after the eight bytes that name its character set (Exif 3.0, 4.6.6). Unicode means UTF-16 in either byte order."""
     name, text = raw[:8].rstrip(b"\0 ").upper(), raw[8 : 8 + LONGEST_BYTES]
     if name == b"UNICODE" and (order := _order(text, endian)):
         return text.decode("utf-16-le" if order == "<" else "utf-16-be", "replace")
@@ -162,7 +164,8 @@ def _user_comment(raw: bytes, endian: str) -> str:
 
 
 def _order(text: bytes, endian: str) -> str | None:
-    """In which order UTF-16 has its bytes: as marked, else by where the noughts are, which Latin letters have; None: it is UTF-8."""
+    """The byte order of UTF-16: by its mark, else by where the zero bytes are, since Latin letters have one each. None: it is
+    UTF-8."""
     if marked := {b"\xff\xfe": "<", b"\xfe\xff": ">"}.get(text[:2]):
         return marked
     high, low = text[0::2].count(0), text[1::2].count(0)
@@ -177,7 +180,7 @@ def _of_png(file: BinaryIO) -> Iterator[Value]:
 
 
 def _texts(chunks: Iterable[tuple[bytes, bytes]], wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The texts among the chunks of a PNG that have one of the ``wanted`` keywords, and these (third edition, 11.3.3)."""
+    """The texts among the chunks of a PNG with one of the ``wanted`` keywords, and these keywords (third edition, 11.3.3)."""
     for kind, chunk in chunks:
         key, _, rest = chunk.partition(b"\0")
         if kind == b"eXIf" or key not in wanted:
@@ -192,12 +195,12 @@ def _texts(chunks: Iterable[tuple[bytes, bytes]], wanted: Container[bytes]) -> I
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG that hold words, those behind the picture too: programs that only add words put them there."""
+    """The chunks of a PNG that hold text, including those after the picture, where programs that only add text put them."""
     return png.chunks(file, (b"tEXt", b"zTXt", b"iTXt", b"eXIf"), longest=_LONGEST_CHUNK)
 
 
 def _bytes(value: object) -> bytes:
-    """What Pillow makes of bytes: these, a text in Latin-1 or numbers."""
+    """Convert Pillow's form of bytes: bytes, a text in Latin-1, or numbers."""
     if isinstance(value, str):
         return value.encode("latin-1", "replace")
     if isinstance(value, tuple) and all(type(number) is int and 0 <= number < 256 for number in value):

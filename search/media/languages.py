@@ -1,4 +1,4 @@
-"""Languages, by the many names that files give them."""
+"""Languages, by the many names that files use."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _NAMES = {row[0]: row[-1] for row in _ROWS}
 
 
 def code(told: str | None) -> str | None:
-    """The ISO 639-1 code of a language that is told as ``de``, ``ger``, ``deu``, ``de-AT``, ``de_AT`` or ``German``; None: not known."""
+    """The ISO 639-1 code of a language written as ``de``, ``ger``, ``deu``, ``de-AT``, ``de_AT`` or ``German``; None: not known."""
     return _CODES.get(re.split("[-_]", told or "", maxsplit=1)[0].lower())
 
 
 def spelled(told: Iterable[str]) -> tuple[str, ...]:
-    """Words as they were told, and the codes of those that name languages besides."""
+    """The given words, and in addition the codes of those that name languages."""
     return tuple(dict.fromkeys(one for word in told for one in (word.strip(), code(word.strip())) if one))
 
 
 def name(code: str | None) -> str | None:
-    """What a language is called in English."""
+    """The English name of a language."""
     return _NAMES.get(code or "")

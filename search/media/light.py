@@ -1,4 +1,4 @@
-"""Colours of film as a screen of sRGB shows them: wide gamuts, and the curves of HDR, PQ and HLG (Rec. ITU-R BT.2100)."""
+"""Colours of film for an sRGB screen: wide gamuts, and the HDR curves PQ and HLG (Rec. ITU-R BT.2100)."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _D65 = np.array([0.3127, 0.3290, 0.3583]) / 0.3290
 _LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
 _CODES = 1 << 16
 _KNEE = 0.65
-"""How sharply what is brighter than white bends."""
+"""The sharpness of the tone curve above white."""
 
 
 def differs(primaries: int, transfer: int) -> bool:
-    """Whether values with these primaries and this transfer are not what a screen of sRGB takes."""
+    """Whether values with these primaries and this transfer need conversion for an sRGB screen."""
     return primaries in _GAMUTS or transfer in (PQ, HLG)
 
 
 def srgb(pixels: NDArray[np.uint16], primaries: int, transfer: int, nits: float) -> Picture:
-    """Values (H, W, 3) of 16 bits as (H, W, 3) uint8 sRGB. ``nits``: the brightest light of the film, in cd/m².
+    """Convert values (H, W, 3) of 16 bits to (H, W, 3) uint8 sRGB. ``nits``: the brightest light of the film, in cd/m².
 
-    HDR is mapped as browsers do on a screen without it, by the reference white operator of SMPTE ST 2094-50: a film that reaches 1000 cd/m²
-    has its white at half the light, a dimmer one nearer to all of it.
+    HDR is tone-mapped as browsers do on a screen without HDR, by the reference white operator of SMPTE ST 2094-50. A film that
+    reaches 1000 cd/m² has its white at half the light; a dimmer film is nearer to full light.
     """
     light = _curve(transfer)[pixels]
     if transfer == HLG:
@@ -53,7 +53,7 @@ def srgb(pixels: NDArray[np.uint16], primaries: int, transfer: int, nits: float)
 
 
 def _gain(brightest: NDArray[np.float32], nits: float) -> NDArray[np.float32]:
-    """What light is multiplied by where its strongest component is ``brightest``, 1 being white."""
+    """The gain for light whose strongest component is ``brightest``, 1 being white."""
     top = max(nits / WHITE_NITS, 1.0)
     white = 1 - 0.5 * min(np.log2(top) / np.log2(USUAL_NITS / WHITE_NITS), 1)
     bend = np.linspace(0, 1, 256)
@@ -69,7 +69,7 @@ def _gain(brightest: NDArray[np.float32], nits: float) -> NDArray[np.float32]:
 
 @functools.cache
 def _curve(transfer: int) -> NDArray[np.float32]:
-    """The light of each code of 16 bits, 1 being white; of HLG that of the scene, which is 1 at most."""
+    """The light of each 16-bit code, 1 being white. For HLG it is the light of the scene, at most 1."""
     code = np.linspace(0, 1, _CODES)
     if transfer == PQ:
         power = code ** (1 / 78.84375)
@@ -83,7 +83,7 @@ def _curve(transfer: int) -> NDArray[np.float32]:
 
 @functools.cache
 def _encoding() -> NDArray[np.uint8]:
-    """The value in sRGB of each of 65,536 steps of light."""
+    """The sRGB value of each of 65,536 steps of light."""
     light = np.linspace(0, 1, _CODES)
     value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return (value * 255).round().astype(np.uint8)
@@ -91,7 +91,7 @@ def _encoding() -> NDArray[np.uint8]:
 
 @functools.cache
 def _to_srgb(primaries: int) -> NDArray[np.float32]:
-    """The matrix from light in a gamut to light in that of sRGB."""
+    """The matrix that converts light from a gamut to sRGB."""
     return (np.linalg.inv(_to_xyz(_SRGB)) @ _to_xyz(_GAMUTS[primaries])).astype(np.float32)
 
 

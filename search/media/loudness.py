@@ -1,6 +1,8 @@
-"""Loudness by ITU-R BS.1770-4, as EBU R 128 has it, and quiet sound raised to one level: near or far, the same sound is the same to an encoder.
+"""Loudness by ITU-R BS.1770-4, as in EBU R 128. Quiet sound is raised to one level, so that a sound is the same to an encoder
+near or far.
 
-FFmpeg's ``ebur128`` measures the same (recordings of ESC-10: .09 dB apart in the mean) and takes six times as long, a fifth of what decoding takes.
+FFmpeg's ``ebur128`` gives the same values (recordings of ESC-10: .09 dB apart in the mean), but takes six times as long, a fifth
+of the decoding time.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ FAINT, FLOOR = -40.0, -50.0
 SILENT = -70.0
 """The absolute gate of BS.1770, and the loudness that silence is told to have. LUFS."""
 _GATE = -10.0
-"""What is this much quieter than the rest does not count. LU."""
+"""The relative gate: blocks that are this much quieter than the rest do not count. LU."""
 _STEPS = 4
 """Steps of 100 ms in what BS.1770 measures at once."""
 _OFFSET = -0.691
@@ -36,7 +38,8 @@ _FILTERS = (
 
 
 def levelled(samples: Sound, rate: int) -> Sound:
-    """Sound (n,) in [-1, 1] raised to ``TARGET``, or nearer to it: by ``TARGET - FAINT`` at most, and not beyond ``PEAK_DB``. Louder sound stays as it is."""
+    """Raise sound (n,) in [-1, 1] to ``TARGET`` or as near as allowed: by ``TARGET - FAINT`` at most, and not beyond ``PEAK_DB``.
+    Louder sound is unchanged."""
     peak = float(np.abs(samples).max(initial=0))
     if not peak:
         return samples
@@ -47,7 +50,8 @@ def levelled(samples: Sound, rate: int) -> Sound:
 
 
 def loudness(samples: Sound, rate: int) -> float:
-    """The integrated loudness of sound (n,) in LUFS, at least ``SILENT``; what is shorter than is measured at once counts as if it were repeated."""
+    """The integrated loudness of sound (n,) in LUFS, at least ``SILENT``. Sound shorter than one measuring block counts as if it
+    were repeated."""
     step = max(rate // 10, 1)
     if not len(samples):
         return SILENT
@@ -68,7 +72,7 @@ def _power(lufs: float) -> float:
 
 @cache
 def _weights(rate: int, step: int) -> NDArray[np.float32]:
-    """What each frequency of a step's spectrum counts in its mean square."""
+    """The weight of each frequency in the mean square of a step."""
     turns = np.exp(-2j * np.pi * np.minimum(fft.rfftfreq(step, 1 / rate), 24_000) / 48_000)
     response = np.ones(len(turns))
     for over, under in _FILTERS:

@@ -34,7 +34,7 @@ _HEAD = 50_000
 
 
 def dated(page: str) -> list[str]:
-    """When a page says that it was written, as it is written there."""
+    """When a page says that it was written, unparsed."""
     told: dict[str, str] = {}
     for node in LexborHTMLParser(page[:_HEAD]).css("meta[content]"):
         name = node.attributes.get("name") or node.attributes.get("property") or node.attributes.get("itemprop") or ""

@@ -1,4 +1,4 @@
-"""Channels of sound become mono: mixed inside FFmpeg by their layout, or kept apart where they do not belong together."""
+"""Mixing channels to mono: inside FFmpeg by their layout. Channels that do not belong together stay separate."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from search.types import Sound
 MAX_CHANNELS = 64
 """Channels that FFmpeg can mix."""
 MAX_LANES = 8
-"""Channels of an untold layout that are heard one by one; what is beyond is heard as one mix."""
+"""The maximum number of channels of an unknown layout that are kept separate. More are mixed into one."""
 _FRONT, _CENTRE, _SURROUND = 0.5, 0.5**0.5, 0.5**1.5
 """Weights of ITU-R BS.775 on the scale on which left and right of stereo are 0.5 each. Low effects, which it leaves out, count as surround: nothing that sounds is lost."""
 _CENTRES, _FRONTS = frozenset({"FC"}), frozenset({"FL", "FR", "FLC", "FRC", "DL", "DR", "WL", "WR"})
 _CUSTOM = " channels ("
 """Stands in FFmpeg's name of an order of channels that is none of the usual ones, such as ``5.1(side)``; the order follows."""
 _SILENT = 1e-3
-"""A channel whose level is below this share of the loudest one's carries nothing."""
+"""A channel whose level is below this share of the loudest one's is empty."""
 _CANCELS = 0.25
-"""A mix whose level is below this share of its louder channel's has cancelled: 12 dB. Channels without relation lose 3 dB."""
+"""A mix whose level is below this share of its louder channel's has cancelled out: 12 dB. Unrelated channels lose 3 dB."""
 _RELATED = 0.15
-"""Correlation of two waveforms from which on they are of one scene."""
+"""Two waveforms with at least this correlation are of one scene."""
 _REJOINED = 0.5
-"""Correlation of two waveforms that were not of one scene before, from which on they are."""
+"""The same for waveforms that were not of one scene before."""
 _IN_STEP = 0.3
-"""Correlation of two courses of loudness from which on they are of one scene."""
+"""Two loudness curves with at least this correlation are of one scene."""
 _LIVELY_DB = 3.0
 """Loudness that varies less than this is steady: two steady sounds, such as rain in stereo, are one scene."""
 _STEP_MS = 50
 _SHORTEST_MS = 1000
-"""Sound shorter than this says too little of how its channels relate."""
+"""Shorter sound says too little about how its channels are related."""
 
 
 class Mixer:
@@ -50,7 +50,7 @@ class Mixer:
         self._graph: Graph | None = None
 
     def resample(self, frame: av.AudioFrame | None) -> Iterator[NDArray[np.float32]]:
-        """What has become of a frame; None: there will be no more.
+        """The resampled output for a frame; None: there will be no more.
 
         Raises:
             ValueError: more than ``MAX_CHANNELS`` channels.
@@ -76,10 +76,11 @@ class Mixer:
 
 
 def is_custom(frame: av.AudioFrame) -> bool:
-    """Whether a frame's channels stand in an order of their own, as in MOV; then its layout is kept from being freed.
+    """Whether a frame's channels have a custom order, as in MOV. If so, its layout object is kept for ever.
 
-    PyAV copies such a layout without the map that it points to, and both the frame and the layout free that map: the process dies of
-    it. So the layout's object is never freed, the frame must not be put into a queue of PyAV's, which copies it in the same way.
+    PyAV copies such a layout without the map that it points to. Both the frame and the layout would free the map, which crashes
+    the process. So the layout object is never freed. The frame must not be put into one of PyAV's queues, which copy it in the
+    same way.
     """
     if frame.layout.nb_channels <= 2 or _CUSTOM not in frame.layout.name:
         return False
@@ -88,7 +89,7 @@ def is_custom(frame: av.AudioFrame) -> bool:
 
 
 def lanes_of(layout: av.AudioLayout) -> list[str]:
-    """What FFmpeg's pan filter makes of a layout of three channels or more: a sum of channels for each lane."""
+    """The expressions of FFmpeg's pan filter for a layout of three channels or more: a sum of channels for each lane."""
     names = [channel.name for channel in layout.channels]
     everything = range(len(names))
     if "AMBI0" in names:
@@ -131,10 +132,10 @@ def _graph(frame: av.AudioFrame, rate: int) -> Graph:
 
 
 def scenes(lanes: NDArray[np.float32], rate: int, *, apart: bool = False) -> list[tuple[int | None, Sound]]:
-    """The sounds that a window (lanes, samples) holds, each mono: the number of its first lane, None where all lanes are one scene.
+    """The separate sounds in a window (lanes, samples), each mono: the number of its first lane, None if all lanes are one scene.
 
-    Lanes that carry nothing are left out, and those that belong together are mixed. ``apart``: they did not in the window before, and it takes
-    more to join them again.
+    Empty lanes are left out; lanes that belong together are mixed. ``apart``: they did not belong together in the window before,
+    so the threshold for joining them is higher.
     """
     if len(lanes) == 1:
         return [(None, lanes[0])]
@@ -153,7 +154,7 @@ def scenes(lanes: NDArray[np.float32], rate: int, *, apart: bool = False) -> lis
 
 
 def together(one: Sound, other: Sound, rate: int, *, apart: bool = False) -> bool:
-    """Whether two channels are of one scene: alike, inverted, louder and quieter at the same times, or both steady."""
+    """Whether two channels are of one scene: similar, inverted, loud and quiet at the same times, or both steady."""
     length = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
     if not length or abs(float(one @ other)) >= (_REJOINED if apart else _RELATED) * length:
         return True
@@ -177,7 +178,7 @@ def _course_db(samples: Sound, rate: int) -> NDArray[np.float32]:
 
 
 def _mixed(lanes: NDArray[np.float32], group: list[int], levels: NDArray[np.float32]) -> Sound:
-    """The mean of lanes; of a pair that cancels half the difference, of more the loudest."""
+    """The mean of lanes. If a pair cancels out, half the difference; if more do, the loudest."""
     if len(group) == 1:
         return cast("Sound", lanes[group[0]])
     chosen = lanes[group]

@@ -1,4 +1,4 @@
-"""Motion: tables of readings of acceleration and turning, resampled and cut into windows."""
+"""Motion: tables of acceleration and rotation readings, resampled and cut into windows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MAX_LINES = 1_000_000
 MIN_WINDOW_MS = 250
 """A window shorter than this is dropped, unless it is the only one."""
 _HOLE = 0.5
-"""Between readings farther apart than this, in seconds, nothing is made up: a new window begins."""
+"""Readings farther apart than this, in seconds, are not interpolated: a new window begins."""
 _BLOCK, _LINE, _PREAMBLE = 10_000, 4_096, 50
 """Lines read at once, bytes of the longest, and lines in which the columns have to be named."""
 _ROUNDING = 1e-3
-"""By how much of a reading's distance a time may be off: times since 1970 are not written more exactly."""
+"""The allowed error of a time, as a share of the distance between readings: times since 1970 are written with limited precision."""
 _LARGEST, _LAST = 1e6, 1e12
-"""No reading is larger, and no time is later, in seconds: it would be noise."""
+"""The largest plausible reading, and the latest plausible time, in seconds."""
 
 _AXES = r"[\W_]*([xyz])(?:[\W_].*)?"
 _TIME = re.compile(r"(?:timestamp|time|ts|t|elapsed|seconds|sec)(?:[\W_]*(s|ms|us|µs|ns))?\W*")
@@ -37,7 +37,7 @@ _READING = {
 _COLUMNS = ("ax", "ay", "az", "gx", "gy", "gz")
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _SLOWEST = 0.5
-"""No sensor of motion leaves as many seconds between two readings; a unit of time that says so is too large."""
+"""No motion sensor has this many seconds between two readings. A time unit that implies it is too large."""
 
 Table: TypeAlias = NDArray[np.float64]
 """Time in seconds and six readings, (7, readings)."""
@@ -45,7 +45,8 @@ Table: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Which column holds what: time, and then the readings in the order of ``Cut``. ``unit``: of the time, in seconds; None: not told."""
+    """Which column holds what: the time, then the readings in the order of ``Cut``. ``unit``: of the time, in seconds; None: not
+    stated."""
 
     columns: tuple[int, ...]
     delimiter: str
@@ -53,10 +54,11 @@ class Header:
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:  # noqa: ARG001 - nothing here can grow beyond its limit
-    """Cut a table with the columns t, ax, ay, az, gx, gy, gz (in any order, and by other common names) into windows (6, readings).
+    """Cut a table with the columns t, ax, ay, az, gx, gy, gz (in any order, and by other common names) into windows (6,
+    readings).
 
-    Acceleration is in m/s², turning in rad/s. Time is in the unit that its column names, else in the one in which readings come
-    as often as a sensor gives them. Lines are passed over that are no numbers, and whose time does not go forward; the ledger is told.
+    Acceleration is in m/s², rotation in rad/s. Time is in the unit that its column names, else in the unit for which the rate of
+    readings is plausible. Lines that are not numbers, or whose time does not increase, are skipped, with a line in the ledger.
 
     Raises:
         MediaError: ``undecodable``, no such columns, or no readings that follow each other; ``no_content``, no lines.
@@ -96,7 +98,7 @@ def _header(file: BinaryIO) -> Header:
 
 
 def _table(file: BinaryIO, header: Header) -> tuple[Table, int]:
-    """What could be read, and from how many lines; empty ones do not count."""
+    """The readable rows, and the number of lines that are not empty."""
     parts, count, looked_at = [np.empty((0, 7))], 0, 0
     while looked_at < MAX_LINES and (block := list(islice(_lines(file), _BLOCK))):
         looked_at += len(block)
@@ -108,7 +110,7 @@ def _table(file: BinaryIO, header: Header) -> tuple[Table, int]:
 
 
 def _numbers(lines: Sequence[str], header: Header) -> NDArray[np.float64]:
-    """Rows (lines, 7); those that are no numbers are not numbers."""
+    """Rows (lines, 7); lines that are not numbers become NaN."""
     try:
         return np.loadtxt(lines, delimiter=header.delimiter, usecols=header.columns, ndmin=2, comments=None)
     except ValueError:  # one at a time takes ten times as long
@@ -124,7 +126,7 @@ def _row(line: str, header: Header) -> list[float]:
 
 
 def _ordered(table: Table, unit: float | None) -> Table:
-    """What of a table is finite and goes forward in time, which is brought into seconds."""
+    """The rows that are finite and increasing in time, with time in seconds."""
     with np.errstate(all="ignore"):
         table = table[:, np.isfinite(table).all(0) & (np.abs(table[1:]) <= _LARGEST).all(0)]
         steps = np.abs(np.diff(table[0]))
@@ -138,7 +140,7 @@ def _ordered(table: Table, unit: float | None) -> Table:
 
 
 def _windows(table: Table, length: int) -> Iterator[Cut]:
-    """Windows of ``length`` readings at most, between which no time is lost but in holes."""
+    """Windows of at most ``length`` readings. No time is lost between them except in holes."""
     start, emitted = table[0, 0], False
     for run in np.split(table, np.flatnonzero(np.diff(table[0]) > _HOLE) + 1, axis=1):
         count = int((run[0, -1] - run[0, 0]) * IMU_RATE + _ROUNDING) + 1
@@ -155,6 +157,6 @@ def _windows(table: Table, length: int) -> Iterator[Cut]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines, those that are too long in pieces, which hold no row of numbers."""
+    """Lines; those that are too long come in pieces, which are not rows of numbers."""
     while line := file.readline(_LINE):
         yield line

@@ -1,4 +1,5 @@
-"""Formats that Pillow does not read, or not well, as plugins of it: Photoshop's, and OpenEXR. And PNG, of which it takes too much amiss."""
+"""Pillow plugins for formats that Pillow does not read, or not well: Photoshop and OpenEXR. And a PNG reader that is less strict
+than Pillow's."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ class Psd(PsdImagePlugin.PsdImageFile):
 
 
 class Exr(ImageFile.ImageFile):
-    """OpenEXR, through FFmpeg: light as it is, with transparency multiplied in; what is brighter than 1 is white. Grey is of mode F."""
+    """OpenEXR, through FFmpeg: linear light, with transparency multiplied in; values above 1 are white. Grey is of mode F."""
 
     format = "EXR"
     format_description = "OpenEXR"
@@ -85,7 +86,7 @@ class Exr(ImageFile.ImageFile):
 
 
 class _Chunks(PngImagePlugin.PngStream):
-    """The chunks of a PNG. One that is to tell of colours and is damaged is no damage to the picture."""
+    """The chunks of a PNG. A damaged colour chunk does not make the picture damaged."""
 
     def chunk_iCCP(self, pos: int, length: int) -> bytes:  # noqa: N802 - Pillow's name
         return self._tried(super().chunk_iCCP, pos, length)
@@ -114,7 +115,7 @@ PngImagePlugin.PngStream = _Chunks  # type: ignore[misc]
 
 
 def _head(image: ImageFile.ImageFile, length: int) -> bytes:
-    """The first bytes of the file of a picture that is being opened."""
+    """The first bytes of the file of a picture being opened."""
     if image.fp is None:
         raise SyntaxError("it is closed")
     head = image.fp.read(length)
@@ -123,7 +124,7 @@ def _head(image: ImageFile.ImageFile, length: int) -> bytes:
 
 
 def _channels(told: bytes) -> list[bytes]:
-    """The channels of an OpenEXR: their names and what else is told of them."""
+    """The channel entries in an OpenEXR header: names and attributes."""
     found = []
     while told and told[0]:
         length = told.index(b"\0") + 17

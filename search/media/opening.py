@@ -1,4 +1,4 @@
-"""Opening a file of an archive, whatever stands there by now."""
+"""Opening files of an archive safely."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search.errors import MediaError
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """The descriptor of a regular file; never waits, as opening a named pipe would.
+    """The descriptor of a regular file. Never blocks, as opening a named pipe would.
 
     Raises:
         MediaError: ``vanished``, ``unreadable``.
@@ -33,10 +33,10 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def head(file: int, length: int) -> bytes:
-    """The first bytes of an opened file; where it is read from next does not change.
+    """The first bytes of an opened file. Its read position does not change.
 
     Raises:
-        MediaError: ``unreadable``, as on a disk that fails.
+        MediaError: ``unreadable``, as on a failing disk.
     """
     try:
         return os.pread(file, length, 0)

@@ -1,4 +1,4 @@
-"""WAV whose samples are narrower than their words, such as 24 bits in words of 32: FFmpeg takes the words to be as wide as the samples."""
+"""WAV with samples narrower than their words, such as 24 bits in words of 32. FFmpeg assumes that samples fill their words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _CHUNKS = 64
 
 
 def whole_words(source: Source) -> Words | None:
-    """The file, told to be of samples that fill their words: they stand in the upper bits, with zeros below. None: it can be read as it is."""
+    """The file with a changed header, whose samples fill their words: the sample is in the upper bits, with zeros below. None: no
+    change is needed."""
     at = _form_at(source)
     if at is None:
         return None
@@ -25,7 +26,7 @@ def whole_words(source: Source) -> Words | None:
 
 
 def _form_at(source: Source) -> int | None:
-    """Where the chunk ``fmt `` of a WAV, RF64 or W64 begins, after its name and length; None: there is none."""
+    """The offset of the content of the chunk ``fmt `` in a WAV, RF64 or W64; None: there is none."""
     wide = source.head[:4] == b"riff"  # W64: names of 16 bytes, lengths of 8 that count these too
     if source.head[24 if wide else 8 :][:4].upper() != b"WAVE" or source.head[:4] not in (b"RIFF", b"RF64", b"riff"):
         return None
@@ -42,10 +43,10 @@ def _form_at(source: Source) -> int | None:
 
 
 class Words:
-    """A file some of whose bytes are others, as PyAV reads it."""
+    """A file for PyAV in which some bytes are replaced."""
 
     def __init__(self, file: BinaryIO, at: int, others: bytes) -> None:
-        """``others`` stand at ``at``."""
+        """``others`` are the new bytes from offset ``at`` on."""
         self._file, self._at, self._others = file, at, others
 
     def read(self, size: int = -1) -> bytes:
@@ -58,9 +59,9 @@ class Words:
         return bytes(found)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to where the next bytes are read."""
+        """Set the read position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Where the next bytes are read."""
+        """The read position."""
         return self._file.tell()

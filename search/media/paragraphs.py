@@ -1,4 +1,4 @@
-"""A text cut into paragraphs, none longer than an encoder reads."""
+"""Text cut into paragraphs, none longer than an encoder reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PARTED = re.compile(r"[\x02\ufffe]|[-\u2010\u00ad][ \t]{0,99}\r?\n[ \t]{0,99}")
 _LETTERS, _ENDING = re.compile(r"[^\W\d_]+"), re.compile(r"[^\W\d_]+\Z")
 _COMPOUND = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,64}-[^\W\d_]{1,64}")
 _LONGEST = 64
-"""Letters of a word that are looked at, when it was parted by the end of a line."""
+"""The maximum number of letters examined of a word that was split at the end of a line."""
 _HEADING = 80
 """A block shorter than this that does not end like a sentence is a heading or an item of a list, in characters."""
 _TINY = 20
@@ -19,9 +19,9 @@ _TINY = 20
 
 
 def unhyphenated(text: str) -> str:
-    """A text in which words that a line's end has parted are whole again: U+0002 and U+FFFE are what pdfium makes of such hyphens.
+    """A text in which words split at the end of a line are joined. pdfium marks such hyphens with U+0002 and U+FFFE.
 
-    A hyphen stays, without the end of the line, before a capital letter, and where the text has the word with a hyphen elsewhere.
+    The hyphen stays, without the line end, before a capital letter, and if the text contains the word with a hyphen elsewhere.
     """
     if not _PARTED.search(text):
         return text
@@ -39,10 +39,10 @@ def unhyphenated(text: str) -> str:
 
 
 def paragraphs(text: str, characters: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of the paragraphs in ``text``, in order, without the white space around them.
+    """Yield (start, end) of the paragraphs in ``text``, in order, without surrounding white space.
 
-    Blank lines separate; what is a heading, or tiny, joins what follows; what is longer than ``characters`` is split at
-    the end of a sentence, else at white space, else anywhere.
+    Blank lines separate paragraphs. A heading, or a tiny block, is joined to the next block. A block longer than ``characters``
+    is split at the end of a sentence, else at white space, else anywhere.
     """
     held: tuple[int, int] | None = None
     for start, end in _blocks(text):
@@ -57,7 +57,7 @@ def paragraphs(text: str, characters: int) -> Iterator[tuple[int, int]]:
 
 
 def _leads(passage: str) -> bool:
-    """Whether a passage wants what follows it: it ends with a heading, or is tiny."""
+    """Whether a passage should be joined to the next: it ends with a heading, or is tiny."""
     last = _BLANK.split(passage)[-1]
     return len(passage) < _TINY or (len(last) < _HEADING and (last.startswith("#") or last[-1] not in ".!?…\"'»”’)。！？"))
 
@@ -81,7 +81,7 @@ def _split(text: str, start: int, end: int, characters: int) -> Iterator[tuple[i
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The span without white space at its ends; nothing, if there is no letter and no digit in it."""
+    """The span without white space at its ends. Nothing if it has no letter and no digit."""
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
     end = start + len(piece.strip())

@@ -1,4 +1,4 @@
-"""The picture tracks of a film: which of them are films, and the frames of each on a clock of its own."""
+"""The picture tracks of a film: which of them are films, and the frames of each with their own clock."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from search.media.video import Shots
 from search.types import Cut, Gap, Needs
 
 MAX_PICTURE_TRACKS = 4
-"""Picture tracks that are looked at; what is beyond is told."""
+"""The maximum number of picture tracks that are searched. The others are reported as gaps."""
 _SPARSE = 6
-"""Below this many frames a second none is skipped."""
+"""Below this frame rate no frame is skipped."""
 _SPARSE_MS = 400
-"""Nor is a frame with no other within this time before or after it, in milliseconds, whatever the rate that is told."""
+"""A frame with no other within this time before or after it, in milliseconds, is not skipped either, whatever the stated rate."""
 _RECENT = 24
-"""Time stamps of packets that are kept, to tell how near the frames lie: more than any codec reorders."""
+"""The number of packet time stamps that are kept to find the distance of frames: more than any codec reorders."""
 _SEEN_THROUGH = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _STILL_MS = 500
 """A track that lasts no longer than this beside a longer one is a still, such as the cover of a film."""
 _SHORT = 2
-"""A track that lasts less than this part of the longest is no film to begin with."""
+"""A track shorter than this share of the longest one does not come first."""
 
 
 def films_of(streams: Sequence[av.VideoStream]) -> tuple[list[av.VideoStream], int]:
-    """The tracks that are films, the one that is shown first in front, and how many are stills beside a film, covers not counted.
+    """The tracks that are films, the one that a player shows first, and the number of stills beside a film, not counting covers.
 
-    A player shows the default track, and of equals the first; neither a still nor a short title comes before a film.
+    A player shows the default track, and of equal ones the first. Stills and short titles never come before a film.
     """
     moving = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
     lengths = {stream.index: _length_ms(stream) for stream in moving}
@@ -52,7 +52,7 @@ def films_of(streams: Sequence[av.VideoStream]) -> tuple[list[av.VideoStream], i
 
 
 def seen_of(films: Sequence[av.VideoStream], stills: int, limits: Limits) -> tuple[list[av.VideoStream], list[Gap]]:
-    """The tracks that are looked at, and what is told of the others; ``stills`` are beside the film.
+    """The tracks to search, and gaps for the others; ``stills`` are beside the film.
 
     Raises:
         MediaError: ``too_large``, the first one.
@@ -78,7 +78,7 @@ def _pixels(film: av.VideoStream) -> int:
 
 
 def _length_ms(stream: av.VideoStream) -> int | None:
-    """How long a track is; Matroska says so in a tag, where its writer knew it."""
+    """The length of a track; in Matroska from a tag, if the writer set it."""
     told = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d)\.(\d{3})\d*", stream.metadata.get("DURATION", ""))
     if told is None:
         return track_ms(stream)
@@ -93,7 +93,7 @@ def aspect_of(stream: av.VideoStream) -> float:
 
 
 def decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
-    """What decodes a track: FFmpeg's own decoders of VP8 and VP9 do not know that parts of a picture can be seen through."""
+    """The decoder of a track. FFmpeg's own decoders of VP8 and VP9 ignore transparency."""
     context = stream.codec_context
     if stream.metadata.get("alpha_mode") != "1" or context.name not in _SEEN_THROUGH:
         return context
@@ -103,10 +103,10 @@ def decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
 
 
 class PictureTrack:
-    """One track of pictures: its clock, its shots, and what of it is not seen."""
+    """One picture track: its clock, its shots, and its gaps."""
 
     def __init__(self, stream: av.VideoStream, number: int, needs: Needs, clock: Clock) -> None:
-        """``number`` counts from 1. Cuts of the first track have no source, so that they stay the segments that they were."""
+        """``number`` counts from 1. Cuts of the first track have no source, so that they equal the segments of older versions."""
         self.stream, self.clock, self._first = stream, clock, number == 1
         self._name = name_of("picture track", number, stream)
         self.shots = Shots(Display(needs, stream, aspect_of(stream)), None if self._first else self._name)
@@ -117,9 +117,9 @@ class PictureTrack:
         self._lone = _SPARSE_MS / float((stream.time_base or Fraction(1, 1000)) * 1000)
 
     def set_tempo(self, limits: Limits, moments: int, *, skips: bool) -> None:
-        """Decode no more than is needed: no frames that no other frame refers to, if ``skips``, and no smoothing of blocks.
+        """Decode no more than needed: with ``skips``, no frames that no other frame refers to; and no deblocking.
 
-        Of ``moments`` that are looked at no frame is skipped here, and a single one is decoded as it should be.
+        If ``moments`` are requested, no frame is skipped here, and for a single one there is full quality.
         """
         context = self.decoder
         context.thread_count = 1  # the pool keeps every core busy; a second thread cost a third more in all
@@ -131,7 +131,7 @@ class PictureTrack:
             self._skips = True
 
     def push(self, packet: av.Packet[Any]) -> Iterator[Cut]:
-        """Take a packet and yield the shots that it ends."""
+        """Take a packet and yield the shots that it completes."""
         self.clock.note(packet)
         if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
             self.decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
@@ -144,7 +144,7 @@ class PictureTrack:
             yield from self.shots.push(frame, time)
 
     def gaps(self) -> Iterator[Gap]:
-        """What of the track was not seen."""
+        """The parts of the track that could not be seen."""
         if not self.shots.seen_ms:
             why = self.damage.first or "the picture track is empty"
             yield Gap("no_picture", why) if self._first else Gap("not_sampled", f"{self._name} is not searched: {why}")
@@ -154,9 +154,9 @@ class PictureTrack:
             yield Gap("not_read", "the pictures carry closed captions (CEA-608 or 708), which are not read")
 
     def _alone(self, stamp: int) -> bool:
-        """Whether a frame is shown for long or comes after a pause, as far as the packets before it tell.
+        """Whether a frame is shown for long or follows a pause, as far as the packets before it tell.
 
-        A frame that may be skipped lies between two that were decoded before it, so that both are known.
+        A skippable frame lies between two that were decoded before it, so both are known.
         """
         at = bisect.bisect(self._stamps, stamp)
         near = self._stamps[max(at - 1, 0) : at + 1]

@@ -10,7 +10,7 @@ from typing import BinaryIO
 def chunks(
     file: BinaryIO, kinds: Container[bytes], *, longest: int = 1 << 20, until: bytes = b"IEND"
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of some kinds, each with its first ``longest`` bytes, up to the first chunk of the kind ``until``."""
+    """The chunks of some kinds, each with its first ``longest`` bytes, until the first chunk of the kind ``until``."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)

@@ -1,4 +1,4 @@
-"""The pool of decoding processes: what the rest of Sensorium decodes media with."""
+"""The pool of decoding processes, which the rest of Sensorium uses to decode media."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from search.settings import Settings
 from search.types import Cut, Gap, Info, Needs
 
 _RECYCLED = 800
-"""Files after which a process is replaced, so that leaks in codecs stay small; to start one takes as long as to decode 150 photographs."""
+"""A process is replaced after this many files, so that leaks in codecs stay small. Starting one takes as long as decoding 150
+photographs."""
 
 
 class DecodePool:
-    """``size`` processes that decode, each within the limits of ``settings``. Thread-safe; use it as a context manager.
+    """``size`` decoding processes, each within the limits of ``settings``. Thread-safe; use it as a context manager.
 
-    A call of ``decode`` keeps one process until its iterator ends or is closed; further calls wait for an idle one. So
-    one thread must not hold more iterators open than there are processes.
+    A call of ``decode`` keeps one process until its iterator ends or is closed; further calls wait for an idle one. So one thread
+    must not hold more open iterators than there are processes.
     """
 
     def __init__(self, settings: Settings, size: int) -> None:
-        """Start the processes; they come up while the caller goes on."""
+        """Start the processes. The constructor does not wait for them."""
         self._settings, self.size = settings, max(1, size)
         self._change = threading.Condition()
         self._closed = False
@@ -66,7 +67,7 @@ class DecodePool:
             self._give_back(process)
 
     def close(self) -> None:
-        """End every process; who is decoding gets a RuntimeError."""
+        """End every process. Threads that are decoding get a RuntimeError."""
         with self._change:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -85,7 +86,7 @@ class DecodePool:
             return process if process.alive else self._replace(process)
 
     def _give_back(self, process: Process) -> None:
-        """Make a process idle again, or put a fresh one in its place if it is spent, dead or does not come to rest."""
+        """Make a process idle again. Replace it if it is worn out, dead or still busy."""
         reusable = process.settle() and process.served < _RECYCLED
         with self._change:
             if self._closed:

@@ -23,7 +23,7 @@ SECONDS = 30
 """Processor time of one picture."""
 
 PATIENCE_SECONDS = 10 * SECONDS
-"""What one picture may take by the clock: a busy machine is no fault of the file."""
+"""The wall-clock limit of one picture. It is generous, since a busy machine is not the file's fault."""
 
 MEMORY = 3 << 30
 """Address space of ffmpeg, in bytes."""
@@ -32,17 +32,17 @@ MOST_PIXELS = 250_000_000
 """A frame with more is not decoded, in pixels."""
 
 _CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(SECONDS), str(MEMORY))
-"""A small program confines itself and becomes ffmpeg: in one with threads, nothing may run between fork and exec."""
+"""A small program confines itself and becomes ffmpeg. In a process with threads, no code may run between fork and exec."""
 
 
 def wave(path: str, width: int, height: int) -> bytes:
-    """The loudness of a sound over its time: a PNG on transparent ground, to be seen on light and on dark."""
+    """The loudness of a sound over time: a PNG with a transparent background, readable on light and dark pages."""
     mono = _input().audio.filter("aformat", channel_layouts="mono", sample_rates=16_000)
     return _run(path, mono.filter("showwavespic", s=f"{width}x{height}", colors="0x6b7fd7", scale="sqrt"), "png")
 
 
 def jpeg(picture: Picture) -> bytes:
-    """A picture (H, W, 3) uint8 RGB as a JPEG, that holds its pixels and nothing else."""
+    """A picture (H, W, 3) uint8 RGB as a JPEG without metadata."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -51,7 +51,7 @@ def jpeg(picture: Picture) -> bytes:
 
 
 def _input(**options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
-    """What is open at standard input, which can only be a media file by itself: no playlist, no network, no name with a meaning."""
+    """Standard input as ffmpeg's input. It must be a self-contained media file: no playlist, no network, no special names."""
     import ffmpeg
 
     return ffmpeg.input(

@@ -1,4 +1,4 @@
-"""One decoding process as its parent sees it: started, asked, timed, killed."""
+"""One decoding process, from the parent's side: start, requests, time limits, kill."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from search.types import Cut, Gap, Info, Modality, Needs
 _CHUNK = 1 << 16
 """What is read of the socket at once, in bytes."""
 _TAIL = 4096
-"""How much of what the decoder complained is kept, in bytes."""
+"""How much of the decoder's standard error is kept, in bytes."""
 _PATIENCE = 0.05
-"""How long a decoder is heard out whose reader has gone, in seconds."""
+"""How long a decoder whose reader has gone may finish its request, in seconds."""
 _DYING = 2.0
-"""How long a decoder that has hung up may take to die, in seconds: writing its end takes a moment."""
+"""How long a decoder that closed its socket may take to die, in seconds: writing its last message takes a moment."""
 _PATIENT_READS = 16
-"""How often complaints are read at a time: a decoder might never stop complaining."""
+"""How often standard error is read at a time, since a decoder might never stop writing to it."""
 _SPARE = 2
-"""Seconds of processor that a decoder has beyond those of its file, and when it has nothing to do."""
+"""Processor seconds of a decoder in addition to those of its file, and while it is idle."""
 _MOST, _MOST_GAPS = 1_000_000, 10_000
-"""Replies to one request, and gaps among them: no real file gives more."""
+"""The maximum number of replies to one request, and of gaps among them: no real file gives more."""
 _LASTING = (Modality.AUDIO, Modality.VIDEO)
-"""What is known to its end only when it has been decoded."""
+"""Modalities whose length is certain only after decoding."""
 _CHILD = "search.media.child"
 """The module that a decoder runs."""
 
@@ -65,7 +65,7 @@ _PASSED = (
     "MKL_",
     "NUMEXPR_",
 )
-"""Variables that a decoder gets, by how they begin."""
+"""Prefixes of the environment variables that a decoder gets."""
 
 
 def limits_of(settings: Settings) -> dict[str, Any]:
@@ -77,10 +77,10 @@ def limits_of(settings: Settings) -> dict[str, Any]:
 
 
 class Process:
-    """A decoding process. Not thread-safe: who borrows it owns it."""
+    """A decoding process. Not thread-safe: the thread that borrows it owns it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start the process; it comes up while the caller goes on."""
+        """Start the process without waiting for it."""
         self._settings = settings
         self._limits = limits_of(settings)
         self._seconds = settings.decode_seconds
@@ -116,11 +116,10 @@ class Process:
         return self._popen.poll() is None
 
     def ask(self, path: Path, needs: Needs) -> None:
-        """Open a file and hand it over: the decoder itself can open none.
+        """Open a file and pass it to the decoder, which cannot open files itself.
 
         Raises:
-            MediaError: the file cannot be opened, or holds nothing that could be decoded; ``killed``, the process went away
-                while it was idle.
+            MediaError: the file cannot be opened, or has no content to decode; ``killed``, the process died while it was idle.
         """
         self._needs = needs
         suffix = os.path.splitext(path)[1].lower()
@@ -140,10 +139,11 @@ class Process:
                 raise MediaError("killed", self._epitaph()) from error
 
     def replies(self) -> Iterator[Info | Cut | Gap]:
-        """Yield the replies to the last request until it is done: an ``Info`` first, and another one last if it turned out to last otherwise.
+        """Yield the replies to the last request until it is done: an ``Info`` first, and another one last if the duration turned
+        out to be different.
 
         Raises:
-            MediaError: what the decoder says of the file; or ``too_slow``, ``killed``, and this process is dead.
+            MediaError: the decoder's error on the file; or ``too_slow``, ``killed``, and this process is dead.
         """
         clock, gaps, told, first = Clock(self._seconds * PATIENCE), 0, 0, None
         for _ in range(_MOST):
@@ -166,7 +166,7 @@ class Process:
         raise self._liar("replies without end or order")
 
     def settle(self) -> bool:
-        """Bring the process to rest and say whether it can go on; it is heard out for a moment, and then killed."""
+        """Finish the current request and return whether the process can go on. It gets a moment for this, and is then killed."""
         clock = Clock(_PATIENCE)
         try:
             while self._busy:
@@ -177,7 +177,7 @@ class Process:
         return self.alive and not self._heard
 
     def kill(self) -> None:
-        """End the process and whatever it started. Safe to call again, and from another thread."""
+        """End the process and everything it started. Safe to call repeatedly, and from another thread."""
         if self._popen.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
@@ -185,7 +185,7 @@ class Process:
         self._listen()
 
     def close(self) -> None:
-        """Kill, and give socket, pipes and memory back."""
+        """Kill the process and release socket, pipes and memory."""
         self.kill()
         self._control.close()
         self._slots.close()
@@ -250,7 +250,7 @@ class Process:
         return taken
 
     def _bound(self, name: str, most: int) -> None:
-        """Set a soft limit of the decoder from outside: it may not change its limits itself."""
+        """Set a soft limit of the decoder from outside. The decoder itself may not change its limits."""
         import resource
 
         if not hasattr(resource, "prlimit"):
@@ -268,11 +268,11 @@ class Process:
         return 0.0
 
     def _allow(self, seconds: float, since: float | None = None) -> None:
-        """Let the decoder have ``seconds`` of processor, and a little more, from where it had taken ``since``; None: from now on."""
+        """Grant the decoder ``seconds`` of processor time, plus a margin, counted from its time ``since``; None: from now."""
         self._bound("CPU", int((self._used() if since is None else since) + seconds) + _SPARE)
 
     def _listen(self) -> None:
-        """Take in what was complained, so that the pipe never fills up and blocks the decoder."""
+        """Read the decoder's standard error, so that the pipe never fills up and blocks it."""
         with contextlib.suppress(OSError, ValueError):
             for _ in range(_PATIENT_READS):
                 self._tail = (self._tail + os.read(self._complaints, _CHUNK))[-_TAIL:]
@@ -288,7 +288,7 @@ class Process:
         )
 
     def _death(self) -> MediaError:
-        """What a decoder died of that has closed its socket."""
+        """Why a decoder that has closed its socket died."""
         epitaph = self._epitaph()
         return self._late() if self._popen.returncode == -signal.SIGXCPU else MediaError("killed", epitaph)
 
@@ -314,5 +314,5 @@ def environment() -> dict[str, str]:
 
 
 def _sparse(variables: dict[str, str]) -> dict[str, str]:
-    """What of the environment a decoder takes to start. Passwords stand in the rest."""
+    """The environment variables that a decoder needs to start. The others may hold passwords."""
     return {name: value for name, value in variables.items() if name.startswith(_PASSED)}

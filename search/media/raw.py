@@ -1,4 +1,4 @@
-"""Raw pictures of cameras, through rawpy (LibRaw), as a plugin of Pillow: by the preview that the camera has made, or else developed."""
+"""Raw pictures of cameras, through rawpy (LibRaw), as a plugin of Pillow: the camera's preview, or else a developed picture."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import rawpy
 from PIL import Image, ImageFile
 
 _LEAST = 1000
-"""Pixels of the longer side from which on a preview is taken for the picture; a larger picture with a smaller one is developed."""
+"""From this longer side on, in pixels, a preview is used as the picture. A larger picture with a smaller preview is developed."""
 _TURNED = {3: 3, 5: 8, 6: 6}
-"""How LibRaw says that a picture has to be turned -> the EXIF orientation."""
+"""LibRaw's rotation -> the EXIF orientation."""
 _ORIENTATION, _SOFTWARE, _CHANGED, _TAKEN = 0x0112, 0x0131, 0x0132, 0x9003
 _LIBRAW = "dcraw"
 _DETAILS = 0x8769
@@ -25,7 +25,7 @@ _KEPT_DETAILS = (0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0x9286, 0xA436, 0xA437)
 
 
 class Raw(ImageFile.ImageFile):
-    """A raw picture. It is not turned: its orientation is in its EXIF, as of other photos."""
+    """A raw picture. It is not rotated: its orientation is in its EXIF, as in other photos."""
 
     format = "RAW"
     format_description = "Raw picture of a camera"
@@ -60,7 +60,7 @@ class Raw(ImageFile.ImageFile):
 
 
 def _preview(raw: rawpy.RawPy) -> Image.Image | None:
-    """The picture that the camera has made and stored; None: there is none that can be read."""
+    """The preview stored by the camera; None: there is none that can be read."""
     try:
         thumb = raw.extract_thumb()
         if thumb.format == rawpy.ThumbFormat.JPEG:
@@ -71,7 +71,7 @@ def _preview(raw: rawpy.RawPy) -> Image.Image | None:
 
 
 def _exif(file: IO[bytes], preview: bytes | None, orientation: int) -> bytes:
-    """The EXIF of the file, where it is built like a TIFF, or else of its preview; the orientation is what LibRaw found."""
+    """The EXIF of a file with a TIFF structure, or else of its preview. The orientation is the one that LibRaw found."""
     exif, details = Image.Exif(), dict[int, Any]()
     with contextlib.suppress(Exception):  # EXIF is often broken, and never worth a picture
         file.seek(0)

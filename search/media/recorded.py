@@ -1,4 +1,4 @@
-"""When and where a sound or a film was recorded, by the tags of its container and its tracks."""
+"""When and where sound or film was recorded, from the tags of its container and tracks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_TRACKS = 8
 _RECORDED = (
     "com.apple.quicktime.creationdate", "date_recorded", "date-recorded", "recording_date", "originaldate", "date_digitized", "wm/encodingtime",
 )  # fmt: skip
-"""Tags that tell the recording itself, the most telling first; QuickTime's knows its zone."""
+"""Tags with the recording date, most precise first; QuickTime's includes its zone."""
 _DATE, _CREATED = ("date", "year", "tdor", "tory", "icrd"), ("creation_time", "modification_date", "date_encoded")
 _QUICKTIME = ("mov", "mp4")
 _PLACES = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
@@ -33,9 +33,9 @@ def tags(container: av.container.InputContainer) -> list[dict[str, str]]:
 
 
 def stamps(told: Sequence[Mapping[str, str]], form: str) -> tuple[Stamp, ...]:
-    """The dates that tags tell, of the container first and then of its tracks; ``form``: the container's format.
+    """The dates in tags, of the container first, then of its tracks; ``form``: the container's format.
 
-    BWF's ``date`` is a day and its ``creation_time`` the time of that day.
+    In BWF, ``date`` is a day and ``creation_time`` the time of that day.
     """
     now = dt.datetime.now(dt.UTC)
     found: list[Stamp] = []
@@ -50,7 +50,7 @@ def stamps(told: Sequence[Mapping[str, str]], form: str) -> tuple[Stamp, ...]:
 
 
 def position(told: Sequence[Mapping[str, str]]) -> tuple[float, float] | None:
-    """Latitude and longitude in degrees, where a tag tells them."""
+    """Latitude and longitude in degrees, if there is a tag with them."""
     for some in told:
         for name in _PLACES:
             if found := _ISO6709.match(some.get(name, "")):

@@ -1,4 +1,4 @@
-"""What is on screen at a time: the last frame that begins at or before it."""
+"""The frame on screen at a time: the last frame that begins at or before it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ _Timed: TypeAlias = tuple[int, av.VideoFrame]
 """A frame, and when it comes on screen, in milliseconds."""
 
 _STRIDE_MS = 2000
-"""As far ahead, decoding goes on at first instead of seeking."""
+"""Up to this far ahead, decoding continues instead of seeking."""
 _SURE_MS = 1000
-"""Where the file numbers packets, the first frames after a key frame may be taken for earlier ones: so long before is sought, in milliseconds."""
+"""If the file only numbers packets, the first frames after a key frame may be taken for earlier ones. So the seek goes this much
+earlier, in milliseconds."""
 _BEFORE_MS = 10_000
-"""So long before the beginning is sought to come to the first frame of a transport stream; other containers refuse it."""
+"""How far before the beginning to seek for the first frame of a transport stream; other containers refuse this."""
 _FURTHER = 4
 """A seek that lands too late is tried again this many times as far back."""
 
 
 class Screen:
-    """The frames of one track at given times. It seeks to the key frame before and decodes on.
+    """The frames of one track at given times. It seeks to the key frame before a time and decodes from there.
 
-    Whoever asks in order of time has nothing decoded twice but what lies between key frames that are far apart.
+    If times are asked for in order, nothing is decoded twice, except between key frames that are far apart.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class Screen:
     ) -> None:
         """``container`` has not been read from. ``decoder`` decodes the track, ``clock`` makes its clock.
 
-        ``seeks``: whether the time stamps of the file can be sought; ``skips``: whether they tell when frames are shown, so that those
-        need not be decoded that no other frame refers to and that are not wanted.
+        ``seeks``: whether the file's time stamps allow seeking. ``skips``: whether they say when frames are shown. If so,
+        unwanted frames that no other frame refers to are not decoded.
         """
         self._container, self._video, self._decoder, self._clock = container, video, decoder, clock
         self._seeks, self._skips = seeks, skips
@@ -55,7 +56,7 @@ class Screen:
     def at(self, time: int) -> av.VideoFrame | None:
         """The frame on screen at ``time``, in milliseconds.
 
-        Before the first frame that is the first, after the last one the last; None: nothing can be decoded.
+        Before the first frame it is the first frame, after the last one the last. None: nothing can be decoded.
         """
         self._wanted = time
         if self._seeks and not self._is_near(time):
@@ -69,13 +70,13 @@ class Screen:
         return self._shown[1]
 
     def _is_near(self, time: int) -> bool:
-        """Whether decoding on leads to ``time``, and soon."""
+        """Whether decoding reaches ``time`` soon without seeking."""
         if self._shown is None or time < self._shown[0]:
             return False
         return self._next is None or time - self._next[0] <= self._stride
 
     def _seek(self, time: int) -> None:
-        """Go to a key frame at or before ``time``, or else to the beginning."""
+        """Seek to a key frame at or before ``time``, or else to the beginning."""
         back = 0 if self._skips else _SURE_MS
         while back < time:
             if self._land(time - back, whole=False) and self._next is not None and self._next[0] <= time:
@@ -85,7 +86,7 @@ class Screen:
             self._seeks = False  # and goes on from where it is
 
     def _land(self, time: int, *, whole: bool) -> bool:
-        """Seek to a time and take the first frame there; ``whole``: one that is no key frame, too."""
+        """Seek to a time and take the first frame there; ``whole``: even if it is no key frame."""
         clock = self._clock()
         try:
             self._container.seek(clock.stamp(time), stream=self._video)
@@ -98,7 +99,7 @@ class Screen:
         return self._next is not None
 
     def _from_here(self, *, whole: bool = True) -> Iterator[_Timed]:
-        """Frames in order. Unless ``whole``, they begin with a key frame: those before it may lack what they refer to."""
+        """Frames in order. Unless ``whole``, they begin with a key frame: earlier frames may lack their references."""
         clock, key, later = self._clock(), None, None
         try:
             for packet in self._container.demux(self._video):

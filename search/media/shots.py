@@ -1,6 +1,6 @@
-"""Where one shot ends and the next begins.
+"""Shot detection: where one shot ends and the next begins.
 
-Histograms of consecutive frames, and a threshold that follows the motion.
+It compares histograms of consecutive frames. The threshold adapts to the motion.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Histogram: TypeAlias = NDArray[np.float32]
 """(128,) float32: 16 bins of luma for each quarter of the frame, then 32 for each chroma plane; each part sums to 1."""
 
 MIN_SHOT_MS = 500
-"""Cuts nearer than this to the last one are not looked for."""
+"""Cuts nearer than this to the last one are ignored."""
 FLASH_MS = 150
-"""A change that is undone within this time was a flash."""
+"""A change that is reversed within this time is a flash."""
 
 _FLOOR = 0.16
 """A change below this is never a cut; distances lie between 0 and 1."""
@@ -30,7 +30,7 @@ _FACTOR = 4.0
 _MEMORY = 0.85
 """Weight of the past in that average."""
 _ROWS, _COLUMNS = 36, 64
-"""About how many luma samples of a frame are counted."""
+"""The approximate number of luma samples of a frame that are counted."""
 
 PLANAR = {
     "yuv420p": 0,
@@ -42,17 +42,17 @@ PLANAR = {
     "yuv420p10le": 2,
     "yuv422p10le": 2,
 }
-"""Pixel formats of three planes that are read in place -> bits beyond eight."""
+"""Three-plane pixel formats that are read directly -> bits beyond eight."""
 
 
 class ShotDetector:
-    """Says of each frame in turn whether a shot begins there.
+    """Tells for each frame whether a shot begins there.
 
     Frames come in order, with their times in milliseconds.
     """
 
     def __init__(self) -> None:
-        """Begin before the first frame."""
+        """Start before the first frame."""
         self._previous: Histogram | None = None
         self._before: Histogram | None = None
         self._candidate = 0
@@ -60,15 +60,15 @@ class ShotDetector:
         self._usual = 0.0
 
     def watching_since(self, time: int) -> bool:
-        """Whether there was a change before ``time`` of which it is still open if it was a cut or a flash."""
+        """Whether there was a change before ``time`` that is still undecided: a cut or a flash."""
         return self._before is not None and self._candidate < time
 
     def calm(self, histogram: Histogram) -> bool:
-        """Whether nothing is open, and this differs from the last frame by less than half a cut."""
+        """Whether nothing is undecided, and this frame differs from the last by less than half a cut."""
         return self._before is None and self._previous is not None and distance(self._previous, histogram) < _FLOOR / 2
 
     def push(self, histogram: Histogram, time: int) -> int | None:
-        """Take the next frame. Returns where a shot has begun, now that this is certain; that lies before ``time``."""
+        """Take the next frame. Returns the start of a shot once it is certain; that is before ``time``."""
         found = self._settle(time)
         previous, self._previous = self._previous, histogram
         if previous is None:
@@ -82,11 +82,11 @@ class ShotDetector:
         return found
 
     def finish(self, end: int) -> int | None:
-        """The last shot's beginning if that was still uncertain when the video ended, at ``end``."""
+        """The start of the last shot, if it was still undecided when the video ended, at ``end``."""
         return self._settle(end) if end - self._candidate >= MIN_SHOT_MS else None
 
     def _settle(self, time: int) -> int | None:
-        """Decide on the open change, once the frame that is shown until ``time`` has been there long enough."""
+        """Decide on a pending change, once the frame that is shown until ``time`` has been there long enough."""
         if self._before is None or self._previous is None or time - self._candidate < FLASH_MS:
             return None
         before, self._before = self._before, None
@@ -98,7 +98,7 @@ class ShotDetector:
 
 
 def histogram(frame: av.VideoFrame) -> Histogram:
-    """Count the colours of a frame, on a coarse grid read straight from its planes."""
+    """The colour histogram of a frame, on a coarse grid read directly from its planes."""
     extra = PLANAR.get(frame.format.name)
     if extra is None:
         frame, extra = frame.reformat(_COLUMNS, _ROWS, "yuv420p", interpolation="POINT", threads=1), 0
@@ -115,7 +115,7 @@ def histogram(frame: av.VideoFrame) -> Histogram:
 
 
 def distance(a: Histogram, b: Histogram) -> float:
-    """How much of a frame's colour has changed, between 0 and 1: half luma, half chroma."""
+    """How much of a frame's colour has changed, 0 to 1: half luma, half chroma."""
     change = np.abs(a - b)
     return float(change[:64].sum() / 16 + change[64:].sum() / 8)
 
@@ -136,7 +136,7 @@ def _steps(height: int, width: int, coarser: int) -> tuple[int, int]:
 
 @functools.lru_cache(8)
 def _quarters(height: int, width: int) -> NDArray[np.uint8]:
-    """What to add to the 16 bins of luma on the grid, so that each quarter of the frame counts in bins of its own."""
+    """The bin offset for each point of the grid, so that each quarter of the frame has its own 16 bins of luma."""
     down, across = _steps(height, width, 1)
     rows, columns = -(-height // down), -(-width // across)
     lower, right = np.arange(rows) >= rows / 2, np.arange(columns) >= columns / 2

@@ -1,8 +1,9 @@
-"""Files that belong to another: subtitles and XMP beside a medium of the same name.
+"""Sidecars: subtitle and XMP files beside a medium of the same name.
 
-To ``film.mp4`` belong ``film.srt``, ``film_de.vtt``, ``FILM [en].ass``, ``film.mp4.en-US.sdh.srt`` and ``Subs/film.2.en.srt``; to ``photo.jpg`` belong
-``photo.xmp``, ``photo.jpg.xmp`` and ``photo.NEF.xmp``. What a name says between that of the medium and the suffix has to be a language, or what else subtitles
-are called. Capital letters count for as much as small ones, and of several media that a name fits the one with the longest name has the sidecar.
+``film.srt``, ``film_de.vtt``, ``FILM [en].ass``, ``film.mp4.en-US.sdh.srt`` and ``Subs/film.2.en.srt`` belong to ``film.mp4``;
+``photo.xmp``, ``photo.jpg.xmp`` and ``photo.NEF.xmp`` belong to ``photo.jpg``. The part of a name between the medium's name and
+the suffix must be a language, or another common subtitle word. Case is ignored. If a name fits several media, the sidecar belongs
+to the one with the longest name.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ _RAW = frozenset({
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf",
     ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 })  # fmt: skip
-"""Suffixes of what a camera's sensor saw: its XMP belongs to the picture that was made of it, too."""
+"""Suffixes of raw camera files. Their XMP also belongs to the picture that was made from them."""
 _KINDS = frozenset({
     "forced", "sdh", "cc", "hi", "hoh", "default", "auto", "orig", "full", "signs", "songs", "commentary", "lyrics", "sub", "subs", "subtitle", "subtitles",
     "caption", "captions",
 })  # fmt: skip
-"""What else a name may say of subtitles."""
+"""Further words in names of subtitles."""
 _FOLDERS = frozenset({"subs", "sub", "subtitles", "captions"})
-"""What folders beside films are called that hold their subtitles."""
+"""Names of folders beside films that hold their subtitles."""
 _WORD = re.compile(r"[^\s._\-\[\]()]+")
 _BETWEEN = " ._-[("
-"""What stands between the name of a medium and the words behind it."""
+"""Separators between a medium's name and the words after it."""
 _REGION = re.compile(r"[a-z]{2}|[a-z]{4}|\d{3}", re.IGNORECASE)
 """A region or a script behind a language: ``pt-BR``, ``zh-Hans``, ``es-419``."""
 _SETTLED_NS = 2_000_000_000
@@ -54,9 +55,8 @@ _LONGEST = 200
 
 
 def decode(pool: DecodePool, path: Path, needs: Needs) -> Generator[Info | Cut | Gap]:
-    """Decode a file as ``pool.decode`` does, and then what of its sidecars ``needs.metadata`` asks for; their cuts name them.
-
-    Sidecars that cannot be read are gaps (``not_read``).
+    """Decode a file like ``pool.decode``, then those of its sidecars that ``needs.metadata`` asks for. Cuts of a sidecar name it
+    as their source.
 
     Raises:
         MediaError, RuntimeError: as ``pool.decode`` does of the file itself.
@@ -80,8 +80,11 @@ def decode(pool: DecodePool, path: Path, needs: Needs) -> Generator[Info | Cut |
 
 
 def _read(pool: DecodePool, sidecar: Path, needs: Needs, language: str | None, duration: int | None) -> Generator[Cut | Gap]:
-    """What a sidecar says, in ``language`` where it does not tell, of a medium that lasts ``duration`` (milliseconds). Where the first cue lies behind its end, as in broadcasts whose time code
-    begins at ten o'clock, times count from the full hour before.
+    """The content of a sidecar of a medium that lasts ``duration`` (milliseconds). ``language`` applies if the sidecar names
+    none.
+
+    If the first cue is after the medium's end, as in broadcasts whose time code begins at ten o'clock, times count from the full
+    hour before it.
     """
     name, hours = _shown(sidecar.name), None
     with contextlib.closing(pool.decode(sidecar, needs)) as found:
@@ -98,7 +101,7 @@ def _read(pool: DecodePool, sidecar: Path, needs: Needs, language: str | None, d
 
 
 def _is_drawn(sidecar: Path) -> bool:
-    """Whether subtitles are pictures: MicroDVD, which is text, is called like VobSub.
+    """Whether subtitles are pictures: VobSub has the same suffix as MicroDVD, which is text.
 
     Raises:
         MediaError: it cannot be opened.
@@ -110,7 +113,7 @@ def _is_drawn(sidecar: Path) -> bool:
 
 
 def sidecars(path: Path) -> list[Path]:
-    """The sidecars of a file, in the order of their names; none where its folder cannot be listed."""
+    """The sidecars of a file, sorted by name. Empty if its folder cannot be listed."""
     if not _may_have(path, _DESCRIBED):
         return []
     beside = _listed(path.parent)
@@ -130,7 +133,7 @@ def sidecars(path: Path) -> list[Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """Changes whenever the sidecars of a file do: their names, sizes or times. Empty, if there are none."""
+    """A value that changes with the names, sizes or times of a file's sidecars. Empty if there are none."""
     told = hashlib.sha256()
     found = sidecars(path)
     for sidecar in found:
@@ -143,18 +146,18 @@ def fingerprint(path: Path) -> str:
 
 
 def is_sidecar(path: str) -> bool:
-    """Whether a file is named like one that may belong to another."""
+    """Whether a file name could be that of a sidecar."""
     return os.path.splitext(path)[1].lower() in (_DESCRIBED, *_SPOKEN)
 
 
 def described_by(stem: str) -> list[str]:
-    """The names, whole or without a suffix, of what XMP may belong to whose name without its suffix is ``stem``."""
+    """The names, with or without suffix, of the files to which an XMP file with this ``stem`` may belong."""
     twin, suffix = os.path.splitext(stem)
     return [stem, twin] if suffix.lower() in _RAW else [stem]
 
 
 def owners(sidecar: Path) -> list[Path]:
-    """The files that a sidecar belongs to, or belonged to while it was there; none where the folder cannot be listed."""
+    """The files to which a sidecar belongs, even if the sidecar no longer exists. Empty if the folder cannot be listed."""
     folder, keys, nameless = sidecar.parent, _keys(sidecar.name), _is_nameless(sidecar.name)
     if folder.name.casefold() not in _FOLDERS and folder.parent.name.casefold() in _FOLDERS:
         folder, keys = folder.parent, [*keys, folder.name.casefold()] if nameless else keys
@@ -172,10 +175,10 @@ def owners(sidecar: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """What of a folder has to do with sidecars.
+    """The contents of a folder that concern sidecars.
 
-    ``sidecars`` by the names, whole or without a suffix and in small letters, of what they belong to; ``nameless`` are those that name no medium;
-    ``folders`` are those that hold subtitles, ``others`` all others, and ``films`` counts the videos.
+    ``sidecars`` are keyed by the lower-case names, with or without suffix, of the files to which they belong. ``nameless``
+    sidecars name no medium. ``folders`` hold subtitles, ``others`` are all other folders, and ``films`` counts the videos.
     """
 
     sidecars: Mapping[str, Sequence[str]]
@@ -189,7 +192,7 @@ _NOTHING = _Listing({}, (), (), (), 0)
 
 
 def _listed(folder: Path) -> _Listing:
-    """What of a folder has to do with sidecars; nothing where it cannot be listed."""
+    """The listing of a folder; empty if it cannot be listed."""
     name = os.fspath(folder)
     try:
         changed = os.stat(name).st_mtime_ns
@@ -200,7 +203,7 @@ def _listed(folder: Path) -> _Listing:
 
 @lru_cache(maxsize=64)
 def _listing(folder: str, _changed: int) -> _Listing:
-    """Kept until the folder changes: a folder of a hundred thousand photographs is listed once."""
+    """Cached until the folder changes: a folder of a hundred thousand photographs is listed once."""
     found: dict[str, list[str]] = {}
     names = sorted(os.listdir(folder))
     media = {name: EXTENSIONS[suffix] for name in names if (suffix := os.path.splitext(name)[1].lower()) in EXTENSIONS}
@@ -230,12 +233,12 @@ def _listing(folder: str, _changed: int) -> _Listing:
 
 
 def _names(path: Path) -> tuple[str, str]:
-    """By which names a medium may be named by its sidecars."""
+    """The names by which a sidecar may refer to a medium."""
     return path.name.casefold(), path.stem.casefold()
 
 
 def _keys(name: str) -> list[str]:
-    """The names, whole or without a suffix and in small letters, of what a sidecar may belong to, the longest first."""
+    """The lower-case names, with or without suffix, of the files to which a sidecar may belong, longest first."""
     stem, suffix = os.path.splitext(name)
     if suffix.lower() == _DESCRIBED:
         keys = described_by(stem)
@@ -245,13 +248,13 @@ def _keys(name: str) -> list[str]:
 
 
 def _may_have(path: Path, name: str) -> bool:
-    """Whether a sidecar of that name may belong to a file of this kind: nothing is said in pictures."""
+    """Whether a file of this kind may have a sidecar of that name: pictures have no subtitles."""
     modality = EXTENSIONS.get(path.suffix.lower())
     return modality in (Modality.AUDIO, Modality.VIDEO) or (modality is Modality.IMAGE and name.lower().endswith(_DESCRIBED))
 
 
 def _told(stem: str) -> Iterator[tuple[str, list[str]]]:
-    """What a name without its suffix says at its end: what stands before it, and the words, each time with one more of them."""
+    """Ways to split a stem into a medium's name and the words behind it, each time with one more word."""
     found, words = list(_WORD.finditer(stem)), list[str]()
     while found:
         last = found.pop()
@@ -266,14 +269,14 @@ def _told(stem: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _is_nameless(name: str) -> bool:
-    """Whether a name says nothing but a language and what subtitles are called: ``2_English.srt``."""
+    """Whether a name consists only of a language and subtitle words: ``2_English.srt``."""
     return any(not rest for rest, _ in _told(os.path.splitext(name)[0]))
 
 
 def _language(name: str, names: Sequence[str] = ()) -> str | None:
-    """The language that the name of a sidecar tells behind that of its medium, which is one of ``names``: ``film.de.forced.srt``.
+    """The language in the name of a sidecar, after one of its medium's ``names``: ``film.de.forced.srt``.
 
-    "hi" are subtitles for those who hear badly, and Hindi where nothing else is told.
+    "hi" means subtitles for the hard of hearing, or Hindi if nothing else gives a language.
     """
     readings = [(rest.casefold() in names, bool(rest), words) for rest, words in _told(os.path.splitext(name)[0])]
     for _, _, words in sorted(readings, key=lambda reading: (*reading[:2], len(reading[2])), reverse=True):
@@ -284,6 +287,6 @@ def _language(name: str, names: Sequence[str] = ()) -> str | None:
 
 
 def _shown(name: str) -> str:
-    """A name as it can be shown: any bytes may stand in one."""
+    """A name in a form that can be displayed; it may contain any bytes."""
     told = os.fsencode(name).decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in told)[-_LONGEST:]

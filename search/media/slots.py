@@ -1,8 +1,8 @@
-"""The memory that a decoder and its parent share: slots of equal size, and a pipe that holds the numbers of the free ones.
+"""Shared memory between a decoder and its parent: slots of equal size, and a pipe with the numbers of the free ones.
 
-The decoder takes a number out of the pipe, waiting for one if it must, fills that slot and says so on the socket. The
-parent copies the slot out and puts its number back. So a decoder is ahead of its reader by a few pictures at most, and a
-payload of any length passes through without room being made for it twice.
+The decoder takes a number from the pipe (waiting if there is none), fills that slot and reports it on the socket. The parent
+copies the slot and puts its number back. So a decoder is only a few pictures ahead of its reader, and a payload of any length is
+transferred without a second buffer.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import os
 import tempfile
 
 SLOT = 256 << 10
-"""Bytes of a slot: a picture of 260 x 260 pixels fits in."""
+"""The size of a slot in bytes: a picture of 260 x 260 pixels fits."""
 COUNT = 8
-"""Slots of a decoder: a number must fit into a byte, and all of them into a processor's cache."""
+"""The number of slots of a decoder: a number must fit into a byte, and all slots into a processor's cache."""
 
 
 class Slots:
-    """One end of the shared memory. The parent calls ``create``, hands both descriptors on, and the decoder ``attach``."""
+    """One end of the shared memory. The parent calls ``create`` and passes both descriptors on; the decoder calls ``attach``."""
 
     def __init__(self, memory: int, free: int, mapped: mmap.mmap, returned: int | None = None) -> None:
         """``memory``, ``free``: descriptors of the memory and of the reading end of the pipe; ``returned``: of its writing end."""
@@ -28,7 +28,7 @@ class Slots:
 
     @classmethod
     def create(cls) -> Slots:
-        """Make memory whose size nobody can change any more: to read where it was cut short would kill the reader."""
+        """Create memory whose size nobody can change: if it were shortened, reading would kill the reader."""
         memory = _memory()
         free, returned = os.pipe()
         os.set_blocking(returned, False)
@@ -41,7 +41,7 @@ class Slots:
         return cls(memory, free, mmap.mmap(memory, SLOT * COUNT))
 
     def put(self, piece: memoryview) -> bytes:
-        """For the decoder: copy at most ``SLOT`` bytes into a free slot, and give the byte that names it.
+        """For the decoder: copy at most ``SLOT`` bytes into a free slot. Returns the byte that names it.
 
         Raises:
             EOFError: the parent is gone.
@@ -54,7 +54,7 @@ class Slots:
         return number
 
     def take(self, number: int, room: memoryview) -> None:
-        """For the parent: copy a slot out into ``room``, which is no longer than that, and free it.
+        """For the parent: copy a slot into ``room``, which is at most as long, and free the slot.
 
         Raises:
             ValueError: there is no such slot, or it was free.
@@ -70,7 +70,7 @@ class Slots:
             raise ValueError("more slots than were given") from None
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         self._mapped.close()
         for descriptor in (self.memory, self.free, self._returned):
             if descriptor is not None:

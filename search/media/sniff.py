@@ -1,9 +1,10 @@
-"""What a file is, told by its first bytes. A name only decides between texts, where the bytes say nothing, and what a sensor has seen.
+"""The type of a file, from its first bytes. The name decides only between kinds of text, where the bytes say nothing, and for
+sensor data.
 
-What sensors record looks like other files, so that its name has to say what it is. A picture with one channel is ``depth`` or ``thermal``
-when its name ends so before the suffix, as ``a.depth.png`` beside the photo ``a.jpg``, or when the folder that it lies in is called so; a
-coloured one stays an image. A table of readings of motion, ``imu``, is a ``.csv`` that is named ``a.imu.csv`` or lies in a folder ``imu``.
-A name counts for more than its folder, and capital letters for as much as small ones.
+Sensor data look like other files, so their name must say what they are. A picture with one channel is ``depth`` or ``thermal`` if
+its name ends so before the suffix, as ``a.depth.png`` beside the photo ``a.jpg``, or if its folder has that name; a coloured
+picture stays an image. A table of motion readings, ``imu``, is a ``.csv`` named ``a.imu.csv`` or in a folder ``imu``. The file's
+name takes precedence over the folder's; case is ignored.
 """
 
 from __future__ import annotations
@@ -108,21 +109,21 @@ _FOREIGN = re.compile(
     rb"|(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)?(?:<!DOCTYPE svg|<svg|<MPD|<SmoothStreamingMedia|<asx))",
     re.IGNORECASE | re.DOTALL,
 )
-"""Playlists (which make ffmpeg read other files), PostScript, RTF and drawings: readable, but not as prose."""
+"""Playlists (which make ffmpeg read other files), PostScript, RTF and drawings: text, but not prose."""
 
 
 def is_media(path: str) -> bool:
-    """Whether a file is named like media."""
+    """Whether a file has the name of a media file."""
     return os.path.splitext(path)[1].lower() in EXTENSIONS or sensed(path) is Modality.IMU
 
 
 def is_readerless(path: str) -> bool:
-    """Whether a file is named like media or a document in a format that no reader takes."""
+    """Whether a file has the name of media or of a document in a format that no reader takes."""
     return suffix_of(path) in _READERLESS
 
 
 def extra_of(suffix: str) -> str | None:
-    """The extra, not installed here, that reads files of a suffix such as ``.nef``."""
+    """The extra that reads files with a suffix such as ``.nef`` and is not installed here."""
     return _MISSING.get(suffix)
 
 
@@ -132,7 +133,7 @@ def is_raw_name(suffix: str) -> bool:
 
 
 def is_raw_head(head: bytes) -> bool:
-    """Whether a file begins like a raw picture of a camera, and like nothing else."""
+    """Whether a file has the first bytes of a camera's raw picture and of nothing else."""
     return (
         head.startswith(_RAW_MAGIC)
         or (head[4:8] == b"ftyp" and head[8:12] == b"crx ")
@@ -147,12 +148,12 @@ def suffix_of(path: str) -> str:
 
 
 def is_media_inside(head: bytes) -> bool:
-    """Whether a file that is not named like media begins like it, without doubt: with a signature that nothing else has."""
+    """Whether a file without a media name is certainly media: it has a signature that nothing else has."""
     return _marked(head) is not None
 
 
 def sensed(path: str) -> Modality | None:
-    """Which sensor a file comes from, if its name or its folder say so."""
+    """The sensor of a file, if its name or its folder gives one."""
     folder, name = os.path.split(path)
     stem, suffix = os.path.splitext(name.lower())
     of = _SENSED.get(os.path.splitext(stem)[1][1:]) or _SENSED.get(os.path.basename(folder).lower())
@@ -160,21 +161,20 @@ def sensed(path: str) -> Modality | None:
 
 
 def ending(name: str) -> str:
-    """What of a file's name says what it holds, such as ``.png`` or ``.depth.png``; nothing, if it is not named like media."""
+    """The part of a file's name that gives its type, such as ``.png`` or ``.depth.png``; empty if it has no media name."""
     name = os.path.basename(name)
     suffix = os.path.splitext(name)[1].lower()
     return (f".{of}" if (of := sensed(name)) else "") + suffix if is_media(name) else ""
 
 
 def sniff(head: bytes, suffix: str, hint: Modality | None = None) -> Modality:
-    """Say what a file is from its first ``HEAD`` bytes and, where these leave it open, from its suffix and what ``sensed`` says.
+    """The type of a file from its first ``HEAD`` bytes. If these are ambiguous, its suffix and the result of ``sensed`` decide.
 
-    A video without pictures is told from one with pictures only by decoding, and so is a picture with one channel from a coloured one:
-    the decoder's ``Info`` has the last word.
+    Only decoding shows whether a video has pictures, and whether a picture has one channel or colours: the decoder's ``Info`` is
+    final.
 
     Raises:
-        MediaError: ``empty``; ``not_text``, a text's name over binary data; ``undecodable``, a picture's, sound's or
-            video's name over a text; ``unsupported``, nothing that is known.
+        MediaError: ``empty``; ``not_text``, a text's name over binary data; ``undecodable``, a picture's, sound's or video's name over a text; ``unsupported``, an unknown type.
     """
     if not head:
         raise MediaError("empty", "the file has no bytes")
@@ -198,7 +198,7 @@ def sniff(head: bytes, suffix: str, hint: Modality | None = None) -> Modality:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether bytes could be a text: a byte order mark, or no NUL and next to no control characters."""
+    """Whether bytes could be text: a byte order mark, or no NUL and hardly any control characters."""
     if head.startswith(_BOMS):
         return True
     return b"\0" not in head and len(head.translate(None, _CONTROLS)) >= 0.98 * len(head)

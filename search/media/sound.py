@@ -17,18 +17,18 @@ MIN_WINDOW_MS = 250
 _SILENCE = 1e-4
 """A peak below this is digital silence."""
 _LOUDEST = 64.0
-"""Samples of floating point beyond this are damage. What is louder than 1 is scaled down, not clipped."""
+"""Floating-point samples beyond this are damage. Sound louder than 1 is scaled down, not clipped."""
 _BATCH_MS = 1000
-"""Decoded sound is resampled when this much has come together."""
+"""Decoded sound is resampled in batches of this length."""
 _JUMP_MS = 500
 """A hole in the sound longer than this begins a new window."""
 
 
 class SoundWindows:
-    """Takes decoded sound and yields cuts: float32 (samples,) at ``needs.rate``, of ``needs.window_ms`` at most."""
+    """Takes decoded sound and yields cuts: float32 (samples,) at ``needs.rate``, of at most ``needs.window_ms``."""
 
     def __init__(self, needs: Needs, *, skip_silence: bool, track: str | None = None, language: str | None = None) -> None:
-        """``skip_silence``: windows of digital silence are left out. ``track`` and ``language`` are told of each cut."""
+        """``skip_silence``: windows of digital silence are left out. ``track`` and ``language`` are set on each cut."""
         self._track, self._language = track, language
         self._rate, self._length = needs.rate, max(1, needs.rate * needs.window_ms // 1000)
         self._skip_silence, self._levels = skip_silence, needs.levelled
@@ -43,9 +43,9 @@ class SoundWindows:
         """Until when sound has been decoded, in milliseconds."""
 
     def push(self, frame: av.AudioFrame, time_ms: float | None) -> Iterator[Cut]:
-        """Take a decoded frame that begins at ``time_ms``; yield the windows that are full.
+        """Take a decoded frame that begins at ``time_ms`` and yield the full windows.
 
-        ``time_ms`` is None where the file does not say: then the frame follows the last one.
+        ``time_ms`` is None if the file does not state it: then the frame follows the last one.
         """
         if time_ms is not None and (not self._begun or time_ms > self._reached_ms + self._queued_ms + _JUMP_MS):
             yield from self._drain()
@@ -69,12 +69,12 @@ class SoundWindows:
             yield from self._resample()
 
     def finish(self) -> Iterator[Cut]:
-        """Yield what is left."""
+        """Yield the rest."""
         yield from self._drain()
         yield from self._flush(last=True)
 
     def _resample(self) -> Iterator[Cut]:
-        """Move what is queued through the resampler, in one go: frame by frame would take three times as long."""
+        """Resample everything queued at once: frame by frame would take three times as long."""
         frame = self._queue.read()
         self._queued_ms = 0.0
         if frame is not None:
@@ -82,7 +82,7 @@ class SoundWindows:
             yield from self._flush(last=False)
 
     def _drain(self) -> Iterator[Cut]:
-        """Empty queue and resampler: the sound ends, or goes on in another form."""
+        """Empty queue and resampler: the sound ends, or continues in another format."""
         if not self._begun:
             return
         yield from self._resample()
@@ -90,7 +90,7 @@ class SoundWindows:
         self._resampler, self._queue = Mixer(self._rate), av.AudioFifo()
 
     def _collect(self, frame: av.AudioFrame | None) -> Iterator[Cut]:
-        """Hold what the mixer makes of a frame; sound that goes on in another number of lanes begins a new window."""
+        """Store the mixer's output for a frame. If the number of lanes changes, a new window begins."""
         for part in self._resampler.resample(frame):
             if self._parts and len(self._parts[0]) != len(part):
                 yield from self._flush(last=True)
@@ -131,7 +131,7 @@ class SoundWindows:
             yield Cut(Channel.SOUND, Modality.AUDIO, span, fits, self._source(lane, len(lanes)), self._language)
 
     def _source(self, lane: int | None, lanes: int) -> str | None:
-        """Where a sound stands, in words; None: it is all that the first track holds."""
+        """The source of a sound in words: its track and channel. None: it is the whole first track."""
         if lane is None:
             return self._track
         channel = ("left channel", "right channel")[lane] if lanes == 2 else f"channel {lane + 1}"

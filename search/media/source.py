@@ -1,4 +1,4 @@
-"""What a decoder is given, and what it gives."""
+"""Input and output of decoders."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Found: TypeAlias = Info | Cut | Gap
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a decoder may take out of one file.
+    """Limits of a decoder for one file.
 
-    ``memory`` (bytes) is here for messages: the system enforces it, and ``seconds`` of processor time too, short of which a reader of many
-    pages stops. ``formats``: those of pictures, as in ``PICTURES``.
+    ``memory`` (bytes) is only for messages: the system enforces it. The system also enforces ``seconds`` of processor time; a
+    reader of many pages stops before that. ``formats``: allowed picture formats, as in ``PICTURES``.
     """
 
     max_pixels: int
@@ -36,7 +36,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An opened file. ``suffix`` is lower-case, ``head`` its first bytes; its name is not told."""
+    """An opened file. ``suffix`` is lower-case, ``head`` its first bytes. Its name is not known here."""
 
     file: BinaryIO
     size: int
@@ -45,10 +45,10 @@ class Source:
 
 
 def picture_formats(listed: str) -> tuple[str, ...]:
-    """The formats that a setting lists, separated by commas.
+    """The formats in a setting, separated by commas.
 
     Raises:
-        UnknownName: one that is never read.
+        UnknownName: a format that is never read.
     """
     names = tuple(name.strip().lower() for name in listed.split(",") if name.strip())
     for name in names:
@@ -58,4 +58,5 @@ def picture_formats(listed: str) -> tuple[str, ...]:
 
 
 Read: TypeAlias = Callable[[Source, Needs, Limits], Iterator[Found]]
-"""A decoder: first ``Info``, then cuts and gaps in order of time, and at last ``Info`` again if it lasts otherwise than was told. Raises MediaError, or whatever a library raises."""
+"""A decoder: first ``Info``, then cuts and gaps in order of time. At the end comes ``Info`` again if the duration is not as first
+stated. Raises MediaError, or any error of a library."""

@@ -1,4 +1,4 @@
-"""Sound and video files, through PyAV: one pass over the packets feeds pictures and sound."""
+"""Sound and video files, through PyAV: one pass over the packets provides pictures and sound."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
 
 _Track = TypeVar("_Track", av.VideoStream, av.AudioStream)
 _GUESSED = ("mp3", "aac", "mpegts", "mpeg", "mpegvideo")
-"""Containers whose duration is a guess from the rate of bits, and so says nothing of what is missing."""
+"""Containers whose duration is estimated from the bit rate, and so does not show what is missing."""
 _LEAPING = ("mpegts", "mpeg")
-"""Containers whose clock may leap or begin anew."""
+"""Containers whose clock may jump or restart."""
 _RAW = ("h264", "hevc", "mpegvideo", "m4v")
 """Formats without time stamps, in which nothing can be sought."""
 _ENDING = ("matroska", "mov", "ogg")
-"""Containers that may tell when they end, on a clock that begins elsewhere than at 0, instead of how long they last."""
+"""Containers that may state their end, on a clock that does not start at 0, instead of their length."""
 
 _RIGHT_MS = 50
-"""A header is right whose duration is so near to what was decoded, in milliseconds: codecs add a frame at either end."""
+"""A header's duration is right if it is this near to what was decoded, in milliseconds: codecs add a frame at either end."""
 _ASTRAY_MS = 500
-"""If a file lasts so much longer or shorter than its first and last time stamps tell, its clock begins anew somewhere."""
+"""If a file is this much longer or shorter than its first and last time stamps say, its clock restarts somewhere."""
 MAX_TRACKS = 16
-"""Sound tracks that are heard; what is beyond is told."""
+"""The maximum number of sound tracks that are searched. The others are reported as gaps."""
 _HOLD = 64
-"""Cuts of sound that wait for the first picture, at most."""
+"""The maximum number of sound cuts that wait for the first picture."""
 _MISSING_MS = 1500
-"""What may be missing of the announced duration before a file counts as truncated."""
+"""How much of the announced duration may be missing before a file counts as truncated."""
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
-    """Decode a sound or video file; shots and windows of sound come as they are decoded.
+    """Decode a sound or video file. Shots and windows of sound come as they are decoded.
 
-    Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are not looked at, and nothing is told of them; that a film lies on its
-    side, which its first picture tells, is then not known to ``Info``. Where neither is wanted, ``needs.metadata`` has tags, chapters and
-    subtitles told. With ``needs.moments``, the frames on screen at these times come, and nothing else.
+    Tracks that ``needs`` do not want (``size`` or ``rate`` is 0) are skipped, without gaps. ``Info`` then does not know whether a
+    film is rotated, since its first picture tells that. If neither is wanted, ``needs.metadata`` gives tags, chapters and
+    subtitles. With ``needs.moments``, only the frames on screen at these times come.
 
     Raises:
         MediaError: ``undecodable``, ``truncated``, ``too_large``, ``no_content``.
@@ -118,7 +118,7 @@ class _Pass:
             pictures.set_tempo(limits, len(needs.moments), skips=skips)
 
     def run(self) -> Iterator[Found]:
-        """Info, then what is found. Sound before the first picture waits for it: only that knows how it is turned."""
+        """The info, then the content. Sound before the first picture is held back, since only that picture tells the rotation."""
         if self._needs.moments:
             yield self._info()
             yield from self._moments()
@@ -152,14 +152,14 @@ class _Pass:
         return Clock(stream, self._start, leaps=self._format in _LEAPING, numbered=self._is_numbered(stream))
 
     def _is_numbered(self, stream: av.VideoStream | av.AudioStream) -> bool:
-        """Whether the file tells when packets of a film are decoded, and not when frames are shown."""
+        """Whether the file says when packets are decoded, and not when frames are shown."""
         if not isinstance(stream, av.VideoStream):
             return False
         context = stream.codec_context
         return self._format == "avi" or (self._format == "asf" and context is not None and bool(context.has_b_frames))
 
     def _moments(self) -> Iterator[Cut]:
-        """The frames on screen at the times that are asked for."""
+        """The frames on screen at the requested times."""
         film, known, told = self._film_track, self._needs.lasts_ms, self._duration_ms
         if film is None:
             raise MediaError("no_content", "the file has no picture track that is read")
@@ -189,7 +189,7 @@ class _Pass:
 
     @property
     def _lasted_ms(self) -> int:
-        """How long what was decoded lasts; of tracks that were not, the header is believed."""
+        """The length of what was decoded; for skipped tracks, the length in the header."""
         decoded = max(self._seen_ms, self._heard_ms)
         return decoded if self._whole else max(decoded, self._duration_ms or 0)
 
@@ -215,7 +215,7 @@ class _Pass:
         return Info(Modality.VIDEO, self._format, width or None, height or None, **words)  # type: ignore[arg-type]
 
     def _check_content(self) -> None:
-        """Raise MediaError if there was nothing to see and nothing to hear."""
+        """Raise MediaError if the file had no picture and no sound."""
         if self._seen_ms or self._heard_ms:
             return
         told = (
@@ -245,10 +245,10 @@ class _Pass:
 
 
 class _SoundTrack:
-    """One sound track: its clock, its windows, and what of it is not heard."""
+    """One sound track: its clock, its windows, and its gaps."""
 
     def __init__(self, stream: av.AudioStream, number: int, needs: Needs, *, film: bool) -> None:
-        """``number`` counts from 1. Cuts of the first track have no source, so that they stay the segments that they were."""
+        """``number`` counts from 1. Cuts of the first track have no source, so that they equal the segments of older versions."""
         self.stream, self._name = stream, name_of("sound track", number, stream)
         track = self._name if number > 1 else None
         language = languages.code(stream.metadata.get("language"))
@@ -257,7 +257,7 @@ class _SoundTrack:
         self.refused = ""
 
     def push(self, packet: av.Packet[Any]) -> Iterator[Cut]:
-        """Take a packet and yield the windows that it fills; a track that cannot be mixed is told and not heard."""
+        """Take a packet and yield the windows that it fills. A track that cannot be mixed is reported as a gap and skipped."""
         for frame in self.damage.decode(packet, self.clock, self.windows.heard_ms):
             if self.refused:
                 return
@@ -268,7 +268,7 @@ class _SoundTrack:
                 self.refused = str(error)
 
     def gaps(self, *, alone: bool) -> Iterator[Gap]:
-        """What of the track was not heard. ``alone``: no track of a film was."""
+        """The parts of the track that could not be heard. ``alone``: there was no film track."""
         heard = self.windows.heard_ms
         why = self.refused or ("" if heard else self.damage.first)
         if why:
@@ -278,7 +278,7 @@ class _SoundTrack:
 
 
 def _unheard(sounds: Sequence[av.AudioStream], heard: Sequence[av.AudioStream]) -> list[Gap]:
-    """The tracks that are not listened to: those without a decoder, and those beyond ``MAX_TRACKS``."""
+    """Gaps for the skipped tracks: those without a decoder, and those beyond ``MAX_TRACKS``."""
     found = []
     if heard and (lost := len(sounds) - len(heard)):
         found.append(Gap("not_sampled", f"{lost} of {len(sounds)} sound tracks are in codecs that are not read"))
@@ -288,21 +288,21 @@ def _unheard(sounds: Sequence[av.AudioStream], heard: Sequence[av.AudioStream]) 
 
 
 def _decodable(tracks: Sequence[_Track]) -> _Track | None:
-    """The first track for which there is a decoder."""
+    """The first track that has a decoder."""
     return next((track for track in tracks if track.codec_context is not None), None)
 
 
 def _is_cut_off(source: Source) -> bool:
-    """Whether a RIFF file (WAV, AVI) is shorter than it says.
+    """Whether a RIFF file (WAV, AVI) is shorter than its header says.
 
-    One that was streamed says nothing, or the most that can be said.
+    A streamed file states no length, or the largest possible one.
     """
     announced = int.from_bytes(source.head[4:8], "little") + 8
     return source.head[:4] == b"RIFF" and source.size < announced < 0xFFFFF000
 
 
 def _unopened(source: Source, error: av.error.FFmpegError) -> MediaError:
-    """Why a container could not be opened: a QuickTime file whose index, written last, is missing was cut short."""
+    """Why a container could not be opened. A QuickTime file without its index, which is written last, was cut off."""
     if source.head[4:8] == b"ftyp" and b"moov" not in source.head:
         return MediaError("truncated", "the index of the file is missing (no moov atom)")
     return MediaError("undecodable", f"neither sound nor video can be read from it; the decoder says: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""What is said, as it is written: the subtitles inside a film, and those beside it."""
+"""Subtitles inside a film, and beside it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from search.types import Channel, Cut, Gap, Modality, Needs, Span
 MOST = 50_000
 """Cues of a file that are read."""
 _LONGEST_MS, _USUAL_MS, _LAST_MS = 600_000, 3_000, 1 << 50
-"""How long a cue lasts at most, and where it is not told; and when it begins at the latest."""
+"""The longest duration of a cue, its duration if no end is given, and its latest start."""
 _PAUSE_MS = 250
-"""What is shown again within this time, in milliseconds, was not said again."""
+"""Text that is shown again within this time, in milliseconds, was not said again."""
 _FIELDS_OF_ASS = 8
 """Fields before the text in a line of ASS, as Matroska keeps it."""
 _UNNAMED = {"mpegts": "teletext, most likely"}
-"""What a track is that the library gives no name, by the format of the container."""
+"""The kind of a track for which the library has no name, by container format."""
 _PICTURES = frozenset({"pgssub", "dvdsub", "dvbsub", "xsub", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"})
 
 
 class Cues:
-    """Takes the cues of one track in order of time and yields what each of them says that was not on the screen already.
+    """Takes the cues of one track in order of time. Yields the part of each that was not on screen already.
 
-    So one that is shown again follows on from itself, and subtitles that roll up say each line once.
+    So a repeated cue continues the earlier one, and roll-up subtitles give each line once.
     """
 
     def __init__(self, needs: Needs, source: str | None = None, language: str | None = None) -> None:
@@ -44,7 +44,7 @@ class Cues:
         """Whether a cue was longer than may be, and whether any was telemetry."""
 
     def push(self, start: int, end: int, text: str) -> Iterator[Cut]:
-        """Take a cue, whose times (milliseconds) may be anything, and yield the one before it."""
+        """Take a cue with unchecked times (milliseconds), and yield the one before it."""
         if captions.is_telemetry(text[: self._longest]):
             self.measured = True
             return
@@ -87,7 +87,7 @@ def beside(timed: Iterator[Cue], needs: Needs) -> Iterator[Cut | Gap]:
 
 
 def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut | Gap]:
-    """The cues of a film, track by track as they come; nothing but them is read of it, where its format allows that."""
+    """The cues of a film, track by track. Reads nothing else of the file, if its format allows that."""
     tracks: dict[int, tuple[Cues, Callable[[bytes], str]]] = {}
     for number, stream in enumerate(container.streams.subtitles, 1):
         language = languages.code(stream.language)
@@ -128,7 +128,7 @@ def inside(container: av.container.InputContainer, needs: Needs) -> Iterator[Cut
 
 
 def captioned(frame: av.VideoFrame) -> bool:
-    """Whether a frame of a film carries letters of closed captions: CEA-608, or 708 as CTA-708 packs both (4.3)."""
+    """Whether a frame has text in closed captions: CEA-608, or 708 as CTA-708 packs both (4.3)."""
     data: Any = frame.side_data.get("A53_CC")
     raw = bytes(data) if data is not None else b""
     return any(raw[at] & 4 and (raw[at + 1] & 0x7F or raw[at + 2] & 0x7F) for at in range(0, len(raw) - 2, 3))
@@ -155,7 +155,7 @@ def _boxed(raw: bytes) -> str:
 
 
 def _line_of_ass(raw: bytes) -> str:
-    """The text of a line of (Advanced) SubStation Alpha; one that draws says nothing."""
+    """The text of a line of (Advanced) SubStation Alpha. A line that draws has no text."""
     text = raw.decode("utf-8", "replace").split(",", _FIELDS_OF_ASS)[-1]
     if captions.DRAWING.search(text):
         return ""
@@ -166,4 +166,4 @@ _TEXTS: dict[str, Callable[[bytes], str]] = {
     "srt": _marked_up, "subrip": _marked_up, "text": _marked_up, "webvtt": _marked_up,
     "mov_text": _boxed, "ass": _line_of_ass, "ssa": _line_of_ass,
 }  # fmt: skip
-"""Codecs of subtitles that are texts, by ffmpeg's names. They are taken apart here: a decoder in C would be one more that hostile files reach."""
+"""Text subtitle codecs, by ffmpeg's names. They are parsed here, so that hostile files reach no further decoder in C."""

@@ -1,4 +1,4 @@
-"""What is written in a sound or a video file besides what is heard and seen: its tags and its chapters."""
+"""Text in a sound or video file besides its content: tags and chapters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ROLES: dict[str, Role] = {name: role for role, names in _NAMES for name in name
 _QUICKTIME = "com.apple.quicktime."
 _LISTED = ("keywords", "genre")
 _SLACK_MS = 500
-"""So much before the first frame a chapter may begin that counts on the clock of the tracks, in milliseconds."""
+"""How far before the first frame a chapter may begin, in milliseconds, to still count as being on the clock of the tracks."""
 
 
 def read(container: av.container.InputContainer, form: str, needs: Needs) -> Iterator[Cut | Gap]:
@@ -60,5 +60,5 @@ def _chapters(container: av.container.InputContainer) -> Iterator[Value]:
 
 
 def mended(*values: str) -> list[str]:
-    """Tags whose bytes, where they are not UTF-8, came through as they are (``surrogateescape``), as the texts that they are."""
+    """Tags as text. Bytes that were not UTF-8 (kept by ``surrogateescape``) are decoded with the right character set."""
     return decoded(*(value.encode("utf-8", "surrogateescape") for value in values))

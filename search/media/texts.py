@@ -32,7 +32,7 @@ _MARKDOWN = (".md", ".markdown")
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """Decode a text into cuts of at most ``needs.characters``: spans in characters of the text, or in ms for subtitles.
 
-    With ``needs.metadata`` it is taken for one that belongs to a medium: subtitles give each cue as speech, XMP what it says.
+    With ``needs.metadata`` the text is treated as a sidecar: subtitles give each cue as speech, XMP its values.
 
     Raises:
         MediaError: ``not_text``, ``no_content``, ``undecodable``.
@@ -71,7 +71,7 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
 
 
 def _beside(source: Source, needs: Needs) -> Iterator[Found]:
-    """Raises MediaError (``unsupported``) for what is neither subtitles nor XMP."""
+    """Read a sidecar. Raises MediaError (``unsupported``) for files that are neither subtitles nor XMP."""
     stamps: Sequence[Stamp] = ()
     form: str | None = source.suffix.lstrip(".")
     if form == "json":
@@ -91,7 +91,7 @@ def _beside(source: Source, needs: Needs) -> Iterator[Found]:
 
 
 def _opened(source: Source) -> tuple[bytes, str, str | None]:
-    """The bytes of a text, what they say, and in which format of timed text that is; None: in none."""
+    """The bytes of a text, its decoded text, and its timed-text format; None: it has none."""
     raw, form = source.file.read(MAX_BYTES), timed.form(source.head, source.suffix)
     if form == "stl":
         return raw, "", form
@@ -108,7 +108,8 @@ def prose(text: str, characters: int) -> Iterator[Cut]:
 
 
 def _decode(raw: bytes) -> str:
-    """Bytes to text: by byte order mark, else UTF-8, else by what a page or XML declares, else by what the letters' frequencies say."""
+    """Decode bytes to text: by byte order mark, else UTF-8, else the character set that a page or XML declares, else by letter
+    frequencies."""
     for mark, encoding in _MARKED:
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")

@@ -12,7 +12,7 @@ from search.media.source import Found, Limits, Source
 from search.types import Modality, Needs
 
 _COLD, _HOT = 1, 99
-"""Percentiles of a picture that become 0 and 1: a dead pixel or the sun must not take the contrast from all the rest."""
+"""Percentiles of a picture that become 0 and 1, so that a dead pixel or the sun does not take the contrast from the rest."""
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:

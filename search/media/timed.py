@@ -1,4 +1,4 @@
-"""Timed texts in every format that is read: what is said when, as it stands."""
+"""Timed text in every supported format: cues with their times, unchecked."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from search.errors import MediaError
 from search.media import captions
 
 MAX_BYTES = 10_000_000
-"""What is read of a format that a library takes apart as a whole, in bytes; a longer file is refused."""
+"""The maximum size of a file that a library parses as a whole, in bytes; a longer file is refused."""
 MARKS = (b"STL23.01", b"STL24.01", b"STL25.01", b"STL30.01", b"STL50.01")
-"""What stands in an EBU STL file behind its first three bytes (EBU Tech 3264, 4.2.1). Models of solids are called ``.stl`` too."""
+"""The bytes after the first three of an EBU STL file (EBU Tech 3264, 4.2.1). Models of solids are called ``.stl`` too."""
 
 _DECLARED = re.compile(r"<!(?:DOCTYPE|ENTITY)")
 _SUNG = re.compile(r"\[(\d{1,4}):(\d{1,2})(?:[.:](\d{1,3}))?\]")
 _WORD_SUNG = re.compile(r"<\d{1,4}:\d{1,2}(?:[.:]\d{1,3})?>")
 _AT_PROGRAMME, _PROGRAMME = 256, re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)")
-"""Where EBU STL tells the time code of the programme's start, in bytes, and how."""
+"""The byte offset and the form of the programme's start time code in EBU STL."""
 _FOREVER = "360000s"
-"""What is given to elements of TTML that begin late and end with what they hold: ttconv 1.2 forgets their beginning where it tells their end,
-and so shortens what they hold or drops it."""
+"""An end for elements of TTML that begin late and have no end of their own. ttconv 1.2 forgets their beginning when it computes
+their end, and so shortens or drops their content."""
 _USUAL = Fraction(3)
-"""How long is shown what has no end, in seconds."""
+"""The duration of a cue without an end, in seconds."""
 _LASTS_MS = 5_000
-"""How long a line of a song lasts at most, where the next one is far."""
+"""The longest duration of a line of a song, if the next line is far away."""
 
 Cue: TypeAlias = tuple[int, int, str]
-"""Start and end in milliseconds, which may be anything, and lines without markup."""
+"""Start and end in milliseconds, unchecked, and lines without markup."""
 
 logging.getLogger("ttconv").setLevel(
     logging.CRITICAL + 1
@@ -46,7 +46,8 @@ logging.getLogger("ttconv").setLevel(
 
 
 def form(head: bytes, suffix: str) -> str | None:
-    """In which format the times of a file stand, by its first bytes and its suffix with the dot; None: by neither, so that only its text tells."""
+    """The timed-text format of a file, from its first bytes and its suffix with the dot. None: neither decides, and its text must
+    be examined."""
     if head[3:11] in MARKS:
         return "stl"
     name = suffix.lstrip(".")
@@ -54,7 +55,7 @@ def form(head: bytes, suffix: str) -> str | None:
 
 
 def cues(form: str, raw: bytes, text: str) -> Iterator[Cue]:
-    """The cues of a file in a known format, as they stand in it; ``text`` is what its bytes say.
+    """The cues of a file in a known format, unchecked; ``text`` is the decoded file.
 
     Raises:
         MediaError: ``too_large``, ``unsupported``.
@@ -68,7 +69,7 @@ def cues(form: str, raw: bytes, text: str) -> Iterator[Cue]:
 
 
 def _substation(text: str) -> Iterator[Cue]:
-    """SubStation Alpha, old and advanced. What is drawn, or a comment, is not said."""
+    """SubStation Alpha, old and advanced. Drawings and comments are skipped."""
     for event in SSAFile.from_string(text, format_="ass"):
         if not event.is_comment and not captions.DRAWING.search(event.text):
             yield event.start, event.end, event.plaintext
@@ -84,7 +85,7 @@ def _microdvd(text: str) -> Iterator[Cue]:
 
 
 def _lyrics(text: str) -> Iterator[Cue]:
-    """LRC. A line has one time or several, words may have more; a line lasts until the next one."""
+    """LRC. A line has one or several times; words may have more. A line lasts until the next one."""
     found = []
     for line in text.splitlines():
         words = _WORD_SUNG.sub("", _SUNG.sub("", line)).strip()
@@ -118,14 +119,14 @@ def _ttml(text: str) -> Iterator[Cue]:
 
 
 def _scenarist(text: str) -> Iterator[Cue]:
-    """Scenarist closed captions: the codes of CEA-608 by the time at which they are sent."""
+    """Scenarist closed captions: CEA-608 codes with the time at which they are sent."""
     return _of_model(scenarist.to_model(text))
 
 
 def _ebu(raw: bytes) -> list[Cue]:
-    """EBU STL, from the start of the programme where it is told: 10:00:00:00, as a rule.
+    """EBU STL. Times count from the start of the programme if it is stated, usually 10:00:00:00.
 
-    The library could count from there too, but drops what lies before it, and fails where nothing is told.
+    The library could do this too, but it drops everything before that time, and fails if no start is stated.
     """
     cues = list(_of_model(ebu.to_model(io.BytesIO(raw))))
     if told := _PROGRAMME.match(raw, _AT_PROGRAMME):
@@ -142,7 +143,7 @@ def _of_model(document: model.ContentDocument) -> Iterator[Cue]:
 
 
 def _timed(element: model.ContentElement, base: Fraction, limit: Fraction | None) -> Iterator[Cue]:
-    """The paragraphs below an element, whose times count from ``base``; and the pieces of those that say when each piece is shown."""
+    """The paragraphs below an element, whose times count from ``base``. A paragraph whose pieces have times is split into these."""
     begin = base + (element.get_begin() or 0)
     end = limit if element.get_end() is None else base + element.get_end()
     parts = list(element)

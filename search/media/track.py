@@ -1,4 +1,4 @@
-"""The time of one track of a container, and what of it could not be decoded."""
+"""The clock of one track of a container, and the gaps that could not be decoded."""
 
 from __future__ import annotations
 
@@ -17,31 +17,30 @@ from search.types import Gap, Span
 _Stream: TypeAlias = "av.VideoStream | av.AudioStream"
 
 _REORDERED = 17
-"""Frames that wait for their turn at most, in any codec."""
+"""The maximum number of frames that wait to be reordered, in any codec."""
 _BETWEEN = (PictureType.B, PictureType.BI)
-"""Frames that may come before others which were decoded earlier."""
+"""The number of frames that may be shown before others which were decoded earlier."""
 _LEAP_MS = 10_000
-"""A leap of a transport stream's clock beyond this is a break in the clock, not a pause."""
+"""A jump of a transport stream's clock beyond this is a break in the clock, not a pause."""
 _APART_MS = 1000
 """Damaged packets nearer to each other than this are one gap."""
 MAX_RUNS = 100
-"""Gaps that are told of one track; what is damaged after that counts to the last one."""
+"""The maximum number of gaps for one track. Later damage is added to the last gap."""
 _LONGEST_FRAME_MS = 1000
-"""How long a frame may last of which the file tells nothing, in milliseconds."""
+"""The longest duration of a frame without a stated duration, in milliseconds."""
 
 
 class Clock:
-    """Turns a track's time stamps into milliseconds since the file's start, never running backwards.
+    """Converts a track's time stamps to milliseconds since the start of the file, never running backwards.
 
-    Files tell time badly: stamps missing (AVI), starting anywhere (MPEG-TS), wrapping round or beginning anew.
+    Files have bad time stamps: missing (AVI), starting anywhere (MPEG-TS), wrapping round or restarting.
     """
 
     def __init__(self, stream: _Stream | None, start: Fraction | None, *, leaps: bool, numbered: bool = False) -> None:
-        """``start``.
+        """``start``: that of the file, in seconds, if it is known. ``leaps``: whether the clock may jump forward without reason.
 
-        The file's, in seconds, if it is known; ``leaps``: whether the clock may leap forward for no reason; ``numbered``: whether the file
-        numbers its packets in the order of decoding and tells nothing else. Then the frames take the numbers in the order in which they
-        are shown, which takes all of them.
+        ``numbered``: whether the file only numbers its packets in decoding order. Then the frames take the numbers in the order
+        in which they are shown; this needs all frames.
         """
         base = getattr(stream, "time_base", None) or Fraction(1, 1000)
         self._scale = float(base * 1000)
@@ -56,7 +55,7 @@ class Clock:
         self._end = self._lasts = 0.0
 
     def note(self, packet: av.Packet[Any]) -> None:
-        """See a packet, decoded or not: the last ones may be skipped, and yet they last."""
+        """Record a packet, decoded or not. The last ones may be skipped and still count for the length."""
         stamp = packet.dts if self._numbered else packet.pts
         if stamp is not None:
             self._end = max(self._end, stamp * self._scale - self._offset)
@@ -66,7 +65,7 @@ class Clock:
                 self._decoded[packet.pts] = stamp
 
     def span_ms(self, packet: av.Packet[Any]) -> tuple[float, float] | None:
-        """When a packet begins and ends, in milliseconds; None: it does not say."""
+        """The start and end of a packet, in milliseconds; None: not stated."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return None
@@ -93,7 +92,7 @@ class Clock:
     def _number(self, frame: av.VideoFrame | av.AudioFrame) -> int:
         """The least number that no frame has taken.
 
-        A frame that none follows which was decoded before it tells which of those before it were lost.
+        A frame that is not followed by any frame decoded before it shows which earlier frames were lost.
         """
         own = self._decoded.pop(frame.pts, None)
         lost: list[int | None] = []
@@ -107,15 +106,16 @@ class Clock:
         return heapq.heappop(self._numbers)
 
     def ms(self, stamp: int) -> float:
-        """The time of a time stamp in milliseconds, as long as the clock has not been set right."""
+        """A time stamp in milliseconds, as long as the clock was not corrected."""
         return stamp * self._scale - self._offset
 
     def stamp(self, time: int) -> int:
-        """The time stamp of a time in milliseconds, as long as the clock has not been set right."""
+        """The time stamp of a time in milliseconds, as long as the clock was not corrected."""
         return round((time + self._offset) / self._scale)
 
     def end_ms(self, announced: int | None) -> int:
-        """When the track ends: its last frame lasts as long as the last packet, since frames that came in another order were given the lengths of others."""
+        """The end of the track. The last frame gets the duration of the last packet, since reordered frames have the durations of
+        other frames."""
         now = self._now or 0.0
         usual = min(self._usual, _LONGEST_FRAME_MS)
         bound = max(now + usual, float(announced)) if announced is not None else now + usual + _LONGEST_FRAME_MS
@@ -123,7 +123,7 @@ class Clock:
 
 
 class Damage:
-    """Decodes packets and keeps account of those that cannot be decoded."""
+    """Decodes packets and records those that cannot be decoded."""
 
     def __init__(self, what: str) -> None:
         """``what`` the packets hold, for messages."""
@@ -135,7 +135,8 @@ class Damage:
     def decode(
         self, packet: av.Packet[Any], clock: Clock, position_ms: int, decoder: av.VideoCodecContext | None = None
     ) -> list[Any]:
-        """The frames of a packet, none if it is damaged. ``position_ms``: how far decoding had come; ``decoder``: another than the stream's."""
+        """The frames of a packet, none if it is damaged. ``position_ms``: the current decoding position; ``decoder``: one to use
+        instead of the stream's."""
         try:
             return packet.decode() if decoder is None else decoder.decode(packet)
         except MemoryError:
@@ -146,7 +147,7 @@ class Damage:
             return []
 
     def _note(self, span: tuple[float, float] | None, position_ms: float) -> None:
-        """Count a packet that lies at ``span``, where its time can be believed, else at ``position_ms``."""
+        """Count a damaged packet at ``span`` if its time is plausible, else at ``position_ms``."""
         start, end = span if span and abs(span[0] - position_ms) <= _LEAP_MS else (position_ms, position_ms)
         last = self._runs[-1] if self._runs else None
         if last and (start - last.end <= _APART_MS or len(self._runs) == MAX_RUNS):
@@ -155,7 +156,7 @@ class Damage:
             self._runs.append(_Run(start, end, 1))
 
     def gaps(self) -> Iterator[Gap]:
-        """The damage: a gap for each stretch of packets that could not be decoded."""
+        """A gap for each stretch of packets that could not be decoded."""
         for run in self._runs:
             span = Span(round(run.start), round(max(run.end, run.start + 1)))
             yield Gap("not_sampled", f"{run.count} packets of {self._what} could not be decoded: {self.first}", span)
@@ -171,7 +172,7 @@ class _Run:
 
 
 def name_of(kind: str, number: int, stream: _Stream) -> str:
-    """What a track is called: ``sound track 2 (Commentary, German)``. ``kind``: what it is a track of; ``number`` counts from 1."""
+    """The name of a track: ``sound track 2 (Commentary, German)``. ``kind``: the kind of track; ``number`` counts from 1."""
     title = tags.mended(stream.metadata.get("title", ""))[0].strip()
     title = "".join(letter for letter in title if letter.isprintable())[:80]
     told = ", ".join(filter(None, (title, languages.name(languages.code(stream.metadata.get("language"))))))
@@ -179,7 +180,7 @@ def name_of(kind: str, number: int, stream: _Stream) -> str:
 
 
 def track_ms(stream: _Stream) -> int | None:
-    """How long a track says that it is, in milliseconds."""
+    """The stated length of a track, in milliseconds."""
     if stream.duration is not None and stream.duration > 0 and stream.time_base:
         return int(stream.duration * stream.time_base * 1000)
     return None

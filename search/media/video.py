@@ -14,7 +14,7 @@ from search.types import Channel, Cut, Modality, Picture, Span
 PERIOD_MS = 1000
 """A frame is sampled this often, in milliseconds."""
 _GLANCE_MS = 250
-"""Frames nearer than this to the last one that was looked at are passed over at first."""
+"""Frames nearer than this to the last examined one are skipped at first."""
 PIECE_MS = 10_000
 """A shot longer than this is cut into pieces."""
 LASTING_MS = 500
@@ -24,14 +24,14 @@ MAX_SAMPLES = 20
 
 
 class Shots:
-    """Takes the frames of a video in order of time and yields a cut a shot: (frames, size, size, 3) uint8 RGB.
+    """Takes the frames of a video in order of time and yields one cut per shot: (frames, size, size, 3) uint8 RGB.
 
-    What is sampled is the frame that is *shown* about the middle of each second of the shot, whatever the rate of
-    frames; a shot shorter than that gives its last frame.
+    The sampled frame is the one *shown* at about the middle of each second of the shot, whatever the frame rate. A shorter shot
+    gives its last frame.
     """
 
     def __init__(self, display: Display, source: str | None = None) -> None:
-        """``display`` makes pictures of frames; ``source`` is told of each cut."""
+        """``display`` converts frames to pictures; ``source`` is set on each cut."""
         self._display, self._source = display, source
         self._detector = ShotDetector()
         self._held: av.VideoFrame | None = None
@@ -45,9 +45,9 @@ class Shots:
         """Until when pictures have been decoded, in milliseconds."""
 
     def push(self, frame: av.VideoFrame, time: int) -> Iterator[Cut]:
-        """Take the frame that is shown from ``time`` on, in milliseconds, and yield the shots that it ends.
+        """Take the frame that is shown from ``time`` on, in milliseconds, and yield the shots that it completes.
 
-        Frames that follow quickly are looked at only if the one after them shows that something changed.
+        Frames in quick succession are examined only if the frame after them shows a change.
         """
         if self._held is not None and time - self.seen_ms < _GLANCE_MS:
             self._passed.append((frame, time))
@@ -69,7 +69,7 @@ class Shots:
         yield from self._close(self.seen_ms, self._held)
 
     def shown(self, frame: av.VideoFrame) -> Picture:
-        """One frame by itself as the encoder wants it, as it is sampled from a shot."""
+        """One frame in the form that the encoder wants, as sampled from a shot."""
         return self._picture(frame)
 
     def _catch_up(self) -> Iterator[Cut]:
@@ -96,9 +96,9 @@ class Shots:
             self._last = None
 
     def _advance(self, time: int, shown: av.VideoFrame) -> Iterator[Cut]:
-        """Move on to ``time``.
+        """Move on to ``time``; ``shown`` is on screen until then.
 
-        ``shown`` is on screen until then. Samples it if that is due; ends pieces that are full.
+        Samples the frame if one is due, and ends full pieces.
         """
         while True:
             limit = self._begin + PIECE_MS
@@ -113,9 +113,9 @@ class Shots:
             yield from self._close(limit, shown)
 
     def _close(self, end: int, shown: av.VideoFrame) -> Iterator[Cut]:
-        """End the shot or piece, in two halves if it is a little too long.
+        """End the shot or piece; in two halves if it is a little too long.
 
-        ``shown`` stands for it where nothing was sampled.
+        ``shown`` represents it if nothing was sampled.
         """
         samples = self._samples or [(self._begin, self._picture(shown))]
         stops = [end] if end - self._begin <= PIECE_MS else [(self._begin + end) // 2, end]

@@ -1,11 +1,10 @@
-"""What parent and decoder say to each other: JSON headers over a socket, raw arrays in shared memory. Never pickle.
+"""The protocol between parent and decoder: JSON headers over a socket, raw arrays in shared memory. Never pickle.
 
-A message is ``u32 header length | u64 payload length | header``, little-endian, and for each piece of the payload one
-byte: the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload, and
-brings the opened file along. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, perhaps an ``info`` whose duration is
-what was decoded, and then ``end``;
-``error`` may take the place of any of them and is the last. The parent trusts nothing that it reads here: a decoder may
-have been taken over by the file it read.
+A message is ``u32 header length | u64 payload length | header``, little-endian. For each piece of the payload follows one byte:
+the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload and comes with the
+opened file. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, perhaps an ``info`` with the decoded
+duration, and then ``end``. ``error`` may replace any of them and is the last. The parent trusts nothing that it reads here: a
+malicious file may have taken over the decoder.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ PIECE_FRAMES = 16
 """Frames that a piece of a shot has at most."""
 
 _DETAIL, _FORMAT, _SOURCE = 500, 64, 200
-"""Characters of a text, of a format's name, and of the name of a source, that are kept."""
+"""The maximum number of characters of a text, of a format's name, and of the name of a source."""
 _SIDE, _LONGEST = (1 << 31) - 1, (1 << 53) - 1
-"""The largest width and height, and the largest time, that any database takes."""
+"""The largest width and height, and the largest time, that every database accepts."""
 _BYTES = (Modality.IMAGE, Modality.VIDEO)
-"""What holds bytes; the others hold float32."""
+"""Modalities with bytes as content; the others have float32."""
 _AXES = 6
 """Numbers in a reading of motion."""
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
 Reply: TypeAlias = Info | Cut | Gap | MediaError | None
-"""What a decoder says; None: it is done with the request."""
+"""A reply of a decoder; None: the request is done."""
 
 
 class MalformedError(Exception):
@@ -56,7 +55,7 @@ def pack(header: Mapping[str, Any], length: int = 0) -> bytes:
 
 
 def pack_request(modality: Modality, suffix: str, needs: Needs, limits: Mapping[str, Any]) -> bytes:
-    """A request to decode the file that comes with it. Of its name only the suffix is told."""
+    """A request to decode the file that comes with it. Only the suffix of its name is sent."""
     return pack({"modality": modality, "suffix": suffix, "needs": asdict(needs), "limits": dict(limits)})
 
 
@@ -108,10 +107,10 @@ def unpack_header(raw: bytes) -> dict[str, Any]:
 
 
 def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) -> NDArray[Any]:
-    """Memory for the payload that ``header`` announces, if what it announces can be.
+    """Memory for the payload that ``header`` announces, if the announcement is valid.
 
     Raises:
-        MalformedError: the length is not the one that modality, shape and needs ask for.
+        MalformedError: the length does not match modality, shape and needs.
     """
     if header.get("kind") != "cut":
         if length:
@@ -157,10 +156,10 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
 
 
 def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
-    """A reply from its header and the memory that ``room`` made for it, filled.
+    """A reply from its header and its payload, in the memory that ``room`` made.
 
     Raises:
-        MalformedError: a field that is missing, unknown, or of the wrong type.
+        MalformedError: a field is missing, unknown, or of the wrong type.
     """
     kind = header.get("kind")
     if kind == "end":
@@ -192,7 +191,7 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
 
 
 def _times(value: object, span: Span | None, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """When each frame of a shot comes on screen: as many times as frames, in order, within the span."""
+    """When each frame of a shot is shown: one time per frame, in order, within the span."""
     if value is None:
         return None
     if not isinstance(value, list) or span is None or len(shape) != 4 or len(value) != shape[0]:
@@ -269,7 +268,7 @@ def _words(value: object) -> str | None:
 
 
 def _word(value: object) -> str:
-    """A text that any database takes: valid Unicode without NUL, and not long."""
+    """A text that any database accepts: valid Unicode without NUL, of limited length."""
     if not isinstance(value, str):
         raise MalformedError("a field that is not text")
     return value[:_DETAIL].encode("utf-8", "replace").decode().replace("\0", " ")

@@ -1,4 +1,4 @@
-"""Words that others wrote into their files: decoded leniently, cleaned, bounded, and made into cuts."""
+"""Text written in files: decoded leniently, cleaned, limited in length, and made into cuts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from search.media.charset import guess
 from search.types import Channel, Cut, Gap, Modality, Needs, Span
 
 MOST, LONGEST = 1_000, 20_000
-"""Values of one source that are read, and characters of a value."""
+"""The maximum number of values of one source, and of characters of a value."""
 LONGEST_BYTES = 4 * LONGEST + 4
-"""Bytes that hold more characters than a value may have, in any character set."""
+"""The number of bytes that is enough for a value of maximum length in any character set."""
 _LETTERS = 200
-"""Letters that tell a language, in bytes."""
+"""The number of bytes that is enough to detect a language."""
 
 Role: TypeAlias = Literal["title", "description", "chapter", "keywords", "people", "place", "credit"]
-"""What a value says; those of ``_JOINED`` become one text together."""
+"""The meaning of a value. Values of the roles in ``_JOINED`` become one text."""
 
 _JOINED = ("keywords", "people", "place", "credit")
 _LINE_ENDS = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -27,20 +27,20 @@ _CONTROLS = re.compile(r"[\0-\x08\x0e-\x1f\x7f-\x9f]")
 _UNSEEN = re.compile(
     r"[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""What hides a word from a search, or turns a line round where it is shown. Joiners stay: Persian and emoji are written with them."""
+"""Invisible characters that hide a word from search or reverse a line. Joiners stay: Persian and emoji need them."""
 _NOISE = re.compile(
     r"(?:olympus|(?:konica )?minolta|samsung|sony|kodak) (?:digital camera|dsc)|exif_jpeg_picture|default|untitled|created with (?:the )?gimp.*"
     r"|creator: gd-jpeg.*|file written by adobe.*|lead technologies.*|processed by ebay.*|imagej=.*|lavc\S*|<\?xml .*|\{\"shape\".*",
     re.IGNORECASE | re.DOTALL,
 )
-"""What cameras and programs write of themselves."""
+"""Texts that cameras and programs write about themselves."""
 _COUNTED = re.compile(r"(?:chapter|kapitel|chapitre|cap[ií]tulo|capitolo)?[\s\d.:_-]*", re.IGNORECASE)
-"""What a chapter is called that has only a number."""
+"""The name of a chapter that has only a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Something that is written in a file. ``language`` is an ISO 639-1 code, where it is told."""
+    """A text written in a file. ``language`` is an ISO 639-1 code, if stated."""
 
     role: Role
     text: str
@@ -49,7 +49,7 @@ class Value:
 
 
 def cuts(source: str, values: Iterable[Value], needs: Needs) -> Iterator[Cut | Gap]:
-    """What ``values``, which may raise anything while they are read, say; and a gap, where some were left out."""
+    """Cuts for ``values``, whose iteration may raise anything; and a gap if some were left out."""
     longest = min(LONGEST, needs.characters)
     apart, joined, gaps = list[Value](), dict[Role, dict[str, None]](), dict[str, None]()
     rest = iter(values)
@@ -79,13 +79,14 @@ def cuts(source: str, values: Iterable[Value], needs: Needs) -> Iterator[Cut | G
 
 
 def clean(text: str) -> str:
-    """A text without controls and what is not seen, its lines without white space around them, at most one of them empty in a row."""
+    """A text without control and invisible characters. Lines have no surrounding white space, and there is at most one empty line
+    in a row."""
     text = _UNSEEN.sub("", _CONTROLS.sub(" ", _LINE_ENDS.sub("\n", text)))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.split("\n"))).strip()
 
 
 def decoded(*raws: bytes) -> list[str]:
-    """Bytes to texts, of which no more is looked at than may be kept: UTF-8, or else the character set in which together they make most sense."""
+    """Decode bytes to texts, up to the length that may be kept: as UTF-8, or else guess one charset for all fields."""
     raws = tuple(raw[:LONGEST_BYTES] for raw in raws)
     foreign = [raw for raw in raws if not is_utf8(raw)]
     encoding = guess(b"\n".join(foreign)[:LONGEST_BYTES]) if foreign else None
@@ -95,7 +96,7 @@ def decoded(*raws: bytes) -> list[str]:
 
 
 def is_utf8(raw: bytes) -> bool:
-    """Whether bytes are UTF-8; of ``LONGEST_BYTES`` the last letter may be incomplete."""
+    """Whether bytes are UTF-8. If there are ``LONGEST_BYTES`` of them, the last letter may be incomplete."""
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -104,7 +105,7 @@ def is_utf8(raw: bytes) -> bool:
 
 
 def _mended(text: str) -> str:
-    """A text that was UTF-8 or Cyrillic, and taken for Western European when it was written, as it was at first; any other as it is."""
+    """Repair a text that was UTF-8 or Cyrillic and was decoded as Western European; any other text is unchanged."""
     for taken_for in ("cp1252", "latin-1"):
         try:
             return text.encode(taken_for).decode()

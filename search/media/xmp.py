@@ -1,7 +1,8 @@
-"""XMP: what RDF says of a file, through expat.
+"""XMP: the RDF data about a file, read through expat.
 
-Not through the parser of pages: it knows no namespaces, and an element that is closed at once swallows there what follows it. Expat reads
-no other file and takes no entity that was not declared, and no declaration gets past ``_refuse``: so no text grows while it is read.
+The parser of HTML pages would not do: it knows no namespaces, and treats what follows a self-closing element as its content.
+Expat reads no other file and expands no undeclared entity, and ``_refuse`` rejects every declaration. So no text grows while it
+is read.
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ _DATES: dict[str, DateSource] = {
 
 
 class Refused(Exception):
-    """It is not XMP as anybody writes it."""
+    """It is not valid XMP as programs write it."""
 
 
 def values(raw: bytes) -> Iterator[Value]:
-    """What XMP says; of damaged XMP what stands before the damage.
+    """The values in XMP; of damaged XMP, those before the damage.
 
     Raises:
-        Refused: it declares a type of document or entities, is too deep, or too long.
+        Refused: it declares a document type or entities, is nested too deeply, or is too long.
         ExpatError: it is not XML.
     """
     reader, refusal = _Reader(_ROLES), None
@@ -81,7 +82,7 @@ def values(raw: bytes) -> Iterator[Value]:
 
 
 def stamps(raw: bytes) -> list[Stamp]:
-    """The dates that XMP tells, the most telling first; of damaged XMP those before the damage."""
+    """The dates in XMP, the most important first; of damaged XMP, those before the damage."""
     reader = _Reader(_DATES)
     with contextlib.suppress(Refused, expat.ExpatError):
         reader.parse(raw)
@@ -91,7 +92,7 @@ def stamps(raw: bytes) -> list[Stamp]:
 
 
 class _Reader:
-    """Follows the elements, and keeps the texts of those that have a name of ``names``, however deep inside them these stand."""
+    """Follows the elements, and keeps the texts of those with a name in ``names``, at any depth."""
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         self.found: list[tuple[str, str, str | None]] = []

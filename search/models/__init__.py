@@ -1,8 +1,8 @@
-"""Models on this machine: weights and what belongs to them, each in a folder of its own with a manifest.
+"""Models on this machine: weights and related files, each model in its own folder with a manifest.
 
-A model is called as its encoder is, ``family:rest``. ``rest`` is what the family knows it by; or the path of a folder (``./mine``, ``/srv/mine``,
-``~/mine``); or ``package:IMPORT.NAME/sub``, weights that an installed package carries. Nothing here is ever fetched by itself: ``sensorium models
-pull`` does that (``search.models.hub``), or a folder is carried over (``search.models.carry``).
+A model has the name of its encoder, ``family:rest``. ``rest`` is the family's name for it; or the path of a folder (``./mine``,
+``/srv/mine``, ``~/mine``); or ``package:IMPORT.NAME/sub`` for weights in an installed package. Nothing here fetches anything:
+``sensorium models pull`` does that (``search.models.hub``), or a folder is imported (``search.models.carry``).
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from search.settings import Settings
 PACKAGE = "package:"
 
 _FOLDERS = ("/", "./", "../", "~")
-"""How names of folders begin."""
+"""The beginnings of rests that are folders."""
 
 Report = Callable[[int, int], None]
-"""Told of progress: bytes that are here, bytes in all."""
+"""Callback for progress: bytes that are here, bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the files of a model come from: a repository of the hub, its ``revision``, and the ``files`` (patterns) that are wanted."""
+    """Where the files of a model come from: a repository of the hub, its ``revision``, and the wanted ``files`` (patterns)."""
 
     repository: str
     files: tuple[str, ...]
     revision: str = "main"
     licence: str = ""
     notice: str = ""
-    """What has to be accepted once before the model is loaded; empty: nothing."""
+    """The notice that must be accepted once before the model is loaded; empty: none."""
     weights: str = "*.safetensors"
     """How its weights are called. A name that pickles bear is fetched only where it stands here; its content tells whether it is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The files of a model, all of them checked. ``name`` is the encoder's; ``revision`` changes whenever a file does, and only then."""
+    """The checked files of a model. ``name`` is the encoder's; ``revision`` changes if and only if a file changes."""
 
     name: str
     folder: Path
@@ -65,7 +65,7 @@ class Model:
 
 
 class Models:
-    """The models in a folder. Several processes may use it at a time; whoever changes a model holds its lock."""
+    """The models in a folder. Several processes may use it at a time; to change a model, a process holds its lock."""
 
     def __init__(self, folder: Path, *, offline: bool = False) -> None:
         """``offline``: nothing is ever fetched."""
@@ -73,14 +73,14 @@ class Models:
 
     @classmethod
     def of(cls, settings: Settings) -> Models:
-        """Those that the settings mean."""
+        """The models of the settings."""
         return cls(settings.models or settings.home / "models", offline=settings.offline)
 
     def find(self, name: str) -> Model:
-        """A model's files, each of them read and checked against its SHA-256. Nothing is fetched.
+        """A model's files, each read and checked against its SHA-256. Nothing is fetched.
 
         Raises:
-            ModelMissing: it is not here, a file is not what it should be or is a pickle, or its notice was not accepted.
+            ModelMissing: it is not installed, a file is damaged or is a pickle, or its notice was not accepted.
         """
         if (folder := outside(name)) is not None:
             return self._own(name, folder)
@@ -94,10 +94,10 @@ class Models:
                 raise ModelMissing(wrong, remedy=self.mending(manifest))
 
     def get(self, name: str) -> Manifest:
-        """The manifest of a model that is here; its files are not looked at.
+        """The manifest of an installed model. Its files are not checked.
 
         Raises:
-            ModelMissing: it is not here.
+            ModelMissing: it is not installed.
         """
         file = self.place(name) / MANIFEST
         try:
@@ -109,21 +109,21 @@ class Models:
         return manifest
 
     def look(self, name: str) -> Manifest | None:
-        """The manifest of a model, where it is here and can be read."""
+        """The manifest of a model, or None if it is not installed or cannot be read."""
         with contextlib.suppress(ModelMissing):
             return self.get(name)
         return None
 
     def names(self) -> list[str]:
-        """The names of all models that are here, whole or not."""
+        """The names of all installed models, complete or not."""
         return sorted(unquote(file.parent.name) for file in self.folder.glob(f"*/{MANIFEST}"))
 
     def here(self) -> list[Manifest]:
-        """The manifests of all models that are here, by name; those that cannot be read are left out."""
+        """The manifests of all installed models, by name. Unreadable ones are left out."""
         return [manifest for name in self.names() if (manifest := self.look(name))]
 
     def damage(self, manifest: Manifest) -> str:
-        """What is wrong with the files of a model, the first thing only; empty: nothing. Every byte is read, since bits flip in silence."""
+        """The first problem with the files of a model; empty if there is none. Every byte is read, since bits can flip unnoticed."""
         folder = self.place(manifest.name) / manifest.folder
         for name, entry in manifest.files.items():
             path = folder / name
@@ -138,10 +138,10 @@ class Models:
         return ""
 
     def accept(self, name: str) -> Manifest:
-        """Note that a model's notice was accepted.
+        """Record that a model's notice was accepted.
 
         Raises:
-            ModelMissing: the model is not here.
+            ModelMissing: the model is not installed.
         """
         self.get(name)
         with self.locked(name):
@@ -150,11 +150,11 @@ class Models:
         return manifest
 
     def remove(self, name: str, used: Collection[str] = (), *, force: bool = False) -> int:
-        """Remove a model, and say how many bytes that freed. ``used`` are the encoders of the archive's spaces.
+        """Remove a model; returns the freed bytes. ``used`` are the encoders of the archive's spaces.
 
         Raises:
-            ModelMissing: it is not here.
-            InputError: it is in use, and ``force`` was not said.
+            ModelMissing: it is not installed.
+            InputError: it is in use, and ``force`` is not set.
         """
         manifest = self.get(name)
         if name in used and not force:
@@ -177,22 +177,23 @@ class Models:
         return f"{'SENSORIUM_OFFLINE=0 ' if self.offline else ''}sensorium models pull {name}"
 
     def mending(self, manifest: Manifest) -> str:
-        """What to do about a model that is damaged."""
+        """What to do about a damaged model."""
         if manifest.revision:
             return f"Fetch it again with: {self.pulling(manifest.name)}"
         return f"Take it over again with: sensorium models import {manifest.source} --name {manifest.name}"
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Hold a model's lock, and so be the only one who changes it; waits for whoever does."""
+        """Hold a model's lock, so that nobody else changes it. Waits for the current holder."""
         (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
         with locks.locked(self.folder / ".locks" / self.place(name).name):
             yield
 
     def publish(self, manifest: Manifest, draft: Path) -> Manifest:
-        """Make the files in ``draft``, a folder beside the manifest, those of the model. A kill leaves the old model or the new one.
+        """Replace the files of the model by those in ``draft``, a folder beside the manifest. After a kill, either the old or the
+        new model is in place.
 
-        Only for who holds the lock.
+        Call it only while holding the lock.
         """
         place = self.place(manifest.name)
         for path in (*draft.rglob("*"), draft, self.folder, self.folder.parent):
@@ -208,7 +209,7 @@ class Models:
         return manifest
 
     def _own(self, name: str, folder: Path) -> Model:
-        """A folder that is not ours: there is nothing to check it against."""
+        """A folder of the user. There is no manifest to check it against."""
         try:
             found = files.survey(folder) if folder.is_dir() else {}
         except OSError as error:
@@ -222,15 +223,15 @@ class Models:
 
 
 def named(setting: str, family: str) -> str:
-    """The name of the model that a setting means: it may state a folder alone, without the family."""
+    """The name of the model in a setting, which may be just a folder, without the family."""
     return setting if ":" in setting and not setting.startswith(_FOLDERS) else f"{family}:{setting}"
 
 
 def outside(name: str) -> Path | None:
-    """The folder that a model's name states, or else None: then it is one of the models folder.
+    """The folder in a model's name, or None if the model is in the models folder.
 
     Raises:
-        ModelMissing: the package that should carry it is not installed.
+        ModelMissing: the package that should contain it is not installed.
     """
     rest = name.partition(":")[2]
     if rest.startswith(PACKAGE):

@@ -1,6 +1,7 @@
-"""Carrying a model over to a machine without a network: a folder, or a .tar of one, becomes a model as if it had been pulled.
+"""Importing a model on a machine without a network: a folder, or a .tar of one, becomes a model as if it had been pulled.
 
-What comes may be anybody's. It is taken member by member: plain files alone, whose names stay inside, which are no pickles, and for which there is room.
+The input is not trusted. It is checked member by member: only plain files, with names inside the folder, no pickles, and only if
+there is room.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ MANIFEST_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file that comes along: how long it says it is, and what opens it."""
+    """An imported file: its stated size, and a function that opens it."""
 
     size: int
     open: Callable[[], IO[bytes]]
@@ -47,12 +48,12 @@ def carry(
     source: Callable[[str], Source | None] = lambda _: None,
     report: Report | None = None,
 ) -> Manifest:
-    """Take a model over from a folder or a .tar, under the name that its manifest says, or else ``name``.
+    """Import a model from a folder or a .tar, under the name in its manifest, or else ``name``.
 
-    ``source`` gives what is known of a model of that name: its licence, its notice, and which files are wanted.
+    ``source`` returns the data about a model of that name: its licence, its notice, and the wanted files.
 
     Raises:
-        InputError: there is nothing at ``path``, it holds what is not taken, or nobody says the model's name.
+        InputError: there is nothing at ``path``, it holds something forbidden, or the model's name is unknown.
         ModelMissing: a file is not the one that the manifest names, or is a pickle.
         DiskFull: there is no room.
     """
@@ -139,7 +140,7 @@ def _manifest(members: dict[str, Member]) -> Manifest | None:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[dict[str, Member]]:
-    """The files at a path, by their names below the folder that is carried over."""
+    """The files at a path, by their names below the imported folder."""
     if path.is_dir():
         yield _folder(path)
         return

@@ -1,4 +1,4 @@
-"""The files of a model: which of them count, what they hash to, and which are never taken because reading them can run code."""
+"""The files of a model: which of them count, their hashes, and which are refused because reading them can run code."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class Entry:
 
 
 def counts(name: str) -> bool:
-    """Whether a file is part of a model: documents, code and hidden files are not, so that they never make another space of it."""
+    """Whether a file is part of a model. Documents, code and hidden files are not, so that they do not change the revision."""
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") for part in path.parts)
     return not (hidden or path.suffix in {".md", ".py"} or path.name in {MANIFEST, "LICENSE", "NOTICE"})
 
 
 def inside(name: str) -> bool:
-    """Whether a name, of whatever origin, is one of a file below the folder that it is joined to."""
+    """Whether an untrusted name stays below the folder to which it is joined."""
     parts = name.split("/")
     return bool(name) and "\0" not in name and "\\" not in name and not any(part in {"", ".", ".."} for part in parts)
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex; the file is never in memory as a whole."""
+    """SHA-256 of a file, in hex. The file is read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def revision(sha256: Mapping[str, str]) -> str:
-    """What the files of a model are together: the same files give the same revision, wherever they come from."""
+    """An identifier for the files of a model: the same files give the same revision, wherever they come from."""
     return hashlib.sha256(repr(sorted(sha256.items())).encode()).hexdigest()[:16]
 
 
@@ -68,7 +68,7 @@ def survey(folder: Path) -> dict[str, Entry]:
 
 
 def refuse_pickle(path: Path, name: str = "") -> None:
-    """Raise ModelMissing where a file is a pickle, by its name or by its first bytes."""
+    """Raise ModelMissing if a file is a pickle, by its name or by its first bytes."""
     suffix = PurePosixPath(name or path.name).suffix.lower()
     if (suffix in PICKLES and not (suffix == ".bin" and _is_ctranslate2(path))) or _holds_pickle(path):
         raise pickled(name or str(path))
@@ -84,9 +84,9 @@ def pickled(name: str) -> ModelMissing:
 
 
 def _is_ctranslate2(path: Path) -> bool:
-    """Whether a file begins as CTranslate2's models do: a version, and the length and name of what is described.
+    """Whether a file begins like CTranslate2's models: a version, then the length and name of the model's specification.
 
-    No pickle does: a version is below 32, and no byte below 32 is an instruction of pickle's.
+    No pickle does: a version is below 32, and no byte below 32 is a pickle instruction.
     """
     with path.open("rb") as file:
         head = file.read(64)

@@ -1,7 +1,9 @@
-"""Fetching models from the hub: pinned to a commit, checked against its hashes, gone on with after a kill. Only ``models pull`` does it.
+"""Fetching models from the hub: pinned to a commit, checked against its hashes, continued after a kill. Only ``models pull`` does
+this.
 
-The library knows the hub's address (HF_ENDPOINT changes it) and takes the token of a person who may see more from HF_TOKEN or its own login. Of
-``hf_hub_download`` no use is made: what it has fetched of a file dies with the process. Nothing is written outside the models folder.
+The library knows the hub's address (HF_ENDPOINT changes it) and takes a user's token from HF_TOKEN or its own login.
+``hf_hub_download`` is not used, because its partial downloads are lost with the process. Nothing is written outside the models
+folder.
 """
 
 from __future__ import annotations
@@ -50,9 +52,9 @@ MARGIN = 64 << 20
 def pull(
     models: Models, name: str, source: Source, *, revision: str = "", accepted: bool = False, report: Report | None = None
 ) -> Manifest:
-    """Fetch a model, or what is missing of it; one that is here and whole is left as it is.
+    """Fetch a model, or its missing files. A complete model is left unchanged.
 
-    ``revision`` is a branch, tag or commit, by default the one of ``source``; ``accepted`` says that its notice was accepted.
+    ``revision`` is a branch, tag or commit, by default that of ``source``; ``accepted``: its notice was accepted.
 
     Raises:
         ModelMissing: fetching is not allowed, the hub does not give it, it is not what the hub says, or the notice was not accepted.
@@ -86,7 +88,7 @@ def pull(
 
 
 class _Pull:
-    """Fetches files of one commit into a folder, each to its end and checked before the next one."""
+    """Fetches files of one commit into a folder, each completely and checked before the next one."""
 
     def __init__(self, folder: Path, repository: str, commit: str, wanted: dict[str, RepoSibling], report: Report) -> None:
         self._folder, self._repository, self._commit, self._wanted = folder, repository, commit, wanted
@@ -115,7 +117,7 @@ class _Pull:
         return entries
 
     def _fetch(self, path: Path, told: RepoSibling) -> str:
-        """Fetch what is missing of a file; its SHA-256, or empty where it is not the file that the hub names."""
+        """Fetch the missing part of a file. Returns its SHA-256, or an empty string if it is not the file that the hub names."""
         begun = path.stat().st_size if path.exists() else 0
         if told.size is None or begun > told.size:
             path.unlink(missing_ok=True)
@@ -131,7 +133,7 @@ class _Pull:
 
 
 class _Counted:
-    """A file that tells after each write how long it is, and leaves nothing in this process's memory."""
+    """A file that is flushed after each write, so that a kill loses little, and then reports its length."""
 
     def __init__(self, file: BinaryIO, tell: Any) -> None:  # noqa: ANN401
         self._file, self._told = file, tell
@@ -158,7 +160,8 @@ def _known(repository: str, revision: str) -> ModelInfo:
 
 
 def _wanted(info: ModelInfo, source: Source) -> dict[str, RepoSibling]:
-    """The files of a repository that are wanted, by name: never code, never what is named like a pickle, unless the family reads it as another format."""
+    """The wanted files of a repository, by name. Never code, and no file with the name of a pickle, unless the family reads it as
+    another format."""
     every = {one.rfilename: one for one in info.siblings or ()}
     matching = {name: one for name, one in every.items() if any(fnmatchcase(name, pattern) for pattern in source.files)}
     wanted = {
@@ -179,7 +182,7 @@ def _wanted(info: ModelInfo, source: Source) -> dict[str, RepoSibling]:
 
 
 def _draft(models: Models, name: str, wanted: dict[str, RepoSibling], old: Manifest | None) -> Path:
-    """The folder to fetch into, with what an earlier pull left there and what the model that is here has in common with the wanted one."""
+    """The folder to fetch into, with the files of an earlier pull and those that the installed model shares with the wanted one."""
     place = models.place(name)
     draft = place / "next"
     place.mkdir(exist_ok=True)
@@ -211,7 +214,8 @@ def _room(draft: Path, wanted: dict[str, RepoSibling]) -> None:
 
 
 def _checked(path: Path, told: RepoSibling) -> str:
-    """The SHA-256 of the file that the hub names, told by that hash where it is kept as a large file, else by git's; empty of any other."""
+    """The SHA-256 of a file, if it is the one that the hub names; else empty. Large files are compared by SHA-256, others by
+    git's hash."""
     sha256 = files.digest(path)
     if told.lfs:
         return sha256 if sha256 == told.lfs.sha256 else ""
@@ -223,7 +227,7 @@ def _checked(path: Path, told: RepoSibling) -> str:
 
 
 def _quieten() -> None:
-    """Nothing is told to the hub that it need not know, and nothing said on its behalf: errors are ours to tell."""
+    """Send no unnecessary data to the hub, and suppress the library's messages: errors are reported by us."""
     constants.HF_HUB_DISABLE_TELEMETRY = True
     constants.DOWNLOAD_CHUNK_SIZE = STEP
     set_verbosity(logging.CRITICAL)
@@ -232,7 +236,7 @@ def _quieten() -> None:
 
 @contextlib.contextmanager
 def _told(models: Models, name: str, source: Source, revision: str) -> Iterator[None]:
-    """Turn what the library and the system raise into our errors."""
+    """Turn errors of the library and of the system into ours."""
     again = f"Try again later; what came is kept: {models.pulling(name)}"
     try:
         yield

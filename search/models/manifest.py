@@ -1,4 +1,4 @@
-"""What is known of a model that is here: ``manifest.json`` beside the folder of its files."""
+"""The manifest of an installed model: ``manifest.json`` beside the folder of its files."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        """What the files take together."""
+        """The total size of the files."""
         return sum(entry.bytes for entry in self.files.values())
 
     @property
     def space(self) -> str:
-        """The revision of the spaces that the model makes; it depends on the files alone."""
+        """The revision of spaces made with this model. It depends on the files alone."""
         return revision(self.sha256)
 
     def write(self, place: Path) -> None:
-        """Put the manifest into a model's folder, at once and for good."""
+        """Write the manifest into a model's folder, atomically and durably."""
         draft = place / f".{MANIFEST}"
         draft.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
         sync(draft)
@@ -58,10 +58,10 @@ class Manifest:
 
 
 def parse(content: bytes, of: str = "") -> Manifest:
-    """Read a manifest, of whatever origin; ``of``: the model that it should be of.
+    """Parse an untrusted manifest; ``of``: the model that it should belong to.
 
     Raises:
-        ValueError: it is none, names files outside its folder, or is that of another model.
+        ValueError: it is invalid, names files outside its folder, or belongs to another model.
     """
     try:
         told = json.loads(content)

@@ -1,6 +1,7 @@
-"""What can be asked: an expression whose meaning its maker states, never one that is guessed from how a string looks.
+"""Query algebra: an expression that states its meaning. Nothing is guessed from how a string looks.
 
-``Query = Term | Near | Blend``. A blend is arithmetic on unit vectors inside one space, as in "this photo, and rain, but no people".
+``Query = Term | Near | Blend``. A blend is arithmetic on unit vectors inside one space, as in "this photo, and rain, but no
+people".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from search.types import Modality
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Content to look for: the words themselves for text, a file for every other modality. Errors call a file ``name``."""
+    """Content to search with: the text itself, or a file for every other modality. Error messages call the file ``name``."""
 
     content: str | Path
     modality: Modality
@@ -29,7 +30,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """More like a segment of the archive."""
+    """A query for content similar to a segment of the archive."""
 
     segment: int
 
@@ -41,7 +42,7 @@ class Blend:
     parts: tuple[tuple[float, Term | Near], ...]
 
     def __post_init__(self) -> None:
-        """Raises QueryError when there is nothing to look for."""
+        """Raises QueryError if no part has a weight other than 0."""
         if not any(weight for weight, _ in self.parts):
             raise QueryError("The query has no terms.", remedy="Give some text, a file or a segment, with a weight other than 0.")
 

@@ -1,4 +1,4 @@
-"""Answers: a list of moments is put in order, cut, and becomes hits with what a person needs to recognise them."""
+"""Answers: sort a list of moments, cut one page out of it, and turn the page into hits with the data needed to show them."""
 
 from __future__ import annotations
 
@@ -32,30 +32,32 @@ HARDLY = 0.02
 """The probability of the best hit below which an answer is not called found."""
 
 FEWEST_LETTERS = 4
-"""Letters that the words of a question need for a text that holds them to count as an answer to it."""
+"""The least number of letters in a question's words for a text with these words to count as an answer."""
 
 _LEGIBLE = [code for code, kind in enumerate(KINDS) if kind.channel in WORDS]
 
 _TEXTS = Kind(Modality.TEXT, Channel.TEXT)
 _LITERAL_SLOPE, _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT = 6.0, -3.0, 1.5, -1.0
-"""A text that holds all words of a question answers it, one that holds half of them may."""
+"""The log-odds that a text answers, from the share of the question's words in it (slope and offset); their line and their doubt.
+With all words it answers, with half of them it may."""
 
 _NUMBERS = re.compile(r"(\d+)")
 
 
 def state(question: Question) -> str:
-    """A name for the state of the archive in which a question was ranked: of the database, and of every index that was searched."""
+    """An identifier for the archive state in which a question was ranked. It covers the database and every index that was
+    searched."""
     views = [(scan.searcher.entry.key, scan.view.state, scan.view.live.generation) for scan in question.scans]
     return digest(question.version, views)
 
 
 def digest(*values: object) -> str:
-    """A short name for values that print alike only if they are."""
+    """A short hash of values. It differs for values that print differently."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 def in_order(segments: Sequence[tuple[int, str]], sort: Sort, store: SqlStore) -> list[int]:
-    """The positions of segments (id, path), best first, by date, name or length of their files; equals stay best first."""
+    """The positions of segments (id, path), sorted by date, name or length of their files. Ties keep their order, best first."""
     if sort == "match":
         return list(range(len(segments)))
     ids = np.array([id_ for id_, _ in segments], np.int64)
@@ -67,7 +69,7 @@ def in_order(segments: Sequence[tuple[int, str]], sort: Sort, store: SqlStore) -
 
 
 def natural(path: str) -> tuple[list[tuple[int, int | str]], str]:
-    """What a path is sorted by: its name, capitals like small letters and numbers by their value, then the path itself."""
+    """The sort key of a path: its file name, ignoring case and comparing numbers by value; then the path itself."""
     name = path.rsplit("/", 1)[-1].casefold()
     parts = [(0, int(part)) if part.isdecimal() else (1, part) for part in _NUMBERS.split(name) if part]
     return parts, path
@@ -77,7 +79,8 @@ def hits(
     moments: Sequence[tuple[int, Moment]], known: dict[int, Segment], question: Question, outlook: Outlook, words: TextIndex,
     judged: Sequence[Judged] = (),
 ) -> tuple[Hit, ...]:  # fmt: skip
-    """Moments with their ranks as hits, what was asked for marked in their texts. Those whose segment is not ``known`` any more are left out."""
+    """Turn moments and their ranks into hits, with the words of the query marked in their texts. Moments whose segment is no
+    longer ``known`` are left out."""
     said = {one.asset: one.right for one in judged}
     found = [
         _hit(rank, moment, known[moment.best], outlook, question.scans, said) for rank, moment in moments if moment.best in known
@@ -89,8 +92,11 @@ def hits(
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a question's answer as a whole says of each of its hits: whether what is asked for is here, ``judgement``, None where nothing is known; among how
-    many ``segments``; and by which ``scans`` its meaning was looked for."""
+    """What is known about an answer as a whole, used to rate each of its hits.
+
+    ``judgement`` says whether the answer is in the archive (None: nothing is known). ``segments`` is the number of segments that
+    were searched. ``scans`` are the scans that searched by meaning.
+    """
 
     judgement: Judgement | None
     segments: int
@@ -98,22 +104,22 @@ class Outlook:
 
     @property
     def words(self) -> int:
-        """How many words the question has."""
+        """The number of words in the question."""
         return self.scans[0].words if self.scans else 0
 
     def chance(self, home: int, kind: Kind, score: float) -> float | None:
-        """The probability that a hit is right; None where nothing is known."""
+        """The probability that a hit is right; None if nothing is known."""
         found = self.chances(np.array([score], np.float32), self._calibration(home, kind))
         return None if found is None else float(found[0])
 
     def chances(self, scores: NDArray[np.float32], calibration: Calibration | None) -> NDArray[np.float64] | None:
-        """The probabilities (n,) that hits with scores (n,) are right; None where nothing is known."""
+        """The probabilities (n,) that hits with scores (n,) are right; None if nothing is known."""
         if calibration is None or self.judgement is None:
             return None
         return calibration.probability(scores, self.segments, self.words)
 
     def _calibration(self, home: int, kind: Kind) -> Calibration | None:
-        """What tells the probability of a hit; of what words alone found, what does so for the first space."""
+        """The calibration that gives a hit's probability. For a hit found by words alone it is that of the first space."""
         if not self.scans:
             return None
         scan = self.scans[max(home, 0)]
@@ -122,7 +128,7 @@ class Outlook:
 
     @property
     def found(self) -> Found | None:
-        """Whether what was asked for is here."""
+        """Whether the archive contains what was asked for."""
         one = self.judgement
         if one is None:
             return None
@@ -137,7 +143,8 @@ class Outlook:
         return math.log(WEAK / (1 - WEAK)) - calibration.addition(self.segments, self.words)
 
     def estimate(self, rows: Columns, scores: NDArray[np.float32], judged: Sequence[Judged] = ()) -> Estimate | None:
-        """How many files are right, by the scores (n,) of segments with these columns, best first; of those that were judged it is known."""
+        """Estimate how many files are right from segments with these columns and scores (n,), best first. Judged files count as
+        people judged them."""
         calibration = self.scans[0].view.calibration if self.scans else None
         every = self.chances(scores, calibration if calibration and calibration.shared else None)
         if every is None:
@@ -147,7 +154,7 @@ class Outlook:
         chances = np.array(
             [said.pop(asset, chance) for asset, chance in zip(rows.assets[first].tolist(), every[first], strict=True)]
         )
-        chances = np.concatenate([chances, list(said.values())])  # those that were judged and stand further down
+        chances = np.concatenate([chances, list(said.values())])  # judged files that are further down the list
         spread = 1.96 * math.sqrt(float((chances * (1 - chances)).sum()))
         expected, legible, sure = float(chances.sum()), np.isin(rows.kinds, _LEGIBLE), every >= 0.5
         at_least = chapman(set(rows.assets[sure & legible].tolist()), set(rows.assets[sure & ~legible].tolist()))
@@ -155,8 +162,10 @@ class Outlook:
 
 
 def chapman(some: set[int], others: set[int]) -> float | None:
-    """How many there are at least, from what two channels found on their own (Chapman 1951); None where they have nothing in common. Channels that find
-    the same more often than by chance make it too small."""
+    """A lower estimate of the number of right files, from what two channels found independently (Chapman 1951).
+
+    None if the two sets have nothing in common. If the channels agree more often than by chance, the estimate is too small.
+    """
     both = len(some & others)
     return (len(some) + 1) * (len(others) + 1) / (both + 1) - 1 if both else None
 
@@ -166,8 +175,11 @@ def _sigmoid(logit: float) -> float:
 
 
 def outlook(question: Question, judgements: Sequence[Judgement], segments: int, literal: float, best: float | None) -> Outlook:
-    """The outlook of a question: its best judgement by how far it lies above its line. ``literal`` is the share of its words, 0..1, that the best text
-    holds; ``best`` the score of the best hit: where that is hardly likely to be right, the answer is not called found."""
+    """The outlook of a question. Of several judgements it uses the one that is furthest above its line.
+
+    ``literal`` is the share of the question's words, 0..1, that the best text contains. ``best`` is the score of the best hit: if
+    that hit is unlikely to be right, the answer is not called found.
+    """
     every = [*judgements]
     if literal:
         every.append(Judgement(_TEXTS, _LITERAL_SLOPE * literal + _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT, 0))
@@ -179,7 +191,8 @@ def outlook(question: Question, judgements: Sequence[Judgement], segments: int, 
 
 
 def literal(question: Question, texts: Sequence[str]) -> float:
-    """The share of a question's words, 0..1, that one of some texts holds; 0 where the words have too few letters to mean anything."""
+    """The largest share of a question's words, 0..1, that any of the texts contains. 0 if the words have too few letters to mean
+    anything."""
     if question.said is None:
         return 0.0
     asked = set(terms(question.said.plain))
@@ -190,7 +203,7 @@ def literal(question: Question, texts: Sequence[str]) -> float:
 
 
 def competitors(scans: Sequence[Scan]) -> dict[Kind, int]:
-    """How many segments of each kind may be found, in the space that holds most of them."""
+    """The number of searchable segments of each kind, in the space that holds most of them."""
     found: dict[Kind, int] = {}
     for scan in scans:
         for kind, count in scan.competitors.items():
@@ -210,7 +223,7 @@ def _hit(
 
 
 def _marked(hit: Hit, marks: Sequence[tuple[int, int]]) -> Hit:
-    """The hit with what was asked for marked in its text, and when the first of it is said."""
+    """The hit with the words of the query marked in its text, and the time at which the first of them is heard."""
     span, detail = hit.span, hit.segment.detail
     starts = span.start if span and span.unit == "ms" else None
     if marks and detail:
@@ -227,7 +240,7 @@ class Clock:
         self._spent: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
-        """What was spent since the last lap goes to a stage."""
+        """Add the time since the last lap to a stage."""
         now = time.perf_counter()
         self._spent[stage] = self._spent.get(stage, 0.0) + (now - self._last) * 1000
         self._last = now

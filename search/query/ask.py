@@ -1,6 +1,7 @@
-"""Questions about one asset, answered by a model that looks at it. What it writes is never stored, and never shown as if it were found.
+"""Questions about one asset, answered by a model that looks at it. The answer is never stored, and is always shown as written by
+a model.
 
-The model is one of the caption family (``search.readers.caption``), which the setting ``captioner`` names.
+The model is one of the caption family (``search.readers.caption``). The setting ``captioner`` names it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ HOW = "Set SENSORIUM_CAPTIONER to one, such as caption:Salesforce/blip-vqa-base,
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What ``model`` wrote, and how sure it was, 0..1. ``frames`` are the times in milliseconds of those that it saw; none: a still."""
+    """What ``model`` wrote, and its confidence, 0..1. ``frames`` are the times in milliseconds of the frames that it saw; none
+    for a still."""
 
     text: str
     confidence: float
@@ -55,10 +57,10 @@ def load(captioner: str, models: Models, device: str = "auto") -> Writer:
 
 
 def ask(writer: Writer, pool: DecodePool, path: Path, question: str, *, at_ms: int | None = None) -> Answered:
-    """Ask about the picture in a file; of a video about frames that are spread over its shots, or about the one at ``at_ms``.
+    """Ask about the picture in a file. For a video, ask about frames spread over its shots, or about the frame at ``at_ms``.
 
-    A model that looks at one frame at a time is asked of each: the answer given most often counts, else the surest, and its confidence
-    is the sum of those over the number of frames.
+    A model that takes one picture is asked about each frame. The most frequent answer counts; if there is none, the most
+    confident one. Its confidence is the sum of the confidences of that answer, divided by the number of frames.
 
     Raises:
         InputError: there is nothing to be seen in the file, nothing at that time, no question, or the model gave no answer.
@@ -103,7 +105,7 @@ def _frames(writer: Writer, pool: DecodePool, path: Path, at_ms: int | None) -> 
 
 
 def _seen(replies: Iterator[Info | Cut | Gap], path: Path) -> tuple[Info, Iterator[list[Frame]]]:
-    """What is known of a file, and the frames of each of its shots."""
+    """The info of a file, and the frames of each of its shots."""
     from search.readers.caption.reader import pictured
 
     info = next(replies, None)
@@ -113,7 +115,7 @@ def _seen(replies: Iterator[Info | Cut | Gap], path: Path) -> tuple[Info, Iterat
 
 
 def _shot(cut: Cut) -> list[Frame]:
-    """The frames of a cut, with the times at which they are shown, about."""
+    """The frames of a cut with their approximate times."""
     content = np.asarray(cut.content, np.uint8)
     if cut.modality is Modality.IMAGE or cut.span is None:  # of an animation its middle frame, since it has no times
         return [(None, content[len(content) // 2] if content.ndim == 4 else content)]
@@ -128,7 +130,7 @@ def _whole(picture: Picture, info: Info, writer: Writer) -> Picture:
 
 
 def _at(shots: Iterator[list[Frame]], at_ms: int) -> list[Frame]:
-    """The frame that is nearest to a time; none, where that is after the end."""
+    """The frame nearest to a time; empty if the time is after the end."""
     best: Frame | None = None
     for shot in shots:
         for time, picture in shot:
@@ -142,7 +144,7 @@ def _at(shots: Iterator[list[Frame]], at_ms: int) -> list[Frame]:
 
 
 def _spread(shots: Iterator[list[Frame]]) -> list[Frame]:
-    """The middle frame of shots spread over a video, or frames spread over it where it has few shots."""
+    """The middle frames of shots spread over a video. For a video with few shots: frames spread over it."""
     middles, every = _Thinned(), _Thinned()
     for shot in shots:
         middles.add(shot[len(shot) // 2])
@@ -152,7 +154,7 @@ def _spread(shots: Iterator[list[Frame]]) -> list[Frame]:
 
 
 class _Thinned:
-    """Keeps frames out of a stream, however long, evenly."""
+    """Keeps an evenly spaced sample of frames from a stream of any length."""
 
     def __init__(self) -> None:
         self.count, self._step, self._kept = 0, 1, list[Frame]()

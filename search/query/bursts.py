@@ -17,15 +17,15 @@ from search.store import SqlStore
 from search.types import KINDS, Channel, DateSource, Kind, Modality, Segment
 
 ALIKE = 0.9
-"""Frames of a burst are at least so similar, as cosine."""
+"""The minimum cosine between frames of a burst."""
 SECONDS = 2
-"""Frames of a burst follow each other within this time, where the cameras tell it."""
+"""Frames of a burst follow each other within this time, if the times are known from the camera."""
 NUMBERS = 3
-"""Where they do not, their names are those that cameras give (JEITA CP-3461: DSC_2007) and differ by at most so much in their number."""
+"""Otherwise their names are camera-made (JEITA CP-3461: DSC_2007), and their numbers differ by at most this."""
 
 _STILL = KINDS.index(Kind(Modality.IMAGE, Channel.VISUAL))
 _UNTOLD = (None, DateSource.FILE, DateSource.CHANGED, DateSource.TAKEOUT)
-"""Sources of dates that do not tell the second in which a photograph was taken."""
+"""Sources of dates that are not precise to the second."""
 _NUMBER = re.compile(r"(?<=\D)\d{4,18}(?=\D*$)")
 
 
@@ -33,7 +33,7 @@ class Bursts:
     """The bursts among the segments that answer one question. To be used inside ``Question.reading``."""
 
     def __init__(self, question: Question, store: SqlStore, around: Surroundings) -> None:
-        """``around`` tells the kinds of segments."""
+        """``around`` gives the kinds of segments."""
         self._question, self._store, self._around = question, store, around
         self._frames: list[_Frame] = []
         self._assets = set[int]()
@@ -41,7 +41,8 @@ class Bursts:
         """Of the best frame of a burst, the segments that stand behind it, best first."""
 
     def stacked(self, level: Ranked) -> Ranked:
-        """A level of segments, best first, without photographs that a better one of their burst stands for, in it or in a level before."""
+        """Remove photographs from a level of segments, best first, if a better one of the same burst is in this level or in an
+        earlier one."""
         if not self._question.scans or not len(level.ids):
             return level
         rows = self._around.rows(level.ids)
@@ -76,7 +77,8 @@ class Bursts:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A photograph: its segment, its folder, its name before and after its last number, that number, and when it was taken, if that is told."""
+    """A photograph: its segment, folder, file name before and after the last number, that number, and the time it was taken, if
+    known."""
 
     id: int
     folder: str
@@ -92,7 +94,7 @@ class _Frame:
         return cls(segment.id, folder, (name[:at], name[end:]), int(name[at:end] or -1), _taken(segment))
 
     def follows(self, other: _Frame) -> bool:
-        """Whether it may have been taken just after another one."""
+        """Whether it may have been taken directly after another one."""
         if self.folder != other.folder:
             return False
         if self.taken is not None and other.taken is not None:
@@ -111,7 +113,8 @@ def _taken(segment: Segment) -> datetime.datetime | None:
 
 
 def _bursts(frames: Sequence[_Frame], alike: Callable[[Sequence[tuple[_Frame, _Frame]]], list[bool]]) -> list[list[_Frame]]:
-    """The bursts among some photographs, each of two frames at least: neighbours by time, or by name, that look alike."""
+    """The bursts among some photographs, each with at least two frames. Frames of a burst are neighbours by time, or by name, and
+    look alike."""
     ordered = sorted(
         frames,
         key=lambda frame: (

@@ -1,7 +1,7 @@
-"""Calibrating a space from the archive itself: what is said and written in files are questions whose answers are known, as are judged ones.
+"""Calibrate a space from the archive itself. Text in files, and human judgements, give questions with known answers.
 
-A passage of a file asks for the file's pictures and sounds; the same question, after its answer and all that resembles it were taken away, is
-one whose answer is not there. Questions that most archives do not answer come from ``questions.py``.
+A passage of a file is a question whose answers are the file's pictures and sounds. If these and everything similar are removed,
+the same question has no answer. Questions that most archives cannot answer come from ``questions.py``.
 """
 
 from __future__ import annotations
@@ -28,35 +28,36 @@ ASKED = 300
 """Passages that are asked, at most."""
 
 LONGEST_WORDS = 40
-"""Words of a passage that is asked, at most: longer ones are no questions."""
+"""The maximum number of words of a passage used as a question: longer ones are unlike questions."""
 
 ALIKE = 0.5
-"""Cosine between two passages from which on the files of one may answer the other."""
+"""The cosine between two passages from which on the files of one may also answer the other."""
 
 ARCHIVE_SIZES = (3, 10, 30, 100, 300, 1_000)
 """Segments of the archives that are asked."""
 
 FEWEST_QUESTIONS = 60
-"""Questions with known answers that a direction has to have to be measured by the archive; and labels from which on an archive calibrates itself."""
+"""The least number of known-answer questions for measuring a direction, and of labels for an archive to calibrate itself."""
 
 GROWN = 1.5
-"""Times as many labels from which on an archive calibrates itself anew."""
+"""An archive calibrates itself again when it has this many times as many labels."""
 
 
 def labels(searcher: Searcher) -> int:
-    """How many labels the archive has, about: passages of media that a space holds, and judgements."""
+    """The approximate number of labels in the archive: passages of media that a space holds, and judgements."""
     view = searcher.current(searcher.store.version())
     return int(np.isin(view.columns.kinds, _LEGIBLE).sum()) + searcher.judgements.count()
 
 
 def due(searcher: Searcher) -> bool:
-    """Whether the archive has so many more labels than at its last calibration that it should calibrate a space anew."""
-    told = labels(searcher)  # which has the searcher take up a calibration that was just made
+    """Whether the archive has so many new labels since its last calibration that a space should be calibrated again."""
+    told = labels(searcher)  # makes the searcher load a calibration that was just made
     return Modality.TEXT in searcher.space.accepts and told >= max(FEWEST_QUESTIONS, GROWN * searcher.calibration.labels)
 
 
 def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda *_: None) -> c.Calibration:
-    """A calibration of a space by its archive; of a space that brings one, with its cohort, and its directions where the archive says too little.
+    """Calibrate a space from its archive. A space with a built-in calibration keeps that cohort, and its directions where the
+    archive has too little data.
 
     Raises:
         InputError: the space knows no text, or the archive has no labels that could be asked.
@@ -87,7 +88,8 @@ def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda 
 
 
 def _merged(built_in: c.Direction, own: c.Direction | None) -> c.Direction:
-    """A direction that is built in, with what the archive measured of it. Its scale stays: those of all directions compare."""
+    """A built-in direction with the figures that the archive measured. Its scale is kept, because the scales of all directions
+    must stay comparable."""
     return replace(built_in, error=own.error, bins=own.bins) if own else built_in
 
 
@@ -136,7 +138,8 @@ def _case(
     base: c.Calibration, kind: Kind, rows: Vectors, vector: NDArray[np.float32], words: int, right: NDArray[np.intp],
     allowed: NDArray[np.bool_], rng: np.random.Generator, *, foreign: bool,
 ) -> Case:  # fmt: skip
-    """A question to a part of the archive that holds what is ``right`` (m,) and as many others of the ``allowed`` (n,) as come to a random size."""
+    """A question for a part of the archive. The part contains the right segments (m,), and random ones of the ``allowed`` (n,) up
+    to a random size."""
     size = int(rng.choice(ARCHIVE_SIZES))
     others = np.setdiff1d(np.flatnonzero(allowed), right)
     chosen = np.sort(
@@ -149,7 +152,8 @@ def _case(
 
 
 def _labels(searcher: Searcher, view: View, rng: np.random.Generator) -> Iterator[tuple[str, frozenset[int]]]:
-    """Questions with the assets that answer them: judged ones, and short passages of media. Not tags: these are what a space itself says of files."""
+    """Questions with the assets that answer them: judged questions, and short passages of media. Tags are not used, because the
+    space itself produced them."""
     for question, judged in searcher.judgements.questions().items():
         if right := frozenset(one.asset for one in judged if one.right):
             yield question, right

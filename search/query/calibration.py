@@ -1,12 +1,12 @@
-"""Calibration: cosines become log-odds that mean the same for every kind of segment, and in every archive.
+"""Calibration: turn cosines into log-odds that mean the same for every kind of segment and in every archive.
 
-A raw cosine tells little: two sentences lie far nearer to each other than a sentence and a picture that shows what it says. So a space carries
-an *impostor cohort*: a fixed set of unrelated contents, and of unrelated questions. Each question is standardised by its cosines to the
-contents (z-norm), each segment by its cosines to the questions (t-norm; Auckenthaler et al. 2000, "Score normalization for text-independent
-speaker verification systems"). Logistic models, fitted on questions whose answers are known, turn these into log-odds (see ``Direction``)
-and tell whether an answer is there at all (``search/query/verdict.py``).
+A raw cosine says little: two sentences are far closer to each other than a sentence is to a picture that it describes. So a space
+has an *impostor cohort*: a fixed set of unrelated contents and unrelated questions. A question is standardised by its cosines to
+the contents (z-norm), a segment by its cosines to the questions (t-norm; Auckenthaler et al. 2000, "Score normalization for
+text-independent speaker verification systems"). Logistic models, fitted on questions with known answers, turn these values into
+log-odds (see ``Direction``). They also tell whether the archive holds an answer at all (``search/query/verdict.py``).
 
-A space without a cohort is standardised by a sample of the archive itself: then scores compare less well, and no probability is told.
+A space without a cohort is standardised by a sample of the archive. Its scores compare less well, and no probability is given.
 """
 
 from __future__ import annotations
@@ -33,47 +33,50 @@ SAMPLE = 1_000
 """Segments in the sample of a kind."""
 
 ENOUGH = 32
-"""Segments of a kind from which on its own sample tells how unrelated ones score."""
+"""From this many segments of a kind on, its own sample shows how unrelated ones score."""
 
 PRIOR = 8
-"""How many segments' worth of belief in the usual spread a small sample starts with."""
+"""The weight of the usual spread in a small sample, as a number of segments (a prior)."""
 
 USUAL_SPREAD = 0.08
-"""Standard deviation of cosines between unrelated contents; what a kind with one segment is measured by."""
+"""The usual standard deviation of cosines between unrelated contents; used for a kind with one segment."""
 
 USUAL_SLOPE, USUAL_OFFSET = 1.2, -4.0
-"""Log-odds a deviation, and at no deviation, where nothing was fitted: about what the pocket space has for texts that ask for pictures."""
+"""Slope (log-odds per deviation) and offset if nothing was fitted: about those of the pocket space for text->image."""
 
 WORD_SLOPE, WORD_OFFSET = 0.8, -1.5
-"""Log-odds a nat of what the words of a text say, and at no nat."""
+"""Slope (log-odds per nat) and offset of scores by words."""
 
 SMALLEST_SPREAD = 1e-2
-"""The least standard deviation of cosines to a cohort: of equal contents, or to what asks for nothing, it would be none."""
+"""The smallest standard deviation of cosines to a cohort. For equal contents, or a question that means nothing, it would be 0."""
 
 SIZES = (10, 100)
-"""Segments of a kind up to which an archive is small, or middling: each has a line of its own, since the best of few comes less near by chance."""
+"""The largest number of segments of a small and of a medium archive. Each size has its own line, since the best of few is less near by chance."""
 
 SENTENCE = 8
-"""Words from which on a question is a sentence: longer questions come nearer to texts of their kind by chance, and have lines of their own."""
+"""From this many words on, a question is a sentence. Longer questions are nearer to texts by chance, so they have their own lines."""
 
 CLASSES = 2 * (len(SIZES) + 1)
 """Lines of a direction: by the size of the archive, for short questions first and then for sentences."""
 
 FORMAT = 1
-"""Of calibration files."""
+"""The version of the format of calibration files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """What a question of one modality and segments of one content are worth to each other: the log-odds that a segment is right are
-    ``slope * z + here * verdict + offset``, where z is its z-norm and ``verdict`` are the log-odds that its kind holds the answer at all; then what all
-    directions share is added (``Calibration.addition``).
+    """The fitted relation between questions of one modality and segments of one content.
 
-    ``verdict`` are weights by the name of a feature. By the size of the archive and the length of the question (``line_class``), ``lines`` are the least log-odds of an answer that counts
-    as found, and ``doubts`` those below which it counts as absent. A line is split-conformal: at most 5 % of questions like the ``absent``
-    ones that it rests on pass it. ``present`` counts those whose answer was there, ``near_misses`` is the share, 0..1, of absent questions
-    that pass although only something like their answer is there. ``error`` is the expected calibration error, 0..1, of the probability of hits, ``bins``
-    its reliability diagram: mean chance, share of right ones, how many.
+    The log-odds that a segment is right are ``slope * z + here * verdict + offset``. z is the segment's z-norm; ``verdict`` is
+    the log-odds that the segment's kind holds the answer at all. A term that all directions share is added
+    (``Calibration.addition``).
+
+    ``verdict`` maps feature names to weights. ``lines`` and ``doubts`` have one value for each size of the archive and length of
+    the question (``line_class``): an answer counts as found from the log-odds in ``lines`` on, and as absent below those in
+    ``doubts``. A line is split-conformal: at most 5 % of questions like the ``absent`` ones that it rests on pass it. ``present``
+    is the number of questions whose answer was there. ``near_misses`` is the share, 0..1, of absent questions that pass although
+    the archive holds only something similar. ``error`` is the expected calibration error, 0..1, of the probability of hits;
+    ``bins`` is its reliability diagram: mean chance, share of right ones, how many.
     """
 
     slope: float
@@ -91,17 +94,17 @@ class Direction:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Turns the cosines of a question with the segments of a kind into log-odds: 0 at ``centre``, one more for each ``width``."""
+    """Turns cosines between a question and the segments of a kind into log-odds: 0 at ``centre``, one more for each ``width``."""
 
     centre: float
     width: float
 
     @classmethod
     def of(cls, cosines: NDArray[np.float32], slope: float = USUAL_SLOPE, offset: float = USUAL_OFFSET) -> Scale:
-        """The scale by a sample (n,) of the archive, n >= 1: by its median and the width of its lower half.
+        """The scale from a sample (n,) of the archive, n >= 1: its median and the width of its lower half.
 
-        Both are blind to the best answers, which in a small archive are a good part of the sample and would raise the bar that they
-        are measured against. A small sample's width is drawn towards the usual one.
+        The best answers influence neither value. In a small archive they are a large part of the sample and would otherwise raise
+        the bar that they are measured against. The width of a small sample is drawn towards the usual one.
         """
         count = len(cosines)
         middle, lower = np.quantile(cosines, (0.5, 0.1587))  # one standard deviation apart in a normal distribution
@@ -110,7 +113,7 @@ class Scale:
 
     @classmethod
     def at(cls, mean: float, spread: float, slope: float = USUAL_SLOPE, offset: float = USUAL_OFFSET) -> Scale:
-        """The scale on which ``mean`` has the log-odds ``offset``, and each ``spread`` above it ``slope`` more."""
+        """The scale on which ``mean`` has the log-odds ``offset``, and each ``spread`` above it adds ``slope``."""
         width = max(spread, SMALLEST_SPREAD) / slope
         return cls(mean - offset * width, width)
 
@@ -121,12 +124,13 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """The impostor cohort of a space, and what was fitted with it.
+    """The impostor cohort of a space, and the models that were fitted with it.
 
-    ``contents`` are vectors (n, dim) of unrelated contents, ``questions`` of unrelated questions, by modality. ``directions`` is by the question's
-    modality and the segment's content. ``parts`` are ranges of dimensions that tell more apart than together; ``wording`` is the one in which texts
-    compare with each other. ``shared`` are the weights of what probabilities of all directions share: ``offset``, ``log_segments`` and ``log_words``.
-    ``digest`` is the SHA-256 of the file. ``labels`` is how many labels of the archive there were when it was made from them.
+    ``contents`` are vectors (n, dim) of unrelated contents, ``questions`` of unrelated questions, by modality. ``directions`` is
+    keyed by the question's modality and the segment's content. ``parts`` are ranges of dimensions that discriminate better
+    separately than together; ``wording`` is the one in which texts are compared with each other. ``shared`` are the weights that
+    the probabilities of all directions share: ``offset``, ``log_segments`` and ``log_words``. ``digest`` is the SHA-256 of the
+    file. ``labels`` is the number of labels in the archive when the calibration was made from them.
     """
 
     contents: Mapping[Modality, Vectors]
@@ -141,7 +145,7 @@ class Calibration:
     _worded: dict[Modality, Vectors] = field(default_factory=dict)
 
     def worded(self, asked: Modality) -> Vectors:
-        """The part of the cohort's questions (n, some) in which texts compare, at unit length."""
+        """The part of the cohort's questions (n, some) in which texts are compared, at unit length."""
         if asked not in self._worded:
             start, end = self.wording or (0, None)
             part = self.questions[asked][:, start:end]
@@ -149,7 +153,8 @@ class Calibration:
         return self._worded[asked]
 
     def direction(self, asked: Modality, kind: Kind) -> Direction | None:
-        """What is known of questions of a modality to segments of a kind; of a video's pictures, what is known of pictures."""
+        """The direction for questions of a modality and segments of a kind. The pictures of a video use the direction of
+        pictures."""
         content = Modality.IMAGE if kind.content is Modality.VIDEO else kind.content
         asked = Modality.IMAGE if asked is Modality.VIDEO else asked
         return self.directions.get((asked, content))
@@ -163,20 +168,20 @@ class Calibration:
         return self.contents[Modality.IMAGE if kind.content is Modality.VIDEO else kind.content]
 
     def probability(self, scores: NDArray[np.float32], segments: int, words: int) -> NDArray[np.float64]:
-        """The chance (n,) that segments with log-odds (n,) are right, among ``segments``, of a question of ``words``.
+        """The probability (n,) that segments with log-odds (n,) are right, among ``segments``, for a question of ``words``.
 
-        All directions share what is added, so that order by score and order by probability are one.
+        All directions add the same term, so sorting by score and sorting by probability give the same order.
         """
         return np.asarray(1 / (1 + np.exp(-np.clip(scores + self.addition(segments, words), -60, 60))), np.float64)
 
     def addition(self, segments: int, words: int) -> float:
-        """What is added to the log-odds of all hits of a question."""
+        """The term that is added to the log-odds of all hits of a question."""
         shared, size, length = self.shared, math.log10(max(segments, 1)), math.log(max(words, 1))
         return shared["offset"] + shared["log_segments"] * size + shared["log_words"] * length
 
 
 def line_class(segments: int, words: int) -> int:
-    """Which of the lines of a direction counts for so many segments and a question of so many words: 0 to ``CLASSES`` - 1."""
+    """The index of the line for this number of segments and of words in the question: 0 to ``CLASSES`` - 1."""
     return int(np.searchsorted(SIZES, segments)) + (len(SIZES) + 1) * (words >= SENTENCE)
 
 
@@ -191,13 +196,14 @@ NOTHING = Calibration({}, {}, {}, made="nothing")
 
 
 def spread_of(cohort: Vectors, vector: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean and standard deviation of a vector's cosines to a cohort (m, dim). By einsum, which stays in this thread: BLAS shares out even this little."""
+    """Mean and standard deviation of a vector's cosines to a cohort (m, dim). Uses einsum to stay in this thread: BLAS would use
+    several even for so little."""
     cosines = np.einsum("nd,d->n", cohort, vector)
     return float(cosines.mean()), max(float(cosines.std()), SMALLEST_SPREAD)
 
 
 def folder(home: Path) -> Path:
-    """Where an archive keeps the calibrations that were made for its spaces."""
+    """The folder where an archive keeps the calibrations that were made for its spaces."""
     return home / "calibration"
 
 
@@ -208,7 +214,7 @@ def file_of(home: Path, space: Space) -> Path:
 
 
 def stamp(home: Path, space: Space) -> int:
-    """What changes when the calibration that was made for a space of an archive does; 0: there is none."""
+    """A number that changes whenever the calibration that was made for a space of an archive changes; 0 if there is none."""
     try:
         found = file_of(home, space).stat()
     except OSError:
@@ -217,7 +223,8 @@ def stamp(home: Path, space: Space) -> int:
 
 
 def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | None]:
-    """The calibration of a space: the one made for this archive, or else the one that its encoder brings, or none; and why one could not be used."""
+    """The calibration of a space, and the reason if one could not be used. The calibration made for this archive comes first,
+    then the encoder's own, then none."""
     complaint = None
     own = file_of(home, space)
     if own.exists():
@@ -229,14 +236,15 @@ def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | 
 
 
 def brought(space: Space, encoder: object) -> Calibration | None:
-    """The calibration that the encoder of a space brings."""
+    """The built-in calibration of a space's encoder."""
     give = getattr(encoder, "calibration", None)
     content = give() if callable(give) else None
     return unpack(content, space.dim) if content else None
 
 
 def save(home: Path, space: Space, calibration: Calibration) -> Path:
-    """Keep the calibration that was made for a space of an archive; returns its file. A kill leaves the one before, or the new one."""
+    """Save the calibration that was made for a space of an archive; returns its file. If the process is killed, the file is
+    either the old or the new one."""
     file = file_of(home, space)
     folder(home).mkdir(parents=True, exist_ok=True)
     disk.replace(file, pack(calibration))
@@ -288,7 +296,7 @@ def unpack(content: bytes, dim: int) -> Calibration:
 
 
 def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN401 - numpy does not name the type
-    """What an open file holds; raises as the parsers do, and ValueError for what does not fit."""
+    """Parse an open file. Raises what the parsers raise, and ValueError for content that does not fit."""
     head = json.loads(file["head"].tobytes())
     if head["format"] != FORMAT:
         raise ValueError(f"it has the format {head['format']!r}, not {FORMAT}")
@@ -322,5 +330,5 @@ def _direction(one: Mapping[str, Any]) -> Direction:
 
 
 def word_scores(nats: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What the words of texts say for them, in log-odds (n,), by how unlikely a chance match this good is, in nats (n,)."""
+    """Scores (n,) in log-odds for texts found by their words, from how unlikely a chance match this good is, in nats (n,)."""
     return np.asarray(WORD_SLOPE * nats + WORD_OFFSET, np.float32)

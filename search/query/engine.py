@@ -75,10 +75,10 @@ T = TypeVar("T")
 
 
 class Engine:
-    """One archive, ready to be asked in any of its spaces. Threads may search at the same time.
+    """One archive, open for search in any of its spaces. Threads may search at the same time.
 
-    Where no space is named, the archive's default answers. When that changes, the new one is opened in the background, and the old
-    one serves until then.
+    The archive's default space answers if no space is named. When the default changes, the new space is opened in the background;
+    the old one answers until then.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Engine:
             raise
 
     def _begin(self, settings: Settings, encoder: Encoder | None) -> None:
-        """Check the archive, and open its default space."""
+        """Check the archive and open its default space."""
         if not self._database.exists():
             raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
         self._database.check()
@@ -126,7 +126,7 @@ class Engine:
         self.searcher()
 
     def searcher(self, name: str = "", *, patience: float | None = None) -> Searcher:
-        """The searcher of a space, of the default without a name; opened when it is first asked for.
+        """The searcher of a space, or of the default space if no name is given. It is opened on first use.
 
         Raises:
             StillLoading: it is not open after ``patience`` seconds, but will be.
@@ -154,17 +154,17 @@ class Engine:
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
-        Several ``spaces``, or ``ALL``, are searched together: what each finds is fused by calibrated scores, or by rank where a space
-        holds too little to be calibrated. One that does not know a term's modality sits out. ``rerank`` puts the best shots into the order
-        that X-CLIP finds, word by word and frame by frame.
+        Several ``spaces``, or ``ALL``, are searched together. Their results are fused by calibrated scores, or by rank if a space
+        holds too little to be calibrated. A space that does not know a term's modality is left out. ``rerank`` reorders the best
+        shots by X-CLIP, which compares each word with each frame.
 
-        A query that is one text (``query.words`` says how it is read) is also looked for in what texts say, and with ``words`` there alone;
-        of several texts only the meaning counts. What the words of a text say for it, and what its meaning does, are both in standard
-        deviations, see ``fusion.by_words``. Where a phrase must occur, only texts that hold it are found; what is excluded by a
-        minus is left out of what is found by meaning too.
+        A query that is one text (``query.words`` says how it is read) is also searched by its words; with ``words`` only by its
+        words. A query of several texts is searched by meaning alone. Scores by words and by meaning are both in log-odds, see
+        ``fusion.by_words``. If the query contains a phrase, only texts that contain it are found. What a minus excludes is also
+        removed from what is found by meaning.
 
-        ``sort`` puts the best ``MAX_HITS`` hits into another order before they are cut, of these only those that score at least ``line``.
-        The list does not depend on ``k`` and ``offset``: pages of one ``Answer.state`` neither repeat nor lose a hit.
+        ``sort`` reorders the best ``MAX_HITS`` hits before they are cut; hits that score below ``line`` are dropped. The list
+        does not depend on ``k`` and ``offset``: pages of one ``Answer.state`` neither repeat nor lose a hit.
 
         Raises:
             QueryError: terms that cancel out, a file that cannot be read, an unknown segment; no space knows a term, and nothing says it;
@@ -203,9 +203,10 @@ class Engine:
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0, group: Grouping = "moment",
         without: Sequence[int] = (), spaces: Sequence[str] = (), sort: Sort = "match", line: float | None = None,
     ) -> Answer:  # fmt: skip
-        """As ``search`` for a recording in which a question is spoken: what was said is asked as text, besides what it sounds like.
+        """Like ``search``, for a recording of a spoken question: what is said is searched as text, in addition to what it sounds
+        like.
 
-        Both scores are standard deviations: of a segment that both find, the higher one counts.
+        Both scores are on one scale. A segment that both find gets the higher score.
 
         Raises:
             QueryError: the query is no single recording; besides what ``search`` raises.
@@ -234,9 +235,10 @@ class Engine:
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = (),
         words: bool | None = None, spoken: bool = False,
     ) -> Ids:  # fmt: skip
-        """The ``k`` assets that answer best, best first (n,): those of ``search`` grouped by asset, or of ``spoken``, without reading what they are.
+        """The ``k`` best assets, best first (n,): the results of ``search`` grouped by asset, or of ``spoken``, without reading
+        the assets' details.
 
-        ``words`` True: by words alone, as there; False: by meaning alone, whatever must occur or is excluded.
+        ``words`` True: by words alone, as in ``search``. False: by meaning alone; phrases and exclusions are ignored.
 
         Raises:
             QueryError, UnknownName, InputError: see ``search`` and ``spoken``.
@@ -249,7 +251,7 @@ class Engine:
         return np.asarray(assets[np.sort(first)][:k], np.int64)
 
     def prepare(self, queries: Sequence[Query], spaces: Sequence[str] = ()) -> None:
-        """Encode the texts of many queries at once, for ``rank`` to find them done."""
+        """Encode the texts of many queries in one batch, so that ``rank`` finds them encoded."""
         self.follow()
         plain = [_plain(query, _said(query)) for query in queries]
         for searcher in self._named(spaces):
@@ -260,7 +262,7 @@ class Engine:
         return self.searcher().write_generation()
 
     def close(self) -> None:
-        """End what the engine has started."""
+        """Stop everything that the engine has started."""
         self._loader.shutdown(cancel_futures=True)
         for searcher in self._searchers.values():
             searcher.close()
@@ -273,18 +275,19 @@ class Engine:
 
     @property
     def terms(self) -> Terms:
-        """What encodes the terms of the default space."""
+        """The encoder of terms for the default space."""
         return self.searcher().terms
 
     @property
     def live(self) -> LiveIndex:
-        """The default space's index that answers now."""
+        """The current index of the default space."""
         return self.searcher().live
 
     def follow(self) -> int:
-        """Have the default be the archive's, once its space is open; let go of spaces that were dropped. Returns ``store.version()``."""
+        """Switch to the archive's default space once it is open, and close searchers of dropped spaces. Returns
+        ``store.version()``."""
         version = self.store.version()
-        with self._following:  # one thread at a time: what it looks at is what it changes
+        with self._following:  # one thread at a time, because it changes what it reads
             if version != self._seen:
                 self._seen = version
                 self._let_go()
@@ -294,11 +297,11 @@ class Engine:
                 self._default = self._wanted
             elif time.monotonic() >= self._due:
                 self._due = time.monotonic() + RETRY_SECONDS
-                self._open(self._wanted)  # the old one serves on meanwhile
+                self._open(self._wanted)  # the old one answers until then
         return version
 
     def _let_go(self) -> None:
-        """Forget the searchers of dropped spaces, and see which space is the default now."""
+        """Remove the searchers of dropped spaces, and look up the current default space. Running searches keep their reference."""
         entries = {entry.name: entry for entry in self.spaces.all()}
         for name, searcher in list(self._searchers.items()):
             if name not in entries or entries[name].key != searcher.entry.key:
@@ -403,7 +406,7 @@ class Engine:
     def _outlook(
         self, question: Question, first: Ranked, judgements: Sequence[Judgement], segments: int, wanted: Filter
     ) -> answers.Outlook:
-        """What the answer as a whole says of its hits; looks at the texts of the best that words found."""
+        """Rate the answer as a whole. Reads the texts of the best segments found by words."""
         by_words = first.ids[among(first.ids, question.found)][:LITERAL_TEXTS].tolist()
         texts = [segment.text or "" for segment in self.store.segments(by_words, wanted).values()] if by_words else []
         texts += question.names[:LITERAL_TEXTS]
@@ -413,7 +416,7 @@ class Engine:
         return answers.outlook(question, judgements, segments, answers.literal(question, texts), best)
 
     def _sorted(self, listed: Sequence[Moment], sort: Sort, wanted: Filter, line: float | None) -> list[Moment]:
-        """The moments that score at least ``line`` in another order; those that were deleted meanwhile are left out."""
+        """The moments that score at least ``line``, in another order. Those deleted in the meantime are left out."""
         above = [moment for moment in listed if line is None or moment.score >= line]
         known = self.store.segments([moment.best for moment in above], wanted)
         above = [moment for moment in above if moment.best in known]
@@ -422,7 +425,7 @@ class Engine:
     def _assets_ranked(
         self, query: Query, wanted: Filter, k: int, spaces: Sequence[str], words: bool | None
     ) -> tuple[Ids, NDArray[np.float32]]:
-        """The ``k`` assets that answer a query best, best first, and the scores of their best segments, both (n,)."""
+        """The ``k`` best assets for a query, best first, and the scores of their best segments, both (n,)."""
         question = self._question(query, wanted, (), spaces, words=words, clock=Clock())
         around, assets, scores = Surroundings(question), np.empty(0, np.int64), np.empty(0, np.float32)
         with question.reading():
@@ -436,7 +439,8 @@ class Engine:
         return assets, scores
 
     def _asked(self, query: Query, names: Sequence[str]) -> tuple[list[tuple[Searcher, Aspects]], QueryError | None]:
-        """The searchers of spaces that know what is asked, with the query in their vectors, and why the first that does not refuses it."""
+        """The searchers of spaces that accept the query, each with the query's vectors; and the error of the first space that
+        does not."""
         asked: list[tuple[Searcher, Aspects]] = []
         refusal: QueryError | None = None
         for searcher in self._named(names):
@@ -447,17 +451,17 @@ class Engine:
         return asked, refusal
 
     def _named(self, names: Sequence[str]) -> list[Searcher]:
-        """The searchers of spaces, of the default without a name."""
+        """The searchers of the named spaces; of the default space if none is named."""
         if ALL not in names:
             return [self.searcher(name) for name in dict.fromkeys(names or [""])]
         found = []
         for entry in self.spaces.all():
-            with suppress(UnknownName):  # dropped a moment ago
+            with suppress(UnknownName):  # dropped in the meantime
                 found.append(self.searcher(entry.name))
         return found
 
     def _heard(self, query: Query) -> tuple[str, list[Query]]:
-        """What is said in a recording, and what it asks: what sounds like it, and what is said, as text.
+        """What is said in a recording, and the queries made from it: one by its sound, one by the text of what is said.
 
         Raises:
             QueryError, InputError: see ``spoken``.
@@ -469,13 +473,13 @@ class Engine:
         return heard, [terms[0], *([Term(heard, Modality.TEXT)] if heard.strip() else [])]
 
     def _judged(self, query: Query) -> list[Judged]:
-        """What people said of the files that answer a query: one text, as it was asked."""
+        """People's judgements of files for a query, if it is one text, exactly as it was asked."""
         terms = [term for weight, term in parts(query) if weight > 0]
         text = terms[0].content if len(terms) == len(parts(query)) == 1 and isinstance(terms[0], Term) else None
         return self.judgements.of(text) if isinstance(text, str) and len(text) <= 2 * LONGEST_QUESTION else []
 
     def _legible(self, wanted: Filter) -> bool:
-        """Whether a filter lets anything through in which words may stand: texts, and what readers read."""
+        """Whether a filter lets anything through that can contain words: texts, and what readers read."""
         kinds = [kind for kind in wanted.kinds if kind.channel in WORDS]
         return any(not kind.read for kind in kinds) or any(
             kind.modality in reader.modalities and kind.channel in reader.channels
@@ -484,12 +488,12 @@ class Engine:
         )
 
     def _texts(self, view: View, wanted: Filter, without: Sequence[int]) -> dict[Kind, int]:
-        """How many texts of each kind may be found, of those that the default space holds."""
+        """The number of searchable texts of each kind in the default space."""
         targets = self.searcher().targets(view, wanted, tuple(without))
         return {kind: len(ids) for kind, ids in targets.items() if kind.channel in WORDS}
 
     def _reranked(self, question: Question, level: Ranked, around: Surroundings) -> Ranked:
-        """The same segments with the same scores, the best shots among them in a new order; ``around`` is told which score each has now."""
+        """The same segments with the same scores, the best shots among them reordered. ``around`` receives the new score of each."""
         shots = level.ids[around.rows(level.ids).kinds == _SHOT][:RERANKED].tolist()
         before = list(zip(level.ids.tolist(), level.scores.tolist(), strict=True))
         after = xclip.rerank(before, question.scans[0].searcher.finer(question.query, shots))
@@ -499,7 +503,8 @@ class Engine:
         return replace(moved, scores=np.array([score for _, score in after], np.float32))
 
     def _open(self, name: str) -> Future[Searcher]:
-        """Begin to open a space, unless that is under way; a failure is forgotten once it was told, so that the next call tries again."""
+        """Start to open a space, unless this is already under way. A failure is forgotten once it was reported, so the next call
+        tries again."""
         with self._opening:
             coming = self._coming.get(name)
             if coming is None or (coming.done() and name not in self._searchers):
@@ -529,7 +534,7 @@ _NOTHING_FOUND = (_NONE, _NONE.astype(np.float32), _NO_ROWS)
 
 
 def _within_limits(k: int, offset: int) -> None:
-    """Raises InputError for a page that lies outside of what an answer may hold."""
+    """Raises InputError for a page outside of what an answer may hold."""
     if not 1 <= k <= MAX_HITS or offset < 0 or offset + k > MAX_DEPTH:
         raise InputError(
             f"k is {k} and offset {offset}.",
@@ -539,7 +544,7 @@ def _within_limits(k: int, offset: int) -> None:
 
 
 def _said(query: Query) -> Words | None:
-    """What a query looks for in words: those of a single text, which nothing is added to or taken from."""
+    """The words to search for. Only if the query is exactly one positive text; else None."""
     if len(parts(query)) == 1:
         ((weight, term),) = parts(query)
         if weight > 0 and isinstance(term, Term) and isinstance(term.content, str):
@@ -548,19 +553,19 @@ def _said(query: Query) -> Words | None:
 
 
 def _notes(question: Question) -> tuple[str, ...]:
-    """What of its files was not asked, each once."""
+    """What was left out of the question's files, each note once."""
     terms = [term for weight, term in parts(question.query) if weight and isinstance(term, Term)]
     told = (scan.searcher.terms.told(term) for scan in question.scans for term in terms if isinstance(term.content, Path))
     return tuple(dict.fromkeys(filter(None, told)))
 
 
 def _plain(query: Query, said: Words | None) -> Query:
-    """The query as encoders get it: without the signs of what must occur, and without what is excluded."""
+    """The query as encoders get it: without quotes and without excluded words."""
     return Blend(((parts(query)[0][0], Term(said.plain, Modality.TEXT)),)) if said else query
 
 
 def _each(queries: Sequence[Query], ask: Callable[[Query], T]) -> list[T]:
-    """What ``ask`` makes of the queries that can be asked: a space that knows no sounds may know the words.
+    """The results of ``ask`` for those queries that can be asked: a space that knows no sounds may know the words.
 
     Raises:
         QueryError: none of them can.

@@ -1,10 +1,10 @@
-"""Evaluation: how well an archive answers queries whose right answers are known. A manifest holds a query a line:
+"""Evaluation: how well an archive answers queries with known right answers. A manifest has one query per line:
 
     {"query": {"text": "…"}, "targets": ["image"], "under": "photos", "relevant": ["photos/a.jpg"]}
 
-The query is one of text, image, audio, video (a path); paths are relative to the working folder. It is answered as a search answers it: a text is also
-looked for by its words, unless the line says ``"words": false`` (by meaning alone) or ``true`` (by words alone). In an audio that is ``"spoken": true`` a
-question is asked.
+The query is one of text, image, audio, video (a path). Paths are relative to the working folder. Queries are answered as a search
+answers them: a text is also searched by its words, unless the line says ``"words": false`` (by meaning alone) or ``true`` (by
+words alone). ``"spoken": true`` means that an audio file contains a spoken question.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from search.types import Filter, Modality
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A query, what it may see, and the files that answer it. ``words``: by them alone, or not at all; ``spoken``: what is said in it asks."""
+    """A query, its targets, and the files that answer it. ``words``: True by words alone, False by meaning alone. ``spoken``:
+    what is said in it is the question."""
 
     query: Term
     wanted: Filter
@@ -47,7 +48,7 @@ def read_manifest(file: Path) -> Iterator[Judged]:
         InputError: the file cannot be read, or a line is not as above; says which.
     """
     try:
-        lines = file.read_text("utf-8").split("\n")  # not by splitlines: what else ends a line may stand in a text
+        lines = file.read_text("utf-8").split("\n")  # splitlines would also split at characters that a text may contain
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}.", remedy="Give a file with a JSON object on each line.") from error
     for number, line in enumerate(lines, 1):
@@ -81,9 +82,10 @@ def _judged(line: dict[str, Any]) -> Judged:
 def evaluate(
     engine: Engine, judged: list[Judged], progress: Callable[[int], None] = lambda _: None, spaces: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Figures by direction, in the default space or in those that are named: queries, R@1, R@5, R@10, MRR, nDCG@10 (shares, 0 to 1) and the median rank of the first right answer.
+    """Quality figures by direction, in the default space or in the named ones: queries, R@1, R@5, R@10, MRR, nDCG@10 (shares, 0
+    to 1) and the median rank of the first right answer.
 
-    Assets are ranked; a query whose answer is not among the first 1,000 counts with that rank, and 0 in every share.
+    Assets are ranked. If the answer is not among the first 1,000, the query counts with that rank, and with 0 in every share.
     """
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     assets = engine.store.assets_of({path for one in judged for path in one.relevant})
@@ -93,7 +95,7 @@ def evaluate(
         runs = []
         for number, one in enumerate(some, start + 1):
             ranked = engine.rank(one.query, one.wanted, k=MAX_HITS, spaces=spaces, words=one.words, spoken=one.spoken).tolist()
-            # A file that is not indexed can be found by nobody: it counts, under a name of its own.
+            # A file that is not indexed cannot be found. It still counts, under an id of its own.
             runs.append(_Run(ranked, {assets.get(path, path) for path in one.relevant}))
             progress(number)
         for one, figures in zip(some, _measure(runs), strict=True):
@@ -107,7 +109,7 @@ _TOGETHER = 512
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Assets as they were ranked, and those that are right."""
+    """The assets as ranked, and those that are right."""
 
     ranked: list[int]
     relevant: set[int | str]
@@ -118,7 +120,7 @@ class _Run:
 
 
 def _measure(runs: list[_Run]) -> list[dict[str, float]]:
-    """The figures of each query alone."""
+    """The figures of each query."""
     import ir_measures
     from ir_measures import RR, Qrel, ScoredDoc, Success, nDCG
 

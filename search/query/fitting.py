@@ -1,6 +1,6 @@
-"""Fitting a calibration: from questions whose answers are known to the weights of its directions.
+"""Fit a calibration: compute the weights of its directions from questions with known answers.
 
-Everything is cross-fitted by question: the line of a verdict and the error of a probability come from models that have not seen the question.
+Everything is cross-fitted by question: verdict lines and probability errors come from models that have not seen the question.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ KEPT_SHARE = 0.95
 """The share of present questions that are not called absent."""
 
 HITS = 10
-"""Hits of a question that the probability of a hit is fitted on."""
+"""The number of hits of a question on which the probability of a hit is fitted."""
 
 NEAR_MISS = 0.3
-"""What an absent question counts whose neighbours are in the archive, beside one that is foreign to it. They are many, and nobody's idea of "not here"."""
+"""The weight of an absent question with neighbours in the archive, relative to a foreign one. There are many, and few people mean them by "not here"."""
 
 FOLDS = 5
 BINS = 10
-"""Of a reliability diagram."""
+"""The number of bins of a reliability diagram."""
 
 FEWEST = 20
 """Questions of a direction, present and absent ones each, below which no verdict is fitted: the least for a line of 5 %, see split conformal."""
 
 _RIDGE = 1.0
-"""Of the logistic models, on standardised features."""
+"""The ridge penalty of the logistic models, on standardised features."""
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Archive:
-    """Segments of a kind (n, dim), and how they answer the cohort's questions, by the modality of these."""
+    """Segments of a kind (n, dim), and how they answer the cohort's questions, by the modality of these questions."""
 
     kind: Kind
     vectors: Vectors
@@ -52,7 +52,7 @@ class Archive:
 
     @classmethod
     def of(cls, calibration: Calibration, kind: Kind, vectors: Vectors) -> Archive:
-        """The archive of some vectors (n, dim), n >= 1."""
+        """The archive made of these vectors (n, dim), n >= 1."""
         cohort, ids = calibration.impostors(kind), np.arange(len(vectors), dtype=np.int64)
         return cls(
             kind, vectors, {asked: Profile.of(ids, vectors, cohort, some) for asked, some in calibration.questions.items()}
@@ -61,9 +61,11 @@ class Archive:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """A question to an archive, and the rows of the archive that answer it; none: its answer is not there. ``words`` 0: it is no text.
+    """A question for an archive, and the rows of the archive that answer it. No rows: the answer is absent. ``words`` 0: the
+    question is not text.
 
-    ``foreign``: it asks for what is nothing like the archive. Otherwise an absent answer was taken away, and what resembles it may be left.
+    ``foreign``: nothing in the archive is like what is asked for. Otherwise an absent answer was removed, and similar content may
+    remain.
     """
 
     archive: Archive
@@ -76,8 +78,8 @@ class Case:
 
 @dataclass(slots=True)
 class _Table:
-    """The cases of a direction: features (n, f) and whether the answer is there (n,); and of their hits: case, z, log10 of segments, log of words, right,
-    each (hits,)."""
+    """The cases of a direction: features (n, f), and whether the answer is there (n,). For their hits: case, z, log10 of
+    segments, log of words, right, each (hits,)."""
 
     names: list[str]
     features: Numbers
@@ -93,7 +95,7 @@ class _Table:
 
 
 def fit(calibration: Calibration, cases: Sequence[Case]) -> Calibration:
-    """The calibration with directions fitted on cases; those without enough of them are left out."""
+    """Fit the directions of a calibration on cases. Directions with too few cases are left out."""
     by_direction: dict[tuple[Modality, Modality], list[Case]] = defaultdict(list)
     for case in cases:
         by_direction[case.asked, case.archive.kind.content].append(case)
@@ -113,8 +115,8 @@ def fit(calibration: Calibration, cases: Sequence[Case]) -> Calibration:
 
 
 def _lines(table: _Table) -> tuple[tuple[float, ...], tuple[float, ...], float]:
-    """Lines and doubts by size of the archive and length of the question, and the share of near misses that pass their line. A class of too few questions
-    takes those of its size, or else all."""
+    """Lines and doubts by archive size and question length, and the share of near misses that pass their line. A class with too
+    few questions uses those of its size, or else all."""
     absent = (table.present == 0) & (table.foreign if (table.foreign & (table.present == 0)).sum() >= FEWEST else True)
     lines, doubts = [], []
     for number in range(CLASSES):
@@ -131,8 +133,11 @@ def _lines(table: _Table) -> tuple[tuple[float, ...], tuple[float, ...], float]:
 
 
 def conformal(scores: Numbers, share: float) -> float:
-    """The least bound that a new score, exchangeable with ``scores`` (n,), exceeds with a chance of at most ``share``: split conformal, the
-    ceil((n + 1)(1 - share))-th smallest; the largest where n is too small for that."""
+    """Split conformal: the least bound that a new score, exchangeable with ``scores`` (n,), exceeds with a probability of at most
+    ``share``.
+
+    That is the ceil((n + 1)(1 - share))-th smallest score; the largest if n is too small.
+    """
     rank = min(math.ceil((len(scores) + 1) * (1 - share)), len(scores))
     return float(np.sort(scores)[rank - 1])
 
@@ -204,7 +209,8 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
 def _with_hits(
     calibration: Calibration, directions: Mapping[tuple[Modality, Modality], Direction], tables: Mapping[tuple[Modality, Modality], _Table]
 ) -> Calibration:  # fmt: skip
-    """Fit what a hit's deviations mean by direction, together with what all directions share, and measure the error of the probabilities."""
+    """Fit what a hit's z-norm means by direction, together with the terms that all directions share. Measure the error of the
+    probabilities."""
     if not tables:
         return replace(calibration, directions={}, shared={})
     columns, rights, weights, cases, before = [], [], [], [], 0
@@ -230,7 +236,7 @@ def _with_hits(
 
 
 def _crossed(x: Numbers, y: Numbers, case: NDArray[np.intp], weights: Numbers) -> Numbers:
-    """Logits (n,) of rows by models that have not seen their case."""
+    """Logits (n,) of rows, from models that have not seen their case."""
     logits = np.zeros(len(y))
     for held in _folds(case):
         beta = logistic(x[~held], y[~held], weights[~held])
@@ -244,6 +250,6 @@ def _folds(case: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
 
 
 def _balanced(y: Numbers) -> Numbers:
-    """Weights (n,) under which both classes count the same."""
+    """Weights (n,) that give both classes the same total weight."""
     ones = y.sum()
     return np.asarray(np.where(y == 1, len(y) / (2 * max(ones, 1)), len(y) / (2 * max(len(y) - ones, 1))), np.float64)

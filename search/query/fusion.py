@@ -1,4 +1,4 @@
-"""Fusion: one order from those of several spaces."""
+"""Fusion: merge the orders of several spaces into one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAMPING = 60
-"""How little the first ranks stand out (Cormack, Clarke & Büttcher 2009)."""
+"""The constant of reciprocal rank fusion: the larger, the less the first ranks stand out (Cormack, Clarke & Büttcher 2009)."""
 
 
 def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -21,9 +21,10 @@ def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def by_rank(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores (n, spaces) of any scale, NaN where there is none, as the mean of reciprocal ranks (n,): Cormack et al. 2009, RRF.
+    """Merge scores (n, spaces) of any scale, NaN where there is none, into the mean of reciprocal ranks (n,): RRF, Cormack et al.
+    2009.
 
-    The mean over those spaces that hold a segment, not the sum: else what more of them hold would come first for that alone.
+    The mean is over the spaces that hold a segment. A sum would favour segments just because more spaces hold them.
     """
     ranks = np.full(scores.shape, np.nan, np.float32)
     for column, rank in zip(scores.T, ranks.T, strict=True):
@@ -33,11 +34,12 @@ def by_rank(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def by_words(meaning: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What meaning and what words say for segments, in standard deviations (n,), NaN where one says nothing, as one (n,).
+    """Merge scores by meaning and by words (n,), in log-odds, NaN where one is missing, into one (n,).
 
-    The strongest of both, and of both together (Stouffer). Not their sum: a text that shares a common word with the query would fall
-    behind one that shares none. Not their ranks either: the best of the words' list may hold no more than "the", and would stand
-    beside the best picture. So a quotation, which hardly comes about by chance, is first, and a paraphrase stands where its meaning puts it.
+    The result is the largest of three: either score alone, and both together (sum over the square root of two, as Stouffer's
+    method). A sum alone would put a text that shares a common word with the query behind one that shares none. Ranks would not do
+    either: the best text found by words may contain no more than "the", and would rank beside the best picture. So a quotation,
+    which is hardly ever chance, comes first, and a paraphrase stands where its meaning puts it.
     """
     both = np.stack([meaning, words, (meaning + words) / np.sqrt(2)])
     return np.asarray(np.nanmax(both, axis=0), np.float32)

@@ -1,4 +1,4 @@
-"""A gate that many pass together and one passes alone."""
+"""A gate that many threads pass together, or one alone (a readers-writer lock)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 
 class Gate:
-    """Searches share an index while nobody changes it. Who wants to be alone keeps newcomers out until it has been."""
+    """Searches share an index while nobody changes it. A thread that wants to be alone stops new ones from entering until it has
+    finished."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()

@@ -1,4 +1,4 @@
-"""Judging: people say which files answer a question, and draw samples of those that nobody has looked at."""
+"""Judging: people say which files answer a question, and draw random samples of files that nobody has judged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ MAX_DRAWN = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Files drawn at random, ``assets`` (n,), from a ``population`` of those that nobody has judged; ``segments`` (n,) are the first of each."""
+    """Randomly drawn files: ``assets`` (n,), from a ``population`` of files that nobody has judged. ``segments`` (n,) are their
+    first segments."""
 
     assets: Ids
     segments: Ids
@@ -28,7 +29,8 @@ class Sample:
 
 
 def sample(searcher: Searcher, judgements: Judgements, question: str, wanted: Filter, count: int) -> Sample:
-    """The next ``count`` files in a question's random order, of all that a filter lets through and nobody has judged. The same ones until they are.
+    """The next ``count`` files in the question's random order, among files that pass the filter and nobody has judged. Repeated
+    calls give the same files until they are judged.
 
     Raises:
         InputError: the question is none that can be judged, or ``count`` is out of range.
@@ -48,7 +50,8 @@ def sample(searcher: Searcher, judgements: Judgements, question: str, wanted: Fi
 def judge(
     searcher: Searcher, judgements: Judgements, question: str, right: Sequence[int], wrong: Sequence[int], wanted: Filter, *, of_sample: bool
 ) -> None:  # fmt: skip
-    """Say which files answer a question, and which do not; ``of_sample``: they are the next ones that ``sample`` draws, all of them.
+    """Record which files answer a question and which do not. ``of_sample``: these are all of the files that ``sample`` draws
+    next.
 
     Raises:
         InputError: see ``Judgements.put``; they are not the next ones of the sample: then it were none that is random.
@@ -67,12 +70,12 @@ def judge(
 
 
 def scope_of(wanted: Filter) -> str:
-    """A name for a filter: samples that were drawn under one say nothing of another."""
+    """An identifier for a filter. A sample drawn under one filter says nothing about another."""
     return hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
 
 
 def review(judged: Sequence[Judged], wanted: Filter) -> Review | None:
-    """What judgements of a question say, in the order in which they were made; None where there are none."""
+    """Summarise the judgements of a question, given in the order in which they were made. None if there are none."""
     if not judged:
         return None
     right, draw = sum(one.right for one in judged), drawn(judged, scope_of(wanted))

@@ -1,4 +1,4 @@
-"""Languages: their ISO 639-1 codes, how English calls them, and the codes of three letters that models know them by."""
+"""Languages: ISO 639-1 codes, English names, and the three-letter codes that models use."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _CODE = re.compile(r"(?:__)?([a-z]{2,3})(?:_[A-Za-z]{2,4})?(?:__)?")
 
 
 def codes(known: Iterable[str]) -> dict[str, str]:
-    """ISO 639-1 -> a model's own code, of all ``known`` to it that are languages here; where there are several, the first in the alphabet."""
+    """Map ISO 639-1 codes to a model's own codes, for those ``known`` codes that are languages in this module. Of several, the
+    first in alphabetical order counts."""
     parts: dict[str, str] = {}
     for code in sorted(known, reverse=True):
         if match := _CODE.fullmatch(code):
@@ -48,7 +49,8 @@ def codes(known: Iterable[str]) -> dict[str, str]:
 
 
 def resolve(asked: str, known: Mapping[str, str]) -> str:
-    """The code of a language of ``known`` (code -> anything) that is asked for by its code, with or without a region, or by its name.
+    """The code of a language in ``known`` (code -> anything). It may be asked for by its code, with or without a region, or by
+    its name.
 
     Raises:
         UnknownName: it is none of those; lists near ones.

@@ -1,4 +1,4 @@
-"""The live index of a space: a generation from disk brought up to date from SQL, which alone is the truth."""
+"""The live index of a space: a generation from disk, brought up to date from SQL, the only source of truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.store import SqlStore
 from search.types import Ids, Space
 
 DELTA = 0.02
-"""The share of an index that is read from SQL when it is opened, at most; writing everything for less would cost more than it saves."""
+"""The largest share of an index that is read from SQL when it is opened. Writing a generation for less would cost more than it saves."""
 
 SAMPLE = 256
 """Vectors of a loaded generation that are compared with SQL's."""
@@ -22,7 +22,7 @@ SAMPLE = 256
 _LOOKS = 3
 
 Place = Callable[[FlatIndex, Callable[[], Sequence[Ids]]], VectorIndex]
-"""Where an index is scanned: ``search.index.place``, told what the settings say."""
+"""A function that chooses where an index is scanned: ``search.index.place`` with the settings applied."""
 
 
 class LiveIndex:
@@ -60,32 +60,35 @@ class LiveIndex:
 
     @property
     def index(self) -> VectorIndex:
-        """What answers."""
+        """The index that answers searches."""
         return self._flat if self._placed is None else self._placed
 
     def _kinds(self) -> list[Ids]:
-        """The segments of each kind, ascending: queries are about one kind at a time."""
+        """The segments of each kind, ascending. A query scans one kind at a time."""
         columns = self._store.columns(self._key)
         return [columns.ids[columns.kinds == code] for code in np.unique(columns.kinds)]
 
     def _load(self) -> None:
         try:
             loaded = self.generations.load()
-        except IndexDamaged as damage:  # never searched: what it holds is in SQL, intact
+        except IndexDamaged as damage:  # never searched: SQL holds the same content, intact
             self.damage = damage
             return
         if loaded is None:
             return
         manifest, index = loaded
         ends = self._store.sequences()
-        if manifest.last_embedding > ends[0] or manifest.last_removal > ends[1]:  # another database's, or one set back
+        if (
+            manifest.last_embedding > ends[0] or manifest.last_removal > ends[1]
+        ):  # of another database, or of one restored from a backup
             self.damage = IndexDamaged(f"Generation {manifest.generation} knows of more than the database holds.")
             return
         self._flat, self.generation = index, manifest.generation
         self._last = (manifest.last_embedding, manifest.last_removal)
 
     def _begin_anew(self) -> None:
-        """Read everything from SQL: the generation is sound in itself, but not of this database, which was set back or exchanged."""
+        """Read everything from SQL. The generation is intact, but belongs to another database, or to one that was restored from a
+        backup."""
         self.damage = IndexDamaged(f"Generation {self.generation} holds other segments or vectors than the database.")
         self._flat, self.generation, self._last = FlatIndex(self._space.dim), 0, (0, 0)
         self.refresh()
@@ -105,7 +108,8 @@ class LiveIndex:
         return any(not np.array_equal(vector, ours[id_]) for id_, vector in truth.items())
 
     def refresh(self, alone: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
-        """Take in what was committed since the last time. Inside ``alone`` the index changes; reading happens outside of it."""
+        """Take in what was committed since the last refresh. Reading happens outside of ``alone``; the index changes inside of
+        it."""
         embedding, removal = self._last
         until, removed, _ = self._store.removals(self._key, after=removal)
         for last, ids, vectors in self._store.embeddings(self._key, self._space.dim, after=embedding):
@@ -120,7 +124,8 @@ class LiveIndex:
         self._last = (embedding, until)
 
     def write(self) -> Manifest:
-        """Write what is live as a new generation. Of several processes one writes at a time, so that none serves less than the one before."""
+        """Write the live index as a new generation. One process writes at a time, so that no generation holds less than the one
+        before."""
         with self.generations.writing():
             self.refresh()
             manifest = self.generations.write(self._flat, last_embedding=self._last[0], last_removal=self._last[1])
@@ -131,10 +136,11 @@ class LiveIndex:
         return manifest
 
     def due(self) -> bool:
-        """Whether a new generation is worth its writing: the one on disk is damaged, or what came after it is more than ``DELTA`` of it."""
+        """Whether a new generation should be written: the one on disk is damaged, or what came after it is more than ``DELTA`` of
+        it."""
         return self.damage is not None or self._behind > DELTA * len(self.index)
 
     def differences(self) -> tuple[Ids, Ids]:
-        """Segments that only SQL holds, and those that only the index holds: both empty, unless something drifted."""
+        """Segments that only SQL holds, and those that only the index holds. Both are empty unless index and SQL have diverged."""
         truth, ours = self._store.ids(self._key), self.index.ids()
         return np.setdiff1d(truth, ours), np.setdiff1d(ours, truth)

@@ -1,8 +1,9 @@
-"""Moments: neighbouring segments of one asset and channel that answer alike become one, with start and end.
+"""Moments: neighbouring segments of one asset and channel with similar scores become one moment, with start and end.
 
-A moment depends on the scores of its asset's segments alone, not on how many hits were asked for. It begins at a peak, the best segment
-that no moment has yet, and grows to both sides over segments at most ``DROP`` weaker. A weaker stretch between two of them, a cutaway, is
-bridged up to ``BRIDGE``. What grows beyond ``LONGEST_MOMENT`` is shown by its best part, and is still one hit.
+A moment depends only on the scores of its asset's segments, not on how many hits were requested. It starts at a peak: the best
+segment that is in no moment yet. It grows to both sides over segments that are at most ``DROP`` weaker. A weaker stretch between
+two of them (a cutaway) is bridged, up to ``BRIDGE``. A moment longer than ``LONGEST_MOMENT`` is shown by its best part and is
+still one hit.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SEEDS_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Segments, best first: ids, scores, cosines, and in which of the scans each is best (-1: in none), all (n,)."""
+    """Segments, best first: ids, scores, cosines, and the index of the scan in which each is best (-1: in none), all (n,)."""
 
     ids: Ids
     scores: NDArray[np.float32]
@@ -46,15 +47,17 @@ class Ranked:
     homes: NDArray[np.intp]
 
     def only(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Ranked:
-        """The rows that a mask (n,), positions (m,) or a slice names."""
+        """The rows that a mask (n,), positions (m,) or a slice selects."""
         return Ranked(self.ids[rows], self.scores[rows], self.cosines[rows], self.homes[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A segment ``best`` of an ``asset``, by its id, and the segments around it that answer alike: ``evidence``, in the order of time.
+    """A segment ``best`` of an ``asset``, by its id, and the neighbouring segments with similar scores: ``evidence``, in time
+    order.
 
-    ``score``, ``cosine`` and ``home`` are the best segment's. ``stretch`` is where more around it is as good: the moment is its best part. ``others`` are segments of the photographs of the burst that it stands for.
+    ``score``, ``cosine`` and ``home`` are those of the best segment. ``stretch`` is the longer span around it that is equally
+    good, of which the moment is the best part. ``others`` are segments of other photographs of the same burst.
     """
 
     best: int
@@ -69,19 +72,20 @@ class Moment:
 
 
 class Surroundings(Protocol):
-    """What moments need to know of segments."""
+    """The data about segments that moments need."""
 
     def rows(self, ids: Ids) -> Columns:
         """The columns of segments (n,), in their order."""
         ...
 
     def siblings(self, assets: Ids) -> tuple[Columns, NDArray[np.float32]]:
-        """The segments of assets that may be found and have a span, and their scores (n,)."""
+        """The searchable segments of assets that have a span, and their scores (n,)."""
         ...
 
 
 class Timeline:
-    """The segments of one asset and channel in the order of time, with their scores; remembers which of them a moment has taken."""
+    """The segments of one asset and channel in time order, with their scores. It remembers which segments are already in a
+    moment."""
 
     def __init__(self, ids: Ids, starts: Ids, ends: Ids, scores: NDArray[np.float32], unit: Unit) -> None:
         """All arrays are (n,), in any order, n >= 1."""
@@ -93,11 +97,12 @@ class Timeline:
         self._taken = [False] * len(self.ids)
 
     def taken(self, at: int) -> bool:
-        """Whether a moment has the segment at a position."""
+        """Whether the segment at a position is already in a moment."""
         return self._taken[at]
 
     def take(self, at: int) -> tuple[tuple[int, ...], Span, Span | None]:
-        """The moment around a peak: the ids of its segments, its span, and the stretch whose best part it is, if that is longer."""
+        """The moment around a peak: the ids of its segments and its span. If the moment was cut to its best part, also the whole
+        stretch, else None."""
         low, high = self._edge(at, -1), self._edge(at, 1)
         for taken in range(low, high + 1):
             self._taken[taken] = True
@@ -109,7 +114,7 @@ class Timeline:
         return tuple(self.ids[first : last + 1]), part, whole if part != whole else None
 
     def _edge(self, at: int, step: int) -> int:
-        """The last good segment in a direction from a peak."""
+        """The last good segment in one direction from a peak."""
         least, edge, here = self._scores[at] - DROP, at, at + step
         start, end = self.starts[at], self.ends[at]
         while 0 <= here < len(self.ids) and self._run[here] == self._run[at] and not self._taken[here]:
@@ -121,7 +126,8 @@ class Timeline:
         return edge
 
     def _best_part(self, at: int, low: int, high: int) -> tuple[int, int]:
-        """The positions of the first and last segment of the best part: from the peak on to the better side, and of equals on in time."""
+        """The positions of the first and last segment of the best part. It grows from the peak to the better side; of equal
+        sides, forward in time."""
         first = last = at
         start, end = self.starts[at], self.ends[at]
         while True:
@@ -141,7 +147,7 @@ class Timeline:
 
 
 class _Timelines:
-    """The timelines of assets, each made when it is first needed."""
+    """The timelines of assets, each made on first use."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
@@ -149,7 +155,7 @@ class _Timelines:
         self._places: dict[int, tuple[Timeline, int]] = {}
 
     def load(self, assets: Ids) -> None:
-        """Make those of some assets that are not there yet."""
+        """Make the timelines of those assets that have none yet."""
         new = np.array(sorted(set(assets.tolist()) - self._known), np.int64)
         if not len(new):
             return
@@ -164,15 +170,15 @@ class _Timelines:
                 self._places |= {id_: (line, at) for at, id_ in enumerate(line.ids)}
 
     def place(self, segment: int) -> tuple[Timeline, int] | None:
-        """The timeline of a segment and its position there; None: it has no span."""
+        """The timeline of a segment and its position there; None if it has no span."""
         return self._places.get(segment)
 
 
 def gather(levels: Iterable[Ranked], group: Grouping, around: Surroundings) -> Iterator[Moment]:
-    """The moments of segments that come best first, best first; as many of them are made as are taken.
+    """Group segments, best first, into moments, best first. Moments are made lazily.
 
-    ``moment`` joins neighbours, ``asset`` keeps the best moment of each asset, ``segment`` joins nothing. Of the pages of a picture, which have
-    no span, the best is a moment.
+    ``moment`` joins neighbours, ``asset`` keeps the best moment of each asset, ``segment`` joins nothing. Pages of a picture have
+    no span: the best page is a moment.
     """
     timelines, assets, paged = _Timelines(around), set[int](), set[tuple[int, int]]()
     for level in levels:
@@ -197,7 +203,7 @@ def gather(levels: Iterable[Ranked], group: Grouping, around: Surroundings) -> I
 
 
 def _moment(some: Ranked, rows: Columns, at: int, place: tuple[Timeline, int] | None) -> Moment | None:
-    """The moment of the segment at a position; None: another one has it."""
+    """The moment of the segment at a position; None if the segment is already in another moment."""
     id_, unit = int(some.ids[at]), UNITS[rows.units[at]]
     evidence: tuple[int, ...] = (id_,)
     span = Span(int(rows.starts[at]), int(rows.ends[at]), cast("Unit", unit)) if unit else None

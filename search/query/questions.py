@@ -1,7 +1,7 @@
-"""Questions that most archives do not answer: what a verdict's line is fitted on, besides questions whose answer was taken away.
+"""Questions that most archives cannot answer. The line of a verdict is fitted on them, and on questions whose answer was removed.
 
-They are balanced over domains, so that no one domain is what "not here" means. Each thing is asked for by a phrase and by a sentence. The questions that
-figures are reported by are others (``tests/bench/absent.py``), and nothing is fitted on them.
+They are balanced over domains, so that no single domain stands for "not here". Each thing is asked for by a phrase and by a
+sentence. The reported figures use other questions (``tests/bench/absent.py``); nothing is fitted on those.
 """
 
 from __future__ import annotations
@@ -338,4 +338,4 @@ MEANINGLESS: tuple[str, ...] = (
     "ghtrwq mnb",
     "zonk urvelli stamp frux",
 )
-"""What answers nothing, wherever it is asked."""
+"""Questions that no archive answers."""

@@ -1,7 +1,7 @@
-"""Ranking: the segments that answer a question, in an order that does not depend on how many of them are wanted.
+"""Ranking: sort the segments that answer a question, in an order that does not depend on how many are requested.
 
-The order is made level by level: each level looks at four times as many candidates as the one before, and adds those that are new. So
-what is fused by rank, or re-ranked, is so within a set of candidates that only the question decides.
+The list is built level by level. Each level looks at four times as many candidates as the level before, and adds the new ones.
+Fusion by rank and re-ranking work within a level, so their results depend on the question alone.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query ready to be ranked, in one state of the archive: the text that it is, if it is one, the scans of the spaces that know it, and what
-    its words found: segments ``found`` (n,), ascending, and what their words say, in standard deviations (n,).
+    """A query ready for ranking, in one state of the archive.
 
-    ``rows`` are the columns of those that no scan knows. ``excluded`` tells which segments (n,) hold what must not occur, a mask (n,). ``word_limit``: so
-    many were found that more may hold the words. ``names``: those of files that were found by them.
+    It holds the query's text, if it is one text; the scans of the spaces that accept it; and what was found by words: segments
+    ``found`` (n,), ascending, with scores in log-odds (n,). ``rows`` are the columns of segments that no scan knows. ``excluded``
+    gives a mask (n,) of the segments (n,) that contain excluded words. ``word_limit``: so many were found that more may contain
+    the words. ``names``: segments that are file names found by words.
     """
 
     version: int
@@ -50,12 +51,13 @@ class Question:
 
     @property
     def only_words(self) -> bool:
-        """Whether a phrase must occur, so that nothing else is found."""
+        """Whether the query requires a phrase, so that only texts are found."""
         return bool(self.said and self.said.must)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """While it is ranked: no index of its spaces changes. They are entered in one order, so that searches never wait for each other in a circle."""
+        """Hold the indexes of its spaces unchanged during ranking. All searches lock the spaces in the same order, so that there
+        is no deadlock."""
         with ExitStack() as stack:
             for scan in sorted(self.scans, key=lambda scan: scan.searcher.entry.key):
                 stack.enter_context(scan.searcher.reading())
@@ -63,7 +65,7 @@ class Question:
 
 
 def levels(question: Question) -> Iterator[Ranked]:
-    """Every segment that answers, best first within each level; what must not occur is left out."""
+    """All segments that answer, best first within each level. Segments with excluded words are left out."""
     seen, count = np.empty(0, np.int64), CANDIDATES
     while True:
         ranked = _candidates(question, count)
@@ -77,7 +79,7 @@ def levels(question: Question) -> Iterator[Ranked]:
 
 
 def _candidates(question: Question, count: int) -> Ranked:
-    """The ``count`` best segments, best first, equals by id."""
+    """The ``count`` best segments, best first; ties are broken by id."""
     scans = question.scans
     if question.only_words:
         return _fused(question, question.found, count)
@@ -88,7 +90,7 @@ def _candidates(question: Question, count: int) -> Ranked:
 
 
 def _fused(question: Question, ids: Ids, count: int) -> Ranked:
-    """Some segments (n,) in the order of all that is known of them, the ``count`` best."""
+    """The ``count`` best of some segments (n,), sorted by all scores together."""
     known, columns = _scored(question, ids)
     by_rank = len(question.scans) > 1 and not len(question.found) and not all(scan.calibrated for scan in question.scans)
     fused = fusion.by_rank(columns) if by_rank and len(known.ids) else known.scores
@@ -96,10 +98,10 @@ def _fused(question: Question, ids: Ids, count: int) -> Ranked:
 
 
 def _scored(question: Question, ids: Ids) -> tuple[Ranked, Scores]:
-    """Those of some segments (n,) that may be found, in the order given, and their scores by space (m, spaces), NaN for none.
+    """Those of some segments (n,) that are searchable, in the given order, and their scores by space (m, spaces), NaN for none.
 
-    A score is what meaning and words say together. Of several spaces the standardised scores are added up, or the best one is
-    shown where a space holds too little for that, see ``fusion``.
+    A score combines meaning and words. With several spaces, the standardised scores are added up. If a space holds too little for
+    that, the best score is shown; see ``fusion``.
     """
     shape = (len(ids), len(question.scans))
     columns, cosines = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
@@ -121,7 +123,7 @@ def _scored(question: Question, ids: Ids) -> tuple[Ranked, Scores]:
 
 
 def _meaning(question: Question, columns: Scores, homes: NDArray[np.intp]) -> Scores:
-    """What meaning says of segments (n,), from their scores by space (n, spaces); NaN where no space holds one."""
+    """Scores by meaning of segments (n,), from their scores by space (n, spaces). NaN if no space holds the segment."""
     held = homes >= 0
     if not columns.shape[1]:
         return np.full(len(columns), np.nan, np.float32)
@@ -131,12 +133,12 @@ def _meaning(question: Question, columns: Scores, homes: NDArray[np.intp]) -> Sc
 
 
 def _with_words(meaning: Scores, words: Scores) -> Scores:
-    """What meaning and what words say of segments, both (n,), as one (n,): the one place where they are fused."""
+    """Fuse scores by meaning (n,) and by words (n,) into one (n,). This is the only place where they are fused."""
     return fusion.by_words(meaning, words)
 
 
 class Surroundings:
-    """What moments need to know of a question's segments. ``given`` are scores that take the place of their own, by id."""
+    """The data about a question's segments that moments need. ``given`` are scores that replace the computed ones, by id."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -156,7 +158,7 @@ class Surroundings:
         return every.only(np.argsort(np.concatenate(order)))
 
     def siblings(self, assets: Ids) -> tuple[Columns, Scores]:
-        """The segments of assets that may be found and have a span, and their scores (n,)."""
+        """The searchable segments of assets that have a span, and their scores (n,)."""
         own = self._question.rows
         parts: Sequence[Ids] = [scan.view.siblings(assets) for scan in self._question.scans]
         rows = self.rows(np.unique(np.concatenate([*parts, own.ids[np.isin(own.assets, assets)]])))

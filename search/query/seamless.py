@@ -1,4 +1,4 @@
-"""Translators: models of transformers that turn a text in one language into one in another, and know languages by codes."""
+"""Translators: models of transformers that translate text between languages, which they know by codes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def load(model: Model, device: str) -> Translator:
 
 
 class Translator:
-    """Translates. Threads may use it at the same time; they take turns on the model."""
+    """Translates text. Threads may share it; the model runs for one at a time."""
 
     def __init__(
         self,
@@ -60,16 +60,17 @@ class Translator:
         tokenizer: Any,  # noqa: ANN401
         codes: dict[str, str],
     ) -> None:
-        """``codes``: ISO 639-1 -> the model's own."""
+        """``codes``: ISO 639-1 -> the model's own code."""
         self.name, self.languages = name, codes
         self._runner, self._tokenizer = runner, tokenizer
         self._seamless = model.config.model_type in _SEAMLESS
         self._model = cast("Any", runner.place(model))
 
     def translate(self, text: str, to: str, original: str = "en") -> Translated:
-        """A text of any length in another language, both by ISO 639-1 or by name; the white space between its sentences stays.
+        """Translate a text of any length. Languages are given by ISO 639-1 code or by name. White space between sentences is
+        kept.
 
-        Its confidence is the exponential of the mean log probability of its pieces' tokens, weighted by the pieces' lengths.
+        The confidence is the exponential of the mean log probability of the pieces' tokens, weighted by the pieces' lengths.
 
         Raises:
             UnknownName: the model does not know one of the languages; lists near ones.
@@ -85,7 +86,7 @@ class Translator:
         return Translated(whole, target, begun, self.name, math.exp(sure / max(1, sum(map(len, said)))))
 
     def _write(self, tasks: Sequence[tuple[str, str, str]]) -> list[Written]:
-        """Pieces of one text, and so of one language, into another."""
+        """Translate pieces of one text, all in the same language."""
         _, begun, target = tasks[0]
         self._tokenizer.src_lang = self.languages[begun]
         told = [words for words, _, _ in tasks]

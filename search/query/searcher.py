@@ -1,4 +1,4 @@
-"""A searcher: one space, ready to be asked. It encodes questions, filters, scans and calibrates."""
+"""A searcher: one space, open for search. It encodes questions, filters, scans and calibrates."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from search.store.sql import Columns
 from search.types import KINDS, Channel, Filter, Ids, Kind, Modality, Space, Vectors
 
 UNREADABLE = 0.6
-"""The share of letters that an encoder knows only one by one from which on it cannot read a text."""
+"""From this share of letters that an encoder knows only singly, it cannot read a text."""
 
 MANY = 1_000
-"""From so many new segments on, if they are more than what is known, everything is read again: that takes no longer."""
+"""From this many new segments on, if they outnumber the known ones, everything is read again: that is as fast."""
 
 _NONE = np.empty(0, np.int64)
 
 _NOTICED = 0.05
-"""Refreshing that takes longer, in seconds, is not done at every search."""
+"""If refreshing takes longer than this, in seconds, it is not done at every search."""
 
 
 class Searcher:
-    """Threads may search at the same time.
+    """One space, open for search. Threads may search at the same time.
 
-    What it knows of the archive (filter columns, index, samples) is refreshed when the database has changed.
+    Its view of the archive (filter columns, index, samples) is refreshed after the database has changed.
     """
 
     def __init__(self, settings: Settings, store: SqlStore, entry: Entry, encoder: Encoder) -> None:
-        """Open the index of a space of the archive, whose ``encoder`` this is."""
+        """Open the index of a space of the archive; ``encoder`` is the encoder of that space."""
         self.store, self.entry, self.encoder, self.space = store, entry, encoder, entry.space
         self.judgements = store.judgements
         self.terms = Terms(encoder, settings)
@@ -69,7 +69,7 @@ class Searcher:
             return self.live.write()
 
     def close(self) -> None:
-        """End what was started."""
+        """Stop everything that was started."""
         self._covering.close()
         self.terms.close()
 
@@ -105,23 +105,24 @@ class Searcher:
 
     @property
     def live(self) -> LiveIndex:
-        """The index that answers now."""
+        """The current index."""
         return self._view.live
 
     @property
     def calibration(self) -> Calibration:
-        """What the scores of searches that begin now mean."""
+        """The calibration for searches that start now."""
         return self._view.calibration
 
     @property
     def complaint(self) -> str | None:
-        """Why the calibration that was made for this archive cannot be used."""
+        """Why the calibration that was made for this archive cannot be used; None if it can."""
         return self._view.complaint
 
     def current(self, version: int) -> View:
-        """What is known of the archive, brought up to date by one of the threads that ask; the others go on with what there is.
+        """The view of the archive. One thread refreshes; others use the stale view.
 
-        ``version`` is the store's, read a moment ago. While the archive grows without pause, looking again takes at most a fifth of the time.
+        ``version`` is the store's, read just before. While the archive grows without pause, refreshing takes at most a fifth of
+        the time.
         """
         if (
             time.monotonic() >= self._due
@@ -138,11 +139,11 @@ class Searcher:
         return self._view
 
     def _state(self, version: int) -> tuple[int, int, int]:
-        """What a view depends on: the database in a version, the generations that were written, and the calibration."""
+        """What a view depends on: the version of the database, the written generations, and the calibration."""
         return version, self._generations.stamp(), stamp(self._home, self.space)
 
     def _look(self, before: View | None = None) -> View:
-        """The view of the newest state; what was known ``before`` is only read again where it has changed."""
+        """The view of the newest state. Of the view ``before``, only what has changed is read again."""
         state = self._state(self.store.version())
         view = self._look_at_segments(state, before)
         if before and before.state[2] == state[2]:
@@ -151,9 +152,9 @@ class Searcher:
         return replace(view, calibration=calibration, complaint=complaint, profiles={})
 
     def _look_at_segments(self, state: tuple[int, int, int], before: View | None) -> View:
-        """Read what filters and samples need, and have the index take in what is new: of what was known ``before`` only what has changed.
+        """Read what filters and samples need, and update the index. Of the view ``before``, only what has changed is read again.
 
-        A generation that was written meanwhile is loaded beside the index that answers, and then takes its place.
+        If a newer generation was written, it is loaded beside the current index and then replaces it.
         """
         if before and state[0] < before.state[0]:  # another database, or one set back
             before = None
@@ -178,7 +179,7 @@ class Searcher:
         return view
 
     def _look_at_all(self, state: tuple[int, int, int], live: LiveIndex | None) -> View:
-        """The view of everything, for which all that the space holds is read."""
+        """A view built from scratch, by reading everything that the space holds."""
         followed = self.store.sequences()
         columns = self.store.columns(self._key)  # before the index, see above
         if live is None:
@@ -195,7 +196,8 @@ class Searcher:
         self, before: View, state: tuple[int, int, int], live: LiveIndex, followed: tuple[int, int], more: Columns, removed: Ids,
         altered: Ids,
     ) -> View:  # fmt: skip
-        """The view after segments came (``more``) and went, and assets changed in what filters look at: what lies between is as it was."""
+        """The view after segments were added (``more``) or removed and assets changed in what filters read. Everything else is
+        unchanged."""
         columns = before.columns
         at, now = (
             np.empty(0, np.intp),
@@ -216,7 +218,8 @@ class Searcher:
         return View.of(state, live, followed, every.only(np.argsort(every.ids)), self._covering, before)
 
     def _refilter(self, before: View, view: View, more: Columns, *, places: bool) -> None:
-        """Have a grown view remember what filters let through. ``places``: no file was moved, so that filters by place hold, too."""
+        """Keep the remembered filter results in a grown view. ``places``: no file was moved, so results of filters by place stay
+        valid too."""
         for (wanted, without), known in list(before.filtered.items()):
             if wanted.tags or ((wanted.collections or wanted.under) and not places):
                 continue
@@ -231,7 +234,7 @@ class Searcher:
             }
 
     def finer(self, query: Query, shots: Sequence[int]) -> dict[int, float]:
-        """How X-CLIP likens a query's text to shots, by segment: those of which the space keeps the frames.
+        """X-CLIP similarities between a query's text and shots, by segment. Only shots whose frames the space keeps are included.
 
         Raises:
             QueryError: the query is not one text, or the space's encoder gives no parts to compare.
@@ -253,7 +256,7 @@ class Searcher:
         return XClip.load(self._weights) if self._weights else XClip()
 
     def prepare(self, query: Query, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> Scan:
-        """The scan of a question in a ``view``: the scale of each kind for it, and the ids that may be found."""
+        """The scan of a question in a ``view``: the scale of each kind for this question, and the ids that may be found."""
         modality, words = self._nature(query, view)
         targets = self.targets(view, wanted, without)
         spreads: dict[tuple[int, int], tuple[float, float]] = {}
@@ -263,7 +266,8 @@ class Searcher:
     def _scale(
         self, view: View, kind: Kind, vector: Vector, asked: Modality, spreads: dict[tuple[int, int], tuple[float, float]]
     ) -> Scale:
-        """The scale of a kind: by the impostor cohort, or by the archive's own sample where there is none. ``spreads`` remembers what several kinds share."""
+        """The scale of a kind: from the impostor cohort, or from a sample of the archive if there is none. ``spreads`` caches
+        what kinds share."""
         cohort, direction = view.calibration.cohort(kind), view.calibration.direction(asked, kind)
         slopes = (direction.slope, direction.offset) if direction else ()
         if cohort is None:
@@ -273,7 +277,8 @@ class Searcher:
         return Scale.at(*spreads[key], *slopes)
 
     def _nature(self, query: Query, view: View) -> tuple[Modality, int]:
-        """What a query is to its calibration: the modality of its heaviest term, and how many words its texts have."""
+        """The two values of a query that its calibration needs: the modality of its heaviest term, and the number of words in its
+        texts."""
         terms = [(weight, term) for weight, term in parts(query) if weight > 0] or list(parts(query))
         words = sum(
             len(str(term.content).split()) for _, term in terms if isinstance(term, Term) and term.modality is Modality.TEXT
@@ -286,13 +291,13 @@ class Searcher:
         return (KINDS[view.columns.kinds[at]].content if known else Modality.IMAGE), words
 
     def unreadable(self, query: Query) -> bool:
-        """Whether a query is one text that the encoder cannot read: its vector means nothing."""
+        """Whether the query is one text that the encoder cannot read, so that its vector means nothing."""
         terms = [term.content for _, term in parts(query) if isinstance(term, Term)]
         text = terms[0] if len(terms) == 1 else None
         return isinstance(text, str) and isinstance(self.encoder, Calibrated) and self.encoder.unreadable(text) > UNREADABLE
 
     def profile(self, view: View, asked: Modality, kind: Kind) -> Profile | None:
-        """How the archive's sample of a kind answers the cohort's questions; made when it is first asked for."""
+        """How the archive's sample of a kind answers the cohort's questions. Made on first use."""
         key = (asked, kind)
         if key not in view.profiles:
             cohort, questions = view.calibration.cohort(kind), view.calibration.questions.get(asked)
@@ -304,7 +309,7 @@ class Searcher:
         return view.profiles[key]
 
     def targets(self, view: View, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
-        """The segments that the filter lets through, ascending, by kind; the same arrays for the same filter."""
+        """The segments that pass the filter, ascending, by kind. The same filter returns the same arrays."""
         key = (wanted, without)
         if (known := view.filtered.get(key)) is None:
             found = self._let_through(view.columns, wanted, without)
@@ -315,13 +320,14 @@ class Searcher:
         return {kind: grown.array for kind, grown in known.items()}
 
     def _let_through(self, columns: Columns, wanted: Filter, without: tuple[int, ...]) -> dict[Kind, Ids]:
-        """The segments of ``columns`` that a filter lets through, by kind."""
+        """The segments of ``columns`` that pass a filter, by kind."""
         mask = self.store.select(columns, wanted)
         mask &= ~np.isin(columns.assets, without)
         return {kind: columns.ids[mask & (columns.kinds == code)] for code, kind in enumerate(KINDS)}
 
     def allowed(self, ids: Ids, view: View, wanted: Filter, without: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Which of some segments (n,) may be found, a mask (n,). The store is only asked of those that this space does not hold."""
+        """A mask (n,) of the segments (n,) that may be found. The store is queried only for segments that this space does not
+        hold."""
         mask = np.zeros(len(ids), np.bool_)
         for within in self.targets(view, wanted, without).values():
             mask |= among(ids, within)
@@ -330,18 +336,18 @@ class Searcher:
         return mask
 
     def vectors(self, view: View, ids: Ids) -> Vectors:
-        """The vectors (n, dim) of segments (n,), ascending, that a view knows."""
+        """The vectors (n, dim) of segments (n,), ascending, in a view."""
         with self._gate.shared():
             return view.live.index.reconstruct(ids)
 
     def reading(self) -> AbstractContextManager[None]:
-        """While the index is read: nobody changes it meanwhile. A thread that is inside must not enter again, nor bring a view up to date."""
+        """Lock the index against changes while it is read. A thread inside must not enter again, and must not refresh a view."""
         return self._gate.shared()
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A question to one space, ready to be answered: its vectors, the scales of its scores, and what may be found, by kind."""
+    """A question to one space, ready to run: its vectors, the scales of its scores, and the ids that may be found, by kind."""
 
     searcher: Searcher
     view: View
@@ -355,17 +361,17 @@ class Scan:
 
     @property
     def space(self) -> Space:
-        """The space that is asked."""
+        """The space that is searched."""
         return self.searcher.space
 
     @property
     def competitors(self) -> dict[Kind, int]:
-        """How many segments of each kind may be found."""
+        """The number of searchable segments of each kind."""
         return {kind: len(some) for kind, some in self.targets.items()}
 
     @property
     def calibrated(self) -> bool:
-        """Whether every kind is known well enough for its scores to be compared with those of other spaces."""
+        """Whether every kind is known well enough to compare its scores with those of other spaces."""
         calibration = self.view.calibration
         return all(calibration.cohort(kind) is not None or len(self.view.samples[kind][0]) >= ENOUGH for kind in self.targets)
 
@@ -400,9 +406,9 @@ class Scan:
         return nearest(self.view.live.index, _vector(self.asked, kind), count, self.targets[kind])
 
     def best(self, count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
-        """The ``count`` best segments over all kinds, best first, equals by id: ids, scores in log-odds, cosines, each (n,).
+        """The ``count`` best segments over all kinds, best first, ties by id: ids, scores in log-odds, cosines, each (n,).
 
-        To be called inside ``Searcher.reading``, as ``score``.
+        Call it inside ``Searcher.reading``, like ``score``.
         """
         ids, scores, cosines = [np.empty(0, np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.float32)]
         for kind in self.targets:
@@ -416,7 +422,8 @@ class Scan:
         return found[best], every[best], np.concatenate(cosines)[best]
 
     def score(self, ids: Ids) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Scores in log-odds and cosines (n,) of segments, NaN for those that this space does not hold or that may not be found."""
+        """Scores in log-odds and cosines (n,) of segments; NaN for segments that this space does not hold or that may not be
+        found."""
         scores, cosines = np.full((2, len(ids)), np.nan, np.float32)
         held = self.view.live.index.holds(ids)  # some may have been deleted since the view was made
         for kind, within in self.targets.items():
@@ -427,7 +434,7 @@ class Scan:
         return scores, cosines
 
     def _comparable(self, kind: Kind, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of a kind's cosines (n,) that compare with those of other kinds: the one place where they are made so."""
+        """Turn a kind's cosines (n,) into scores that are comparable across kinds. This is the only place where this is done."""
         direction, judgement = self.direction(kind), self._judgement(kind)
         here = direction.here * judgement.logit if direction and judgement else 0.0
         return self.scales[kind].score(cosines) + np.float32(here)

@@ -1,4 +1,4 @@
-"""Spoken questions: what is said in a recording becomes the words that are asked."""
+"""Spoken questions: the words said in a recording become the query."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search.types import Channel, Cut, Gap, Info, Modality, Passage
 
 
 def hears(store: Readers) -> str | None:
-    """The name of the archive's reader that hears spoken questions: the first of speech that was added; None without one."""
+    """The name of the archive's reader for spoken questions: the speech reader that was added first. None without one."""
     names = (
         entry.name
         for entry in store.all()
@@ -28,7 +28,7 @@ def hears(store: Readers) -> str | None:
 
 
 class Listener:
-    """Hears questions with the archive's reader of speech, which is loaded when one is first spoken. Thread-safe."""
+    """Transcribes spoken questions with the archive's speech reader, which is loaded on first use. Thread-safe."""
 
     def __init__(self, settings: Settings, store: Readers) -> None:
         self._settings, self._store = settings, store
@@ -36,7 +36,7 @@ class Listener:
         self._reader: Reader | None = None
 
     def hear(self, path: Path, name: str = "") -> str:
-        """What is said in a recording, which errors call ``name``; empty, if nothing is.
+        """Transcribe a recording, which errors call ``name``. Empty if nothing is said.
 
         Raises:
             InputError: the archive has no reader of speech.
@@ -46,7 +46,7 @@ class Listener:
         reader = self._load()
         try:
             with DecodePool(self._settings, 1) as pool, closing(pool.decode(path, reader.needs)) as replies:
-                info = cast("Info", next(replies))  # a decoder says first what it is: the pool sees to that
+                info = cast("Info", next(replies))  # the first reply is always the Info; the pool ensures it
                 cuts = (one for one in replies if isinstance(one, Cut | Gap))
                 said = [one for one in reader.read(info, cuts) if isinstance(one, Passage) and not one.translated]
         except MediaError as error:

@@ -1,4 +1,5 @@
-"""What of a long file is asked: not all of it, but a minute that is spread evenly, so that a question costs no more than that."""
+"""Sampling of long query files: only an evenly spread part is encoded (such as one minute), so that a query costs no more than
+that."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ FRAME_MS = 1_000
 
 @dataclass(slots=True)
 class _Place:
-    """How far a channel is: the next position that is wanted, every ``step``-th, 0: all; and how much was ``taken`` since the step was set."""
+    """Position within a channel: the next wanted position, the ``step`` between wanted ones (0: all), and how much was ``taken``
+    since the step was set."""
 
     step: float
     due: float = 0.0
@@ -30,8 +32,8 @@ class _Place:
 
 
 class Spread:
-    """Takes the cuts of a file one by one, in their order. What lies about itself is bounded too: each time that there was as much as is asked, half as
-    much is taken of what follows."""  # fmt: skip
+    """Takes the cuts of a file one by one, in order. Files that state a wrong length are bounded too: each time the limit is reached, half as
+    much is taken from the rest."""  # fmt: skip
 
     def __init__(self, info: Info) -> None:
         self._length = info.duration_ms or 0
@@ -40,7 +42,7 @@ class Spread:
         """Whether nothing was left out."""
 
     def take(self, cut: Cut) -> Cut | None:
-        """The part of a cut that is asked; None: nothing of it."""
+        """The wanted part of a cut; None if nothing of it is wanted."""
         timed = cut.span is not None and cut.span.unit == "ms"
         place = self._places.get(cut.channel)
         if place is None:
@@ -71,7 +73,7 @@ class Spread:
         return cut
 
     def _frames(self, cut: Cut, span: Span, frames: NDArray[np.uint8], place: _Place) -> Cut | None:
-        """A shot with those of its frames that are shown when one is wanted."""
+        """The shot with only its wanted frames."""
         times = cut.times or tuple(np.linspace(span.start, span.end, len(frames), endpoint=False).astype(int).tolist())
         shown = [at for at, until in enumerate((*times[1:], span.end)) if _reach(place, until)]
         place.taken += FRAME_MS * len(shown)
@@ -81,7 +83,7 @@ class Spread:
 
 
 def _reach(place: _Place, end: float) -> bool:
-    """Whether what ends there is wanted; moves on behind it."""
+    """Whether something that ends at ``end`` is wanted; if so, moves the position past it."""
     if not place.step:
         return True
     if end <= place.due:

@@ -1,7 +1,7 @@
-"""When to stop looking: how many right files can be left, by a random sample of those that were not looked at.
+"""When to stop looking: a bound on how many right files can be left, from a random sample of files that nobody has judged.
 
-The bound is exact: the sample is drawn without replacement, so the number of right files in it is hypergeometric. See Callaghan and
-Müller-Hansen, "Statistical stopping criteria for automated screening in systematic reviews", Systematic Reviews 9:273 (2020).
+The bound is exact. The sample is drawn without replacement, so the number of right files in it is hypergeometric. See Callaghan
+and Müller-Hansen, "Statistical stopping criteria for automated screening in systematic reviews", Systematic Reviews 9:273 (2020).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A random sample of ``population`` files: ``sampled`` were judged, ``right`` of them answer; ``later`` right ones were found otherwise since."""
+    """A random sample of ``population`` files. ``sampled`` were judged, ``right`` of them are right; ``later`` right ones were
+    found by other means since."""
 
     population: int
     sampled: int
@@ -37,8 +38,11 @@ class Draw:
 
 
 def at_most(population: int, sampled: int, right: int, confidence: float = CONFIDENCE) -> int:
-    """The most right files that a population may hold of which a random sample has ``right``: with one more, so few would be seen with a chance
-    below ``1 - confidence``. By Clopper and Pearson's argument, for the hypergeometric distribution."""
+    """The largest number of right files in a population, given ``right`` in a random sample of it.
+
+    With one more, so few would be seen with a probability below ``1 - confidence``. This is Clopper and Pearson's argument, for
+    the hypergeometric distribution.
+    """
     low, high = right, population - (sampled - right)  # as many as are known, as many as there can be
     while low < high:
         middle = (low + high + 1) // 2
@@ -50,7 +54,7 @@ def at_most(population: int, sampled: int, right: int, confidence: float = CONFI
 
 
 def _seen_so_few(population: int, sampled: int, right: int, held: int) -> float:
-    """The chance that a sample has at most ``right`` of the ``held`` right files of a population."""
+    """The probability that a sample has at most ``right`` of the ``held`` right files of a population."""
     most, least = min(right, held), max(0, sampled - (population - held))
     every = _log_choose(population, sampled)
     return sum(
@@ -64,8 +68,11 @@ def _log_choose(n: int, k: int) -> float:
 
 
 def drawn(judged: Sequence[Judged], scope: str) -> Draw | None:
-    """The newest random sample among judgements, in the order in which they were made: draws that follow each other without another judgement
-    between them are one. None where there is none of this ``scope``."""
+    """The newest random sample among judgements, which are given in the order in which they were made. None if there is none of
+    this ``scope``.
+
+    Consecutive draws with no other judgement between them form one sample.
+    """
     runs: list[list[Judged]] = []
     for one in judged:
         if one.population is None or one.scope != scope:
@@ -83,12 +90,12 @@ def drawn(judged: Sequence[Judged], scope: str) -> Draw | None:
 
 
 def _follows(run: Sequence[Judged], one: Judged) -> bool:
-    """Whether a draw was made right after a run of them: from what that left."""
+    """Whether a draw directly continues a run of draws: it was made from the files that the run left."""
     return one.population == (run[0].population or 0) - len(run)
 
 
 def order(question: str, assets: Ids) -> Ids:
-    """Assets (n,) in the random order in which a question draws them: the same every time, so that a sample that was judged in part goes on
-    where it ended."""
+    """Assets (n,) in the question's random order. It is the same every time, so that a partly judged sample continues where it
+    stopped."""
     seed = int.from_bytes(hashlib.sha256(plain(question).encode()).digest()[:8], "little")
     return assets[np.argsort(mixed(assets, seed), kind="stable")]

@@ -1,4 +1,4 @@
-"""From terms to query vectors: files are decoded like those of the archive, and each term is encoded once."""
+"""Turn terms into query vectors. Files are decoded like those of the archive, and each term is encoded once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MEMORY = 1_024
 
 
 class Terms:
-    """Encodes the terms of queries and remembers them. Thread-safe."""
+    """Encodes the terms of queries and caches the vectors. Thread-safe."""
 
     def __init__(self, encoder: Encoder, settings: Settings) -> None:
         self._encoder, self._settings = encoder, settings
@@ -64,12 +64,12 @@ class Terms:
         return known[0]
 
     def told(self, term: Term) -> str:
-        """What of a term was not asked, after it was encoded; empty: nothing."""
+        """What was left out of a term when it was encoded; empty if nothing was."""
         with self._lock:
             return self._memory.get(_identity(term), ({}, ""))[1]
 
     def prepare(self, queries: list[Query]) -> None:
-        """Encode the text terms of many queries at once: for evaluation, as some encoders are faster in batches."""
+        """Encode the text terms of many queries in batches, for evaluation: some encoders are faster that way."""
         terms = {term.content: term for query in queries for _, term in parts(query) if isinstance(term, Term)}
         texts = [text for text in terms if isinstance(text, str) and len(text) <= self._encoder.needs.characters]
         if Modality.TEXT not in self._encoder.space.accepts:
@@ -80,7 +80,7 @@ class Terms:
                 self._memory[_identity(terms[text])] = {Channel.VISUAL: vector}, ""
 
     def close(self) -> None:
-        """End the decoding process, if one was needed."""
+        """Stop the decoding process, if one was started."""
         if self._pool:
             self._pool.close()
 
@@ -90,7 +90,8 @@ class Terms:
         return {Channel.VISUAL: unit(ask(self._encoder, pieces).mean(axis=0))}
 
     def _encode_file(self, term: Term) -> tuple[Aspects, str]:
-        """A file's vectors: the mean over its cuts, which are encoded a batch at a time as they are decoded; and what of it was not asked."""
+        """A file's vectors, and what was left out of it. A vector is the mean over the file's cuts, which are encoded in batches
+        as they are decoded."""
         name, stated = term.name or str(term.content), term.modality
         with self._lock:
             self._pool = self._pool or DecodePool(self._settings, 1)
@@ -125,7 +126,7 @@ class Terms:
 
 
 class _Sums:
-    """Adds up the vectors of cuts by channel. No more contents are held than the encoder likes to get at once, of a kind."""
+    """Adds up the vectors of cuts by channel. Of each kind it holds at most one batch of contents."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -142,7 +143,7 @@ class _Sums:
                 self._encode(cut.channel, cut.modality)
 
     def aspects(self) -> Aspects:
-        """The vectors by channel; the visual one is there where any is."""
+        """The vectors by channel. If there is any, ``VISUAL`` is among them."""
         for channel, modality in self._waiting:
             self._encode(channel, modality)
         aspects = {channel: unit(total.astype(np.float32)) for channel, total in self._sums.items()}
@@ -166,7 +167,7 @@ def unit(vector: Vector) -> Vector:
     """The vector (dim,) at unit length.
 
     Raises:
-        QueryError: it has none, because terms cancelled out.
+        QueryError: the vector has no length, because terms cancel out.
     """
     length = float(np.linalg.norm(vector))
     if length < 1e-3:
@@ -175,7 +176,7 @@ def unit(vector: Vector) -> Vector:
 
 
 def _identity(term: Term) -> object:
-    """What a term's vector depends on: a file is another one when its size or time differ."""
+    """The cache key of a term. A file with another size or time has another key."""
     if isinstance(term.content, str):
         return term.modality, term.content
     try:

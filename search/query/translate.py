@@ -1,6 +1,7 @@
-"""Translation on demand, by a model that is here: SeamlessM4T (arXiv 2308.11596), or another one that knows languages by codes.
+"""Translation on demand with an installed model: SeamlessM4T (arXiv 2308.11596), or another one that knows languages by codes.
 
-``seamless:REPOSITORY`` is a repository of the hub, ``seamless:FOLDER`` a folder laid out like one. What a model writes is told as such.
+``seamless:REPOSITORY`` is a repository of the hub, ``seamless:FOLDER`` a folder with the same layout. A translation is always
+shown as written by a model.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _SHORT = re.compile(r"(?:\b[A-Z][a-z]{1,2}|\b[^\W\d_])\.\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """What ``model`` wrote in ``language`` of a text in ``original`` (ISO 639-1), and how sure it was, 0..1."""
+    """What ``model`` wrote in ``language`` for a text in ``original`` (ISO 639-1), and its confidence, 0..1."""
 
     text: str
     language: str
@@ -50,7 +51,7 @@ class Translated:
 
 
 def known() -> list[Known]:
-    """The models that the authors publish, for a list of models."""
+    """The models that the authors publish, for the list of models."""
     return [Known(f"{FAMILY}:{rest}", frozenset({Modality.TEXT}), None, source(rest).licence) for rest in KNOWN]
 
 
@@ -90,9 +91,10 @@ def load(translator: str, models: Models, device: str = "auto") -> Translator:
 
 
 def pieces(text: str, characters: int = CHARACTERS) -> list[tuple[str, str]]:
-    """A text cut at the ends of its sentences and lines, in pieces of at most ``characters``, each with the white space that follows it.
+    """Split a text at the ends of sentences and lines, into pieces of at most ``characters``. Each comes with the white space
+    that follows it.
 
-    A longer sentence is cut at white space, else anywhere. White space at the beginning belongs to an empty piece.
+    A longer sentence is cut at white space, or anywhere if there is none. White space at the beginning belongs to an empty piece.
     """
     found: list[tuple[str, str]] = []
     for line in re.split(r"(?<=\n)(?=[^\n])", text):

@@ -1,4 +1,4 @@
-"""What an export of a model is tried on: a folder of pictures, with their texts beside them."""
+"""The data on which an exported model is compared with the original: a folder of pictures with texts beside them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CHARACTERS, ROOM = 1_000, 64_000
 
 
 def calibration(folder: Path, needs: Needs, settings: Settings) -> Calibration:
-    """Every picture in ``folder``, as ``needs`` says, with the text of ``x.txt`` for ``x.jpg``: a line is one text.
+    """Every picture in ``folder``, decoded as ``needs`` says. ``x.txt`` holds the texts of ``x.jpg``, one a line.
 
-    Pictures that cannot be decoded are left out, with their texts; so are animations.
+    Animations and pictures that cannot be decoded are left out, with their texts.
 
     Raises:
         InputError: it is no folder.

@@ -1,9 +1,10 @@
-"""The verdict: whether what a question asks for is in the archive at all.
+"""The verdict: whether the archive contains what a question asks for.
 
-The best of many unrelated segments always looks good beside the others, so nearness among the archive's own scores tells little. What tells more
-is how the best segments stand against the space's impostor cohort, how many segments come near the question, and whether other questions like it would
-be answered: pseudo-captions, contrasted with questions that nothing here answers (after MA-PaPSP, arXiv 2601.22570). A logistic model
-of a direction (``calibration.Direction``) weighs these features. Its line is split-conformal on questions whose answer was not there.
+The best of many unrelated segments always look good compared with the rest, so the archive's own scores say little. Three things
+say more: how the best segments compare with the space's impostor cohort, how many segments are near the question, and whether
+similar questions would be answered (pseudo-captions, contrasted with questions that nothing here answers, after MA-PaPSP, arXiv
+2601.22570). A logistic model of each direction (``calibration.Direction``) weighs these features. Its line is split-conformal on
+questions whose answer was not there.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ PROFILED = 500
 """Segments of a kind's sample that are compared with the cohort's questions."""
 
 SHARES = (0.02, 0.05)
-"""Shares of a sample: how near its best segments come to the question tells how much is there."""
+"""Shares of a sample whose best segments are averaged: their nearness to the question shows how much is there."""
 
 ACTIVE = 0.2
-"""The share of the cohort's questions that count as answered: those that the archive comes nearest to."""
+"""The share of the cohort's questions that count as answered: those nearest to the archive."""
 
 SMOOTHING = 0.1
-"""Cosine over which the answers of a like question count less by a factor of e."""
+"""The cosine distance over which the weight of a similar question falls by a factor of e."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """How a sample of a kind's segments answers the cohort's questions.
 
-    ``ids`` (m,), ``vectors`` (m, dim); ``mean`` and ``spread`` (m,) of each one's cosines to the questions; ``activity`` (questions,): how near the archive
-    comes to each question, in deviations.
+    ``ids`` (m,), ``vectors`` (m, dim); ``mean`` and ``spread`` (m,) of each segment's cosines to the questions; ``activity``
+    (questions,): how near the archive comes to each question, in standard deviations.
     """
 
     ids: Ids
@@ -51,7 +52,7 @@ class Profile:
 
     @classmethod
     def of(cls, ids: Ids, vectors: Vectors, cohort: Vectors, questions: Vectors) -> Profile:
-        """The profile of a sample (m,), m >= 1, by a cohort of contents (n, dim) and of questions (k, dim)."""
+        """The profile of a sample (m,), m >= 1, from a cohort of contents (n, dim) and questions (k, dim)."""
         if len(ids) > PROFILED:
             some = np.linspace(0, len(ids) - 1, PROFILED).astype(np.intp)
             ids, vectors = ids[some], vectors[some]
@@ -65,7 +66,8 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a direction says of a question: the log-odds that its answer is among the segments of a kind, and the direction's line and doubt for so many."""
+    """A direction's judgement of a question: the log-odds that the answer is among the segments of a kind, and the line and doubt
+    for this number of segments."""
 
     kind: Kind
     logit: float
@@ -75,7 +77,7 @@ class Judgement:
 
 
 def judge(direction: Direction, kind: Kind, found: Mapping[str, float], segments: int, words: int) -> Judgement | None:
-    """The judgement of a direction on the features of a question; None where it was never fitted."""
+    """Judge a question from its features; None if the direction's verdict was never fitted."""
     if not direction.verdict:
         return None
     logit = direction.verdict.get("", 0.0) + sum(
@@ -90,7 +92,7 @@ Alike: TypeAlias = Mapping[str, NDArray[np.float32]]
 
 
 def alike(calibration: Calibration, asked: Modality, vector: NDArray[np.float32]) -> Alike:
-    """The nearness of a question's ``vector`` (dim,) to the cohort's questions."""
+    """How near a question's ``vector`` (dim,) is to the cohort's questions."""
     found = {"near": np.einsum("nd,d->n", calibration.questions[asked], vector)}
     if calibration.wording:
         start, end = calibration.wording
@@ -105,8 +107,9 @@ def features(
 ) -> dict[str, float]:  # fmt: skip
     """The features of a question, by name.
 
-    ``cosines`` (k,) and ``best`` (k, dim) are those of the best segments, best first, k >= 1; ``allowed`` (m,) says which of the profile's segments may
-    be found, of ``segments`` in all; ``words`` is how many words the question has, 0 if it is no text, ``alike`` how near it lies to the cohort's questions.
+    ``cosines`` (k,) and ``best`` (k, dim) are those of the best segments, best first, k >= 1. ``allowed`` (m,) says which of the
+    profile's segments may be found, of ``segments`` in all. ``words`` is the number of words in the question, 0 if it is not
+    text. ``alike`` is how near it is to the cohort's questions.
     """
     cohort = calibration.impostors(kind)
     questions = calibration.questions[asked]
@@ -131,7 +134,8 @@ def features(
 
 
 def _nearness(name: str, alike: NDArray[np.float32], activity: NDArray[np.float32]) -> dict[str, float]:
-    """How much nearer a question lies to those that are answered here than to others, and how well questions like it are."""
+    """How much nearer the question is to questions that the archive answers than to others, and how well it answers similar
+    questions."""
     active = activity >= np.quantile(activity, 1 - ACTIVE)
     weights = np.exp((alike - alike.max()) / SMOOTHING)
     return {
@@ -141,7 +145,7 @@ def _nearness(name: str, alike: NDArray[np.float32], activity: NDArray[np.float3
 
 
 def _top(scores: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """The mean (n,) of the best share of each row (n, m), of at least one."""
+    """The mean (n,) of the best share of each row (n, m), of at least one value."""
     count = max(1, round(share * scores.shape[1]))
     return np.asarray(np.partition(scores, -count, axis=1)[:, -count:].mean(axis=1), np.float32)
 

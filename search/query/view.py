@@ -1,4 +1,5 @@
-"""What a searcher knows of the archive in one state of the database. The next state is made of the last one and of what has changed since."""
+"""A view: what a searcher knows of the archive in one state of the database. The next view is made from the last one and the
+changes since."""
 
 from __future__ import annotations
 
@@ -20,16 +21,16 @@ from search.store.sql import Columns
 from search.types import KINDS, Coverage, Filter, Ids, Kind, Modality, Vectors
 
 SETTLE = 0.5
-"""Seconds after which it is counted again in the background, so that the first answer after a change is not held up."""
+"""Seconds until the coverage is counted again in the background, so that the first answer after a change need not wait."""
 
 COUNTED_AT_ONCE = 50_000
-"""Segments up to which the coverage is counted before an answer is given; to count that of a large archive takes longer than to search it."""
+"""Up to this many segments the coverage is counted before an answer. For a large archive, counting takes longer than searching."""
 
 FILTERS = 64
-"""Filters whose segments are remembered."""
+"""The number of filters whose segments are cached."""
 
 _ROOM = 8
-"""An array that grows leaves room for an eighth of itself."""
+"""The spare room of a growing array, as a share of its size: one eighth."""
 
 Samples = Mapping[Kind, tuple[Ids, Vectors]]
 Filtered = tuple[Filter, tuple[int, ...]]
@@ -37,17 +38,17 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Grown(Generic[Scalar]):
-    """An array (n,) with room behind it. What grew out of it begins where it begins, and shares its memory."""
+    """An array (n,) with spare room at its end. An array that grew out of it starts at the same address and shares its memory."""
 
     def __init__(self, array: NDArray[Scalar], room: NDArray[Scalar] | None = None) -> None:
-        """``room`` begins with ``array``; without, it is made."""
+        """``room`` begins with ``array``; if not given, it is allocated."""
         if room is None:
             room = np.empty(len(array) + len(array) // _ROOM + 1_024, array.dtype)
             room[: len(array)] = array
         self._room, self.array = room, room[: len(array)]
 
     def grow(self, more: NDArray[Any]) -> Grown[Scalar]:
-        """The array with ``more`` (m,) at its end. To be called once at most: there is one room for what comes next."""
+        """The array with ``more`` (m,) appended. Call it at most once, since there is only one spare room."""
         end = len(self.array) + len(more)
         if end > len(self._room):
             return Grown(np.concatenate([self.array, more.astype(self.array.dtype)]))
@@ -56,7 +57,7 @@ class Grown(Generic[Scalar]):
 
 
 class Covering:
-    """The coverage of a space: that of the newest state, or, in a large archive, of one a moment ago, while a thread counts again."""
+    """The coverage of a space in its newest state. For a large archive it may be slightly old, while a thread counts again."""
 
     def __init__(self, store: SqlStore, key: int) -> None:
         """Count for the first time."""
@@ -68,7 +69,7 @@ class Covering:
         self._thread: threading.Thread | None = None
 
     def follow(self, version: int, segments: int) -> None:
-        """Count again, for an archive of so many segments in the state ``version``."""
+        """Count again, for an archive with this number of segments in state ``version``."""
         if segments <= COUNTED_AT_ONCE:
             self.latest, self._counted = self._store.coverage(self._key), version
             return
@@ -79,13 +80,13 @@ class Covering:
                 self._thread.start()
 
     def close(self) -> None:
-        """End the counting."""
+        """Stop the counting."""
         self._closed.set()
         if thread := self._thread:
             thread.join()
 
     def _catch_up(self) -> None:
-        """Count until what was counted is what is wanted; while the archive grows without pause, a fifth of the time."""
+        """Count until the count is up to date. While the archive grows without pause, counting takes a fifth of the time."""
         pause = SETTLE
         while True:
             self._closed.wait(pause)
@@ -107,14 +108,14 @@ class Covering:
 
 @dataclass(frozen=True, slots=True)
 class Homes:
-    """Rows in the order of their assets: where they stand, and these, both (n,)."""
+    """Row positions sorted by asset, and these assets, both (n,)."""
 
     order: NDArray[np.intp]
     assets: Ids
 
     @classmethod
     def of(cls, assets: Ids, start: int = 0) -> Homes:
-        """The rows from ``start`` on, whose assets (n,) are given from the first row on."""
+        """The rows from ``start`` on. ``assets`` (n,) are given from the first row on."""
         order = start + np.argsort(assets[start:], kind="stable")
         return cls(order, assets[order])
 
@@ -126,11 +127,13 @@ class Homes:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation, stamp of the calibration).
+    """What a searcher knows of the archive in one ``state``: (writes to the database, stamp of the generation, stamp of the
+    calibration).
 
-    ``followed`` are the numbers of embeddings and removals up to which ``columns`` know everything. ``samples`` are ids (n,), ascending, and vectors (n, dim)
-    by kind, the same whatever came and went before, ``profiles`` what verdicts need to know of them; ``filtered`` remembers what filters let through. The index itself may be newer: then it holds more
-    than the columns, which decide.
+    ``followed`` are the numbers of embeddings and removals up to which ``columns`` is complete. ``samples`` are ids (n,),
+    ascending, and vectors (n, dim), by kind; they do not depend on the history of the archive. ``profiles`` is what verdicts need
+    to know of the samples. ``filtered`` caches filter results. The index itself may be newer and hold more than the columns; the
+    columns decide what is found.
     """
 
     state: tuple[int, int, int]
@@ -151,7 +154,7 @@ class View:
         cls, state: tuple[int, int, int], live: LiveIndex, followed: tuple[int, int], columns: Columns, covering: Covering,
         before: View | None = None,
     ) -> View:  # fmt: skip
-        """The view of everything. What the view ``before`` knows of the same samples is taken over."""
+        """A view from scratch. Profiles of unchanged samples are taken over from the view ``before``."""
         room = tuple(Grown(array) for array in columns)
         columns = Columns(*(array.array for array in room))
         samples = {
@@ -162,7 +165,7 @@ class View:
         return cls(state, live, followed, columns, samples, covering, profiles=profiles, room=room)
 
     def grown(self, state: tuple[int, int, int], live: LiveIndex, followed: tuple[int, int], more: Columns) -> View:
-        """The view of a later state, in which there are ``more`` segments, all of them newer than those that are known. No filter is remembered yet."""
+        """The view of a later state with ``more`` segments, all newer than the known ones. Its cache of filters is empty."""
         room = tuple(array.grow(new) for array, new in zip(self.room, more, strict=True))
         columns = Columns(*(array.array for array in room))
         samples = {
@@ -178,11 +181,11 @@ class View:
         )
 
     def _kept(self, samples: Samples) -> dict[tuple[Modality, Kind], Profile | None]:
-        """The profiles of kinds whose sample is the same."""
+        """The profiles of kinds whose sample has not changed."""
         return {key: profile for key, profile in list(self.profiles.items()) if samples[key[1]] is self.samples[key[1]]}
 
     def rows(self, assets: Ids) -> NDArray[np.intp]:
-        """Where the segments of some assets stand in ``columns``, (n,)."""
+        """The positions (n,) in ``columns`` of the segments of some assets."""
         if not self.by_asset:  # when it is first asked for
             self.by_asset.append((Homes.of(self.columns.assets),))
         return np.concatenate([np.empty(0, np.intp), *(rows for part in self.by_asset[0] for rows in part.rows(assets))])
@@ -192,20 +195,21 @@ class View:
         return np.asarray(self.columns.ids[self.rows(assets)], np.int64)
 
     def seen(self, wanted: Filter) -> Coverage:
-        """How much of the collections that a filter names can be seen."""
+        """The coverage of the collections that a filter names."""
         counted = self.covering.latest
         return sum((of for name, of in counted.items() if not wanted.collections or name in wanted.collections), Coverage())
 
 
 def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
-    """Which of ``ids`` (n,) are among others, (n,). ``np.isin`` would sort, however few they are."""
+    """A mask (n,) of those ``ids`` (n,) that are in ``ascending``. ``np.isin`` would sort, even for few ids."""
     if not len(ascending):
         return np.zeros(len(ids), np.bool_)
     return np.equal(ascending[np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)], ids)
 
 
 def _sampled(live: LiveIndex, ids: Ids, before: tuple[Ids, Vectors] | None) -> tuple[Ids, Vectors]:
-    """The sample of some ids (n,), ascending: those whose numbers, well mixed, are the smallest (a bottom-k sketch), so that a new one seldom changes it."""
+    """The sample of some ids (n,), ascending: those with the smallest hashes (a bottom-k sketch), so that new ids seldom change
+    it."""
     if len(ids) > SAMPLE:
         ids = np.sort(ids[np.argpartition(mixed(ids), SAMPLE)[:SAMPLE]])
     if before is not None and np.array_equal(ids, before[0]):
@@ -214,7 +218,7 @@ def _sampled(live: LiveIndex, ids: Ids, before: tuple[Ids, Vectors] | None) -> t
 
 
 def mixed(ids: Ids, seed: int = 0) -> NDArray[np.uint64]:
-    """Numbers (n,) that look random, no two alike: SplitMix64 (Steele et al. 2014)."""
+    """Hashes (n,) that look random and are all different: SplitMix64 (Steele et al. 2014)."""
     z = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

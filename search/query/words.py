@@ -1,4 +1,4 @@
-"""What people type: words, phrases in quotes that must occur, and what is excluded with a minus. Everything else is plain text."""
+"""What people type: words, quoted phrases that must occur, and words excluded with a minus. Everything else is plain text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _QUOTES = str.maketrans("“”„‟«»＂", '"""""""')
 
 
 def parse(text: str) -> Words:
-    """Read what was typed: ``"a phrase"`` must occur, ``-word`` and ``-"a phrase"`` must not, other words may.
+    """Parse what was typed: ``"a phrase"`` must occur, ``-word`` and ``-"a phrase"`` must not, other words may.
 
-    Quotes of any kind count; one that is not closed is plain, as is a minus that begins no word. ``plain`` is what the encoder gets: all
-    but what is excluded, without the signs.
+    Any kind of quotes counts. An unclosed quote is plain text, and so is a minus that does not begin a word. ``plain`` is what
+    the encoder gets: everything but the excluded words, without quotes.
 
     Raises:
-        QueryError: things are excluded, and nothing is left to look for.
+        QueryError: words are excluded and nothing is left to search for.
     """
     must: list[str] = []
     without: list[str] = []

@@ -1,8 +1,9 @@
-"""X-CLIP: how alike words and shots are, compared at every grain; a re-ranker over any space that can give the parts of its vectors.
+"""X-CLIP: the similarity of words and shots, compared at every level of detail. A re-ranker for any space whose encoder gives the
+parts of its vectors.
 
-Ma et al. 2022, "X-CLIP: End-to-End Multi-grained Contrastive Learning for Video-Text Retrieval" (arXiv 2207.07285). Not the model of
-that name in transformers (Ni et al. 2022), which recognises actions. Equations are those of the paper; where the authors' code
-(github.com/xuguohai/X-CLIP) says more than the paper, the code is followed.
+Ma et al. 2022, "X-CLIP: End-to-End Multi-grained Contrastive Learning for Video-Text Retrieval" (arXiv 2207.07285). This is not
+the model of that name in transformers (Ni et al. 2022), which recognises actions. Equations are those of the paper. Where the
+authors' code (github.com/xuguohai/X-CLIP) says more than the paper, the code is followed.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ _AT_ONCE = 128
 
 @dataclass(frozen=True, slots=True)
 class XClip:
-    """Compares words with shots. Without ``weights`` free of parameters: every trained matrix is the identity.
+    """Compares words with shots. Without ``weights`` it has no parameters: every trained matrix is the identity.
 
-    ``weights`` are by their names in the authors' checkpoints. Matrices over frames and words are made for so many of them (12 and 32, or
-    64 and 64). Longer shots are sampled evenly and longer texts cut before their last row, as in training. Of shorter ones the
-    leading part of a matrix is used, so that what is not there takes no part; in training it did, as black frames and empty tokens.
+    ``weights`` are keyed by their names in the authors' checkpoints. Matrices over frames and words have a fixed size (12 and 32,
+    or 64 and 64). Longer shots are sampled evenly; longer texts are cut before their last row, as in training. For shorter ones
+    the leading part of a matrix is used, so that missing frames and words take no part. In training they did, as black frames and
+    empty tokens.
     """
 
     weights: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -51,14 +53,14 @@ class XClip:
         return cls(checkpoint.read(path))
 
     def similarities(self, words: Vectors, shots: Sequence[Vectors]) -> NDArray[np.float32]:
-        """How alike a text and each shot are (n,): the mean of four comparisons (Eq. 14), between -1 and 1 without weights.
+        """The similarity of a text and each shot (n,): the mean of four comparisons (Eq. 14), between -1 and 1 without weights.
 
-        ``words`` (words, dim) are a text's tokens in their order, the last row for the text as a whole; a shot is (frames, dim).
-        Rows are brought to unit length here. The temporal transformer was trained on frames before that: where there is one, hand them
-        over as the tower projects them; at unit length they weigh too little beside its positions.
+        ``words`` (words, dim) are a text's tokens in order, the last row for the text as a whole. A shot is (frames, dim). Rows
+        are brought to unit length here. With a temporal transformer, pass the frames as the tower projects them: it was trained
+        on these, and at unit length they weigh too little compared with its positions.
 
         Raises:
-            ValueError: rows that are none, of another width, not finite or all zero.
+            ValueError: no rows, or rows of another width, not finite or all zero.
         """
         dim = len(self.weights.get("global_mat_weight", words.T))
         words = _unit(self._cut(_rows(words, "the words", dim)))
@@ -102,14 +104,14 @@ class XClip:
         return both / np.float32(2)  # Eq. 13
 
     def _turned(self, name: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows (…, n) times the leading (n, n) of a trained matrix, or as they are."""
+        """Rows (…, n) times the leading (n, n) of a trained matrix; unchanged if there is no matrix."""
         if name not in self.weights:
             return rows
         size = rows.shape[-1]
         return _times(rows, self.weights[name][:size, :size])
 
     def _temporal(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Frames (n, frames, dim) that know of each other and of their place (Eq. 1), added to what they were."""
+        """Frames (n, frames, dim) after the temporal transformer (Eq. 1), added to the input."""
         rows = frames + self.weights[checkpoint.POSITIONS][: frames.shape[1]]
         for layer in range(checkpoint.layers(self.weights)):
             prefix = f"{checkpoint.BLOCKS}{layer}."
@@ -126,11 +128,11 @@ class XClip:
 
 
 def rerank(order: Sequence[tuple[int, float]], similarities: Mapping[int, float]) -> list[tuple[int, float]]:
-    """Candidates (id, score), best first, with those that have a similarity put into its order among themselves.
+    """Reorder candidates (id, score), best first: those with a similarity are sorted by it among themselves.
 
-    They share the scores that they had: the most alike gets the highest. A similarity lies on a scale of its own, which no sample of
-    the archive has been measured with; used for the order alone it leaves the scores as calibrated, so that they go on comparing with
-    those of other kinds of segments, and confidence goes on meaning what it did. Equally alike candidates keep their order.
+    They share out their own scores: the most similar gets the highest. Similarities are on a scale of their own that was never
+    measured on the archive. Using only their order keeps the scores calibrated, so that they stay comparable with other kinds of
+    segments. Candidates of equal similarity keep their order.
 
     Raises:
         ValueError: a similarity that is not a number.
@@ -146,7 +148,7 @@ def rerank(order: Sequence[tuple[int, float]], similarities: Mapping[int, float]
 
 
 def _rows(rows: Vectors, what: str, dim: int) -> Vectors:
-    """The rows (n, dim), n >= 1, as float32, each of them with a direction."""
+    """Check the rows (n, dim), n >= 1; returns them as float32, none of them zero."""
     rows = np.asarray(rows, np.float32)
     if rows.ndim != 2 or not len(rows) or rows.shape[1] != dim:
         raise ValueError(f"of shape {rows.shape}: {what}, which should be one or more rows of {dim} numbers")
@@ -169,7 +171,7 @@ def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _times(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows (…, n) times a matrix (n, m), as one product: numpy would make one of each leading index."""
+    """Rows (…, n) times a matrix (n, m) as one product. numpy would compute one product for each leading index."""
     product: NDArray[np.float32] = (rows.reshape(-1, rows.shape[-1]) @ matrix).reshape(*rows.shape[:-1], matrix.shape[1])
     return product
 
@@ -192,7 +194,7 @@ def _block(rows: NDArray[np.float32], weights: Mapping[str, NDArray[np.float32]]
 
 
 def _attention(projected: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each frame's look at all frames (n, frames, dim), from its queries, keys and values side by side (n, frames, 3 dim)."""
+    """Self-attention over the frames (n, frames, dim), from queries, keys and values side by side (n, frames, 3 dim)."""
     count, length, width = projected.shape
     heads = projected.reshape(count, length, 3, width // (3 * checkpoint.HEAD), checkpoint.HEAD).transpose(2, 0, 3, 1, 4)
     queries, keys, values = heads

@@ -42,7 +42,7 @@ w = torch.load('{path}', 'cpu', weights_only=True); s.save_file({{k: v.float().c
 
 
 def read(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a file, without those of CLIP's towers, checked.
+    """Read and check the tensors of a file, without those of CLIP's towers.
 
     Raises:
         ModelMissing: the file is not here, is damaged or a pickle, or lacks something; or safetensors is not installed.
@@ -66,12 +66,12 @@ def read(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def layers(keys: Iterable[str]) -> int:
-    """How many blocks the temporal transformer has."""
+    """The number of blocks in the temporal transformer."""
     return len({key.removeprefix(BLOCKS).partition(".")[0] for key in keys if key.startswith(BLOCKS)})
 
 
 def _unreadable(path: Path, error: Exception) -> ModelMissing:
-    """The error for what is not a whole safetensors file."""
+    """The error for a file that is not a complete safetensors file."""
     if not path.is_file():
         return ModelMissing(f"There is no file {path}.", remedy="Name a safetensors file with the weights of X-CLIP.")
     with path.open("rb") as file:
@@ -85,7 +85,7 @@ def _unreadable(path: Path, error: Exception) -> ModelMissing:
 
 
 def _check(path: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-    """Raises ``ModelMissing`` with the first tensor that is missing, of another shape than the others ask for, or not finite."""
+    """Raises ``ModelMissing`` with the first tensor that is missing, does not fit the shapes of the others, or is not finite."""
     remedy = "Use a checkpoint of the authors' code, trained with --sim_header seqTransf or meanP, with all its tensors."
     for prefix, header in _OTHERS.items():
         if any(key.startswith(prefix) for key in tensors):

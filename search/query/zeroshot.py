@@ -1,7 +1,8 @@
-"""Zero-shot classification: which of some labels a segment's vector is nearest to (CLIP, Radford et al. 2021, arXiv 2103.00020, section 3.1).
+"""Zero-shot classification: which of some labels is nearest to a segment's vector (CLIP, Radford et al. 2021, arXiv 2103.00020,
+section 3.1).
 
-A label is read in several sentences. The unit vectors of these are averaged, and the mean brought to unit length again: an ensemble in the
-space of vectors, which costs no more than one sentence once it is made.
+Each label is put into several sentences. Their unit vectors are averaged, and the mean is brought to unit length: an ensemble in
+vector space. Once made, it costs no more than a single sentence.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ _AT_ONCE = 512
 
 
 class Vocabulary:
-    """Labels, and their vectors in the space of an encoder: ``vectors`` (labels, dim), of unit length."""
+    """Labels and their vectors in an encoder's space: ``vectors`` (labels, dim), of unit length."""
 
     def __init__(self, encoder: Encoder, labels: Iterable[str], channel: Channel = Channel.VISUAL) -> None:
-        """``channel``: that of what will be classified.
+        """``channel``: the channel of the segments to classify.
 
         Raises:
             InputError: there are no labels or too many, one is empty, too long or there twice, or the space accepts no text.
@@ -58,9 +59,9 @@ class Vocabulary:
         self.vectors: Vectors = np.concatenate([_vectors(encoder, part, TEMPLATES[channel]) for part in parts])
 
     def classify(self, vectors: Vectors) -> NDArray[np.float32]:
-        """Probabilities (n, labels) of ``vectors`` (n, dim), which are of this space and of unit length; each row sums to 1.
+        """Probabilities (n, labels) of ``vectors`` (n, dim), which must be of this space and of unit length. Each row sums to 1.
 
-        They say which label fits best, never that one fits: a single label always gets 1.
+        They say which label fits best, not that it fits: a single label always gets 1.
         """
         logits = SHARPNESS * (vectors @ self.vectors.T)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -68,7 +69,7 @@ class Vocabulary:
 
 
 def read(file: Path) -> tuple[str, ...]:
-    """The labels in a file of UTF-8, one a line. Empty lines, and those that begin with ``#``, are passed over.
+    """The labels in a UTF-8 file, one a line. Empty lines and lines that begin with ``#`` are skipped.
 
     Raises:
         InputError: the file cannot be read, is no text, or holds no vocabulary; says in which line.
@@ -94,7 +95,7 @@ def read(file: Path) -> tuple[str, ...]:
 
 
 def _checked(labels: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Labels without the space around them, given with where they stand."""
+    """The labels, stripped. Each comes with its position, for error messages."""
     found: list[str] = []
     places: dict[str, str] = {}
     for where, given in labels:

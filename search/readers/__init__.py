@@ -1,9 +1,10 @@
-"""The Reader seam: what turns media into text with times. Readers load when they are first used, by name.
+"""The Reader interface: turns media into text with times. Readers are loaded on first use, by name.
 
-A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``; a family may know ``OPTIONS``, which stand behind it:
-``speech:base,untranslated``. A family is a module here, or what another package registers under the
-entry point group ``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader`` and, where its models come from a hub,
-``source(rest: str) -> Source`` and ``KNOWN``, those that are worth having, with what they read, ``READS``; importing it loads no framework.
+A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``. A family may have ``OPTIONS``, which are appended:
+``speech:base,untranslated``. A family is a module here, or one that another package registers under the entry point group
+``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader``. A family whose models come from a hub also
+has ``source(rest: str) -> Source`` and ``KNOWN``, the recommended models, with what they read, ``READS``. Importing a family
+loads no framework.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ class Reader(Protocol):
     """What is decoded for it: windows of sound, frames, metadata."""
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
-        """Read an asset, whose cuts come in order of time as they are decoded; nothing of it is kept in memory longer than it takes.
+        """Read an asset. Its cuts come in order of time as they are decoded; none is kept in memory longer than needed.
 
-        Gaps that are passed in are none of the reader's business; a Gap that it yields says what it could not read, and why.
+        Gaps in the input can be ignored. A Gap that the reader yields says what it could not read, and why.
 
         Raises:
             MediaError: nothing of it can be read.
@@ -67,7 +68,7 @@ def names() -> tuple[str, ...]:
 
 
 def known() -> list[Known]:
-    """The models of our readers that are known to be worth having."""
+    """The recommended models of our readers."""
     modules = {of: family(of) for of in FAMILIES}
     return [
         Known(f"{of}:{rest}", module.READS, None, getattr(module, "LICENCE", ""))
@@ -118,7 +119,7 @@ def load(name: str, models: Models, device: str = "auto") -> Reader:
 
 
 def opened(name: str, make: Callable[[ModuleType], T]) -> T:
-    """What ``make`` makes of the family of a reader's name, without ever fetching anything.
+    """Call ``make`` with the family of a reader's name, without fetching anything.
 
     Raises:
         UnknownName: there is no such family.

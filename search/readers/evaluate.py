@@ -1,8 +1,8 @@
-"""Evaluation of readers: how well one hears what is known to be said. A manifest holds a recording a line:
+"""Evaluation of readers: how well one transcribes recordings with known text. A manifest has one recording per line:
 
     {"audio": "talks/a.wav", "text": "…", "language": "en"}
 
-Paths are relative to the working folder; the language is an ISO 639-1 code, and English where none is said.
+Paths are relative to the working folder. The language is an ISO 639-1 code; the default is English.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_manifest(file: Path) -> Iterator[Spoken]:
         InputError: the file cannot be read, or a line is not as above; says which.
     """
     try:
-        lines = file.read_text("utf-8").split("\n")  # not by splitlines: what else ends a line may stand in a text
+        lines = file.read_text("utf-8").split("\n")  # splitlines would also split at characters that a text may contain
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}.", remedy="Give a file with a JSON object on each line.") from error
     for number, line in enumerate(lines, 1):
@@ -55,9 +55,10 @@ def read_manifest(file: Path) -> Iterator[Spoken]:
 def evaluate(
     reader: Reader, spoken: Sequence[Spoken], pool: DecodePool, progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Word error rates, of all and by language, with their errors; and how many times faster than real time sound was decoded and read.
+    """Word error rates, in total and by language, with their errors; and how many times faster than real time sound was decoded
+    and read.
 
-    Translations do not count. Of a file that cannot be read no word was heard; ``failed`` counts such files.
+    Translations are ignored. A file that cannot be read counts as if no word was heard; ``failed`` counts such files.
     """
     found: dict[str, list[Errors]] = defaultdict(list)
     clock, failed, began = _Clock(), 0, time.monotonic()
@@ -76,7 +77,7 @@ def evaluate(
 
 @dataclass(slots=True)
 class _Clock:
-    """Counts the sound that goes by."""
+    """Adds up the length of the sound that passes through."""
 
     seconds: float = 0.0
 

@@ -1,4 +1,5 @@
-"""Word error rate: what was heard against what was said, both normalised as Whisper's authors do (arXiv 2212.04356, appendix C)."""
+"""Word error rate: the transcript compared with the reference, both normalised as Whisper's authors do (arXiv 2212.04356,
+appendix C)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ ADDED = (r"\bkinda\b", r"\bsorta\b", r"\bdunno\b", r"\bcause\b")
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Of how many ``words`` that were said how many were heard as others, were not heard, and were heard though nobody said them."""
+    """Out of ``words`` in the reference: how many were heard as other words, how many were missed, and how many were heard but
+    not said."""
 
     words: int = 0
     substitutions: int = 0
@@ -21,7 +23,7 @@ class Errors:
 
     @property
     def rate(self) -> float:
-        """Errors for each word that was said; 0 where nothing was said and nothing heard."""
+        """Errors per word of the reference; 0 if both texts are empty."""
         return (self.substitutions + self.deletions + self.insertions) / max(self.words, 1)
 
     def __add__(self, other: Errors) -> Errors:
@@ -46,7 +48,7 @@ def count(said: str, heard: str, language: str) -> Errors:
 
 @lru_cache(maxsize=2)
 def normaliser(*, english: bool) -> Any:  # noqa: ANN401 - it has no types
-    """What both texts go through before they are compared, a function of a text: for English, or for any other language."""
+    """The function that both texts pass through before the comparison: for English, or for any other language."""
     if english:
         from whisper_normalizer.english import EnglishTextNormalizer
 

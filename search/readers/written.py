@@ -1,4 +1,4 @@
-"""What is written in media and beside them: captions and keywords, tags, chapters, subtitles. Takes no model."""
+"""Text written in media and beside them: captions and keywords, tags, chapters, subtitles. Needs no model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PASSAGE = 1_000
 
 
 class Written:
-    """The reader of this family. What a cut holds is text already; here it gets its place, and what was said before is left out."""
+    """The reader of this family. Cuts are text already; it adds their positions and removes repetitions."""
 
     name = "written"
     revision = "2"
@@ -22,7 +22,7 @@ class Written:
     needs = Needs(size=0, fit="crop", rate=0, characters=20_000, metadata=True)
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:  # noqa: ARG002  one signature for all readers
-        """Give each cue, and each value in paragraphs; of values that say the same, as EXIF and XMP like to, the first one."""
+        """Yield each cue, and each value in paragraphs. Of equal values, as often in EXIF and XMP, only the first."""
         seen = set[tuple[object, str]]()
         for cut in cuts:
             if isinstance(cut, Gap) or not isinstance(cut.content, str) or cut.source is None:

@@ -1,4 +1,4 @@
-"""The store: the only truth, vectors included. Everything else can be rebuilt from it."""
+"""The store: the only source of truth, vectors included. Everything else can be rebuilt from it."""
 
 from search.store.catalogue import Catalogue
 from search.store.database import Database

@@ -1,4 +1,4 @@
-"""The catalogue: assets, segments and the ledger as people leaf through them. Pages go by keys, so that they never shift."""
+"""The catalogue: lists of assets, segments and ledger lines. Pages are cut by keys, so that new rows do not shift them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from search.types import Channel, Dated, Modality, Segment, Span, Stamp
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where an asset lies. ``size`` (bytes) and ``mtime_ns`` are those that the last scan saw."""
+    """Where an asset is stored. ``size`` (bytes) and ``mtime_ns`` are as the last scan saw them."""
 
     collection: str
     path: str
@@ -30,13 +30,13 @@ class Location:
 
     @property
     def present(self) -> bool:
-        """Whether the last scan met it, or could not, since its folder is away."""
+        """Whether the last scan met the file, or could not meet it because its folder is away."""
         return self.state != "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """An asset as it is stored. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``stamps`` are all dates that were found of it."""
+    """A stored asset. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``stamps`` are all dates that were found in it."""
 
     id: int
     digest: str
@@ -54,13 +54,13 @@ class Asset:
 
     @property
     def location(self) -> Location:
-        """The one to show: a present one where there is any."""
+        """The location to show: a present one if there is any."""
         return self.locations[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which assets a list shall show; None does not restrict. ``name`` is part of the file's name."""
+    """Conditions on a list of assets; None does not restrict. ``name`` is part of the file's name."""
 
     modality: Modality | None = None
     collection: str | None = None
@@ -70,7 +70,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the ledger. ``asset`` None: its bytes could not be read."""
+    """A line of the ledger. ``asset`` None: the file's bytes could not be read."""
 
     id: int
     asset: int | None
@@ -114,7 +114,7 @@ class Catalogue:
         return [found[id_] for id_ in ids if id_ in found]
 
     def assets(self, ids: Sequence[int]) -> dict[int, Asset]:
-        """Assets with their locations, in one joined read; those that are not there are absent."""
+        """Assets with their locations, in one joined read. Missing ids are left out."""
         a, where = t.asset.c, t.location.c
         query = (
             select(t.asset, t.collection.c.name, where.path, where.size.label("seen"), where.mtime_ns, where.state)
@@ -134,7 +134,8 @@ class Catalogue:
         self, asset: int, *, after: int = 0, limit: int, channel: Channel | None = None, from_ms: int | None = None,
         until_ms: int | None = None,
     ) -> list[Segment]:  # fmt: skip
-        """An asset's segments with ids above ``after``; of those that have times the ones that reach into ``[from_ms, until_ms)``."""
+        """An asset's segments with ids above ``after``. Segments with times are included only if they overlap ``[from_ms,
+        until_ms)``."""
         s = t.segment.c
         query = _segments().where(s.asset_id == asset, s.id > after, _IS_NO_NAME).order_by(s.id).limit(limit)
         if channel is not None:
@@ -154,7 +155,7 @@ class Catalogue:
         return None if row is None else segment_of(row)
 
     def language(self, segment: int) -> str | None:
-        """The language of a segment's text (ISO 639-1), where who read it knew."""
+        """The language of a segment's text (ISO 639-1), if its reader knew it."""
         with self._database.reading() as connection:
             found: str | None = connection.execute(select(t.segment.c.language).where(t.segment.c.id == segment)).scalar()
         return found
@@ -179,7 +180,7 @@ class Catalogue:
             return {channel: count for channel, count in rows}  # noqa: C416 - rows are no pairs to mypy
 
     def collections(self) -> dict[str, dict[str, int]]:
-        """Every collection's files by modality; ``missing``, ``away`` and ``failed`` count besides."""
+        """Every collection's files by modality, with extra counts for ``missing``, ``away`` and ``failed``."""
         where, c = t.location.c, t.collection.c
         kind = case((where.state != "present", where.state), (t.asset.c.modality.is_(None), "failed"), else_=t.asset.c.modality)
         query = (
@@ -198,7 +199,7 @@ class Catalogue:
         self, *, asset: int | None = None, reason: str | None = None, collection: str | None = None,
         spell: tuple[int, int | None] | None = None, after: int = 0, limit: int = 1_000,
     ) -> list[Entry]:  # fmt: skip
-        """Lines of the ledger with ids above ``after``; ``spell`` is when they were written: from, until."""
+        """Lines of the ledger with ids above ``after``. ``spell`` is the time in which they were written: from, until."""
         c = t.ledger.c
         query = select(t.ledger, t.collection.c.name).outerjoin(t.collection).where(c.id > after).order_by(c.id).limit(limit)
         for column, value in ((c.asset_id, asset), (c.reason, reason), (t.collection.c.name, collection)):
@@ -209,7 +210,7 @@ class Catalogue:
             return [_entry(row) for row in connection.execute(query)]
 
     def lines(self, ids: Sequence[int]) -> dict[int, Entry]:
-        """Lines of the ledger; those that are not there are absent."""
+        """Lines of the ledger by id. Missing ids are left out."""
         query = select(t.ledger, t.collection.c.name).outerjoin(t.collection).where(t.ledger.c.id.in_(list(ids)))
         with self._database.reading() as connection:
             return {row.id: _entry(row) for row in connection.execute(query)}
@@ -225,7 +226,7 @@ class Catalogue:
 
 
 def _segments() -> Select[Any]:
-    """Segments beside one location of theirs: a present one where there is any."""
+    """Segments joined with one of their locations: a present one if there is any."""
     s, a, where = t.segment.c, t.asset.c, t.location.c
     best = (
         select(where.id)
@@ -239,13 +240,13 @@ def _segments() -> Select[Any]:
 
 
 def _shown_first() -> tuple[Any, Any]:
-    """An order of locations: those that are there, then those whose folder is away, then the missing ones."""
+    """The order of locations: present ones, then those whose folder is away, then missing ones."""
     state = t.location.c.state
     return (state == "present").desc(), (state == "away").desc()
 
 
 def _written(spell: tuple[int, int | None] | None) -> list[Any]:
-    """SQL conditions: a line of the ledger was written from, until (milliseconds since 1970)."""
+    """SQL conditions: a line of the ledger was written in a time range (milliseconds since 1970)."""
     if spell is None:
         return []
     since, until = spell
@@ -253,9 +254,10 @@ def _written(spell: tuple[int, int | None] | None) -> list[Any]:
 
 
 def _named(part: str, *, postgresql: bool) -> Any:  # noqa: ANN401 - an SQL condition
-    """SQL condition: the last part of a location's path contains ``part``, where A and a are the same letter, and no others are.
+    """SQL condition: the file name in a location's path contains ``part``. Case is ignored for A to Z only.
 
-    A path is bytes, and need not be UTF-8, which PostgreSQL would refuse to take for text: there each byte is a character of Latin-1.
+    A path is bytes and need not be UTF-8, which PostgreSQL would not accept as text. There each byte is treated as a Latin-1
+    character.
     """
     path = collate(func.convert_from(t.location.c.path, "LATIN1"), "C") if postgresql else cast(t.location.c.path, Text)
     # What remains after everything that is no slash has been trimmed from the end.

@@ -1,4 +1,4 @@
-"""The database: connections, transactions, the schema's revision. SQLite under the home, or what the URL names."""
+"""The database: connections, transactions, schema revision. SQLite under the home, or the database in the URL."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def now_ms() -> int:
 
 
 def clock_ms(connection: Connection) -> int:
-    """The time of leases, in milliseconds since 1970: PostgreSQL's, whose clock is one for all machines; on SQLite this machine's."""
+    """The clock for leases, in milliseconds since 1970. On PostgreSQL it is the server's clock, shared by all machines; on SQLite
+    this machine's."""
     if connection.dialect.name != "postgresql":
         return now_ms()
     return int(connection.execute(select(func.extract("epoch", func.clock_timestamp()) * 1000)).scalar_one())
@@ -62,10 +63,10 @@ _ROOM = "Free some space and run the command again: what was acknowledged is saf
 
 
 class Database:
-    """One database. ``reading`` and ``writing`` give transactions; errors of the driver come out as ours."""
+    """One database. ``reading`` and ``writing`` give transactions; driver errors are translated into ours."""
 
     def __init__(self, url: str) -> None:
-        """Connect lazily to ``url``, in SQLAlchemy's form; ``postgresql://`` means the driver that the extra brings."""
+        """Connect lazily to ``url``, in SQLAlchemy's form. ``postgresql://`` uses the driver from the extra."""
         self.url = url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
         self._outage = _Outage.of(self.url)
         try:
@@ -87,18 +88,19 @@ class Database:
 
     @property
     def read_only(self) -> bool:
-        """Whether it is a file that may be read, and not written: its disk is mounted so, or it is somebody else's."""
+        """Whether it is a file that can be read but not written: its disk is mounted read-only, or the file belongs to another
+        user."""
         file = self.file
         return file is not None and file.exists() and (disk.is_read_only(file) or disk.is_read_only(file.parent))
 
     def _options(self) -> dict[str, Any]:
-        """How connections are made."""
+        """Options for making connections."""
         if self.read_only:
             return {"creator": self._open_read_only, "poolclass": NullPool}  # whether there is a log is looked at each time
         return _lasting(self.url)
 
     def _open_read_only(self) -> sqlite3.Connection:
-        """A connection to a file that may not be written. Without a log beside it, nobody writes it, and it needs none of the files that SQLite would make."""
+        """A connection to a read-only file. If there is no log beside it, nobody is writing, and SQLite need not create any file."""
         file = self.file
         assert file is not None  # noqa: S101 - for the types: only a file is read-only
         log, shared = (file.with_name(f"{file.name}{ending}") for ending in ("-wal", "-shm"))
@@ -110,7 +112,8 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout.
 
-        One inside another, in a thread, is the same one: whoever needed a second connection while it holds one could wait for it for ever.
+        A nested call in the same thread reuses the outer transaction. A thread that needed a second connection while holding one
+        could wait for ever.
         """
         outer: Connection | None = getattr(self._open, "connection", None)
         with self._translated():
@@ -126,14 +129,15 @@ class Database:
 
     @contextmanager
     def writing(self, *, quiet: bool = False) -> Iterator[Connection]:
-        """A transaction that writes, the only one at its time. Moves ``change.count`` on, unless ``quiet``: nothing to see changes."""
+        """The write transaction; there is only one at a time. Increments ``change.count`` unless ``quiet``, which means that
+        nothing visible changes."""
         with self._translated(), self._alone() as connection:
             yield connection
             if not quiet:
                 connection.execute(update(change).values(count=change.c.count + 1))
 
     def wait(self, seconds: float = math.inf, stop: threading.Event | None = None) -> bool:
-        """Wait until a database that was away can be reached again; False: it could not, in so many ``seconds`` or until ``stop`` was set."""
+        """Wait until an unreachable database is back. False: it was not back after ``seconds``, or before ``stop`` was set."""
         stop, until, delay = stop or threading.Event(), time.monotonic() + seconds, SOON
         while not stop.wait(delay):
             try:
@@ -147,7 +151,7 @@ class Database:
         return False
 
     def version(self) -> int:
-        """The number of committed writes: as long as it stays, nothing has changed."""
+        """The number of committed writes. While it stays the same, nothing has changed."""
         with self.reading() as connection:
             return int(connection.execute(select(change.c.count)).scalar_one())
 
@@ -159,7 +163,7 @@ class Database:
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
     def exists(self) -> bool:
-        """Whether there is anything to open, without creating it."""
+        """Whether the database exists. Does not create it."""
         file = self.file
         return (file is None or file.exists()) and self.revision() is not None
 
@@ -170,7 +174,7 @@ class Database:
         return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
     def check(self) -> None:
-        """Make sure that the schema is the one that this program knows.
+        """Check that the schema is the one that this program knows.
 
         Raises:
             NewerDatabase: a later program wrote it.
@@ -190,11 +194,11 @@ class Database:
         )
 
     def upgrade(self) -> None:
-        """Create the tables, or bring older ones up to date. A database from a newer program is left alone."""
+        """Create the tables, or migrate older ones. A database from a newer program is left unchanged."""
         if (file := self.file) and not self.read_only:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not file.exists():
-                with suppress(OSError):  # what SQLite says of it is better
+                with suppress(OSError):  # SQLite's own error is clearer
                     file.touch(mode=0o600)  # private texts go in here; SQLite gives its log the same mode
                 _keep_folders(file)
         if (revision := self.revision()) == REVISION:
@@ -202,22 +206,22 @@ class Database:
         if revision is not None and revision not in _known_revisions():
             self.check()
 
-        from alembic import command  # takes its time, and is seldom needed
+        from alembic import command  # slow to import, and rarely needed
 
-        with self._translated(), self._alone() as connection:  # and if another process was first, there is nothing left to do
+        with self._translated(), self._alone() as connection:  # if another process was first, nothing is left to do
             config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
     def flush(self) -> None:
-        """Have SQLite's log written back and emptied, so that nothing of what was deleted stays in it."""
+        """Write SQLite's log back and empty it, so that no deleted data stays in it."""
         if self.file:
             with self._translated(), self.engine.connect() as connection:
                 connection.rollback()
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """End every connection; those in use by other threads as soon as they come back."""
+        """Close every connection. Those in use by other threads are closed when they are returned."""
         self._closed = True
         self.engine.dispose()
 
@@ -227,9 +231,9 @@ class Database:
 
     @contextmanager
     def _alone(self) -> Iterator[Connection]:
-        """A transaction while which no other writes, here or elsewhere, so that rows are numbered in the order of their commits.
+        """A transaction during which nobody else writes, in any process. So rows are numbered in the order of their commits.
 
-        Writers wait in a queue: SQLite alone would have them try again and again, until one of them has had no luck for too long.
+        Writers wait in a queue. SQLite alone would retry at random, and an unlucky writer would give up.
         """
         if self.read_only:
             raise _read_only(f"{self.file} may be read, and not written.")
@@ -294,7 +298,8 @@ class Database:
 
 
 class _Outage:
-    """Whether a database is away, for all that use it in this process: so that one line tells of its going, and one of its return."""
+    """Whether a database is away, shared by everything in this process. So the log gets one line when it goes away and one when
+    it is back."""
 
     _known: ClassVar[dict[str, _Outage]] = {}
 
@@ -304,18 +309,19 @@ class _Outage:
 
     @classmethod
     def of(cls, url: str) -> _Outage:
-        """The one of a database."""
+        """The outage state of a database."""
         return cls._known.setdefault(url, cls())
 
     def begin(self, told: str) -> None:
-        """It could not be reached."""
+        """Note that it could not be reached."""
         with self._lock:
             first, self._since = self._since is None, self._since or time.monotonic()
         if first:
             _log.warning("%s It is tried again until it is back.", told)
 
     def end(self, began: float) -> None:
-        """It answered a transaction that ``began`` then: connections end one after the other, and some answer when it is gone already."""
+        """Note that it answered a transaction begun at ``began``. While a server stops, some connections still answer after
+        others have failed."""
         if self._since is None or began < self._since + SOON:
             return
         with self._lock:
@@ -325,7 +331,8 @@ class _Outage:
 
 
 def _lasting(url: str) -> dict[str, Any]:
-    """How an engine is made whose connections outlast a restart of the server: each is tried before it is used, and dead ones are replaced."""
+    """Options for an engine whose connections survive a restart of the server: each is tested before use, and dead ones are
+    replaced."""
     if not url.startswith("postgresql"):
         return {}
     named = make_url(url).query
@@ -333,7 +340,7 @@ def _lasting(url: str) -> dict[str, Any]:
 
 
 def _is_away(error: DBAPIError) -> bool:
-    """Whether it is the connection that failed, and not what was asked of it."""
+    """Whether the connection failed, rather than the statement."""
     state = getattr(error.orig, "sqlstate", None)
     if state is None:  # libpq's own errors, and those of connecting, have none
         return error.connection_invalidated or (isinstance(error, OperationalError) and error.statement is None)
@@ -341,7 +348,7 @@ def _is_away(error: DBAPIError) -> bool:
 
 
 def alembic_config() -> Config:
-    """The migrations' configuration: beside the packages in a checkout, inside them in a wheel."""
+    """The configuration of the migrations. In a checkout they lie beside the packages, in a wheel inside them."""
     from alembic.config import Config
 
     here = Path(__file__).parent
@@ -366,7 +373,7 @@ def _disk_error(error: OSError) -> SensoriumError:
 
 
 def _keep_folders(file: Path) -> None:
-    """Make the folders that hold a new database survive a power cut. SQLite sees to the names inside the last of them alone."""
+    """Sync the folders of a new database, so that they survive a power cut. SQLite itself syncs only the innermost folder."""
     for folder in file.parents:
         with suppress(OSError):  # a folder that may not be opened was not made by us
             disk.sync(folder)
@@ -386,7 +393,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the d
         _set_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA secure_delete = ON")  # deleted means gone: its bytes are overwritten
+    cursor.execute("PRAGMA secure_delete = ON")  # overwrite the bytes of deleted rows
     cursor.close()
     functions = {"sensorium_spaced": folding.spaced, "sensorium_distinct": folding.distinct, "sensorium_sound": sound}
     for name, function in functions.items():  # for the triggers of migrations 0007 and 0008
@@ -394,7 +401,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the d
 
 
 def _set_wal(cursor: Any) -> None:  # noqa: ANN401
-    """Turn a new database to WAL, once in its life. SQLite does not wait while another process is doing just that."""
+    """Switch a new database to WAL, once in its life. SQLite does not wait for another process that is doing the same."""
     for _ in range(300):
         try:
             cursor.execute("PRAGMA journal_mode = WAL")

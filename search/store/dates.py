@@ -1,4 +1,5 @@
-"""The dates of assets: kept with where they come from, looked for again when something beside the file or the setting has changed."""
+"""The dates of assets. Each is stored with its source, and looked for again when a file beside the asset or the setting has
+changed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from search.types import Dated, DateSource, Filed, Stamp
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An asset that is to be dated, with a file that holds it. ``zone`` and ``beside`` are those of its last dating."""
+    """An asset to date, with a file that holds it. ``zone`` and ``beside`` are those of its last dating."""
 
     asset: int
     path: bytes
@@ -28,7 +29,7 @@ class Placed:
 
 
 def filing(filed: Filed) -> dict[str, Any]:
-    """The columns of ``asset`` that keep a date."""
+    """The columns of ``asset`` that store a date."""
     dated = filed.dated
     return {
         "day": dated.first, "last_day": dated.last, "dated_by": None if dated.source is None else str(dated.source),
@@ -49,13 +50,13 @@ def stamps_of(stored: str | None) -> tuple[Stamp, ...]:
 
 
 class Dates:
-    """What the indexer asks and says of dates. Each method is one transaction."""
+    """Reads and writes dates for the indexer. Each method is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def undated(self, after: int, limit: int) -> list[Placed]:
-        """Assets with ids above ``after`` that are known, present, and whose date nobody has looked for."""
+        """Present, decoded assets with ids above ``after`` whose date nobody has looked for."""
         return self._placed(t.asset.c.dated_by.is_(None), t.asset.c.id > after, limit=limit)
 
     def zoned(self) -> list[Placed]:
@@ -68,14 +69,14 @@ class Dates:
         return self._placed(where.collection_id == collection, where.path.in_(paths), t.asset.c.dated_by.is_not(None))
 
     def put(self, dated: Sequence[tuple[int, Filed]]) -> None:
-        """Keep the dates of assets."""
+        """Store the dates of assets."""
         with self._database.writing() as connection:
             for asset, filed in dated:
                 connection.execute(update(t.asset).where(t.asset.c.id == asset).values(**filing(filed)))
             note_altered(connection, [asset for asset, _ in dated])
 
     def again(self, assets: Sequence[int]) -> None:
-        """Have the dates of assets looked for again."""
+        """Mark the dates of assets to be looked for again."""
         with self._database.writing(quiet=True) as connection:
             connection.execute(update(t.asset).where(t.asset.c.id.in_(assets)).values(dated_by=None))
 

@@ -1,7 +1,7 @@
-"""Folding: texts as the index of words sees them, so that case, accents and ways of writing the same letter make no difference.
+"""Folding: normalise texts for the word index, so that case, accents and spelling variants of a letter make no difference.
 
-What is stored, what is asked and what is marked go through ``terms``: SQLite calls it from the triggers of migrations 0007 and
-0008, and PostgreSQL has the same rules in SQL there. A change of them wants a migration that fills the index anew.
+Stored text, queries and marks all go through ``terms``. SQLite calls it from the triggers of migrations 0007 and 0008; for
+PostgreSQL these migrations hold the same rules in SQL. A change of the rules needs a migration that rebuilds the index.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ def fold(text: str) -> str:
 
 
 def terms(text: str) -> list[str]:
-    """The terms of a text, in their order: words; of scripts without spaces every pair of neighbours, and the last of a run alone.
+    """The terms of a text, in order. Terms are words. Scripts without spaces give every pair of neighbouring characters, and the
+    last character of a run alone.
 
-    So a single character is a term, or the beginning of one, wherever it stands.
+    So every single character is a term, or the beginning of one, wherever it stands.
     """
     if text.isascii():
         return [word[:LONGEST] for word in _ASCII.findall(text.lower())]
@@ -56,19 +57,20 @@ def terms(text: str) -> list[str]:
 
 
 def asked(text: str) -> list[str]:
-    """The terms that have to follow each other where a text contains this one: pairs alone, but for a single character."""
+    """The terms that must follow each other where a text contains this one. For scripts without spaces these are pairs only,
+    except for a single character."""
     folded = fold(text)
     found = list(_terms(folded))
     return [term for term, start, end in found if not _trails(folded, term, start, end)]
 
 
 def begins(term: str) -> bool:
-    """Whether what is asked for is a single character of a script without spaces: it finds the terms that begin with it."""
+    """Whether the query is a single character of a script without spaces. It then matches all terms that begin with it."""
     return len(term) == 1 and bool(re.match(f"[{_UNSPACED}]", term))
 
 
 def places(text: str) -> list[tuple[str, int, int]]:
-    """The terms of a text with the characters ``[start, end)`` that they stand for, accents included."""
+    """The terms of a text with the characters ``[start, end)`` that they cover, accents included."""
     if text.isascii():
         return [(found[0][:LONGEST], *found.span()) for found in _ASCII.finditer(text.lower())]
     pieces = _JOINED.findall(text)
@@ -83,13 +85,13 @@ def places(text: str) -> list[tuple[str, int, int]]:
 
 @lru_cache(4)
 def spaced(text: str) -> str:
-    """The terms of a text, separated by spaces: what SQLite's index is given."""
+    """The terms of a text, separated by spaces: the input of SQLite's index."""
     return " ".join(terms(text))
 
 
 @lru_cache(4)
 def distinct(text: str) -> str:
-    """The different terms of a text as a JSON list: what SQLite counts."""
+    """The distinct terms of a text as a JSON list: SQLite counts these."""
     return json.dumps(list(dict.fromkeys(terms(text))))
 
 
@@ -103,7 +105,7 @@ def _terms(folded: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _trails(folded: str, term: str, start: int, end: int) -> bool:
-    """Whether a term is the last character of a run, which the pair before it holds too."""
+    """Whether a term is the last character of a run, which is also part of the pair before it."""
     return end - start == 1 and begins(term) and start > 0 and begins(folded[start - 1])
 
 

@@ -1,6 +1,7 @@
-"""Forms of words: inflected (walk, walked), and written apart, with a hyphen or as one (wifi, Wi-Fi; AB1234, AB-1234).
+"""Word forms: inflected (walk, walked), and written apart, with a hyphen or as one (wifi, Wi-Fi; AB1234, AB-1234).
 
-They are looked for when somebody asks, among the words that the archive has: so the index holds what is written, and is the same everywhere.
+Forms are looked up at query time, among the archive's words. So the index holds only what is written, and is the same in both
+databases.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ _RUNS = re.compile(r"[^\W\d_]+|\d+")
 
 
 def beginning(term: str) -> str | None:
-    """With what the forms of a word begin; None: it has none."""
+    """The prefix that all forms of a word share; None if the word has no forms."""
     if not SHORTEST <= len(term) <= LONGEST or not (term.isascii() and term.isalpha()):
         return None
     return term[: max(3, len(term) - BEHIND)]
 
 
 def after(start: str) -> str:
-    """What stands behind all words that begin so, in the order of any alphabet from a to z: databases have their own for what is no letter."""
+    """The upper bound for words with this prefix, in the order a to z. Databases sort characters that are no letters in different
+    ways."""
     kept = start.rstrip("z")
     return f"{kept[:-1]}{chr(ord(kept[-1]) + 1)}" if kept else "{"
 
@@ -44,7 +46,7 @@ def is_form(term: str, other: str) -> bool:
 
 
 def apart(term: str) -> list[tuple[str, ...]]:
-    """How a word may be written apart: where letters and digits meet, at some of these places or all; or else in two."""
+    """The ways to split a word: at some or all places where letters and digits meet; for other words, in two."""
     if not SHORTEST <= len(term) <= LONGEST or not term.isascii():
         return []
     meet = [found.end() for found in _RUNS.finditer(term)][:-1][:MEETINGS]

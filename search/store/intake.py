@@ -1,4 +1,4 @@
-"""The writer's side of the store: what the indexer says of files. What becomes of their content is the queue's."""
+"""The writing side of the store: it records the files that the indexer meets. What happens to their content is up to the queue."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SOME = 10_000
 class Sighting(NamedTuple):
     """A file as a scan met it. ``path`` is absolute, in the operating system's bytes.
 
-    ``inode`` and ``device`` have 63 bits; None: the file system's numbers do not last, or nobody looked.
+    ``inode`` and ``device`` have 63 bits. None: the file system's numbers are not stable, or nobody looked.
     """
 
     path: bytes
@@ -50,8 +50,8 @@ class Sighting(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the store knows of a path. ``asset`` None: its bytes could not be read last time. ``dated``: the asset has a date, with ``dates_beside``
-    as the fingerprint of the files beside it that may tell one."""
+    """What the store knows about a path. ``asset`` None: its bytes could not be read last time. ``dated``: the asset has a date;
+    ``dates_beside`` is the fingerprint of the files beside it that may give a date."""
 
     location: int
     asset: int | None
@@ -66,9 +66,10 @@ class Known(NamedTuple):
     dates_beside: str | None = None
 
     def looks_like(self, sighting: Sighting) -> bool:
-        """Whether a file has the size and the times that it had, and is the same one as far as its file system tells.
+        """Whether a file has the same size and times as before, and is the same file as far as its file system tells.
 
-        Who exchanges two files, or restores one with its time, changes ctime or inode. What an older version did not look at counts as equal.
+        Exchanging two files, or restoring one with its time, changes ctime or inode. Values that an older version did not record
+        count as equal.
         """
         return (
             self.size == sighting.size and self.mtime_ns == sighting.mtime_ns
@@ -79,7 +80,7 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """A file that no reader takes. ``known``: it is media or a document, in a format without a reader."""
+    """A file that no reader takes. ``known``: it is media or a document in a format without a reader."""
 
     path: bytes
     size: int
@@ -90,21 +91,21 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Which failures are to be tried again: for a reason, at or under paths, of a collection; what is not given does not restrict."""
+    """Which failures to retry: by reason, by paths, by collection. Values that are not given do not restrict."""
 
     reason: str | None = None
     paths: tuple[bytes, ...] = ()
     collection: str | None = None
 
     def at(self, path: Any) -> list[Any]:  # noqa: ANN401 - SQL conditions
-        """Where it lies, as SQL conditions on a column of paths beside its collection."""
+        """The condition on the location, as SQL conditions on a column of paths and its collection."""
         conditions = [or_(*(under(path, one) for one in self.paths))] if self.paths else []
         return [*conditions, *([] if self.collection is None else [t.collection.c.name == self.collection])]
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What a deletion takes away: locations, the digests of assets that have no other, their segments and vectors."""
+    """What a deletion removes: locations, the digests of assets without any other location, their segments and vectors."""
 
     files: int
     digests: tuple[bytes, ...]
@@ -113,13 +114,13 @@ class Deleted:
 
 
 class Intake:
-    """Everything that is written while files become rows. Each method is one transaction."""
+    """Everything that is written while files are taken in. Each method is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def collection(self, name: str, roots: Sequence[bytes]) -> int:
-        """The collection's id; made if it is new, and ``roots`` added to it."""
+        """The collection's id. A new collection is created; ``roots`` are added to it."""
         with self._database.reading() as connection:  # nothing changes where it is there
             known = select(t.root.c.collection_id, t.root.c.path).join(t.collection).where(t.collection.c.name == name)
             there = {path: key for key, path in connection.execute(known)}
@@ -136,17 +137,17 @@ class Intake:
             return int(found)
 
     def keys(self, collections: Sequence[str]) -> set[int]:
-        """The ids of collections; those that are not there are absent."""
+        """The ids of collections. Missing names are left out."""
         with self._database.reading() as connection:
             return set(connection.execute(select(t.collection.c.id).where(t.collection.c.name.in_(collections))).scalars())
 
     def begin_scan(self) -> int:
-        """The number of a new scan: the time, so that what another scan meets meanwhile is not missing to this one."""
+        """The number of a new scan. It is the time, so that what another scan meets in the meantime is not missing for this one."""
         with self._database.reading() as connection:
             return max(now_ms(), (connection.execute(select(func.max(t.location.c.seen))).scalar() or 0) + 1)
 
     def known(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Known]:
-        """What the store knows of these paths."""
+        """What the store knows about these paths."""
         c, a = t.location.c, t.asset.c
         query = (
             select(
@@ -167,7 +168,7 @@ class Intake:
             return {row[0]: Known(*row[1:]) for row in rows if row[0] in wanted}
 
     def seen(self, scan: int, known: Sequence[tuple[Known, Sighting]]) -> None:
-        """Note that these are where they were, unchanged."""
+        """Mark these files as met and unchanged."""
         c, now = t.location.c, max(scan, now_ms())
         rows = update(t.location).where(c.id.in_([one.location for one, _ in known]))
         moved = [
@@ -185,7 +186,7 @@ class Intake:
     def put_files(self, collection: int, scan: int, spaces: Sequence[int], files: Sequence[tuple[Sighting, bytes]]) -> int:
         """Record files with the SHA-256 digests of their bytes, and queue the assets that a space does not hold yet.
 
-        Returns the number of units that were queued: bytes that are known already cost nothing but their location.
+        Returns the number of queued units. Bytes that are already known only get a new location.
         """
         with self._database.writing() as connection:
             digests = {digest: sighting.size for sighting, digest in files}
@@ -205,7 +206,7 @@ class Intake:
             return len(rows)
 
     def reject_file(self, collection: int, scan: int, sighting: Sighting, reason: str, detail: str) -> None:
-        """Record a file whose bytes cannot be had, with the reason."""
+        """Record a file whose bytes cannot be read, with the reason."""
         with self._database.writing() as connection:
             _locate(connection, collection, scan, {sighting: None})
             write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
@@ -214,10 +215,11 @@ class Intake:
         self, collection: int, scan: int, roots: Sequence[bytes], *, unread: Sequence[bytes] = (),
         is_away: Callable[[bytes, int | None], bool] = lambda _path, _device: False,
     ) -> tuple[int, int]:  # fmt: skip
-        """Mark what the scan did not meet at or under ``roots`` as missing, or as away where ``is_away`` says so of a path and the device
-        that it was last met on; returns how many files each of these are now that they were not before.
+        """Mark files at or under ``roots`` that the scan did not meet as missing, or as away. Returns how many became missing and
+        how many away.
 
-        Of what lies in ``unread`` folders nothing is known: it stays as it was.
+        ``is_away`` decides this from a path and the device on which it was last met. Files in ``unread`` folders keep their
+        state, since nothing is known about them.
         """
         c = t.location.c
         missed = [and_(c.collection_id == collection, under(c.path, root), c.seen < scan, c.state != "missing") for root in roots]
@@ -243,7 +245,7 @@ class Intake:
         return counts["missing"], counts["away"]
 
     def holds(self, collection: int, root: bytes) -> bool:
-        """Whether files of a collection are known at or under a root, and not missing."""
+        """Whether a collection has files, other than missing ones, at or under a root."""
         c = t.location.c
         query = select(c.id).where(c.collection_id == collection, under(c.path, root), c.state != "missing").limit(1)
         with self._database.reading() as connection:
@@ -257,14 +259,14 @@ class Intake:
             return connection.execute(query).scalar_one()
 
     def passed(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Passing]:
-        """Which of these paths were passed over before."""
+        """Those of these paths that were passed over before."""
         c = t.passed.c
         query = select(c.path, c.size, c.mtime_ns, c.suffix, c.known).where(c.collection_id == collection, c.path.in_(paths))
         with self._database.reading() as connection:
             return {row.path: Passing(*row) for row in connection.execute(query)}
 
     def pass_over(self, collection: int, scan: int, files: Sequence[Passing]) -> None:
-        """Note that no reader takes these files."""
+        """Record files that no reader takes."""
         c, now = t.passed.c, max(scan, now_ms())
         with self._database.writing(quiet=True) as connection:
             there = set(
@@ -284,7 +286,7 @@ class Intake:
                 connection.execute(insert(t.passed), new)
 
     def still_passed(self, collection: int, scan: int, paths: Sequence[bytes]) -> None:
-        """Note that files which were passed over are where they were, unchanged."""
+        """Mark files that were passed over as met and unchanged."""
         c = t.passed.c
         with self._database.writing(quiet=True) as connection:
             these = update(t.passed).where(c.collection_id == collection, c.path.in_(paths))
@@ -303,7 +305,8 @@ class Intake:
             connection.execute(delete(t.passed).where(gone))
 
     def retry(self, spaces: Sequence[int], again: Again) -> tuple[int, dict[int, list[bytes]]]:
-        """Queue failed and quarantined units of spaces again, and readings: how many, and by collection the files whose bytes could not be had."""
+        """Queue failed and quarantined units of spaces again, and readings. Returns how many, and by collection the files whose
+        bytes could not be read."""
         line = t.ledger.c
         unread = (
             select(line.collection_id, line.path)
@@ -324,7 +327,8 @@ class Intake:
             return queued, files
 
     def prune(self, collection: int | None = None, *, away: bool = False) -> int:
-        """Forget missing files, with ``away`` those that are away too, and every asset without a location; returns the number of locations dropped."""
+        """Forget missing files (with ``away`` also those that are away), and every asset without a location. Returns the number
+        of dropped locations."""
         c = t.location.c
         gone: Any = c.state.in_(("missing", "away") if away else ("missing",))
         gone = gone if collection is None else and_(gone, c.collection_id == collection)
@@ -341,9 +345,9 @@ class Intake:
     def delete(
         self, *, assets: Sequence[int] = (), paths: Sequence[bytes] = (), collection: int | None = None, dry: bool = False
     ) -> Deleted:  # fmt: skip
-        """Remove assets, what lies at or under paths, or a whole collection; if ``dry``, only say what that would be.
+        """Remove assets, everything at or under paths, or a whole collection. With ``dry``, only report what would be removed.
 
-        An asset that also lies elsewhere keeps that place, and stays.
+        An asset that also has a location elsewhere keeps that location and stays.
         """
         c, a = t.location.c, t.asset.c
         meant = or_(
@@ -377,7 +381,7 @@ class Intake:
             return found
 
     def drop_orphans(self) -> int:
-        """Remove assets that no location holds any more, with all that hangs on them; returns how many."""
+        """Remove assets without any location, with everything that belongs to them. Returns how many."""
         orphan = ~exists().where(t.location.c.asset_id == t.asset.c.id)
         with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
             if connection.execute(select(t.asset.c.id).where(orphan).limit(1)).scalar() is None:
@@ -399,7 +403,7 @@ class Intake:
 
 
 def _failed(work: Table, again: Again) -> Any:  # noqa: ANN401 - an SQL condition
-    """What of a table of work has failed, and is named to be tried again."""
+    """SQL condition: a row of a work table has failed and is selected for a retry."""
     c, where = work.c, t.location.c
     place = select(where.asset_id).join(t.collection).where(where.state == "present", *again.at(where.path))
     failed = and_(c.state.in_(("failed", "quarantined")), c.asset_id.in_(place.where(where.asset_id.is_not(None))))
@@ -407,7 +411,7 @@ def _failed(work: Table, again: Again) -> Any:  # noqa: ANN401 - an SQL conditio
 
 
 def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[Sighting, int | None]) -> None:
-    """Record where assets were met; None: its bytes cannot be had. What the ledger said of these paths alone is over."""
+    """Record where assets were met; None: the bytes cannot be read. Ledger lines that were only about these paths are removed."""
     c, paths = t.location.c, [sighting.path for sighting in assets]
     query = select(c.path, c.asset_id).where(c.collection_id == collection, c.path.in_(paths))
     known, seen = {path: asset for path, asset in connection.execute(query)}, max(scan, now_ms())  # noqa: C416
@@ -428,7 +432,7 @@ def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[
 
 
 def _raw(column: Any) -> Any:  # noqa: ANN401 - a column of bytes
-    """A column as the driver gives it, which is bytes already: to make them of each value again takes longer than to read it."""
+    """A column as the driver returns it, which is bytes already. Converting each value again takes longer than reading it."""
     return type_coerce(column, NullType()).label(column.name)
 
 
@@ -448,9 +452,9 @@ def write_ledger(
     space_id: int | None = None,
     reader_id: int | None = None,
 ) -> None:
-    """Replace what the ledger says of an asset as seen by a space or a reader (or, while it has none, of a path).
+    """Replace the ledger lines of an asset for a space or a reader (or of a path that has no asset yet).
 
-    What others say in the same words is not said again: they read the same bytes.
+    A line that others have written with the same words is not written again: they read the same bytes.
     """
     c = t.ledger.c
     mine = and_(c.asset_id == asset, c.space_id.is_not_distinct_from(space_id), c.reader_id.is_not_distinct_from(reader_id))
@@ -478,7 +482,7 @@ def write_ledger(
 
 
 def _delete_assets(connection: Connection, which: Any) -> int:  # noqa: ANN401 - an SQL condition
-    """Delete assets; the indexes learn of it from ``removal``, the rows below go by cascade."""
+    """Delete assets. Indexes learn of it from ``removal``; dependent rows are deleted by cascade."""
     gone = (
         select(t.embedding.c.space_id, t.embedding.c.segment_id)
         .join(t.segment, t.segment.c.id == t.embedding.c.segment_id)
@@ -491,9 +495,10 @@ def _delete_assets(connection: Connection, which: Any) -> int:  # noqa: ANN401 -
 
 
 def note_altered(connection: Connection, assets: Iterable[int | None]) -> None:
-    """Have those who follow the archive look again at assets, as something has changed that filters look at: date, length, kind, or where they lie.
+    """Record that filter data of assets has changed (date, length, kind or location), so that followers of the archive read it
+    again.
 
-    It stands in ``removal``, with the asset's number below 0, for each space that holds any of it.
+    It is stored in ``removal``, as the negative asset id, for each space that holds any of the asset.
     """
     c, some = t.embedding.c, sorted({asset for asset in assets if asset is not None})
     for start in range(0, len(some), _SOME):
@@ -503,7 +508,7 @@ def note_altered(connection: Connection, assets: Iterable[int | None]) -> None:
 
 
 def path_of(path: bytes) -> str:
-    """A stored path as Python's text, which keeps bytes that are no text as lone surrogates."""
+    """A stored path as a Python string. Bytes that are not valid text become lone surrogates."""
     return os.fsdecode(path)
 
 

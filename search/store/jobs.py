@@ -1,7 +1,7 @@
-"""Index jobs as they are remembered: a queue of which each machine runs one at a time, since it takes the whole machine.
+"""The stored index jobs: a queue of which each machine runs one job at a time, since a job uses the whole machine.
 
-Several services may work on it. A running job is leased, as units of work are (see ``queue``): it goes back when the service's lock is
-free (same home on the same machine), or when its time has run out (elsewhere, by the database's clock).
+Several services may work on it. A running job is leased, as units of work are (see ``queue``). The lease ends when the service's
+lock is free (same home on the same machine), or when its time has run out (elsewhere, by the database's clock).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ OPEN = ("queued", "running")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An index job. ``state`` is queued, running, done, failed or cancelled; ``progress`` what it last reported.
+    """An index job. ``state`` is queued, running, done, failed or cancelled; ``progress`` is its last report.
 
-    One of the kind ``retry`` tries failures again: for ``reason`` if there is one, at or under ``paths`` if there are any, of
-    ``collection`` unless that is empty.
+    A job of the kind ``retry`` retries failures: for ``reason``, at or under ``paths`` and in ``collection``, if these are not
+    empty.
     """
 
     id: int
@@ -58,9 +58,10 @@ class JobBook:
         self, paths: Sequence[str], collection: str, *, key: str | None, body: str, retry: bool = False, prune: bool = False,
         kind: Literal["index", "retry"] = "index", reason: str | None = None, refuse: Callable[[Sequence[Job]], None] = lambda _: None,
     ) -> Job:  # fmt: skip
-        """Queue a job, or find the one that a request with the same ``key`` made, in whichever service. ``body`` is the hash of what is asked for.
+        """Queue a job. If a request with the same ``key`` has already made one, in any service, return that. ``body`` is the hash
+        of the request.
 
-        ``refuse`` may raise, told of the jobs that have not ended: no other is added meanwhile.
+        ``refuse`` may raise; it gets the jobs that have not ended. No other job is added in the meantime.
         """
         row = {
             "state": "queued", "kind": kind, "collection": collection, "paths": json.dumps(list(paths)), "reason": reason,
@@ -91,7 +92,7 @@ class JobBook:
             return [_job(row) for row in connection.execute(query)]
 
     def open(self) -> list[Job]:
-        """Jobs that have not ended, in the order in which they run."""
+        """Jobs that have not ended, in the order in which they will run."""
         with self._database.reading() as connection:
             return [_job(row) for row in connection.execute(_open())]
 
@@ -102,22 +103,23 @@ class JobBook:
             return {state: count for state, count in found}  # noqa: C416
 
     def begin(self, id_: int) -> bool:
-        """Take a queued job to run it; False: it is no longer queued, or this machine runs another one."""
+        """Start a queued job. False: it is no longer queued, or this machine is running another job."""
         other = t.job.alias()
         busy = exists().where(other.c.state == "running", other.c.worker.startswith(self._worker.place))
         which = and_(t.job.c.id == id_, t.job.c.state == "queued", ~busy)
         return self._move(which, leased=True, state="running", started_at=now_ms(), worker=self._worker.name)
 
     def beat(self, id_: int, progress: dict[str, Any]) -> bool:
-        """Keep a running job for another while, and write down how far it is; False: it is this worker's no longer, as it was cancelled."""
+        """Extend the lease of a running job and store its progress. False: the job is no longer this worker's, for example
+        because it was cancelled."""
         return self._move(self._mine(id_), leased=True, progress=json.dumps(progress))
 
     def hand_back(self, id_: int) -> None:
-        """Put a job that did not end back into the queue: it goes on where it left off."""
+        """Put an unfinished job back into the queue. It later continues where it stopped."""
         self._move(self._mine(id_), state="queued", worker=None)
 
     def take_back(self) -> None:
-        """Put jobs back into the queue whose services have died, and those of this worker, which has none in hand."""
+        """Requeue jobs of dead services, and our own left from before."""
         c = t.job.c
         with self._database.reading() as connection:
             running = connection.execute(select(c.id, c.worker, c.leased_until).where(c.state == "running")).all()
@@ -131,19 +133,19 @@ class JobBook:
                 )
 
     def end(self, id_: int, state: str, progress: dict[str, Any], error: str | None = None, remedy: str | None = None) -> bool:
-        """Write down how this worker's job ended; False: it had ended already."""
+        """Store how this worker's job ended. False: it had already ended."""
         told = json.dumps(progress)
         return self._move(self._mine(id_), state=state, progress=told, error=error, remedy=remedy, ended_at=now_ms())
 
     def cancel(self, id_: int) -> None:
-        """End a job that has not ended, whoever runs it: they notice when they next write down how far it is."""
+        """End a job, whichever service runs it. That service notices when it next stores its progress."""
         self._move(and_(t.job.c.id == id_, t.job.c.state.in_(OPEN)), state="cancelled", ended_at=now_ms())
 
     def _mine(self, id_: int) -> Any:  # noqa: ANN401 - an SQL condition
         return and_(t.job.c.id == id_, t.job.c.state == "running", t.job.c.worker == self._worker.name)
 
     def _move(self, which: Any, *, leased: bool = False, **values: Any) -> bool:  # noqa: ANN401 - an SQL condition
-        """Change a job that meets a condition; with ``leased`` it is this worker's for another while. Says whether there was one."""
+        """Update a job that meets a condition; ``leased`` extends this worker's lease. Returns whether there was such a job."""
         with self._database.writing(quiet=True) as connection:
             if leased:
                 values["leased_until"] = clock_ms(connection) + LEASE_MS

@@ -1,7 +1,7 @@
-"""Relevance judgements: which files people said answer a question, and which do not.
+"""Relevance judgements: which files people say answer a question, and which do not.
 
-They count in estimates of how much there is, and are questions with known answers for ``spaces calibrate``. Those of a sample that was drawn at
-random say, besides, how much may be left (``search/query/stopping.py``).
+They count in estimates, and are questions with known answers for ``spaces calibrate``. Judgements of a random sample also bound
+how many right files are left (``search/query/stopping.py``).
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ LONGEST_QUESTION = 500
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judged asset. ``population``: it was drawn at random from so many files that had not been judged, all that the filter ``scope`` lets through; None:
-    it was not drawn."""
+    """A judged asset.
+
+    ``population``: it was drawn at random from this number of files that had not been judged and pass the filter ``scope``. None:
+    it was not drawn.
+    """
 
     asset: int
     right: bool
@@ -46,9 +49,9 @@ class Judgements:
         population: int | None = None,
         scope: str | None = None,
     ) -> None:
-        """Say which assets answer a question, and which do not. ``population`` and ``scope`` as in ``Judged``.
+        """Record which assets answer a question, and which do not. ``population`` and ``scope`` are as in ``Judged``.
 
-        The latest word on an asset counts; what was drawn stays drawn.
+        The latest judgement of an asset counts. An asset that was drawn stays marked as drawn.
 
         Raises:
             InputError: the question is empty or too long, an asset is both right and wrong, or there is none of that number.
@@ -85,21 +88,21 @@ class Judgements:
                 connection.execute(insert(t.judgement), rows)
 
     def forget(self, question: str, assets: Iterable[int] | None = None) -> int:
-        """Remove what was said of assets, or of all of them; returns of how many."""
+        """Remove the judgements of assets, or all of a question. Returns how many."""
         c = t.judgement.c
         which = delete(t.judgement).where(c.question == plain(question))
         with self._database.writing(quiet=True) as connection:
             return connection.execute(which if assets is None else which.where(c.asset_id.in_(list(assets)))).rowcount
 
     def of(self, question: str) -> list[Judged]:
-        """What was said of a question, in the order in which it was."""
+        """The judgements of a question, in the order in which they were made."""
         c = t.judgement.c
         with self._database.reading() as connection:
             query = select(t.judgement).where(c.question == " ".join(question.split())).order_by(c.id)
             return [_judged(row) for row in connection.execute(query)]
 
     def questions(self) -> dict[str, list[Judged]]:
-        """What was said of every question."""
+        """The judgements of every question."""
         found: dict[str, list[Judged]] = {}
         with self._database.reading() as connection:
             for row in connection.execute(select(t.judgement).order_by(t.judgement.c.id)):
@@ -107,13 +110,13 @@ class Judgements:
         return found
 
     def count(self) -> int:
-        """How many assets were judged, of all questions."""
+        """The number of judged assets over all questions."""
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(t.judgement)).scalar_one()
 
 
 def plain(question: str) -> str:
-    """A question as judgements know it: with one blank between words.
+    """A question in the form in which judgements store it: with one blank between words.
 
     Raises:
         InputError: it is empty or too long.

@@ -1,4 +1,4 @@
-"""Labels that a vocabulary gave to assets: what ``sensorium tag`` writes and filters read."""
+"""Labels that a vocabulary gave to assets. ``sensorium tag`` writes them; filters read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Labels:
         self._database = database
 
     def put(self, space: int, labels: Mapping[int, Sequence[tuple[str, float]]]) -> None:
-        """Replace what a space says of assets: their labels, each with its probability; an empty list takes them away."""
+        """Replace a space's labels of assets, each with its probability. An empty list removes them."""
         c = t.label.c
         rows = [
             {"asset_id": asset, "space_id": space, "name": name, "score": score}
@@ -42,7 +42,7 @@ class Labels:
             return [(row[0], row[1]) for row in connection.execute(query)]
 
     def names(self, limit: int | None = None) -> dict[str, int]:
-        """The labels that are given, most first: to how many assets."""
+        """The labels in use, most frequent first, with the number of assets of each."""
         c = t.label.c
         assets = func.count(c.asset_id.distinct())
         query = select(c.name, assets).group_by(c.name).order_by(assets.desc(), c.name).limit(limit)

@@ -1,7 +1,7 @@
-"""Names are words: of each asset the names of its files and of the folders that they lie in are a segment of text.
+"""File names as text: the names of an asset's files, and of their folders, form one segment of text.
 
-Triggers of migration 0012 note the assets whose locations come, go or change; who indexes has their names written. They are found by
-their words, and embedded into no space: a name is no sentence.
+Triggers of migration 0012 record the assets whose locations are added, removed or changed; the indexer then writes their names.
+Names are found by words only. They are not embedded, because a name is not a sentence.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ class Names:
         self._database = database
 
     def among(self, segments: Sequence[int]) -> dict[int, tuple[int, str]]:
-        """Which of some segments are names: of which assets, and which."""
+        """Those of some segments that are names: segment -> (asset, name)."""
         s = t.segment.c
         query = select(s.id, s.asset_id, s.text).where(s.id.in_(segments), s.reader_id == READER)
         with self._database.reading() as connection:
             return {row.id: (row.asset_id, row.text) for row in connection.execute(query)}
 
     def write(self, limit: int) -> int:
-        """Write the names of at most ``limit`` assets whose files have come, gone or changed; returns how many were looked at. Assets of which nobody knows
-        yet what they hold wait.
+        """Write the names of at most ``limit`` assets whose files were added, removed or changed. Returns how many assets were
+        handled.
+
+        Assets whose content is not known yet stay waiting.
         """
         due, a, s = t.renamed.c, t.asset.c, t.segment.c
         waiting = (
@@ -73,7 +75,7 @@ class Names:
 
 
 def _told(connection: Connection, assets: Sequence[int]) -> dict[int, str]:
-    """The names of assets, one a line; none of those whose files are gone, or in whose medium no words are looked for."""
+    """The names of assets, one a line. Assets without files, or of media that are not searched by words, are left out."""
     where, a = t.location.c, t.asset.c
     roots: dict[int, list[bytes]] = defaultdict(list)
     for collection, path in connection.execute(select(t.root.c.collection_id, t.root.c.path)):
@@ -91,7 +93,7 @@ def _told(connection: Connection, assets: Sequence[int]) -> dict[int, str]:
 
 
 def name(path: bytes, roots: Sequence[bytes]) -> str:
-    """A file's name behind those of its folders, from the nearest of the roots on."""
+    """A file's name, with the names of its folders from the nearest root on."""
     above = max(
         (root.rstrip(b"/") for root in roots if path.startswith(root.rstrip(b"/") + b"/")), key=len, default=os.path.dirname(path)
     )

@@ -1,4 +1,4 @@
-"""Passages: what readers read, as spaces and searches see it."""
+"""Passages: the texts that readers read, for spaces and searches."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class Passages:
         self._database = database
 
     def last(self) -> int:
-        """The newest passage's id, or that of another segment."""
+        """The highest id of a passage or other segment."""
         with self._database.reading() as connection:
             return connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
 
     def missing(self, space: int, kinds: Sequence[Kind], limit: int, *, after: int = 0) -> list[tuple[int, str]]:
-        """Passages of ``kinds`` with ids above ``after`` that a space holds no vector of, but for names: ids and texts, at most ``limit``."""
+        """Passages of ``kinds`` with ids above ``after`` without a vector in a space, except names: ids and texts, at most
+        ``limit``."""
         s, a = t.segment.c, t.asset.c
         wanted = [
             and_(a.modality == str(kind.modality), s.channel == str(kind.channel)) for kind in kinds if kind.channel in WORDS
@@ -45,8 +46,8 @@ class Passages:
             return [(row.id, row.text) for row in connection.execute(query)]
 
     def put(self, space: int, ids: Sequence[int], vectors: Vectors) -> None:
-        """Keep the vectors (n, dim) of passages (n,); those that another worker kept meanwhile stay, and those that are gone are left out,
-        as all are where the space is gone."""
+        """Store the vectors (n, dim) of passages (n,). Vectors that another worker stored in the meantime stay. Deleted passages
+        are skipped, and all of them if the space is gone."""
         blobs = [vector.tobytes() for vector in vectors.astype("<f2")]
         with self._database.writing() as connection:
             if connection.execute(select(t.space.c.id).where(t.space.c.id == space)).first() is None:

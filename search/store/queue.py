@@ -2,11 +2,12 @@
 
     pending -> leased -> done | failed | quarantined
 
-Several workers, in several processes and on several machines, take from it at the same time. A lease is kept alive by a heartbeat;
-it falls back when the worker's lock is free (same home on the same machine, whatever the clock says: a laptop sleeps) or its time has
-run out (elsewhere, by the database's clock). The attempt is counted, and
-committed, before anything is decoded, so that a file that takes its worker down is noticed; who did so twice is tried alone, so that
-no other file is blamed for it. Nobody ends a unit that is no longer leased to it.
+Several workers, in several processes and on several machines, take units from it at the same time. A heartbeat extends a lease. A
+lease ends when the worker's lock is free (same home on the same machine, whatever the clock says: a laptop sleeps), or when its
+time has run out (elsewhere, by the database's clock).
+
+The attempt is counted and committed before anything is decoded, so that a file that crashes its worker is noticed. Units with a
+failed attempt are retried alone, so that no other file is blamed. A worker can end a unit only while it is leased to that worker.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from search.store.intake import note_altered, write_ledger
 from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
 
 ATTEMPTS = 3
-"""A unit that was begun this often and never ended is quarantined."""
+"""A unit that was started this often and never ended is quarantined."""
 
 LEASE_MS = 60_000
 """How long a lease lasts without a heartbeat."""
@@ -51,10 +52,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A unit's harvest: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``; their contents may have been dropped.
+    """The result of a unit: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``. The contents of the cuts may have been dropped.
 
-    ``frames``: by i, the vectors (frames, dim) of a shot's frames, where the encoder gives them. ``filed``: its date; None: the
-    next pass over what has none looks for it.
+    ``frames``: by i, the vectors (frames, dim) of a shot's frames, if the encoder gives them. ``filed``: the asset's date; None:
+    a later pass over undated assets looks for it.
     """
 
     unit: Unit
@@ -70,16 +71,18 @@ class Queue:
     """The units of one space, as ``worker`` works on them. Each method is one transaction. Thread-safe."""
 
     def __init__(self, database: Database, of: int, worker: str, place: str = "") -> None:
-        """``of``: the key of the space. Leases of workers whose names begin with ``place`` (see ``Worker``) never run out: their locks tell."""
+        """``of``: the key of the space. Leases of workers whose names begin with ``place`` (see ``Worker``) have no time limit:
+        their locks tell whether they live."""
         self._database, self._of, self._worker, self._place = database, of, worker, place
 
     _work: ClassVar[Table] = t.unit
     _whose: ClassVar[str] = "space_id"
 
     def lease(self, count: int, *, suspect: bool = False) -> list[Unit]:
-        """Take up to ``count`` units that nobody has begun yet, counting the attempt; if ``suspect``, or else one that was begun before.
+        """Lease up to ``count`` units that have no attempt yet, and count the attempt. With ``suspect``, if there are none, lease
+        one unit that was started before.
 
-        A suspect may take its worker down: ask for one only when nothing else is in hand.
+        A suspect unit may crash its worker. Ask for one only when no other unit is being worked on.
         """
         if not self.waiting():  # no write lock for what is mostly nothing to do
             return []
@@ -110,13 +113,13 @@ class Queue:
             return connection.execute(query.limit(1)).first() is not None
 
     def left(self) -> int:
-        """How many units wait, or are in some worker's hands."""
+        """How many units are waiting or leased, by any worker."""
         c = self._work.c
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).where(self._ours, c.state.in_(("pending", "leased")))).scalar_one()
 
     def skip(self, modalities: Collection[Modality]) -> None:
-        """End the units of assets that are known to be none of ``modalities``: the space takes nothing of them."""
+        """End the units of assets that are known to have none of ``modalities``: the space accepts nothing of them."""
         a, u = t.asset.c, self._work.c
         other = select(a.id).where(a.modality.not_in([str(modality) for modality in modalities]))
         these = and_(self._ours, u.state == "pending", u.asset_id.in_(other))
@@ -127,40 +130,40 @@ class Queue:
             connection.execute(update(self._work).where(these).values(state="done", updated_at=now_ms()))
 
     def beat(self) -> None:
-        """Keep every lease of this worker for another while."""
+        """Extend every lease of this worker."""
         mine = update(self._work).where(self._mine())
         with self._database.writing(quiet=True) as connection:
             connection.execute(mine.values(leased_until=clock_ms(connection) + LEASE_MS))
 
     def take_back(self, workers: Sequence[str]) -> None:
-        """Queue again what dead workers had leased."""
+        """Requeue units that were leased to dead workers."""
         if workers:
             with self._database.writing(quiet=True) as connection:
                 self._take_back(connection, self._work.c.worker.in_(workers))
 
     def leasing(self, place: str) -> set[str]:
-        """The names of workers that have leases, of those that begin with ``place``."""
+        """The names, beginning with ``place``, of workers that hold leases."""
         c = self._work.c
         query = select(c.worker).where(self._ours, c.state == "leased", c.worker.startswith(place)).distinct()
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())
 
     def last(self) -> int:
-        """The newest number of a unit that is not ended."""
+        """The highest id of a unit that has not ended."""
         c = self._work.c
         query = select(func.max(c.id)).where(self._ours, c.state.in_(("pending", "leased")))
         with self._database.reading() as connection:
             return connection.execute(query).scalar() or 0
 
     def unended(self, until: int) -> bool:
-        """Whether any unit up to that number waits, or is being worked on by anybody."""
+        """Whether any unit up to this id is waiting or leased by anybody."""
         c = self._work.c
         query = self._units().where(c.state.in_(("pending", "leased")), c.id <= until).limit(1)
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
     def hand_back(self, units: Sequence[Unit]) -> None:
-        """Give leases back untouched, their attempt not counted: the run was stopped before it was done with them."""
+        """Return leases without counting the attempt: the run stopped before it had finished them."""
         if units:
             rows = update(self._work).where(self._mine(), self._work.c.id.in_([unit.id for unit in units]))
             with self._database.writing(quiet=True) as connection:
@@ -169,15 +172,17 @@ class Queue:
                 )
 
     def hand_all_back(self) -> None:
-        """Give back whatever this worker has leased, the attempts not counted: after an outage it does not know what that is."""
+        """Return all leases of this worker without counting the attempts. Used after an outage, when the worker no longer knows
+        them."""
         again = {"state": "pending", "attempts": self._work.c.attempts - 1, "leased_until": None, "worker": None}
         with self._database.writing(quiet=True) as connection:
             connection.execute(update(self._work).where(self._mine()).values(**again))
 
     def put(self, finished: Sequence[Finished]) -> list[Finished]:
-        """Acknowledge units: assets, segments, vectors, gaps and the units' end, in one transaction.
+        """Commit finished units: assets, segments, vectors, gaps and the units' end, in one transaction.
 
-        Returns those that were still leased to this worker; the others are somebody else's now, and nothing is written of them.
+        Returns the units that were still leased to this worker. The others belong to another worker now, and nothing is written
+        for them.
         """
         with self._database.writing() as connection:
             held = self._held(connection, [item.unit for item in finished])
@@ -201,9 +206,9 @@ class Queue:
             return ours
 
     def fail(self, unit: Unit, reason: str, detail: str) -> bool:
-        """End a unit without a harvest; it is tried again only when asked for, or when the file changes.
+        """End a unit without a result. It is retried only on request, or when the file changes.
 
-        A file that killed its decoder is tried again, and quarantined after the last attempt. Returns whether the unit has ended.
+        A file that killed its decoder is retried, and quarantined after the last attempt. Returns whether the unit has ended.
         """
         again = reason == "killed" and unit.attempts < ATTEMPTS
         with self._database.writing(quiet=again) as connection:
@@ -219,10 +224,10 @@ class Queue:
             return True
 
     def forget(self, unit: Unit, *, gone: bool, away: bool = False) -> None:
-        """Give back a unit whose file is not what was scanned: it has ``gone``, perhaps with its file system (``away``), or changed, and then
-        the next look at it meets it afresh.
+        """Return a unit whose file is no longer what was scanned.
 
-        The same bytes may lie elsewhere: the unit waits for that, its attempt uncounted.
+        ``gone``: the file is not there, perhaps with its file system (``away``). Otherwise it has changed, and the next scan sees
+        it as new. The unit waits, its attempt not counted, since the same bytes may also be stored elsewhere.
         """
         c = t.location.c
         stale = update(t.location).where(c.asset_id == unit.asset, c.path == unit.path)
@@ -240,7 +245,7 @@ class Queue:
             write_ledger(connection, unit.collection, None, unit.path, changed)
 
     def _units(self) -> Select[Any]:
-        """The space's units whose file is there, each with where it is to be read."""
+        """The space's units whose file is present, each with the path to read."""
         c, where = self._work.c, t.location.c
         place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
         return (
@@ -250,7 +255,7 @@ class Queue:
         )
 
     def _ran_out(self, now: int) -> Any:  # noqa: ANN401 - an SQL condition
-        """Leases whose time has run out, of workers whose locks cannot be looked at from here."""
+        """SQL condition: leases that have timed out, of workers whose locks cannot be checked from here."""
         c = self._work.c
         late = c.leased_until < now
         return and_(late, ~c.worker.startswith(self._place, autoescape=True)) if self._place else late
@@ -273,7 +278,7 @@ class Queue:
         return set(connection.execute(query).scalars())
 
     def _take_back(self, connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition
-        """Queue leased units again; quarantine those that have had all their attempts."""
+        """Requeue leased units; quarantine those that have used all their attempts."""
         c, where = self._work.c, t.location.c
         leased = and_(self._ours, c.state == "leased", which)
         for id_, asset in connection.execute(select(c.id, c.asset_id).where(leased, c.attempts >= ATTEMPTS)).all():
@@ -295,7 +300,8 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a reader made of a unit. ``beside``: a fingerprint of what lay beside its file; None: the reader does not look there."""
+    """A reader's result for a unit. ``beside``: a fingerprint of the files beside the asset's file; None: the reader does not
+    read these."""
 
     unit: Unit
     info: Info
@@ -305,15 +311,16 @@ class Read:
 
 
 class ReadingQueue(Queue):
-    """The assets that one reader is to read; ``of`` is the reader's key."""
+    """The assets that one reader has to read; ``of`` is the reader's key."""
 
     _work: ClassVar[Table] = t.reading
     _whose: ClassVar[str] = "reader_id"
 
     def keep(self, read: Sequence[Read], source: str) -> list[Read]:
-        """Acknowledge readings: passages as segments, gaps and the units' end, in one transaction. What the reader had read before goes.
+        """Commit readings: passages as segments, gaps and the units' end, in one transaction. Earlier passages of this reader are
+        deleted.
 
-        Returns those that were still leased to this worker. ``source``: who read it, where a passage does not say.
+        Returns the readings that were still leased to this worker. ``source``: the reader's name, for passages without a source.
         """
         with self._database.writing() as connection:
             held = self._held(connection, [item.unit for item in read])
@@ -351,14 +358,14 @@ class ReadingQueue(Queue):
 
 
 def drop_read(connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition on segments
-    """Delete segments that a reader made; the indexes learn of it from ``removal``."""
+    """Delete segments that a reader made. Indexes learn of it from ``removal``."""
     gone = select(t.embedding.c.space_id, t.embedding.c.segment_id).join(t.segment, t.segment.c.id == t.embedding.c.segment_id)
     connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], gone.where(which).order_by(t.embedding.c.id)))
     connection.execute(delete(t.segment).where(which))
 
 
 def _detail(passage: Passage) -> str | None:
-    """Words with their times, the box and whether it is a translation, as JSON; None where there is none of it."""
+    """Word times, the box, and whether it is a translation, as JSON. None if there is none of these."""
     words = [[word.start, word.end, word.start_ms, word.end_ms, word.confidence] for word in passage.words]
     if not (words or passage.box or passage.translated):
         return None
@@ -385,7 +392,8 @@ def _described(info: Info, unit: Unit) -> dict[str, Any]:
 
 
 def _segments(connection: Connection, items: Sequence[Finished]) -> list[int]:
-    """The ids of the segments of all cuts, in their order: those of another space where it cut alike, else new ones."""
+    """The ids of the segments of all cuts, in order. Segments that another space has cut in the same way are reused; others are
+    new."""
     c = t.segment.c
     query = select(c.reader_id, c.ordinal, c.id, c.asset_id, c.channel, c.unit, c.start, c.end, c.source).where(
         c.asset_id.in_([item.unit.asset for item in items])

@@ -1,4 +1,4 @@
-"""The readers of an archive: which there are, and what each is to read."""
+"""The readers of an archive, and what each has to read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ READABLE = {Channel.SPEECH: (Modality.AUDIO, Modality.VIDEO), Channel.OCR: (Moda
 
 @dataclass(frozen=True, slots=True)
 class ReaderEntry:
-    """A reader of the archive: ``name`` loads it; it reads assets of ``modalities`` in ``collections`` (none: in all) and fills ``channels``."""
+    """A reader of the archive. ``name`` loads it. It reads assets of ``modalities`` in ``collections`` (none: in all) and fills
+    ``channels``."""
 
     key: int
     name: str
@@ -38,7 +39,7 @@ Why: TypeAlias = Literal["waiting", "failed", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """How many assets no reader has read for a ``channel``, and how long they are together."""
+    """How many assets have no finished reading for a ``channel``, and their total length."""
 
     channel: Channel
     why: Why
@@ -48,7 +49,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class UnreadFile:
-    """A file of an asset that no reader has read for a ``channel``; ``duration_ms``: None of what has no length."""
+    """A file of an asset without a finished reading for a ``channel``; ``duration_ms`` None: it has no length."""
 
     path: str
     channel: Channel
@@ -58,7 +59,8 @@ class UnreadFile:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A reading of the asset of a file, and the fingerprint of what lay beside it then; whether it is read ``here``, of several places the first."""
+    """A reading of a file's asset, with the fingerprint of the files that lay beside it then. ``here``: this is the location that
+    is read, the first of several."""
 
     reading: int
     path: bytes
@@ -92,7 +94,7 @@ class Readers:
     def add(
         self, name: str, revision: str, modalities: Sequence[Modality], channels: Sequence[Channel], collections: Sequence[str] = ()
     ) -> ReaderEntry:  # fmt: skip
-        """Add a reader, or bring it up to date: with another revision everything is to be read again."""
+        """Add a reader, or update it. With another revision, everything is read again."""
         values = {
             "revision": revision, "modalities": ",".join(sorted(modalities)), "channels": ",".join(sorted(channels)),
             "collections": json.dumps(list(collections)),
@@ -109,7 +111,7 @@ class Readers:
             return _entry(connection.execute(changed).one())
 
     def fill(self, entry: ReaderEntry) -> int:
-        """Queue what the reader is to read and was never queued for it; returns how many assets that are."""
+        """Queue what the reader has to read and was never queued for it. Returns the number of assets."""
         with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
             if connection.execute(_wanted(entry).limit(1)).first() is None:
                 return 0
@@ -124,14 +126,14 @@ class Readers:
             return len(rows)
 
     def again(self, readings: Sequence[int]) -> None:
-        """Queue readings again, as what lies beside their files has changed."""
+        """Requeue readings, because the files beside theirs have changed."""
         c = t.reading.c
         with self._database.writing() as connection:
             these = update(t.reading).where(c.id.in_(readings), c.state == "done")
             connection.execute(these.values(state="pending", attempts=0, reason=None))
 
     def beside(self, collection: int, paths: Sequence[bytes]) -> list[Beside]:
-        """What was read with what lay beside these files."""
+        """The readings that used what lies beside these files."""
         c, where, other = t.reading.c, t.location.c, t.location.alias()
         sooner = exists().where(other.c.asset_id == where.asset_id, other.c.state == "present", other.c.id < where.id)
         query = (
@@ -143,7 +145,7 @@ class Readers:
             return [Beside(reading, path, told, bool(here)) for reading, path, told, here in connection.execute(query)]
 
     def size(self, key: int) -> tuple[dict[str, int], int]:
-        """Readings by state, and passages."""
+        """The number of readings by state, and of passages."""
         c = t.reading.c
         states = select(c.state, func.count()).where(c.reader_id == key).group_by(c.state)
         passages = select(func.count()).where(t.segment.c.reader_id == key)
@@ -152,7 +154,7 @@ class Readers:
             return counts, connection.execute(passages).scalar_one()
 
     def unread(self, collection: str | None = None) -> list[Unread]:
-        """What is said, and what stands in pictures, that no reader has read. Subtitles tell what is said, too."""
+        """Speech and on-screen text that no reader has read. Subtitles also count as a reading of speech."""
         found = []
         with self._database.reading() as connection:
             for channel in READABLE:
@@ -163,7 +165,7 @@ class Readers:
         return found
 
     def unread_files(self, collection: str | None = None) -> list[UnreadFile]:
-        """The files of what ``unread`` counts, one each, by channel and path."""
+        """The files that ``unread`` counts, one for each asset, by channel and path."""
         with self._database.reading() as connection:
             return [
                 UnreadFile(path_of(path), channel, why, duration)
@@ -172,7 +174,7 @@ class Readers:
             ]
 
     def remove(self, name: str) -> ReaderEntry:
-        """Remove a reader with everything that it read.
+        """Remove a reader and everything that it read.
 
         Raises:
             UnknownName: it was not added.
@@ -184,7 +186,7 @@ class Readers:
         return entry
 
     def languages(self) -> dict[str, int]:
-        """The languages of what was read, most first: of how many passages."""
+        """The languages of passages, most frequent first, with the number of passages."""
         c = t.segment.c
         query = select(c.language, func.count()).where(c.language.is_not(None)).group_by(c.language).order_by(func.count().desc())
         with self._database.reading() as connection:
@@ -192,7 +194,7 @@ class Readers:
 
 
 def _wanted(entry: ReaderEntry) -> Select[Any]:
-    """Assets whose medium is known to be one that the reader reads, and that were never queued for it."""
+    """Assets of a known medium that the reader reads and that were never queued for it."""
     a, where = t.asset.c, t.location.c
     inside = []
     if entry.collections:
@@ -204,7 +206,7 @@ def _wanted(entry: ReaderEntry) -> Select[Any]:
 
 
 def _unread(channel: Channel, collection: str | None) -> Select[Any]:
-    """Assets of which no reading of a channel is done: a path, why, and the length."""
+    """Assets without a finished reading of a channel: a path, the reason, and the length."""
     a, where, c = t.asset.c, t.location.c, t.reading.c
     channels = "," + t.reader.c.channels + ","
     reads = select(t.reader.c.id).where(channels.contains(f",{channel},"), t.reader.c.name != "written")  # which reads no media

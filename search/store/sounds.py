@@ -1,6 +1,7 @@
-"""Sounds: a key that words which sound alike in English share. Metaphone, by Lawrence Philips (Computer Language 7/12, 1990).
+"""A key that is equal for words that sound alike in English: Metaphone, by Lawrence Philips (Computer Language 7/12, 1990).
 
-It is stored beside every word, by SQLite's triggers through this function, by PostgreSQL's through one of the same rules (migrations 0007 and 0008).
+It is stored with every word. SQLite's triggers call this function; PostgreSQL has one with the same rules (migrations 0007 and
+0008).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _RULES = tuple(
 
 @lru_cache(1 << 16)
 def sound(word: str) -> str:
-    """How a folded word sounds; empty where it has other letters than a to z."""
+    """The Metaphone key of a folded word; empty if it has letters other than a to z."""
     if not (word.isascii() and word.isalpha()):
         return ""
     for pattern, replacement in _RULES:

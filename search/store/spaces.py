@@ -1,4 +1,4 @@
-"""The spaces of an archive: which there are, what each takes in, which one answers where none is named."""
+"""The spaces of an archive: their names, what each takes in, and which one is the default."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ EVERY = "all"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A space of the archive. ``key`` is its id in SQL, ``encoder`` the name by which its encoder is loaded.
+    """A space of the archive. ``key`` is its id in SQL, ``encoder`` the name that loads its encoder.
 
-    It takes in segments of ``kinds``, of assets in ``collections``; none: in all of them.
+    It takes in segments of ``kinds``, of assets in ``collections``; no collections means all.
     """
 
     key: int
@@ -45,13 +45,13 @@ class Entry:
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """The assets from which it takes anything, but what readers read in them."""
+        """The modalities of assets from which it takes anything other than what readers read."""
         return tuple(dict.fromkeys(kind.modality for kind in self.kinds if not kind.read))
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much a space holds: units by state, vectors, and the bytes that these take in the database."""
+    """The size of a space: units by state, number of vectors, and the bytes of these in the database."""
 
     units: dict[str, int]
     vectors: int
@@ -59,7 +59,7 @@ class Size:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing waits: what failed stands in the ledger."""
+        """Whether no unit is waiting. Failed units are in the ledger."""
         return not self.units.get("pending") and not self.units.get("leased")
 
 
@@ -92,11 +92,11 @@ class Spaces:
         return found
 
     def add(self, space: Space, encoder: str, kinds: Sequence[Kind] = (), collections: Sequence[str] = ()) -> Entry:
-        """Make a space, or find it as it was made. The first one of an archive is its default; without ``kinds`` it takes in all that it can.
+        """Add a space, or return the existing one. The first space of an archive becomes its default. Without ``kinds`` it takes
+        in everything it can.
 
         Raises:
-            InputError: a space of that name has vectors of another model or revision, which compare with none of this one's; or no space can
-                have that name.
+            InputError: a space of that name has vectors of another model or revision, which are not comparable with these; or the name is not allowed.
         """
         with self._database.writing() as connection:
             rows = connection.execute(select(t.space).order_by(t.space.c.id)).all()
@@ -113,7 +113,8 @@ class Spaces:
             return _entry(connection.execute(insert(t.space).values(values).returning(t.space)).one())
 
     def renew(self) -> int:
-        """Queue again the assets whose sound was embedded as it was, before sound was levelled, and drop what was cut of them; returns how many."""
+        """Requeue the assets whose sound was embedded before levelling was introduced, and delete their segments of sound.
+        Returns how many."""
         if all(entry.space.levelled for entry in self.all()):
             return 0
         with self._database.writing() as connection:
@@ -121,9 +122,10 @@ class Spaces:
             return _renew(connection, [entry for entry in entries if not entry.space.levelled])
 
     def fill(self, entry: Entry) -> int:
-        """Queue what the space wants and has no unit for; returns how many assets that are.
+        """Queue the assets that the space wants and that have no unit. Returns the number of assets.
 
-        What a space lacks is told here, and by ``put_files`` of what it has just scanned: for runs, watches and new spaces alike.
+        This covers everything that a space lacks; ``put_files`` covers newly scanned files. Runs, watches and new spaces all use
+        these two.
         """
         with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
             if connection.execute(_wanted(entry).limit(1)).first() is None:
@@ -140,7 +142,7 @@ class Spaces:
             return len(rows)
 
     def missing(self, entry: Entry) -> int:
-        """How many assets ``fill`` would queue."""
+        """The number of assets that ``fill`` would queue."""
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(_wanted(entry).subquery())).scalar_one()
 
@@ -156,7 +158,7 @@ class Spaces:
         return entry
 
     def size(self, key: int) -> Size:
-        """How much a space holds."""
+        """The size of a space."""
         u, e = t.unit.c, t.embedding.c
         units = select(u.state, func.count()).where(u.space_id == key).group_by(u.state)
         held = select(func.count(), func.sum(func.length(e.vector) + func.coalesce(func.length(e.frames), 0))).where(
@@ -167,7 +169,7 @@ class Spaces:
             return Size({state: count for state, count in connection.execute(units)}, vectors, int(size or 0))  # noqa: C416
 
     def drop(self, name: str) -> Entry:
-        """Remove a space with its vectors, and segments that were cut for it and that no other space holds.
+        """Remove a space with its vectors, and the segments that were cut for it and that no other space holds.
 
         Raises:
             UnknownName: it is not there.
@@ -189,17 +191,18 @@ class Spaces:
 
 
 def encoder_name(database: Database, named: str) -> str:
-    """The encoder that a setting means: that of the space which it names, or of the default; where there is no such space, its own name."""
+    """The encoder that a setting means: that of the space with this name, or of the default. If there is no such space, the name
+    itself."""
     entries = Spaces(database).all() if database.exists() else []
     meant = (entry.encoder for entry in entries if (entry.name == named if named else entry.default))
     return next(meant, named or "pocket")
 
 
 def check_name(name: str) -> None:
-    """Make sure that a new space can have a name.
+    """Check that a new space may have this name.
 
     Raises:
-        InputError: it is empty, too long, not printable, or means something else.
+        InputError: it is empty, too long, not printable, or reserved.
     """
     why = (
         "is empty" if not name.strip()
@@ -216,10 +219,10 @@ def check_name(name: str) -> None:
 
 
 def matches(entry: Entry, space: Space) -> None:
-    """Make sure that an encoder's space is the one that an archive holds under its name.
+    """Check that an encoder's space is the one that the archive holds under its name.
 
     Raises:
-        InputError: its vectors would not compare with those that are there.
+        InputError: its vectors are not comparable with the stored ones.
     """
     have, now = entry.space, space
     if (have.revision, have.dim) != (now.revision, now.dim):
@@ -237,12 +240,13 @@ def matches(entry: Entry, space: Space) -> None:
 
 
 def stored_revision(space: Space) -> str:
-    """The revision under which a space is stored: the model's, and of one that takes sound, how that is prepared."""
+    """The revision under which a space is stored: the model's, plus the way in which sound is prepared, if the space takes sound."""
     return space.revision + LEVELLED * (space.levelled and Modality.AUDIO in space.accepts)
 
 
 def _renew(connection: Connection, old: Sequence[Entry]) -> int:
-    """Have the assets whose sounds old spaces hold cut and embedded again, in all spaces, since these share segments; returns how many that are."""
+    """Cut and embed again the assets whose sound old spaces hold. This affects all spaces, since they share segments. Returns how
+    many."""
     s, e, u = t.segment.c, t.embedding.c, t.unit.c
     heard = select(s.asset_id).join(t.embedding, e.segment_id == s.id)
     heard = heard.where(e.space_id.in_([entry.key for entry in old]), s.channel == str(Channel.SOUND))
@@ -261,7 +265,7 @@ def _renew(connection: Connection, old: Sequence[Entry]) -> int:
 
 
 def _wanted(entry: Entry) -> Select[Any]:
-    """Assets that the space wants and has no unit for."""
+    """Assets that the space wants and that have no unit."""
     a, where = t.asset.c, t.location.c
     here = exists().where(where.asset_id == a.id, where.state == "present", *_inside(entry))
     held = exists().where(t.unit.c.asset_id == a.id, t.unit.c.space_id == entry.key)
@@ -269,13 +273,13 @@ def _wanted(entry: Entry) -> Select[Any]:
 
 
 def takes(entry: Entry) -> Any:  # noqa: ANN401 - an SQL condition
-    """SQL condition on ``asset``: the space takes something of it, or that is not known yet."""
+    """SQL condition on ``asset``: the space takes in something of it, or its modality is not known yet."""
     modality = t.asset.c.modality
     return or_(modality.is_(None), modality.in_([str(one) for one in entry.modalities]))
 
 
 def _inside(entry: Entry) -> list[Any]:
-    """SQL conditions on ``location``: it is of a collection that the space takes in."""
+    """SQL conditions on ``location``: it is in a collection that the space takes in."""
     if not entry.collections:
         return []
     return [t.location.c.collection_id.in_(select(t.collection.c.id).where(t.collection.c.name.in_(entry.collections)))]

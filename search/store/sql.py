@@ -1,4 +1,4 @@
-"""The reader's side of the store: what the engine, the command line and the service ask of it."""
+"""The reading side of the store, for the engine, the command line and the service."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ _KIND_CODE = {(str(kind.modality), str(kind.channel)): code for code, kind in en
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What filters look at, a row for each segment that a space holds: arrays of one length, ascending by ``ids``.
+    """The data that filters use, one row for each segment in a space: arrays of one length, ascending by ``ids``.
 
-    ``kinds`` are positions in ``KINDS``; ``durations`` are milliseconds, -1 for none; ``days`` to ``last_days`` (both included, from 1970)
-    are those on which the asset may have been taken, ``NO_DAY`` where nothing tells; ``sources`` are positions in ``SOURCES``, -1 for none.
-    ``starts`` and ``ends`` are those of the segment's span, ``units`` positions in ``UNITS``, 0 for no span. Segments whose every location is
-    missing are left out.
+    ``kinds`` are positions in ``KINDS``. ``durations`` are milliseconds, -1 for none. ``days`` to ``last_days`` (both included,
+    from 1970) are the days on which the asset may have been taken, ``NO_DAY`` if unknown. ``sources`` are positions in
+    ``SOURCES``, -1 for none. ``starts`` and ``ends`` are those of the segment's span, ``units`` positions in ``UNITS``, 0 for no
+    span. Segments whose locations are all missing are left out.
     """
 
     ids: Ids
@@ -84,7 +84,7 @@ class Columns:
     units: NDArray[np.int8]
 
     def only(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Columns:
-        """The rows that a mask (n,) or positions (m,) name."""
+        """The rows that a mask (n,) or positions (m,) select."""
         return Columns(*(array[rows] for array in self))
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
@@ -112,7 +112,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Files that no reader takes. ``known``: they are media or documents, in a format that is not read; else something else."""
+    """Files that no reader takes. ``known``: they are media or documents in a format that is not read; otherwise something else."""
 
     suffix: str
     known: bool
@@ -120,7 +120,7 @@ class Passed:
 
 
 class SqlStore:
-    """Reads the archive. Every method is one transaction, and sees one state of it."""
+    """Reads the archive. Every method is one transaction and sees one state of the archive."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -145,7 +145,7 @@ class SqlStore:
         """Committed vectors with sequence numbers above ``after``, in order and in batches: last number, ids (n,), vectors."""
         c = t.embedding.c
         while True:
-            # + 0: or the index on spaces serves it, and everything that the space holds is gone through for the few that are new
+            # + 0 keeps the index on spaces unused: with it, all rows of the space would be read for a few new ones
             query = select(c.id, c.segment_id, c.vector).where(c.space_id + 0 == space, c.id > after).order_by(c.id)
             with self._database.reading() as connection:
                 rows = connection.execute(query.limit(_BATCH)).all()
@@ -164,8 +164,8 @@ class SqlStore:
         return np.sort(np.fromiter((row.segment_id for row in rows), np.int64, len(rows))), rows[-1].id if rows else after
 
     def removals(self, space: int, *, after: int = 0) -> tuple[int, Ids, Ids]:
-        """What was noted with sequence numbers above ``after``: the last number, segments that were removed (n,), and assets (m,), both ascending, of
-        which something has changed that filters look at."""
+        """The removals with sequence numbers above ``after``: the last number, removed segments (n,), and assets (m,) whose
+        filter data has changed, both ascending."""
         c = t.removal.c
         query = select(c.id, c.segment_id).where(c.space_id == space, c.id > after).order_by(c.id)
         with self._database.reading() as connection:
@@ -180,7 +180,7 @@ class SqlStore:
             return connection.execute(query).first() is not None
 
     def sequences(self) -> tuple[int, int]:
-        """The highest numbers that were ever given to embeddings and removals, those that are gone again included."""
+        """The highest numbers ever given to embeddings and removals, including deleted ones."""
         with self._database.reading() as connection:
             if connection.dialect.name == "sqlite":
                 given = text("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = :name")
@@ -196,7 +196,7 @@ class SqlStore:
             return np.fromiter(connection.execute(query).scalars(), np.int64)
 
     def vectors(self, space: int, dim: int, ids: Ids) -> dict[int, NDArray[np.float32]]:
-        """Stored vectors by segment; segments that the space does not hold are absent."""
+        """Stored vectors by segment. Segments that the space does not hold are left out."""
         c = t.embedding.c
         found: dict[int, NDArray[np.float32]] = {}
         with self._database.reading() as connection:
@@ -207,7 +207,7 @@ class SqlStore:
         return found
 
     def frames(self, space: int, dim: int, ids: Ids) -> dict[int, Vectors]:
-        """The vectors (frames, dim) of shots' frames, by segment; those of which none were kept are absent."""
+        """The vectors (frames, dim) of shots' frames, by segment. Shots without stored frames are left out."""
         c = t.embedding.c
         query = select(c.segment_id, c.frames).where(c.space_id == space, c.segment_id.in_(ids.tolist()), c.frames.is_not(None))
         with self._database.reading() as connection:
@@ -217,13 +217,13 @@ class SqlStore:
             }
 
     def columns(self, space: int, assets: Ids | None = None) -> Columns:
-        """The filter columns of everything that can be found in a space; with ``assets`` (n,) of these alone."""
+        """The filter columns of everything that can be found in a space; with ``assets`` (n,), of these assets only."""
         of_space = t.embedding.c.space_id == space
         query = _columns().join(t.embedding, t.embedding.c.segment_id == t.segment.c.id).where(of_space)
         return self._read(query.where(_met())) if assets is None else self._read_some(query, t.segment.c.asset_id, assets)
 
     def allowed(self, ids: Ids, wanted: Filter, without: Sequence[int] = ()) -> NDArray[np.bool_]:
-        """Which of some segments (n,), of any space or none, a filter lets through but for assets in ``without``, a mask (n,).
+        """A mask (n,) of the segments (n,), of any space or none, that pass a filter and are not of assets in ``without``.
 
         Raises:
             UnknownName, InputError: see ``select``.
@@ -233,7 +233,7 @@ class SqlStore:
         return np.isin(ids, found)
 
     def rows(self, ids: Ids) -> Columns:
-        """The filter columns of some segments (n,), of any space or none; those that cannot be found are absent."""
+        """The filter columns of some segments (n,), of any space or none. Segments that cannot be found are left out."""
         return self._read_some(_columns(), t.segment.c.id, ids)
 
     def _read_some(self, query: Select[Any], column: Any, values: Ids) -> Columns:  # noqa: ANN401 - a column of SQLAlchemy
@@ -265,11 +265,11 @@ class SqlStore:
         )
 
     def select(self, columns: Columns, wanted: Filter) -> NDArray[np.bool_]:
-        """The rows of ``columns`` that a filter lets through, a mask (n,).
+        """A mask (n,) of the rows of ``columns`` that pass a filter.
 
         Raises:
-            UnknownName: a collection or a tag that is not there.
-            InputError: a date that is none.
+            UnknownName: a collection or a tag that does not exist.
+            InputError: an invalid date.
         """
         mask = np.ones(len(columns.ids), np.bool_)
         if wanted.modalities or wanted.channels:
@@ -293,7 +293,7 @@ class SqlStore:
         return mask
 
     def segments(self, ids: Sequence[int], wanted: Filter | None = None) -> dict[int, Segment]:
-        """Segments with where they lie, in one joined read. Of several locations one that the filter names is shown."""
+        """Segments with one location each, in one joined read. Of several locations, one that the filter names is shown."""
         s, a, where = t.segment.c, t.asset.c, t.location.c
         prefer = [where.state == "present", where.state == "away", *(_places(wanted) if wanted else [])]
         query = (
@@ -311,7 +311,7 @@ class SqlStore:
         return found
 
     def assets(self, ids: Ids) -> Ids:
-        """The assets of segments (n,); 0 for one that is gone."""
+        """The assets of segments (n,); 0 for a deleted segment."""
         c = t.segment.c
         found: dict[int, int] = {}
         with self._database.reading() as connection:
@@ -321,7 +321,7 @@ class SqlStore:
         return np.array([found.get(id_, 0) for id_ in ids.tolist()], np.int64)
 
     def assets_of(self, paths: Iterable[str]) -> dict[str, int]:
-        """The assets of files, by path; files that the archive does not hold are absent."""
+        """The assets of files, by path. Files that the archive does not hold are left out."""
         spelled = {os.fsencode(spelling): path for path in paths for spelling in _spellings(path)}
         found: dict[str, int] = {}
         with self._database.reading() as connection:
@@ -359,7 +359,7 @@ class SqlStore:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """How much there is: files by state, assets and segments by kind, units by state, lines of the ledger by reason."""
+        """The size of the archive: files by state, assets and segments by kind, units by state, ledger lines by reason."""
         tables: dict[str, Any] = {
             "files": select(t.location.c.state, func.count()).group_by(t.location.c.state),
             "assets": select(t.asset.c.modality, func.count())
@@ -376,7 +376,7 @@ class SqlStore:
             return {name: {k: v for k, v in connection.execute(query)} for name, query in tables.items()}  # noqa: C416
 
     def failures(self, *, collection: str | None = None) -> list[Failure]:
-        """The ledger: what could not be searched and why, by reason and path."""
+        """The ledger: what could not be searched and why, sorted by reason and path."""
         c = t.ledger.c
         query = select(c.path, c.reason, c.detail, c.start_ms, c.end_ms).order_by(c.reason, c.path)
         if collection is not None:
@@ -391,7 +391,7 @@ class SqlStore:
             ]  # fmt: skip
 
     def coverage(self, space: int) -> dict[str, Coverage]:
-        """How much of each collection a search in this space can see, of what the space takes in."""
+        """How much of each collection a search in this space can see, counting what the space takes in."""
         where, c, line = t.location.c, t.collection.c, t.ledger.c
         state = func.coalesce(t.unit.c.state, case((where.asset_id.is_(None), "failed"), else_="pending"))
         of_space = and_(t.unit.c.asset_id == where.asset_id, t.unit.c.space_id == space)
@@ -435,7 +435,7 @@ class SqlStore:
         return found
 
     def away(self) -> dict[str, int]:
-        """The roots whose files were there and are away, with how many these are."""
+        """The roots whose files are away, with the number of these files."""
         c = t.location.c
         roots = {root for some in self.collections().values() for root in some}
         found: dict[str, int] = {}
@@ -496,7 +496,8 @@ class SqlStore:
         return np.array(ids, np.int64)
 
     def _assets_at(self, wanted: Filter, some: Ids | None = None) -> Ids:
-        """Assets with a present location in the collections and under the paths of a filter, (n,). ``some``: if they are few, only they are asked for."""
+        """Assets with a present location in the filter's collections and under its paths, (n,). With a few ``some``, only these
+        are looked up."""
         if wanted.collections and (unknown := set(wanted.collections) - (known := self.collections()).keys()):
             raise UnknownName("collection", min(unknown), known)
         query = select(t.location.c.asset_id).join(t.collection).where(t.location.c.state != "missing", *_places(wanted))
@@ -507,7 +508,7 @@ class SqlStore:
 
 
 def _is_track(word: str, track: str | None, language: str | None) -> bool:
-    """Whether a word names a track: its language by its code, its number, or a part of what it is called."""
+    """Whether a word names a track: its language code, its number, or part of its name."""
     if word.isdecimal():
         return int(word) == (int(told[1]) if (told := re.match(r"sound track (\d+)", track or "")) else 1)
     if len(word) == 2 and word.islower():
@@ -516,7 +517,7 @@ def _is_track(word: str, track: str | None, language: str | None) -> bool:
 
 
 def _columns() -> Select[Any]:
-    """What ``Columns`` is made of, of segments whether their files are missing or not."""
+    """The query for ``Columns``. It includes segments whose files are missing."""
     s, a = t.segment.c, t.asset.c
     last = func.coalesce(a.last_day, a.day)
     columns = (s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, last, a.dated_by, s.start, s.end, s.unit)
@@ -524,12 +525,12 @@ def _columns() -> Select[Any]:
 
 
 def _met() -> Any:  # noqa: ANN401 - an SQL condition
-    """Of assets: they have a location that is not missing. All of these are gathered first."""
+    """SQL condition on assets: they have a location that is not missing. All such assets are gathered first."""
     return t.asset.c.id.in_(select(t.location.c.asset_id).where(t.location.c.state != "missing"))
 
 
 def _met_each() -> Any:  # noqa: ANN401 - an SQL condition
-    """The same, asked of one asset after the other, for few of them."""
+    """The same condition, evaluated for each asset; for few assets."""
     return exists().where(t.location.c.asset_id == t.asset.c.id, t.location.c.state != "missing")
 
 

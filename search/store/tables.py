@@ -1,9 +1,8 @@
 """The tables. Times are milliseconds since 1970; paths are bytes, since a file name need not be valid text.
 
-``change.count`` grows with every transaction that changes what can be found or is shown, so that readers know when their caches are
-stale. Rows of
-``embedding`` and ``removal`` are numbered in the order in which they were committed: an index that has seen both up to a number
-needs only what came after. Ids of segments are never used again.
+``change.count`` grows with every transaction that changes what can be found or is shown. It tells readers when their caches are
+stale. Rows of ``embedding`` and ``removal`` are numbered in commit order: an index that has read both up to a number needs only
+later rows. Ids of segments are never reused.
 """
 
 from __future__ import annotations
@@ -43,13 +42,14 @@ metadata = MetaData(
 
 
 class Text(TypeDecorator[str]):
-    """Text of any length. PostgreSQL takes no NUL, which files hold now and then: the sign for the unknown stands for it."""
+    """Text of any length. PostgreSQL does not accept NUL, which some files contain; it is stored as the Unicode replacement
+    character."""
 
     impl = _Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, _: object) -> str | None:
-        """What is stored of ``value``."""
+        """The stored form of ``value``."""
         return value.replace("\0", "\ufffd") if value else value
 
 

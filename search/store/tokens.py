@@ -1,4 +1,4 @@
-"""Tokens: who may call the service, and what they may do. Only hashes are stored; a token is shown once, when it is made."""
+"""Tokens: who may call the service, and what they may do. Only hashes are stored. A token is shown once, when it is made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY_MS = 86_400_000
 
 
 class Role(IntEnum):
-    """What a caller may do; each may do what those before it may."""
+    """What a caller may do. Each role includes the ones before it."""
 
     READER = 1
     INGESTER = 2
@@ -54,10 +54,10 @@ class Tokens:
         self._database = database
 
     def add(self, name: str, role: Role, *, days: float | None) -> tuple[TokenEntry, str]:
-        """Make a token that lasts ``days`` (None: for ever); returns it with its secret, which is stored nowhere.
+        """Make a token that lasts ``days`` (None: for ever). Returns it with its secret, which is not stored.
 
         Raises:
-            InputError: the name is taken, or cannot be one.
+            InputError: the name is taken or not allowed.
         """
         if not 0 < len(name) <= 200 or not name.isprintable():
             raise InputError(f"A token cannot be named {name[:40]!r}.", remedy="Name it after who uses it, such as laptop.")
@@ -72,14 +72,14 @@ class Tokens:
             return _entry(connection.execute(insert(t.token).values(values).returning(t.token)).one()), secret
 
     def find(self, secret: str) -> TokenEntry | None:
-        """The token of a secret; None where there is none, or it has expired."""
+        """The token with this secret; None if there is none, or it has expired."""
         with self._database.reading() as connection:
             row = connection.execute(select(t.token).where(t.token.c.digest == digest(secret))).first()
         found = None if row is None else _entry(row)
         return None if found is None or found.expired else found
 
     def all(self) -> list[TokenEntry]:
-        """Every token, in the order in which they were made; expired ones, too."""
+        """Every token, in the order in which they were made, including expired ones."""
         with self._database.reading() as connection:
             return [_entry(row) for row in connection.execute(select(t.token).order_by(t.token.c.id))]
 
@@ -95,7 +95,7 @@ class Tokens:
 
 
 def digest(secret: str) -> str:
-    """What is stored of a secret: its SHA-256, which is enough for 32 random bytes."""
+    """The stored form of a secret: its SHA-256, which is enough for 32 random bytes."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 

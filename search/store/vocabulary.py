@@ -1,6 +1,6 @@
-"""The vocabulary: the archive's words, and which of them a word that is rare there may have been meant to be.
+"""The vocabulary: the archive's words. For a rare word it finds similar ones that may have been meant.
 
-Words are near when few letters have to change (optimal string alignment, within limits by length), or when they look alike in print
+Words are near if few letters have to change (optimal string alignment, within limits by length), or if they look alike in print
 (0 and o, 1 and l and i, rn and m, 5 and s).
 """
 
@@ -25,16 +25,16 @@ _SHAPES = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s"})
 
 
 class Vocabulary:
-    """The words of an archive. Those of scripts without spaces are left out, as are very short and very long ones. It does not change."""
+    """The words of an archive. Words of scripts without spaces, very short and very long ones are left out. It is immutable."""
 
     def __init__(self) -> None:
-        """One without words."""
+        """An empty vocabulary."""
         self._terms: list[str] = []
         self._shapes: list[str] = []
         self._lengths, self._letters, self._pairs = _signs([])
 
     def grown(self, terms: Sequence[str]) -> Vocabulary:
-        """This vocabulary with more words; of those that it has already nothing comes twice."""
+        """This vocabulary with more words. Words that it already has are not repeated."""
         found = Vocabulary()
         new = [term for term in terms if 2 < len(term) < _WIDTH and not begins(term[0])]
         shapes = _shapes(new)
@@ -45,9 +45,9 @@ class Vocabulary:
         return found
 
     def near(self, term: str) -> dict[str, int]:
-        """The near words but the word itself, and in how many letters each differs; 0: it only looks alike."""
+        """The near words (without the word itself), and the number of letters in which each differs. 0: it only looks alike."""
         limit = 0 if len(term) < 4 or len(term) >= _WIDTH or begins(term[0]) else 1 if len(term) < 8 else 2
-        if not limit:  # nearly every other is near a short one
+        if not limit:  # nearly every word is near a short one
             return {}
         shapes = _shapes([term])
         lengths, letters, pairs = _signs(shapes)
@@ -64,12 +64,13 @@ class Vocabulary:
 
 
 def _shapes(terms: Sequence[str]) -> list[str]:
-    """What words look like in print, where some letters are taken for others."""
+    """Words with letters that look alike in print replaced by one of them."""
     return "\n".join(terms).translate(_SHAPES).replace("rn", "m").split("\n") if terms else []
 
 
 def _signs(shapes: Sequence[str]) -> tuple[NDArray[np.int8], NDArray[np.uint64], NDArray[np.uint64]]:
-    """Of words their lengths, their letters and their pairs of neighbours, a bit for each kind, all (n,); several kinds share a bit."""
+    """For each word: its length, its letters and its pairs of neighbouring letters as bit sets, all (n,). Several letters or
+    pairs share a bit."""
     table = np.array(shapes, f"U{_WIDTH}").view(np.uint32).reshape(-1, _WIDTH).astype(np.uint64)
     there = table > 0
     one = np.uint64(1)

@@ -1,9 +1,9 @@
-"""The index of words: which segments hold what was asked for in words, on SQLite and on PostgreSQL.
+"""The word index: which segments contain the words of a query, on SQLite and on PostgreSQL.
 
-Both keep terms (see ``folding``) with their places, in step with the segments by triggers of migrations 0007 and 0008, and find the
-newest segments that hold given phrases. What is common to both is the ranking: by the words that are rare in the archive, each of which brings
-its newest segments as candidates, and then by BM25 over the texts of the best of these. FTS5's own bm25 reads every occurrence of
-every word, which takes 300 ms where a word is common.
+Both databases store terms (see ``folding``) with their positions. Triggers of migrations 0007 and 0008 keep them in step with the
+segments. Both find the newest segments that contain given phrases. The ranking is common to both: each rare word of the query
+adds its newest segments as candidates, and the texts of the best candidates are ranked by BM25. FTS5's own bm25 would read every
+occurrence of every word, which takes 300 ms for a common word.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ Phrase: TypeAlias = tuple[str, ...]
 """Terms that follow each other."""
 
 NEWEST = (1_000, 20_000)
-"""Segments that a word brings as candidates, the newest that hold it; more where a filter leaves too few of them."""
+"""The number of candidates for a word: the newest segments that contain it. More if a filter leaves too few."""
 
 READ = 300
 """Candidates whose texts are read at a time."""
 
 BUDGET = 200_000
-"""Occurrences of a word that are looked through: of one that more segments hold, only the newest part of the archive."""
+"""The maximum number of occurrences of a word that are searched. Of a more common word, only the newest are."""
 
 WORDS = 12
-"""Different words of a query that count, the rarest; a page of text was pasted where there are many."""
+"""The maximum number of distinct words of a query that count, the rarest. With more, somebody has pasted a page of text."""
 
 SAMPLED = 2_000
 """Segments that are looked at to tell how many are texts."""
@@ -53,28 +53,28 @@ TYPED = 1_000
 """Words of a query that are looked at, the first."""
 
 RARE = 2
-"""A word that at most this many segments hold is perhaps another one, misheard, misread or mistyped."""
+"""A word in at most this many segments may be another one that was misheard, misread or mistyped."""
 
 WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
-"""What a word counts by the number of letters in which it differs (none: it only looks alike), and how many such are looked for."""
+"""The weight of a similar word by the number of differing letters (none: it only looks alike), and how many are tried."""
 
 SOUNDING = 4
-"""Letters of a word that may sound like another one: of shorter ones a sound is next to nothing."""
+"""The least number of letters for matching by sound. The sound of shorter words says too little."""
 
 SOUNDALIKE, ALIKE = 0.6, 4
-"""What a word counts that only sounds like the one that was asked for, and how many such are looked for."""
+"""The weight of a word that only sounds like the one in the query, and how many are tried."""
 
 INFLECTED, APART = 0.8, 0.95
-"""What a word counts in another form of it, and where it is written apart, or with a hyphen, or as one."""
+"""The weight of another form of a word, and of one written apart, with a hyphen or as one."""
 
 FORMS, LOOKED_AT = 3, 60
-"""How many other forms are looked for, the most usual ones, and how many words are looked at for them."""
+"""How many other forms are tried, the most frequent ones, and how many words are examined for them."""
 
 USUAL, USUAL_SHARE = 100, 0.05
-"""Of a word that more texts hold, and a larger share of them, no other forms are looked for."""
+"""For a word in more texts than this, and in a larger share of them, no other forms are tried."""
 
 WHOLE = 8.0
-"""Nats that it says for a text to hold all words of a question."""
+"""The bonus, in nats, for a text that contains all words of a question."""
 
 CROSSING = 2_000
 """Segments with the rarest word of a phrase that are looked at for whether the phrase begins or goes on in a neighbour, the newest."""
@@ -87,16 +87,19 @@ _SATURATION, _LENGTH = 1.2, 0.5
 """BM25's k1 and b. Passages are short and of one kind, so that their length says little."""
 
 _SLOPES = np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0])
-"""At which Chernoff's bound is looked for."""
+"""The slopes at which the Chernoff bound is evaluated; the best one counts."""
 
 _CERTAIN = 600.0
-"""The most that words can say, in nats: about what a double can tell from nothing."""
+"""The largest score by words, in nats: about the limit of double precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A query in words. ``plain`` is its text without operators; phrases of ``must`` occur in what is found, those of ``without`` do not,
-    words of ``any`` may: the more of them, and the rarer, the better."""
+    """A query in words.
+
+    ``plain`` is its text without operators. Found texts must contain the phrases of ``must`` and must not contain those of
+    ``without``. They may contain the words of ``any``: the more of them, and the rarer, the better.
+    """
 
     plain: str
     must: tuple[str, ...] = ()
@@ -106,7 +109,8 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A way to read a word of a query: the terms that it stands for, what it counts, 0..1, and how many segments hold it at most."""
+    """One interpretation of a word of a query: the terms that it stands for, its weight, 0..1, and the maximum number of segments
+    that contain it."""
 
     phrase: Phrase
     weight: float
@@ -115,9 +119,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A query as the index understands it. Each of ``parts`` is the ways to read one word, the word itself first.
+    """A query as the index understands it. Each of ``parts`` lists the interpretations of one word, the word itself first.
 
-    ``newest`` is the highest id of a segment, ``texts`` how many of them are texts: what their words say is measured among these.
+    ``newest`` is the highest id of a segment. ``texts`` is the number of segments that are texts; word statistics are relative to
+    it.
     """
 
     parts: tuple[tuple[Reading, ...], ...]
@@ -127,21 +132,24 @@ class Sought:
     texts: int
 
     def information(self, count: int) -> float:
-        """What it says of a text to hold a word that ``count`` of all texts hold, in nats: BM25's inverse document frequency."""
+        """The information, in nats, of a word that ``count`` of all texts contain: BM25's inverse document frequency."""
         return math.log(1 + (max(self.texts - count, 0) + 0.5) / (count + 0.5))
 
     def evidence(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the words of texts say for them, in nats (n,), by what BM25 gathers (n,): how seldom as much is gathered, and ``WHOLE`` more
-        where it is all that the question says. Who asks with one common word means the texts that hold it, however many these are."""
+        """Scores of texts by their words, in nats (n,), from their BM25 sums (n,).
+
+        A score says how unlikely a chance match this good is, plus up to ``WHOLE`` if the text contains all words of the query. A
+        query of one common word means the texts that contain it, however many there are.
+        """
         most = sum(max(one.weight * self.information(one.count) for one in part) for part in self.parts)  # unknown words, too
         return np.asarray(self.nats(gathered) + WHOLE * np.minimum(gathered / max(most, 1e-9), 1.0) ** 8, np.float64)
 
     def nats(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How seldom a text gathers as much from the words of the query, in nats (n,), by what BM25 gathers (n,).
+        """How unlikely a chance match this good is, in nats (n,), from BM25 sums (n,).
 
-        The sum alone would be the chance to hold these very words; but of many words some are held by many a text, and whichever they
-        are, they add up. So it is Chernoff's bound on the sum, were the words spread over texts at random. For all of the words it is
-        the sum again; what repetitions add beyond that stays on top.
+        The sum alone would be the chance of containing exactly these words. But with many words, a text easily contains some of
+        them. So this is the Chernoff bound on the sum, assuming independent words. For all of the words it equals the sum again;
+        what repetitions add beyond that stays on top.
         """
         most, cost = 0.0, np.zeros(len(_SLOPES))
         for part in self.parts:
@@ -167,10 +175,11 @@ class TextIndex(ABC):
     def search(
         self, words: Words, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
     ) -> list[tuple[int, float]]:
-        """The segments that hold what is asked for, best first, at most ``limit``: ids, and how much their words say, in nats.
+        """The segments that match, best first, at most ``limit``: ids, and their scores by words, in nats.
 
-        ``exp(-score)`` is about the chance that a text holds as much of the query for no reason; they are ordered by BM25. ``allowed`` tells of ids (n,) which
-        may be found, a mask (n,). Of words that very many segments hold only the newest are looked at, see ``NEWEST`` and ``BUDGET``.
+        ``exp(-score)`` is approximately the probability of a chance match this good. The order is by BM25. ``allowed`` gives a
+        mask (n,) of the ids (n,) that may be found. Of words that very many segments contain, only the newest segments are
+        searched, see ``NEWEST`` and ``BUDGET``.
         """
         with self._database.reading() as connection:
             sought = self._sought(connection, words)
@@ -185,9 +194,10 @@ class TextIndex(ABC):
             return found
 
     def marks(self, words: Words, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        """Of each text the characters ``[start, end)`` at which it has what is asked for, forgiven words included, in order.
+        """For each text the character ranges ``[start, end)`` that match the query, in order. Forgiven words (near misses) are
+        included.
 
-        Words that say less than half of what the rarest one says are left out: "the" beside a name.
+        Words that carry less than half of the information of the rarest one are left out: "the" beside a name.
         """
         with self._database.reading() as connection:
             sought = self._sought(connection, words)
@@ -198,7 +208,7 @@ class TextIndex(ABC):
         return [_marked(telling, text, _begun(must, text)) for text in texts]
 
     def excluded(self, words: Words, ids: Ids) -> NDArray[np.bool_]:
-        """Which of some segments (n,) hold a phrase that must not occur, a mask (n,)."""
+        """A mask (n,) of the segments (n,) that contain an excluded phrase."""
         phrases, held = _phrases(words.without), list[int]()
         with self._database.reading() as connection:
             for start in range(0, len(ids), NEWEST[-1]):
@@ -211,10 +221,10 @@ class TextIndex(ABC):
     def _matching(
         self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
     ) -> list[int]:
-        """The newest segments with ids beyond ``above`` that hold every one of some phrases and none of others, newest first."""
+        """The newest segments with ids above ``above`` that contain all of some phrases and none of others, newest first."""
 
     def _sought(self, connection: Connection, words: Words) -> Sought:
-        """What is asked for in terms: the rarest words, and of those that hardly any segment holds what else they may mean."""
+        """The query as terms: its rarest words. For words that hardly any segment contains, also what else they may mean."""
         must = _phrases(words.must)
         may = [phrase for phrase in _phrases(words.any[:TYPED]) if phrase not in must]
         counts = _counts(connection, {term for phrase in [*must, *may] for term in phrase})
@@ -230,7 +240,7 @@ class TextIndex(ABC):
         return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), newest, texts)
 
     def _meant(self, connection: Connection, one: Reading, texts: int) -> list[Reading]:
-        """What else a word may mean: other forms of it, and, where it is rare, what it may have been mistaken for."""
+        """Other interpretations of a word: other forms and, if the word is rare, words that it may have been mistaken for."""
         found = {other.phrase: other for other in self._written(connection, one)}
         if len(one.phrase) > 1:
             return list(found.values())
@@ -252,7 +262,7 @@ class TextIndex(ABC):
         return list(found.values())
 
     def _written(self, connection: Connection, one: Reading) -> list[Reading]:
-        """A word as others write it: in parts, or its parts as one. No form counts as rarer than the word itself."""
+        """Other spellings of a word: in parts, or its parts as one. No form counts as rarer than the word itself."""
         whole = "".join(one.phrase)
         ways = (
             forms.apart(whole)
@@ -276,7 +286,7 @@ class TextIndex(ABC):
         return [Reading((row.term,), INFLECTED, max(row[1], one.count)) for row in found[:FORMS]]
 
     def _words(self, connection: Connection) -> Vocabulary:
-        """The archive's words: all are read once, then those that came since. It may know some that are gone."""
+        """The archive's words. All are read once, later only new ones. It may contain words that no longer occur."""
         version = connection.execute(select(t.change.c.count)).scalar_one()
         with self._reading:
             if version > self._version:  # else another thread has seen a later state than this one's
@@ -285,7 +295,8 @@ class TextIndex(ABC):
             return self._vocabulary
 
     def _texts(self, connection: Connection, newest: int) -> int:
-        """How many segments are texts, about: of a large archive by a sample, since counting them all takes a second a million."""
+        """The approximate number of segments that are texts. A large archive is sampled, since counting takes a second per
+        million segments."""
         version = connection.execute(select(t.change.c.count)).scalar_one()
         with self._reading:
             if version > self._counted:
@@ -297,7 +308,8 @@ class TextIndex(ABC):
             return self._count
 
     def _candidates(self, connection: Connection, sought: Sought, newest: int) -> tuple[Ids, bool]:
-        """Segments (n,) that hold something of what is sought, those with more and rarer words first; and whether any word has more."""
+        """Segments (n,) that contain something of the query, those with more and rarer words first; and whether any word has
+        further segments."""
         gains: dict[int, float] = defaultdict(float)
         must, cut = [one.phrase for one in sought.must], False
         said = [(one, one.weight * sought.information(one.count)) for part in sought.parts for one in part]
@@ -329,7 +341,8 @@ class TextIndex(ABC):
         return ids_[np.lexsort((-ids_, -np.fromiter(gains.values(), np.float64, len(gains))))], cut
 
     def _across(self, connection: Connection, sought: Sought) -> dict[int, str]:
-        """Segments in which phrases that must occur begin, to go on in those that follow them in their track, with the texts of all of these."""
+        """Phrases that must occur may continue in the next segments of a track. Returns the segments in which they begin, with
+        the joined texts."""
         found: dict[int, str] = {}
         for one in sought.must:
             counts = _counts(connection, one.phrase)
@@ -355,7 +368,7 @@ class TextIndex(ABC):
 
 
 class SqliteWords(TextIndex):
-    """In FTS5."""
+    """The index in FTS5."""
 
     def _matching(
         self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
@@ -368,7 +381,7 @@ class SqliteWords(TextIndex):
 
 
 class PostgresWords(TextIndex):
-    """In a column of PostgreSQL's text search, under a GIN index."""
+    """The index in a PostgreSQL text search column, under a GIN index."""
 
     def _matching(
         self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
@@ -385,19 +398,19 @@ _NEWEST_POSTGRESQL = text(
 
 
 def text_index(database: Database) -> TextIndex:
-    """The index of words of a database."""
+    """The word index of a database."""
     return SqliteWords(database) if database.file else PostgresWords(database)
 
 
 def scrub(database: Database) -> None:
-    """Have SQLite's index drop what it keeps of deleted texts: until then they are only noted as gone."""
+    """Make SQLite's index remove its data of deleted texts. Until then they are only marked as deleted."""
     if database.file:
         with database.writing(quiet=True) as connection:
             connection.execute(text("INSERT INTO words (words) VALUES ('optimize')"))
 
 
 def rebuild(connection: Connection) -> None:
-    """Fill the index and the count of words anew from the segments."""
+    """Rebuild the index and the word counts from the segments."""
     if connection.dialect.name == "sqlite":
         statements: tuple[str, ...] = (
             "INSERT INTO words (words) VALUES ('rebuild')",
@@ -422,7 +435,8 @@ def _ranked(
     connection: Connection, sought: Sought, candidates: Ids, across: Mapping[int, str], limit: int,
     allowed: Callable[[Ids], NDArray[np.bool_]] | None,
 ) -> list[tuple[int, float]]:  # fmt: skip
-    """The best ``limit`` of candidates (n,) that come in the order of what they promise, by what their texts hold; ``across`` are longer ones of some."""
+    """The best ``limit`` of candidates (n,), ranked by their texts. Candidates come in the order of expected score. ``across``
+    gives longer texts for some of them."""
     chosen: list[int] = []
     most = more = max(limit, READ)
     start = 0
@@ -444,8 +458,10 @@ _TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND tex
 
 
 def _marked(phrases: Sequence[Phrase], text: str, begun: Sequence[Phrase] = ()) -> list[tuple[int, int]]:
-    """The characters ``[start, end)`` of a text that any of some phrases covers, or the last of those that are ``begun`` at its end, in order; those that
-    overlap are one."""
+    """The character ranges ``[start, end)`` of a text that match any of the phrases, in order; overlapping ranges are merged.
+
+    Phrases in ``begun`` match only at the end of the text.
+    """
     stands = places(text)
     found = [term for term, _, _ in stands]
     hits = {at + offset for phrase in phrases for at in _occurrences(phrase, found) for offset in range(len(phrase))}
@@ -465,7 +481,7 @@ _Track: TypeAlias = "list[tuple[int, str, int, int]]"
 
 
 def _tracks(connection: Connection, ids: Sequence[int]) -> Iterator[_Track]:
-    """Of each segment that has a time those of the same asset, reader, source and language that lie around it, itself included."""
+    """For each segment with a time: the neighbouring segments of the same asset, reader, source and language, itself included."""
     if not ids:
         return
     here, near = t.segment.alias(), t.segment.alias()
@@ -484,7 +500,7 @@ def _tracks(connection: Connection, ids: Sequence[int]) -> Iterator[_Track]:
 
 
 def _crossings(phrase: Phrase, track: _Track) -> dict[int, str]:
-    """The segments of a track in which a phrase begins that ends in another one, and the texts that it goes through."""
+    """The segments of a track in which a phrase begins that ends in a later one, with the texts that it spans."""
     found: dict[int, str] = {}
     for first, (id_, begun, _, end) in enumerate(track):
         text, until = begun, end
@@ -499,7 +515,7 @@ def _crossings(phrase: Phrase, track: _Track) -> dict[int, str]:
 
 
 def _may_cross(phrase: Phrase, term: str, found: Sequence[str]) -> bool:
-    """Whether a text, of these terms, holds a part of a phrase with one of its terms, up to the text's beginning or end."""
+    """Whether a text with these terms contains part of a phrase, with one of its terms, at the beginning or end of the text."""
     if any(begins(one[0]) for one in phrase):
         return True  # its pairs of characters are others where a text ends amid them
     for at, offset in product(
@@ -513,7 +529,7 @@ def _may_cross(phrase: Phrase, term: str, found: Sequence[str]) -> bool:
 
 
 def _begun(phrases: Sequence[Phrase], text: str) -> list[Phrase]:
-    """Of phrases that a text does not hold whole what it ends with, each the longest part from its beginning."""
+    """For phrases that a text does not contain as a whole: the longest beginning of each with which the text ends."""
     found, begun = asked(text), list[Phrase]()
     for phrase in phrases:
         if not _occurrences(phrase, found):
@@ -523,7 +539,8 @@ def _begun(phrases: Sequence[Phrase], text: str) -> list[Phrase]:
 
 
 def _score(sought: Sought, found: list[str], sure: float, length: float) -> float:
-    """BM25 of a text's terms, in nats; a forgiven word counts as much as its reader was ``sure`` of the text, 0..1."""
+    """BM25 of a text's terms, in nats. A forgiven word counts in proportion to the reader's confidence in the text (``sure``,
+    0..1)."""
     often, total = Counter(found), 0.0
     for part in sought.parts:
         best = 0.0
@@ -543,7 +560,7 @@ def _times(phrase: Phrase, often: Counter[str], found: list[str]) -> int:
 
 
 def _occurrences(phrase: Phrase, found: Sequence[str]) -> list[int]:
-    """Where a phrase begins among the terms of a text."""
+    """The positions at which a phrase begins among the terms of a text."""
     if begins(phrase[0]) and len(phrase) == 1:
         return [at for at, term in enumerate(found) if term.startswith(phrase[0])]
     size = len(phrase)
@@ -551,7 +568,7 @@ def _occurrences(phrase: Phrase, found: Sequence[str]) -> list[int]:
 
 
 def _phrases(texts: Iterable[str]) -> list[Phrase]:
-    """Texts as phrases, without those that have no terms, each once."""
+    """Texts as distinct phrases. Texts without terms are left out."""
     return [phrase for phrase in dict.fromkeys(tuple(asked(one)[:TYPED]) for one in texts) if phrase]
 
 

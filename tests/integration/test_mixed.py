@@ -46,6 +46,19 @@ QUESTIONS = {
 """Questions, and the files that answer them."""
 
 
+def plainly_named(archive: Path) -> dict[str, str]:
+    """Give files names that say nothing, those beside each other the same: names are words, which would answer what is asked of pictures.
+
+    Returns what became of each path without its suffix.
+    """
+    became: dict[str, str] = {}
+    for path in sorted(path for path in archive.rglob("*") if path.is_file()):
+        stem = str(path.relative_to(archive)).partition(".")[0]
+        name = became.setdefault(stem, f"{stem.rpartition('/')[0]}/{1000 + len(became)}".lstrip("/"))
+        path.rename(archive / (name + path.name[len(stem.rpartition("/")[2]) :]))
+    return became
+
+
 @pytest.fixture
 def asked(settings, tmp_path):
     """Figures of every kind of question, by what it was asked by."""
@@ -64,6 +77,7 @@ def asked(settings, tmp_path):
         )
     for name, text in NOTES.items():
         (archive / "notes" / f"{name}.txt").write_text(text + "\n")
+    plain = plainly_named(archive)
     index(settings, Job([archive]), encoder=encoder)
     reader = written.load(None, "cpu")
     Readers(Database(settings.database)).add("written", reader.revision, sorted(reader.reads), sorted(reader.channels))
@@ -73,7 +87,7 @@ def asked(settings, tmp_path):
         lines = [
             {
                 "query": {"text": question},
-                "relevant": [str(found) for found in archive.glob(file.partition(".")[0] + ".*")],
+                "relevant": [str(found) for found in archive.glob(plain[file.partition(".")[0]] + ".*")],
                 **how,
             }
             for question, file in QUESTIONS[kind]

@@ -1,7 +1,7 @@
 """The clap family: joint spaces of sound and text (CLAP, arXiv 2211.06687), through transformers' ``ClapModel``.
 
-``clap:REPOSITORY`` is a repository of the hub, ``clap:FOLDER`` a folder laid out like one. Sound comes in windows that the model's own
-feature extractor repeats or pads to the ten seconds that it was trained with; the vector of a text longer than its captions were is the
+``clap:REPOSITORY`` is a repository of the hub, ``clap:FOLDER`` a folder with the same layout. The model's own feature extractor
+repeats or pads windows of sound to the ten seconds of its training. The vector of a text longer than the training captions is the
 mean of its pieces'.
 """
 

@@ -1,4 +1,4 @@
-"""CLAP built from the files of a folder, none of which is believed."""
+"""CLAP built from the files of a folder, which are not trusted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MADE = ("position_ids", "token_type_ids", "relative_position_index", "num_batch
 
 
 def extractor(folder: Path) -> Any:  # noqa: ANN401  transformers has no types
-    """What makes spectrograms of sound.
+    """The object that makes spectrograms of sound.
 
     Raises:
-        ModelMissing: its file is not there, or says what cannot be.
+        ModelMissing: its file is missing or has invalid values.
     """
     file = folder / EXTRACTOR
     if not file.exists() and not (folder / "processor_config.json").exists():
@@ -33,7 +33,7 @@ def extractor(folder: Path) -> Any:  # noqa: ANN401  transformers has no types
 
 
 def build(folder: Path) -> Any:  # noqa: ANN401  transformers has no types
-    """The model with its weights. transformers would draw those that are missing at random.
+    """The model with its weights. transformers alone would initialise missing ones at random.
 
     Raises:
         ModelMissing: the configuration or the weights are not there, are damaged, or do not fit each other.

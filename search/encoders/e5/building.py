@@ -1,4 +1,4 @@
-"""E5 built from the files of a folder, none of which is believed: on torch from safetensors, or else a graph of ONNX Runtime."""
+"""E5 built from the files of a folder, which are not trusted: on torch from safetensors, or else as an ONNX Runtime graph."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Means = Callable[[Ids], Vectors]
 
 
 def configuration(folder: Path) -> dict[str, Any]:
-    """What a folder says of its model.
+    """The configuration of the model in a folder.
 
     Raises:
-        ModelMissing: nothing, or that it is of another kind.
+        ModelMissing: there is none, or it is of another kind.
     """
     config = weights.read_json(folder / CONFIG)
     if config.get("model_type") not in _RESERVED:
@@ -51,10 +51,10 @@ def context(config: dict[str, Any]) -> int:
 
 
 def build(folder: Path, device: str, padding: int) -> Means:
-    """The model with its weights; ``padding`` is the token that stands for none.
+    """The model with its weights; ``padding`` is the padding token.
 
     Raises:
-        ModelMissing: the weights are not there, are damaged, or do not fit; or the device is not there.
+        ModelMissing: the weights are missing, damaged, or do not fit; or there is no such device.
     """
     graph = next((folder / name for name in GRAPHS if (folder / name).is_file()), None)
     if graph is not None and not any(folder.glob("*.safetensors")):
@@ -63,7 +63,7 @@ def build(folder: Path, device: str, padding: int) -> Means:
 
 
 class _Graph:
-    """An export. It reads one text at a time: in int8 the activations of a batch share a scale."""
+    """An export. It reads one text at a time, since in int8 the activations of a batch share a scale."""
 
     def __init__(self, file: Path, padding: int) -> None:
         self._file, self._padding = file, padding

@@ -1,4 +1,4 @@
-"""The encoder of models of the e5 family that come from a hub."""
+"""The encoder of e5 models that come from a hub."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ STORED, ASKED = "passage: ", "query: "
 
 
 class HubE5Encoder:
-    """Encoder of one model. The vector of a text that is longer than the model reads is the mean of its pieces', weighted by length."""
+    """Encoder of one model. The vector of a text longer than the model reads is the mean of its pieces', weighted by length."""
 
     def __init__(self, space: Space, tokenizer: HubTokenizer, means: Means) -> None:
         self.space, self.needs = space, Needs(size=0, fit="squash", rate=0)
         self._tokenizer, self._means = tokenizer, means
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
-        """Vectors (n, dim) of unit length of texts as they are stored; an empty batch gives (0, dim)."""
+        """Vectors (n, dim) of unit length for stored texts; an empty batch gives (0, dim)."""
         if modality not in self.space.accepts:
             raise ValueError(f"the space {self.space.name} accepts no {modality}")
         return self._vectors(cast("Sequence[str]", batch), STORED)
 
     def ask(self, texts: Sequence[str]) -> Vectors:
-        """Vectors (n, dim) of unit length of texts as they are asked."""
+        """Vectors (n, dim) of unit length for questions."""
         return self._vectors(texts, ASKED)
 
     def _vectors(self, texts: Sequence[str], before: str) -> Vectors:

@@ -1,7 +1,9 @@
-"""The ImageBind spaces: one space for pictures, video, text, sound, depth, heat and motion (Girdhar et al. 2023, arXiv 2305.05665).
+"""The ImageBind spaces: one space for pictures, video, text, sound, depth, heat and motion (Girdhar et al. 2023, arXiv
+2305.05665).
 
-The folder of a model holds ``imagebind_huge.safetensors``, the official weights under their official names, and perhaps a ``config.json``
-of ours with the sizes (``towers.Sizes``); without it they are those of ``huge``. The weights may not be used commercially.
+The folder of a model holds ``imagebind_huge.safetensors``, the official weights under their official names. It may also hold a
+``config.json`` of ours with the sizes (``towers.Sizes``); the default are those of ``huge``. The licence of the weights forbids
+commercial use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The encoder of an ImageBind space: contents made ready as the official code does, and run through the towers."""
+"""The encoder of an ImageBind space: preprocessing as in the official code, and the towers."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ times its focal length by the values of SUN RGB-D, which are eight times the dep
 
 
 class ImageBindEncoder:
-    """Encoder of an ImageBind space. A tower is loaded when it is first needed: all six together take 4.8 GB."""
+    """Encoder of an ImageBind space. A tower is loaded on first use: all six together take 4.8 GB."""
 
     def __init__(self, model: Model, device: str) -> None:
-        """Look through the files of ``model``; raises ModelMissing where they are not those of an ImageBind model."""
+        """Check the files of ``model``; raises ModelMissing if they are not those of an ImageBind model."""
         self._weights, self._runner = Weights(model.folder), Runner(device)
         self._tokenizer = BytePairs(CONTEXT)
         self._functions: dict[str, Callable[..., torch.Tensor]] = {}
@@ -70,18 +70,19 @@ class ImageBindEncoder:
         return self._run("vision", _see, [np.stack(batch)[:, None]])
 
     def _videos(self, batch: Sequence[NDArray[np.uint8]]) -> Vectors:
-        """Of each shot (frames, H, W, 3) the mean of the vectors of its clips, which are pairs of frames; the last may be alone."""
+        """For each shot (frames, H, W, 3) the mean of the vectors of its clips, which are pairs of frames; the last clip may be a
+        single frame."""
         clips = [shot[at : at + 2] for shot in batch for at in range(0, len(shot), 2)]
         paired = np.stack([clip if len(clip) == 2 else np.repeat(clip, 2, axis=0) for clip in clips])
         return _means(self._run("vision", _see, [paired]), [(len(shot) + 1) // 2 for shot in batch])
 
     def _texts(self, batch: Sequence[str]) -> Vectors:
-        """Texts in pieces of at most CONTEXT tokens; of a longer one the mean of its pieces."""
+        """Texts in pieces of at most CONTEXT tokens. The vector of a longer text is the mean of its pieces'."""
         pieces = self._tokenizer.pieces(batch)
         return unit(pieces.mean(by_length(pieces, lambda ids: self._run("text", Tower.read, [ids])), len(batch)))
 
     def _sounds(self, batch: Sequence[NDArray[np.float32]]) -> Vectors:
-        """Of each window the mean of the vectors of its clips."""
+        """For each window the mean of the vectors of its clips."""
         clips = [_clips(sound) for sound in batch]
         waves = np.zeros((sum(map(len, clips)), CLIP), np.float32)
         counts = np.empty(len(waves), np.int64)
@@ -97,11 +98,11 @@ class ImageBindEncoder:
         return self._run("thermal", _warm, [np.stack(batch)])
 
     def _motions(self, batch: Sequence[NDArray[np.float32]]) -> Vectors:
-        """Five seconds each. What is shorter is repeated: zeros would be a fall in which nothing weighs anything."""
+        """Five seconds each. Shorter motion is repeated, since zeros would mean a fall without weight."""
         return self._run("imu", _move, [np.stack([motion[:, np.arange(READINGS) % motion.shape[1]] for motion in batch])])
 
     def _run(self, name: str, function: Callable[..., torch.Tensor], inputs: Inputs) -> Vectors:
-        """Unit vectors of what ``function`` gives, whose first argument is the tower."""
+        """Unit vectors of the output of ``function``, whose first argument is the tower."""
         with self._loading:
             if name not in self._functions:
                 self._functions[name] = partial(function, self._runner.place(self._weights.tower(name)))
@@ -109,21 +110,21 @@ class ImageBindEncoder:
 
 
 def _see(tower: Tower, clips: torch.Tensor) -> torch.Tensor:
-    """Clips (n, 1 or 2, H, W, 3) uint8. A picture alone is a clip in which nothing happens: it is repeated, as in the official code."""
+    """Clips (n, 1 or 2, H, W, 3) uint8. A single picture is a clip without motion: it is repeated, as in the official code."""
     mean, std = (torch.tensor(numbers, device=clips.device) for numbers in (_MEAN, _STD))
     colours = (clips.expand(-1, 2, -1, -1, -1) / 255 - mean) / std
     return tower(colours.permute(0, 4, 1, 2, 3).to(tower.dtype))
 
 
 def _clips(sound: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """The first, the middle and the last two seconds of a window; all of it, where it is not longer."""
+    """The first, the middle and the last two seconds of a window; all of it if it is not longer."""
     rest = len(sound) - CLIP
     starts = [part * rest // (CLIPS - 1) for part in range(CLIPS)] if rest > 0 else [0]
     return [sound[start : start + CLIP] for start in starts]
 
 
 def _hear(tower: Tower, waves: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Clips (n, CLIP), of each of which the first ``counts`` frames are sound; the others are zero, as in the official code."""
+    """Clips (n, CLIP). The first ``counts`` frames of each are sound; the others are zero, as in the official code."""
     energies = fbank(waves)
     heard = torch.arange(energies.shape[1], device=waves.device) < counts[:, None]
     energies = pad(energies * heard[..., None], (0, 0, 0, MEL_FRAMES - energies.shape[1]))
@@ -131,17 +132,17 @@ def _hear(tower: Tower, waves: torch.Tensor, counts: torch.Tensor) -> torch.Tens
 
 
 def _measure(tower: Tower, depth: torch.Tensor) -> torch.Tensor:
-    """Pictures (n, H, W) of ``NEAREST`` over metres, as the disparity that the tower saw in training."""
+    """Pictures (n, H, W) of ``NEAREST`` over metres, converted to the disparity of the tower's training."""
     return tower(((depth * (_DISPARITY / NEAREST) - _DEPTH_MEAN) / _DEPTH_STD)[:, None].to(tower.dtype))
 
 
 def _warm(tower: Tower, heat: torch.Tensor) -> torch.Tensor:
-    """Pictures (n, H, W) as they are: there is no official code, and others found LLVIP's people best so."""
+    """Pictures (n, H, W), unchanged: there is no official code, and others found LLVIP's people best in this way."""
     return tower(heat[:, None].to(tower.dtype))
 
 
 def _move(tower: Tower, motion: torch.Tensor) -> torch.Tensor:
-    """Readings (n, 6, READINGS), as they are."""
+    """Readings (n, 6, READINGS), unchanged."""
     return tower(motion.to(tower.dtype))
 
 

@@ -1,4 +1,4 @@
-"""Log-mel filter banks as Kaldi computes them, and torchaudio after it: what ImageBind hears."""
+"""Log-mel filter banks as in Kaldi and torchaudio: ImageBind's form of sound."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _FLOOR = torch.finfo(torch.float32).eps
 
 
 def frames(samples: int) -> int:
-    """How many whole frames lie in so many samples."""
+    """The number of whole frames in this number of samples."""
     return max(0, 1 + (samples - FRAME) // SHIFT)
 
 
 def fbank(sound: torch.Tensor) -> torch.Tensor:
     """Log energies (…, frames, BINS) of float32 sound (…, samples) at ``RATE``: Hann window, power, no dither, no energy.
 
-    Each frame is freed of its mean first, so that the mean of the whole need not be taken off.
+    The mean of each frame is subtracted, so the mean of the whole sound need not be.
     """
     cut = sound.unfold(-1, FRAME, SHIFT)
     cut = cut - cut.mean(-1, keepdim=True)
@@ -37,7 +37,8 @@ def fbank(sound: torch.Tensor) -> torch.Tensor:
 
 
 def _filters() -> torch.Tensor:
-    """Weights (FFT / 2 + 1, BINS) of the filters: triangles on the mel scale, each from the middle of one neighbour to that of the other."""
+    """Weights (FFT / 2 + 1, BINS) of the filters: triangles on the mel scale, each from the centre of one neighbour to that of
+    the other."""
     edges = torch.linspace(float(_mel(torch.tensor(_LOWEST))), float(_mel(torch.tensor(RATE / 2))), BINS + 2)
     at = _mel(torch.arange(FFT // 2 + 1) * (RATE / FFT))[:, None]
     left, middle, right = edges[:-2], edges[1:-1], edges[2:]

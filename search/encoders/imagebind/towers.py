@@ -1,7 +1,7 @@
 """The six towers of ImageBind in torch, with the official names of their weights.
 
 A tower cuts its input into tokens (``Stem``), runs them through a transformer (``Trunk``) and projects one of them into the joint
-space. Their parameters are named as in ``imagebind_huge.pth``, so that its state dict is theirs.
+space. The parameters have the names in ``imagebind_huge.pth``, so that its state dict can be loaded directly.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ TOWERS = ("vision", "text", "audio", "depth", "thermal", "imu")
 
 
 def tower(name: str, sizes: Sizes) -> Tower:
-    """A tower with weights that mean nothing yet."""
+    """A tower with uninitialised weights."""
     size: Size = getattr(sizes, name)
     stem = {"vision": _vision, "text": Text, "audio": _audio, "depth": _depth, "thermal": _thermal, "imu": Motion}[name]
     return Tower(name, stem(size.width), size, sizes.dim)
 
 
 class Tower(nn.Module):
-    """From input (n, …) to vectors (n, dim), which are not of unit length yet."""
+    """From input (n, …) to vectors (n, dim), not yet of unit length."""
 
     def __init__(self, name: str, stem: nn.Module, size: Size, dim: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Tower(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its weights, and so of what it takes; pieces of texts are int64."""
+        """The type of its weights and inputs. Pieces of texts are int64."""
         return next(self.parameters()).dtype
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -87,13 +87,14 @@ class Tower(nn.Module):
         return found
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Vectors of the first token, that of the class."""
+        """Vectors of the first token, the class token."""
         tokens = self.modality_trunks[self.name](self.modality_preprocessors[self.name](inputs))
         found: torch.Tensor = self.modality_heads[self.name](tokens[:, 0])
         return found
 
     def read(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Vectors of texts (n, CONTEXT): of each the piece that ends it, which has the highest number; what follows counts for nothing."""
+        """Vectors of texts (n, CONTEXT), from the token that ends each text. It has the highest number; tokens after it have no
+        effect."""
         ends = pieces.argmax(dim=-1)
         pieces = pieces[:, : int(ends.max()) + 1]
         tokens = self.modality_trunks[self.name](self.modality_preprocessors[self.name](pieces), causal=True)
@@ -103,7 +104,7 @@ class Tower(nn.Module):
 
 
 class Trunk(nn.Module):
-    """A transformer that normalises before each step; ``normed``: once more at the beginning; ``biased``: see ``Attention``."""
+    """A transformer with pre-normalisation. ``normed``: normalise once more at the beginning; ``biased``: see ``Attention``."""
 
     def __init__(self, size: Size, *, normed: bool, biased: bool) -> None:
         super().__init__()
@@ -111,7 +112,7 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList(Block(size.width, size.heads, biased=biased) for _ in range(size.blocks))
 
     def forward(self, tokens: torch.Tensor, *, causal: bool = False) -> torch.Tensor:
-        """Tokens (n, length, width); ``causal``: none sees those behind it."""
+        """Tokens (n, length, width); ``causal``: a token does not see later ones."""
         tokens = self.pre_transformer_layer(tokens)
         for block in self.blocks:
             tokens = block(tokens, causal=causal)
@@ -119,7 +120,7 @@ class Trunk(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, and then a layer of neurons."""
+    """Attention followed by an MLP."""
 
     def __init__(self, width: int, heads: int, *, biased: bool) -> None:
         super().__init__()
@@ -135,7 +136,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention in ``heads``, with weights as ``nn.MultiheadAttention`` names them; ``biased``: one more key and value are learnt."""
+    """Attention in ``heads``, with the weight names of ``nn.MultiheadAttention``. ``biased``: one extra key and value are learnt."""
 
     def __init__(self, width: int, heads: int, *, biased: bool) -> None:
         super().__init__()
@@ -160,9 +161,9 @@ class Attention(nn.Module):
 
 
 class Stem(nn.Module):
-    """Patches of pictures, clips or spectrograms to tokens, behind a token of the class.
+    """Patches of pictures, clips or spectrograms to tokens, after a class token.
 
-    ``name`` and ``proj`` are what the official weights call the patches' projection; ``norm``: their tokens are normalised.
+    ``name`` and ``proj`` are the official names of the patch projection; ``norm``: the tokens are normalised.
     """
 
     def __init__(self, name: str, proj: nn.Module, patches: int, width: int, *, norm: bool) -> None:
@@ -200,7 +201,7 @@ class Text(nn.Module):
 
 
 class Motion(nn.Module):
-    """Readings (n, AXES, READINGS) to tokens, eight readings each, behind a token of the class."""
+    """Readings (n, AXES, READINGS) to tokens, eight readings each, after a class token."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

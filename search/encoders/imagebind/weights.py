@@ -1,4 +1,4 @@
-"""The files of an ImageBind model: sizes and weights, looked through before anything is loaded, and loaded tower by tower."""
+"""The files of an ImageBind model: sizes and weights. All are checked before loading; towers are loaded one by one."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class Weights:
-    """The weights in a folder. Whether they are those of such a model shows at once, and whether they are numbers when they are loaded."""
+    """The weights in a folder. Names and shapes are checked at once, the values when a tower is loaded."""
 
     def __init__(self, folder: Path) -> None:
-        """Look the files through.
+        """Check the files.
 
         Raises:
-            ModelMissing: a file is not there, is damaged, or holds other weights than those of the sizes.
+            ModelMissing: a file is missing, damaged, or holds other weights than those for the sizes.
         """
         self.sizes = read_sizes(folder / CONFIG)
         self.path = find(folder, NAME)
@@ -42,7 +42,7 @@ class Weights:
         """A tower with its weights.
 
         Raises:
-            ModelMissing: the file cannot be read any more, or was altered.
+            ModelMissing: the file can no longer be read, or was changed.
         """
         with torch.device("meta"):
             built = tower(name, self.sizes)
@@ -71,10 +71,11 @@ class Weights:
 
 
 def read_sizes(file: Path) -> Sizes:
-    """The sizes in a file such as ``{"dim": 64, "vision": {"width": 32, "blocks": 2, "heads": 4}, …}``; what is left out is as in huge.
+    """The sizes in a file such as ``{"dim": 64, "vision": {"width": 32, "blocks": 2, "heads": 4}, …}``. Missing values are those
+    of huge.
 
     Raises:
-        ModelMissing: the file cannot be read, or its sizes cannot be.
+        ModelMissing: the file cannot be read, or its sizes are impossible.
     """
     if not file.exists():
         return Sizes()

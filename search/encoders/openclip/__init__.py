@@ -1,8 +1,8 @@
 """The openclip family: joint spaces of pictures, video and text, through open_clip.
 
-``openclip:MODEL/PRETRAINED`` is any architecture and checkpoint that open_clip lists, ``openclip:FOLDER`` a folder as open_clip lays it
-out on the hub. CLIP is arXiv 2103.00020, SigLIP 2303.15343. The vector of a video is the mean of its frames', and that of a text longer
-than the tower's context the mean of its pieces'.
+``openclip:MODEL/PRETRAINED`` is any architecture and checkpoint that open_clip lists, ``openclip:FOLDER`` a folder in open_clip's
+hub layout. CLIP is arXiv 2103.00020, SigLIP 2303.15343. The vector of a video is the mean of its frames'. The vector of a text
+longer than the tower's context is the mean of its pieces'.
 """
 
 from __future__ import annotations

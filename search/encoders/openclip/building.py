@@ -1,4 +1,4 @@
-"""Models of open_clip built from the files of a folder, none of which is believed."""
+"""Models of open_clip built from the files of a folder, which are not trusted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TOWERS: dict[str, dict[str, Any]] = {
 
 
 def configuration(model: Model) -> tuple[Path, dict[str, Any], dict[str, Any]]:
-    """The file that describes the model, with its architecture and its preprocessing, defaults filled in."""
+    """The file that describes the model, with its architecture and preprocessing, including defaults."""
     file, (architecture, _, tag) = model.folder / CONFIG, model.rest.partition("/")
     listed = open_clip.get_pretrained_cfg(architecture, tag)
     if listed and not file.exists():  # a repository may leave to open_clip what it knows itself
@@ -63,7 +63,7 @@ def configuration(model: Model) -> tuple[Path, dict[str, Any], dict[str, Any]]:
 
 
 def needs_of(file: Path, preprocessing: dict[str, Any], size: Any, batch: int) -> Needs:  # noqa: ANN401  int or (height, width)
-    """What the towers want, once everything that ``file`` says of preprocessing was understood."""
+    """The needs of the towers, after checking that all preprocessing options in ``file`` are supported."""
     height, width = (size, size) if isinstance(size, int) else size
     fit, interpolation = FITS.get(str(preprocessing["resize_mode"])), FILTERS.get(str(preprocessing["interpolation"]))
     black = fit != "pad" or preprocessing["fill_color"] == 0
@@ -80,7 +80,7 @@ def _is_rgb(preprocessing: dict[str, Any]) -> bool:
 
 
 def build(folder: Path, file: Path, config: dict[str, Any]) -> Any:  # noqa: ANN401  open_clip has no types
-    """The model that ``config`` describes, as yet without weights."""
+    """The model that ``config`` describes, without weights."""
     config = deepcopy(config)
     vision, text = config["vision_cfg"], config["text_cfg"]
     custom = config.pop("custom_text", False) or "hf_model_name" in text
@@ -100,7 +100,7 @@ def build(folder: Path, file: Path, config: dict[str, Any]) -> Any:  # noqa: ANN
 
 
 def _tower(folder: Path, name: str, scratch: Path) -> str:
-    """A folder with the configuration of the text tower of that name of the hub, which is never asked."""
+    """A folder with the configuration of the hub's text tower of that name. The hub itself is never contacted."""
     if name in TOWERS:
         (scratch / "config.json").write_text(json.dumps(TOWERS[name]))
         return str(scratch)
@@ -110,7 +110,7 @@ def _tower(folder: Path, name: str, scratch: Path) -> str:
 
 
 def fill(model: Any, file: Path, config: Path) -> None:  # noqa: ANN401  open_clip has no types
-    """Load the weights in ``file``. open_clip would bend those of another size until they fit."""
+    """Load the weights in ``file``. open_clip alone would adapt weights of another size to fit."""
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name, shape in weights.shapes(file).items():
         of = wanted.get(name, wanted.get(f"text.{name}", shape))
@@ -123,7 +123,7 @@ def fill(model: Any, file: Path, config: Path) -> None:  # noqa: ANN401  open_cl
 
 
 def tokenizer_of(folder: Path, file: Path, config: dict[str, Any]) -> Tokenizer:
-    """The tokenizer that the text tower of ``config`` was trained with."""
+    """The tokenizer with which the text tower of ``config`` was trained."""
     context, hub = config.get("context_length", 77), bool(config.get("hf_tokenizer_name"))
     options = dict(config.get("tokenizer_kwargs") or {})
     clean, strip = options.pop("clean", "whitespace" if hub else "lower"), options.pop("strip_sep_token", False)

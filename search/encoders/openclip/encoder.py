@@ -18,11 +18,12 @@ ACCEPTS = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.TEXT})
 
 
 class OpenClipEncoder:
-    """Encoder of one open_clip model; it can also give the parts of which its vectors are made (``GrainedEncoder``).
+    """Encoder of one open_clip model. It can also return the parts of its vectors (``GrainedEncoder``).
 
-    A batch of texts is padded to its longest, not to the context, where nothing after the end token counts: CLIP's causal towers that pool
-    that token, and towers of the hub, which mask their padding. Others (SigLIP and CLIPA pool the last place, MobileCLIP2 attends to the
-    padding, CoCa puts its class token behind it) were trained with the padding in it, and get the whole context.
+    Where tokens after the end token have no effect, a batch of texts is padded to its longest text, not to the context. This
+    holds for CLIP's causal towers that pool the end token, and for towers of the hub, which mask their padding. Others were
+    trained with the padding and get the whole context: SigLIP and CLIPA pool the last place, MobileCLIP2 attends to the padding,
+    CoCa puts its class token after it.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class OpenClipEncoder:
         return self._pictures(np.stack(pictures)) if modality is Modality.IMAGE else self._videos(pictures)
 
     def probe(self) -> tuple[int, int]:
-        """The dimension that the towers give: for text, and for pictures."""
+        """The dimension of the towers' outputs: for text, and for pictures."""
         blank = np.zeros((1, self.needs.size, self.needs.size, 3), np.uint8)
         return self._texts([""]).shape[1], self._pictures(blank).shape[1]
 
@@ -93,7 +94,7 @@ class OpenClipEncoder:
         return unit(pieces.mean(unit(vectors), len(texts)))
 
     def _see(self, pixels: torch.Tensor) -> torch.Tensor:
-        """From (n, size, size, 3) uint8, normalised where it costs least, to (n, dim)."""
+        """From (n, size, size, 3) uint8 to (n, dim). Normalisation happens where it is cheapest."""
         scaled = pixels.permute(0, 3, 1, 2).float() / 255
         return cast("torch.Tensor", self._model.encode_image(((scaled - self._mean) / self._std).to(self._runner.dtype)))
 
@@ -107,7 +108,7 @@ class OpenClipEncoder:
         return cast("torch.Tensor", self._model.encode_text(ids))
 
     def _outputs(self, ids: torch.Tensor) -> torch.Tensor:
-        """From (n, length) tokens to what the tower makes of each, in the joint space: (n, length, dim)."""
+        """From (n, length) tokens to the tower's output for each in the joint space: (n, length, dim)."""
         tower, length = self._tower, ids.shape[1]
         inside = tower.token_embedding(ids) + tower.positional_embedding[:length]
         mask = tower.attn_mask[:length, :length] if self._causal else None
@@ -118,7 +119,7 @@ class OpenClipEncoder:
         return cast("torch.Tensor", projection(outputs) if callable(projection) else outputs @ projection)
 
     def _last(self, ids: Any) -> Any:  # noqa: ANN401  an array or a tensor, and so is what it gives
-        """Where the end token stands in ``ids`` (…, length), as open_clip finds it."""
+        """The position of the end token in ``ids`` (…, length), as open_clip finds it."""
         if self._pool == "argmax":
             return ids.argmax(-1)
         tower = self._tower

@@ -1,8 +1,8 @@
 """The pocket space: a small joint space of images, sound, video and text that ships with Sensorium.
 
-Three ONNX graphs, all of whose pre- and post-processing is inside: EfficientNet-Lite2 for pictures, MiniLM for text, and a
-log-mel student network for sound. A vector is ``[scene | sqrt(b) * concept]`` at unit length; MODEL_CARD.md tells how the
-halves were trained, what they reach and what they cannot do. ``pocket:multilingual`` is another space over the same towers for pictures
+It has three ONNX graphs that include all pre- and post-processing: EfficientNet-Lite2 for pictures, MiniLM for text, and a
+log-mel student network for sound. A vector is ``[scene | sqrt(b) * concept]`` at unit length. MODEL_CARD.md describes how the
+halves were trained, their quality and their limits. ``pocket:multilingual`` is another space with the same towers for pictures
 and sound (``search/encoders/pocket/multilingual.py``).
 """
 
@@ -48,7 +48,7 @@ def describe(rest: str = "") -> dict[str, Any]:
 
 
 def carried(rest: str = "") -> PocketEncoder:
-    """The encoder over the weights that travel with Sensorium.
+    """The encoder with the weights that ship with Sensorium.
 
     Raises:
         ModelMissing: they are not there.
@@ -62,7 +62,7 @@ def carried(rest: str = "") -> PocketEncoder:
 
 
 class Weights:
-    """A folder of weights with a manifest that names their SHA-256; each file is checked when it is read."""
+    """A folder of weights with a manifest of their SHA-256. Each file is checked when it is read."""
 
     def __init__(self, folder: Path) -> None:
         """Read the manifest.
@@ -77,10 +77,10 @@ class Weights:
             raise _broken(f"{file} cannot be read: {error}.") from error
 
     def read(self, name: str) -> bytes:
-        """A file.
+        """The content of a file.
 
         Raises:
-            ModelMissing: it is not there, or not what the manifest names.
+            ModelMissing: it is missing, or differs from the manifest.
         """
         try:
             content = (self.folder / name).read_bytes()
@@ -92,12 +92,12 @@ class Weights:
 
 
 class PocketEncoder:
-    """Encoder of the pocket space. Graphs are loaded, and their SHA-256 checked, when a modality is first asked for."""
+    """Encoder of the pocket space. Graphs are loaded, and their SHA-256 checked, on first use of a modality."""
 
     OUTPUT = "vectors"
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
-        """Read the manifest of ``weights``; raises ModelMissing where there is none."""
+        """Read the manifest of ``weights``; raises ModelMissing if there is none."""
         self._weights = Weights(weights)
         space = self._weights.manifest["space"]
         self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], MEDIA)
@@ -116,11 +116,12 @@ class PocketEncoder:
         return vectors
 
     def calibration(self) -> bytes | None:
-        """The file of the space's impostor cohort and of what was fitted with it, see ``search/query/calibration.py``."""
+        """The file with the space's impostor cohort and fitted models, see ``search/query/calibration.py``."""
         return self._weights.read("calibration.npz")
 
     def unreadable(self, text: str) -> float:
-        """The share of a text's letters, 0..1, that the tokenizer knows only one by one: of words it has never seen, nearly all."""
+        """The share of a text's letters, 0..1, that the tokenizer knows only as single letters. For words that it has never seen
+        that is nearly all."""
         pieces = [piece.removeprefix("##") for piece in self._tokenizer.encode(_speakable(text), add_special_tokens=False).tokens]
         letters = [len(piece) for piece in pieces if piece.isalpha() and piece != "a"]
         return sum(length for length in letters if length == 1) / max(sum(letters), 1)
@@ -136,7 +137,8 @@ class PocketEncoder:
         return self._run(self._vision, {"pixels": np.stack(batch)})
 
     def _texts(self, batch: Sequence[Any]) -> Vectors:
-        """One at a time: in int8 the activations of a batch share a scale, and a text's vector would depend on its neighbours."""
+        """Run texts one at a time. In int8 the activations of a batch share a scale, so a text's vector would depend on its
+        neighbours."""
         rows = []
         for item in self._tokenizer.encode_batch([_speakable(text) for text in batch]):
             ids = np.array([item.ids], np.int64)

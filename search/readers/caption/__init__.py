@@ -1,8 +1,8 @@
-"""The caption family: models of transformers that write what they see, and that may be asked about it.
+"""The caption family: models of transformers that describe pictures and may answer questions about them.
 
-``caption:REPOSITORY`` is a repository of the hub, ``caption:FOLDER`` a folder laid out like one: BLIP (arXiv 2201.12086), GIT (2205.14100),
-Florence-2 (2311.06242), PaliGemma (2407.07726), and every model of transformers' own that takes pictures in a chat, such as SmolVLM (2504.05299).
-What a repository has of code is never run, and weights are safetensors alone.
+``caption:REPOSITORY`` is a repository of the hub, ``caption:FOLDER`` a folder with the same layout: BLIP (arXiv 2201.12086), GIT
+(2205.14100), Florence-2 (2311.06242), PaliGemma (2407.07726), and every model built into transformers that takes pictures in a
+chat, such as SmolVLM (2504.05299). Code in a repository is never run, and weights must be safetensors.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def load(model: Model | None, device: str) -> Captioner:
 
 
 def writer_of(model: Model, device: str) -> Writer:
-    """Load what captions and answers are written with; raises ModelMissing as ``load`` does."""
+    """Load the model that writes captions and answers; raises ModelMissing as ``load`` does."""
     from search.encoders.device import Runner
     from search.readers.caption import building
     from search.readers.caption.writer import Writer

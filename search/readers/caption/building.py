@@ -1,4 +1,4 @@
-"""Models that write about pictures, built from the files of a folder, none of which is believed."""
+"""Models that write about pictures, built from the files of a folder, which are not trusted."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _BILINEAR = 2
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a kind of model is spoken to.
+    """The prompts for a kind of model.
 
-    caption    what it is told in order to describe a picture; empty: nothing is needed; None: it does not
-    question   how it is asked, with ``{}`` for the question; None: it takes none
-    chat       whether what it is told goes through the template that it brings along
-    several    whether it can look at several pictures at once
-    bare       whether the question is the beginning of the text that it goes on with
+    - ``caption``: the prompt for describing a picture; empty: none is needed; None: it does not describe
+    - ``question``: the prompt for a question, with ``{}`` in its place; None: it takes none
+    - ``chat``: whether prompts go through the model's own chat template
+    - ``several``: whether it can look at several pictures at once
+    - ``bare``: whether the question is the beginning of the text that it continues
     """
 
     caption: str | None = ""
@@ -64,7 +64,7 @@ SEVERAL = frozenset({
 
 
 def configuration(folder: Path) -> Any:  # noqa: ANN401  transformers has no types
-    """What a folder says of its model; raises ModelMissing where that is none that writes about pictures."""
+    """The configuration in a folder; raises ModelMissing if it is not that of a model that writes about pictures."""
     config = pretrained.configuration(folder)
     if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise broken(
@@ -87,7 +87,7 @@ def processor_of(folder: Path) -> Any:  # noqa: ANN401
 
 
 def wording_of(folder: Path, config: Any, processor: Any) -> Wording:  # noqa: ANN401
-    """How the model is spoken to; raises ModelMissing where nobody knows."""
+    """The model's prompts; raises ModelMissing if its kind is unknown."""
     if config.model_type == "blip" and _answers(config):
         return Wording(caption=None, question="{}")
     if (known := WORDINGS.get(config.model_type)) is not None:
@@ -100,12 +100,12 @@ def wording_of(folder: Path, config: Any, processor: Any) -> Wording:  # noqa: A
 
 
 def needs_of(folder: Path, extractor: Any, on_gpu: bool) -> Needs:  # noqa: ANN401
-    """What pictures should look like, so that as little as possible is left to the model's own ``extractor``.
+    """The form of pictures that leaves as little work as possible to the model's own ``extractor``.
 
     ``pad``: the model takes any shape, and the padding is cut off again.
 
     Raises:
-        ModelMissing: it asks for pictures that cannot be made.
+        ModelMissing: it needs pictures that cannot be made.
     """
     size, batch = _sides(extractor.size), BATCH[on_gpu]
     smooth = "bilinear" if int(getattr(extractor, "resample", None) or 3) == _BILINEAR else "bicubic"
@@ -131,7 +131,7 @@ def build(folder: Path, config: Any, processor: Any) -> Any:  # noqa: ANN401
     settle(model)
     pretrained.check_vocabulary(folder, len(processor.tokenizer), model.get_input_embeddings().num_embeddings)
     if not config.is_encoder_decoder:
-        processor.tokenizer.padding_side = "left"  # what is written follows what was asked
+        processor.tokenizer.padding_side = "left"  # the answer follows the question
     return model
 
 

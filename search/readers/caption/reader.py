@@ -40,7 +40,8 @@ class Captioner:
         self._writer, self._source = writer, f"written by {model.name}"
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
-        """Captions in order of time. Shots on end with the same caption share one passage; a text that goes round in circles is none."""
+        """Captions in order of time. Consecutive shots with the same caption share one passage. A caption stuck in a loop is
+        dropped."""
         return _joined(self._captions(info, cuts))
 
     def _captions(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage]:
@@ -54,7 +55,7 @@ class Captioner:
 
 
 def pictured(cut: Cut) -> bool:
-    """Whether a cut is a picture, or frames."""
+    """Whether a cut is a picture or frames."""
     return cut.channel is Channel.VISUAL and cut.modality in (Modality.IMAGE, Modality.VIDEO)
 
 
@@ -65,7 +66,7 @@ def picture_of(cut: Cut, info: Info, needs: Needs) -> Picture:
 
 
 def unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
-    """What of a square is picture, (H, W, 3): a model that takes any shape is not shown black edges."""
+    """The part of a square that is the picture, (H, W, 3), so that a model for any shape does not see black borders."""
     if needs.fit != "pad" or not info.width or not info.height:
         return picture
     plan = fit(info.width, info.height, needs)
@@ -74,7 +75,7 @@ def unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
 
 
 def sentence(written: Written) -> str:
-    """The first sentence of what a model wrote; empty where that is nothing, or goes round in circles."""
+    """The first sentence that a model wrote; empty if there is none, or if it is stuck in a loop."""
     text = ""
     for piece in _END.split(written.text):
         text = f"{text} {piece}".strip()
@@ -84,7 +85,7 @@ def sentence(written: Written) -> str:
 
 
 def _joined(passages: Iterator[Passage]) -> Iterator[Passage]:
-    """Passages, of which those that follow each other with the same text are one, with the least of their confidences."""
+    """Merge consecutive passages with the same text. The merged passage has the lowest confidence of them."""
     held: Passage | None = None
     for passage in passages:
         if held is None:

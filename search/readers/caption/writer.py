@@ -1,4 +1,4 @@
-"""What writes about pictures: a model of transformers, told what to write in the words of its kind."""
+"""The writer: a model of transformers with the prompts of its kind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Asked:
 
 
 class Writer:
-    """Writes captions and answers. Threads may use it at the same time; they take turns on the model."""
+    """Writes captions and answers. Threads may share it; the model runs for one at a time."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Writer:
         processor: Any,  # noqa: ANN401
         wording: Wording,
     ) -> None:
-        """``name`` is the model's; ``needs`` says what pictures should look like."""
+        """``name`` is the model's; ``needs`` is the form of pictures."""
         self.name, self.needs = name, needs
         self._runner, self._processor, self._wording = runner, processor, wording
         self._model = cast("Any", runner.place(model))
@@ -69,7 +69,7 @@ class Writer:
         return self._runner.each(self._describe, [Asked((picture,)) for picture in pictures], self.needs.batch)
 
     def answer(self, asked: Sequence[Asked]) -> list[Written]:
-        """An answer to each question; where it looks at one picture at a time, each is about one.
+        """An answer to each question. A model that looks at one picture at a time gets one picture per question.
 
         Raises:
             ValueError: the model takes no questions.
@@ -85,7 +85,7 @@ class Writer:
         return write(self._model, self._processor.tokenizer, self._inputs(asked), ANSWER_TOKENS)
 
     def _inputs(self, asked: Sequence[Asked]) -> dict[str, torch.Tensor]:
-        """What the model is given, on its device."""
+        """The model's inputs, on its device."""
         pictures, texts = [list(one.pictures) for one in asked], [self._words(one) for one in asked]
         told: dict[str, Any] = {"text": texts, "padding": True} if any(texts) and not self._wording.bare else {}
         shown = pictures if self._wording.chat else [one for some in pictures for one in some]
@@ -101,12 +101,12 @@ class Writer:
         }
 
     def _begun(self, texts: Sequence[str]) -> torch.Tensor:
-        """Questions (n, tokens), all of them the same, as beginnings of what is written: without the token that ends a text."""
+        """Questions (n, tokens), all the same, as the beginning of the text to write: without the token that ends a text."""
         tokenizer = self._processor.tokenizer
         return torch.tensor([[tokenizer.cls_token_id, *tokenizer(text, add_special_tokens=False).input_ids] for text in texts])
 
     def _words(self, asked: Asked) -> str:
-        """What the model is told of one thing that is asked."""
+        """The prompt for one caption or question."""
         wording = self._wording
         told = (
             (wording.caption or "")
@@ -121,7 +121,7 @@ class Writer:
         return str(self._processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True))
 
     def _harmless(self, question: str) -> str:
-        """A question without what means more to the model than its letters, such as the end of a turn or a picture."""
+        """A question without sequences that have a special meaning for the model, such as the end of a turn or a picture."""
         for token in self._special():
             question = question.replace(token, " ")
         return " ".join(question.encode("utf-8", "replace").decode().split())

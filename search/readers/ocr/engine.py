@@ -68,7 +68,7 @@ class Engine:
         self._recogniser = _recogniser(settings.Rec, weights)
 
     def find(self, picture: Picture) -> list[Quad]:
-        """Where lines stand in a picture (H, W, 3) RGB of any size, from top to bottom."""
+        """The quadrangles of lines in a picture (H, W, 3) RGB of any size, from top to bottom."""
         height, width = picture.shape[:2]
         margin = MARGIN if min(height, width) < 2 * STEP else 0
         bottom, right = (margin + -(side + 2 * margin) % STEP for side in (height, width))
@@ -81,11 +81,12 @@ class Engine:
         return [quad for quad in quads if cv2.contourArea(quad) > 1]
 
     def read(self, picture: Picture, quad: Quad) -> Line:
-        """What stands in a quadrangle of a picture (H, W, 3) RGB; the line's own begins where the text does.
+        """Read the line in a quadrangle of a picture (H, W, 3) RGB. The line's own quadrangle begins where the text does.
 
-        Empty text: nothing that is known. Nothing but spaces: words of letters that are not.
+        Empty text: no known characters. Only spaces: words in unknown letters.
 
-        What comes out badly is read upside down too: the classifier, which sees only the first letters, is sometimes wrong.
+        A line that is read with low confidence is also read upside down: the classifier, which sees only the first letters, is
+        sometimes wrong.
         """
         strip = get_rotate_crop_image(np.ascontiguousarray(picture[:, :, ::-1]), quad.copy())
         quad = np.roll(quad, -1, axis=0) if _is_tall(quad) else quad
@@ -97,7 +98,7 @@ class Engine:
         return max(line, self._line(strip, quad, not upside_down), key=lambda line: line.confidence)
 
     def _line(self, strip: NDArray[np.uint8], quad: Quad, upside_down: bool) -> Line:
-        """Read a strip (H, W, 3) BGR that lies flat."""
+        """Read a horizontal strip (H, W, 3) BGR."""
         if upside_down:
             strip, quad = np.ascontiguousarray(strip[::-1, ::-1]), np.roll(quad, 2, axis=0)
         read: Any = self._recogniser(TextRecInput(img=[strip], return_word_box=True))
@@ -109,7 +110,7 @@ class Engine:
 
 
 def shipped() -> Weights:
-    """What rapidocr ships, checked against the hashes that it knows."""
+    """The models that rapidocr ships, checked against the hashes that it knows."""
     settings = ParseParams.load(DEFAULT_CFG_PATH)
     detector, classifier, recogniser = (_shipped(part) for part in (settings.Det, settings.Cls, settings.Rec))
     return _weights(detector, classifier, recogniser, None)
@@ -160,7 +161,7 @@ class _Settings(dict[str, Any]):
 
 
 def _settings(part: Any, weights: bytes, **more: Any) -> _Settings:  # noqa: ANN401
-    """Those of a network that is here: given its session, rapidocr looks for no file and fetches none."""
+    """The settings of an installed network. With a given session, rapidocr looks for no file and fetches none."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # callers bring a thread a core
     options.log_severity_level = 4
@@ -172,8 +173,8 @@ def _settings(part: Any, weights: bytes, **more: Any) -> _Settings:  # noqa: ANN
 
 
 def _recogniser(part: Any, weights: Weights) -> TextRecognizer:  # noqa: ANN401
-    """Lines are read one by one, since in a batch each takes as long on one thread; and padded to the 320 pixels that rapidocr gives, since
-    with less short words of Chinese and Japanese lose characters."""
+    """The recogniser. Lines are read one by one, since a batch is no faster on one thread. They are padded to rapidocr's 320
+    pixels, since short words of Chinese and Japanese lose characters with less."""
     settings = _settings(part, weights.recogniser, font_path=None, rec_batch_num=1, rec_keys_path=weights.letters)
     session = settings["session"]
     if "character" not in session.get_modelmeta().custom_metadata_map and weights.letters is None:
@@ -189,7 +190,7 @@ def _recogniser(part: Any, weights: Weights) -> TextRecognizer:  # noqa: ANN401
 
 
 def _is_tall(quad: Quad) -> bool:
-    """Whether rapidocr turns what stands in a quadrangle to the left."""
+    """Whether rapidocr rotates the content of a quadrangle to the left."""
     width = int(max(np.linalg.norm(quad[0] - quad[1]), np.linalg.norm(quad[2] - quad[3])))
     height = int(max(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[1] - quad[2])))
     return height / max(width, 1) >= _TALL

@@ -1,4 +1,4 @@
-"""The frames of a shot: which have to be read because other text stands there, and which lines stand for how long."""
+"""The frames of a shot: which must be read because their text changed, and how long each line is shown."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WHOLE: Part = np.array((0.0, 0.0, 1.0, 1.0))
 
 @dataclass(slots=True)
 class Standing:
-    """A line, and the frames ``[first, last]`` in which it stands."""
+    """A line, and the frames ``[first, last]`` in which it is shown."""
 
     line: Line
     look: Look
@@ -59,11 +59,12 @@ Placed: TypeAlias = tuple[Quad, Standing]
 
 
 def follow(engine: Engine, frames: Sequence[Picture]) -> tuple[list[Standing], int]:
-    """The lines of a shot, each once, and how many were found that were too many to read. ``frames`` are (H, W, 3) RGB, in order.
+    """The lines of a shot, each once, and the number of lines that were not read because there were too many. ``frames`` are (H,
+    W, 3) RGB, in order.
 
-    The first frame is read; of those that follow only the ones that show other text, which a quick look finds, in these only the part that
-    changed, and in this only the lines that were not there before. Text that appears within a shot and is lower than about a fortieth of the
-    picture may escape the quick look.
+    The first frame is read. Of later frames only those with other text are read, which a quick look detects. In these only the
+    changed part is searched, and only new lines are read. Text that appears within a shot and is lower than about a fortieth of
+    the picture may be missed by the quick look.
     """
     lines: list[Standing] = []
     now: list[Placed] = []
@@ -75,7 +76,9 @@ def follow(engine: Engine, frames: Sequence[Picture]) -> tuple[list[Standing], i
         changed = _changed(small, grey) if number else WHOLE
         if changed is not None:
             unread = changed if unread is None else _both(unread, changed)
-            looked = _glance(engine, frame) if number else None  # of the first only where another differs: most shots stand still
+            looked = (
+                _glance(engine, frame) if number else None
+            )  # of the first frame only if another one differs: most shots do not change
             if looked is None or not _alike(looked, _glance(engine, before) if glance is None else glance):
                 now, over = _read(engine, frame, unread, now, number, lines)
                 left, unread = left + over, None
@@ -88,9 +91,9 @@ def follow(engine: Engine, frames: Sequence[Picture]) -> tuple[list[Standing], i
 def _read(
     engine: Engine, frame: Picture, part: Part, now: Sequence[Placed], number: int, lines: list[Standing]
 ) -> tuple[list[Placed], int]:
-    """The lines that stand in a frame of which a part changed, where those of ``now`` stood: outside it they still do.
+    """The lines in a frame of which a part changed, given the lines ``now``. Outside of the part they are unchanged.
 
-    Those that are new are read and added to ``lines``. And how many were left out.
+    New lines are read and added to ``lines``. Also returns how many were left out.
     """
     height, width = frame.shape[:2]
     box = part * (width, height, width, height)
@@ -115,7 +118,7 @@ def _bounds(quad: Quad) -> Part:
 
 
 def _both(one: Part, other: Part) -> Part:
-    """What holds two parts."""
+    """The smallest part that contains two parts."""
     return np.concatenate((np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])))
 
 
@@ -125,7 +128,7 @@ def _touch(quad: Quad, box: Part) -> bool:
 
 
 def _once(lines: Sequence[Standing]) -> list[Standing]:
-    """Each line once, as it was read best. What stands twice in one frame stays twice, as in a table."""
+    """Each line once, in its best reading. A line that appears twice in one frame stays twice, as in a table."""
     kept: list[Standing] = []
     for standing in lines:
         for number, other in enumerate(kept):
@@ -140,7 +143,8 @@ def _once(lines: Sequence[Standing]) -> list[Standing]:
 
 
 def _one_line(one: Line, other: Line) -> bool:
-    """Whether two lines of a shot, of several frames, are one: the same text anywhere, or nearly the same in the same place."""
+    """Whether two lines of a shot, from different frames, are the same: equal text anywhere, or nearly equal text in the same
+    place."""
     if min(one.confidence, other.confidence) < KEEP:
         return False
     first, second = _bare(one.text), _bare(other.text)
@@ -156,7 +160,7 @@ def _bare(text: str) -> str:
 
 
 def _small(frame: Picture) -> NDArray[np.float32]:
-    """A quarter of a frame's width and height, grey."""
+    """A frame in grey, at a quarter of its width and height."""
     height, width = frame.shape[:2]
     size = (max(_PATCH, width // _SCALE), max(_PATCH, height // _SCALE))
     grey = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
@@ -164,7 +168,7 @@ def _small(frame: Picture) -> NDArray[np.float32]:
 
 
 def _changed(one: NDArray[np.float32], other: NDArray[np.float32]) -> Part | None:
-    """The part of a frame in which anything changed, with a patch around it; None: not so much that another text could stand there."""
+    """The part of a frame in which anything changed, with a margin of one patch; None: too little changed for another text."""
     size = (one.shape[1] // _PATCH, one.shape[0] // _PATCH)
     patches = np.asarray(cv2.resize(np.abs(one - other), size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
     if patches.max() <= SAME_PIXELS:
@@ -183,7 +187,7 @@ def _glance(engine: Engine, frame: Picture) -> Glance:
 
 
 def _alike(one: Glance, other: Glance) -> bool:
-    """Whether two frames show the same lines, wherever these stand."""
+    """Whether two frames show the same lines, at any position."""
     if len(one) != len(other) or not len(one):
         return len(one) == len(other)
     likeness = one @ other.T

@@ -1,4 +1,4 @@
-"""Lines of text into blocks in the order in which they are read. Columns stay apart, whichever way the writing runs."""
+"""Grouping lines of text into blocks, in reading order. Columns are kept separate, for any direction of writing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OVERLAP = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line as it was read: ``scores`` say how sure the model is of each character of ``text``, 0..1."""
+    """A line that was read. ``scores`` is the model's confidence in each character of ``text``, 0..1."""
 
     quad: Quad
     text: str
@@ -75,9 +75,9 @@ Bounds: TypeAlias = tuple[float, float, float, float]
 
 
 def blocks(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines that belong together, as they are read; the blocks in order of reading too.
+    """Blocks of lines that belong together, in reading order, and the blocks in reading order too.
 
-    A block whose lines are all of a single character is none: that is what leaves and textures look like.
+    A block whose lines all have a single character is dropped: leaves and textures look like that.
     """
     groups = [_rows(group) for group in _connected(lines) if any(line.letters > 1 for line in group)]
     if not groups:
@@ -93,7 +93,8 @@ def bounds(lines: Sequence[Line]) -> Bounds:
 
 
 def text(lines: Sequence[Line]) -> tuple[str, list[float]]:
-    """The text of a block, and how sure each character of it is: a space between lines, but none between those of Chinese or Japanese."""
+    """The text of a block, and the confidence of each character. There is a space between lines, but none between those of
+    Chinese or Japanese."""
     whole: list[str] = []
     scores: list[float] = []
     for line in lines:
@@ -124,7 +125,7 @@ def _wide(character: str) -> bool:
 
 
 def _connected(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Groups of lines that hang together through their neighbours."""
+    """Groups of lines that are connected through their neighbours."""
     left = list(lines)
     while left:
         group, reached = [], [left.pop(0)]
@@ -151,7 +152,7 @@ def _neighbours(one: Line, other: Line) -> bool:
 
 
 def _rows(group: list[Line]) -> list[Line]:
-    """The lines of a block from its first row to its last, and along each row."""
+    """The lines of a block from the first row to the last, in order within each row."""
     ux, uy = _main(group)
     place = {id(line): (line.centre[0] * ux + line.centre[1] * uy, line.centre[1] * ux - line.centre[0] * uy) for line in group}
     rows: list[list[Line]] = []
@@ -179,7 +180,7 @@ def _bounds(lines: Sequence[Line], along: tuple[float, float]) -> Bounds:
 
 
 def _ordered(placed: list[tuple[Bounds, list[Line]]]) -> list[tuple[Bounds, list[Line]]]:
-    """Blocks in order of reading: whole columns one after the other, and what lies above each other from the top (XY-cut, Nagy 1984)."""
+    """Blocks in reading order: whole columns one after the other, and within a column from the top (XY-cut, Nagy 1984)."""
     for axis in (0, 1):
         rest = sorted(placed, key=lambda block: block[0][axis])
         for count in range(1, len(rest)):

@@ -29,18 +29,19 @@ VERSION = "2"
 
 
 class OcrReader:
-    """Reads on-screen text: in images, and in videos whatever stands in a shot for about a second.
+    """Reads on-screen text: in images, and in videos whatever is shown in a shot for about a second.
 
-    A passage is a block of lines that belong together, or a part of at most ``needs.characters`` of it. In a video its span is that of the frames in which it stands, at most its shot; one that
-    stands over several shots is a passage in each. Lines turned by any angle and columns of Chinese or Japanese are read. Mirrored text is not:
-    the model is unsure of nearly all of it, and what it is unsure of is left out; only words of symmetric letters come out, backwards.
+    A passage is a block of lines that belong together, or a part of it with at most ``needs.characters``. In a video its span is
+    that of the frames that show it, at most its shot. Text shown over several shots is a passage in each. Lines at any angle and
+    columns of Chinese or Japanese are read. Mirrored text is not: the model's confidence is low for nearly all of it, and such
+    lines are dropped; only words of symmetric letters come out, backwards.
 
-    The decoder delivers pictures of at most ``SIZE``: of a page of 10,000 words in a font of 6.2 pixels 86 % are read, from some 5.8 pixels on
-    the detector takes such pages for texture, in part or wholly. No tiles of larger pictures can be had.
+    The decoder delivers pictures of at most ``SIZE``. Of a page of 10,000 words in a font of 6.2 pixels 86 % are read. From some
+    5.8 pixels down, the detector takes such pages for texture, in part or as a whole. Larger pictures cannot be read in tiles.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
-        """``name``: by which it was loaded."""
+        """``name``: the name that loads it."""
         self._engine, self.name = engine, name
         self.revision = f"{engine.revision}-{VERSION}"
         self.channels = frozenset({Channel.OCR})
@@ -48,7 +49,7 @@ class OcrReader:
         self.needs = Needs(size=SIZE, fit="pad", rate=0)
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
-        """Read an asset; one Gap (``not_read``) at its end says what stands there and was not read."""
+        """Read an asset. At its end one Gap (``not_read``) says which text was not read."""
         unread, told = _Unread(), set[str]()
         for cut in cuts:
             if isinstance(cut, Gap) or cut.modality not in self.reads or isinstance(cut.content, str):
@@ -67,7 +68,7 @@ class OcrReader:
     def _passages(
         self, lines: Sequence[Standing], span: Span | None, frames: Sequence[Picture], times: Sequence[int] | None
     ) -> Iterator[Passage]:
-        """Blocks of the lines that come and go together."""
+        """Blocks of the lines that appear and disappear together."""
         together = defaultdict(list)
         for standing in lines:
             if standing.line.confidence >= KEEP:
@@ -102,7 +103,7 @@ class OcrReader:
 
 
 class _Unread:
-    """What was found in an asset and not read."""
+    """Counts text that was found in an asset and not read."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(
@@ -111,7 +112,7 @@ class _Unread:
         self._spans: list[Span] = []
 
     def note(self, lines: Sequence[Standing], left: int, span: Span | None) -> None:
-        """Count what was not read of a still or shot: of ``left`` lines nothing was looked at."""
+        """Count the unread lines of a still or shot. ``left`` lines were not looked at."""
         strange = sum(standing.line.text.isspace() for standing in lines)
         small = sum(_is_small(standing.line) for standing in lines)
         for what, count in zip(self._counts, (small, strange, left), strict=True):
@@ -120,7 +121,7 @@ class _Unread:
             self._spans.append(span)
 
     def gap(self) -> Gap | None:
-        """What to tell of it."""
+        """The gap for them; None if there are none."""
         told = "; ".join(f"lines of text {what}: {count}" for what, count in self._counts.items() if count)
         span = Span(self._spans[0].start, self._spans[-1].end) if self._spans else None
         return Gap("not_read", told, span) if told else None
@@ -131,7 +132,7 @@ def _is_small(line: Line) -> bool:
 
 
 def _part(span: Span | None, first: int, last: int, count: int, times: Sequence[int] | None) -> Span | None:
-    """The time of frames ``[first, last]`` of the ``count`` that stand for a span; ``times``: when each comes on screen, where that is told."""
+    """The time of frames ``[first, last]`` out of ``count`` frames in a span. ``times``: when each frame is shown, if known."""
     if span is None:
         return None
     if times is not None and len(times) == count:
@@ -144,7 +145,7 @@ def _part(span: Span | None, first: int, last: int, count: int, times: Sequence[
 
 
 def _picture(frame: NDArray[Any], info: Info) -> Picture:
-    """What of a padded square (SIZE, SIZE, 3) is the picture, not larger than it is in the file."""
+    """The picture in a padded square (SIZE, SIZE, 3), not larger than in the file."""
     size = len(frame)
     if not info.width or not info.height:
         return np.asarray(frame, np.uint8)
@@ -159,7 +160,7 @@ def _picture(frame: NDArray[Any], info: Info) -> Picture:
 
 
 def language(text: str) -> str | None:
-    """The language (ISO 639-1) that a script stands for: None for those of many languages, such as Latin."""
+    """The language (ISO 639-1) of a script; None for scripts of many languages, such as Latin."""
     scripts: dict[str, int] = defaultdict(int)
     for character in text:
         if character.isalpha():

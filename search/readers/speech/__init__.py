@@ -1,8 +1,8 @@
-"""The speech family: what is said, in any of the languages that Whisper knows (arXiv 2212.04356), through faster-whisper.
+"""The speech family: transcription of speech in any language that Whisper knows (arXiv 2212.04356), through faster-whisper.
 
-``speech:MODEL`` is a checkpoint that faster-whisper knows by name: ``tiny.en``, ``base``, ``large-v3``, ``turbo``, ``distil-large-v3``, …;
-``speech:FOLDER`` a folder with one as CTranslate2 has it. What is not English comes in English besides, where the model can translate; not so
-with ``,untranslated`` at the end of the name.
+``speech:MODEL`` is a checkpoint that faster-whisper knows by name: ``tiny.en``, ``base``, ``large-v3``, ``turbo``,
+``distil-large-v3``, …; ``speech:FOLDER`` is a folder with one in CTranslate2's form. Speech in other languages is also translated
+into English, if the model can translate. ``,untranslated`` at the end of the name turns this off.
 """
 
 from __future__ import annotations

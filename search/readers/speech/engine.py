@@ -1,4 +1,5 @@
-"""Whisper as faster-whisper runs it: sounds in batches, each decoded once and with beam search alone, so that the same sound gives the same words."""
+"""Whisper through faster-whisper. Sounds run in batches, each decoded once by beam search alone, so that the same sound always
+gives the same words."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from search.settings import cores
 from search.types import Sound
 
 HOP = 160
-"""Samples between two columns of what Whisper sees: sounds of whole columns keep their times in a batch."""
+"""Samples between two columns of Whisper's spectrogram. Sounds that are whole columns long keep their times in a batch."""
 
 WHOLE = 30 * RATE
 """Samples that Whisper takes in at once."""
@@ -35,7 +36,8 @@ ISO = {"jw": "jv"}
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A word with the space before it, if any; when it is heard, in milliseconds from the beginning of the sound; and how sure Whisper is, 0..1."""
+    """A word with the space before it, if any; when it is heard, in milliseconds from the beginning of the sound; and Whisper's
+    confidence, 0..1."""
 
     text: str
     start_ms: float
@@ -45,11 +47,11 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What Whisper makes of a sound.
+    """Whisper's result for a sound.
 
-    log_probability  mean over its tokens
-    no_speech        how likely nothing is said, 0..1
-    compression      how many times shorter zlib makes it
+    - ``log_probability``: the mean over its tokens
+    - ``no_speech``: the probability that nothing is said, 0..1
+    - ``compression``: the factor by which zlib shortens it
     """
 
     words: tuple[Heard, ...]
@@ -67,7 +69,7 @@ GPU_BATCH = 16
 """Sounds that a GPU hears at once."""
 
 KEPT = 4
-"""Encoded sounds for each that is heard at once, or batches of them on a GPU, that are kept until their words are found too."""
+"""Encoder outputs that are kept for the alignment of words: per sound processed at once or, on a GPU, per batch."""
 
 T = TypeVar("T")
 
@@ -75,7 +77,8 @@ T = TypeVar("T")
 class Engine:
     """A Whisper model on a device, in int8 on the CPU and float16 on a GPU. Threads may use it at the same time.
 
-    On a CPU each sound is heard by one thread, as many at a time as there are cores: to share out the work on one sound took half as long again.
+    On a CPU each sound is processed by one thread, with as many sounds at a time as there are cores. Splitting the work on one
+    sound took half as long again.
     """
 
     def __init__(self, folder: Path, device: str) -> None:
@@ -110,7 +113,7 @@ class Engine:
             )
 
     def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
-        """Of each sound, float32 (n,) of at most 30 s, the likeliest language and how likely it is, 0..1."""
+        """For each sound, float32 (n,) of at most 30 s, the likeliest language and its probability, 0..1."""
         if not self.multilingual:
             return [("en", 1.0)] * len(sounds)
         return self._shared(self._languages, sounds)
@@ -121,14 +124,14 @@ class Engine:
         return [(token.strip("<|>"), float(share)) for token, share in found]
 
     def hear(self, sounds: Sequence[Sound], language: str, *, translate: bool = False, varied: bool = False) -> list[Said]:
-        """What is said in each sound, float32 (n,) of at most 30 s, in ``language``, or translated from it into English.
+        """Transcribe each sound, float32 (n,) of at most 30 s, in ``language``, or translate it from there into English.
 
-        ``varied``: no three tokens come twice, which ends loops.
+        ``varied``: no three tokens may repeat, which ends loops.
         """
         return self._shared(lambda some: self._hear(some, language, translate, varied), sounds)
 
     def _shared(self, work: Callable[[Sequence[Sound]], list[T]], sounds: Sequence[Sound]) -> list[T]:
-        """What is made of sounds: together on a GPU, each by a thread of its own on a CPU."""
+        """Run ``work`` on sounds: together on a GPU, each in its own thread on a CPU."""
         if self.on_gpu or len(sounds) < 2:
             return work(sounds)
         each: list[Future[list[T]]] = [Future() for _ in sounds]
@@ -139,7 +142,7 @@ class Engine:
             except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
                 future.set_exception(error)
 
-        for pair in zip(each, sounds, strict=True):  # daemons: one that hangs must not keep the process from ending
+        for pair in zip(each, sounds, strict=True):  # daemons: a hanging one must not keep the process alive
             threading.Thread(target=hear, args=pair, name="hear", daemon=True).start()
         return [found for future in each for found in future.result()]
 
@@ -155,7 +158,7 @@ class Engine:
 
 
 class _Whisper(WhisperModel):  # type: ignore[misc] # it has no types
-    """Encodes the same sounds once, though their language is found, their words and a translation: that is most of the work."""
+    """Encodes each sound once for its language, its words and a translation: encoding is most of the work."""
 
     def __init__(self, *given: Any, num_workers: int, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*given, num_workers=num_workers, **named)
@@ -178,16 +181,17 @@ class _Whisper(WhisperModel):  # type: ignore[misc] # it has no types
 
 
 class _Columns(FeatureExtractor):  # type: ignore[misc] # it has no types
-    """Whisper was taught with sounds that silence fills up to 30 s. faster-whisper fills up with zeros, and these sound like a steady noise."""
+    """Fills sounds up to 30 s with silence, as in Whisper's training. faster-whisper fills up with zeros, which sound like a
+    steady noise."""
 
     def __call__(self, waveform: Sound, padding: int = HOP, chunk_length: int | None = None) -> NDArray[np.float32]:
-        """The columns of a sound and of the silence behind it, and the last one once more: float32 (bands, columns + 1)."""
+        """The columns of a sound and of the silence after it, with the last one repeated: float32 (bands, columns + 1)."""
         columns: NDArray[np.float32] = super().__call__(waveform, padding + max(0, WHOLE - len(waveform)), chunk_length)
         return columns
 
 
 def _said(segment: Any, start: float) -> Said:  # noqa: ANN401
-    """``start`` is where the sound began in its batch, in seconds."""
+    """A result of faster-whisper as ``Said``. ``start`` is where the sound began in its batch, in seconds."""
     words = tuple(
         Heard(word.word, (word.start - start) * 1000, (word.end - start) * 1000, float(word.probability))
         for word in segment.words
@@ -200,10 +204,10 @@ def _whole(sound: Sound) -> Sound:
 
 
 def _placed(device: str) -> tuple[str, int]:
-    """The kind of a device, and which one of its kind; ``auto`` is a GPU where there is one.
+    """The kind of a device and its number; ``auto`` is a GPU if there is one.
 
     Raises:
-        ModelMissing: it is not there.
+        ModelMissing: there is no such device.
     """
     count = ctranslate2.get_cuda_device_count()
     if device == "auto":

@@ -1,4 +1,5 @@
-"""What Whisper makes up where nothing was said, or what it could not make out (arXiv 2212.04356, section 4.5, and what its users met with since)."""
+"""Guards against hallucinations: text that Whisper invents when nothing was said, or when it could not understand (arXiv
+2212.04356, section 4.5, and later experience)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ TIMES, SHARE, GRAM = 4, 0.5, 6
 """Words of up to ``GRAM`` that come so many times on end, and are this share of all, are a loop."""
 
 WEAK = 0.6
-"""Below this a voice may as well be none."""
+"""Below this probability, there may be no voice."""
 
 TRAPS = frozenset({
     "bye", "bye bye", "you", "so", "oh", "okay", "thank you", "thank you very much", "thank you so much", "thanks for watching",
@@ -35,17 +36,17 @@ TRAPS = frozenset({
     "продолжение следует", "спасибо за просмотр", "谢谢观看", "謝謝觀看", "字幕由amara org社区提供", "ご視聴ありがとうございました", "시청해주셔서 감사합니다",
     "감사합니다",
 })  # fmt: skip
-"""What Whisper's teachers wrote under silence and music, as ``plain`` has it."""
+"""Phrases that Whisper's training data have at silence and music, in the form of ``plain``."""
 
 
 def plain(text: str) -> str:
-    """A text by its letters and numbers alone, small, with single spaces."""
+    """A text reduced to letters and numbers, in lower case, with single spaces."""
     letters = "".join(letter if letter.isalnum() else " " for letter in text.casefold().replace("'", "").replace("’", ""))
     return " ".join(letters.split())
 
 
 def unread(said: Said) -> str:
-    """Why nothing that Whisper makes of a sound is to be believed; empty: it is."""
+    """Why Whisper's whole result for a sound should be dropped; empty: it is plausible."""
     if said.no_speech > NO_SPEECH and said.log_probability < UNLIKELY:
         return "it hardly sounds like speech"
     if said.log_probability < GUESSED:
@@ -56,7 +57,7 @@ def unread(said: Said) -> str:
 
 
 def looping(said: Said) -> bool:
-    """Whether a text repeats itself as only a model does that has lost its way."""
+    """Whether a text repeats itself as only a model stuck in a loop does."""
     words = [word for heard in said.words if (word := plain(heard.text))]
     return said.compression > COMPRESSION or any(
         stretch >= TIMES * size and stretch >= max(SHARE * len(words), 8)
@@ -66,7 +67,8 @@ def looping(said: Said) -> bool:
 
 
 def made_up(text: str, voice: float, before: Sequence[str]) -> str:
-    """Why a single passage is not to be believed; empty: it is. ``voice``: how likely one is heard there, 0..1; ``before``: the passages before it."""
+    """Why a single passage should be dropped; empty: it is plausible. ``voice``: the probability of a voice there, 0..1;
+    ``before``: the passages before it."""
     said = plain(text)
     if not said:
         return "no words could be made out"
@@ -78,7 +80,7 @@ def made_up(text: str, voice: float, before: Sequence[str]) -> str:
 
 
 def _repeated(words: Sequence[str], size: int) -> int:
-    """The longest stretch of words, each of which is the one ``size`` before it; those that are repeated included."""
+    """The longest run of words that each equal the word ``size`` places before; the repeated words are included."""
     longest = run = 0
     for before, word in zip(words, words[size:], strict=False):
         run = run + 1 if before == word else 0

@@ -1,4 +1,4 @@
-"""Passages from words: cut where sentences end, with the places of their words in the text."""
+"""Passages from words: split at the ends of sentences, with the positions of their words in the text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEWEST = 3
 
 
 def sentences(words: Sequence[Heard]) -> Iterator[list[Heard]]:
-    """Cut words where sentences end; no word is lost."""
+    """Split words at the ends of sentences; no word is lost."""
     sentence: list[Heard] = []
     for after, word in enumerate(words, 1):
         sentence.append(word)
@@ -31,7 +31,7 @@ def sentences(words: Sequence[Heard]) -> Iterator[list[Heard]]:
 
 
 def passage(region: Region, words: Sequence[Heard], language: str, source: str) -> Passage:
-    """Words of a region as a passage; times are the asset's, and never leave where somebody speaks in the region."""
+    """Words of a region as a passage. Times are those of the asset, within the time in which somebody speaks in the region."""
     text, found = "", []
     for word in words:
         lead = word.text if text else word.text.lstrip()

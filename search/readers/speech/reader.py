@@ -17,17 +17,17 @@ from search.readers.speech.regions import RATE, Region, regions
 from search.types import Channel, Cut, Gap, Info, Needs, Passage, Span
 
 RULES = "3"
-"""Counted up whenever the rules of this family would read something else from the same sound."""
+"""Incremented whenever this family would read something else from the same sound."""
 
 SURE = 0.5
-"""A language less likely than this is that of the region before."""
+"""If the language's probability is below this, the language of the region before is used."""
 
 DOUBTED = 0.65
 """Sentences whose words are less sure than this in the mean, 0..1, may be in another language than their region: German that is heard as English has
 .4 to .55, and what is heard in its own language .75 and more."""
 
 LONG_MS = 3_000
-"""Speech of this length that could not be read is told."""
+"""Unread speech of at least this length is reported as a gap."""
 
 
 @dataclass(slots=True)
@@ -39,13 +39,13 @@ class _Before:
 
 
 class SpeechReader:
-    """Reads what is said, by a Whisper model. Threads may call ``read`` at the same time."""
+    """Transcribes speech with a Whisper model. Threads may call ``read`` at the same time."""
 
     channels = frozenset({Channel.SPEECH})
     reads = READS
 
     def __init__(self, name: str, revision: str, source: str, engine: Engine, *, translate: bool) -> None:
-        """``revision`` is that of the files; ``translate``: what is not English comes in English besides."""
+        """``revision`` is that of the files; ``translate``: also translate speech that is not English into English."""
         self.name, self.revision = name, f"{revision}.{RULES}"
         self._source, self._engine, self._translate = source, engine, translate
         self._batch = engine.together
@@ -84,7 +84,7 @@ class SpeechReader:
         return found
 
     def _hear(self, some: Sequence[Region], languages: Sequence[str]) -> list[Said]:
-        """What is said in each region; a loop is tried again without one."""
+        """Transcribe each region. A result stuck in a loop is decoded again with repetitions disabled."""
         found: dict[int, Said] = {}
         for language in dict.fromkeys(languages):
             which = [at for at, one in enumerate(languages) if one == language]
@@ -124,7 +124,8 @@ class SpeechReader:
             before.lines.append(one.text)
 
     def _by_itself(self, region: Region, doubted: Passage) -> list[Passage]:
-        """A doubted sentence heard in its own language; empty, where that is no other, or makes it no surer."""
+        """A doubtful sentence, transcribed again in its own language. Empty if that is the same language, or the confidence does
+        not rise."""
         if not self._engine.multilingual or doubted.span is None:
             return []
         part = region.part(doubted.span.start, doubted.span.end)
@@ -143,31 +144,31 @@ class SpeechReader:
         return found
 
     def _doubt(self, region: Region, span: Span, language: str) -> Iterator[Gap]:
-        """Tell of a sentence that is kept though it may be in another language than the one that it was heard in: it counts as searched."""
+        """A gap for a sentence that is kept although it may be in another language than assumed. It counts as searched."""
         if span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK:
             alone = "" if self._engine.multilingual else ", and the model knows English alone"
             yield Gap("not_read", f"language {language}, from {span.start / 1000:.1f} s: the words are doubtful{alone}")
 
     def _heard(self, region: Region) -> str:
-        """Who read it, and in which track and channel, where that is not all that the first track holds."""
+        """The source: the reader, and the track and channel unless it is the whole first track."""
         return f"{self._source}, {region.heard}" if region.heard else self._source
 
     def _translated(self, region: Region, said: Said, english: Said) -> Passage:
-        """A translation of all that is said in a region; its words are heard nowhere."""
+        """A translation of everything said in a region. Its words have no times."""
         whole = passage(region, said.words, "en", self._heard(region))
         likely = passage(region, english.words, "en", self._heard(region))
         return replace(likely, span=whole.span, words=(), translated=True)
 
 
 def _gap(region: Region, span: Span, language: str, why: str) -> Iterator[Gap]:
-    """Tell of what could not be read, where it is long and somebody speaks there."""
+    """A gap for speech that could not be read, if it is long enough and somebody speaks there."""
     if span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK:
         yield Gap("not_read", f"language {language}: {why}", span)
 
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Turn what CTranslate2 raises into our errors."""
+    """Turn CTranslate2's exceptions into our errors."""
     try:
         yield
     except RuntimeError as error:

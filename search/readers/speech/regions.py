@@ -1,4 +1,5 @@
-"""Where somebody speaks: sound is cut at silences into regions that Whisper takes in at once. The voice detector is Silero's, which faster-whisper carries."""
+"""Speech detection: sound is cut at silences into regions of a length that Whisper accepts. The voice detector is Silero's, which
+is part of faster-whisper."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ LONGEST = 30 * RATE // FRAME
 """Frames that Whisper takes in at once."""
 
 BLOCK = 240 * RATE
-"""Samples after which what was heard is looked through, so that memory does not grow with the sound: 15 MB."""
+"""Sound is searched for speech in blocks of this many samples, so that memory does not grow with its length: 15 MB."""
 
 PAUSE = RATE // FRAME
 """Frames without a voice that end a region: after a second somebody else may speak, in another language."""
@@ -38,12 +39,13 @@ SHORTEST = 3
 """Frames; less than a tenth of a second is a click."""
 
 HOLE_MS = 100
-"""Sound that begins this much off the end of what was heard before does not continue it."""
+"""Sound that starts further than this from the end of the previous sound does not continue it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Speech without a long pause. ``samples`` float32 (n,) at ``RATE``; ``voice`` float32 (n / FRAME,): how likely each frame holds speech, 0..1."""
+    """Speech without a long pause. ``samples`` float32 (n,) at ``RATE``; ``voice`` float32 (n / FRAME,): the probability of
+    speech in each frame, 0..1."""
 
     start_ms: float
     samples: Sound
@@ -53,33 +55,35 @@ class Region:
 
     @property
     def end_ms(self) -> float:
-        """Where it ends."""
+        """The end of the region."""
         return self.start_ms + len(self.samples) * 1000 / RATE
 
     @property
     def spoken(self) -> tuple[int, int]:
-        """When the first word can begin, and the last one end: Whisper lets them reach into the silence around them. Whole milliseconds."""
+        """The earliest start of the first word and the latest end of the last one, in whole milliseconds. Whisper lets words
+        reach into the silence around them."""
         voices = np.flatnonzero(self.voice >= GO_ON)
         first, last = (max(0, voices[0] - ONSET), voices[-1] + 1 + ONSET) if len(voices) else (0, len(self.voice))
         start, end = (self.start_ms + frame * FRAME * 1000 / RATE for frame in (int(first), int(last)))
         return round(start), round(min(end, self.end_ms))
 
     def part(self, start_ms: float, end_ms: float) -> Region:
-        """The region between two times, and what of a word may be heard before and after them."""
+        """The region between two times, with the margins in which parts of a word may be heard."""
         first, end = (int((time - self.start_ms) * RATE / 1000 / FRAME) for time in (start_ms, end_ms))
         first, end = max(0, first - ONSET), min(len(self.voice), end + 1 + ONSET)
         samples = self.samples[first * FRAME : end * FRAME]
         return Region(self.start_ms + first * FRAME * 1000 / RATE, samples, self.voice[first:end], self.heard)
 
     def voiced(self, start_ms: float, end_ms: float) -> float:
-        """How likely a voice is heard between two times, 0..1."""
+        """The probability of a voice between two times, 0..1."""
         first, last = (int((time - self.start_ms) * RATE / 1000 / FRAME) for time in (start_ms, end_ms))
         first = min(max(first, 0), len(self.voice) - 1)
         return float(self.voice[first : max(first, last) + 1].mean())
 
 
 def regions(cuts: Iterable[Cut | Gap]) -> Iterator[Region]:
-    """The regions of an asset's sound, in order within each track and channel; times are those that its cuts state. Whatever else comes along is passed over."""
+    """The regions of an asset's sound, in order within each track and channel, with the times of the cuts. Everything that is not
+    sound is ignored."""
     runs: dict[str | None, _Run] = {}
     for cut in cuts:
         if not isinstance(cut, Cut) or cut.channel is not Channel.SOUND or cut.span is None or isinstance(cut.content, str):
@@ -98,7 +102,7 @@ def regions(cuts: Iterable[Cut | Gap]) -> Iterator[Region]:
 
 
 class _Run:
-    """Sound without a hole, of which what was not looked through is held."""
+    """Sound without a hole. It holds the part that was not searched yet."""
 
     def __init__(self, start_ms: float, heard: str | None) -> None:
         self._start_ms, self._heard = start_ms, heard
@@ -114,7 +118,7 @@ class _Run:
         self.held += len(samples)
 
     def look(self, *, last: bool) -> Iterator[Region]:
-        """Yield the regions that are over, and hold the sound of one that may go on."""
+        """Yield the regions that have ended, and keep the sound of one that may continue."""
         if not self.held:
             return
         samples = np.concatenate(self._parts)
@@ -132,13 +136,14 @@ class _Run:
 
 
 def judge(samples: Sound) -> NDArray[np.float32]:
-    """How likely each frame of ``samples`` (n,) holds speech: (n / FRAME,), 0..1."""
+    """The probability of speech in each frame of ``samples`` (n,): (n / FRAME,), 0..1."""
     padded = np.pad(samples, (0, -len(samples) % FRAME))  # a copy: the detector writes into what it gets
     return np.asarray(get_vad_model()(padded), np.float32).reshape(-1)
 
 
 def pieces(voice: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """The regions among frames ``voice`` (n,), margins included, as half-open ranges; what is too long is cut where a voice is least likely."""
+    """The regions in frames ``voice`` (n,) with margins, as half-open ranges. A region that is too long is cut where a voice is
+    least likely."""
     for first, end in _spoken(voice):
         begin, stop = max(0, first - MARGIN), min(len(voice), end + MARGIN)
         while stop - begin > LONGEST:
