@@ -141,7 +141,9 @@ class Sought:
         A score says how unlikely a chance match this good is, plus up to ``WHOLE`` if the text contains all words of the query. A
         query of one common word means the texts that contain it, however many there are.
         """
-        most = sum(max(one.weight * self.information(one.count) for one in part) for part in self.parts)  # unknown words, too
+        most = sum(  # unknown words, too; of a known word its own information, although a rarer form of it says more
+            max(one.weight * self.information(one.count) for one in (part[:1] if part[0].count else part)) for part in self.parts
+        )
         return np.asarray(self.nats(gathered) + WHOLE * np.minimum(gathered / max(most, 1e-9), 1.0) ** 8, np.float64)
 
     def nats(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -446,13 +448,14 @@ def _ranked(
         start, more = start + more, min(4 * more, NEWEST[-1])
     rows = connection.execute(_TEXTS, {"ids": chosen[:most]}).all() if chosen else []
     texts = [(row.id, terms(across.get(row.id, row.text)), 1.0 if row.confidence is None else row.confidence) for row in rows]
-    usual = max(sum(len(found) for _, found, _ in texts) / max(len(texts), 1), 1.0)
+    lengths = [len(found) for row, (_, found, _) in zip(rows, texts, strict=True) if row.reader_id != READER]  # names are short
+    usual = max(sum(lengths) / max(len(lengths), 1), 1.0)
     scored = [(id_, _score(sought, found, sure, len(found) / usual)) for id_, found, sure in texts]
     best = sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
     return list(zip([id_ for id_, _ in best], sought.evidence(np.array([score for _, score in best])).tolist(), strict=True))
 
 
-_TEXTS = text("SELECT id, text, confidence FROM segment WHERE id IN :ids AND text IS NOT NULL").bindparams(
+_TEXTS = text("SELECT id, text, confidence, reader_id FROM segment WHERE id IN :ids AND text IS NOT NULL").bindparams(
     bindparam("ids", expanding=True)
 )
 
