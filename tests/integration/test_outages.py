@@ -24,6 +24,7 @@ from tests.integration.test_api_search import assert_problem, wait_for
 from tests.integration.test_watch import folder, picture, watched
 from tests.integration.test_workers import Slow, assert_whole, pictures
 from tests.postgres import Server, programs, server
+from tests.waiting import LONG
 
 __all__ = ["folder"]  # a fixture
 
@@ -68,8 +69,8 @@ class Watcher:
                 self.threads.append(thread)
 
 
-def other_worker(settings: Settings, folder: Path, code) -> None:
-    found = run.index(settings, run.Job([folder]), encoder=Slow())
+def other_worker(settings: Settings, folder: Path, began, code) -> None:
+    found = run.index(settings, run.Job([folder], report=lambda *_: began.set()), encoder=Slow())
     code.value = found.progress.done
 
 
@@ -77,15 +78,18 @@ def test_two_workers_go_on_after_restarts_and_nothing_is_lost_or_done_twice(sett
     pictures(tmp_path / "archive", 40, 1)
     run.index(settings, run.Job([]), encoder=Slow())  # the tables are there
     processes = multiprocessing.get_context("spawn")
-    done = processes.Value("i", -1)
-    other = processes.Process(target=other_worker, args=(settings, tmp_path / "archive", done))
-    report = Watcher(mortal, {3: "fast", 10: "immediate"})
+    began, done = processes.Event(), processes.Value("i", -1)
+    other = processes.Process(target=other_worker, args=(settings, tmp_path / "archive", began, done))
+    report = Watcher(mortal, {2: "fast", 6: "immediate"})
     other.start()
-    found = run.index(settings, run.Job([tmp_path / "archive"], report=report), encoder=Slow())
-    other.join()
+    assert began.wait(LONG)  # a worker that has never reached the database does not wait for it
+    try:
+        found = run.index(settings, run.Job([tmp_path / "archive"], report=report), encoder=Slow())
+        other.join()
+    finally:
+        for thread in report.threads:
+            thread.join()
     assert (report.marks, other.exitcode) == ({}, 0)
-    for thread in report.threads:
-        thread.join()
     assert found.scan.files == 40
     assert found.scan.new + found.scan.unchanged == 40
     assert_whole(settings, 40)
