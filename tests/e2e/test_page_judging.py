@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.request
 
 from tests.e2e.conftest import asked, cards
 from tests.e2e.test_page_open import opened
@@ -10,7 +12,14 @@ from tests.e2e.test_page_open import opened
 QUESTION = "a+husky+in+the+snow"
 
 
-def test_a_file_is_judged_shown_so_and_taken_back(served, open_page):
+def close(page) -> None:
+    """Close the dialog, and wait until the page knows."""
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.wait_for_function("() => !location.search.includes('open=')")
+
+
+def test_a_file_is_judged_and_shown_so(served, open_page):
     page = open_page(f"{served.address}/?q={QUESTION}")
     name = cards(page)[0]
     dialog = opened(page, name)
@@ -18,20 +27,18 @@ def test_a_file_is_judged_shown_so_and_taken_back(served, open_page):
     right.click()
     dialog.locator('.judging button[aria-pressed="true"]').wait_for()
     open_page.shoot(page, "judged")
-    page.keyboard.press("Escape")
+    close(page)
     card = page.locator(".card").filter(has_text=name).first
     card.locator(".judged.right").wait_for()
     assert "1 file judged, 1 right" in page.locator(".summary").text_content()
     open_page.shoot(page, "answer")
-    dialog = opened(page, name)
-    dialog.locator('.judging button[aria-pressed="true"]').click()
-    dialog.locator('.judging button[aria-pressed="true"]').wait_for(state="detached")
-    page.keyboard.press("Escape")
-    page.locator(".card .judged").wait_for(state="detached")
+    request = urllib.request.Request(f"{served.address}/v1/judgements?question={QUESTION}", method="DELETE")
+    with urllib.request.urlopen(request) as answer:
+        assert json.load(answer) == {"forgotten": 1}
 
 
 def test_a_random_sample_is_judged_file_by_file(served, open_page):
-    page = open_page(f"{served.address}/?q={QUESTION}&in=image")
+    page = open_page(f"{served.address}/?q=a+cup+of+coffee&in=image")
     cards(page)
     page.get_by_role("link", name="Check a random sample").click()
     asked(page, "sample=1")

@@ -66,7 +66,7 @@ def test_a_full_folder_of_uploads_is_told_and_what_was_added_stays(tight, open_p
     choose(page, picture(250_000, "first.png"))
     asked(page, "first.png")
     choose(page, picture(251_000, "second.png"))
-    page.get_by_text(re.compile(r"^second\.png: .*full")).wait_for()
+    page.get_by_text(re.compile(r"^second\.png: .*upload_quota allows")).wait_for()
     assert page.locator(".chip .label").all_text_contents() == ["first.png"]
     still_answers(page)
 
