@@ -114,9 +114,9 @@ def serve(main: Callable[[], None]) -> None:
         request = json.loads(line)
         if not (pid := os.fork()):
             _be(request, main)
-        _say({"pid": pid})
+        say({"pid": pid})
         _, status = os.waitpid(pid, 0)
-        _say({"code": os.waitstatus_to_exitcode(status), "orphans": _orphans(deadline=time.monotonic() + 60)})
+        say({"code": os.waitstatus_to_exitcode(status), "orphans": orphans(deadline=time.monotonic() + 60)})
 
 
 def _be(request: dict[str, Any], main: Callable[[], None]) -> None:
@@ -143,7 +143,7 @@ def _be(request: dict[str, Any], main: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def _orphans(deadline: float) -> int:
+def orphans(deadline: float) -> int:
     """Wait for what a run left behind to end by itself; says how many do not, and ends them."""
     while time.monotonic() < deadline:
         try:
@@ -158,7 +158,7 @@ def _orphans(deadline: float) -> int:
     return len(left)
 
 
-def _say(answer: dict[str, Any]) -> None:
+def say(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

@@ -11,7 +11,6 @@ from search.api import schemas as s
 from search.api.searching import narrowed
 from search.api.service import Service
 from search.query import judging
-from search.store import Judgements
 from search.types import Filter
 
 Asked = Annotated[str, Query(min_length=1, max_length=500, pattern=r"\S", description="The question, as it was searched.")]
@@ -20,7 +19,7 @@ Asked = Annotated[str, Query(min_length=1, max_length=500, pattern=r"\S", descri
 def router(service: Service) -> APIRouter:
     """The routes of judgements."""
     routes = APIRouter(tags=["judgements"])
-    judgements = Judgements(service.database)
+    judgements = service.store.judgements
 
     def told(question: str, wanted: Filter) -> s.Judgements:
         every = judgements.of(question)

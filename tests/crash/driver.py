@@ -38,6 +38,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 import indexer.pipeline
 import search.encoders
 import search.readers
+from tests.commands import orphans, say
 from tests.fakes.encoder import FakeEncoder
 from tests.fakes.reader import FakeReader
 from ui import cli
@@ -171,9 +172,9 @@ def nursery() -> None:
         request = json.loads(line)
         if not (pid := os.fork()):
             _be(request)
-        _say({"pid": pid})
+        say({"pid": pid})
         _, status = os.waitpid(pid, 0)
-        _say({"code": os.waitstatus_to_exitcode(status), "orphans": _orphans(deadline=time.monotonic() + 10)})
+        say({"code": os.waitstatus_to_exitcode(status), "orphans": orphans(deadline=time.monotonic() + 10)})
 
 
 def _be(request: dict[str, Any]) -> None:
@@ -195,26 +196,6 @@ def _be(request: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _orphans(deadline: float) -> int:
-    """Wait for what a run left behind to end by itself; says how many do not, and ends them."""
-    while time.monotonic() < deadline:
-        try:
-            if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                time.sleep(0.005)
-        except ChildProcessError:
-            return 0
-    left = [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    return len(left)
-
-
-def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

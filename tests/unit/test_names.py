@@ -7,20 +7,11 @@ import sqlalchemy as sa
 
 from indexer.repair import _requeue
 from search.query.words import parse
-from search.store import Database, Passages
+from search.store import Passages
 from search.store.intake import Intake, Sighting
 from search.store.names import MOST, READER, SOURCE, Names, name
 from search.store.words import text_index
 from search.types import KINDS
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'a.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    database = Database(url)
-    database.upgrade()
-    yield database
-    database.close()
 
 
 def put(database, *paths: str, digest: bytes = b"1", known: bool = True) -> None:

@@ -29,15 +29,6 @@ LATER = 1 << 60
 SPACE = Space("fake", "fake", "fake", "1", 4, frozenset({Modality.TEXT, Modality.IMAGE}))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'a.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    database = Database(url)
-    database.upgrade()
-    yield database
-    database.close()
-
-
 @pytest.fixture
 def intake(database):
     return Intake(database)

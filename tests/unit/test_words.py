@@ -40,14 +40,10 @@ TEXTS = (
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'a.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    database = Database(url)
-    database.upgrade()
+@pytest.fixture
+def database(database):
     write(database, TEXTS)
-    yield database
-    database.close()
+    return database
 
 
 def write(database, texts, confidence=None):
