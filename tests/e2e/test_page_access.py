@@ -27,6 +27,13 @@ def tab_to(page, name: str) -> None:
     raise AssertionError(f"{name} is not among {passed}")
 
 
+def unfold(page, content) -> None:
+    """Press Enter and wait for what it opens: Tab passes over what is not there yet."""
+    page.keyboard.press("Enter")
+    content.wait_for()
+    at_rest(page)
+
+
 def home(page):
     cards(page)
 
@@ -92,7 +99,7 @@ def test_a_keyboard_alone_leads_through_every_view(served, open_page):
     page.keyboard.press("Space")
     asked(page, "in=video")
     tab_to(page, "Filters")
-    page.keyboard.press("Enter")
+    unfold(page, page.get_by_label("Folder", exact=True))
     tab_to(page, "Folder")
     page.keyboard.type("videos")
     page.keyboard.press("Enter")
@@ -122,11 +129,11 @@ def test_a_keyboard_alone_leads_through_every_view(served, open_page):
     page.keyboard.press("Enter")
     page.get_by_text("What failed").wait_for()
     tab_to(page, ".*Add a folder")
-    page.keyboard.press("Enter")
+    unfold(page, page.get_by_label("Collection", exact=True))
     tab_to(page, "Folder")
     tab_to(page, "Look for changes")
     tab_to(page, "Which files")
-    page.keyboard.press("Enter")
+    unfold(page, page.get_by_role("button", name="Try images/broken.jpg again"))
     tab_to(page, "Try images/broken.jpg again")
     tab_to(page, "video .*")
     page.keyboard.press("Enter")

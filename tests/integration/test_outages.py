@@ -24,7 +24,7 @@ from tests.integration.test_api_search import assert_problem, wait_for
 from tests.integration.test_watch import folder, picture, watched
 from tests.integration.test_workers import Slow, assert_whole, pictures
 from tests.postgres import Server, programs, server
-from tests.waiting import LONG
+from tests.waiting import LONG, until
 
 __all__ = ["folder"]  # a fixture
 
@@ -95,8 +95,11 @@ def test_two_workers_go_on_after_restarts_and_nothing_is_lost_or_done_twice(sett
     assert_whole(settings, 40)
     with closing(Database(settings.database)) as database, database.reading() as connection:
         assert connection.exec_driver_sql("SELECT max(attempts) FROM unit").scalar() == 1  # none was counted twice
-    assert sum("cannot be reached" in record.getMessage() for record in told.records) == 2
-    assert sum("database is back" in record.getMessage() for record in told.records) == 2
+    lines = ["gone" if "cannot be reached" in record.getMessage() else "back" for record in told.records]
+    assert lines in (
+        ["gone", "back"] * 2,
+        ["gone", "back"] * 3,
+    )  # a server that stops slowly may answer once between two failures
 
 
 def test_what_a_run_took_in_before_an_outage_is_counted_once(settings, mortal, tmp_path, monkeypatch):
@@ -247,7 +250,7 @@ def test_while_the_database_is_away_the_probes_say_so_and_every_answer_is_a_prob
     finally:
         mortal.start()
     assert http.get("/readyz").json() == {"ready": True, "engine": "ready"}
-    assert http.post("/v1/search", json={"query": [{"text": "red"}]}).status_code == 200
+    until(lambda: http.post("/v1/search", json={"query": [{"text": "red"}]}).status_code == 200 and len(told.records) > 1)
     gone, back = (record.getMessage() for record in told.records)
     assert "cannot be reached" in gone
     assert "database is back" in back
