@@ -46,7 +46,7 @@ def test_the_library_counts_and_says_what_failed_and_what_is_new(served, open_pa
     page.get_by_text("Which files").click()
     page.get_by_text("images/broken.jpg").wait_for()
     page.get_by_role("button", name="Try again").click()
-    page.get_by_text(re.compile(r"done: 0 files indexed, 1 failed")).wait_for(timeout=60_000)
+    page.get_by_text(re.compile(r"done: 0 files indexed, 1 failed")).wait_for()
     assert len(cards(page)) == 16
     page.locator("a[data-at]").first.click()
     page.get_by_role("dialog").wait_for()
@@ -64,7 +64,7 @@ def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder(empty, open_pag
     page.get_by_label("Folder", exact=True).fill("harbour")
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_text(re.compile("harbour")).first.wait_for()
-    page.locator("a[data-at]").first.wait_for(timeout=60_000)
+    page.locator("a[data-at]").first.wait_for()
     assert set(cards(page)) == {"seagull.jpg", "jetty.avif", "gulls-at-the-beach.txt"}
     page.get_by_label("What to look for", exact=True).first.fill("a bird")
     page.keyboard.press("Enter")
@@ -80,10 +80,10 @@ def test_a_folder_is_added_with_live_progress(little, open_page):
     page.get_by_role("option", name="sample").click()
     page.get_by_label("Collection", exact=True).fill("sample")
     page.get_by_role("button", name="Add", exact=True).click()
-    page.get_by_text(re.compile(r"sample: \d+ of \d+, .* files a second, .* left")).wait_for(timeout=60_000)
+    page.get_by_text(re.compile(r"sample: \d+ of \d+, .* files a second, .* left")).wait_for()
     assert page.get_by_role("button", name="Stop").is_visible()
     open_page.shoot(page, "running")
-    page.get_by_text(re.compile(r"sample done: \d+ files indexed")).wait_for(timeout=120_000)
+    page.get_by_text(re.compile(r"sample done: \d+ files indexed")).wait_for()
     page.get_by_text(re.compile("47 images")).first.wait_for()  # in the line of its collection
     assert page.get_by_text("can be found").count() == 0  # nothing is hidden
 
@@ -97,7 +97,7 @@ def test_the_service_being_away_is_said_and_the_page_recovers(little, open_page)
     open_page.shoot(page, "away")
     box.fill("gulls")
     little.start()
-    page.get_by_text("The service is away.").wait_for(state="detached", timeout=60_000)
+    page.get_by_text("The service is away.").wait_for(state="detached")
     cards(page)
     assert box.input_value() == "gulls"  # what was typed meanwhile is still there
     box.press("Enter")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.conftest import SAMPLE, Served, asked, cards, index
+from tests.e2e.conftest import SAMPLE, Served, asked, at_rest, cards, index
 from tests.e2e.test_page_open import opened
 
 
@@ -121,17 +121,17 @@ def test_a_second_job_on_a_folder_is_refused_in_a_sentence(place, open_page, tmp
     try:
         page = open_page(f"{service.address}/?view=library")
         page.get_by_text("Add a folder").click()
-        page.wait_for_timeout(1000)
+        at_rest(page)
         page.get_by_label("Folder", exact=True).fill("many")
         page.get_by_role("button", name="Add", exact=True).click()
         page.get_by_role("button", name="Stop").wait_for()
         other = open_page(f"{service.address}/?view=library")
         other.get_by_text("Add a folder").click()
-        other.wait_for_timeout(1000)
+        at_rest(other)
         other.get_by_label("Folder", exact=True).fill("many")
         other.get_by_role("button", name="Add", exact=True).click()
         other.get_by_text(re.compile(r"Job 1 is (queued|running) on it\.")).wait_for()
-        page.get_by_text(re.compile("many done: 90 files indexed")).wait_for(timeout=120_000)
+        page.get_by_text(re.compile("many done: 90 files indexed")).wait_for()
     finally:
         service.stop()
 
@@ -148,8 +148,8 @@ def test_one_failed_file_is_tried_again_alone(place, open_page, tmp_path):
         page = open_page(f"{service.address}/?view=library")
         page.get_by_text("Which files").click()
         page.get_by_role("button", name="Try one.jpg again").click()
-        page.get_by_text(re.compile(r"Another try done: 0 files indexed, 1 failed")).wait_for(timeout=60_000)
+        page.get_by_text(re.compile(r"Another try done: 0 files indexed, 1 failed")).wait_for()
         page.get_by_role("button", name="Try again").first.click()
-        page.get_by_text(re.compile(r"Another try done: 0 files indexed, 2 failed")).wait_for(timeout=60_000)
+        page.get_by_text(re.compile(r"Another try done: 0 files indexed, 2 failed")).wait_for()
     finally:
         service.stop()
