@@ -172,3 +172,6 @@ REASONS = {
     "encoder": "The model failed on this file. Run `sensorium doctor`, then `sensorium index --retry`.",
 }
 """The words of the ledger, each with its remedy."""
+
+PARTLY = frozenset({"truncated", "not_sampled", "not_read", "colours", "no_sound", "no_picture", "reader"})
+"""Those that leave a file in the archive: the rest of it can be found."""

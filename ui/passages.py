@@ -76,14 +76,14 @@ def origin(channel: str, source: str, confidence: float | None, *, translated: b
     elif channel == "caption":
         label, by = "caption by a model", source
     elif channel == "ocr":
-        label, by = "on screen", f"read by {source}"
+        label, by = "on-screen text", f"read by {source}"
     elif channel == "speech":
-        label, by = ("said", f"heard by {source}") if sure else ("subtitle", source)
+        label, by = ("speech", f"transcribed by {source}") if sure else ("subtitle", source)
     else:
         label, by = ("text", "") if own else ("metadata", source)
     written = translated or channel == "caption"
     return {"label": label, "by": by, "sure": sure, "written": written, "mark": "model" if written else _MARKS.get(label, "text")}
 
 
-_MARKS = {"said": "record", "on screen": "frame"}
+_MARKS = {"speech": "record", "on-screen text": "frame"}
 """Icons of labels."""

@@ -17,6 +17,12 @@ MEDIA = {
 }  # fmt: skip
 """What people call the modalities."""
 
+CHANNELS = {
+    "visual": "picture", "sound": "sound", "text": "text", "speech": "speech", "ocr": "on-screen text", "caption": "caption by a model",
+    "motion": "motion",
+}  # fmt: skip
+"""What people call the channels."""
+
 _WORK = {
     "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
     "written": "reading what files say of themselves",
@@ -97,10 +103,10 @@ def review(found: types.Review | schemas.Review) -> str:
 
 def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
     """What of the archive a search cannot see, as a sentence without its full stop; empty where it can see all."""
-    parts = [f"{coverage.seen:,} of {count(coverage.files, 'file')} can be found"] if coverage.seen < coverage.files else []
+    parts = [f"{coverage.seen:,} of {count(coverage.files, 'file')} searchable"] if coverage.seen < coverage.files else []
     parts += [f"{number:,} {what}" for what in ("waiting", "failed") if (number := getattr(coverage, what))]
     if coverage.unsampled_ms:
-        parts.append(f"{clock(coverage.unsampled_ms)} of sound and video could not be read")
+        parts.append(f"{clock(coverage.unsampled_ms)} of sound and video not searchable")
     if coverage.away:
         parts.append(f"{count(coverage.away, 'file')} away: the folder or disk is not there")
     if coverage.unread:

@@ -132,7 +132,7 @@ class Places:
         if not os.path.exists(real):
             raise Problem(
                 422, "not-there", "The folder is not there", f"{self.tell(os.path.abspath(path))} is not there.",
-                remedy="Check its name; upper and lower case count.",
+                remedy="Names are case-sensitive.",
             )  # fmt: skip
         # Keep the path as given, with its links unresolved, so that a second run meets the same locations.
         known = os.path.abspath(path)

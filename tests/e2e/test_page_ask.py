@@ -73,7 +73,7 @@ def test_a_dropped_sound_searches(served, open_page):
     page = open_page(f"{served.address}/?in=audio")
     page.locator("a[data-at]").first.wait_for()
     fire(page, "dragover", "sounds/dog-bark.ogg", "audio/ogg")
-    page.get_by_text("Drop it to search with it").wait_for()
+    page.get_by_text("Drop to search").wait_for()
     open_page.shoot(page, "over")
     fire(page, "drop", "sounds/dog-bark.ogg", "audio/ogg")
     asked(page, "~audio~dog-bark.ogg")
@@ -132,9 +132,9 @@ def test_several_pieces_have_weights_and_can_be_subtracted(served, open_page):
     assert {"husky.jpg", "cat-portrait.jpg"} <= set(cards(page)[:5])
     page.get_by_label("Weight of cat-portrait.jpg").fill("1.6")
     asked(page, "~1.6~image~cat-portrait.jpg")
-    page.get_by_label("Less of husky.jpg").click()
+    page.get_by_label("Exclude husky.jpg").click()
     asked(page, "~-1~image~husky.jpg")
-    page.get_by_label("Look for husky.jpg again").wait_for()
+    page.get_by_label("Include husky.jpg").wait_for()
     assert "husky.jpg" not in cards(page)[:5]
     page.get_by_label("Remove husky.jpg").click()
     page.wait_for_function("() => !location.search.includes('husky')")
@@ -144,7 +144,7 @@ def test_a_text_can_be_a_piece_with_a_weight(served, open_page):
     page = open_page(served.address)
     box(page).fill("a dog")
     page.get_by_label("Add a picture, sound or video").click()
-    page.get_by_role("button", name="Weigh this text").click()
+    page.get_by_role("button", name="Add text as a weighted term").click()
     page.get_by_label("Weight of a dog").wait_for()
     box(page).fill("a cat")
     box(page).press("Enter")
@@ -203,7 +203,7 @@ def test_nothing_asked_is_said(served, open_page):
 
 def test_a_forgotten_upload_is_said(served, open_page):
     page = open_page(f"{served.address}/?with=upload~{'0' * 32}~1~image~gone.jpg")
-    page.get_by_text("A file of this question is not kept any more.").wait_for()
+    page.get_by_text("An uploaded file in this search has expired.").wait_for()
 
 
 def test_toggles_choose_the_media(served, open_page):
@@ -239,7 +239,7 @@ def test_questions_asked_before_come_back(served, open_page):
     page.locator("a.mark").click()
     asked(page, "")
     box(page).focus()
-    page.get_by_text("Asked before").wait_for()
+    page.get_by_text("Recent searches").wait_for()
     open_page.shoot(page, "asked-before")
     page.get_by_role("button", name="boats at sunset").click()
     asked(page, "q=boats")

@@ -40,12 +40,12 @@ def test_the_library_counts_and_says_what_failed_and_what_is_new(served, open_pa
     page.get_by_text("What failed").wait_for()
     counts = page.locator(".counts").inner_text()
     assert [int(number) for number in re.findall(r"\d+", counts)] == [6, 3, 3, 4]
-    assert page.get_by_text("16 of 17 files can be found, 1 failed").count() == 1
-    page.get_by_role("heading", name="What is new").wait_for()
-    assert page.get_by_role("heading").all_inner_texts() == ["Collections", "What failed", "What is new"]
+    assert page.get_by_text("16 of 17 files searchable, 1 failed").count() == 1
+    page.get_by_role("heading", name="Recently added").wait_for()
+    assert page.get_by_role("heading").all_inner_texts() == ["Collections", "What failed", "Recently added"]
     page.get_by_text("Which files").click()
     page.get_by_text("images/broken.jpg").wait_for()
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Retry", exact=True).click()
     page.get_by_text(re.compile(r"done: 0 files indexed, 1 failed")).wait_for()
     assert len(cards(page)) == 16
     page.locator("a[data-at]").first.click()
@@ -76,7 +76,7 @@ def test_a_folder_is_added_with_live_progress(little, open_page):
     page = open_page(f"{little.address}/?view=library")
     page.get_by_text("Add a folder").click()
     at_rest(page)  # the form unfolds; the list closes when what it hangs on moves
-    page.get_by_role("combobox", name="Under").click()
+    page.get_by_role("combobox", name="Root").click()
     page.get_by_role("option", name="sample").click()
     page.get_by_label("Collection", exact=True).fill("sample")
     page.get_by_role("button", name="Add", exact=True).click()
@@ -85,7 +85,7 @@ def test_a_folder_is_added_with_live_progress(little, open_page):
     open_page.shoot(page, "running")
     page.get_by_text(re.compile(r"sample done: \d+ files indexed")).wait_for()
     page.get_by_text(re.compile("47 images")).first.wait_for()  # in the line of its collection
-    assert page.get_by_text("can be found").count() == 0  # nothing is hidden
+    assert page.get_by_text("searchable").count() == 0  # nothing is hidden
 
 
 def test_the_service_being_away_is_said_and_the_page_recovers(little, open_page):
@@ -93,11 +93,11 @@ def test_the_service_being_away_is_said_and_the_page_recovers(little, open_page)
     before = cards(page)
     box = page.get_by_label("What to look for", exact=True).first
     little.stop()
-    page.get_by_text("The service is away.").wait_for()
+    page.get_by_text("Connection lost.").wait_for()
     open_page.shoot(page, "away")
     box.fill("gulls")
     little.start()
-    page.get_by_text("The service is away.").wait_for(state="detached")
+    page.get_by_text("Connection lost.").wait_for(state="detached")
     cards(page)
     assert box.input_value() == "gulls"  # what was typed meanwhile is still there
     box.press("Enter")

@@ -83,10 +83,10 @@ def test_nothing_found_says_so_and_what_to_try(served, open_page):
 def test_what_cannot_be_found_is_said_beside_the_answer_and_leads_to_why(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog&since=2090-01-01")
     page.get_by_text("Nothing found.").wait_for()
-    page.get_by_text("16 of 17 files can be found, 1 failed").wait_for()
+    page.get_by_text("16 of 17 files searchable, 1 failed").wait_for()
     page.goto(f"{served.address}/?q=a+dog")
     cards(page)
-    page.get_by_role("link", name="16 of 17 files can be found, 1 failed").click()
+    page.get_by_role("link", name="16 of 17 files searchable, 1 failed").click()
     page.get_by_text("What failed").wait_for()
     assert page.url.endswith("?view=library")
     page.go_back()

@@ -54,7 +54,7 @@ def test_a_picture_that_browsers_cannot_show_is_shown(served, open_page):
 def test_metadata_and_where_the_file_lies(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog&in=video")
     facts = opened(page, "pets.mp4").locator("dl").inner_text()
-    assert re.search(r"Lies in\s+videos/pets\.mp4 \(default\)", facts)
+    assert re.search(r"Location\s+videos/pets\.mp4 \(default\)", facts)
     assert "mp4, " in facts
     assert "640 × 360" in facts
 

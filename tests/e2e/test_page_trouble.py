@@ -147,9 +147,9 @@ def test_one_failed_file_is_tried_again_alone(place, open_page, tmp_path):
     try:
         page = open_page(f"{service.address}/?view=library")
         page.get_by_text("Which files").click()
-        page.get_by_role("button", name="Try one.jpg again").click()
-        page.get_by_text(re.compile(r"Another try done: 0 files indexed, 1 failed")).wait_for()
-        page.get_by_role("button", name="Try again").first.click()
-        page.get_by_text(re.compile(r"Another try done: 0 files indexed, 2 failed")).wait_for()
+        page.get_by_role("button", name="Retry one.jpg").click()
+        page.get_by_text(re.compile(r"Retry done: 0 files indexed, 1 failed")).wait_for()
+        page.get_by_role("button", name="Retry", exact=True).first.click()
+        page.get_by_text(re.compile(r"Retry done: 0 files indexed, 2 failed")).wait_for()
     finally:
         service.stop()

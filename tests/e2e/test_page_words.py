@@ -128,8 +128,8 @@ def test_a_sound_starts_at_the_word_and_says_who_heard_it(talking, recording, op
     page = open_page(f"{talking.address}/?q=guitar&words=1")
     card = page.locator(".card").filter(has_text="note.wav")
     assert marks(card) == ["guitar"]
-    assert re.fullmatch(r"said · \d+% sure", card.locator(".origin").text_content())
-    assert card.locator(".origin").get_attribute("title").startswith("said: heard by faster-whisper ")
+    assert re.fullmatch(r"speech · \d+% confidence", card.locator(".origin").text_content())
+    assert card.locator(".origin").get_attribute("title").startswith("speech: transcribed by faster-whisper ")
     dialog = opened(page, "note.wav")
     assert reaches(page, dialog, "audio", hit["evidence"]["starts_ms"] / 1000) >= 1
 
@@ -192,7 +192,7 @@ def test_what_a_model_wrote_is_told_as_such(talking, open_page):
     page = open_page(f"{talking.address}/?q=red&in=image")
     dialog = opened(page, "red.png")
     line = dialog.locator(".lines li.written")
-    assert re.fullmatch(r"caption by a model · \d+% sure", line.locator(".origin").text_content())
+    assert re.fullmatch(r"caption by a model · \d+% confidence", line.locator(".origin").text_content())
     assert "caption by a model: caption:" in dialog.locator(".legend").text_content()
 
 
@@ -234,7 +234,7 @@ def test_what_is_said_in_a_recording_is_asked_and_shown(talking, recording, open
     open_page.shoot(page, "heard")
     again = open_page(page.url)
     assert "electric guitar" in again.locator(".heard q").text_content()
-    again.get_by_role("link", name="Ask it in writing").click()
+    again.get_by_role("link", name="Search for this text").click()
     asked(again, "q=A+girl+is+playing")
     assert "spoken" not in again.url
     assert "in=audio" in again.url
@@ -260,7 +260,7 @@ def test_a_question_is_answered_by_a_model_that_is_named(talking, models, open_p
     answer = dialog.locator(".composition")
     answer.wait_for()
     assert answer.locator("p").text_content() == "red"
-    assert re.search(rf"written by a model: {re.escape(models['captioner'])}, \d+% sure", answer.text_content())
+    assert re.search(rf"written by a model: {re.escape(models['captioner'])}, \d+% confidence", answer.text_content())
 
     page = open_page(f"{talking.address}/?q=fire+engine&in=video")
     page.set_default_timeout(120_000)
@@ -304,7 +304,7 @@ def test_a_passage_in_another_language_is_translated_below_it(talking, models, o
     made = line.locator(".composition")
     made.wait_for()
     assert made.locator("p").text_content() == "hund. wasser."
-    told = rf"translated from English, written by a model: {re.escape(models['translator'])}, \d+% sure"
+    told = rf"translated from English, written by a model: {re.escape(models['translator'])}, \d+% confidence"
     assert re.search(told, made.text_content())
     assert line.locator(".text > p").text_content() == "dog. water."
     english = open_page(f"{talking.address}/?q=dog+water&in=video&words=1")

@@ -128,10 +128,10 @@ def test_nothing_found_offers_to_take_the_filters_away(service):
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (ServiceAway("Nobody answers."), "The service is away."),
+        (ServiceAway("Nobody answers."), "Connection lost."),
         (ServiceLoading("Loading.", status=503), "The service is loading its models."),
         (Refused("No.", remedy="Do that.", status=422, problem={"type": "/v1/problems/query", "title": "The query cannot be answered"}), "No. Do that."),
-        (Refused("", status=404, problem={"type": "/v1/problems/no-upload"}), "A file of this question is not kept any more."),
+        (Refused("", status=404, problem={"type": "/v1/problems/no-upload"}), "An uploaded file in this search has expired."),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_said(service, error, sentence):
@@ -144,7 +144,7 @@ def test_a_service_that_comes_back_is_asked_again(service):
     page = run(q="a dog")
     service.error, service.hits = None, [a_hit(1, 1, None)]
     page.run()
-    assert "The service is away." not in said(page)
+    assert "Connection lost." not in said(page)
 
 
 def test_hits_of_one_file_become_one_card_with_lanes():
@@ -183,9 +183,9 @@ def test_the_page_says_where_its_list_ends_because_of_a_maximum(monkeypatch, cou
     ("changes", "sentence"),
     [
         ({"seen": 3, "failed": 0}, ""),
-        ({}, "2 of 3 files can be found, 1 failed"),
-        ({"files": 1_300, "seen": 0, "waiting": 1_299}, "0 of 1,300 files can be found, 1,299 waiting, 1 failed"),
-        ({"seen": 3, "failed": 0, "unsampled_ms": 3_500, "without": {"sound": 2}}, "0:03.5 of sound and video could not be read, 2 files without sound"),
+        ({}, "2 of 3 files searchable, 1 failed"),
+        ({"files": 1_300, "seen": 0, "waiting": 1_299}, "0 of 1,300 files searchable, 1,299 waiting, 1 failed"),
+        ({"seen": 3, "failed": 0, "unsampled_ms": 3_500, "without": {"sound": 2}}, "0:03.5 of sound and video not searchable, 2 files without sound"),
     ],
 )  # fmt: skip
 def test_what_a_search_cannot_see_is_said_in_a_few_words(changes, sentence):
@@ -216,8 +216,8 @@ def test_a_card_shows_the_words_that_were_found_and_who_heard_them():
     hits = [a_hit(1, 1, 0), said_hit(2, "there the dog barks", [(10, 13)])]
     (card,) = look.cards(look.State(text="dog"), hits)
     assert card["passage"] == {
-        "pieces": [("there the ", False), ("dog", True), (" barks", False)], "language": "", "label": "said",
-        "by": "heard by faster-whisper base", "sure": "90%", "written": False, "mark": "record", "segment": 2, "href": "?q=dog&open=2",
+        "pieces": [("there the ", False), ("dog", True), (" barks", False)], "language": "", "label": "speech",
+        "by": "transcribed by faster-whisper base", "sure": "90%", "written": False, "mark": "record", "segment": 2, "href": "?q=dog&open=2",
     }  # fmt: skip
     assert look.cards(look.State(text="dog"), hits[:1])[0]["passage"] is None
 
@@ -247,7 +247,7 @@ def test_what_is_said_and_shown_around_a_moment_comes_in_order_of_time(service):
     asked = look.State(text="dog", opened=2)
     found = moment.texts(asked, a_detail(visual=3, speech=3, ocr=1, text=1), 400_000)
     assert [(one["segment"], one["label"], one["clock"], one["here"]) for one in found["lines"]] == [
-        (9, "metadata", "", False), (2, "subtitle", "6:40", True), (3, "on screen", "6:40.5", False), (4, "subtitle", "6:41", False),
+        (9, "metadata", "", False), (2, "subtitle", "6:40", True), (3, "on-screen text", "6:40.5", False), (4, "subtitle", "6:41", False),
     ]  # fmt: skip
     assert found["lines"][1]["pieces"] == [("the ", False), ("dog", True), (" barks", False)]
     assert [one for one in service.asked_lines if one["channel"] == "speech"] == [
@@ -282,4 +282,4 @@ def test_progress_says_rate_and_time_left():
         created_at=NOW,
     )
     assert library.progress(job) == (21 / 80, "sample: 21 of 80, 4.2 files a second, 14 s left")
-    assert library.progress(job.model_copy(update={"state": "queued"}))[1] == "sample: waits for its turn"
+    assert library.progress(job.model_copy(update={"state": "queued"}))[1] == "sample: queued"

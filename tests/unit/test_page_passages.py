@@ -53,10 +53,10 @@ def test_the_first_mark_is_always_among_what_is_shown():
 @pytest.mark.parametrize(
     ("channel", "source", "sure", "translated", "label", "by", "shown", "written"),
     [
-        ("speech", "faster-whisper base", 0.874, False, "said", "heard by faster-whisper base", "87%", False),
+        ("speech", "faster-whisper base", 0.874, False, "speech", "transcribed by faster-whisper base", "87%", False),
         ("speech", "faster-whisper base", 0.5, True, "translation by a model", "faster-whisper base", "50%", True),
         ("speech", "film.de.srt", None, False, "subtitle", "film.de.srt", "", False),
-        ("ocr", "rapidocr", 0.99, False, "on screen", "read by rapidocr", "99%", False),
+        ("ocr", "rapidocr", 0.99, False, "on-screen text", "read by rapidocr", "99%", False),
         ("caption", "written by caption:some/model", 0.4, False, "caption by a model", "caption:some/model", "40%", True),
         ("text", "EXIF", None, False, "metadata", "EXIF", "", False),
     ],

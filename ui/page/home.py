@@ -15,4 +15,4 @@ def show() -> None:
         library.welcome(status)
         return
     held = ", ".join(words.count(status.assets[one], noun) for one, noun in words.MEDIA.items() if status.assets.get(one))
-    look.newest(NEWEST, summary=f"{held}. The newest:")
+    look.newest(NEWEST, summary=f"{held} · Newest first")

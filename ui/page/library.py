@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from search.api.schemas import Collections, Failures, Job, Status
-from search.errors import Refused, ServiceError
+from search.errors import PARTLY, Refused, ServiceError
 from ui import words
 from ui.page import frame, look
 from ui.page.components import shelf
@@ -35,7 +35,7 @@ def show() -> None:
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
     for one in status.unread:
         st.caption(" ".join(words.wordless(one.channel, one.why, one.assets, one.duration_ms)))
-    look.newest(NEWEST, heading="What is new")
+    look.newest(NEWEST, heading="Recently added")
 
 
 def welcome(status: Status) -> None:
@@ -45,7 +45,7 @@ def welcome(status: Status) -> None:
         st.markdown("#### The archive is empty", text_alignment="center")
         st.markdown(
             "Fill it from a folder of this machine: add one below, or run `sensorium index PATH`. "
-            "Images, video, sound and text in it can then be found by any of them.", text_alignment="center",
+            "Then search its images, videos, sounds and texts with any of them.", text_alignment="center",
         )  # fmt: skip
         if _SAMPLE in {root.name for root in collections.roots} and not status.job:
             st.button("Try it with the sample archive", type="primary", on_click=_start, args=([_SAMPLE], "sample"))
@@ -57,12 +57,12 @@ def _add(collections: Collections) -> None:
     roots = [root.name for root in collections.roots]
     with st.expander("Add a folder", icon=":material/create_new_folder:"):
         if not roots:
-            st.markdown("The service may read no folder yet. Start it with `sensorium serve --root PATH`.")
+            st.markdown("No folders are shared with the service yet. Start it with `sensorium serve --root PATH`.")
             return
         with st.form("add", border=False):
             one, two, three = st.columns([2, 3, 2])
-            one.selectbox("Under", roots, help="Folders that the service may read.", key="add-root")
-            two.text_input("Folder", placeholder="all of it, or a folder such as 2024/harbour", key="add-folder")
+            one.selectbox("Root", roots, help="Folders that are shared with the service.", key="add-root")
+            two.text_input("Folder", placeholder="Leave empty for all, or e.g. 2024/harbour", key="add-folder")
             three.text_input("Collection", "default", key="add-collection")
             st.form_submit_button("Add", type="primary", on_click=_started)
 
@@ -111,20 +111,22 @@ def _watch() -> None:
         st.progress(share, words.plain(told))
         if job.progress.current:
             st.caption(words.plain(job.progress.current))
-        st.button("Stop", on_click=_cancel, args=(job.id,), help="What is indexed stays.")
+        st.button("Stop", on_click=_cancel, args=(job.id,), help="What is already indexed stays.")
 
 
 def progress(job: Job) -> tuple[float, str]:
     """How far a job is: a share from 0 to 1, and a line with the rate and the time left."""
     now, folders = job.progress, _named(job)
     if job.state == "queued":
-        return 0.0, f"{folders}: waits for its turn"
+        return 0.0, f"{folders}: queued"
     if now.scanning:
-        return 0.0, f"{folders}: looking through the folder, {words.count(now.files, 'file')} so far"
+        return 0.0, f"{folders}: scanning, {words.count(now.files, 'file')} found"
     left = f", {words.left(now.seconds_left)} left" if now.seconds_left else ""
     if now.reader:
         told = f"{folders}: {words.reading(now.reader)}, {int(now.behind):,} of {words.count(now.to_read, 'file')}{left}"
         return min(now.behind / max(now.to_read, 1), 1.0), told
+    if not now.to_do:
+        return 1.0, f"{folders}: nothing new to index"
     ended = now.done + now.failed
     rate = f", {now.files_per_second:.1f} files a second" if now.files_per_second else ""
     return min(ended / max(now.to_do, 1), 1.0), f"{folders}: {ended:,} of {now.to_do:,}{rate}{left}"
@@ -132,7 +134,7 @@ def progress(job: Job) -> tuple[float, str]:
 
 def _named(job: Job) -> str:
     """What a job works on."""
-    return ", ".join(job.folders) if job.kind == "index" else "Another try"
+    return ", ".join(job.folders) if job.kind == "index" else "Retry"
 
 
 def _ended(job: Job) -> None:
@@ -178,7 +180,7 @@ def _held(files: Mapping[str, int]) -> list[str]:
 def _failures(told: Failures) -> list[dict[str, Any]]:
     return [
         {
-            "reason": one.reason, "count": words.count(one.count, "file"), "why": one.remedy or one.reason,
+            "reason": one.reason, "partly": one.reason in PARTLY, "count": words.count(one.count, "file"), "why": one.remedy or one.reason,
             "files": [
                 {"id": line.id, "name": f"{line.folder}/{line.name}".strip("/"), "detail": line.detail}
                 for line in told.failures

@@ -34,7 +34,8 @@ def show(state: State) -> None:
     noun = "file" if state.group == "files" else "moment"
     more = bool(found.cursor) and state.count < MOST
     took = found.timings_ms.get("total", 0)
-    summary = f"{words.count(len(shown), noun)}{' and more' if more else ''} · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
+    summary = f"{len(shown):,}+ {noun}s" if more else words.count(len(shown), noun)
+    summary += f" · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
     if found.estimate and shown:
         summary += f" · {words.estimate(found.estimate).lower()} match"
     if found.review:

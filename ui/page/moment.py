@@ -33,7 +33,7 @@ def show(state: State, segment: int) -> None:
     except ServiceError as error:
         if error.status != 404:
             raise
-        data = {"name": "It is not there any more", "lost": f"{error} {error.remedy}"}
+        data = {"name": "No longer in the archive", "lost": "It may have been deleted."}
 
     st.session_state.pop(_AT, None)
 
@@ -120,7 +120,6 @@ def texts(state: State, asset: AssetDetail, at: int) -> dict[str, Any] | None:
 def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[tuple[str, str]]:
     """Metadata as pairs of a name and what it says; what is not known is left out."""
     span = (found.span if found else None) or segment.span
-    channels = ", ".join(f"{channel} {number}" for channel, number in asset.segments.items())
     pixels = f"{asset.width} × {asset.height}" if asset.width and asset.height else ""
     places = "\n".join(
         _place(one.path, one.collection, one.folder, one.name, state="missing" if one.missing else "away" if one.away else "")
@@ -128,11 +127,11 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[
     )
     known = {
         "Match": words.band(found.confidence)[1] if found else "",
-        "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Channel": str(segment.channel), "Sound track": segment.track or "",
+        "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Matched on": words.CHANNELS[segment.channel] if found else "", "Sound track": segment.track or "",
         "Title": asset.title or "", **_dated(asset),
         "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
-        "File": f"{asset.format}, {words.size(asset.bytes)}", "Lies in": places, "Added": words.day(asset.added_at),
-        "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags), "Segments": channels, "Gaps": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
+        "File": f"{asset.format}, {words.size(asset.bytes)}", "Location": places, "Added": words.day(asset.added_at),
+        "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags), "Not indexed": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
     }  # fmt: skip
     return [(name, value) for name, value in known.items() if value]
 

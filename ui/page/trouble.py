@@ -15,13 +15,13 @@ from ui.page.state import State
 def show(error: ServiceError) -> None:
     """Say what the service said; where it will be well again by itself, go on by itself."""
     if isinstance(error, ServiceAway):
-        _wait("The service is away.", "This page goes on by itself as soon as it is back.")
+        _wait("Connection lost.", "Reconnecting…")
     elif isinstance(error, ServiceLoading):
-        _wait("The service is loading its models.", "This takes some seconds; the page goes on by itself.")
+        _wait("The service is loading its models.", "This takes a few seconds. The page continues by itself.")
     elif error.kind == "no-upload":
         _say(
-            "A file of this question is not kept any more.",
-            "Uploads are forgotten after a while. Remove it, and add the file again.",
+            "An uploaded file in this search has expired.",
+            "Uploads are kept for a limited time. Remove it and add the file again.",
         )
     else:
         title = str(error.problem.get("title") or "The service could not do this")
@@ -30,8 +30,8 @@ def show(error: ServiceError) -> None:
 
 def nothing(state: State) -> None:
     """Nothing was found: what could be changed, and one press that changes it."""
-    hint = "Take filters away, or ask in simpler words" if state.narrowed else "Ask in other, simpler words"
-    more = f"{hint}. Or begin from what you have: drop a picture, a sound or a video that is like it."
+    hint = "Remove filters or try simpler words" if state.narrowed else "Try other, simpler words"
+    more = f"{hint}. Or drop a similar picture, sound or video here."
     with st.container(key="nothing", horizontal_alignment="center"):
         _say("Nothing found.", more)
         if state.narrowed:

@@ -73,7 +73,7 @@ class Bar {
     return el("span", { class: `chip${less ? " less" : ""}` },
       picture && piece.medium !== "audio" ? el("img", { src: picture, alt: "" }) : icon(piece.medium),
       el("span", { class: "label", title: name }, name), slider,
-      button("small", less ? `Look for ${name} again` : `Less of ${name}`, "minus", () => change(-piece.weight), { "aria-pressed": String(less) }),
+      button("small", less ? `Include ${name}` : `Exclude ${name}`, "minus", () => change(-piece.weight), { "aria-pressed": String(less) }),
       button("small", `Remove ${name}`, "close", () => { this.draft.pieces = this.draft.pieces.filter((one) => one !== piece); this.draw(); this.send_if_asked(); }));
   }
 
@@ -159,7 +159,7 @@ class Bar {
       item("file", "Choose files", () => { this.open(null); this.file.click(); }),
       item("record", "Record a sound", live(recorder, "microphone")),
       item("camera", "Take a picture", live(camera, "camera")),
-      item("text", "Weigh this text", () => this.weigh()),
+      item("text", "Add text as a weighted term", () => this.weigh()),
       el("p", { class: "note" }, "Files can be dropped or pasted anywhere."),
     ];
   }
@@ -167,7 +167,7 @@ class Bar {
   weigh() {
     const value = this.input.value.trim();
     this.open(null);
-    if (!value) return this.say("Type the text first; it then becomes a piece with a weight of its own.");
+    if (!value) return this.say("Type the text first. It becomes a term with its own weight.");
     this.draft.pieces.push({ kind: "text", value, weight: 1, medium: "text", label: "" });
     this.input.value = "";
     this.draw();
@@ -177,7 +177,7 @@ class Bar {
   recent() {
     const known = stored();
     if (!known.length) return [];
-    return [el("h2", {}, "Asked before"), ...known.map((one) => el("button", { type: "button", class: "item", onclick: () => this.send({ kind: "go", to: one.to }) }, icon("clock"), el("span", {}, one.label)))];
+    return [el("h2", {}, "Recent searches"), ...known.map((one) => el("button", { type: "button", class: "item", onclick: () => this.send({ kind: "go", to: one.to }) }, icon("clock"), el("span", {}, one.label)))];
   }
 
   remember() {
@@ -213,7 +213,7 @@ class Bar {
     if (!this.draft.pieces.length || this.draft.text || this.draft.pieces.some((one) => one.weight > 0)) {
       this.input.blur();
       this.send({ kind: "ask", state: this.draft });
-    } else this.say("Everything is subtracted: add something to look for.");
+    } else this.say("Every term is excluded. Add one to look for.");
   }
 
   send_if_asked() { if (this.data.asks || this.draft.pieces.length) this.input.value.trim() || this.draft.pieces.length ? this.ask() : this.send({ kind: "go", to: "" }); }
@@ -242,7 +242,7 @@ class Bar {
     listen(host, document, "dragover", (event) => {
       if (!files(event)) return;
       event.preventDefault();
-      if (!this.over) this.root.append((this.over = el("div", { class: "drop" }, el("div", {}, "Drop it to search with it"))));
+      if (!this.over) this.root.append((this.over = el("div", { class: "drop" }, el("div", {}, "Drop to search"))));
     });
     listen(host, document, "dragleave", (event) => { if (!event.relatedTarget) { this.over?.remove(); this.over = null; } });
     listen(host, document, "drop", (event) => {
@@ -262,7 +262,7 @@ class Bar {
       if (!this.host.isConnected) return clearInterval(timer);
       const alive = await fetch("/livez", { cache: "no-store" }).then((response) => response.ok).catch(() => false);
       if (alive) this.back();
-      else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, "The service is away. The page goes on by itself as soon as it is back.")));
+      else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, "Connection lost. Reconnecting…")));
     };
     const timer = setInterval(look, 2000);
   }

@@ -54,7 +54,7 @@ const prose = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {
 const marked = (pieces) => pieces.map(([text, asked]) => (asked ? el("mark", {}, text) : text));
 
 // Where a text comes from: in a word or two, and in full for who rests on it.
-const origin = (one) => el("span", { class: "origin", title: [one.label, one.by].filter(Boolean).join(": ") }, icon(one.mark), [one.label, one.sure && `${one.sure} sure`].filter(Boolean).join(" · "));
+const origin = (one) => el("span", { class: "origin", title: [one.label, one.by].filter(Boolean).join(": ") }, icon(one.mark), [one.label, one.sure && `${one.sure} confidence`].filter(Boolean).join(" · "));
 
 // A listener on the document that goes when the part that wanted it has gone.
 function listen(host, target, type, handle, options) {

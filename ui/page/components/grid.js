@@ -71,16 +71,16 @@ class Grid {
     if (said) shot.append(el("span", { class: `judged ${said}`, title: `Judged ${said}` }, icon(said === "right" ? "check" : "close"), el("span", { class: "unseen" }, `Judged ${said}`)));
     const judge = card.judges ? el("div", { class: "judge" }, [[true, "Right", "check"], [false, "Wrong", "close"]].map(([right, label, mark]) =>
       el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "judge", right, ...this.about(card) }) }, icon(mark), label))) : null;
-    const add = card.segment ? button("add", `Add ${card.name} to the question`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
+    const add = card.segment ? button("add", `Add ${card.name} to search`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
     const told = card.thumbnail && card.passage ? this.passage(card.passage) : null;
     return el("li", { class: "card", "data-segment": card.segment, "data-passage": card.passage?.segment }, link, told, judge, add);
   }
 
   // What was heard in a spoken question, and by whom.
   spoken({ text, by, href }) {
-    const heard = el("span", { class: "origin" }, icon("record"), `heard in your recording by ${by || "a model"}:`);
-    if (!text) return [heard, "No words could be heard in it."];
-    return [heard, el("q", {}, text), el("a", { class: "partly", href, onclick: (event) => this.follow(event) }, "Ask it in writing")];
+    const heard = el("span", { class: "origin" }, icon("record"), `transcribed from your recording by ${by || "a model"}:`);
+    if (!text) return [heard, "No words were recognised in it."];
+    return [heard, el("q", {}, text), el("a", { class: "partly", href, onclick: (event) => this.follow(event) }, "Search for this text")];
   }
 
   // A text that was found in a picture, a sound or a video; it leads to where it is said or stands, which may be another moment than the best.
@@ -91,7 +91,7 @@ class Grid {
 
   picture(card) {
     if (!card.thumbnail) return el("span", { class: "quote" }, card.passage ? marked(card.passage.pieces) : card.name);
-    const lost = () => image.replaceWith(el("span", { class: "lost" }, "There is no picture of it any more."));
+    const lost = () => image.replaceWith(el("span", { class: "lost" }, "No preview available"));
     const image = el("img", { loading: "lazy", decoding: "async", alt: card.alt, src: card.thumbnail + (card.thumbnail.includes("?") ? "&" : "?") + "size=320", onerror: lost });
     return image;
   }

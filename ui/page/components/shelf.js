@@ -21,18 +21,23 @@ class Shelf {
     if (!collections?.length) return null;
     return [el("h2", {}, "Collections"), el("div", { class: "rows" }, collections.map((one) => el("div", { class: "row" },
       el("b", {}, one.name), el("span", { class: "wide faint" }, one.roots), el("span", { class: "faint" }, one.files),
-      el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", collection: one.name, retry: false }) }, icon("retry"), "Look for changes"),
+      el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", collection: one.name, retry: false }) }, icon("retry"), "Rescan"),
       one.unseen && el("span", { class: "whole faint" }, one.unseen))))];
   }
 
   failures({ failures }) {
     if (!failures) return null;
     if (!failures.length) return [el("h2", {}, "What failed"), el("p", { class: "faint" }, "Everything could be indexed.")];
-    return [el("h2", {}, "What failed"), el("div", { class: "rows" }, failures.map((one) => el("div", {},
+    const failed = failures.filter((one) => !one.partly), partly = failures.filter((one) => one.partly);
+    return [...(failed.length ? this.reasons("What failed", failed) : []), ...(partly.length ? this.reasons("Partly indexed", partly) : [])];
+  }
+
+  reasons(heading, failures) {
+    return [el("h2", {}, heading), el("div", { class: "rows" }, failures.map((one) => el("div", {},
       el("div", { class: "row" }, el("b", {}, one.count), el("span", { class: "wide" }, prose(one.why)),
-        el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", reason: one.reason, retry: true }) }, icon("retry"), "Try again")),
+        el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "again", reason: one.reason, retry: true }) }, icon("retry"), "Retry")),
       el("details", {}, el("summary", {}, "Which files"), one.files.map((file) => el("div", { class: "row" }, el("span", { class: "wide" }, file.name), el("span", { class: "wide faint" }, file.detail),
-        el("button", { type: "button", class: "action", title: "Try this file again", "aria-label": `Try ${file.name} again`, onclick: () => this.send({ kind: "again", failure: file.id, retry: true }) }, icon("retry"))))))))];
+        el("button", { type: "button", class: "action", title: "Retry this file", "aria-label": `Retry ${file.name}`, onclick: () => this.send({ kind: "again", failure: file.id, retry: true }) }, icon("retry"))))))))];
   }
 }
 

@@ -94,7 +94,7 @@ class Stage {
     const act = (mark, label, onclick, kind = "action") => el("button", { type: "button", class: kind, onclick }, icon(mark), label);
     return el("div", { class: "acts" },
       act("similar", "More like this", () => this.send({ kind: "similar" }), "action chief"),
-      act("plus", "Add to the question", () => this.send({ kind: "add" })),
+      act("plus", "Add to search", () => this.send({ kind: "add" })),
       this.data.medium === "video" ? act("frame", "Search with this frame", () => this.frame()) : null,
       act("link", "Copy link", () => this.copy()),
       el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), "Download"));

@@ -17,7 +17,7 @@ async function composed(address, body, place) {
 
 // A text as a model wrote it, with what it is, whose, and how sure the model was.
 const composition = (text, what, { written_by: name, confidence }, ...more) => el("div", { class: "composition written" },
-  el("p", {}, text), el("span", { class: "origin" }, icon("model"), el("span", {}, `${what}written by a model: ${name}, ${Math.round(100 * confidence)}% sure`)), more);
+  el("p", {}, text), el("span", { class: "origin" }, icon("model"), el("span", {}, `${what}written by a model: ${name}, ${Math.round(100 * confidence)}% confidence`)), more);
 
 // The box for questions about a picture or a video; nothing, where no model answers them.
 function asking(stage) {
