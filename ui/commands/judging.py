@@ -13,9 +13,8 @@ from rich.table import Table
 from search.errors import InputError
 from search.settings import load
 from search.types import Filter, Modality, Review
-from ui import show, words
-from ui.options import Home, Json
-from ui.spaces import named
+from ui import words
+from ui.options import Home, Json, members
 
 if TYPE_CHECKING:
     from search.query import Engine
@@ -38,8 +37,9 @@ def judge(
     all of it with --drawn, and the answer says how many right files may be left.
     """
     from search.query import Engine, judging
+    from ui import show
 
-    wanted = Filter(modalities=tuple(named("modality", Modality, targets)))
+    wanted = Filter(modalities=tuple(members("modality", Modality, targets)))
     with Engine(load({"home": home})) as engine:
         searcher, judgements = engine.searcher(), engine.judgements
         if forget:

@@ -9,7 +9,7 @@ import typer
 
 from search.errors import InputError
 from search.settings import Settings, load
-from ui.options import Home, Json
+from ui.options import Home, Json, archive
 
 
 def ask(
@@ -101,11 +101,6 @@ def _path(settings: Settings, asset: str) -> Path:
 
 
 def _catalogue(settings: Settings) -> Any:  # noqa: ANN401 - the store is imported late
-    from search.errors import StoreError
-    from search.store import Catalogue, Database
+    from search.store import Catalogue
 
-    database = Database(settings.database)
-    if not database.exists():
-        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-    database.check()
-    return Catalogue(database)
+    return Catalogue(archive(settings))
