@@ -7,11 +7,13 @@ Commands stand in ``ui.commands``. Each imports what it needs when it runs, so t
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
 from search.errors import SensoriumError
-from ui import tokens
+from ui import tokens, usage
 from ui.commands import (
     additions,
     archive,
@@ -29,25 +31,45 @@ from ui.commands import (
 from ui.terminal import complain
 
 app = typer.Typer(
-    help="Search media archives: find images, video, sound and text with any of them.",
-    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None,
+    cls=usage.Group, context_settings=usage.WIDTH, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
+    rich_markup_mode=None,
+    help="""Search media archives by meaning: find images, video, sound and text with any of them.
+
+    Examples:
+      sensorium demo
+      sensorium index ~/Pictures ~/Videos
+      sensorium search boats on the shore at sunset
+      sensorium COMMAND --help
+    """,
 )  # fmt: skip
 
-for command in (
-    archive.index, archive.watch, archive.retry, archive.tag, archive.delete,
-    search.search, search.similar, judging.judge, writing.ask, writing.translate,
-    health.status, health.failures, health.verify, health.doctor,
-    calibration.calibration, service.serve, service.demo,
-):  # fmt: skip
-    app.command()(command)
-app.command("eval")(measure.evaluate)
+COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "Archive": (archive.index, archive.watch, archive.retry, archive.delete, archive.tag),
+    "Search": (search.search, search.similar, writing.ask, writing.translate, judging.judge),
+    "State": (health.status, health.failures, health.verify, health.doctor),
+    "Service": (service.serve, service.demo),
+    "Measure": (measure.evaluate, calibration.calibration),
+}
+"""Titles of help -> the commands below them, in this order."""
+
+GROUPS = {
+    "State": {"db": database.db},
+    "Service": {"tokens": tokens.app},
+    "Measure": {"bench": measure.measuring},
+    "Models": {"models": models.models, "spaces": additions.spaces, "readers": additions.readers},
+}
+"""Titles of help -> the groups of commands below them."""
+
+for title, commands in COMMANDS.items():
+    for command in commands:
+        app.command("eval" if command is measure.evaluate else None, rich_help_panel=title)(command)
 additions.spaces.command("diff")(compare.diff)
 additions.spaces.command("calibrate")(calibration.calibrate)
-for name, group in {
-    "bench": measure.measuring, "spaces": additions.spaces, "readers": additions.readers, "models": models.models, "tokens": tokens.app,
-    "db": database.db,
-}.items():  # fmt: skip
-    app.add_typer(group, name=name)
+for title, groups in GROUPS.items():
+    for name, group in groups.items():
+        usage.dress(group.registered_commands)
+        app.add_typer(group, name=name, cls=usage.Group, rich_help_panel=title)
+usage.dress(app.registered_commands)
 
 
 def main() -> None:

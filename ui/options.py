@@ -20,7 +20,7 @@ Home = Annotated[
     Path | None,
     typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+Json = Annotated[bool, typer.Option("--json", rich_help_panel="Output", help="Print JSON instead of text.")]
 
 
 def archive(settings: Settings) -> Database:
@@ -84,4 +84,4 @@ def confirm(verb: str, done: str, what: str, *, yes: bool) -> None:
         InputError: it was not confirmed, or nobody can be asked.
     """
     if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"{verb} {what}?"))):
-        raise InputError(f"Nothing was {done}.", remedy=f"Say --yes to {verb.lower()} without being asked.")
+        raise InputError(f"Nothing was {done}.", remedy="Use --yes to skip the confirmation.")

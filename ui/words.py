@@ -129,17 +129,16 @@ def ended(limit: int) -> str:
 
 def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str, str]:
     """What no reader has read, as a sentence, and what to do about it."""
-    length = f", {clock(duration_ms)}" if duration_ms else ""
+    length = f" ({clock(duration_ms)})" if duration_ms else ""
+    have = f"{count(assets, 'file')} {'has' if assets == 1 else 'have'}"
     what, reader = (
-        ("On-screen text that no reader has read", "ocr")
-        if channel == "ocr"
-        else ("Speech that no reader has heard", "speech:base")
+        ("on-screen text that is not read", "ocr") if channel == "ocr" else ("speech that is not transcribed", "speech:base")
     )
     remedy = {
-        "waiting": "It waits for its reader: `sensorium index` goes on.",
-        "failed": "The reader failed: `sensorium failures` says why, and `sensorium retry` has it try again.",
-    }.get(why, f"No reader was added: `sensorium readers add {reader}`.")
-    return f"{what}: {count(assets, 'file')}{length}.", remedy
+        "waiting": "The reader has not come to it yet. Run `sensorium index` to continue.",
+        "failed": "The reader failed. `sensorium failures` says why; `sensorium retry` tries again.",
+    }.get(why, f"Add a reader: `sensorium readers add {reader}`.")
+    return f"{have} {what}{length}.", remedy
 
 
 def day(moment: datetime.datetime | datetime.date) -> str:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
+from typer.testing import CliRunner
 
+from indexer.verify import Check
+from search.types import Answer, Channel, Coverage, Hit, Modality, Segment
+from ui import doctor, show
 from ui.cli import app
+from ui.terminal import Console
 
+ROOT = Path(__file__).parents[2]
 SURFACE = Path(__file__).with_suffix(".txt")
 """A line a command: its arguments and options, the required ones with an exclamation mark."""
 
@@ -41,3 +52,91 @@ def test_help_loads_no_engine():
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"numpy", "sqlalchemy", "faiss", "onnxruntime", "av", "PIL", "indexer", "search.store", "search.query", "ui.show"}
     assert not heavy & set(loaded)
+
+
+def help_of(*arguments: str) -> str:
+    done = CliRunner().invoke(app, [*arguments, "--help"])
+    assert done.exit_code == 0
+    return done.output
+
+
+def test_help_of_a_search_is_grouped_and_shows_examples():
+    told = help_of("search")
+    titles = [line for line in told.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Arguments:", "Ask:", "Filter:", "Output:", "Options:", "Examples:"]
+    sections = dict(zip(titles, re.split(r"\n\w+:\n", told)[1:], strict=True))
+    assert "--image PATH" in sections["Ask:"]
+    assert "--since DATE" in sections["Filter:"]
+    assert "--json" in sections["Output:"]
+    assert "\n  sensorium search --image photo.jpg --in audio,text\n" in told
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands(typer.main.get_command(app))], ids=" ".join)
+def test_help_fits_the_terminal_and_names_no_types_of_python(path):
+    told = help_of(*path)
+    assert max(map(len, told.splitlines())) <= 80
+    assert not re.search(r"<\w+", told) or path[:1] == ("tokens",)
+
+
+def test_every_example_is_a_command_that_can_be_parsed():
+    root = typer.main.get_command(app)
+    examples = [line for path, _ in commands(root) for line in help_of(*path).partition("\nExamples:\n")[2].splitlines()]
+    assert len(examples) > 20
+    for line in examples:
+        for one in line.split("&&"):
+            words = shlex.split(one)
+            assert words.pop(0) == "sensorium"
+            command = root
+            while words and words[0] in getattr(command, "commands", {}):
+                command = command.commands[words.pop(0)]
+            if words != ["COMMAND", "--help"]:
+                command.make_context("sensorium", words)  # refuses options that are not there
+
+
+def test_the_models_fit_a_screen(tmp_path):
+    done = CliRunner().invoke(app, ["models", "--home", str(tmp_path)])
+    lines = done.output.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert "`sensorium models list`" in done.output
+
+
+def test_the_doctor_knows_every_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(doctor.extras()) == set(project["optional-dependencies"])
+    assert doctor.extras()["postgres"] == ["psycopg"]
+
+
+@pytest.mark.parametrize(
+    ("checks", "last"),
+    [
+        ([Check("disk", True, "5 GB"), Check("index", True, "whole")], "All is well. 2 checks passed."),
+        ([Check("disk", False, "0 GB", "Free some space."), Check("index", True, "whole")], "1 of 2 checks failed. Follow the advice below each ✗."),
+    ],
+)  # fmt: skip
+def test_the_doctor_ends_with_one_line_that_sums_up(checks, last, capsys):
+    doctor.render(checks)
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+LONG = "/archive/2024/" + "a folder of a very long name/" * 3 + "harbour at sunset, from the pier.jpg"
+
+
+def shown(monkeypatch, *, terminal: bool) -> list[str]:
+    page = io.StringIO()
+    monkeypatch.setattr(show, "out", Console(file=page, width=80, force_terminal=terminal, color_system=None))
+    segment = Segment(7, 3, Modality.IMAGE, Channel.VISUAL, LONG, None, None)
+    hit = Hit(rank=1, score=1.0, confidence=0.9, cosine=0.5, space="pocket", segment=segment, span=None)
+    show.hits(Answer((hit,), 1, 10, Coverage(1, 1, 0, 0, 0, {}), {"total": 3.0}))
+    return page.getvalue().splitlines()
+
+
+def test_a_terminal_leaves_folders_out_before_it_breaks_the_name_of_a_file(monkeypatch):
+    (line,) = (line for line in shown(monkeypatch, terminal=True) if "●" in line)
+    assert line.endswith("…/harbour at sunset, from the pier.jpg")
+    assert len(line) <= 80
+
+
+def test_a_program_gets_the_whole_path_on_one_line(monkeypatch):
+    (line,) = (line for line in shown(monkeypatch, terminal=False) if "●" in line)
+    assert line.endswith(LONG)

@@ -14,6 +14,7 @@ from rich.table import Table
 from search.errors import InputError
 from search.settings import Settings, load
 from search.types import KINDS, Channel, Modality
+from ui import words
 from ui.options import Home, Json, archive, confirm, grown, members
 from ui.terminal import echo
 
@@ -21,20 +22,18 @@ if TYPE_CHECKING:
     from indexer.run import Summary
     from search.store.spaces import Entry, Spaces
 
-spaces = typer.Typer(help="The spaces that an archive is searched in, side by side.", no_args_is_help=True)
-readers = typer.Typer(
-    help="What reads speech, on-screen text and captions, so that it can be found by its words.", no_args_is_help=True
-)
+spaces = typer.Typer(help="Add, fill, compare and drop embedding spaces.", no_args_is_help=True)
+readers = typer.Typer(help="Add readers of speech, on-screen text and captions.", no_args_is_help=True)
 
-Collection = Annotated[list[str] | None, typer.Option(help="Only of this collection; may be repeated.")]
-Later = Annotated[bool, typer.Option("--later", help="Queue the work, and leave it to the next `sensorium index`.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Collection = Annotated[list[str] | None, typer.Option(help="Only files of this collection. May be repeated.")]
+Later = Annotated[bool, typer.Option("--later", help="Queue the work for the next `sensorium index`.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
 
 
 @spaces.command("list")
 def list_spaces(home: Home = None, as_json: Json = False) -> None:
-    """Every space: what it takes in, how much it holds, what waits for it, and which one answers."""
+    """List the spaces: what they hold, what waits, and the default."""
     from search import wire
     from ui import show
 
@@ -49,7 +48,7 @@ def list_spaces(home: Home = None, as_json: Json = False) -> None:
         })  # fmt: skip
         return
     table = Table(
-        "", "name", "encoder", "dimension", "takes in", "vectors", "size", "waiting", box=None, pad_edge=False, header_style="dim"
+        "", "name", "encoder", "dimension", "accepts", "vectors", "size", "waiting", box=None, pad_edge=False, header_style="dim"
     )
     for entry, size, missing in rows:
         takes = _takes(entry) + (f" of {', '.join(entry.collections)}" if entry.collections else "")
@@ -62,7 +61,7 @@ def list_spaces(home: Home = None, as_json: Json = False) -> None:
 
 @readers.command("list")
 def list_readers(home: Home = None, as_json: Json = False) -> None:
-    """Every reader of the archive: what it reads, how much it found, what waits for it; and which readers there are."""
+    """List the readers: what they have read and what waits."""
     from search.readers import names
     from search.store import Readers
     from ui import show
@@ -91,21 +90,31 @@ def list_readers(home: Home = None, as_json: Json = False) -> None:
     if languages := store.languages():
         show.out.print(f"Languages: {', '.join(f'{code} {count}' for code, count in languages.items())}", highlight=False)
     if not rows:
-        show.err.print(f"None yet: sensorium readers add NAME. Families: {', '.join(names())}.", highlight=False)
+        show.err.print(f"No readers yet. Add one: sensorium readers add NAME. Families: {', '.join(names())}.", highlight=False)
 
 
 @spaces.command("add")
 def add_space(
-    name: Annotated[str, typer.Argument(help="How to call it.")],
-    encoder: Annotated[str, typer.Option(help="The encoder, as `sensorium models` names them.")],
+    name: Annotated[str, typer.Argument(help="A name for the space.")],
+    encoder: Annotated[str, typer.Option(help="The encoder, by its name in `sensorium models`.")],
     collection: Collection = None,
-    only: Annotated[str | None, typer.Option("--only", help="Only these media: image, audio, video, text.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Only these channels: visual, sound, text.")] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="MEDIA", help="Only these media, comma-separated: image, audio, video, text.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="CHANNELS", help="Only these channels, comma-separated: visual, sound, text.")
+    ] = None,
     later: Later = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Make a space beside the others and embed what it lacks, and only that. The archive goes on answering in its default meanwhile."""
+    """Add a space and embed what it lacks.
+
+    Searches use the default space meanwhile.
+
+    Examples:
+      sensorium spaces add photos --encoder openclip:ViT-L-14/openai --only image
+    """
     from search import encoders
     from search.models import Models
 
@@ -115,7 +124,7 @@ def add_space(
     kinds = space.kinds(members("modality", Modality, only), members("channel", Channel, channel))
     if not kinds:
         raise InputError(
-            f"The encoder {encoder} takes in nothing of that.", remedy=f"It accepts: {', '.join(sorted(space.accepts))}."
+            f"The encoder {encoder} accepts none of these.", remedy=f"It accepts: {', '.join(sorted(space.accepts))}."
         )
     store = _spaces(settings)
     _fill(settings, store, store.add(space, encoder, kinds, collection or []), as_json, later=later)
@@ -129,7 +138,14 @@ def add_reader(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Have a reader read the archive, and whatever is indexed from now on. What others read or embedded is not touched."""
+    """Add a reader and have it read the archive.
+
+    It also reads what is indexed from now on. What other readers found stays as it is.
+
+    Examples:
+      sensorium readers add written
+      sensorium readers add speech:base
+    """
     from search.models import Models
     from search.readers import load as reader_of
     from search.store import Readers
@@ -141,14 +157,16 @@ def add_reader(
     entry = store.add(name, reader.revision, sorted(reader.reads), sorted(reader.channels), collection or [])
     queued = store.fill(entry)
     if later:
-        _queued(name, queued, f"{queued} files are queued for {name}: the next `sensorium index` has them read.", as_json)
+        _queued(name, queued, f"{words.count(queued, 'file')} queued for {name}. The next `sensorium index` reads them.", as_json)
         return
     summary = _run(settings, as_json)
     counts, passages = store.size(entry.key)
     if as_json:
         show.emit({"event": "done", "name": name, "assets": counts, "passages": passages, "stopped": summary.stopped})
     else:
-        echo(f"{name}: {counts.get('done', 0)} files read{_failures(_failed(counts))}; {passages:,} passages.")
+        echo(
+            f"{name}: {words.count(counts.get('done', 0), 'file')} read{_failures(_failed(counts))}, {words.count(passages, 'passage')} found."
+        )
     for error in summary.absent.values():
         raise error
     if summary.stopped:
@@ -157,7 +175,7 @@ def add_reader(
 
 @spaces.command()
 def fill(name: str, home: Home = None, as_json: Json = False) -> None:
-    """Embed what a space lacks. What was embedded before a stop is not embedded again."""
+    """Embed what a space lacks. A stopped run continues where it was."""
     settings = load({"home": home})
     store = _spaces(settings)
     _fill(settings, store, store.find(name), as_json)
@@ -166,24 +184,29 @@ def fill(name: str, home: Home = None, as_json: Json = False) -> None:
 @spaces.command()
 def switch(
     name: str,
-    now: Annotated[bool, typer.Option("--now", help="Even while something waits to be embedded into it.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait until the space is filled.")] = False,
     home: Home = None,
 ) -> None:
-    """Let a space answer where none is named. It is filled first; the old one serves until then, and stays."""
+    """Make a space the default.
+
+    It is filled first. Until then searches use the old default, which stays in the archive.
+    """
     settings = load({"home": home})
     store = _spaces(settings)
     entry = store.find(name)
     if not now and not _complete(store, entry):
         _fill(settings, store, entry, as_json=False)
         if not _complete(store, entry):
-            raise InputError(f"{name} is not complete yet, and was not made the default.", remedy="Run it again, or say --now.")
+            raise InputError(
+                f"{name} is not complete yet. The default was not changed.", remedy="Run the command again, or use --now."
+            )
     store.switch(name)
-    echo(f"{name} answers from now on.")
+    echo(f"{name} is the default space now.")
 
 
 @spaces.command()
 def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None, as_json: Json = False) -> None:
-    """Remove a space with its vectors and its index. The others, and what is known of the files, stay."""
+    """Remove a space with its vectors and its index."""
     from search.index import Generations
     from ui import show
 
@@ -192,7 +215,9 @@ def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None
     entry = store.find(name)
     size, folder = store.size(entry.key), Generations(settings.home / "index", entry.key, name, entry.space.dim).folder
     index = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    told = f"{name}: {size.vectors:,} vectors, {size.bytes / 1e6:.1f} MB in the database and {index / 1e6:.1f} MB of index"
+    told = (
+        f"{name}: {words.count(size.vectors, 'vector')}, {size.bytes / 1e6:.1f} MB of database and {index / 1e6:.1f} MB of index"
+    )
     if not dry_run:
         confirm("Drop", "dropped", told, yes=yes)
         store.drop(name)
@@ -207,12 +232,12 @@ def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None
 
 @readers.command()
 def remove(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None) -> None:
-    """Remove a reader with all that it read. Everything else stays."""
+    """Remove a reader with all that it read."""
     from search.store import Readers
 
     store = Readers(archive(load({"home": home})))
     counts, passages = store.size(store.find(name).key)
-    told = f"{name} with {passages:,} passages of {sum(counts.values()):,} files"
+    told = f"{name} with {words.count(passages, 'passage')} of {words.count(sum(counts.values()), 'file')}"
     if not dry_run:
         confirm("Remove", "removed", told, yes=yes)
         store.remove(name)
@@ -280,7 +305,7 @@ def _fill(settings: Settings, store: Spaces, entry: Entry, as_json: bool, *, lat
 
     queued = store.fill(entry)
     if later:
-        told = f"{queued} assets are queued for {entry.name}: the next `sensorium index` embeds them."
+        told = f"{words.count(queued, 'asset')} queued for {entry.name}. The next `sensorium index` embeds them."
         _queued(entry.name, queued, told, as_json)
         return
     summary = _run(settings, as_json, entry.name, _waiting(store.size(entry.key).units))
@@ -291,6 +316,8 @@ def _fill(settings: Settings, store: Spaces, entry: Entry, as_json: bool, *, lat
             "vectors": size.vectors, "bytes": size.bytes, "stopped": summary.stopped,
         })  # fmt: skip
     else:
-        echo(f"{entry.name}: {work.done} assets embedded{_failures(work.failed)}; it holds {size.vectors:,} vectors.")
+        echo(
+            f"{entry.name}: {words.count(work.done, 'asset')} embedded{_failures(work.failed)}. It holds {words.count(size.vectors, 'vector')}."
+        )
     if summary.stopped:
         raise KeyboardInterrupt

@@ -12,6 +12,7 @@ import typer
 from search.errors import InputError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel
+from ui import words
 from ui.options import Home, Json, archive, confirm, members, paths_under
 from ui.terminal import complain, echo
 
@@ -21,22 +22,28 @@ SOME_FAILED = 4
 
 def index(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and files.", show_default=False)],
-    collection: Annotated[str, typer.Option(help="The collection they belong to.")] = "default",
-    retry: Annotated[bool, typer.Option(help="Try files again that failed before.")] = False,
-    reason: Annotated[str | None, typer.Option(help="With --retry: only those that failed for this reason.")] = None,
-    prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --prune: forget files too whose folder or disk is away.")] = False,
+    collection: Annotated[str, typer.Option(help="The collection that the files go into.")] = "default",
+    retry: Annotated[bool, typer.Option(help="Try failed files again.")] = False,
+    reason: Annotated[str | None, typer.Option(help="With --retry: only files that failed for this reason.")] = None,
+    prune: Annotated[bool, typer.Option(help="Remove files from the archive that no longer exist.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prune: also remove files whose folder or disk is away.")] = False,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated. !PATTERN takes in again."),
+        typer.Option(help="A gitignore pattern to leave out; !PATTERN includes again. May be repeated."),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(help="Processes that index, each on a GPU of its own where there are several.", min=1)
-    ] = 1,
+    workers: Annotated[int, typer.Option(help="Number of indexing processes. With several GPUs, each uses its own.", min=1)] = 1,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Bring the archive up to date with files: new, changed, moved and missing ones. Running it again is cheap."""
+    """Index files: new, changed, moved and missing ones.
+
+    Only new or changed files cost time, so run it as often as you like.
+
+    Examples:
+      sensorium index ~/Pictures ~/Videos
+      sensorium index ~/Pictures --exclude 'drafts/' --collection family
+      sensorium index /archive --workers 4
+    """
     from indexer.run import Job
     from search.store.intake import Again
 
@@ -45,13 +52,18 @@ def index(
 
 
 def retry(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Only files at or below these.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only what failed for this reason.")] = None,
-    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH", help="Only files at or below these.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only files that failed for this reason.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Only files of this collection.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Try files again that failed, and nothing else."""
+    """Try failed files again, and nothing else.
+
+    Examples:
+      sensorium retry
+      sensorium retry ~/Videos --reason too_slow
+    """
     from indexer.run import Job
     from search.errors import REASONS
     from search.store import SqlStore
@@ -68,20 +80,24 @@ def retry(
 
 
 def watch(
-    paths: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders.", show_default=False)],
-    collection: Annotated[str, typer.Option(help="The collection they belong to.")] = "default",
-    settle: Annotated[float, typer.Option(help="Seconds that a file must not have changed before it is read.", min=0)] = 2.0,
+    paths: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders to follow.", show_default=False)],
+    collection: Annotated[str, typer.Option(help="The collection that the files go into.")] = "default",
+    settle: Annotated[float, typer.Option(help="Seconds that a file must stay unchanged before it is read.", min=0)] = 2.0,
     poll: Annotated[
-        bool, typer.Option(help="Look again and again instead of waiting to be told. Network mounts always do.")
+        bool, typer.Option(help="Look for changes at intervals instead of waiting for events. Network mounts are always polled.")
     ] = False,
-    prune: Annotated[bool, typer.Option(help="Forget files that are no longer there.")] = False,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out what fits this pattern of gitignore; may be repeated.")
-    ] = None,
+    prune: Annotated[bool, typer.Option(help="Remove files from the archive that no longer exist.")] = False,
+    exclude: Annotated[list[str] | None, typer.Option(help="A gitignore pattern to leave out. May be repeated.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Index folders, and then whatever comes, changes, moves or goes in them, until stopped."""
+    """Index folders and keep following changes.
+
+    It runs until it is stopped.
+
+    Examples:
+      sensorium watch ~/Pictures ~/Videos
+    """
     import signal
 
     from ui import show
@@ -103,21 +119,24 @@ def watch(
 
 def tag(
     labels: Annotated[
-        list[str] | None, typer.Argument(metavar="[LABEL]...", help="Labels, each in quotes if it has several words.")
+        list[str] | None, typer.Argument(metavar="LABEL", help="Labels. Put quotes around a label of several words.")
     ] = None,
-    vocabulary: Annotated[Path | None, typer.Option(help="A file with a label a line.")] = None,
-    space: Annotated[
-        str, typer.Option(help="The space whose vectors are compared with the labels. Default: the archive's.")
-    ] = "",
-    channel: Annotated[str, typer.Option(help="What is looked at: visual or sound.")] = "visual",
-    least: Annotated[
-        float, typer.Option(help="The least probability that a label must have among all of them.", min=0, max=1)
-    ] = 0.5,
-    most: Annotated[int, typer.Option(help="The most labels that a file gets.", min=1, max=100)] = 3,
+    vocabulary: Annotated[Path | None, typer.Option(help="A file with one label per line.")] = None,
+    space: Annotated[str, typer.Option(help="The space to compare labels in. Default: the archive's.")] = "",
+    channel: Annotated[str, typer.Option(help="The channel to compare: visual or sound.")] = "visual",
+    least: Annotated[float, typer.Option(help="Minimum probability for a label.", min=0, max=1)] = 0.5,
+    most: Annotated[int, typer.Option(help="Maximum labels per file.", min=1, max=100)] = 3,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Give files labels of a vocabulary, to filter by: `sensorium search --tag LABEL`. Running it again replaces them."""
+    """Label files, to filter searches by label.
+
+    Running it again replaces the labels.
+
+    Examples:
+      sensorium tag "a dog" "a cat" "a harbour"
+      sensorium search anything --tag "a dog"
+    """
     from indexer.tag import tag as run
     from search.query import zeroshot
     from ui import show
@@ -132,22 +151,29 @@ def tag(
         return
     given = ", ".join(f"{name} {count}" for name, count in list(found.labels.items())[:20])
     show.out.print(
-        f"{found.tagged} of {found.assets} files have labels now: {given or 'none fits well enough'}.",
+        f"{found.tagged} of {words.count(found.assets, 'file')} labelled: {given or 'no label fits well enough'}.",
         highlight=False,
         markup=False,
     )
 
 
 def delete(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files and folders.")] = None,
-    asset: Annotated[list[int] | None, typer.Option(help="An asset, by its number; may be repeated.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH", help="Files and folders.")] = None,
+    asset: Annotated[list[int] | None, typer.Option(help="An asset, by its number. May be repeated.")] = None,
     collection: Annotated[str | None, typer.Option(help="A whole collection.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Remove from the archive what is known of files: rows, vectors, thumbnails. The files themselves stay where they are."""
+    """Remove files from the archive.
+
+    This removes index data: rows, vectors, thumbnails. Your files stay where they are.
+
+    Examples:
+      sensorium delete ~/Videos/private --dry-run
+      sensorium delete --collection family --yes
+    """
     from indexer.delete import What
     from indexer.delete import delete as run
     from ui import show

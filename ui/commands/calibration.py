@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def calibration(
-    space: Annotated[str, typer.Option(help="The space; the archive's default without one.")] = "",
+    space: Annotated[str, typer.Option(help="The space. Default: the archive's.")] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Show what probabilities and verdicts rest on: questions asked, error, and which directions are guesses."""
+    """Show what probabilities and verdicts are based on."""
     from search.query import Engine
     from ui import show
 
@@ -34,11 +34,11 @@ def calibration(
 
 
 def calibrate(
-    name: Annotated[str, typer.Argument(help="The space; the archive's default without one.")] = "",
+    name: Annotated[str, typer.Argument(help="The space. Default: the archive's.")] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure what scores of a space mean in this archive, by what is said and written in its files."""
+    """Calibrate a space by what is said and written in the archive's files."""
     from search.query import Engine
     from search.query import calibration as kept
     from search.query.calibrate import calibrate as run

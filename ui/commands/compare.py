@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from search.errors import InputError
 from search.settings import load
 from search.types import Modality
 from ui.options import Home, Json
+from ui.words import count
 
 if TYPE_CHECKING:
     from search.query import Query
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 def diff(
     before: Annotated[str, typer.Argument(help="A space.")],
-    after: Annotated[str, typer.Argument(help="Another one.")],
-    words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Questions, each in quotes.")] = None,
+    after: Annotated[str, typer.Argument(help="Another space.")],
+    words: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Questions, each in quotes.")] = None,
     queries: Annotated[
-        Path | None, typer.Option(help="A file with a question a line, or a manifest as `sensorium eval` reads it.")
+        Path | None, typer.Option(help="A file with one question per line, or a manifest as for `sensorium eval`.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many of the best to compare.", min=1, max=100)] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of hits to compare.", min=1, max=100)] = 10,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Ask the same questions in two spaces, and show what changes, side by side."""
+    """Ask two spaces the same questions and compare the answers."""
     from search import wire
     from search.query import Engine
     from search.query.compare import compare
@@ -51,9 +51,9 @@ def diff(
         })  # fmt: skip
         return
     for one in found:
-        show.out.print(_side_by_side(one, before, after))
+        show.lines(_side_by_side(one, before, after))
     show.out.print(
-        f"{len(found)} questions: {_mean([one.overlap for one in found]):.0%} of the best {k} are the same,"
+        f"{count(len(found), 'question')}: {_mean([one.overlap for one in found]):.0%} of the best {k} are the same,"
         f" {_mean([one.same_first for one in found]):.0%} of the first.", highlight=False,
     )  # fmt: skip
 
@@ -69,30 +69,27 @@ def _questions(words: list[str], file: Path | None) -> list[tuple[str, Query]]:
         try:
             lines = file.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file} cannot be read: {error}.", remedy="Give a text file with a question a line.") from error
+            raise InputError(f"{file} cannot be read: {error}.", remedy="Give a text file with one question per line.") from error
         questions += [(line.strip(), Term(line.strip(), Modality.TEXT)) for line in lines if line.strip()]
     if not questions:
-        raise InputError("There is nothing to ask.", remedy="Give questions, or a file of them with --queries.")
+        raise InputError("There is no question to ask.", remedy="Give questions, or a file of them with --queries.")
     return questions
 
 
-def _side_by_side(one: Difference, before: str, after: str) -> Table:
-    """A row a rank; what only one side found is coloured."""
+def _side_by_side(one: Difference, before: str, after: str) -> list[str]:
+    """The question, and a line for each rank; what only one side found is coloured."""
     from ui import show
 
-    table = Table(title=escape(one.asked), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column("")
-    for name in (before, after):
-        table.add_column(escape(name), overflow="fold")
     ours, theirs = ({hit.segment.asset for hit in hits} for hits in (one.before, one.after))
+    rows = []
     for rank in range(max(len(one.before), len(one.after))):
         cells = [str(rank + 1)]
         for hits, others, colour in ((one.before, theirs, "red"), (one.after, ours, "green")):
             hit = hits[rank] if rank < len(hits) else None
-            text = escape(show.name(hit.segment.path)) if hit else ""
+            text = escape(show.shortened(hit.segment.path, show.out.width // 2 - 4)) if hit else ""
             cells.append(text if hit is None or hit.segment.asset in others else f"[{colour}]{text}[/]")
-        table.add_row(*cells)
-    return table
+        rows.append(cells)
+    return [f"[italic]{escape(one.asked)}[/]", *show.columns(rows, ("", escape(before), escape(after)))]
 
 
 def _mean(values: list[Any]) -> float:

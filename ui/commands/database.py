@@ -7,28 +7,29 @@ from typing import Annotated
 import typer
 
 from search.settings import load
+from ui import words
 from ui.options import Home, Json, archive
 from ui.terminal import echo
 
-db = typer.Typer(help="The database and the index made from it.", no_args_is_help=True)
+db = typer.Typer(help="Upgrade the database, rebuild the index, prune missing files.", no_args_is_help=True)
 
 
 @db.command()
 def upgrade(home: Home = None) -> None:
-    """Bring the database's tables up to date."""
+    """Upgrade the database to this version."""
     from search.store import Database, Spaces
 
     database = Database(load({"home": home}).database)
     database.upgrade()
     if again := Spaces(database).renew():
-        echo(f"{again} files have sound that is embedded again by the next `sensorium index`.", err=True)
-    echo(f"The database has revision {database.revision()}.")
+        echo(f"The next `sensorium index` embeds the sound of {words.count(again, 'file')} again.", err=True)
+    echo(f"The database is at revision {database.revision()}.")
     database.close()
 
 
 @db.command()
 def rebuild(home: Home = None) -> None:
-    """Write the index again from the database. Nothing is embedded."""
+    """Rebuild the index from the database. Nothing is embedded again."""
     from indexer.run import rebuild as run
 
     settings = load({"home": home})
@@ -39,12 +40,12 @@ def rebuild(home: Home = None) -> None:
 
 @db.command()
 def prune(
-    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Forget files too whose folder or disk is away.")] = False,
+    collection: Annotated[str | None, typer.Option(help="Only files of this collection.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Also remove files whose folder or disk is away.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Forget files that were missing at the last scan, and what was known of them."""
+    """Remove files that were missing at the last scan."""
     from indexer.run import prune as run
     from ui import show
 
@@ -54,4 +55,4 @@ def prune(
     if as_json:
         show.emit({"files": files, "assets": assets})
     else:
-        echo(f"{files} missing files forgotten, {assets} assets removed.")
+        echo(f"{words.count(files, 'missing file')} and {words.count(assets, 'asset')} removed.")

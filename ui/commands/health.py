@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from search.settings import Settings, load
+from ui import words
 from ui.options import Home, Json, archive
 
 
 def status(home: Home = None, as_json: Json = False) -> None:
-    """What the archive holds, what waits and what failed."""
+    """Show what the archive holds, what waits and what failed."""
     from ui import show
     from ui.status import gather, render
 
@@ -26,15 +27,15 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
 
 def failures(
-    collection: Annotated[str | None, typer.Option(help="Only of this collection.")] = None,
-    unread: Annotated[bool, typer.Option("--unread", help="List the files too whose words no reader has read.")] = False,
+    collection: Annotated[str | None, typer.Option(help="Only files of this collection.")] = None,
+    unread: Annotated[bool, typer.Option("--unread", help="Also list files whose speech or text is not read.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """What could not be searched, why, and what to do about it."""
+    """List what could not be indexed, why, and what to do."""
     from search import wire
     from search.store import Readers, SqlStore
-    from ui import show, words
+    from ui import show
 
     settings = load({"home": home})
     database = archive(settings)
@@ -68,12 +69,17 @@ def failures(
 
 
 def verify(
-    deep: Annotated[bool, typer.Option(help="Compare all copies, and answers with brute force.")] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended, and say what was done.")] = False,
+    deep: Annotated[bool, typer.Option(help="Also compare all copies, and answers with brute force.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired, and say what was done.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Check that the database, the index and the thumbnails are whole and agree."""
+    """Check that database, index and thumbnails agree.
+
+    Examples:
+      sensorium verify --deep
+      sensorium verify --repair
+    """
     from ui.doctor import render
 
     settings = load({"home": home})
@@ -90,7 +96,7 @@ def verify(
 
 
 def doctor(home: Home = None, as_json: Json = False) -> None:
-    """Look at this installation and archive, and say what to do about what is wrong."""
+    """Check this installation and archive, and say what to do."""
     from ui.doctor import examine, render
 
     _report(examine(load({"home": home})), as_json, render)
@@ -113,8 +119,8 @@ def _report(checks: Any, as_json: bool, render: Any, mended: Sequence[str] = ())
     if as_json:
         show.emit({"checks": [asdict(check) for check in checks], "mended": list(mended)})
     else:
-        render(checks)
         for sentence in mended:
-            show.out.print(f"[green]Mended:[/] {sentence}", highlight=False, soft_wrap=True)
+            show.out.print(f"[green]Repaired:[/] {sentence}", highlight=False, soft_wrap=True)
+        render(checks)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

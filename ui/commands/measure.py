@@ -14,7 +14,7 @@ from ui.options import Home, Json, archive
 
 measuring = typer.Typer(invoke_without_command=True)
 
-Seconds = Annotated[float, typer.Option(help="How long to measure each thing.")]
+Seconds = Annotated[float, typer.Option(metavar="SECONDS", help="Time spent on each measurement.")]
 
 
 def evaluate(
@@ -22,17 +22,26 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="[asr] MANIFEST",
-            help="A JSON object a line: query, targets, under, relevant, words, spoken; with asr: audio, text, language.",
+            help="A file with one JSON object per line: query, targets, under, relevant, words, spoken; after asr: audio, text, language.",
         ),
     ],
-    space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
+    space: Annotated[
+        list[str] | None, typer.Option(help="Search in this space. May be repeated; 'all' searches every space.")
+    ] = None,
     reader: Annotated[
-        str, typer.Option(help="Measure this reader, as in speech:base; with asr alone, the archive's reader of speech.")
+        str, typer.Option(help="With asr: the reader to measure, such as speech:base. Default: the archive's reader of speech.")
     ] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how well the archive answers queries whose right answers are known; with `asr`, how well a reader hears what is known to be said."""
+    """Measure answers against a manifest of right ones.
+
+    With `asr`, measure how well a reader transcribes speech whose words are known.
+
+    Examples:
+      sensorium eval held-out/manifest.jsonl
+      sensorium eval asr spoken.jsonl --reader speech:base
+    """
     *kind, manifest = what
     if kind not in ([], [Path("asr")]):
         raise typer.BadParameter("Give one manifest, or asr and a manifest.")
@@ -89,7 +98,7 @@ def bench(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine: the encoder by medium, and the scan of an index; or more closely, with a command of its own."""
+    """Measure how fast this machine encodes and scans."""
     if context.invoked_subcommand is None:
         from ui.bench import measure, render
 
@@ -98,15 +107,15 @@ def bench(
 
 @measuring.command(name="encode")
 def bench_encode(
-    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    space: Annotated[str | None, typer.Option(help="A space or encoder. Default: the one of the settings.")] = None,
     seconds: Seconds = 2.0,
     gflops: Annotated[
-        float | None, typer.Option(help="GFLOP that the model spends on an image, for the share of a GPU's rate; else counted.")
+        float | None, typer.Option(help="GFLOP per image, to compute the share of the GPU's peak rate. Counted if not given.")
     ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the encoder alone: images, frames, seconds of sound and texts a second."""
+    """Measure the encoder only: images, frames, seconds of sound and texts per second."""
     from ui.bench import encode, render_rates
 
     _figures(encode(load({"home": home, "space": space}), seconds, gflops), render_rates, as_json)
@@ -114,13 +123,16 @@ def bench_encode(
 
 @measuring.command(name="ingest")
 def bench_ingest(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder.", show_default=False)],
-    space: Annotated[str | None, typer.Option(help="A space or encoder other than the one of the settings.")] = None,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder to index.", show_default=False)],
+    space: Annotated[str | None, typer.Option(help="A space or encoder. Default: the one of the settings.")] = None,
     seconds: Seconds = 2.0,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Index a folder into a temporary home: the rate from end to end, its share of the encoder's own, and which stage binds."""
+    """Measure indexing of a folder, into a temporary home.
+
+    It tells the rate from end to end, its share of the encoder's own rate, and which stage is the bottleneck.
+    """
     from ui import show
     from ui.bench import ingest, render_rates
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,37 +10,42 @@ from typing import Annotated, Any
 import typer
 
 from search.settings import load
+from ui import words
 from ui.options import Home, Json
 from ui.terminal import echo
 
-models = typer.Typer(help="Models: what is here, what is known, and fetching them.", invoke_without_command=True)
+models = typer.Typer(help="List, download and remove models.", invoke_without_command=True)
 
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="A model, as `sensorium models` names it.")]
 
 
 @models.callback()
 def models_alone(context: typer.Context, home: Home = None, as_json: Json = False) -> None:
-    """Models: what is here, what is known, and fetching them. Without a command: list."""
+    """List, download and remove models.
+
+    Without a command: the installed models, and the families that others can be downloaded from.
+
+    Examples:
+      sensorium models list
+      sensorium models pull openclip:ViT-B-32/laion2b_s34b_b79k
+    """
     if context.invoked_subcommand is None:
-        models_list(home, as_json)
+        from ui.models import summarise
+
+        _listed(home, as_json, summarise)
 
 
 @models.command("list")
 def models_list(home: Home = None, as_json: Json = False) -> None:
-    """The models that are known and those that are here, what they take, cost and reach."""
-    from ui import show
-    from ui.models import gather, render
+    """List every known model: what it takes, its size and its quality."""
+    from ui.models import render
 
-    found = gather(load({"home": home}))
-    if as_json:
-        show.emit({"models": found})
-    else:
-        render(found)
+    _listed(home, as_json, render)
 
 
 @models.command("info")
 def models_info(name: ModelName, home: Home = None, as_json: Json = False) -> None:
-    """All that is known of a model; every byte of one that is here is checked."""
+    """Show all that is known of a model, and check its files."""
     from ui import show
     from ui.models import info, render_one
 
@@ -53,12 +59,12 @@ def models_info(name: ModelName, home: Home = None, as_json: Json = False) -> No
 @models.command("pull")
 def models_pull(
     name: ModelName,
-    revision: Annotated[str, typer.Option(help="A branch, tag or commit instead of the usual one.")] = "",
-    accept: Annotated[bool, typer.Option("--accept", help="Accept the model's notice without being asked.")] = False,
+    revision: Annotated[str, typer.Option(help="A branch, tag or commit instead of the pinned one.")] = "",
+    accept: Annotated[bool, typer.Option("--accept", help="Accept the model's licence notice without being asked.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch a model, or what is missing of it. No other command ever fetches one."""
+    """Download a model, or what is missing of it. No other command downloads models."""
     from ui.models import pull
 
     _came(pull(load({"home": home}), name, revision, accepted=accept), as_json)
@@ -66,12 +72,12 @@ def models_pull(
 
 @models.command("import")
 def models_import(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder with a model's files, or a .tar of one.")],
-    name: Annotated[str, typer.Option(help="The model's name, where its manifest does not say it.")] = "",
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder with a model's files, or a .tar of it.")],
+    name: Annotated[str, typer.Option(help="The model's name, if its manifest does not give it.")] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Take a model over that was fetched elsewhere, as on a machine without a network."""
+    """Import a model downloaded elsewhere."""
     from ui.models import carry
 
     _came(carry(load({"home": home}), path, name), as_json)
@@ -79,7 +85,7 @@ def models_import(
 
 @models.command("accept")
 def models_accept(name: ModelName, home: Home = None, as_json: Json = False) -> None:
-    """Accept the notice of a model that is here, once and for all."""
+    """Accept the licence notice of an installed model."""
     from search.models import Models
 
     _came(Models.of(load({"home": home})).accept(name), as_json)
@@ -88,18 +94,21 @@ def models_accept(name: ModelName, home: Home = None, as_json: Json = False) -> 
 @models.command("export")
 def models_export(
     name: ModelName,
-    to: Annotated[Path, typer.Option(help="The new folder of the export, which is then an encoder: onnx:FOLDER.")],
+    to: Annotated[Path, typer.Option(help="The new folder of the export. Its encoder is named onnx:FOLDER.")],
     calibration: Annotated[
-        Path, typer.Option(help="Pictures that it is tried on, at least 50, and their texts: x.txt beside x.jpg.")
+        Path, typer.Option(help="A folder of at least 50 pictures to test the export on, with texts: x.txt beside x.jpg.")
     ],
-    precision: Annotated[str, typer.Option(help="fp32, or int8 for transformers.")] = "int8",
+    precision: Annotated[str, typer.Option(help="fp32, or int8 for transformer models.")] = "int8",
     least: Annotated[
-        float, typer.Option(help="The share of the original's first ten that the export must find.", min=0, max=1)
+        float, typer.Option(help="Minimum share of the original's first ten hits that the export must find.", min=0, max=1)
     ] = 0.995,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Export a model of OpenCLIP to ONNX, faster on a CPU and free of torch. It is kept only if it finds what the original finds."""
+    """Export an OpenCLIP model to ONNX.
+
+    The export is faster on a CPU and needs no torch. It is kept only if it finds what the original finds.
+    """
     from search import encoders
     from search.models import Models
     from search.query import trial
@@ -125,7 +134,7 @@ def models_export(
 @models.command("remove")
 def models_remove(
     name: ModelName,
-    force: Annotated[bool, typer.Option("--force", help="Remove it though the archive has a space of it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove it even if the archive uses it.")] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -139,7 +148,19 @@ def models_remove(
     if as_json:
         show.emit({"name": name, "bytes": freed})
     else:
-        echo(f"{name} removed: {freed} bytes.")
+        echo(f"{name} removed: {words.size(freed)}.")
+
+
+def _listed(home: Path | None, as_json: bool, render: Callable[[list[dict[str, Any]]], None]) -> None:
+    """List the known models."""
+    from ui import show
+    from ui.models import gather
+
+    found = gather(load({"home": home}))
+    if as_json:
+        show.emit({"models": found})
+    else:
+        render(found)
 
 
 def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are imported late
@@ -149,9 +170,9 @@ def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are im
     if as_json:
         show.emit(asdict(manifest) | {"bytes": manifest.bytes, "space": manifest.space})
         return
-    told = f"{manifest.name} is here: {len(manifest.files)} files, {manifest.bytes / 1e6:.1f} MB, revision {manifest.space}."
+    told = f"{manifest.name} is installed: {words.count(len(manifest.files), 'file')}, {manifest.bytes / 1e6:.1f} MB, revision {manifest.space}."
     show.out.print(told, highlight=False, markup=False, soft_wrap=True)
     if manifest.notice and not manifest.accepted:
         show.err.print(
-            f"{manifest.notice}\nAccept that with: sensorium models accept {manifest.name}", highlight=False, markup=False
+            f"{manifest.notice}\nAccept it with: sensorium models accept {manifest.name}", highlight=False, markup=False
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,72 +20,79 @@ from ui.terminal import echo
 if TYPE_CHECKING:
     from search.query import Query
 
+asking, filtering, output = (partial(typer.Option, rich_help_panel=title) for title in ("Ask", "Filter", "Output"))
+"""Options of a search, by group of its help."""
+
 NOTHING_FOUND = 3
 """Exit code: no file of the archive answers."""
 
 
 def search(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="What to look for, in words.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="A further text.")] = None,
-    image: Annotated[list[Path] | None, typer.Option(help="A picture to search with.")] = None,
-    audio: Annotated[list[Path] | None, typer.Option(help="A sound to search with.")] = None,
-    video: Annotated[list[Path] | None, typer.Option(help="A video to search with.")] = None,
-    depth: Annotated[list[Path] | None, typer.Option(help="A picture of depth, such as a.depth.png, to search with.")] = None,
-    thermal: Annotated[list[Path] | None, typer.Option(help="A thermal picture, such as a.thermal.png, to search with.")] = None,
-    imu: Annotated[list[Path] | None, typer.Option(help="A table of motion, such as a.imu.csv, to search with.")] = None,
-    segment: Annotated[list[int] | None, typer.Option(help="A segment of the archive to search with.")] = None,
-    without: Annotated[list[str] | None, typer.Option("--not", help="A text to subtract.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="What to look for, in words.")] = None,
+    text: Annotated[list[str] | None, asking(help="Another text.")] = None,
+    image: Annotated[list[Path] | None, asking(help="A picture to search with.")] = None,
+    audio: Annotated[list[Path] | None, asking(help="A sound to search with.")] = None,
+    video: Annotated[list[Path] | None, asking(help="A video to search with.")] = None,
+    depth: Annotated[list[Path] | None, asking(help="A depth picture to search with, such as a.depth.png.")] = None,
+    thermal: Annotated[list[Path] | None, asking(help="A thermal picture to search with, such as a.thermal.png.")] = None,
+    imu: Annotated[list[Path] | None, asking(help="A motion recording to search with, such as a.imu.csv.")] = None,
+    segment: Annotated[list[int] | None, asking(help="A segment to search with, by its number in a hit.")] = None,
+    without: Annotated[list[str] | None, asking("--not", help="A text to subtract.")] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A number for each term, separated by commas, in the order of these options.")
+        str | None, asking(help="One weight per term, comma-separated, in the order the options are listed here.")
     ] = None,
     targets: Annotated[
         str | None,
-        typer.Option("--in", help="Media to find: image, audio, video, text, depth, thermal, imu; separated by commas."),
-    ] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="Channels to search: visual, sound, text, motion; separated by commas.")
-    ] = None,
-    under: Annotated[list[Path] | None, typer.Option(help="Only files at or below this path.")] = None,
-    collection: Annotated[list[str] | None, typer.Option(help="Only files of this collection.")] = None,
-    since: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or later: 2024-05-31.")] = None,
-    until: Annotated[str | None, typer.Option(help="Taken, or else changed, on this day or earlier.")] = None,
-    dated_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the date has to come from: sidecar, xmp, exif, digitized, iptc, tags, takeout, name, changed, or file, the copy's own time;"
-            " separated by commas."
+        filtering(
+            "--in", metavar="MEDIA", help="Media to find, comma-separated: image, audio, video, text, depth, thermal, imu."
         ),
     ] = None,
-    shortest: Annotated[float | None, typer.Option(help="At least this long, in seconds.")] = None,
-    longest: Annotated[float | None, typer.Option(help="At most this long, in seconds.")] = None,
+    channel: Annotated[
+        str | None, filtering(metavar="CHANNELS", help="Channels to search, comma-separated: visual, sound, text, motion.")
+    ] = None,
+    under: Annotated[list[Path] | None, filtering(help="Only files at or below this path.")] = None,
+    collection: Annotated[list[str] | None, filtering(help="Only files of this collection.")] = None,
+    since: Annotated[str | None, filtering(metavar="DATE", help="Taken on this date or later: 2024-05-31.")] = None,
+    until: Annotated[str | None, filtering(metavar="DATE", help="Taken on this date or earlier.")] = None,
+    dated_by: Annotated[
+        str | None,
+        filtering(
+            metavar="SOURCES",
+            help="Sources of the date, comma-separated: sidecar, xmp, exif, digitized, iptc, tags, takeout, name, changed, file.",
+        ),
+    ] = None,
+    shortest: Annotated[float | None, filtering(metavar="SECONDS", help="At least this long.")] = None,
+    longest: Annotated[float | None, filtering(metavar="SECONDS", help="At most this long.")] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(help="Only files with this label of `sensorium tag`; of several one is enough.")
+        list[str] | None, filtering(help="Only files with this label of `sensorium tag`. Repeated: with any of them.")
     ] = None,
     track: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Only what is heard in this sound track: a language, a number, or words of its title; of several one is enough."
-        ),
+        filtering(help="Only this sound track: a language, a number, or words of its title. Repeated: any of them."),
     ] = None,
-    space: Annotated[list[str] | None, typer.Option(help="Search in this space; may be repeated; all: in every one.")] = None,
+    space: Annotated[list[str] | None, asking(help="Search in this space. May be repeated; 'all' searches every space.")] = None,
     rerank: Annotated[
-        bool, typer.Option("--rerank", help="Have X-CLIP put the best shots in order, word by word and frame by frame.")
+        bool, asking("--rerank", help="Reorder the best shots with X-CLIP, word by word and frame by frame.")
     ] = False,
-    spoken: Annotated[
-        bool, typer.Option("--spoken", help="The --audio is a spoken question: what is said in it is asked too.")
-    ] = False,
-    by_words: Annotated[bool, typer.Option("--words", help="Search texts by their words alone, not by meaning.")] = False,
-    group: Annotated[str, typer.Option(help="What a hit is: moment, asset or segment.")] = "moment",
-    sort: Annotated[str, typer.Option(help="The order of the hits: match, date, name or length.")] = "match",
-    estimate: Annotated[bool, typer.Option("--estimate", help="Say about how many files match.")] = False,
-    k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
-    offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
+    spoken: Annotated[bool, asking("--spoken", help="--audio is a spoken question: also search for what is said in it.")] = False,
+    by_words: Annotated[bool, asking("--words", help="Search texts by their words only, not by meaning.")] = False,
+    group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
+    sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
+    estimate: Annotated[bool, output("--estimate", help="Estimate how many files match.")] = False,
+    k: Annotated[int, output("-k", help="Number of hits.")] = 10,
+    offset: Annotated[int, output(help="Number of hits to skip.")] = 0,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Find moments, pictures, sounds and texts by words, files, or both at once.
+    """Search by words, by files, or by both at once.
 
-    A single text finds what means it and what says it. "Words in quotes" must be said; -words must not.
+    A text finds what means it and what says it. Quoted phrases must occur; -word excludes.
+
+    Examples:
+      sensorium search boats on the shore at sunset
+      sensorium search --image photo.jpg --in audio,text
+      sensorium search "a beach" --text rain --not people --weights 1,0.7
+      sensorium search "fire engine" --under ~/Videos --since 2024-05-01
     """
     from search.media import languages
     from search.query import Engine, Near, Term
@@ -122,15 +130,18 @@ def search(
 
 
 def similar(
-    segment: Annotated[int, typer.Argument(metavar="SEGMENT", help="A segment, by its number in the hits of a search.")],
+    segment: Annotated[int, typer.Argument(metavar="SEGMENT", help="A segment, by its number in a hit.")],
     targets: Annotated[
-        str | None, typer.Option("--in", help="Media to find: image, audio, video, text, depth, thermal, imu.")
+        str | None,
+        typer.Option(
+            "--in", metavar="MEDIA", help="Media to find, comma-separated: image, audio, video, text, depth, thermal, imu."
+        ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Hits to show.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of hits.")] = 10,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Find more like a segment of the archive, in other files."""
+    """Find more like a segment, in other files."""
     from search.query import Engine, Near
 
     wanted = Filter(modalities=tuple(members("modality", Modality, targets)))
