@@ -78,7 +78,7 @@ def origin(channel: str, source: str, confidence: float | None, *, translated: b
     elif channel == "ocr":
         label, by = "on screen", f"read by {source}"
     elif channel == "speech":
-        label, by = ("said", f"heard by {source}") if sure else ("subtitle", source)
+        label, by = ("said", f"transcribed by {source}") if sure else ("subtitle", source)
     else:
         label, by = ("text", "") if own else ("metadata", source)
     written = translated or channel == "caption"

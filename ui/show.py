@@ -1,4 +1,4 @@
-"""What people see in the terminal: tables of hits, progress, sizes and times. Data goes to stdout, everything else to stderr."""
+"""What the terminal shows: tables of hits, progress, sizes and times. Data goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def span(where: Span | None) -> str:
 
 
 def band(confidence: float | None, verdict: str | None = None) -> str:
-    """How well a hit matches, as four dots; empty where nothing is known."""
+    """How well a hit matches, as up to four dots, on the scale of ``words.band``; empty where nothing is known."""
     full, _ = words.band(confidence, verdict)
     colour = "green" if full > 2 else "yellow" if full > words.WEAK else "bright_black"
     return f"[{colour}]{'●' * full}{'○' * (4 - full)}[/]" if full else ""
@@ -99,7 +99,7 @@ def said(hit: Hit) -> list[str]:
     if segment.text and segment.source:
         translated = segment.detail is not None and segment.detail.translated
         told = passages.origin(segment.channel, segment.source, segment.confidence, translated=translated)
-        sure = f" ({told['sure']} sure)" if told["sure"] else ""
+        sure = f" ({told['sure']} confidence)" if told["sure"] else ""
         found.append(f"[dim italic]{told['label']}{sure}, {escape(told['by'])}[/]")
     elif segment.track:
         found.append(f"[dim italic]{escape(segment.track)}[/]")
@@ -139,7 +139,7 @@ def hits(answer: Answer, *, estimate: bool = False) -> None:
         lines([f"{line}[bold]{escape(path)}[/]{others}"])
         for text in said(hit):
             out.print(Padding(Text.from_markup(text), (0, 0, 0, below)), highlight=False)
-    err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
+    err.print(f"[dim]{words.count(answer.searched, 'segment')} searched in {answer.timings_ms['total']:.0f} ms[/]")
     if estimate and answer.estimate:
         err.print(f"{words.estimate(answer.estimate)}.", highlight=False)
     if estimate and answer.review:
@@ -156,9 +156,11 @@ def not_taken(scan: Tally) -> list[str]:
     """What a scan met and did not take, in sentences."""
     found = []
     if scan.away:
-        found.append(f"{words.count(scan.away, 'file')} away: the folder is empty or not there. Nothing was marked as missing.")
+        found.append(
+            f"{words.count(scan.away, 'file')} away: the folder is empty or does not exist. No file was marked as missing."
+        )
     if scan.excluded:
-        found.append(f"{scan.excluded:,} excluded (hidden or system files, or by a pattern).")
+        found.append(f"{scan.excluded:,} excluded (hidden files, system files, or by a pattern).")
     if scan.passed:
         found.append(f"Not media, or no reader for it: {words.suffixes(scan.passed)}{extras(scan.passed)}.")
     return found
@@ -195,7 +197,7 @@ def failures(lines: list[Any]) -> None:
 
 
 def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
-    """Print what no reader has read: ``files`` under their heads, on stdout; heads without files say how to list them, on stderr."""
+    """Print what no reader has read: on stdout if there are ``files`` to list, else on stderr, with how to list them."""
     for one in some:
         told, remedy = words.wordless(one.channel, one.why, one.assets, one.duration_ms)
         told = f"[bold]{told}[/]  [green]{remedy}[/]"
@@ -260,7 +262,7 @@ def round_of(*, as_json: bool) -> Callable[[Any], None]:
             emit({"event": "round"} | asdict(found))
             return
         counts = {
-            "indexed": work.done, "known already": scan.files - scan.unchanged - work.done - work.failed - scan.rejected,
+            "indexed": work.done, "already known": scan.files - scan.unchanged - work.done - work.failed - scan.rejected,
             "unchanged": scan.unchanged, "gone": found.missing, "failed": work.failed + scan.rejected,
         }  # fmt: skip
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count > 0)

@@ -18,11 +18,11 @@ MEDIA = {
 """What people call the modalities."""
 
 _WORK = {
-    "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
-    "written": "reading what files say of themselves",
+    "speech": "transcribing speech", "ocr": "reading on-screen text", "caption": "writing captions",
+    "written": "reading metadata and subtitles",
 }  # fmt: skip
 _BANDS = ((0.5, 4, "strong"), (0.2, 3, "good"), (0.05, 2, "fair"), (0.0, 1, "weak"))
-"""Probability of a hit from which on it has so many bars, and a word; the same in the terminal and on the page."""
+"""Minimum probability of a hit, its bars or dots, and its word. The one scale of a score, in the terminal and on the page."""
 
 WEAK = 1
 """Bars of a weak match."""
@@ -70,7 +70,7 @@ def size(number: int) -> str:
 
 
 def band(confidence: float | None, verdict: str | None = None) -> tuple[int, str]:
-    """How well a hit matches: bars from 1 to 4 and a word; 0 and none where nothing is known. Where the verdict is no, every match is weak."""
+    """How well a hit matches: 1 to 4 bars and a word; 0 and no word where nothing is known. If the verdict is no, every match is weak."""
     if confidence is None:
         return 0, ""
     if verdict == "no":

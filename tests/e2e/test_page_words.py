@@ -129,7 +129,7 @@ def test_a_sound_starts_at_the_word_and_says_who_heard_it(talking, recording, op
     card = page.locator(".card").filter(has_text="note.wav")
     assert marks(card) == ["guitar"]
     assert re.fullmatch(r"said · \d+% sure", card.locator(".origin").text_content())
-    assert card.locator(".origin").get_attribute("title").startswith("said: heard by faster-whisper ")
+    assert card.locator(".origin").get_attribute("title").startswith("said: transcribed by faster-whisper ")
     dialog = opened(page, "note.wav")
     assert reaches(page, dialog, "audio", hit["evidence"]["starts_ms"] / 1000) >= 1
 

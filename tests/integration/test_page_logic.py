@@ -217,7 +217,7 @@ def test_a_card_shows_the_words_that_were_found_and_who_heard_them():
     (card,) = look.cards(look.State(text="dog"), hits)
     assert card["passage"] == {
         "pieces": [("there the ", False), ("dog", True), (" barks", False)], "language": "", "label": "said",
-        "by": "heard by faster-whisper base", "sure": "90%", "written": False, "mark": "record", "segment": 2, "href": "?q=dog&open=2",
+        "by": "transcribed by faster-whisper base", "sure": "90%", "written": False, "mark": "record", "segment": 2, "href": "?q=dog&open=2",
     }  # fmt: skip
     assert look.cards(look.State(text="dog"), hits[:1])[0]["passage"] is None
 

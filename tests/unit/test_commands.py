@@ -17,8 +17,10 @@ import typer
 from typer.testing import CliRunner
 
 from indexer.verify import Check
+from search.errors import REASONS
+from search.store.sql import Failure
 from search.types import Answer, Channel, Coverage, Hit, Modality, Segment
-from ui import doctor, show
+from ui import doctor, show, words
 from ui.cli import app
 from ui.terminal import Console
 
@@ -84,13 +86,13 @@ def test_every_example_is_a_command_that_can_be_parsed():
     assert len(examples) > 20
     for line in examples:
         for one in line.split("&&"):
-            words = shlex.split(one)
-            assert words.pop(0) == "sensorium"
+            given = shlex.split(one)
+            assert given.pop(0) == "sensorium"
             command = root
-            while words and words[0] in getattr(command, "commands", {}):
-                command = command.commands[words.pop(0)]
-            if words != ["COMMAND", "--help"]:
-                command.make_context("sensorium", words)  # refuses options that are not there
+            while given and given[0] in getattr(command, "commands", {}):
+                command = command.commands[given.pop(0)]
+            if given != ["COMMAND", "--help"]:
+                command.make_context("sensorium", given)  # refuses options that are not there
 
 
 def test_the_models_fit_a_screen(tmp_path):
@@ -140,3 +142,38 @@ def test_a_terminal_leaves_folders_out_before_it_breaks_the_name_of_a_file(monke
 def test_a_program_gets_the_whole_path_on_one_line(monkeypatch):
     (line,) = (line for line in shown(monkeypatch, terminal=False) if "●" in line)
     assert line.endswith(LONG)
+
+
+@pytest.mark.parametrize("confidence", [None, 0.0, 0.04, 0.05, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("verdict", [None, "yes", "unsure", "no"])
+def test_dots_of_the_terminal_are_the_bars_of_the_page(confidence, verdict):
+    assert show.band(confidence, verdict).count("●") == words.band(confidence, verdict)[0]
+
+
+def test_no_module_of_the_page_or_terminal_keeps_a_scale_of_its_own():
+    """Scores become words and bars by ``words.band`` alone: nothing else compares a confidence with a number."""
+    own = re.compile(r"(confidence|probability|sure)\)?\s*[<>]=?\s*0?\.\d")
+    files = [*(ROOT / "ui").rglob("*.py"), *(ROOT / "ui/page/components").glob("*.js")]
+    assert len(files) > 40
+    assert [path.name for path in files if own.search(path.read_text())] == []
+
+
+def test_a_mistaken_date_is_told_with_the_way_to_write_it():
+    refused = CliRunner().invoke(app, ["search", "x", "--since", "yesterday"]).exception
+    assert str(refused) == "--since: 'yesterday' is not a date."
+    assert refused.remedy == "Use YYYY-MM-DD, such as 2024-05-31."
+
+
+def test_the_ledger_tells_a_reason_once(capsys):
+    show.failures([Failure("/a/empty.jpg", "empty", "The file has no bytes.", REASONS["empty"], None)])
+    told = capsys.readouterr().out
+    assert told.count("The file has no bytes.") == 1
+    assert "/a/empty.jpg" in told
+
+
+@pytest.mark.parametrize(
+    ("assets", "told"),
+    [(1, "1 file has speech that is not transcribed (1:00)."), (74, "74 files have speech that is not transcribed (1:00).")],
+)
+def test_speech_without_a_reader_is_told_in_a_sentence(assets, told):
+    assert words.wordless("speech", "none", assets, 60_000) == (told, "Add a reader: `sensorium readers add speech:base`.")

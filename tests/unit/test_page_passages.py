@@ -53,7 +53,7 @@ def test_the_first_mark_is_always_among_what_is_shown():
 @pytest.mark.parametrize(
     ("channel", "source", "sure", "translated", "label", "by", "shown", "written"),
     [
-        ("speech", "faster-whisper base", 0.874, False, "said", "heard by faster-whisper base", "87%", False),
+        ("speech", "faster-whisper base", 0.874, False, "said", "transcribed by faster-whisper base", "87%", False),
         ("speech", "faster-whisper base", 0.5, True, "translation by a model", "faster-whisper base", "50%", True),
         ("speech", "film.de.srt", None, False, "subtitle", "film.de.srt", "", False),
         ("ocr", "rapidocr", 0.99, False, "on screen", "read by rapidocr", "99%", False),

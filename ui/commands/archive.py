@@ -106,7 +106,7 @@ def watch(
         from indexer import watch as watching
     except ModuleNotFoundError as error:
         raise InputError(
-            f"Watching needs the package {error.name}.", remedy="Install it with: pip install 'sensorium[watch]'"
+            f"Watching needs the package {error.name}.", remedy="Install it: pip install 'sensorium[watch]'"
         ) from error
     from indexer.run import Job
 
@@ -182,8 +182,8 @@ def delete(
     archive(settings).close()
     gone = run(settings, what, dry_run=True)
     told = (
-        f"{gone.files} files, {gone.assets} assets with {gone.segments} segments and {gone.vectors} vectors,"
-        f" {gone.thumbnails} thumbnails ({gone.bytes / 1e6:.1f} MB)"
+        f"{words.count(gone.files, 'file')}: {words.count(gone.assets, 'asset')} with {words.count(gone.segments, 'segment')},"
+        f" {words.count(gone.vectors, 'vector')} and {words.count(gone.thumbnails, 'thumbnail')} ({words.size(gone.bytes)})"
     )
     if not dry_run:
         confirm("Delete", "deleted", told, yes=yes)
@@ -195,7 +195,7 @@ def delete(
 
 
 def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
-    """Run an index job, and tell what came of it."""
+    """Run an index job and print its result."""
     from indexer.run import index as run
     from indexer.workers import Workers
     from ui import show
@@ -204,7 +204,7 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         summary = run(settings, replace(job, report=others.reporting(report)))
     summary.progress = others.together(summary.progress)
     for error in others.errors:
-        show.err.print(f"A worker ended early, and others took up what it had begun: {error}", highlight=False, markup=False)
+        show.err.print(f"A worker ended early. The others took over its files. {error}", highlight=False, markup=False)
     scan, work = summary.scan, summary.progress
     failed = work.failed + scan.rejected
     if as_json:
@@ -212,24 +212,24 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         show.emit({"event": "summary"} | asdict(replace(summary, absent={})) | {"absent": absent})
     else:
         rate = f", {work.done / summary.seconds:.1f} files/s" if work.done else ""
-        begun = f"{scan.files} files" if job.paths else f"{summary.retried} failures tried again"
+        begun = words.count(scan.files, "file") if job.paths else f"{words.count(summary.retried, 'failed file')} tried again"
         show.out.print(
-            f"{begun}: {work.done} indexed ({work.segments} segments), {scan.unchanged} unchanged,"
+            f"{begun}: {work.done} indexed ({words.count(work.segments, 'segment')}), {scan.unchanged} unchanged,"
             f" {scan.missing} missing, {failed} failed. {summary.seconds:.1f} s{rate}.",
             highlight=False,
             soft_wrap=True,
         )
         if summary.stopped:
-            show.err.print("Stopped. Run the same command again to go on where it left off.")
+            show.err.print("Stopped. Run the same command again to continue.")
         for sentence in show.not_taken(scan):
             show.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
         if failed:
-            show.err.print("`sensorium failures` says which files failed, why, and what to do.")
+            show.err.print("`sensorium failures` lists the failed files, why they failed, and what to do.")
     if summary.stopped:
         raise typer.Exit(130)
     for name, why in summary.absent.items():
         complain(why)
-        show.err.print(f"{name} waits; what is queued for it is done by the next run.", highlight=False)
+        show.err.print(f"The work of {name} stays queued. The next run does it.", highlight=False)
     if summary.absent:
         raise typer.Exit(max(error.exit_code for error in summary.absent.values()))
     if summary.kept_away:

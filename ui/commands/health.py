@@ -59,10 +59,10 @@ def failures(
     if lines:
         show.failures(lines)
     elif not any(one.known for one in passed):
-        show.err.print("Everything could be indexed.")
+        show.err.print("No file failed.")
     for root, count in store.away().items():
         show.err.print(
-            f"Away: {show.name(root)}, {words.count(count, 'file')}. Mount it and index it again.", highlight=False, markup=False
+            f"Away: {show.name(root)} ({words.count(count, 'file')}). Mount it and index it again.", highlight=False, markup=False
         )
     show.passed(passed)
     show.unread(wordless, files)

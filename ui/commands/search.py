@@ -163,7 +163,7 @@ def _show(answer: Any, as_json: bool, *, estimate: bool = False) -> None:  # noq
         show.hits(answer, estimate=estimate)
     if not answer.hits:
         if not as_json:
-            show.err.print("Nothing found. Loosen the filters, or ask in other words.")
+            show.err.print("Nothing found. Remove filters or try simpler words.")
         raise typer.Exit(NOTHING_FOUND)
 
 
@@ -175,18 +175,20 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
         try:
             numbers = [float(number) for number in weights.split(",")]
         except ValueError:
-            raise InputError(f"--weights is {weights!r}, not numbers separated by commas.") from None
+            raise InputError(
+                f"--weights: {weights!r} is not a list of numbers.", remedy="Separate numbers by commas: 1,0.7."
+            ) from None
         if len(numbers) != len(terms) or not all(abs(number) < 1e6 for number in numbers):
-            raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one for each term.")
+            raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one number per term.")
     negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
     return Blend((*zip(numbers, terms, strict=True), *negative))
 
 
 def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> None:  # noqa: ANN401
-    """Say so where nothing of the archive lies under the paths that were given."""
+    """Say so if the archive has no files under the given paths."""
     if not store.holds_under(under):
         named = ", ".join(map(str, given))
-        echo(f"Nothing of the archive lies under {named}. `sensorium status` lists its folders.", err=True)
+        echo(f"The archive has no files under {named}. `sensorium status` lists its folders.", err=True)
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type
@@ -206,7 +208,7 @@ def _date(option: str, given: str | None) -> str | None:
     try:
         return given and datetime.date.fromisoformat(given).isoformat()
     except ValueError:
-        raise InputError(f"--{option} is {given!r}, which is no day.", remedy="Write it like 2024-05-31.") from None
+        raise InputError(f"--{option}: {given!r} is not a date.", remedy="Use YYYY-MM-DD, such as 2024-05-31.") from None
 
 
 def _ms(seconds: float | None) -> int | None:

@@ -47,7 +47,7 @@ def serve(
         from ui.serve import run
     except ModuleNotFoundError as error:
         raise InputError(
-            f"The service needs the package {error.name}.", remedy="Install it with: pip install 'sensorium[serve]'"
+            f"The service needs the package {error.name}.", remedy="Install it: pip install 'sensorium[serve]'"
         ) from error
 
     def ready(address: str, token: str) -> None:
