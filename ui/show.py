@@ -84,9 +84,11 @@ def columns(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> list[s
 
 
 def lines(some: Iterable[str]) -> None:
-    """Print lines of markup to stdout; none is broken."""
+    """Print lines of markup to stdout, without white space at their ends; none is broken."""
     for line in some:
-        out.print(line, highlight=False, soft_wrap=True)
+        text = Text.from_markup(line)
+        text.rstrip()
+        out.print(text, highlight=False, soft_wrap=True)
 
 
 def said(hit: Hit) -> list[str]:
