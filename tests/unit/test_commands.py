@@ -20,7 +20,7 @@ from indexer.verify import Check
 from search.errors import REASONS
 from search.store.sql import Failure
 from search.types import Answer, Channel, Coverage, Hit, Modality, Segment
-from ui import doctor, show, words
+from ui import doctor, show, status, words
 from ui.cli import app
 from ui.terminal import Console
 
@@ -185,3 +185,21 @@ def test_the_ledger_tells_a_reason_once(capsys):
 )
 def test_speech_without_a_reader_is_told_in_a_sentence(assets, told):
     assert words.wordless("speech", "none", assets, 60_000) == (told, "Add a reader: `sensorium readers add speech:base`.")
+
+
+def test_status_speaks_of_files_and_problems_not_of_units_and_the_ledger(capsys):
+    found = {
+        "home": "/home/sensorium", "database_bytes": 4_200_000, "collections": {"default": ["/archive"]}, "away": {},
+        "spaces": [{"name": "pocket", "dim": 768}], "files": {"present": 1_204, "missing": 2}, "assets": {"audio": 1, "image": 1_203},
+        "segments": {"image/visual": 1_203, "audio/sound": 1}, "units": {"done": 1_200, "pending": 3, "quarantined": 1},
+        "ledger": {"too_slow": 1}, "passed": [], "unread": [{"channel": "speech", "why": "none", "assets": 1, "duration_ms": 0}],
+    }  # fmt: skip
+    status.render(found)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "files 1,204 files, 2 missing; 1,204 segments to search" in told
+    assert "holds 1 sound, 1,203 images" in told
+    assert "indexed 1,200 done, 3 waiting, 1 given up" in told
+    assert "problems 1 too slow. `sensorium failures` says what to do." in told
+    assert "speech 1 file has speech that is not transcribed. Add a reader: `sensorium readers add speech:base`." in told
+    assert "units" not in told
+    assert "ledger" not in told

@@ -86,7 +86,8 @@ def list_readers(home: Home = None, as_json: Json = False) -> None:
             escape(entry.name), ", ".join(entry.modalities), ", ".join(entry.channels), str(counts.get("done", 0)),
             str(_failed(counts) or ""), str(_waiting(counts) or ""), f"{passages:,}",
         )  # fmt: skip
-    show.out.print(table)
+    if rows:
+        show.out.print(table)
     if languages := store.languages():
         show.out.print(f"Languages: {', '.join(f'{code} {count}' for code, count in languages.items())}", highlight=False)
     if not rows:
