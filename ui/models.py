@@ -1,4 +1,4 @@
-"""Models for people: what is here, what is known, and what may be done with it."""
+"""Models: which are installed, which are known, and what can be done with them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 from rich.markup import escape
+from rich.padding import Padding
 
 from search import encoders, readers
 from search.encoders.catalogue import KNOWN, Known
@@ -20,6 +21,9 @@ from search.settings import Settings
 from search.store import Database, Readers, Spaces
 from search.types import Modality
 from ui import show
+
+MOST_INSTALLED = 8
+"""Installed models that one screen lists."""
 
 
 def gather(settings: Settings) -> list[dict[str, Any]]:
@@ -95,17 +99,40 @@ def in_use(settings: Settings) -> set[str]:
         database.close()
 
 
+def summarise(found: list[dict[str, Any]]) -> None:
+    """Print a screen: the models that are installed, and a line for each family of others."""
+    installed = [row for row in found if row["here"]]
+    rows = [
+        (f"[bold]{escape(row['name'])}[/]", _size(row), escape(", ".join(row["accepts"]))) for row in installed[:MOST_INSTALLED]
+    ]
+    show.lines(show.columns(rows, ("installed", "size", "takes")))
+    if len(installed) > MOST_INSTALLED:
+        show.lines([f"[dim]and {len(installed) - MOST_INSTALLED} more[/]"])
+    families: dict[str, list[str]] = {}
+    for row in found:
+        if not row["here"]:
+            families.setdefault(row["name"].partition(":")[0], []).append(row["name"])
+    show.lines(["", *show.columns([(str(len(names)), escape(names[0])) for names in families.values()], ("more", "for example"))])
+    show.err.print(
+        f"[dim]\n`sensorium models list` lists all {len(found)}. `sensorium models info NAME`\n"
+        "describes one. `sensorium models pull NAME` downloads one.[/]",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
 def render(found: list[dict[str, Any]]) -> None:
-    """Print two lines a model: its name, marked where it is here, and what it is."""
+    """Print two lines a model: its name, marked where it is installed, and what it is."""
     for row in found:
         show.out.print(f"{'[green]✓[/]' if row['here'] else ' '} [bold]{escape(row['name'])}[/]", highlight=False, soft_wrap=True)
         about = (
             ", ".join(row["accepts"]), row["dim"] and f"{row['dim']} dimensions", _size(row),
-            row["quality"] and f"ImageNet {row['quality']} %", row["gflops"] and f"{row['gflops']:.0f} GFLOPs a picture", row["licence"],
+            row["quality"] and f"ImageNet {row['quality']} %", row["gflops"] and f"{row['gflops']:.0f} GFLOPs per picture", row["licence"],
         )  # fmt: skip
-        show.out.print(f"  [dim]{escape(' · '.join(part for part in about if part))}[/]", highlight=False, soft_wrap=True)
+        shown = "[dim] · [/]".join(f"[dim]{escape(part)}[/]" for part in about if part)
+        show.out.print(Padding(shown, (0, 0, 0, 2)), highlight=False)
     show.err.print(
-        "[dim]✓: is here. ImageNet: zero-shot top-1, as published. `sensorium models info NAME` says by whom.[/]", highlight=False
+        "[dim]✓: installed. ImageNet: published zero-shot top-1 accuracy; `sensorium models info NAME` names the source.[/]",
+        highlight=False,
     )
 
 
@@ -146,7 +173,7 @@ def _agreed(models: Models, name: str, source: Source) -> bool:
     show.err.print(f"{name}: {escape(source.notice)}", highlight=False, soft_wrap=True)
     if not sys.stdin.isatty():
         raise ModelMissing("The notice was not accepted.", remedy=f"Accept it with: {models.pulling(name)} --accept")
-    return typer.confirm("Do you accept that?", err=True)
+    return typer.confirm("Do you accept this?", err=True)
 
 
 def _size(row: dict[str, Any]) -> str:

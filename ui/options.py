@@ -1,22 +1,26 @@
-"""What every command has: its options, and the archive that it works on."""
+"""What commands have in common: options, the archive that they work on, and the question before something goes."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search.errors import InputError, UnknownName
 from search.settings import Settings
+from ui.terminal import visible
 
 if TYPE_CHECKING:
-    from search.store import Database
+    from search.store import Database, SqlStore
 
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
+Json = Annotated[bool, typer.Option("--json", rich_help_panel="Output", help="Print JSON instead of text.")]
 
 
 def archive(settings: Settings) -> Database:
@@ -34,3 +38,50 @@ def archive(settings: Settings) -> Database:
         raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
     database.check()
     return database
+
+
+def grown(settings: Settings, collections: Sequence[str] = ()) -> Database:
+    """The database, made or upgraded if need be, in which all ``collections`` exist.
+
+    Raises:
+        UnknownName: a collection that is not there.
+        NewerDatabase: a later program wrote it.
+    """
+    from search.store import Database, SqlStore
+
+    database = Database(settings.database)
+    database.upgrade()
+    for one in collections:
+        SqlStore(database).collection(one)
+    return database
+
+
+def members(what: str, kind: type[Any], given: str | None) -> list[Any]:
+    """Members of an enumeration, from a list separated by commas.
+
+    Raises:
+        UnknownName: one that it does not have.
+    """
+    names = [name.strip() for name in given.split(",")] if given else []
+    for name in names:
+        if name not in kind.__members__.values():
+            raise UnknownName(what, name, kind.__members__.values())
+    return [kind(name) for name in names]
+
+
+def paths_under(store: SqlStore, paths: Sequence[Path] | None) -> tuple[str, ...]:
+    """What paths name in the archive, however they are written."""
+    from search.folders import spellings
+
+    roots = [root for some in store.collections().values() for root in some]
+    return tuple(dict.fromkeys(one for path in paths or () for one in spellings(str(path), roots)))
+
+
+def confirm(verb: str, done: str, what: str, *, yes: bool) -> None:
+    """Have a person confirm a removal, unless ``yes``: ``verb`` and ``done`` as in "Delete" and "deleted".
+
+    Raises:
+        InputError: it was not confirmed, or nobody can be asked.
+    """
+    if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"{verb} {what}?"))):
+        raise InputError(f"Nothing was {done}.", remedy="Use --yes to skip the confirmation.")

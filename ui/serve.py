@@ -135,7 +135,7 @@ def _access(service: Service, host: str, *, tokens: bool) -> Access | None:
         service.close()
         raise InputError(
             f"Anybody who can reach {host} could search this archive.",
-            remedy="Make a token first: sensorium tokens add NAME. Without one the service answers this machine alone.",
+            remedy="Make a token first: sensorium tokens add NAME. Without tokens the service answers this machine only.",
         )
     return Access(store, service.settings.home, local=local)
 
@@ -167,8 +167,8 @@ def _bound(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         raise InputError(
-            f"Port {port} of {host} is taken." if taken else f"{host}, port {port}, cannot be bound to: {error}.",
-            remedy="Choose another one with --port; 0 takes any that is free.",
+            f"Port {port} of {host} is taken." if taken else f"Port {port} of {host} cannot be opened: {error}.",
+            remedy="Choose another one with --port. 0 takes any free port.",
         ) from error
     return listening
 

@@ -1,4 +1,4 @@
-"""What people see in the terminal: tables of hits, progress, sizes and times. Data goes to stdout, everything else to stderr."""
+"""What the terminal shows: tables of hits, progress, sizes and times. Data goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from rich.cells import cell_len
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.text import Text
 
 from indexer.events import Events
 from indexer.pipeline import Progress as Done
@@ -52,65 +54,94 @@ def span(where: Span | None) -> str:
 
 
 def band(confidence: float | None, verdict: str | None = None) -> str:
-    """How well a hit matches, as four dots; empty where nothing is known."""
+    """How well a hit matches, as up to four dots, on the scale of ``words.band``; empty where nothing is known."""
     full, _ = words.band(confidence, verdict)
     colour = "green" if full > 2 else "yellow" if full > words.WEAK else "bright_black"
     return f"[{colour}]{'●' * full}{'○' * (4 - full)}[/]" if full else ""
 
 
-def what(hit: Hit) -> str:
-    """What was found: the name, and of a text the words, those that were asked for in bold, and who read it."""
-    segment = hit.segment
-    shown = f"[bold]{escape(name(segment.path))}[/]"
-    if hit.others:
-        shown += f" [dim]{words.burst(len(hit.others))}[/]"
+def shortened(path: str, room: int) -> str:
+    """A path as ``name`` shows it; folders that do not fit into ``room`` columns of a terminal are left out, the file's name never is."""
+    shown = name(path)
+    if not out.is_terminal:
+        return shown
+    while cell_len(shown) > room and "/" in (rest := shown.removeprefix("…/")).rstrip("/"):
+        shown = "…/" + rest.partition("/")[2]
+    return shown
+
+
+def columns(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> list[str]:
+    """Lines of a table: cells of markup, each column as wide as its widest cell. Unlike rich's tables these break no file name."""
+    cells = [
+        [Text.from_markup(cell) for cell in row]
+        for row in (*([[f"[dim]{title}[/]" for title in header]] if header else []), *rows)
+    ]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    for row in cells:
+        for cell, width in zip(row[:-1], widths, strict=False):
+            cell.pad_right(width - cell.cell_len)
+    return [Text("  ").join(row).markup for row in cells]
+
+
+def lines(some: Iterable[str]) -> None:
+    """Print lines of markup to stdout, without white space at their ends; none is broken."""
+    for line in some:
+        text = Text.from_markup(line)
+        text.rstrip()
+        out.print(text, highlight=False, soft_wrap=True)
+
+
+def said(hit: Hit) -> list[str]:
+    """What stands below a hit: of a text the words, those that were asked for in bold, and who read it; else its sound track."""
+    segment, found = hit.segment, []
     if segment.text:
         cut = passages.pieces(segment.text, hit.marks, 140)
         texts = [(escape(" ".join(text.split("\n"))), marked) for text, marked in cut]
-        shown += "\n" + "".join(f"[bold]{text}[/]" if marked else f"[dim]{text}[/]" for text, marked in texts)
+        found.append("".join(f"[bold]{text}[/]" if marked else f"[dim]{text}[/]" for text, marked in texts))
     if segment.text and segment.source:
         translated = segment.detail is not None and segment.detail.translated
         told = passages.origin(segment.channel, segment.source, segment.confidence, translated=translated)
-        sure = f" ({told['sure']} sure)" if told["sure"] else ""
-        shown += f"\n[dim italic]{told['label']}{sure}, {escape(told['by'])}[/]"
+        sure = f" ({told['sure']} confidence)" if told["sure"] else ""
+        found.append(f"[dim italic]{told['label']}{sure}, {escape(told['by'])}[/]")
     elif segment.track:
-        shown += f"\n[dim italic]{escape(segment.track)}[/]"
-    return shown
+        found.append(f"[dim italic]{escape(segment.track)}[/]")
+    return found
+
+
+def _match(hit: Hit, verdict: str | None) -> str:
+    """What a person said of a hit, or how well it matches."""
+    if hit.judged is None:
+        return band(hit.confidence, verdict)
+    return "[green]✓ right[/]" if hit.judged else "[bright_black]✗ wrong[/]"
+
+
+def _medium(hit: Hit) -> str:
+    sound_of_video = hit.segment.modality == "video" and hit.segment.channel == "sound"
+    return f"[cyan]{'▶ video ♪' if sound_of_video else ICONS[hit.segment.modality]}[/]"
 
 
 def hits(answer: Answer, *, estimate: bool = False) -> None:
     """Print an answer as a table, and with ``estimate`` how much there is."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title, style in (
-        ("", "dim"),
-        ("match", ""),
-        ("medium", "cyan"),
-        ("found", ""),
-        ("time", ""),
-        ("segment", "dim"),
-    ):
-        table.add_column(title, style=style, no_wrap=title != "found", overflow="fold")
     verdict = answer.found.verdict if answer.found else None
+    rows = [
+        (str(hit.rank), _match(hit, verdict), _medium(hit), span(hit.span), f"[dim]{hit.segment.id}[/]", "")
+        for hit in answer.hits
+    ]
+    head, *table = columns(rows, ("", "match", "medium", "time", "segment", "found"))
+    indent = max(Text.from_markup(line).cell_len for line in table)
+    below = Text.from_markup(head).plain.index("medium")
+    lines([head])
     apart = False
-    for hit in answer.hits:
-        weak = words.band(hit.confidence, verdict)[0] == words.WEAK
-        if weak and not apart:
+    for hit, line in zip(answer.hits, table, strict=True):
+        if not apart and words.band(hit.confidence, verdict)[0] == words.WEAK:
             apart = True
-            table.add_row("", "", "", f"[dim]{words.WEAKER if hit is not answer.hits[0] else words.NOTHING}[/]", "", "")
-        medium = ICONS[hit.segment.modality]
-        if hit.segment.modality == "video" and hit.segment.channel == "sound":
-            medium = "▶ video ♪"
-        match = (
-            band(hit.confidence, verdict)
-            if hit.judged is None
-            else "[green]✓ right[/]"
-            if hit.judged
-            else "[bright_black]✗ wrong[/]"
-        )
-        row = (str(hit.rank), match, medium, what(hit), span(hit.span), str(hit.segment.id))
-        table.add_row(*row)
-    out.print(table)
-    err.print(f"[dim]{answer.searched} segments searched in {answer.timings_ms['total']:.0f} ms[/]")
+            lines([f"{' ' * below}[dim]{words.WEAKER if hit is not answer.hits[0] else words.NOTHING}[/]"])
+        others = f" [dim]{words.burst(len(hit.others))}[/]" if hit.others else ""
+        path = shortened(hit.segment.path, out.width - indent - len(Text.from_markup(others)))
+        lines([f"{line}[bold]{escape(path)}[/]{others}"])
+        for text in said(hit):
+            out.print(Padding(Text.from_markup(text), (0, 0, 0, below)), highlight=False)
+    err.print(f"[dim]{words.count(answer.searched, 'segment')} searched in {answer.timings_ms['total']:.0f} ms[/]")
     if estimate and answer.estimate:
         err.print(f"{words.estimate(answer.estimate)}.", highlight=False)
     if estimate and answer.review:
@@ -127,9 +158,11 @@ def not_taken(scan: Tally) -> list[str]:
     """What a scan met and did not take, in sentences."""
     found = []
     if scan.away:
-        found.append(f"{words.count(scan.away, 'file')} away: the folder is empty or not there. Nothing was marked as missing.")
+        found.append(
+            f"{words.count(scan.away, 'file')} away: the folder is empty or does not exist. No file was marked as missing."
+        )
     if scan.excluded:
-        found.append(f"{scan.excluded:,} excluded (hidden or system files, or by a pattern).")
+        found.append(f"{scan.excluded:,} excluded (hidden files, system files, or by a pattern).")
     if scan.passed:
         found.append(f"Not media, or no reader for it: {words.suffixes(scan.passed)}{extras(scan.passed)}.")
     return found
@@ -161,11 +194,12 @@ def failures(lines: list[Any]) -> None:
         out.print(f"[bold]{reason}[/] ({len(some)})  [green]{escape(some[0].remedy)}[/]", highlight=False)
         for line in some:
             where = f" {span(line.span)}" if line.span else ""
-            out.print(f"  {escape(name(line.path))}{where}  [dim]{escape(line.detail)}[/]", highlight=False, soft_wrap=True)
+            detail = "" if some[0].remedy.startswith(line.detail) else f"  [dim]{escape(line.detail)}[/]"
+            out.print(f"  {escape(name(line.path))}{where}{detail}", highlight=False, soft_wrap=True)
 
 
 def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
-    """Print what no reader has read: ``files`` under their heads, on stdout; heads without files say how to list them, on stderr."""
+    """Print what no reader has read: on stdout if there are ``files`` to list, else on stderr, with how to list them."""
     for one in some:
         told, remedy = words.wordless(one.channel, one.why, one.assets, one.duration_ms)
         told = f"[bold]{told}[/]  [green]{remedy}[/]"
@@ -230,7 +264,7 @@ def round_of(*, as_json: bool) -> Callable[[Any], None]:
             emit({"event": "round"} | asdict(found))
             return
         counts = {
-            "indexed": work.done, "known already": scan.files - scan.unchanged - work.done - work.failed - scan.rejected,
+            "indexed": work.done, "already known": scan.files - scan.unchanged - work.done - work.failed - scan.rejected,
             "unchanged": scan.unchanged, "gone": found.missing, "failed": work.failed + scan.rejected,
         }  # fmt: skip
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count > 0)

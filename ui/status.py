@@ -42,19 +42,49 @@ def render(found: dict[str, Any]) -> None:
             for root in roots
         ]
         show.out.print(f"  {escape(name)}: {escape(', '.join(told))}", highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="dim")
-    table.add_column()
-    for key in ("files", "assets", "segments", "units", "ledger"):
-        counts = ", ".join(f"{count} {escape(str(name))}" for name, count in found[key].items())
-        table.add_row(key, counts or "none")
+    rows = [
+        ("files", _files(found)),
+        (
+            "holds",
+            ", ".join(words.count(number, words.MEDIA[medium]) for medium, number in found["assets"].items()) or "nothing yet",
+        ),
+        ("indexed", _indexed(found["units"])),
+        ("problems", _problems(found["ledger"])),
+    ]
     for known, title in ((True, "no reader for"), (False, "not media")):
         if by_suffix := {one["suffix"]: one["count"] for one in found["passed"] if one["known"] is known}:
-            table.add_row(title, escape(words.suffixes(by_suffix) + show.extras(by_suffix)))
-    unread = (f"{one['channel']} of {one['assets']} ({one['why']})" for one in found["unread"])
-    table.add_row("unread", ", ".join(unread).replace("(none)", "(no reader)") or "nothing")
-    table.add_row("spaces", ", ".join(f"{space['name']} ({space['dim']})" for space in found["spaces"]) or "none")
+            rows.append((title, words.suffixes(by_suffix) + show.extras(by_suffix)))
+    for one in found["unread"]:
+        title = "on-screen text" if one["channel"] == "ocr" else "speech"
+        rows.append((title, " ".join(words.wordless(one["channel"], one["why"], one["assets"], one["duration_ms"]))))
+    spaces = ", ".join(f"{space['name']} ({space['dim']} dimensions)" for space in found["spaces"])
+    rows.append(("spaces", spaces or "none"))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for row in rows:
+        table.add_row(*map(escape, row))
     show.out.print(table)
+
+
+def _files(found: dict[str, Any]) -> str:
+    """Files by whether they are where they were."""
+    counts = dict(found["files"])
+    told = [words.count(counts.pop("present", 0), "file"), *(f"{number:,} {what}" for what, number in counts.items())]
+    return f"{', '.join(told)}; {words.count(sum(found['segments'].values()), 'segment')} to search"
+
+
+def _indexed(units: dict[str, int]) -> str:
+    """Files by how far they are, in each of the spaces."""
+    names = {"done": "done", "pending": "waiting", "leased": "in progress", "failed": "failed", "quarantined": "given up"}
+    return ", ".join(f"{units[state]:,} {told}" for state, told in names.items() if units.get(state)) or "nothing yet"
+
+
+def _problems(ledger: dict[str, int]) -> str:
+    if not ledger:
+        return "none"
+    told = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in ledger.items())
+    return f"{told}. `sensorium failures` says what to do."
 
 
 def render_figures(found: dict[str, Any]) -> None:

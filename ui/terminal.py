@@ -9,6 +9,8 @@ import typer
 from rich.console import Console as RichConsole
 from rich.segment import Segment
 
+from search.errors import SensoriumError
+
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that change the direction of what follows, so that a name can look like another one."""
 
@@ -37,3 +39,10 @@ class Console(RichConsole):
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
         safe = (part if part.control else Segment(visible(part.text), part.style) for part in buffer)
         return super()._render_buffer(safe)
+
+
+def complain(error: SensoriumError) -> None:
+    """Print an error and what to do about it to stderr."""
+    echo(f"Error: {str(error).encode('utf-8', 'backslashreplace').decode()}", err=True)
+    if error.remedy:
+        echo(error.remedy, err=True)

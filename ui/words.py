@@ -24,11 +24,11 @@ CHANNELS = {
 """What people call the channels."""
 
 _WORK = {
-    "speech": "listening to what is said", "ocr": "reading what stands in pictures", "caption": "writing captions",
-    "written": "reading what files say of themselves",
+    "speech": "transcribing speech", "ocr": "reading on-screen text", "caption": "writing captions",
+    "written": "reading metadata and subtitles",
 }  # fmt: skip
 _BANDS = ((0.5, 4, "strong"), (0.2, 3, "good"), (0.05, 2, "fair"), (0.0, 1, "weak"))
-"""Probability of a hit from which on it has so many bars, and a word; the same in the terminal and on the page."""
+"""Minimum probability of a hit, its bars or dots, and its word. The one scale of a score, in the terminal and on the page."""
 
 WEAK = 1
 """Bars of a weak match."""
@@ -76,7 +76,7 @@ def size(number: int) -> str:
 
 
 def band(confidence: float | None, verdict: str | None = None) -> tuple[int, str]:
-    """How well a hit matches: bars from 1 to 4 and a word; 0 and none where nothing is known. Where the verdict is no, every match is weak."""
+    """How well a hit matches: 1 to 4 bars and a word; 0 and no word where nothing is known. If the verdict is no, every match is weak."""
     if confidence is None:
         return 0, ""
     if verdict == "no":
@@ -135,17 +135,16 @@ def ended(limit: int) -> str:
 
 def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str, str]:
     """What no reader has read, as a sentence, and what to do about it."""
-    length = f", {clock(duration_ms)}" if duration_ms else ""
+    length = f" ({clock(duration_ms)})" if duration_ms else ""
+    have = f"{count(assets, 'file')} {'has' if assets == 1 else 'have'}"
     what, reader = (
-        ("On-screen text that no reader has read", "ocr")
-        if channel == "ocr"
-        else ("Speech that no reader has heard", "speech:base")
+        ("on-screen text that is not read", "ocr") if channel == "ocr" else ("speech that is not transcribed", "speech:base")
     )
     remedy = {
-        "waiting": "It waits for its reader: `sensorium index` goes on.",
-        "failed": "The reader failed: `sensorium failures` says why, and `sensorium retry` has it try again.",
-    }.get(why, f"No reader was added: `sensorium readers add {reader}`.")
-    return f"{what}: {count(assets, 'file')}{length}.", remedy
+        "waiting": "The reader has not come to it yet. Run `sensorium index` to continue.",
+        "failed": "The reader failed. `sensorium failures` says why; `sensorium retry` tries again.",
+    }.get(why, f"Add a reader: `sensorium readers add {reader}`.")
+    return f"{have} {what}{length}.", remedy
 
 
 def day(moment: datetime.datetime | datetime.date) -> str:

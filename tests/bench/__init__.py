@@ -1,1 +1,1 @@
-"""Benchmarks: what the figures of the README were measured with. ``make bench`` runs them all; nothing here is a test."""
+"""Benchmarks: what the figures of docs/figures.md were measured with. ``make bench`` runs them all; nothing here is a test."""

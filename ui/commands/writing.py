@@ -9,20 +9,26 @@ import typer
 
 from search.errors import InputError
 from search.settings import Settings, load
-from ui.options import Home, Json
+from ui.options import Home, Json, archive
 
 
 def ask(
     asset: Annotated[
-        str, typer.Argument(metavar="ASSET", help="An asset's number, or the path of a file; ./17 is a file named 17.")
+        str, typer.Argument(metavar="ASSET", help="An asset's number or the path of a file. ./17 is a file named 17.")
     ],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="A question, in quotes.")],
-    at: Annotated[float | None, typer.Option(help="About the frame of a video at this time, in seconds.", min=0)] = None,
-    captioner: Annotated[str | None, typer.Option(help="The model to ask, instead of the one of the settings.")] = None,
+    at: Annotated[float | None, typer.Option(metavar="SECONDS", help="Ask about the video frame at this time.", min=0)] = None,
+    captioner: Annotated[str | None, typer.Option(help="The model to ask. Default: the one of the settings.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model about a picture or a video. What it answers is its own writing, and may be wrong."""
+    """Ask a model about a picture or a video.
+
+    The model writes the answer, and may be wrong.
+
+    Examples:
+      sensorium ask clip.mp4 "what is the man holding?" --at 12.5
+    """
     from search.media import DecodePool
     from search.models import Models
     from search.query import ask as asking
@@ -43,20 +49,22 @@ def ask(
 
 
 def translate(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="What to translate.")] = None,
-    to: Annotated[str, typer.Option(help="The language to translate into: de, or German.")] = "en",
+    words: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="What to translate.")] = None,
+    to: Annotated[str, typer.Option(metavar="LANGUAGE", help="The language to translate into, such as de or German.")] = "en",
     original: Annotated[
         str | None,
-        typer.Option("--from", help="The language of the text. Default: the one that a segment was read in, else English."),
+        typer.Option("--from", metavar="LANGUAGE", help="The language of the text. Default: that of the segment, else English."),
     ] = None,
-    segment: Annotated[
-        int | None, typer.Option(help="Translate the text of a segment, by its number in the hits of a search.")
-    ] = None,
-    translator: Annotated[str | None, typer.Option(help="The model to use, instead of the one of the settings.")] = None,
+    segment: Annotated[int | None, typer.Option(help="Translate the text of a segment, by its number in a hit.")] = None,
+    translator: Annotated[str | None, typer.Option(help="The model to use. Default: the one of the settings.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Have a model translate a text, or what a segment says."""
+    """Translate a text, or what a segment says.
+
+    Examples:
+      sensorium translate --segment 4711 --to de
+    """
     from search.models import Models
     from search.query import translate as translating
     from search.query.languages import NAMES
@@ -84,7 +92,7 @@ def _said(settings: Settings, segment: int) -> tuple[str, str | None]:
     catalogue = _catalogue(settings)
     found = catalogue.segment(segment)
     if found is None or not found.text:
-        raise InputError(f"There is no segment {segment} with a text.", remedy="Take its number from a search for text.")
+        raise InputError(f"There is no segment {segment} with a text.", remedy="Take the number from a search for text.")
     return found.text, catalogue.language(segment)
 
 
@@ -95,17 +103,12 @@ def _path(settings: Settings, asset: str) -> Path:
     found = _catalogue(settings).assets([int(asset)] if len(asset) < 19 else []).get(int(asset))
     if found is None:
         raise InputError(
-            f"There is no asset {asset}.", remedy=f"Take its number from a search; a file of that name is ./{asset}."
+            f"There is no asset {asset}.", remedy=f"Take the number from a search. For a file of that name write ./{asset}."
         )
     return Path(found.location.path)
 
 
 def _catalogue(settings: Settings) -> Any:  # noqa: ANN401 - the store is imported late
-    from search.errors import StoreError
-    from search.store import Catalogue, Database
+    from search.store import Catalogue
 
-    database = Database(settings.database)
-    if not database.exists():
-        raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-    database.check()
-    return Catalogue(database)
+    return Catalogue(archive(settings))

@@ -1,4 +1,4 @@
-"""What a space's scores and verdicts rest on, shown."""
+"""What a space's scores and verdicts rest on: `calibration` shows it, `spaces calibrate` measures it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 
 from search.settings import load
-from ui import show
 from ui.options import Home, Json
 
 if TYPE_CHECKING:
@@ -17,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def calibration(
-    space: Annotated[str, typer.Option(help="The space; the archive's default without one.")] = "",
+    space: Annotated[str, typer.Option(help="The space. Default: the archive's.")] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Show what probabilities and verdicts rest on: questions asked, error, and which directions are guesses."""
+    """Show what probabilities and verdicts are based on."""
     from search.query import Engine
+    from ui import show
 
     with Engine(load({"home": home})) as engine:
         searcher = engine.searcher(space)
@@ -31,6 +31,28 @@ def calibration(
         show.emit(values(searcher.space.name, made, complaint))
     else:
         table(searcher.space.name, made, complaint)
+
+
+def calibrate(
+    name: Annotated[str, typer.Argument(help="The space. Default: the archive's.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Calibrate a space by what is said and written in the archive's files."""
+    from search.query import Engine
+    from search.query import calibration as kept
+    from search.query.calibrate import calibrate as run
+    from ui import show
+
+    settings = load({"home": home})
+    with Engine(settings) as engine, show.counting("calibrating", 100) as progress:
+        searcher = engine.searcher(name)
+        made = run(searcher, lambda done, total: progress(100 * done // max(total, 1)))
+        kept.save(settings.home, searcher.space, made)
+    if as_json:
+        show.emit(values(searcher.space.name, made, None))
+    else:
+        table(searcher.space.name, made, None)
 
 
 def values(space: str, made: Calibration, complaint: str | None) -> dict[str, Any]:
@@ -43,6 +65,8 @@ def values(space: str, made: Calibration, complaint: str | None) -> dict[str, An
 
 def table(space: str, made: Calibration, complaint: str | None) -> None:
     """Print a calibration: a row a direction, with its reliability diagram: what was right of what was called so likely."""
+    from ui import show
+
     if complaint:
         show.err.print(f"[yellow]{complaint} The built-in calibration serves.[/]", highlight=False)
     rows = Table(

@@ -8,38 +8,48 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from search.errors import InputError
 from search.settings import load
 from search.types import Filter, Modality, Review
-from ui import show, words
-from ui.options import Home, Json
-from ui.spaces import named
+from ui import words
+from ui.options import Home, Json, members
 
 if TYPE_CHECKING:
     from search.query import Engine
 
 
 def judge(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, as it was searched.")],
-    right: Annotated[str | None, typer.Option(help="Segments whose files answer it, separated by commas.")] = None,
-    wrong: Annotated[str | None, typer.Option(help="Segments whose files do not answer it.")] = None,
-    sample: Annotated[int, typer.Option(help="Draw so many files at random that nobody has judged, and list them.")] = 0,
-    drawn: Annotated[bool, typer.Option("--drawn", help="These are the files that --sample listed, all of them.")] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="Take back all that was said of the question.")] = False,
-    targets: Annotated[str | None, typer.Option("--in", help="Media that are meant: image, audio, video, text.")] = None,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, as it was asked.")],
+    right: Annotated[
+        str | None, typer.Option(metavar="SEGMENTS", help="Segments whose files answer it, comma-separated.")
+    ] = None,
+    wrong: Annotated[
+        str | None, typer.Option(metavar="SEGMENTS", help="Segments whose files do not answer it, comma-separated.")
+    ] = None,
+    sample: Annotated[int, typer.Option(help="List this many random files that nobody has judged.")] = 0,
+    drawn: Annotated[bool, typer.Option("--drawn", help="The judgements cover all files that --sample listed.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Withdraw all judgements of the question.")] = False,
+    targets: Annotated[
+        str | None, typer.Option("--in", metavar="MEDIA", help="Media to judge, comma-separated: image, audio, video, text.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Say which files answer a question, and find out how many are left.
+    """Say which files answer a question.
 
-    Judgements count in `search --estimate` and calibrate the archive. A sample of the files that nobody has looked at tells when to stop: judge
-    all of it with --drawn, and the answer says how many right files may be left.
+    Judgements count in `search --estimate` and calibrate the archive. To find out how many right files are left, judge a random sample of the
+    others with --drawn.
+
+    Examples:
+      sensorium judge "a dog" --right 12,17 --wrong 40
+      sensorium judge "a dog" --sample 60
+      sensorium judge "a dog" --drawn --right 81 --wrong 23,54
     """
     from search.query import Engine, judging
+    from ui import show
 
-    wanted = Filter(modalities=tuple(named("modality", Modality, targets)))
+    wanted = Filter(modalities=tuple(members("modality", Modality, targets)))
     with Engine(load({"home": home})) as engine:
         searcher, judgements = engine.searcher(), engine.judgements
         if forget:
@@ -61,10 +71,8 @@ def judge(
             })  # fmt: skip
             return
         if listed:
-            table = Table("segment", "medium", "file", box=None, pad_edge=False, header_style="dim")
-            for one in found:
-                table.add_row(str(one.id), show.ICONS[one.modality], escape(show.name(one.path)))
-            show.out.print(table)
+            rows = [(str(one.id), show.ICONS[one.modality], escape(show.name(one.path))) for one in found]
+            show.lines(show.columns(rows, ("segment", "medium", "file")))
             show.err.print(
                 f"[dim]{len(found)} of {words.count(listed.population, 'file')} that nobody has judged. Judge all of them: "
                 f"sensorium judge {escape(shlex.quote(question))} --drawn --right … --wrong …[/]",
@@ -85,8 +93,8 @@ def _assets(engine: Engine, listed: str | None) -> list[int]:
     try:
         numbers = [int(one) for one in listed.split(",")]
     except ValueError:
-        raise InputError(f"{listed!r} is no list of segments.", remedy="Separate their numbers by commas: 12,17.") from None
+        raise InputError(f"{listed!r} is not a list of segments.", remedy="Separate segment numbers by commas: 12,17.") from None
     known = engine.store.segments(numbers)
     if strange := [number for number in numbers if number not in known]:
-        raise InputError(f"There is no segment {strange[0]}.", remedy="Take the numbers from the hits of a search.")
+        raise InputError(f"There is no segment {strange[0]}.", remedy="Take segment numbers from the hits of a search.")
     return list(dict.fromkeys(known[number].asset for number in numbers))

@@ -1,0 +1,324 @@
+"""`sensorium spaces` and `sensorium readers`: what an archive gets beside what it has, filled from what it holds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from search.errors import InputError
+from search.settings import Settings, load
+from search.types import KINDS, Channel, Modality
+from ui import words
+from ui.options import Home, Json, archive, confirm, grown, members
+from ui.terminal import echo
+
+if TYPE_CHECKING:
+    from indexer.run import Summary
+    from search.store.spaces import Entry, Spaces
+
+spaces = typer.Typer(help="Add, fill, compare and drop embedding spaces.", no_args_is_help=True)
+readers = typer.Typer(help="Add readers of speech, on-screen text and captions.", no_args_is_help=True)
+
+Collection = Annotated[list[str] | None, typer.Option(help="Only files of this collection. May be repeated.")]
+Later = Annotated[bool, typer.Option("--later", help="Queue the work for the next `sensorium index`.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
+
+
+@spaces.command("list")
+def list_spaces(home: Home = None, as_json: Json = False) -> None:
+    """List the spaces: what they hold, what waits, and the default."""
+    from search import wire
+    from ui import show
+
+    store = _spaces(load({"home": home}))
+    rows = [(entry, store.size(entry.key), store.missing(entry)) for entry in store.all()]
+    if as_json:
+        show.emit({
+            "spaces": [
+                wire.space(entry) | {"units": size.units, "vectors": size.vectors, "bytes": size.bytes, "missing": missing}
+                for entry, size, missing in rows
+            ]
+        })  # fmt: skip
+        return
+    table = Table(
+        "", "name", "encoder", "dimension", "accepts", "vectors", "size", "waiting", box=None, pad_edge=False, header_style="dim"
+    )
+    for entry, size, missing in rows:
+        takes = _takes(entry) + (f" of {', '.join(entry.collections)}" if entry.collections else "")
+        table.add_row(
+            "[green]●[/]" if entry.default else "", escape(entry.name), escape(entry.encoder), str(entry.space.dim), escape(takes),
+            f"{size.vectors:,}", f"{size.bytes / 1e6:.1f} MB", str(missing + _waiting(size.units) or ""),
+        )  # fmt: skip
+    show.out.print(table)
+
+
+@readers.command("list")
+def list_readers(home: Home = None, as_json: Json = False) -> None:
+    """List the readers: what they have read and what waits."""
+    from search.readers import names
+    from search.store import Readers
+    from ui import show
+
+    store = Readers(archive(load({"home": home})))
+    rows = [(entry, *store.size(entry.key)) for entry in store.all()]
+    if as_json:
+        show.emit({
+            "readers": [
+                {"name": entry.name, "revision": entry.revision, "reads": entry.modalities, "channels": entry.channels,
+                 "collections": entry.collections, "assets": counts, "passages": passages}
+                for entry, counts, passages in rows
+            ],
+            "languages": store.languages(), "families": names(),
+        })  # fmt: skip
+        return
+    table = Table(
+        "name", "reads", "channels", "read", "failed", "waiting", "passages", box=None, pad_edge=False, header_style="dim"
+    )
+    for entry, counts, passages in rows:
+        table.add_row(
+            escape(entry.name), ", ".join(entry.modalities), ", ".join(entry.channels), str(counts.get("done", 0)),
+            str(_failed(counts) or ""), str(_waiting(counts) or ""), f"{passages:,}",
+        )  # fmt: skip
+    if rows:
+        show.out.print(table)
+    if languages := store.languages():
+        show.out.print(f"Languages: {', '.join(f'{code} {count}' for code, count in languages.items())}", highlight=False)
+    if not rows:
+        show.err.print(f"No readers yet. Add one: sensorium readers add NAME. Families: {', '.join(names())}.", highlight=False)
+
+
+@spaces.command("add")
+def add_space(
+    name: Annotated[str, typer.Argument(help="A name for the space.")],
+    encoder: Annotated[str, typer.Option(help="The encoder, by its name in `sensorium models`.")],
+    collection: Collection = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="MEDIA", help="Only these media, comma-separated: image, audio, video, text.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="CHANNELS", help="Only these channels, comma-separated: visual, sound, text.")
+    ] = None,
+    later: Later = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Add a space and embed what it lacks.
+
+    Searches use the default space meanwhile.
+
+    Examples:
+      sensorium spaces add photos --encoder openclip:ViT-L-14/openai --only image
+    """
+    from search import encoders
+    from search.models import Models
+
+    settings = load({"home": home})
+    grown(settings, collection or ())
+    space = replace(encoders.load(encoder, Models.of(settings), settings.device).space, name=name)
+    kinds = space.kinds(members("modality", Modality, only), members("channel", Channel, channel))
+    if not kinds:
+        raise InputError(
+            f"The encoder {encoder} accepts none of these.", remedy=f"It accepts: {', '.join(sorted(space.accepts))}."
+        )
+    store = _spaces(settings)
+    _fill(settings, store, store.add(space, encoder, kinds, collection or []), as_json, later=later)
+
+
+@readers.command("add")
+def add_reader(
+    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, caption:MODEL.")],
+    collection: Collection = None,
+    later: Later = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Add a reader and have it read the archive.
+
+    It also reads what is indexed from now on. What other readers found stays as it is.
+
+    Examples:
+      sensorium readers add written
+      sensorium readers add speech:base
+    """
+    from search.models import Models
+    from search.readers import load as reader_of
+    from search.store import Readers
+    from ui import show
+
+    settings = load({"home": home})
+    store = Readers(grown(settings, collection or ()))
+    reader = reader_of(name, Models.of(settings), settings.device)
+    entry = store.add(name, reader.revision, sorted(reader.reads), sorted(reader.channels), collection or [])
+    queued = store.fill(entry)
+    if later:
+        _queued(name, queued, f"{words.count(queued, 'file')} queued for {name}. The next `sensorium index` reads them.", as_json)
+        return
+    summary = _run(settings, as_json)
+    counts, passages = store.size(entry.key)
+    if as_json:
+        show.emit({"event": "done", "name": name, "assets": counts, "passages": passages, "stopped": summary.stopped})
+    else:
+        echo(
+            f"{name}: {words.count(counts.get('done', 0), 'file')} read{_failures(_failed(counts))}, {words.count(passages, 'passage')} found."
+        )
+    for error in summary.absent.values():
+        raise error
+    if summary.stopped:
+        raise KeyboardInterrupt
+
+
+@spaces.command()
+def fill(name: str, home: Home = None, as_json: Json = False) -> None:
+    """Embed what a space lacks. A stopped run continues where it was."""
+    settings = load({"home": home})
+    store = _spaces(settings)
+    _fill(settings, store, store.find(name), as_json)
+
+
+@spaces.command()
+def switch(
+    name: str,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait until the space is filled.")] = False,
+    home: Home = None,
+) -> None:
+    """Make a space the default.
+
+    It is filled first. Until then searches use the old default, which stays in the archive.
+    """
+    settings = load({"home": home})
+    store = _spaces(settings)
+    entry = store.find(name)
+    if not now and not _complete(store, entry):
+        _fill(settings, store, entry, as_json=False)
+        if not _complete(store, entry):
+            raise InputError(
+                f"{name} is not complete yet. The default was not changed.", remedy="Run the command again, or use --now."
+            )
+    store.switch(name)
+    echo(f"{name} is the default space now.")
+
+
+@spaces.command()
+def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None, as_json: Json = False) -> None:
+    """Remove a space with its vectors and its index."""
+    from search.index import Generations
+    from ui import show
+
+    settings = load({"home": home})
+    store = _spaces(settings)
+    entry = store.find(name)
+    size, folder = store.size(entry.key), Generations(settings.home / "index", entry.key, name, entry.space.dim).folder
+    index = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    told = (
+        f"{name}: {words.count(size.vectors, 'vector')}, {size.bytes / 1e6:.1f} MB of database and {index / 1e6:.1f} MB of index"
+    )
+    if not dry_run:
+        confirm("Drop", "dropped", told, yes=yes)
+        store.drop(name)
+        shutil.rmtree(folder, ignore_errors=True)
+    if as_json:
+        show.emit(
+            {"name": name, "vectors": size.vectors, "database_bytes": size.bytes, "index_bytes": index, "dropped": not dry_run}
+        )
+    else:
+        echo(f"{'Would drop' if dry_run else 'Dropped'} {told}.")
+
+
+@readers.command()
+def remove(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None) -> None:
+    """Remove a reader with all that it read."""
+    from search.store import Readers
+
+    store = Readers(archive(load({"home": home})))
+    counts, passages = store.size(store.find(name).key)
+    told = f"{name} with {words.count(passages, 'passage')} of {words.count(sum(counts.values()), 'file')}"
+    if not dry_run:
+        confirm("Remove", "removed", told, yes=yes)
+        store.remove(name)
+    echo(f"{'Would remove' if dry_run else 'Removed'} {told}.")
+
+
+def _spaces(settings: Settings) -> Spaces:
+    from search.store import Spaces
+
+    return Spaces(archive(settings))
+
+
+def _takes(entry: Entry) -> str:
+    """What a space takes in, in few words: media of which it takes all, else with the channel; and whether it takes what is read in them."""
+    told = []
+    for modality in entry.modalities:
+        every = [kind for kind in KINDS if kind.modality is modality and not kind.read]
+        ours = [kind for kind in every if kind in entry.kinds]
+        told += [str(modality)] if ours == every else list(map(str, ours))
+    return ", ".join([*told, *(["what is read"] if any(kind.read for kind in entry.kinds) else [])])
+
+
+def _waiting(counts: Mapping[str, int]) -> int:
+    return counts.get("pending", 0) + counts.get("leased", 0)
+
+
+def _failed(counts: Mapping[str, int]) -> int:
+    return counts.get("failed", 0) + counts.get("quarantined", 0)
+
+
+def _failures(count: int) -> str:
+    return f", {count} failed (`sensorium failures` says why)" if count else ""
+
+
+def _complete(store: Spaces, entry: Entry) -> bool:
+    return store.size(entry.key).complete and not store.missing(entry)
+
+
+def _queued(name: str, queued: int, told: str, as_json: bool) -> None:
+    """Say that work was queued and left to the next run."""
+    from ui import show
+
+    if as_json:
+        show.emit({"name": name, "queued": queued})
+    else:
+        echo(told)
+
+
+def _run(settings: Settings, as_json: bool, space: str | None = None, total: int | None = None) -> Summary:
+    """Do what is queued, or what is queued for one space, showing progress out of ``total``."""
+    from indexer.run import Job, index
+    from ui import show
+
+    with show.indexing(as_json=as_json) as report:
+
+        def of_total(tally: Any, done: Any, scanning: bool) -> None:  # noqa: ANN401 - the indexer is imported late
+            report(tally if total is None else replace(tally, queued=total), done, scanning)
+
+        return index(settings, Job((), spaces=[space] if space else (), report=of_total))
+
+
+def _fill(settings: Settings, store: Spaces, entry: Entry, as_json: bool, *, later: bool = False) -> None:
+    """Queue what a space lacks and, unless ``later``, embed it."""
+    from ui import show
+
+    queued = store.fill(entry)
+    if later:
+        told = f"{words.count(queued, 'asset')} queued for {entry.name}. The next `sensorium index` embeds them."
+        _queued(entry.name, queued, told, as_json)
+        return
+    summary = _run(settings, as_json, entry.name, _waiting(store.size(entry.key).units))
+    size, work = store.size(entry.key), summary.progress
+    if as_json:
+        show.emit({
+            "event": "done", "name": entry.name, "queued": queued, "done": work.done, "failed": work.failed,
+            "vectors": size.vectors, "bytes": size.bytes, "stopped": summary.stopped,
+        })  # fmt: skip
+    else:
+        echo(
+            f"{entry.name}: {words.count(work.done, 'asset')} embedded{_failures(work.failed)}. It holds {words.count(size.vectors, 'vector')}."
+        )
+    if summary.stopped:
+        raise KeyboardInterrupt

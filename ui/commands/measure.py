@@ -1,0 +1,151 @@
+"""Commands that measure: `eval` how good answers are, `bench` how fast this machine is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from search.errors import InputError
+from search.settings import Settings, load
+from ui.options import Home, Json, archive
+
+measuring = typer.Typer(invoke_without_command=True)
+
+Seconds = Annotated[float, typer.Option(metavar="SECONDS", help="Time spent on each measurement.")]
+
+
+def evaluate(
+    what: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[asr] MANIFEST",
+            help="A file with one JSON object per line: query, targets, under, relevant, words, spoken; after asr: audio, text, language.",
+        ),
+    ],
+    space: Annotated[
+        list[str] | None, typer.Option(help="Search in this space. May be repeated; 'all' searches every space.")
+    ] = None,
+    reader: Annotated[
+        str, typer.Option(help="With asr: the reader to measure, such as speech:base. Default: the archive's reader of speech.")
+    ] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure answers against a manifest of right ones.
+
+    With `asr`, measure how well a reader transcribes speech whose words are known.
+
+    Examples:
+      sensorium eval held-out/manifest.jsonl
+      sensorium eval asr spoken.jsonl --reader speech:base
+    """
+    *kind, manifest = what
+    if kind not in ([], [Path("asr")]):
+        raise typer.BadParameter("Give one manifest, or asr and a manifest.")
+    if kind or reader:
+        _evaluate_reader(load({"home": home}), reader, manifest, as_json)
+        return
+    from search.query import Engine
+    from search.query.evaluate import evaluate as run
+    from search.query.evaluate import read_manifest
+    from ui import show
+    from ui.status import render_figures
+
+    judged = list(read_manifest(manifest))
+    if not judged:
+        raise InputError(f"{manifest} holds no queries.", remedy="Put a JSON object on each line.")
+    with Engine(load({"home": home})) as engine, show.counting("queries", len(judged)) as progress:
+        found = run(engine, judged, progress, space or ())
+    if as_json:
+        show.emit(found)
+    else:
+        render_figures(found)
+
+
+def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: bool) -> None:
+    from search import readers
+    from search.media import DecodePool
+    from search.models import Models
+    from search.query.spoken import hears
+    from search.readers.evaluate import evaluate as run
+    from search.readers.evaluate import read_manifest
+    from search.store import Readers
+    from ui import show
+    from ui.status import render_errors
+
+    spoken = list(read_manifest(manifest))
+    if not spoken:
+        raise InputError(f"{manifest} holds no recordings.", remedy="Put a JSON object on each line.")
+    name = name or hears(Readers(archive(settings))) or ""
+    if not name:
+        raise InputError("The archive has no reader of speech.", remedy="Name one: --reader speech:base")
+    reader = readers.load(name, Models.of(settings), settings.device)
+    with DecodePool(settings, 1) as pool, show.counting("recordings", len(spoken)) as progress:
+        found = run(reader, spoken, pool, progress)
+    if as_json:
+        show.emit(found)
+    else:
+        render_errors(found)
+
+
+@measuring.callback()
+def bench(
+    context: typer.Context,
+    seconds: Seconds = 2.0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast this machine encodes and scans."""
+    if context.invoked_subcommand is None:
+        from ui.bench import measure, render
+
+        _figures(measure(load({"home": home}), seconds), render, as_json)
+
+
+@measuring.command(name="encode")
+def bench_encode(
+    space: Annotated[str | None, typer.Option(help="A space or encoder. Default: the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    gflops: Annotated[
+        float | None, typer.Option(help="GFLOP per image, to compute the share of the GPU's peak rate. Counted if not given.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the encoder only: images, frames, seconds of sound and texts per second."""
+    from ui.bench import encode, render_rates
+
+    _figures(encode(load({"home": home, "space": space}), seconds, gflops), render_rates, as_json)
+
+
+@measuring.command(name="ingest")
+def bench_ingest(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder to index.", show_default=False)],
+    space: Annotated[str | None, typer.Option(help="A space or encoder. Default: the one of the settings.")] = None,
+    seconds: Seconds = 2.0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure indexing of a folder, into a temporary home.
+
+    It tells the rate from end to end, its share of the encoder's own rate, and which stage is the bottleneck.
+    """
+    from ui import show
+    from ui.bench import ingest, render_rates
+
+    with show.indexing(as_json=False, quiet=as_json) as report:
+        found = ingest(load({"home": home, "space": space}), path, seconds, report)
+    _figures(found, render_rates, as_json)
+
+
+def _figures(found: dict[str, Any], render: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    """Show what was measured."""
+    if as_json:
+        from ui import show
+
+        show.emit(found)
+    else:
+        render(found)

@@ -1,0 +1,215 @@
+"""Commands that ask the archive: `search` and `similar`."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.errors import InputError, UnknownName
+from search.settings import load
+from search.types import Channel, DateSource, Filter, Modality
+from ui.options import Home, Json, members, paths_under
+from ui.terminal import echo
+
+if TYPE_CHECKING:
+    from search.query import Query
+
+asking, filtering, output = (partial(typer.Option, rich_help_panel=title) for title in ("Ask", "Filter", "Output"))
+"""Options of a search, by group of its help."""
+
+NOTHING_FOUND = 3
+"""Exit code: no file of the archive answers."""
+
+
+def search(
+    words: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="What to look for, in words.")] = None,
+    text: Annotated[list[str] | None, asking(help="Another text.")] = None,
+    image: Annotated[list[Path] | None, asking(help="A picture to search with.")] = None,
+    audio: Annotated[list[Path] | None, asking(help="A sound to search with.")] = None,
+    video: Annotated[list[Path] | None, asking(help="A video to search with.")] = None,
+    depth: Annotated[list[Path] | None, asking(help="A depth picture to search with, such as a.depth.png.")] = None,
+    thermal: Annotated[list[Path] | None, asking(help="A thermal picture to search with, such as a.thermal.png.")] = None,
+    imu: Annotated[list[Path] | None, asking(help="A motion recording to search with, such as a.imu.csv.")] = None,
+    segment: Annotated[list[int] | None, asking(help="A segment to search with, by its number in a hit.")] = None,
+    without: Annotated[list[str] | None, asking("--not", help="A text to subtract.")] = None,
+    weights: Annotated[
+        str | None, asking(help="One weight per term, comma-separated, in the order the options are listed here.")
+    ] = None,
+    targets: Annotated[
+        str | None,
+        filtering(
+            "--in", metavar="MEDIA", help="Media to find, comma-separated: image, audio, video, text, depth, thermal, imu."
+        ),
+    ] = None,
+    channel: Annotated[
+        str | None, filtering(metavar="CHANNELS", help="Channels to search, comma-separated: visual, sound, text, motion.")
+    ] = None,
+    under: Annotated[list[Path] | None, filtering(help="Only files at or below this path.")] = None,
+    collection: Annotated[list[str] | None, filtering(help="Only files of this collection.")] = None,
+    since: Annotated[str | None, filtering(metavar="DATE", help="Taken on this date or later: 2024-05-31.")] = None,
+    until: Annotated[str | None, filtering(metavar="DATE", help="Taken on this date or earlier.")] = None,
+    dated_by: Annotated[
+        str | None,
+        filtering(
+            metavar="SOURCES",
+            help="Sources of the date, comma-separated: sidecar, xmp, exif, digitized, iptc, tags, takeout, name, changed, file.",
+        ),
+    ] = None,
+    shortest: Annotated[float | None, filtering(metavar="SECONDS", help="At least this long.")] = None,
+    longest: Annotated[float | None, filtering(metavar="SECONDS", help="At most this long.")] = None,
+    tag: Annotated[
+        list[str] | None, filtering(help="Only files with this label of `sensorium tag`. Repeated: with any of them.")
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        filtering(help="Only this sound track: a language, a number, or words of its title. Repeated: any of them."),
+    ] = None,
+    space: Annotated[list[str] | None, asking(help="Search in this space. May be repeated; 'all' searches every space.")] = None,
+    rerank: Annotated[
+        bool, asking("--rerank", help="Reorder the best shots with X-CLIP, word by word and frame by frame.")
+    ] = False,
+    spoken: Annotated[bool, asking("--spoken", help="--audio is a spoken question: also search for what is said in it.")] = False,
+    by_words: Annotated[bool, asking("--words", help="Search texts by their words only, not by meaning.")] = False,
+    group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
+    sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
+    estimate: Annotated[bool, output("--estimate", help="Estimate how many files match.")] = False,
+    k: Annotated[int, output("-k", help="Number of hits.")] = 10,
+    offset: Annotated[int, output(help="Number of hits to skip.")] = 0,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Search by words, by files, or by both at once.
+
+    A text finds what means it and what says it. Quoted phrases must occur; -word excludes.
+
+    Examples:
+      sensorium search boats on the shore at sunset
+      sensorium search --image photo.jpg --in audio,text
+      sensorium search "a beach" --text rain --not people --weights 1,0.7
+      sensorium search "fire engine" --under ~/Videos --since 2024-05-01
+    """
+    from search.media import languages
+    from search.query import Engine, Near, Term
+
+    texts = [" ".join(words)] if words else []
+    terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
+    given = (
+        (Modality.IMAGE, image), (Modality.AUDIO, audio), (Modality.VIDEO, video),
+        (Modality.DEPTH, depth), (Modality.THERMAL, thermal), (Modality.IMU, imu),
+    )  # fmt: skip
+    for modality, files in given:
+        terms += [Term(file, modality) for file in files or []]
+    terms += [Near(number) for number in segment or []]
+    query = _blend(terms, without or [], weights)
+    wanted = Filter(
+        modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
+        collections=tuple(collection or ()), dated_by=tuple(members("source of dates", DateSource, dated_by)),
+        since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
+        tracks=languages.spelled(track or ()),
+    )  # fmt: skip
+    with Engine(load({"home": home})) as engine:
+        if under:
+            wanted = replace(wanted, under=paths_under(engine.store, under))
+            _check_under(engine.store, under, wanted.under)
+        if spoken:
+            found = engine.spoken(
+                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), sort=_sorting(sort)
+            )  # fmt: skip
+        else:
+            found = engine.search(
+                query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
+                sort=_sorting(sort),
+            )  # fmt: skip
+        _show(found, as_json, estimate=estimate)
+
+
+def similar(
+    segment: Annotated[int, typer.Argument(metavar="SEGMENT", help="A segment, by its number in a hit.")],
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            "--in", metavar="MEDIA", help="Media to find, comma-separated: image, audio, video, text, depth, thermal, imu."
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Number of hits.")] = 10,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Find more like a segment, in other files."""
+    from search.query import Engine, Near
+
+    wanted = Filter(modalities=tuple(members("modality", Modality, targets)))
+    with Engine(load({"home": home})) as engine:
+        known = engine.store.segments([segment])
+        own = [found.asset for found in known.values()]
+        _show(engine.search(Near(segment), wanted, k=k, without=own), as_json)
+
+
+def _show(answer: Any, as_json: bool, *, estimate: bool = False) -> None:  # noqa: ANN401
+    from search import wire
+    from ui import show
+
+    if as_json:
+        show.emit(wire.answer(answer))
+    elif answer.hits:
+        if answer.heard:
+            show.err.print(f"Heard: {answer.heard}", highlight=False, markup=False)
+        show.hits(answer, estimate=estimate)
+    if not answer.hits:
+        if not as_json:
+            show.err.print("Nothing found. Remove filters or try simpler words.")
+        raise typer.Exit(NOTHING_FOUND)
+
+
+def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
+    from search.query import Blend, Term
+
+    numbers = [1.0] * len(terms)
+    if weights is not None:
+        try:
+            numbers = [float(number) for number in weights.split(",")]
+        except ValueError:
+            raise InputError(
+                f"--weights: {weights!r} is not a list of numbers.", remedy="Separate numbers by commas: 1,0.7."
+            ) from None
+        if len(numbers) != len(terms) or not all(abs(number) < 1e6 for number in numbers):
+            raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one number per term.")
+    negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
+    return Blend((*zip(numbers, terms, strict=True), *negative))
+
+
+def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> None:  # noqa: ANN401
+    """Say so if the archive has no files under the given paths."""
+    if not store.holds_under(under):
+        named = ", ".join(map(str, given))
+        echo(f"The archive has no files under {named}. `sensorium status` lists its folders.", err=True)
+
+
+def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type
+    if given not in {"moment", "asset", "segment"}:
+        raise UnknownName("grouping", given, ("moment", "asset", "segment"))
+    return given
+
+
+def _sorting(given: str) -> Any:  # noqa: ANN401 - a literal type
+    if given not in {"match", "date", "name", "length"}:
+        raise UnknownName("order", given, ("match", "date", "name", "length"))
+    return given
+
+
+def _date(option: str, given: str | None) -> str | None:
+
+    try:
+        return given and datetime.date.fromisoformat(given).isoformat()
+    except ValueError:
+        raise InputError(f"--{option}: {given!r} is not a date.", remedy="Use YYYY-MM-DD, such as 2024-05-31.") from None
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
