@@ -11,7 +11,7 @@ from contextlib import suppress
 from search.errors import InputError, SensoriumError
 from search.query import Engine
 from search.query import calibration as c
-from search.query.calibrate import GROWN, calibrate, due, labels
+from search.query.calibrate import GROWN, calibrate, due
 from search.query.searcher import Searcher
 from search.settings import Settings
 
@@ -51,8 +51,8 @@ class Calibrating:
         return [searcher.space.name for searcher in (engine.opened() if engine else ()) if self._calibrated(searcher)]
 
     def _calibrated(self, searcher: Searcher) -> bool:
-        told = labels(searcher)
-        if not due(searcher) or told < GROWN * self._tried.get(searcher.entry.key, 0):
+        told = due(searcher)
+        if not told or told < GROWN * self._tried.get(searcher.entry.key, 0):
             return False
         self._tried[searcher.entry.key] = told
         try:

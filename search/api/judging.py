@@ -42,7 +42,7 @@ def router(service: Service) -> APIRouter:
         `of_sample`: they are those that `POST /v1/judgements/sample` drew, all of them.
         """
         wanted, searcher = narrowed(service, asked), service.searcher("")
-        judging.judge(searcher, judgements, asked.question, asked.right, asked.wrong, wanted, of_sample=asked.of_sample)
+        judging.judge(searcher, asked.question, asked.right, asked.wrong, wanted, of_sample=asked.of_sample)
         return told(asked.question, wanted)
 
     @routes.delete("/judgements", operation_id="forget_judgements", summary="Take judgements back")
@@ -57,7 +57,7 @@ def router(service: Service) -> APIRouter:
         Once all of them are judged, the review says how many right ones may be left.
         """
         wanted, searcher = narrowed(service, asked), service.searcher("")
-        drawn = judging.sample(searcher, judgements, asked.question, wanted, asked.count)
+        drawn = judging.sample(searcher, asked.question, wanted, asked.count)
         assets = service.catalogue.assets(drawn.assets.tolist())
         return s.Sample(
             files=[links.entry(assets[id_], service.places) for id_ in drawn.assets.tolist() if id_ in assets],

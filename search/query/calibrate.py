@@ -49,10 +49,11 @@ def labels(searcher: Searcher) -> int:
     return int(np.isin(view.columns.kinds, _LEGIBLE).sum()) + searcher.judgements.count()
 
 
-def due(searcher: Searcher) -> bool:
-    """Whether the archive has so many new labels since its last calibration that a space should be calibrated again."""
+def due(searcher: Searcher) -> int:
+    """The number of labels in the archive, if so many are new since its last calibration that a space should be calibrated again; else 0."""
     told = labels(searcher)  # makes the searcher load a calibration that was just made
-    return Modality.TEXT in searcher.space.accepts and told >= max(FEWEST_QUESTIONS, GROWN * searcher.calibration.labels)
+    enough = told >= max(FEWEST_QUESTIONS, GROWN * searcher.calibration.labels)
+    return told if enough and Modality.TEXT in searcher.space.accepts else 0
 
 
 def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda *_: None) -> c.Calibration:

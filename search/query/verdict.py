@@ -115,7 +115,9 @@ def features(
     questions = calibration.questions[asked]
     mean, spread = spread_of(cohort, vector)
     z = (cosines[:BEST] - mean) / spread
-    theirs = best[:BEST] @ questions.T
+    theirs = np.einsum(
+        "nd,kd->nk", best[:BEST], questions
+    )  # in this thread: BLAS would wake others, which costs more than it saves
     t = (cosines[:BEST] - theirs.mean(axis=1)) / theirs.std(axis=1).clip(1e-3)
     own = np.einsum("nd,d->n", profile.vectors, vector)
     both = ((own - mean) / spread + (own - profile.mean) / profile.spread)[allowed]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
 
 from tests.e2e.conftest import asked, cards
 from tests.e2e.test_page_open import opened
@@ -19,7 +17,7 @@ def close(page) -> None:
     page.wait_for_function("() => !location.search.includes('open=')")
 
 
-def test_a_file_is_judged_and_shown_so(served, open_page):
+def test_a_file_is_judged_shown_so_and_taken_back(served, open_page):
     page = open_page(f"{served.address}/?q={QUESTION}")
     name = cards(page)[0]
     dialog = opened(page, name)
@@ -32,9 +30,11 @@ def test_a_file_is_judged_and_shown_so(served, open_page):
     card.locator(".judged.right").wait_for()
     assert "1 file judged, 1 right" in page.locator(".summary").text_content()
     open_page.shoot(page, "answer")
-    request = urllib.request.Request(f"{served.address}/v1/judgements?question={QUESTION}", method="DELETE")
-    with urllib.request.urlopen(request) as answer:
-        assert json.load(answer) == {"forgotten": 1}
+    dialog = opened(page, name)
+    dialog.locator('.judging button[aria-pressed="true"]').click()
+    dialog.locator('.judging button[aria-pressed="true"]').wait_for(state="detached")
+    close(page)
+    page.locator(".card .judged").wait_for(state="detached")
 
 
 def test_a_random_sample_is_judged_file_by_file(served, open_page):

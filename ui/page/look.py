@@ -70,8 +70,8 @@ def sampled(state: State) -> None:
     grid(data, sent)
 
 
-def judge(state: State, asset: int, right: bool | None) -> None:
-    """Say whether an asset answers a state's question; None: take it back."""
+def judge(state: State, asset: int, right: bool | None) -> bool:
+    """Say whether an asset answers a state's question; None: take it back. Returns whether it was noted; the page says why it was not."""
     request = state.request()
     try:
         if right is None:
@@ -83,7 +83,9 @@ def judge(state: State, asset: int, right: bool | None) -> None:
             )  # fmt: skip
     except ServiceError as error:
         st.toast(words.plain(f"{error} {error.remedy}"))
+        return False
     forget()
+    return True
 
 
 def answer(state: State) -> Found:

@@ -43,8 +43,9 @@ def show(state: State, segment: int) -> None:
             return
         if told.get("kind") == "judge":
             right = told.get("right")
-            look.judge(state, data["asset"], right if isinstance(right, bool) else None)
-            st.session_state[_MOVED] = True
+            right = right if isinstance(right, bool) else None
+            if look.judge(state, data["asset"], right):  # the page behind follows when the dialog is closed
+                data["judged"] = right
             return
         st.session_state[_MOVED] = True
         frame.go(follow(state, data, told))

@@ -10,9 +10,11 @@ class Stage {
   }
 
   update(data) {
-    const { texts, ...rest } = data, told = JSON.stringify(rest);
+    const { texts, judged, ...rest } = data, told = JSON.stringify(rest);
     if (told !== this.told) this.show(rest, told);
     this.texts.update(texts);
+    this.judged = judged;
+    for (const [right, choice] of this.choices) choice.setAttribute("aria-pressed", String(judged === right));
   }
 
   show(data, told) {
@@ -102,12 +104,12 @@ class Stage {
 
   // Whether the file answers the question: pressed once more, what was said is taken back.
   judging() {
-    const { judges, judged } = this.data;
-    if (!judges) return null;
-    const choice = (right, label, mark) => el("button", {
-      type: "button", class: "action", "aria-pressed": String(judged === right), onclick: () => this.send({ kind: "judge", right: judged === right ? null : right }),
-    }, icon(mark), label);
-    return el("div", { class: "judging", role: "group", "aria-label": "Does this file answer the question?" }, choice(true, "Right", "check"), choice(false, "Wrong", "close"));
+    const choice = (right, label, mark) => [right, el("button", {
+      type: "button", class: "action", onclick: () => this.send({ kind: "judge", right: this.judged === right ? null : right }),
+    }, icon(mark), label)];
+    this.choices = this.data.judges ? [choice(true, "Right", "check"), choice(false, "Wrong", "close")] : [];
+    if (!this.choices.length) return null;
+    return el("div", { class: "judging", role: "group", "aria-label": "Does this file answer the question?" }, this.choices.map(([, one]) => one));
   }
 
   facts() {
