@@ -12,7 +12,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
@@ -28,6 +30,7 @@ from search.api.problems import of, respond
 from search.api.schemas import BASE
 from search.errors import InputError, Problem, SensoriumError
 from search.store.tokens import SECRET_BYTES, Role, Tokens, digest
+from search.types import Within
 
 KNOWN_SECONDS = 2.0
 """How long a token lookup is cached. It is short, so that revoking a token takes effect soon."""
@@ -58,6 +61,11 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
 }  # fmt: skip
 """Method and path of each route -> the role that it takes; None: anybody. What lies outside ``/v1`` is the page, for readers."""
 
+WHOLE: Final = frozenset({("GET", "/metrics")})
+"""Routes that tell of the whole archive: not for who is limited to collections."""
+
+_CALLER, _AGAIN = "sensorium.caller", "sensorium.caller.again"
+
 _PATTERNS = [
     (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))), role) for (method, path), role in ROLES.items()
 ]
@@ -73,6 +81,26 @@ def role_for(method: str, path: str) -> Role | None:
     return READER if not inside or path.startswith(f"{BASE}/static-offline-docs/") else ADMIN
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: what they may do, and the collections that they see."""
+
+    role: Role
+    within: Within = None
+
+
+def within_of(scope: Scope) -> Within:
+    """The collections that the caller of a request sees. Where nobody is asked who they are: all."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller.within if caller else None
+
+
+def still(scope: Scope) -> bool:
+    """Whether the caller of a request that goes on may do the same as at its start. Queries the database."""
+    again: Callable[[], Caller | None] | None = scope.get(_AGAIN)
+    return again is None or again() == scope[_CALLER]
+
+
 class Access:
     """Who may call a service: holders of the archive's tokens and, if ``local``, of the token in the home's file."""
 
@@ -82,24 +110,24 @@ class Access:
         Raises:
             InputError: it cannot be written.
         """
-        self._tokens, self._known = tokens, dict[str, tuple[float, Role | None]]()
+        self._tokens, self._known = tokens, dict[str, tuple[float, Caller | None]]()
         self.local = local_token(home) if local else None
 
-    def role(self, secret: str) -> Role | None:
-        """The role of a secret's holder; None: no role. Queries the database."""
+    def caller(self, secret: str) -> Caller | None:
+        """The holder of a secret; None: nobody. Queries the database."""
         if not secret or len(secret) > MAX_SECRET_CHARACTERS:
             return None
         if self.local and hmac.compare_digest(digest(secret), digest(self.local)):
-            return ADMIN
+            return Caller(ADMIN)
         key, now = digest(secret), time.monotonic()
         if (known := self._known.get(key)) and known[0] > now:
             return known[1]
         found = self._tokens.find(secret)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        role = None if found is None else found.role
-        self._known[key] = now + KNOWN_SECONDS, role
-        return role
+        caller = None if found is None else Caller(found.role, found.within)
+        self._known[key] = now + KNOWN_SECONDS, caller
+        return caller
 
 
 class Identified:
@@ -129,20 +157,29 @@ class Identified:
             return None
         try:
             if method == "GET" and scope["path"] == "/" and (entered := _entered(scope)):
-                role = await to_thread.run_sync(self._access.role, entered)
-                return _welcome(scope, headers, entered) if role else _refused(scope, headers)
-            role = await to_thread.run_sync(self._access.role, _shown(headers))
+                known = await to_thread.run_sync(self._access.caller, entered)
+                return _welcome(scope, headers, entered) if known else _refused(scope, headers)
+            again = partial(self._access.caller, _shown(headers))
+            caller = await to_thread.run_sync(again)
         except SensoriumError as error:  # the database
             return respond(of(error))
-        if role is None:
+        if caller is None:
             return _refused(scope, headers)
-        if role < needed:
+        if caller.role < needed:
             return respond(
                 Problem(
-                    403, "role", "The token does not reach that far", f"This takes the role {needed}; the token has {role}.",
+                    403, "role", "The token does not reach that far", f"This takes the role {needed}; the token has {caller.role}.",
                     remedy=f"Use a token made with: sensorium tokens add NAME --role {needed}",
                 )
             )  # fmt: skip
+        if caller.within is not None and (method, scope["path"]) in WHOLE:
+            return respond(
+                Problem(
+                    403, "limited", "The token is limited to collections", "This tells of the whole archive.",
+                    remedy="Use a token that was made without --collection.",
+                )
+            )  # fmt: skip
+        scope[_CALLER], scope[_AGAIN] = caller, again
         return None
 
 

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from search.api import schemas as s
 from search.api.links import attachment
 from search.api.places import Places, printable
+from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.api.thumbnails import Wanted, sprite
 from search.errors import Problem
@@ -84,11 +85,11 @@ def router(service: Service) -> APIRouter:
 
     @routes.head("/media", include_in_schema=False)
     @routes.get("/media", response_class=Response, responses=ranges, operation_id="media", summary="The media")
-    def media(id: s.Id, request: Request, download: bool = False) -> Response:  # noqa: A002 - the name in the address
+    def media(id: s.Id, seen: Sight, request: Request, download: bool = False) -> Response:  # noqa: A002 - the name in the address
         """The file, or a single range of it. What a browser could run is sent as plain text or to be saved."""
-        asset = service.asset(id)
+        asset = seen.asset(id)
         with ExitStack() as kept:
-            path, descriptor, found = _opened(asset, service.places)
+            path, descriptor, found = _opened(asset, seen.places)
             kept.callback(os.close, descriptor)
             name = printable(os.path.basename(path))
             kind = media_type(asset)
@@ -105,23 +106,23 @@ def router(service: Service) -> APIRouter:
     @routes.get(
         "/thumbnail", response_class=Response, responses=pictures, operation_id="thumbnail", summary="A thumbnail"
     )  # fmt: skip
-    async def thumbnail(id: s.Id, request: Request, t: Seconds | None = None, size: Pixels = 320) -> Response:  # noqa: A002
+    async def thumbnail(id: s.Id, seen: Sight, request: Request, t: Seconds | None = None, size: Pixels = 320) -> Response:  # noqa: A002
         """A picture of the asset: of a video its frame at `t`, of a sound its wave. A text has none."""
-        asset = await to_thread.run_sync(service.asset, id)
+        asset = await to_thread.run_sync(seen.asset, id)
         return await _picture(
-            request, service, asset, service.thumbnails.thumbnail(asset, size, None if t is None else round(t * 1000))
+            request, service, seen, asset, service.thumbnails.thumbnail(asset, size, None if t is None else round(t * 1000))
         )
 
     @routes.get(
         "/preview", response_class=Response, operation_id="preview", summary="A sheet of frames, or a wave",
         responses={200: {"content": {"image/jpeg": {}, "image/png": {}, "application/json": {}}}, 304: pictures[304]},
     )  # fmt: skip
-    async def preview(id: s.Id, request: Request, info: bool = False) -> Response:  # noqa: A002
+    async def preview(id: s.Id, seen: Sight, request: Request, info: bool = False) -> Response:  # noqa: A002
         """For hovering: frames of a video side by side (`?info=1` says how they lie), or the wave of a sound."""
-        asset = await to_thread.run_sync(service.asset, id)
+        asset = await to_thread.run_sync(seen.asset, id)
         if asset.modality is Modality.VIDEO and info:
             return Response(sprite(asset).model_dump_json(), media_type="application/json")
-        return await _picture(request, service, asset, service.thumbnails.preview(asset))
+        return await _picture(request, service, seen, asset, service.thumbnails.preview(asset))
 
     return routes
 
@@ -187,10 +188,10 @@ def media_type(asset: Asset) -> str:
     return kind or "application/octet-stream"
 
 
-async def _picture(request: Request, service: Service, asset: Asset, wanted: Wanted) -> Response:
+async def _picture(request: Request, service: Service, seen: Seen, asset: Asset, wanted: Wanted) -> Response:
     """Answer with a picture. A picture that is not cached yet waits for its turn."""
     if not wanted.there:
-        await service.picturing.run(service.thumbnails.keep, wanted, lambda: locate(asset, service.places))
+        await service.picturing.run(service.thumbnails.keep, wanted, lambda: locate(asset, seen.places))
     made = wanted.made
     headers = {"ETag": made.etag, "Cache-Control": _AGE} | SAFE
     if _matches(request, made.etag):

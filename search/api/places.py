@@ -37,8 +37,10 @@ class Spot:
 class Places:
     """Knows the roots of collections and those of the settings. Thread-safe."""
 
-    def __init__(self, settings: Settings, store: SqlStore) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, store: SqlStore, whole: Places | None = None) -> None:
+        """The roots of the store's collections and those of the settings. With ``whole``, which knows all of these, only those
+        of the collections that the store is limited to."""
+        self._settings, self._store, self._whole = settings, store, whole
         self._lock = threading.Lock()
         self._version, self._checked = -1, 0.0
         self._collections: dict[str, list[str]] = {}
@@ -100,7 +102,8 @@ class Places:
         """The roots as they were last read, prepared for lookups. Computed once, since a request may name many files."""
         known, collections = self._known, self._collections
         if known[0] is not collections:
-            configured = [os.path.abspath(os.path.expanduser(path)) for path in self._settings.roots.split(os.pathsep) if path]
+            given = "" if self._whole else self._settings.roots
+            configured = [os.path.abspath(os.path.expanduser(path)) for path in given.split(os.pathsep) if path]
             self._known = known = collections, _Roots(configured, collections)
         return known[1]
 
@@ -145,6 +148,8 @@ class Places:
 
     def hide(self, text: str) -> str:
         """Remove the server's own paths from a text: its home, its roots, and where the program is installed."""
+        if self._whole:
+            return self._whole.hide(text)
         home = str(self._settings.home)
         text = text.replace(home + "/", "").replace(home, "the home").replace(_PROGRAM, "")
         try:

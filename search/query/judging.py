@@ -71,7 +71,8 @@ def judge(
 
 def scope_of(wanted: Filter) -> str:
     """An identifier for a filter. A sample drawn under one filter says nothing about another."""
-    return hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
+    told = repr(wanted) if wanted.within is None else repr((wanted, wanted.within))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def review(judged: Sequence[Judged], wanted: Filter) -> Review | None:
