@@ -365,6 +365,14 @@ def track_of(source: str | None) -> str | None:
     return found[1] if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Bytes to be put at ``offset`` of a file, in the place of as many."""
+
+    offset: int
+    content: bytes
+
+
 Within: TypeAlias = "tuple[str, ...] | None"
 """Names of collections; None: the whole archive."""
 

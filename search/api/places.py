@@ -45,8 +45,7 @@ class Places:
         self._version, self._checked = -1, 0.0
         self._collections: dict[str, list[str]] = {}
         self._known: tuple[object, _Roots] = (None, _Roots([]))
-        shown = {name.strip() for name in settings.show_paths.split(",")}
-        self._all_shown, self._shown = "*" in shown, shown
+        self._shown, self._placed = _named(settings.show_paths), _named(settings.show_positions)
 
     def collections(self) -> dict[str, list[str]]:
         """Every collection with its absolute roots. Read again only after the database has changed."""
@@ -74,7 +73,11 @@ class Places:
 
     def shown(self, collection: str | None) -> bool:
         """Whether a collection's absolute paths may be shown."""
-        return self._all_shown or collection in self._shown
+        return "*" in self._shown or collection in self._shown
+
+    def placed(self, collection: str) -> bool:
+        """Whether a collection's files are served with the positions that they tell."""
+        return "*" in self._placed or collection in self._placed
 
     def under(self, folder: str, collections: Sequence[str]) -> tuple[str, ...]:
         """The absolute folders for a relative one: one below each root of the collections, or of all.
@@ -230,6 +233,10 @@ def printable(text: str) -> str:
 
 def _inside(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def _named(setting: str) -> set[str]:
+    return {name.strip() for name in setting.split(",")}
 
 
 def overlaps(some: Iterable[str], others: Iterable[str]) -> bool:

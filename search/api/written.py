@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from search.api import schemas as s
-from search.api.media import locate
+from search.api.media import held
 from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.api.service import Service
@@ -43,10 +42,10 @@ def router(service: Service) -> APIRouter:
 def _ask(service: Service, seen: Seen, id_: int, asked: s.Question) -> s.Answer:
     if not service.settings.captioner:
         raise Problem(409, "no-captioner", "No model answers questions", asking.NONE, remedy=asking.HOW)
-    path = Path(locate(seen.asset(id_), seen.places))
-    writer = service.captioner.get()
-    with service.captioner.turn:
-        found = asking.ask(writer, service.pool, path, asked.question, at_ms=asked.at_ms)
+    with held(seen.asset(id_), seen.places) as file:
+        writer = service.captioner.get()
+        with service.captioner.turn:
+            found = asking.ask(writer, service.pool, file, asked.question, at_ms=asked.at_ms)
     return s.Answer(
         answer=found.text, written_by=service.places.hide(found.model), confidence=found.confidence, frames_ms=list(found.frames)
     )
