@@ -27,7 +27,7 @@ from search.api.identity import Access
 from search.api.problems import NOT_FOUND, respond
 from search.api.schemas import BASE
 from search.api.service import Service
-from search.errors import InputError
+from search.errors import DatabaseAway, InputError
 from search.settings import Settings
 from search.store.tokens import Tokens
 from ui.compressed import Compressed
@@ -134,13 +134,21 @@ def _access(service: Service, host: str, *, tokens: bool, login: Login | None) -
     local, store = is_loopback(host), Tokens(service.database)
     if not tokens and local:
         return None
-    if not tokens or not (local or login or any(not one.expired for one in store.all())):
+    if not tokens or not (local or login or _has_any(store)):
         service.close()
         raise InputError(
             f"Anybody who can reach {host} could search this archive.",
             remedy="Make a token first: sensorium tokens add NAME. Without one the service answers this machine alone.",
         )
     return Access(store, service.settings.home, local=local, login=login)
+
+
+def _has_any(store: Tokens) -> bool:
+    """Whether there is a token that holds. A database that cannot be asked yet lets nobody in."""
+    try:
+        return any(not one.expired for one in store.all())
+    except DatabaseAway:
+        return True
 
 
 def is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import threading
@@ -39,6 +40,8 @@ PATIENCE = 5.0
 PARTS = 200
 """Sets of collections that callers are limited to, of which what they see is kept ready."""
 
+_log = logging.getLogger(__name__)
+
 State = Literal["ready", "loading", "empty", "failed"]
 
 
@@ -54,16 +57,23 @@ class Service:
         A search waits ``patience`` seconds for the encoder. After a failure, loading is retried after ``again`` seconds at the
         earliest.
 
+        A database that cannot be reached yet is waited for in the background; until then, requests are answered with 503.
+
         Raises:
             NewerDatabase: a later program wrote the database.
         """
         self.settings = settings
         self.database = Database(settings.database)
-        self.database.upgrade()
         self.whole = Seen(settings, self.database)
         self._parts = lru_cache(PARTS)(self._part)
         self.store, self.spaces, self.readers = self.whole.store, Spaces(self.database), Readers(self.database)
-        self.spaces.renew()
+        self._failure: SensoriumError | None = None
+        self._due, self._loaded = 0.0, threading.Event()
+        try:
+            self._prepare()
+        except DatabaseAway as error:
+            self._failure, self._due = error, math.inf
+            self._loaded.set()
         self.places, self.metrics, self.drain = self.whole.places, Metrics(), Drain()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)
@@ -83,19 +93,50 @@ class Service:
         self.translator = OnDemand(partial(translate.load, settings.translator, models, device), **often)
         self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
-        self._failure: SensoriumError | None = None
-        self._due = 0.0
-        self._loaded = threading.Event()
+        self._ending = threading.Event()
+        self._waiting: threading.Thread | None = None
         self._opening, self._closed = threading.Lock(), False
 
     def start(self) -> None:
-        """Load the encoder in the background, continue waiting jobs, and start automatic calibration."""
+        """Load the encoder in the background, continue waiting jobs, and start automatic calibration; once the database is there."""
+        if self._failure is None:
+            self._begin()
+            return
+        self._waiting = threading.Thread(target=self._attend, name="database", daemon=True)
+        self._waiting.start()
+
+    def _prepare(self) -> None:
+        """Bring the database up to date."""
+        self.database.upgrade()
+        self.spaces.renew()
+
+    def _begin(self) -> None:
         threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
         self.jobs.start()
         self.calibrating.start()
 
+    def _attend(self) -> None:
+        """Begin as soon as the database can be reached."""
+        while self.database.wait(stop=self._ending):
+            try:
+                self._prepare()
+            except DatabaseAway:
+                continue
+            except SensoriumError as error:  # a later program wrote it
+                _log.error("The database cannot be used: %s", error)
+                self._failure = error
+                return
+            with self._opening:
+                self._failure = None
+                self._loaded.clear()
+            self._begin()
+            return
+
     def close(self) -> None:
         """Stop jobs, decoding processes and connections."""
+        self._ending.set()
+        if self._waiting:
+            self._waiting.join()
         self.jobs.close()
         self.calibrating.close()
         with self._opening:
