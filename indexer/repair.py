@@ -13,7 +13,14 @@ from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, SqlStore
 from search.store.database import now_ms
+from search.store.names import Names
 from search.store.words import rebuild
+
+_UNNAMED = (
+    "DELETE FROM segment WHERE asset_id IN :assets AND reader_id = 0",
+    "INSERT INTO renamed (asset_id) SELECT id FROM asset WHERE id IN :assets ON CONFLICT DO NOTHING",
+)
+"""Has the names of assets written again: ``renamed`` lists those that are due."""
 
 _SOME = 500
 """Rows that are named in one statement."""
@@ -61,6 +68,14 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
             for some in _batches(sorted(harm.untold)):
                 _tell(connection, some)
         yield f"{len(harm.untold)} failures were written into the ledger."
+    if harm.unnamed:
+        with database.writing() as connection:
+            for some in _batches(sorted(harm.unnamed)):
+                for statement in _UNNAMED:
+                    connection.execute(text(statement).bindparams(bindparam("assets", expanding=True)), {"assets": list(some)})
+        while Names(database).write(_SOME):
+            pass
+        yield f"The names of the files of {len(harm.unnamed)} assets were written again."
     if harm.words:
         with database.writing() as connection:
             rebuild(connection)

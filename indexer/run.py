@@ -424,9 +424,10 @@ def indexer(
 ) -> Iterator[Indexer]:  # fmt: skip
     """An Indexer for the home of ``settings``: for all of its spaces, the named ones, or that of ``encoder`` alone.
 
-    For ``patience`` and ``stop`` see ``Indexer``.
+    For ``patience`` and ``stop`` see ``Indexer``. A database that cannot be reached yet is waited for as long.
 
     Raises:
+        DatabaseAway: that took too long.
         InputError: the home cannot be written to.
         UnknownName: a space that is not there.
         DiskFull: there is no room to begin.
@@ -445,6 +446,7 @@ def indexer(
         if (free := shutil.disk_usage(home).free) < LEAST_FREE:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # starts while the database is being opened
+            database.attend(patience, stop)
             database.upgrade()
             load, known = _Loader(settings, encoder), Spaces(database)
             known.renew()
@@ -525,6 +527,7 @@ def _never_there(settings: Settings, collection: str, roots: Sequence[bytes]) ->
     """The first absent root of which an existing archive holds no files; None if it holds some of each."""
     database = Database(settings.database)
     try:
+        database.attend(OUTAGE_SECONDS)
         if database.revision() is None:
             return roots[0]
         database.upgrade()

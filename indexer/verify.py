@@ -19,7 +19,7 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.exc import DatabaseError
 
 from search.locks import held
@@ -27,7 +27,7 @@ from search.query import Engine, Near
 from search.settings import Settings
 from search.store import Database
 from search.store.spaces import LEVELLED
-from search.types import KINDS, MEDIA, Filter, Grouping, Ids, Kind, Modality, Needs, Space, Vectors
+from search.types import KINDS, MEDIA, Channel, Filter, Grouping, Ids, Kind, Modality, Needs, Space, Vectors
 
 SAMPLE = 500
 """Vectors that are compared with the index's own copies and have to find themselves, unless all are; questions of ``deep``."""
@@ -56,12 +56,13 @@ class Check:
 class Harm:
     """Damage that can be repaired.
 
-    It holds the ids of assets to embed again, of units without a ledger line, and of readings that lost passages; rows with
-    dangling references (table, row); id counters that lag behind (table, least); pictures without an asset; spaces with a damaged
+    It holds the ids of assets to embed again, of assets whose names are not written, of units without a ledger line, and of
+    readings that lost passages; rows with dangling references (table, row); id counters that lag behind (table, least); pictures without an asset; spaces with a damaged
     index; and whether the word index is damaged.
     """
 
     assets: set[int] = field(default_factory=set)
+    unnamed: set[int] = field(default_factory=set)
     untold: set[int] = field(default_factory=set)
     unread: set[int] = field(default_factory=set)
     dangling: set[tuple[str, int]] = field(default_factory=set)
@@ -90,6 +91,7 @@ def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Har
             sqlite = database.file is not None
             checks += _rows(connection, harm, sqlite=sqlite)
             checks.append(_counters(connection, harm, sqlite=sqlite))
+            checks.append(_names(connection, harm))
             checks += _words(connection, harm, whole, sqlite=sqlite)
             checks.append(_pictures(connection, harm, settings.home))
             for row in connection.execute(text("SELECT id, name, family, model, revision, dim FROM space ORDER BY id")).all():
@@ -158,6 +160,36 @@ def _rows(connection: Connection, harm: Harm, *, sqlite: bool) -> Iterator[Check
         f"{again} removed segments reappeared" if again else "no removed segment reappeared",
         _BACKUP,
     )
+
+
+_NAMED = sorted(str(modality) for modality in Modality if Kind(modality, Channel.TEXT) in KINDS)
+"""Media whose names are words."""
+
+_NAMES, _NAME = 20, 1_000
+"""Files of an asset whose names are written, and characters of a name that are."""
+
+
+def _names(connection: Connection, harm: Harm) -> Check:
+    """Check that each asset has one segment that says the names of its files, and none if it has no file. What a trigger has noted
+    is written by the next run."""
+    told: dict[int, list[str]] = {}
+    for asset, said in connection.execute(text("SELECT asset_id, text FROM segment WHERE reader_id = 0 ORDER BY id")):
+        told.setdefault(asset, []).append(said or "")
+    named = text(
+        "SELECT l.asset_id, l.path FROM location l JOIN asset a ON a.id = l.asset_id WHERE l.state != 'missing' AND a.modality IN :named ORDER BY l.id"
+    ).bindparams(bindparam("named", expanding=True))
+    files: dict[int, list[str]] = {}
+    for asset, path in connection.execute(named, {"named": _NAMED}):
+        if len(some := files.setdefault(asset, [])) < _NAMES:
+            some.append(bytes(path).rsplit(b"/", 1)[-1].decode("utf-8", "replace").replace("\0", "\ufffd")[-_NAME:])
+    wrong = {asset for asset in told if asset not in files}
+    for asset, some in files.items():
+        said = told.get(asset, [])
+        if len(said) != 1 or not all(name in said[0] for name in some):
+            wrong.add(asset)
+    wrong -= set(connection.execute(text("SELECT asset_id FROM renamed")).scalars())
+    harm.unnamed |= wrong
+    return Check("the names of files are words", not wrong, f"{len(wrong)} assets lack theirs", _MEND)
 
 
 def _counters(connection: Connection, harm: Harm, *, sqlite: bool) -> Check:

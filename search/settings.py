@@ -59,6 +59,8 @@ class Settings:
     index_kind      ``exact``: every vector is looked at; ``ivf``: of some 200,000 on, only those in lists near the query, at a recall of .95
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
+    login           a TOML file by which people log in to the page through an OpenID Connect provider; empty: by tokens alone
+    show_positions  collections whose files are served with the positions that they tell, separated by commas; ``*``: all
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
     log_level       what the service writes into its log: ``debug``, ``info``, ``warning`` or ``error``, and what is graver
     log_json        the service's log is an object of JSON a line
@@ -95,6 +97,8 @@ class Settings:
     index_kind: str = "exact"
     roots: str = ""
     show_paths: str = ""
+    show_positions: str = ""
+    login: str = ""
     hosts: str = ""
     log_level: str = "info"
     log_json: bool = False

@@ -366,6 +366,18 @@ def track_of(source: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """Bytes to be put at ``offset`` of a file, in the place of as many."""
+
+    offset: int
+    content: bytes
+
+
+Within: TypeAlias = "tuple[str, ...] | None"
+"""Names of collections; None: the whole archive."""
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """The part of the archive that a query may search. Empty tuples and None do not restrict.
 
@@ -374,6 +386,8 @@ class Filter:
     Durations are in milliseconds; assets without a duration are excluded. ``tags``: an asset needs one of them. ``tracks``: only
     what was heard in one of these sound tracks is found. A track is given by its language (ISO 639-1), its number, or words of
     its name.
+
+    ``within`` are the collections that whoever asks may see. To them, the others do not exist.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -387,6 +401,7 @@ class Filter:
     longest_ms: int | None = None
     tags: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ()
+    within: Within = field(default=None, repr=False)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -27,10 +27,11 @@ from search.api.identity import Access
 from search.api.problems import NOT_FOUND, respond
 from search.api.schemas import BASE
 from search.api.service import Service
-from search.errors import InputError
+from search.errors import DatabaseAway, InputError
 from search.settings import Settings
 from search.store.tokens import Tokens
 from ui.compressed import Compressed
+from ui.login import Login
 
 PAGE = Path(__file__).parent / "page" / "app.py"
 """The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
@@ -54,9 +55,11 @@ def run(
     with _bound(host, port) as listening, _written_beside(settings) as beside:
         port = listening.getsockname()[1]
         service = Service(beside, runner=SubprocessRunner(settings) if beside is settings else None)
-        access = _access(service, host, tokens=tokens)
+        with_page = page and PAGE.exists()
+        login = Login.read(Path(settings.login).expanduser()) if with_page and settings.login else None
+        access = _access(service, host, tokens=tokens, login=login)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        app = _with_page(service, access, _reachable(host, address)) if page and PAGE.exists() else create_app(service, access)
+        app = _with_page(service, access, _reachable(host, address)) if with_page else create_app(service, access)
         last = settings.drain_seconds + LAST_SECONDS
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=last, server_header=False)
         ready(address, (access and access.local) or "")
@@ -126,18 +129,26 @@ class _OnePage:
         await self._app(scope, receive, sending)
 
 
-def _access(service: Service, host: str, *, tokens: bool) -> Access | None:
-    """Who may call: on loopback the holder of the home's token file, too; elsewhere those of the archive's tokens alone."""
+def _access(service: Service, host: str, *, tokens: bool, login: Login | None) -> Access | None:
+    """Who may call: on loopback the holder of the home's token file, too; elsewhere those of the archive's tokens, and who logs in."""
     local, store = is_loopback(host), Tokens(service.database)
     if not tokens and local:
         return None
-    if not tokens or not (local or any(not one.expired for one in store.all())):
+    if not tokens or not (local or login or _has_any(store)):
         service.close()
         raise InputError(
             f"Anybody who can reach {host} could search this archive.",
             remedy="Make a token first: sensorium tokens add NAME. Without tokens the service answers this machine only.",
         )
-    return Access(store, service.settings.home, local=local)
+    return Access(store, service.settings.home, local=local, login=login)
+
+
+def _has_any(store: Tokens) -> bool:
+    """Whether there is a token that holds. A database that cannot be asked yet lets nobody in."""
+    try:
+        return any(not one.expired for one in store.all())
+    except DatabaseAway:
+        return True
 
 
 def is_loopback(host: str) -> bool:
@@ -196,6 +207,9 @@ def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp
     os.environ["SENSORIUM_SERVICE"] = address
     for name, value in OPTIONS.items():
         config.set_option(name, value)
+    login = access.login if access and isinstance(access.login, Login) else None
+    if login:
+        login.apply()
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:  # noqa: ANN401 - Streamlit's own app
@@ -205,5 +219,7 @@ def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp
 
     started: Callable[[Any], AbstractAsyncContextManager[None]] = lifespan
     middleware = [*guards(service, access, _scripts()), Middleware(Compressed), Middleware(_OnePage)]
-    app: ASGIApp = App(PAGE, lifespan=started, routes=routes(service), middleware=middleware)
+    app: ASGIApp = App(
+        PAGE, lifespan=started, routes=[*routes(service), *([login.route()] if login else [])], middleware=middleware
+    )
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from search.settings import load
 from ui.options import Home, Json, archive
 from ui.terminal import echo
 
+if TYPE_CHECKING:
+    from search.store.tokens import TokenEntry
+
 app = typer.Typer(help="Tokens: who may call the service, and what they may do.", no_args_is_help=True)
 
 
@@ -20,6 +23,9 @@ app = typer.Typer(help="Tokens: who may call the service, and what they may do."
 def add(
     name: Annotated[str, typer.Argument(help="Who it is for.")],
     role: Annotated[str, typer.Option(help="reader: search and look; ingester: index, too; admin: everything.")] = "reader",
+    collection: Annotated[
+        list[str] | None, typer.Option(help="A collection that it is limited to; give it several times for several.")
+    ] = None,
     days: Annotated[float, typer.Option(help="Days until it expires; 0: never.", min=0, max=36_500)] = 90,
     home: Home = None,
     as_json: Json = False,
@@ -34,13 +40,13 @@ def add(
         raise UnknownName("role", role, known)
     with closing(Database(load({"home": home}).database)) as database:
         database.upgrade()  # a token may come before the first file
-        entry, secret = Tokens(database).add(name, known[role], days=days or None)
+        entry, secret = Tokens(database).add(name, known[role], days=days or None, collections=collection or None)
     if as_json:
-        show.emit({"name": entry.name, "role": str(entry.role), "expires_at": entry.expires_at, "token": secret})
+        show.emit(_told(entry) | {"token": secret})
         return
     echo(secret)
     until = f", until {_day(entry.expires_at)}" if entry.expires_at else ""
-    echo(f"{entry.name} may call as {entry.role}{until}. Keep the token: it is shown this once.", err=True)
+    echo(f"{entry.name} may call as {entry.role}{_limits(entry)}{until}. Keep the token: it is shown this once.", err=True)
 
 
 @app.command(name="list")
@@ -53,10 +59,10 @@ def list_(home: Home = None, as_json: Json = False) -> None:
         entries = Tokens(database).all()
     for one in entries:
         if as_json:
-            show.emit({"name": one.name, "role": str(one.role), "expires_at": one.expires_at, "expired": one.expired})
+            show.emit(_told(one) | {"expired": one.expired})
         else:
             ends = "expired" if one.expired else f"until {_day(one.expires_at)}" if one.expires_at else "no end"
-            echo(f"{one.name}  {one.role}  {ends}")
+            echo(f"{one.name}  {one.role}{_limits(one)}  {ends}")
 
 
 @app.command()
@@ -67,6 +73,15 @@ def revoke(name: str, home: Home = None) -> None:
     with closing(archive(load({"home": home}))) as database:
         Tokens(database).revoke(name)
     echo(f"{name} was revoked.")
+
+
+def _told(one: TokenEntry) -> dict[str, Any]:
+    within = None if one.within is None else list(one.within)
+    return {"name": one.name, "role": str(one.role), "expires_at": one.expires_at, "collections": within}
+
+
+def _limits(one: TokenEntry) -> str:
+    return "" if one.within is None else f" within {', '.join(one.within)}"
 
 
 def _day(moment_ms: int | None) -> str:

@@ -18,7 +18,7 @@ from search.api import assets, health, jobs, judging, media, problems, searching
 from search.api.access import Logged
 from search.api.drain import Draining
 from search.api.guard import Bounded, Guard, Shielded
-from search.api.identity import Access, Identified
+from search.api.identity import Access, Identified, within_of
 from search.api.metrics import Measured
 from search.api.schemas import BASE, Trouble
 from search.api.service import Service
@@ -39,10 +39,11 @@ def create_api(service: Service) -> FastAPI:
     api = FastAPIOffline(redoc_url=None, title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
     problems.install(api, service.places.hide)
     for router in (
-        searching.router(service), judging.router(service), assets.router(service), media.router(service), uploads.router(service.uploads),
-        jobs.router(service.jobs, service.catalogue, service.drain), written.router(service), health.router(service), problems.router(),
+        searching.router(service), judging.router(service), assets.router(), media.router(service), uploads.router(service.uploads),
+        jobs.router(service.jobs, service.drain), written.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)
+    api.state.seen = lambda scope: service.seen(within_of(scope))
     api.add_middleware(Bounded, unbounded=f"{BASE}/uploads")
     api.add_middleware(Measured, metrics=service.metrics)
     return api

@@ -10,38 +10,37 @@ from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
 from search.api.problems import not_found
-from search.api.service import Service
+from search.api.seen import Sight
 from search.store.catalogue import Wanted
 from search.types import Channel, Modality
 
 
-def router(service: Service) -> APIRouter:
+def router() -> APIRouter:
     """The routes of assets and segments."""
     routes = APIRouter(tags=["assets"])
-    catalogue, places = service.catalogue, service.places
 
     @routes.get("/assets", operation_id="assets", summary="Assets, newest first")
     def assets(
-        modality: Modality | None = None, collection: s.Words | None = None,
+        seen: Sight, modality: Modality | None = None, collection: s.Words | None = None,
         name: Annotated[s.Words | None, Query(description="Part of the file's name.")] = None,
         state: Literal["present", "missing"] | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Cursor = None,
     ) -> s.Assets:  # fmt: skip
         """A page of assets."""
         present = None if state is None else state == "present"
-        found = catalogue.page(Wanted(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
+        found = seen.catalogue.page(Wanted(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
         page, following = cut(found, limit)
-        return s.Assets(assets=[links.entry(one, places) for one in page], cursor=following)
+        return s.Assets(assets=[links.entry(one, seen.places) for one in page], cursor=following)
 
     @routes.get("/assets/{id}", operation_id="asset", summary="An asset")
-    def asset(id: s.Id) -> s.AssetDetail:  # noqa: A002 - the name in the address
+    def asset(id: s.Id, seen: Sight) -> s.AssetDetail:  # noqa: A002 - the name in the address
         """All that is known of an asset, with what of it could not be searched."""
-        found = service.asset(id)
-        return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), service.labels.of(id), places)
+        found, catalogue = seen.asset(id), seen.catalogue
+        return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), seen.labels.of(id), seen.places)
 
     @routes.get("/assets/{id}/segments", operation_id="segments", summary="The segments of an asset")
     def segments(
-        id: s.Id, channel: Channel | None = None,  # noqa: A002 - the name in the address
+        id: s.Id, seen: Sight, channel: Channel | None = None,  # noqa: A002 - the name in the address
         from_ms: s.Milliseconds | None = None, until_ms: s.Milliseconds | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200, cursor: Cursor = None,
     ) -> s.Segments:  # fmt: skip
@@ -49,22 +48,22 @@ def router(service: Service) -> APIRouter:
 
         Of those that have times only the ones that reach into the stretch from `from_ms` to `until_ms`; what has none belongs to all of it.
         """
-        service.asset(id)
-        found = catalogue.segments(
+        seen.asset(id)
+        found = seen.catalogue.segments(
             id, after=key_of(cursor) or 0, limit=limit + 1, channel=channel, from_ms=from_ms, until_ms=until_ms
         )
         page, following = cut(found, limit)
         return s.Segments(segments=[links.segment(one) for one in page], cursor=following)
 
     @routes.get("/segments/{id}", operation_id="segment", summary="A segment and its neighbours in time")
-    def segment(id: s.Id, around: Annotated[int, Query(ge=0, le=50)] = 3) -> s.Neighbours:  # noqa: A002
+    def segment(id: s.Id, seen: Sight, around: Annotated[int, Query(ge=0, le=50)] = 3) -> s.Neighbours:  # noqa: A002
         """A segment with up to `around` others before and after it, in the same asset and channel."""
-        near = catalogue.neighbours(id, around)
+        near = seen.catalogue.neighbours(id, around)
         at = next((at for at, one in enumerate(near) if one.id == id), None)
         if at is None:
             raise not_found("segment", id)
         entries = [links.segment(one) for one in near]
-        reference = links.reference(service.asset(near[at].asset), places)
+        reference = links.reference(seen.asset(near[at].asset), seen.places)
         return s.Neighbours(segment=entries[at], before=entries[:at], after=entries[at + 1 :], asset=reference)
 
     return routes

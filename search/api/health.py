@@ -20,8 +20,10 @@ from search.api.cursors import Cursor, cut, key_of
 from search.api.jobs import Token
 from search.api.places import Places, printable
 from search.api.problems import not_found
+from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.query.spoken import hears
+from search.store.spaces import Entry
 from search.types import Coverage
 
 TAGS = 100
@@ -33,50 +35,50 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["status"])
 
     @routes.get("/status", operation_id="status", summary="What there is, and how the service is")
-    def status() -> s.Status:
+    def status(seen: Sight) -> s.Status:
         """Counts of the archive, whether the engine is ready, and what is being indexed."""
-        return _status(service)
+        return _status(service, seen)
 
     @routes.get("/collections", operation_id="collections", summary="Collections and roots")
-    def collections() -> s.Collections:
+    def collections(seen: Sight) -> s.Collections:
         """Every collection with its files by modality and how much of it can be found, and the folders that index jobs may name."""
-        places, known = service.places, service.places.collections()
-        files, seen = service.catalogue.collections(), service.coverage()
+        places, known = seen.places, seen.places.collections()
+        files, covered = seen.catalogue.collections(), service.coverage()
         roots = [_root(places, path, shown=places.shown(None)) for path in places.roots().values()]
         entries = [
             s.Collection(
                 name=name,
                 roots=[_root(places, path, shown=places.shown(name)) for path in paths],
                 files=files.get(name, {}),
-                coverage=links.coverage(seen.get(name, Coverage())),
+                coverage=links.coverage(covered.get(name, Coverage())),
             )
             for name, paths in known.items()
         ]
-        return s.Collections(collections=entries, roots=roots, tags=service.labels.names(TAGS))
+        return s.Collections(collections=entries, roots=roots, tags=seen.labels.names(TAGS))
 
     @routes.get("/failures", operation_id="failures", summary="What could not be searched, and why")
     def failures(
-        collection: s.Words | None = None, reason: s.Words | None = None,
+        seen: Sight, collection: s.Words | None = None, reason: s.Words | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: Cursor = None,
     ) -> s.Failures:  # fmt: skip
         """The ledger: counts by reason with what to do, and a page of its lines."""
         if collection is not None:
-            service.store.collection(collection)
-        found = service.catalogue.ledger(collection=collection, reason=reason, after=key_of(cursor) or 0, limit=limit + 1)
+            seen.store.collection(collection)
+        found = seen.catalogue.ledger(collection=collection, reason=reason, after=key_of(cursor) or 0, limit=limit + 1)
         page, following = cut(found, limit)
-        return links.failures(page, service.catalogue.reasons(collection), service.places, following)
+        return links.failures(page, seen.catalogue.reasons(collection), seen.places, following)
 
     @routes.post("/failures/retry", status_code=202, operation_id="retry", summary="Try failures again")
-    def retry(asked: s.RetryRequest, response: Response, key: Token = None) -> s.Job:
+    def retry(asked: s.RetryRequest, response: Response, seen: Sight, key: Token = None) -> s.Job:
         """Try files again that could not be searched, and nothing else. An index job like any other: watch it, or cancel it."""
         if asked.collection is not None:
-            service.store.collection(asked.collection)
-        lines = service.catalogue.lines(asked.failures)
+            seen.store.collection(asked.collection)
+        lines = seen.catalogue.lines(asked.failures)
         if missing := set(asked.failures) - lines.keys():
             raise not_found("failure", min(missing))
-        job = service.jobs.ask_again(asked, sorted({line.path for line in lines.values()}), key)
+        job = service.jobs.ask_again(asked, sorted({line.path for line in lines.values()}), key, seen)
         response.headers["Location"] = f"{s.BASE}/index-jobs/{job.id}"
-        return service.jobs.tell(job)
+        return service.jobs.tell(job, seen)
 
     return routes
 
@@ -107,18 +109,24 @@ def probes(service: Service) -> list[Route]:
     return [Route(path, endpoint) for path, endpoint in served.items()]
 
 
+def _space(entry: Entry, seen: Seen) -> s.SpaceEntry:
+    told = wire.space(entry)
+    known = [name for name in told["collections"] if seen.within is None or name in seen.within]
+    return s.SpaceEntry(**told | {"collections": known})
+
+
 def _root(places: Places, path: str, *, shown: bool) -> s.Root:
     return s.Root(name=places.tell(path), path=printable(path) if shown else None)
 
 
-def _status(service: Service) -> s.Status:
+def _status(service: Service, seen: Seen) -> s.Status:
     state, error = service.state()
-    running = service.jobs.running()
-    spaces = [s.SpaceEntry(**wire.space(entry)) for entry in service.spaces.all()]
+    running = service.jobs.running(seen)
+    spaces = [_space(entry, seen) for entry in service.spaces.all()]
     hide, settings = service.places.hide, service.settings
     return s.Status(
         engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,
-        generation=service.generation(), collections=sorted(service.places.collections()), spaces=spaces,
-        job=service.jobs.tell(running) if running else None, hears=hide(hears(service.readers) or "") or None,
-        answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, version=version("sensorium"), **service.counts(),
+        generation=service.generation(), collections=sorted(seen.places.collections()), spaces=spaces,
+        job=service.jobs.tell(running, seen) if running else None, hears=hide(hears(service.readers) or "") or None,
+        answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, version=version("sensorium"), **seen.counts(),
     )  # fmt: skip

@@ -12,13 +12,16 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from anyio import to_thread
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,6 +31,7 @@ from search.api.problems import of, respond
 from search.api.schemas import BASE
 from search.errors import InputError, Problem, SensoriumError
 from search.store.tokens import SECRET_BYTES, Role, Tokens, digest
+from search.types import Within
 
 KNOWN_SECONDS = 2.0
 """How long a token lookup is cached. It is short, so that revoking a token takes effect soon."""
@@ -58,6 +62,15 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
 }  # fmt: skip
 """Method and path of each route -> the role that it takes; None: anybody. What lies outside ``/v1`` is the page, for readers."""
 
+WHOLE: Final = frozenset({("GET", "/metrics")})
+"""Routes that tell of the whole archive: not for who is limited to collections."""
+
+LOGIN, LOGGING_OUT = "/login", "/auth/logout"
+_LOGGING_IN = ("/auth/login", "/oauth2callback")
+"""The addresses of a login, which anybody may call: ours, and those of Streamlit."""
+
+_CALLER, _AGAIN = "sensorium.caller", "sensorium.caller.again"
+
 _PATTERNS = [
     (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))), role) for (method, path), role in ROLES.items()
 ]
@@ -73,33 +86,84 @@ def role_for(method: str, path: str) -> Role | None:
     return READER if not inside or path.startswith(f"{BASE}/static-offline-docs/") else ADMIN
 
 
-class Access:
-    """Who may call a service: holders of the archive's tokens and, if ``local``, of the token in the home's file."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: what they may do, and the collections that they see."""
 
-    def __init__(self, tokens: Tokens, home: Path, *, local: bool) -> None:
+    role: Role
+    within: Within = None
+
+
+def within_of(scope: Scope) -> Within:
+    """The collections that the caller of a request sees. Where nobody is asked who they are: all."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller.within if caller else None
+
+
+class Login(Protocol):
+    """How people enter who have no token: by what somebody else vouches for."""
+
+    def claims(self, cookies: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """What is vouched for of the person with these cookies; None: nothing."""
+        ...
+
+    def caller(self, claims: Mapping[str, Any]) -> Caller | None:
+        """What somebody with these claims may do; None: nothing."""
+        ...
+
+    def until(self, claims: Mapping[str, Any]) -> float:
+        """Until when the claims hold, in seconds since 1970."""
+        ...
+
+
+def still(scope: Scope) -> bool:
+    """Whether the caller of a request that goes on may do the same as at its start. Queries the database."""
+    again: Callable[[], Caller | None] | None = scope.get(_AGAIN)
+    return again is None or again() == scope[_CALLER]
+
+
+class Access:
+    """Who may call a service: holders of the archive's tokens, of the token in the home's file if ``local``, and who has logged in."""
+
+    def __init__(self, tokens: Tokens, home: Path, *, local: bool, login: Login | None = None) -> None:
         """With ``local``, the file is created if there is none.
 
         Raises:
             InputError: it cannot be written.
         """
-        self._tokens, self._known = tokens, dict[str, tuple[float, Role | None]]()
-        self.local = local_token(home) if local else None
+        self._tokens, self._known = tokens, dict[str, tuple[float, Caller | None]]()
+        self.local, self.login = local_token(home) if local else None, login
+        self._entered = dict[str, tuple[float, Caller]]()
 
-    def role(self, secret: str) -> Role | None:
-        """The role of a secret's holder; None: no role. Queries the database."""
+    def caller(self, secret: str) -> Caller | None:
+        """The holder of a secret; None: nobody. Queries the database."""
         if not secret or len(secret) > MAX_SECRET_CHARACTERS:
             return None
         if self.local and hmac.compare_digest(digest(secret), digest(self.local)):
-            return ADMIN
+            return Caller(ADMIN)
         key, now = digest(secret), time.monotonic()
+        if entered := self._entered.get(key):
+            return entered[1] if entered[0] > time.time() else None
         if (known := self._known.get(key)) and known[0] > now:
             return known[1]
         found = self._tokens.find(secret)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        role = None if found is None else found.role
-        self._known[key] = now + KNOWN_SECONDS, role
-        return role
+        caller = None if found is None else Caller(found.role, found.within)
+        self._known[key] = now + KNOWN_SECONDS, caller
+        return caller
+
+    def admit(self, caller: Caller, until: float) -> str:
+        """A secret for somebody who has logged in, which holds until then (seconds since 1970) or the end of the service."""
+        now = time.time()
+        self._entered = {key: one for key, one in list(self._entered.items()) if one[0] > now}
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        self._entered[digest(secret)] = until, caller
+        return secret
+
+    def dismiss(self, secret: str) -> None:
+        """Forget the secret of somebody who logs out."""
+        self._entered.pop(digest(secret), None)
 
 
 class Identified:
@@ -127,22 +191,39 @@ class Identified:
         needed, headers = role_for(method, scope["path"]), Headers(scope=scope)
         if needed is None:
             return None
+        login = self._access.login
+        if login and scope["path"] in (LOGIN, LOGGING_OUT, *_LOGGING_IN):
+            if scope["path"] == LOGGING_OUT:
+                self._access.dismiss(_shown(headers))
+            return None
         try:
             if method == "GET" and scope["path"] == "/" and (entered := _entered(scope)):
-                role = await to_thread.run_sync(self._access.role, entered)
-                return _welcome(scope, headers, entered) if role else _refused(scope, headers)
-            role = await to_thread.run_sync(self._access.role, _shown(headers))
+                known = await to_thread.run_sync(self._access.caller, entered)
+                return _welcome(scope, headers, entered) if known else _refused(scope, headers, login=login is not None)
+            again = partial(self._access.caller, _shown(headers))
+            caller = await to_thread.run_sync(again)
         except SensoriumError as error:  # the database
             return respond(of(error))
-        if role is None:
-            return _refused(scope, headers)
-        if role < needed:
+        if caller is None:
+            if login and method == "GET" and scope["path"] == "/" and (claims := login.claims(_cookies(headers))):
+                found = login.caller(claims)
+                return _welcome(scope, headers, self._access.admit(found, login.until(claims))) if found else _unknown()
+            return _refused(scope, headers, login=login is not None)
+        if caller.role < needed:
             return respond(
                 Problem(
-                    403, "role", "The token does not reach that far", f"This takes the role {needed}; the token has {role}.",
+                    403, "role", "The token does not reach that far", f"This takes the role {needed}; the token has {caller.role}.",
                     remedy=f"Use a token made with: sensorium tokens add NAME --role {needed}",
                 )
             )  # fmt: skip
+        if caller.within is not None and (method, scope["path"]) in WHOLE:
+            return respond(
+                Problem(
+                    403, "limited", "The token is limited to collections", "This tells of the whole archive.",
+                    remedy="Use a token that was made without --collection.",
+                )
+            )  # fmt: skip
+        scope[_CALLER], scope[_AGAIN] = caller, again
         return None
 
 
@@ -188,6 +269,10 @@ def _shown(headers: Headers) -> str:
     return cookie_of(headers.get("host", ""), headers.get("cookie", ""))
 
 
+def _cookies(headers: Headers) -> dict[str, str]:
+    return cookie_parser(headers.get("cookie", ""))
+
+
 def _query(scope: Scope) -> Sequence[tuple[str, str]]:
     return parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
 
@@ -208,13 +293,10 @@ def _welcome(scope: Scope, headers: Headers, secret: str) -> Response:
     return answer
 
 
-def _refused(scope: Scope, headers: Headers) -> Response:
-    """A 401 answer: a form for people, a problem for programs."""
+def _refused(scope: Scope, headers: Headers, *, login: bool = False) -> Response:
+    """A 401 answer: a form for people, a problem for programs. With ``login``, the form leads to it."""
     if "text/html" in headers.get("accept", "") and not scope["path"].startswith(BASE):
-        return HTMLResponse(_FORM, 401, headers={
-            "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "WWW-Authenticate": "Bearer",
-            "Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
-        })  # fmt: skip
+        return _shown_to_people(_BEGINNING + (_LOG_IN if login else "") + _FORM, 401, WWW_Authenticate="Bearer")
     return respond(
         Problem(
             401, "token", "A token is needed", "The request shows no token that holds.",
@@ -224,6 +306,22 @@ def _refused(scope: Scope, headers: Headers) -> Response:
     )  # fmt: skip
 
 
-_FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sensorium</title><h1>Sensorium</h1>
+def _unknown() -> Response:
+    """A 403 answer for somebody who has logged in and may do nothing."""
+    return _shown_to_people(_BEGINNING + _NO_ROLE, 403)
+
+
+def _shown_to_people(html: str, status: int, **headers: str) -> Response:
+    return HTMLResponse(html, status, headers={
+        "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    })  # fmt: skip
+
+
+_BEGINNING = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Sensorium</title><h1>Sensorium</h1>'
+_LOG_IN = f'<p><a href="{LOGIN}">Log in</a></p>'
+_NO_ROLE = f'<p>Your account may do nothing here. Ask whoever runs this service.</p><p><a href="{LOGGING_OUT}">Log out</a></p>'
+_FORM = """
 <p>Open the address that <code>sensorium serve</code> printed, or enter a token.</p>
 <form action="/"><label>Token <input type="password" name="token" autofocus required></label> <button>Open</button></form></html>"""

@@ -25,11 +25,13 @@ from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
 from search.api.drain import Drain
-from search.api.places import Places, overlaps, printable
+from search.api.identity import still
+from search.api.places import overlaps, printable
 from search.api.problems import not_found
+from search.api.seen import Seen, Sight
 from search.errors import DatabaseAway, Problem, SensoriumError
 from search.locks import Worker
-from search.store import Catalogue, Database, JobBook
+from search.store import Database, JobBook
 from search.store.jobs import OPEN, Job
 
 AGAIN = 10.0
@@ -74,9 +76,9 @@ class _Run:
 class IndexJobs:
     """The queue of jobs, and the thread that processes it. Thread-safe."""
 
-    def __init__(self, database: Database, places: Places, worker: Worker, runner: Runner | None) -> None:
+    def __init__(self, database: Database, worker: Worker, runner: Runner | None) -> None:
         """``worker`` is this service, as others see it. Without a ``runner``, jobs are rejected: the service only reads."""
-        self.book, self.places, self._database = JobBook(database, worker), places, database
+        self.book, self._database = JobBook(database, worker), database
         self._runner = runner
         self._lock = threading.Lock()
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -100,34 +102,42 @@ class IndexJobs:
         if self._thread:
             self._thread.join()
 
-    def ask(self, asked: s.JobRequest, key: str | None) -> Job:
+    def ask(self, asked: s.JobRequest, key: str | None, seen: Seen) -> Job:
         """Queue a job that indexes folders. The same ``key`` with the same request returns the same job.
 
         Raises:
-            Problem: a folder is outside the roots (403) or does not exist (422); another job covers it (409); the key was used for another request (422).
+            Problem: a folder is outside the roots, or the collection beyond what the caller sees (403); a folder does not exist (422); another job covers it (409); the key was used for another request (422).
         """
+        if seen.within is not None and asked.collection not in seen.within:
+            raise _limited(asked.collection)
 
         def add(body: str) -> Job:
-            paths = [self.places.resolve(path) for path in asked.paths]
-            refuse = partial(_refuse_overlap, paths)
-            return self.book.add(paths, asked.collection, key=key, body=body, retry=asked.retry, prune=asked.prune, refuse=refuse)
+            paths = [seen.places.resolve(path) for path in asked.paths]
+            refuse = partial(_refuse_overlap, paths, seen)
+            return self.book.add(
+                paths, asked.collection, key=_key(key, seen), body=body, retry=asked.retry, prune=asked.prune, refuse=refuse
+            )
 
-        return self._once(asked, key, add)
+        return self._once(asked, key, seen, add)
 
-    def ask_again(self, asked: s.RetryRequest, paths: list[str], key: str | None) -> Job:
+    def ask_again(self, asked: s.RetryRequest, paths: list[str], key: str | None, seen: Seen) -> Job:
         """Queue a job that retries failures, only those at ``paths`` if there are any.
 
         Raises:
-            Problem: failures are already being retried (409); the key was used for another request (422).
+            Problem: no collection is named, although the caller sees some alone (403); failures are already being retried (409); the key was used for another request (422).
         """
+        if seen.within is not None and asked.collection is None:
+            raise _limited("")
 
         def add(body: str) -> Job:
-            collection = asked.collection or ""
-            return self.book.add(paths, collection, kind="retry", reason=asked.reason, key=key, body=body, refuse=_refuse_second)
+            collection, refuse = asked.collection or "", partial(_refuse_second, seen)
+            return self.book.add(
+                paths, collection, kind="retry", reason=asked.reason, key=_key(key, seen), body=body, refuse=refuse
+            )
 
-        return self._once(asked, key, add)
+        return self._once(asked, key, seen, add)
 
-    def _once(self, asked: s.Wire, key: str | None, add: Callable[[str], Job]) -> Job:
+    def _once(self, asked: s.Wire, key: str | None, seen: Seen, add: Callable[[str], Job]) -> Job:
         """The job that an earlier request with this key made, or a new one made by ``add``."""
         if self._runner is None:
             raise Problem(
@@ -138,7 +148,8 @@ class IndexJobs:
                 remedy="Use `sensorium index`.",
             )
         body = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
-        job = (self.book.with_key(key) if key is not None else None) or add(body)
+        known = _key(key, seen)
+        job = (self.book.with_key(known) if known is not None else None) or add(body)
         if job.body != body:
             raise Problem(
                 422, "idempotency-key", "The key was used before", "This Idempotency-Key came with another request.",
@@ -147,33 +158,34 @@ class IndexJobs:
         self._wake.set()
         return job
 
-    def get(self, id_: int) -> Job:
-        """A job; raises Problem (404) where there is none."""
-        if (job := self.book.get(id_)) is None:
+    def get(self, id_: int, seen: Seen) -> Job:
+        """A job; raises Problem (404) where there is none, or none that the caller sees."""
+        if (job := self.book.get(id_)) is None or not _sees(seen, job):
             raise not_found("job", id_)
         return job
 
-    def cancel(self, id_: int) -> Job:
+    def cancel(self, id_: int, seen: Seen) -> Job:
         """End a job early. What was indexed stays. A job that has already ended does not change."""
+        self.get(id_, seen)
         with self._lock:
             if self._run and self._run.job == id_:
                 self._run.cancelled = True
                 self._run.stop.set()
             else:
-                self.book.cancel(self.get(id_).id)
-        return self.get(id_)
+                self.book.cancel(id_)
+        return self.get(id_, seen)
 
-    def running(self) -> Job | None:
-        """The job that is running, here or in another service."""
-        return next((job for job in self.book.open() if job.state == "running"), None)
+    def running(self, seen: Seen) -> Job | None:
+        """The job that is running, here or in another service, if the caller sees it."""
+        return next((job for job in self.book.open() if job.state == "running" and _sees(seen, job)), None)
 
-    def tell(self, job: Job) -> s.Job:
+    def tell(self, job: Job, seen: Seen) -> s.Job:
         """A job in the form of the API, with its current progress."""
         run = self._run
         progress = run.progress if run and run.job == job.id else job.progress
-        hide = self.places.hide
+        hide = seen.places.hide
         return s.Job(
-            id=job.id, state=job.state, kind=job.kind, reason=job.reason, collection=job.collection, folders=[self.places.tell(path) for path in job.paths],  # type: ignore[arg-type]
+            id=job.id, state=job.state, kind=job.kind, reason=job.reason, collection=job.collection, folders=[seen.places.tell(path) for path in job.paths],  # type: ignore[arg-type]
             retry=job.retry, prune=job.prune, progress=_progress(job, progress),
             error=job.error and hide(job.error), remedy=job.remedy and hide(job.remedy), created_at=links.moment(job.created_at),
             started_at=None if job.started_at is None else links.moment(job.started_at),
@@ -263,6 +275,24 @@ class IndexJobs:
                     return
 
 
+def _sees(seen: Seen, job: Job) -> bool:
+    return seen.within is None or job.collection in seen.within
+
+
+def _key(key: str | None, seen: Seen) -> str | None:
+    """The key under which a request is stored: who sees some collections alone meets no key of others."""
+    if key is None or seen.within is None:
+        return key
+    return hashlib.sha256(repr((key, sorted(seen.within))).encode()).hexdigest()
+
+
+def _limited(collection: str) -> Problem:
+    detail = f"It does not reach the collection {collection!r}." if collection else "It does not reach all collections."
+    return Problem(
+        403, "limited", "The token is limited to collections", detail, remedy="Name a collection that GET /v1/collections lists."
+    )
+
+
 def _covered(other: Job, title: str) -> Problem:
     return Problem(
         409, "job-covers", title, f"Job {other.id} is {other.state} on it.",
@@ -270,76 +300,78 @@ def _covered(other: Job, title: str) -> Problem:
     )  # fmt: skip
 
 
-def _refuse_overlap(paths: Sequence[str], others: Sequence[Job]) -> None:
+def _refuse_overlap(paths: Sequence[str], seen: Seen, others: Sequence[Job]) -> None:
     mine = [os.path.realpath(path) for path in paths]
     for other in others:
-        if other.kind == "index" and overlaps(mine, [os.path.realpath(path) for path in other.paths]):
+        if other.kind == "index" and _sees(seen, other) and overlaps(mine, [os.path.realpath(path) for path in other.paths]):
             raise _covered(other, "A job covers this folder already")
 
 
-def _refuse_second(others: Sequence[Job]) -> None:
-    if other := next((one for one in others if one.kind == "retry"), None):
+def _refuse_second(seen: Seen, others: Sequence[Job]) -> None:
+    if other := next((one for one in others if one.kind == "retry" and _sees(seen, one)), None):
         raise _covered(other, "Failures are being tried again already")
 
 
-def router(jobs: IndexJobs, catalogue: Catalogue, drain: Drain) -> APIRouter:
+def router(jobs: IndexJobs, drain: Drain) -> APIRouter:
     """The routes of index jobs."""
     routes = APIRouter(prefix="/index-jobs", tags=["index jobs"])
 
     @routes.post("", status_code=202, operation_id="index", summary="Index folders")
-    def index(asked: s.JobRequest, response: Response, key: Token = None) -> s.Job:
+    def index(asked: s.JobRequest, response: Response, seen: Sight, key: Token = None) -> s.Job:
         """Bring the archive up to date with folders and files under the roots. Jobs run one after another.
 
         Paths are absolute, or begin with the name of a root as `GET /v1/collections` lists it.
         """
-        job = jobs.ask(asked, key)
+        job = jobs.ask(asked, key, seen)
         response.headers["Location"] = f"{s.BASE}/index-jobs/{job.id}"
-        return jobs.tell(job)
+        return jobs.tell(job, seen)
 
     @routes.get("", operation_id="jobs", summary="Index jobs, newest first")
-    def page(limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Cursor = None) -> s.Jobs:
+    def page(seen: Sight, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Cursor = None) -> s.Jobs:
         """A page of jobs."""
-        some, following = cut(jobs.book.page(before=key_of(cursor), limit=limit + 1), limit)
-        return s.Jobs(jobs=[jobs.tell(job) for job in some], cursor=following)
+        some, following = cut(jobs.book.page(before=key_of(cursor), limit=limit + 1, within=seen.within), limit)
+        return s.Jobs(jobs=[jobs.tell(job, seen) for job in some], cursor=following)
 
     @routes.get("/{id}", operation_id="job", summary="An index job")
-    def get(id: s.Id) -> s.Job:  # noqa: A002 - the name in the address
+    def get(id: s.Id, seen: Sight) -> s.Job:  # noqa: A002 - the name in the address
         """A job with its progress."""
-        return jobs.tell(jobs.get(id))
+        return jobs.tell(jobs.get(id, seen), seen)
 
     @routes.post("/{id}/cancel", operation_id="cancel_job", summary="Cancel an index job")
-    def cancel(id: s.Id) -> s.Job:  # noqa: A002
+    def cancel(id: s.Id, seen: Sight) -> s.Job:  # noqa: A002
         """End a job early. What was indexed stays; a job that has ended stays as it is."""
-        return jobs.tell(jobs.cancel(id))
+        return jobs.tell(jobs.cancel(id, seen), seen)
 
     @routes.get(
         "/{id}/events", response_class=StreamingResponse, operation_id="job_events", summary="A job's progress as it comes",
         responses={200: {"content": {"text/event-stream": {}}}},
     )  # fmt: skip
-    async def events(id: s.Id, request: Request) -> StreamingResponse:  # noqa: A002
+    async def events(id: s.Id, request: Request, seen: Sight) -> StreamingResponse:  # noqa: A002
         """Server-sent events: first how the job is now, then every change, until it has ended, or the service. Coming back misses nothing."""
-        await asyncio.to_thread(jobs.get, id)
+        await asyncio.to_thread(jobs.get, id, seen)
         return StreamingResponse(
-            _events(jobs, id, request, drain), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            _events(jobs, id, seen, request, drain), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
     @routes.get("/{id}/errors", operation_id="job_errors", summary="What a job could not index")
-    def errors(id: s.Id, limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: Cursor = None) -> s.Failures:  # noqa: A002
+    def errors(id: s.Id, seen: Sight, limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: Cursor = None) -> s.Failures:  # noqa: A002
         """The lines that the job wrote into the ledger."""
-        job = jobs.get(id)
+        job, catalogue = jobs.get(id, seen), seen.catalogue
         spell = (job.started_at or job.created_at, job.ended_at)
         found = catalogue.ledger(collection=job.collection or None, spell=spell, after=key_of(cursor) or 0, limit=limit + 1)
         some, following = cut(found, limit)
-        return links.failures(some, catalogue.reasons(job.collection or None, spell=spell), jobs.places, following)
+        return links.failures(some, catalogue.reasons(job.collection or None, spell=spell), seen.places, following)
 
     return routes
 
 
-async def _events(jobs: IndexJobs, id_: int, request: Request, drain: Drain) -> AsyncIterator[str]:
+async def _events(jobs: IndexJobs, id_: int, seen: Seen, request: Request, drain: Drain) -> AsyncIterator[str]:
     said, number, silent = "", 0, 0.0
     while not drain.begun and not await request.is_disconnected():
         try:
-            job = await asyncio.to_thread(lambda: jobs.tell(jobs.get(id_)))
+            if not await asyncio.to_thread(still, request.scope):  # revoked, expired, or another role
+                return
+            job = await asyncio.to_thread(lambda: jobs.tell(jobs.get(id_, seen), seen))
         except DatabaseAway:
             yield ": the database is away\n\n"
             await asyncio.sleep(AGAIN)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from contextlib import ExitStack
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
+from starlette.datastructures import Headers
 from starlette.responses import FileResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from search.api import schemas as s
 from search.api.links import attachment
 from search.api.places import Places, printable
+from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.api.thumbnails import Wanted, sprite
 from search.errors import Problem
+from search.media import DecodePool
+from search.media.opening import Held
+from search.media.positions import patched
 from search.store.catalogue import Asset
-from search.types import Modality
+from search.types import Modality, Patch
 
 TYPES = {
     "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "tiff": "image/tiff",
@@ -41,6 +51,9 @@ SAFE = {
 }
 _AGE = "private, max-age=3600"
 
+REMEMBERED = 2_000
+"""Files of which it is remembered where they tell a position."""
+
 
 Seconds = Annotated[float, Query(ge=0, le=1e7, allow_inf_nan=False, description="The time of the frame, in seconds.")]
 Pixels = Annotated[int, Query(ge=16, le=1280, description="Longest side in pixels; rounded up to 160, 320, 640 or 1280.")]
@@ -56,21 +69,64 @@ class OpenFile(File):
     """A file that is already open. So the file that was checked is the file that is sent, even if the path now leads elsewhere.
     Closes it."""
 
-    def __init__(self, descriptor: int, **options: Any) -> None:  # noqa: ANN401 - Starlette's own
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, patches: Sequence[Patch] = (), **options: Any) -> None:  # noqa: ANN401 - Starlette's own
+        """``patches`` are made to what is sent, not to the file."""
+        self._descriptor, self._patches = descriptor, patches
         super().__init__(f"/dev/fd/{descriptor}", **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file."""
+        at = 0
+
+        async def changed(message: Message) -> None:
+            nonlocal at
+            if message["type"] == "http.response.start":
+                told = _BEGINS.match(Headers(raw=message["headers"]).get("content-range", ""))
+                at = int(told[1]) if told else 0
+            elif body := message.get("body"):
+                message["body"], at = patched(body, at, self._patches), at + len(body)
+            await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, changed if self._patches else send)
         finally:
             os.close(self._descriptor)
+
+
+_BEGINS = re.compile(r"bytes (\d+)-")
+"""The first byte of a range, in Content-Range."""
+
+
+class Positions:
+    """What takes the positions out of files, found once for each content that was asked for lately. Thread-safe."""
+
+    def __init__(self, pool: DecodePool) -> None:
+        self._pool, self._lock = pool, threading.Lock()
+        self._known: OrderedDict[str, tuple[Patch, ...]] = OrderedDict()
+
+    def known(self, asset: Asset) -> tuple[Patch, ...] | None:
+        """The changes to the file of an asset; None: they are to be found."""
+        with self._lock:
+            return self._known.get(asset.digest)
+
+    def find(self, asset: Asset, file: Held) -> tuple[Patch, ...]:
+        """The changes to the file of an asset.
+
+        Raises:
+            MediaError: the file cannot be looked through.
+        """
+        found = tuple(self._pool.positions(file))
+        with self._lock:
+            self._known[asset.digest] = found
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return found
 
 
 def router(service: Service) -> APIRouter:
     """The routes that answer media and pictures."""
     routes = APIRouter(prefix="/assets/{id}", tags=["media"])
+    positions = Positions(service.pool)
     binary: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
     pictures: dict[int | str, dict[str, Any]] = {
         200: {"content": {"image/jpeg": {}, "image/png": {}}},
@@ -84,61 +140,72 @@ def router(service: Service) -> APIRouter:
 
     @routes.head("/media", include_in_schema=False)
     @routes.get("/media", response_class=Response, responses=ranges, operation_id="media", summary="The media")
-    def media(id: s.Id, request: Request, download: bool = False) -> Response:  # noqa: A002 - the name in the address
-        """The file, or a single range of it. What a browser could run is sent as plain text or to be saved."""
-        asset = service.asset(id)
+    async def media(id: s.Id, seen: Sight, request: Request, download: bool = False) -> Response:  # noqa: A002 - the name in the address
+        """The file, or a single range of it. What a browser could run is sent as plain text or to be saved.
+
+        Where it was made is erased from pictures, sounds and films, byte for byte, unless the setting `show_positions` names its collection.
+        """
+        asset = await to_thread.run_sync(seen.asset, id)
         with ExitStack() as kept:
-            path, descriptor, found = _opened(asset, service.places)
+            path, descriptor, found, collection = await to_thread.run_sync(_opened, asset, seen.places)
             kept.callback(os.close, descriptor)
             name = printable(os.path.basename(path))
             kind = media_type(asset)
-            etag = f'"{asset.digest}"'
+            patches: tuple[Patch, ...] | None = ()
+            if not seen.places.placed(collection) and asset.modality not in (Modality.TEXT, Modality.IMU):
+                patches = positions.known(asset)
+            if patches is None:
+                patches = await service.picturing.run(positions.find, asset, Held(Path(path), descriptor))
+            etag = f'"{asset.digest}{"-placeless" if patches else ""}"'
             headers = {"ETag": etag, "Cache-Control": _AGE, "Accept-Ranges": "bytes"} | SAFE
             if _matches(request, etag):
                 return Response(status_code=304, headers=headers)
             _settle_range(request, found.st_size)
             headers["Content-Disposition"] = attachment(name, inline=not download and kind != TYPES["pdf"])
-            answer = OpenFile(descriptor, headers=headers, media_type=kind, stat_result=found)
+            answer = OpenFile(descriptor, patches, headers=headers, media_type=kind, stat_result=found)
             kept.pop_all()  # the response closes it
             return answer
 
     @routes.get(
         "/thumbnail", response_class=Response, responses=pictures, operation_id="thumbnail", summary="A thumbnail"
     )  # fmt: skip
-    async def thumbnail(id: s.Id, request: Request, t: Seconds | None = None, size: Pixels = 320) -> Response:  # noqa: A002
+    async def thumbnail(id: s.Id, seen: Sight, request: Request, t: Seconds | None = None, size: Pixels = 320) -> Response:  # noqa: A002
         """A picture of the asset: of a video its frame at `t`, of a sound its wave. A text has none."""
-        asset = await to_thread.run_sync(service.asset, id)
+        asset = await to_thread.run_sync(seen.asset, id)
         return await _picture(
-            request, service, asset, service.thumbnails.thumbnail(asset, size, None if t is None else round(t * 1000))
+            request, service, seen, asset, service.thumbnails.thumbnail(asset, size, None if t is None else round(t * 1000))
         )
 
     @routes.get(
         "/preview", response_class=Response, operation_id="preview", summary="A sheet of frames, or a wave",
         responses={200: {"content": {"image/jpeg": {}, "image/png": {}, "application/json": {}}}, 304: pictures[304]},
     )  # fmt: skip
-    async def preview(id: s.Id, request: Request, info: bool = False) -> Response:  # noqa: A002
+    async def preview(id: s.Id, seen: Sight, request: Request, info: bool = False) -> Response:  # noqa: A002
         """For hovering: frames of a video side by side (`?info=1` says how they lie), or the wave of a sound."""
-        asset = await to_thread.run_sync(service.asset, id)
+        asset = await to_thread.run_sync(seen.asset, id)
         if asset.modality is Modality.VIDEO and info:
             return Response(sprite(asset).model_dump_json(), media_type="application/json")
-        return await _picture(request, service, asset, service.thumbnails.preview(asset))
+        return await _picture(request, service, seen, asset, service.thumbnails.preview(asset))
 
     return routes
 
 
-def locate(asset: Asset, places: Places) -> str:
-    """The path of a file that still holds the asset as it was indexed.
+@contextmanager
+def held(asset: Asset, places: Places) -> Iterator[Held]:
+    """A file that still holds the asset as it was indexed, open: a path that leads elsewhere a moment later does no harm.
 
     Raises:
         Problem: it no longer exists (410), has changed since (409), or is outside the roots (403).
     """
-    path, descriptor, _ = _opened(asset, places)
-    os.close(descriptor)
-    return path
+    path, descriptor, *_ = _opened(asset, places)
+    try:
+        yield Held(Path(path), descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result]:
-    """A file that holds the asset as it was indexed: its path, its descriptor, and its status.
+def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result, str]:
+    """A file that holds the asset as it was indexed: its path, its descriptor, its status, and its collection.
 
     The opened file is checked, so a path that changes later does no harm.
     """
@@ -157,7 +224,7 @@ def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result]:
                 outside = True
             else:
                 kept.pop_all()
-                return place.path, descriptor, found
+                return place.path, descriptor, found, place.collection
     if outside:
         raise Problem(
             403, "outside-roots", "The file lies outside the roots", "A link leads to it; only what lies under a root is served.",
@@ -187,10 +254,10 @@ def media_type(asset: Asset) -> str:
     return kind or "application/octet-stream"
 
 
-async def _picture(request: Request, service: Service, asset: Asset, wanted: Wanted) -> Response:
+async def _picture(request: Request, service: Service, seen: Seen, asset: Asset, wanted: Wanted) -> Response:
     """Answer with a picture. A picture that is not cached yet waits for its turn."""
     if not wanted.there:
-        await service.picturing.run(service.thumbnails.keep, wanted, lambda: locate(asset, service.places))
+        await service.picturing.run(service.thumbnails.keep, wanted, lambda: held(asset, seen.places))
     made = wanted.made
     headers = {"ETag": made.etag, "Cache-Control": _AGE} | SAFE
     if _matches(request, made.etag):

@@ -37,14 +37,15 @@ class Spot:
 class Places:
     """Knows the roots of collections and those of the settings. Thread-safe."""
 
-    def __init__(self, settings: Settings, store: SqlStore) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, store: SqlStore, whole: Places | None = None) -> None:
+        """The roots of the store's collections and those of the settings. With ``whole``, which knows all of these, only those
+        of the collections that the store is limited to."""
+        self._settings, self._store, self._whole = settings, store, whole
         self._lock = threading.Lock()
         self._version, self._checked = -1, 0.0
         self._collections: dict[str, list[str]] = {}
         self._known: tuple[object, _Roots] = (None, _Roots([]))
-        shown = {name.strip() for name in settings.show_paths.split(",")}
-        self._all_shown, self._shown = "*" in shown, shown
+        self._shown, self._placed = _named(settings.show_paths), _named(settings.show_positions)
 
     def collections(self) -> dict[str, list[str]]:
         """Every collection with its absolute roots. Read again only after the database has changed."""
@@ -72,7 +73,11 @@ class Places:
 
     def shown(self, collection: str | None) -> bool:
         """Whether a collection's absolute paths may be shown."""
-        return self._all_shown or collection in self._shown
+        return "*" in self._shown or collection in self._shown
+
+    def placed(self, collection: str) -> bool:
+        """Whether a collection's files are served with the positions that they tell."""
+        return "*" in self._placed or collection in self._placed
 
     def under(self, folder: str, collections: Sequence[str]) -> tuple[str, ...]:
         """The absolute folders for a relative one: one below each root of the collections, or of all.
@@ -100,7 +105,8 @@ class Places:
         """The roots as they were last read, prepared for lookups. Computed once, since a request may name many files."""
         known, collections = self._known, self._collections
         if known[0] is not collections:
-            configured = [os.path.abspath(os.path.expanduser(path)) for path in self._settings.roots.split(os.pathsep) if path]
+            given = "" if self._whole else self._settings.roots
+            configured = [os.path.abspath(os.path.expanduser(path)) for path in given.split(os.pathsep) if path]
             self._known = known = collections, _Roots(configured, collections)
         return known[1]
 
@@ -145,6 +151,8 @@ class Places:
 
     def hide(self, text: str) -> str:
         """Remove the server's own paths from a text: its home, its roots, and where the program is installed."""
+        if self._whole:
+            return self._whole.hide(text)
         home = str(self._settings.home)
         text = text.replace(home + "/", "").replace(home, "the home").replace(_PROGRAM, "")
         try:
@@ -225,6 +233,10 @@ def printable(text: str) -> str:
 
 def _inside(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def _named(setting: str) -> set[str]:
+    return {name.strip() for name in setting.split(",")}
 
 
 def overlaps(some: Iterable[str], others: Iterable[str]) -> bool:

@@ -94,6 +94,7 @@ MEANINGS = {
     "foreign-host": (421, "The Host header names another service. The setting `hosts` lists the names of this one."),
     "foreign-origin": (403, "A page of another site sent the request; only this service's own page may change anything."),
     "token": (401, "The request shows no token, or one that was revoked, has expired, or is another archive's."),
+    "limited": (403, "The token is limited to some collections; what was asked for needs others, or the whole archive."),
     "role": (403, "The token's role does not reach that far; the detail says which does."),
     "url": (422, "The content at an address could not be fetched, or may not be: the detail says why."),
     "fetching-off": (403, "The service fetches nothing from the web, unless the setting `fetch_urls` says so."),

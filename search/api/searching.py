@@ -13,6 +13,7 @@ from fastapi import APIRouter
 
 from search.api import links
 from search.api import schemas as s
+from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem, QueryError
 from search.media import languages
@@ -29,15 +30,15 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["search"])
 
     @routes.post("/search", summary="Search", operation_id="search")
-    async def search(asked: s.SearchRequest) -> s.Found:
+    async def search(asked: s.SearchRequest, seen: Sight) -> s.Found:
         """Find moments, pictures, sounds and texts by any mixture of them.
 
         Small media may be inlined as base64; larger ones go through `POST /v1/uploads`. A segment's own asset is not found again.
         """
         if any(term.text is None and term.segment is None for term in asked.query):
             engine, query = await service.decoding.run(_understand, service, asked)
-            return await service.searching.run(_answer, service, engine, query, asked)
-        return await service.searching.run(lambda: _answer(service, *_understand(service, asked), asked))
+            return await service.searching.run(_answer, service, seen, engine, query, asked)
+        return await service.searching.run(lambda: _answer(service, seen, *_understand(service, asked), asked))
 
     return routes
 
@@ -63,11 +64,11 @@ def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
     return names or [""]
 
 
-def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchRequest) -> s.Found:
+def _answer(service: Service, seen: Seen, engine: Engine, query: Blend, asked: s.SearchRequest) -> s.Found:
     offset, state = _place(asked)
-    wanted = narrowed(service, asked)
+    wanted = narrowed(seen, asked)
     segments = [term.segment for term in asked.query if term.segment is not None]
-    own = sorted({found.asset for found in engine.store.segments(segments).values()}) if segments else []
+    own = sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
     k = min(asked.k, MAX_DEPTH - offset)
     if asked.spoken:
         answer = engine.spoken(
@@ -84,9 +85,9 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
             409, "stale-cursor", "The archive has changed", "What can be found has changed since the page before.",
             remedy="Ask again without a cursor.",
         )  # fmt: skip
-    assets = service.catalogue.assets(sorted({hit.segment.asset for hit in answer.hits}))
+    assets = seen.catalogue.assets(sorted({hit.segment.asset for hit in answer.hits}))
     return s.Found(
-        hits=[links.hit(hit, assets[hit.segment.asset], service.places) for hit in answer.hits if hit.segment.asset in assets],
+        hits=[links.hit(hit, assets[hit.segment.asset], seen.places) for hit in answer.hits if hit.segment.asset in assets],
         cursor=_cursor(asked, offset + k, answer.state) if answer.more else None, limit=answer.limit,
         generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
         timings_ms=answer.timings_ms, heard=answer.heard, notes=list(answer.notes), line=answer.line,
@@ -96,16 +97,16 @@ def _answer(service: Service, engine: Engine, query: Blend, asked: s.SearchReque
     )  # fmt: skip
 
 
-def narrowed(service: Service, asked: s.Narrowed) -> Filter:
+def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
     """The filter of a request."""
     where = asked.filter
     return Filter(
         modalities=tuple(dict.fromkeys(asked.targets)), channels=tuple(dict.fromkeys(asked.channels)),
         collections=tuple(dict.fromkeys(where.collections)),
-        under=service.places.under(where.under, where.collections) if where.under else (),
+        under=seen.places.under(where.under, where.collections) if where.under else (),
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
         dated_by=tuple(dict.fromkeys(where.dated_by)),
-        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=languages.spelled(where.tracks),
+        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=languages.spelled(where.tracks), within=seen.within,
     )  # fmt: skip
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
-from typing import Any, Literal
+from functools import lru_cache, partial
+from typing import Literal
 
 from search import encoders
 from search.api.calibrating import Calibrating
@@ -17,8 +17,8 @@ from search.api.drain import Drain
 from search.api.jobs import IndexJobs, Runner
 from search.api.metrics import Figures, Metrics
 from search.api.ondemand import OnDemand
-from search.api.places import Places
-from search.api.problems import AGAIN, SOON, not_found
+from search.api.problems import AGAIN, SOON
+from search.api.seen import Seen
 from search.api.thumbnails import Thumbnails
 from search.api.turns import Turns
 from search.api.uploads import Uploads
@@ -30,16 +30,17 @@ from search.models import Models
 from search.query import Engine, ask, translate
 from search.query.searcher import Searcher
 from search.settings import Settings
-from search.store import Catalogue, Database, Labels, Readers, Spaces, SqlStore
-from search.store.catalogue import Asset
+from search.store import Database, Readers, Spaces
 from search.store.spaces import encoder_name
-from search.types import Coverage
+from search.types import Coverage, Within
 
 PATIENCE = 5.0
 """Seconds that a search waits for the engine to load before it is answered with Retry-After."""
 
-_PAUSE = 10
-"""The pause between two counts, from start to start, as a multiple of the time that counting took."""
+PARTS = 200
+"""Sets of collections that callers are limited to, of which what they see is kept ready."""
+
+_log = logging.getLogger(__name__)
 
 State = Literal["ready", "loading", "empty", "failed"]
 
@@ -56,16 +57,24 @@ class Service:
         A search waits ``patience`` seconds for the encoder. After a failure, loading is retried after ``again`` seconds at the
         earliest.
 
+        A database that cannot be reached yet is waited for in the background; until then, requests are answered with 503.
+
         Raises:
             NewerDatabase: a later program wrote the database.
         """
         self.settings = settings
         self.database = Database(settings.database)
-        self.database.upgrade()
-        self.store, self.catalogue, self.spaces = SqlStore(self.database), Catalogue(self.database), Spaces(self.database)
-        self.spaces.renew()
-        self.labels, self.readers = Labels(self.database), Readers(self.database)
-        self.places, self.metrics, self.drain = Places(settings, self.store), Metrics(), Drain()
+        self.whole = Seen(settings, self.database)
+        self._parts = lru_cache(PARTS)(self._part)
+        self.store, self.spaces, self.readers = self.whole.store, Spaces(self.database), Readers(self.database)
+        self._failure: SensoriumError | None = None
+        self._due, self._loaded = 0.0, threading.Event()
+        try:
+            self._prepare()
+        except DatabaseAway as error:
+            self._failure, self._due = error, math.inf
+            self._loaded.set()
+        self.places, self.metrics, self.drain = self.whole.places, Metrics(), Drain()
         self.pool = DecodePool(settings, max(1, settings.cores // 2))
         self.thumbnails = Thumbnails(settings, self.pool)
         self.searching = Turns("searches", settings.cores)
@@ -74,7 +83,7 @@ class Service:
         self.writing = Turns("questions to models", 4)
         self.uploads = Uploads(settings, self.pool, self.decoding)
         self._worker = Worker(settings.home)
-        self.jobs = IndexJobs(self.database, self.places, self._worker, runner)
+        self.jobs = IndexJobs(self.database, self._worker, runner)
         self.calibrating = Calibrating(settings, lambda: self._engine)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
@@ -84,21 +93,50 @@ class Service:
         self.translator = OnDemand(partial(translate.load, settings.translator, models, device), **often)
         self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
-        self._failure: SensoriumError | None = None
-        self._due = 0.0
-        self._counted: tuple[int, float, dict[str, Any]] = (-1, 0.0, {})
-        self._counting = threading.Lock()
-        self._loaded = threading.Event()
+        self._ending = threading.Event()
+        self._waiting: threading.Thread | None = None
         self._opening, self._closed = threading.Lock(), False
 
     def start(self) -> None:
-        """Load the encoder in the background, continue waiting jobs, and start automatic calibration."""
+        """Load the encoder in the background, continue waiting jobs, and start automatic calibration; once the database is there."""
+        if self._failure is None:
+            self._begin()
+            return
+        self._waiting = threading.Thread(target=self._attend, name="database", daemon=True)
+        self._waiting.start()
+
+    def _prepare(self) -> None:
+        """Bring the database up to date."""
+        self.database.upgrade()
+        self.spaces.renew()
+
+    def _begin(self) -> None:
         threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
         self.jobs.start()
         self.calibrating.start()
 
+    def _attend(self) -> None:
+        """Begin as soon as the database can be reached."""
+        while self.database.wait(stop=self._ending):
+            try:
+                self._prepare()
+            except DatabaseAway:
+                continue
+            except SensoriumError as error:  # a later program wrote it
+                _log.error("The database cannot be used: %s", error)
+                self._failure = error
+                return
+            with self._opening:
+                self._failure = None
+                self._loaded.clear()
+            self._begin()
+            return
+
     def close(self) -> None:
         """Stop jobs, decoding processes and connections."""
+        self._ending.set()
+        if self._waiting:
+            self._waiting.join()
         self.jobs.close()
         self.calibrating.close()
         with self._opening:
@@ -129,30 +167,20 @@ class Service:
             )  # fmt: skip
         return engine
 
-    def asset(self, id_: int) -> Asset:
-        """An asset with its locations; raises Problem (404) where there is none."""
-        if (found := self.catalogue.assets([id_]).get(id_)) is None:
-            raise not_found("asset", id_)
-        return found
+    def seen(self, within: Within) -> Seen:
+        """What somebody sees who is limited to the collections ``within``; None: to none."""
+        return self.whole if within is None else self._parts(within)
 
-    def counts(self) -> dict[str, Any]:
-        """The counts of the archive, and of what no reader has read. While the archive changes without pause, counting takes at
-        most a tenth of the time."""
-        with self._counting:
-            if (version := self.store.version()) != self._counted[0] and time.monotonic() >= self._counted[1]:
-                began = time.monotonic()
-                unread = [asdict(one) for one in self.readers.unread()]
-                found = self.store.counts() | {"unread": unread}
-                self._counted = version, began + _PAUSE * (time.monotonic() - began), found
-            return self._counted[2]
+    def _part(self, within: tuple[str, ...]) -> Seen:
+        return Seen(self.settings, self.database, within, self.whole)
 
     def figures(self) -> Figures:
         """Metrics of the archive and the machine. Uses cached counts rather than the database where possible."""
         try:
             jobs, is_up = self.jobs.book.counts(), True
-            counts = self.counts()
+            counts = self.whole.counts()
         except SensoriumError:
-            counts, jobs, is_up = self._counted[2], {}, False
+            counts, jobs, is_up = self.whole.counted, {}, False
         told = {name: counts.get(name, {}) for name in ("files", "units", "ledger", "segments")} | {"jobs": jobs}
         return Figures(told, self.generation(), is_up, shutil.disk_usage(self.settings.home).free, self.uploads.taken())
 

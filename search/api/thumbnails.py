@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from search.api.schemas import Sprite
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, previews
 from search.media.geometry import fit
+from search.media.opening import Held
 from search.settings import Settings
 from search.store.catalogue import Asset
 from search.types import Cut, Info, Modality, Needs, Picture
@@ -46,10 +47,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A requested picture, and the function that makes it from a file, given its path."""
+    """A requested picture, and the function that makes it from a file."""
 
     made: Made
-    make: Callable[[str], bytes]
+    make: Callable[[Held], bytes]
 
     @property
     def there(self) -> bool:
@@ -103,8 +104,8 @@ class Thumbnails:
             remedy="Use the thumbnail, or the media itself.",
         )  # fmt: skip
 
-    def keep(self, wanted: Wanted, source: Callable[[], str]) -> None:
-        """Make a picture, unless it is cached. ``source`` returns the file to read; it is called only if needed.
+    def keep(self, wanted: Wanted, source: Callable[[], AbstractContextManager[Held]]) -> None:
+        """Make a picture, unless it is cached. ``source`` opens the file to read; it is called only if needed.
 
         Raises:
             MediaError: the file cannot be decoded.
@@ -112,12 +113,13 @@ class Thumbnails:
         """
         with self._once(wanted.made.path.name):
             if not wanted.there:
-                _write(wanted.made.path, wanted.make(source()))
+                with source() as held:
+                    _write(wanted.made.path, wanted.make(held))
                 self._sweep()
 
-    def _image(self, source: str, size: int) -> bytes:
+    def _image(self, source: Held, size: int) -> bytes:
         needs = Needs(size=size, fit="pad", rate=16_000, window_ms=1_000, characters=100)
-        replies = self._pool.decode(Path(source), needs)
+        replies = self._pool.decode(source, needs)
         info: Info | None = None
         try:
             for item in replies:
@@ -129,14 +131,14 @@ class Thumbnails:
             replies.close()  # one frame of an animation is enough
         raise MediaError("undecodable", "The file is no picture any more.")
 
-    def _frames(self, asset: Asset, source: str, size: int, times: Sequence[int]) -> list[Picture]:
+    def _frames(self, asset: Asset, source: Held, size: int, times: Sequence[int]) -> list[Picture]:
         """The frames of a video on screen at ``times``, ascending: (H, W, 3), at most ``size`` pixels on the longer side.
 
         A video that cannot be decoded to its end gives fewer frames, but at least one.
         """
         needs = Needs(size, "inside", rate=0, moments=tuple(times), lasts_ms=asset.duration_ms)
         frames: list[Picture] = []
-        with contextlib.closing(self._pool.decode(Path(source), needs)) as replies:
+        with contextlib.closing(self._pool.decode(source, needs)) as replies:
             try:
                 frames.extend(
                     _coloured(item.content) for item in replies if isinstance(item, Cut) and not isinstance(item.content, str)
@@ -148,7 +150,7 @@ class Thumbnails:
             raise MediaError("undecodable", "the file has no pictures any more")
         return frames
 
-    def _wanted(self, asset: Asset, what: str, suffix: str, make: Callable[[str], bytes]) -> Wanted:
+    def _wanted(self, asset: Asset, what: str, suffix: str, make: Callable[[Held], bytes]) -> Wanted:
         path = cache.picture(self._home, asset.digest, what, suffix)
         tag = hashlib.sha256(path.name.encode()).hexdigest()[:40]
         return Wanted(Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{tag}"'), make)

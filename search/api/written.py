@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from search.api import schemas as s
-from search.api.media import locate
+from search.api.media import held
 from search.api.problems import not_found
+from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem
 from search.query import ask as asking
@@ -25,36 +25,36 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["written"])
 
     @routes.post("/assets/{id}/ask", operation_id="ask", summary="Ask a model about an asset")
-    async def ask(id: s.Id, asked: s.Question) -> s.Answer:  # noqa: A002 - the name in the address
+    async def ask(id: s.Id, asked: s.Question, seen: Sight) -> s.Answer:  # noqa: A002 - the name in the address
         """What a model answers to a question about a picture or a video. It is the model's own writing, and may be wrong."""
-        return await service.writing.run(_ask, service, id, asked)
+        return await service.writing.run(_ask, service, seen, id, asked)
 
     @routes.post("/segments/{id}/translate", operation_id="translate", summary="Have a model translate a segment's text")
     async def translate(
-        id: s.Id, to: Language, original: Annotated[Language | None, Query(alias="from")] = None  # noqa: A002
+        id: s.Id, seen: Sight, to: Language, original: Annotated[Language | None, Query(alias="from")] = None  # noqa: A002
     ) -> s.Translation:  # fmt: skip
         """The text of a segment in another language, as a model writes it; `from` is the one that it was read in, unless it is stated."""
-        return await service.writing.run(_translate, service, id, to, original)
+        return await service.writing.run(_translate, service, seen, id, to, original)
 
     return routes
 
 
-def _ask(service: Service, id_: int, asked: s.Question) -> s.Answer:
+def _ask(service: Service, seen: Seen, id_: int, asked: s.Question) -> s.Answer:
     if not service.settings.captioner:
         raise Problem(409, "no-captioner", "No model answers questions", asking.NONE, remedy=asking.HOW)
-    path = Path(locate(service.asset(id_), service.places))
-    writer = service.captioner.get()
-    with service.captioner.turn:
-        found = asking.ask(writer, service.pool, path, asked.question, at_ms=asked.at_ms)
+    with held(seen.asset(id_), seen.places) as file:
+        writer = service.captioner.get()
+        with service.captioner.turn:
+            found = asking.ask(writer, service.pool, file, asked.question, at_ms=asked.at_ms)
     return s.Answer(
         answer=found.text, written_by=service.places.hide(found.model), confidence=found.confidence, frames_ms=list(found.frames)
     )
 
 
-def _translate(service: Service, id_: int, to: str, original: str | None) -> s.Translation:
+def _translate(service: Service, seen: Seen, id_: int, to: str, original: str | None) -> s.Translation:
     if not service.settings.translator:
         raise Problem(409, "no-translator", "No model translates", translating.NONE, remedy=translating.HOW)
-    found = service.catalogue.segment(id_)
+    found = seen.catalogue.segment(id_)
     if found is None:
         raise not_found("segment", id_)
     if not found.text:
@@ -63,7 +63,7 @@ def _translate(service: Service, id_: int, to: str, original: str | None) -> s.T
         )  # fmt: skip
     translator = service.translator.get()
     with service.translator.turn:
-        made = translator.translate(found.text, to, original or service.catalogue.language(id_) or "en")
+        made = translator.translate(found.text, to, original or seen.catalogue.language(id_) or "en")
     return s.Translation(
         text=made.text,
         language=made.language,

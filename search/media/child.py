@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from search.errors import MediaError
-from search.media import confine, wire
+from search.media import confine, positions, wire
 from search.media.slots import SLOT, Slots
 from search.media.sniff import HEAD
 from search.media.source import Found, Limits, Read, Source
@@ -59,7 +59,12 @@ def main() -> None:
             source = Source(file, os.fstat(descriptor).st_size, file.read(HEAD), header["suffix"])
             file.seek(0)
             limits = Limits(**header["limits"])
-            for reply in _answer(Modality(header["modality"]), source, Needs(**header["needs"]), limits):
+            modality = Modality(header["modality"])
+            if header["needs"] is None:
+                found: Iterator[wire.Reply] = positions.find(file, source.size, modality)
+            else:
+                found = decode(modality, source, Needs(**header["needs"]), limits)
+            for reply in _answer(modality, found, limits):
                 _send(control, slots, reply)
 
 
@@ -91,10 +96,10 @@ def _confine(memory: int, *, threads: bool) -> None:
     confine.restrict_calls(threads=threads)
 
 
-def _answer(modality: Modality, source: Source, needs: Needs, limits: Limits) -> Iterator[wire.Reply]:
-    """Decode, and translate every failure into a ledger reason."""
+def _answer(modality: Modality, found: Iterator[wire.Reply], limits: Limits) -> Iterator[wire.Reply]:
+    """Pass on what is found, and translate every failure into a ledger reason."""
     try:
-        yield from decode(modality, source, needs, limits)
+        yield from found
     except MediaError as error:
         yield error
     except MemoryError:

@@ -6,18 +6,37 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import MediaError
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file that is open already, read from its start: what was checked is what is read. ``path`` tells its name and suffix
+    alone."""
+
+    path: Path
+    descriptor: int
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[int]:
+def opened(path: Path | Held) -> Iterator[int]:
     """The descriptor of a regular file. Never blocks, as opening a named pipe would.
 
     Raises:
         MediaError: ``vanished``, ``unreadable``.
     """
+    if isinstance(path, Held):
+        os.lseek(path.descriptor, 0, os.SEEK_SET)
+        yield path.descriptor
+        return
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError as error:

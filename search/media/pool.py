@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from search.errors import MediaError
+from search.media.opening import Held
 from search.media.process import Process
 from search.settings import Settings
-from search.types import Cut, Gap, Info, Needs
+from search.types import Cut, Gap, Info, Needs, Patch
 
 _RECYCLED = 800
 """A process is replaced after this many files, so that leaks in codecs stay small. Starting one takes as long as decoding 150
@@ -41,7 +42,7 @@ class DecodePool:
         """Close the pool."""
         self.close()
 
-    def decode(self, path: Path, needs: Needs) -> Generator[Info | Cut | Gap]:
+    def decode(self, path: Path | Held, needs: Needs) -> Generator[Info | Cut | Gap]:
         """Decode a file: its ``Info``, then ``Cut`` and ``Gap``, by time in each channel, as decoding goes on.
 
         The duration of sound and video is a guess at first; where what was decoded lasts otherwise, a second ``Info`` comes last.
@@ -63,6 +64,20 @@ class DecodePool:
             if self._closed:
                 raise RuntimeError("the decode pool was closed while it decoded") from None
             raise
+        finally:
+            self._give_back(process)
+
+    def positions(self, path: Path | Held) -> list[Patch]:
+        """The changes that take out of a file where it was made; see ``search.media.positions``.
+
+        Raises:
+            MediaError: it cannot be looked through.
+            RuntimeError: the pool is closed.
+        """
+        process = self._borrow()
+        try:
+            process.ask(path, None)
+            return process.patches()
         finally:
             self._give_back(process)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from search.errors import MediaError
 from search.media import confine
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
-from search.media.opening import opened
+from search.media.opening import Held, opened
 from search.types import Picture
 
 SECONDS = 30
@@ -35,7 +35,7 @@ _CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(SECONDS), str(MEM
 """A small program confines itself and becomes ffmpeg. In a process with threads, no code may run between fork and exec."""
 
 
-def wave(path: str, width: int, height: int) -> bytes:
+def wave(path: str | Held, width: int, height: int) -> bytes:
     """The loudness of a sound over time: a PNG with a transparent background, readable on light and dark pages."""
     mono = _input().audio.filter("aformat", channel_layouts="mono", sample_rates=16_000)
     return _run(path, mono.filter("showwavespic", s=f"{width}x{height}", colors="0x6b7fd7", scale="sqrt"), "png")
@@ -65,13 +65,13 @@ def _input(**options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
     )
 
 
-def _run(path: str, graph: Any, codec: Literal["mjpeg", "png"], **options: Any) -> bytes:  # noqa: ANN401
+def _run(path: str | Held, graph: Any, codec: Literal["mjpeg", "png"], **options: Any) -> bytes:  # noqa: ANN401
     import ffmpeg
     import imageio_ffmpeg
 
     output = graph.output("pipe:1", format="image2pipe", vcodec=codec, vframes=1, threads=1, map_metadata=-1, **options)
     command = ffmpeg.compile(output.global_args("-nostdin", "-loglevel", "error"), cmd=imageio_ffmpeg.get_ffmpeg_exe())
-    with opened(Path(path)) as file:
+    with opened(path if isinstance(path, Held) else Path(path)) as file:
         process = subprocess.Popen(  # noqa: S603
             [*_CONFINED, *command], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0, env={}
         )

@@ -17,14 +17,14 @@ from typing import Any
 
 import search
 from search.errors import MediaError
-from search.media import wire
+from search.media import positions, wire
 from search.media.clock import PATIENCE, Clock
-from search.media.opening import head, opened
+from search.media.opening import Held, head, opened
 from search.media.slots import SLOT, Slots
 from search.media.sniff import HEAD, sensed, sniff
 from search.media.source import picture_formats
 from search.settings import Settings
-from search.types import Cut, Gap, Info, Modality, Needs
+from search.types import Cut, Gap, Info, Modality, Needs, Patch
 
 _CHUNK = 1 << 16
 """What is read of the socket at once, in bytes."""
@@ -42,6 +42,7 @@ _MOST, _MOST_GAPS = 1_000_000, 10_000
 """The maximum number of replies to one request, and of gaps among them: no real file gives more."""
 _LASTING = (Modality.AUDIO, Modality.VIDEO)
 """Modalities whose length is certain only after decoding."""
+_NOTHING = Needs(0, "crop", 0, 0, 0)
 _CHILD = "search.media.child"
 """The module that a decoder runs."""
 
@@ -106,7 +107,7 @@ class Process:
         self._heard = bytearray()
         self._tail = b""
         self._busy = False
-        self._needs = Needs(0, "crop", 0, 0, 0)
+        self._needs = _NOTHING
         self._begun = 0.0
         self.served = 0
 
@@ -115,16 +116,19 @@ class Process:
         """Whether the process still runs."""
         return self._popen.poll() is None
 
-    def ask(self, path: Path, needs: Needs) -> None:
-        """Open a file and pass it to the decoder, which cannot open files itself.
+    def ask(self, path: Path | Held, needs: Needs | None) -> None:
+        """Open a file, unless it is, and pass it to the decoder, which cannot open files itself.
+
+        Without ``needs``, its positions are asked for.
 
         Raises:
             MediaError: the file cannot be opened, or has no content to decode; ``killed``, the process died while it was idle.
         """
-        self._needs = needs
-        suffix = os.path.splitext(path)[1].lower()
+        self._needs = needs or _NOTHING
+        name = os.fspath(path.path if isinstance(path, Held) else path)
+        suffix = os.path.splitext(name)[1].lower()
         with opened(path) as file:
-            modality = sniff(head(file, HEAD), suffix, sensed(os.fspath(path)))
+            modality = sniff(head(file, HEAD), suffix, sensed(name))
             streams = modality in (Modality.AUDIO, Modality.VIDEO)
             memory = self._settings.decode_memory if streams else min(self._settings.image_memory, self._settings.decode_memory)
             self._bound("AS", memory)
@@ -152,6 +156,8 @@ class Process:
                 raise reply
             if reply is None:
                 return
+            if isinstance(reply, Patch):
+                break
             gaps += isinstance(reply, Gap)
             told += isinstance(reply, Info)
             if told != (1 if first is None or not isinstance(reply, Info) else 2) or gaps > _MOST_GAPS:
@@ -164,6 +170,24 @@ class Process:
             self._allow(clock.granted / PATIENCE, since=self._begun)
             yield reply
         raise self._liar("replies without end or order")
+
+    def patches(self) -> list[Patch]:
+        """The replies to a request for positions.
+
+        Raises:
+            MediaError: as of ``replies``.
+        """
+        clock, found = Clock(self._seconds * PATIENCE), list[Patch]()
+        for _ in range(positions.MOST + 1):
+            reply = self._reply(clock)
+            if isinstance(reply, MediaError):
+                raise reply
+            if reply is None:
+                return found
+            if not isinstance(reply, Patch):
+                break
+            found.append(reply)
+        raise self._liar("replies that are no patches, or too many")
 
     def settle(self) -> bool:
         """Finish the current request and return whether the process can go on. It gets a moment for this, and is then killed."""

@@ -3,7 +3,8 @@
 A message is ``u32 header length | u64 payload length | header``, little-endian. For each piece of the payload follows one byte:
 the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload and comes with the
 opened file. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, perhaps an ``info`` with the decoded
-duration, and then ``end``. ``error`` may replace any of them and is the last. The parent trusts nothing that it reads here: a
+duration, and then ``end``; where positions are asked for, any number of ``patch``, and then ``end``. ``error`` may replace any of
+them and is the last. The parent trusts nothing that it reads here: a
 malicious file may have taken over the decoder.
 """
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from search.errors import REASONS, MediaError
 from search.media import dates
-from search.types import IMU_RATE, Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
+from search.types import IMU_RATE, Channel, Cut, DateSource, Gap, Info, Modality, Needs, Patch, Span, Stamp
 
 PREFIX = struct.Struct("<IQ")
 MAX_HEADER = 64 * 1024
@@ -40,7 +41,7 @@ _AXES = 6
 """Numbers in a reading of motion."""
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
-Reply: TypeAlias = Info | Cut | Gap | MediaError | None
+Reply: TypeAlias = Info | Cut | Gap | Patch | MediaError | None
 """A reply of a decoder; None: the request is done."""
 
 
@@ -54,9 +55,10 @@ def pack(header: Mapping[str, Any], length: int = 0) -> bytes:
     return PREFIX.pack(len(encoded), length) + encoded
 
 
-def pack_request(modality: Modality, suffix: str, needs: Needs, limits: Mapping[str, Any]) -> bytes:
-    """A request to decode the file that comes with it. Only the suffix of its name is sent."""
-    return pack({"modality": modality, "suffix": suffix, "needs": asdict(needs), "limits": dict(limits)})
+def pack_request(modality: Modality, suffix: str, needs: Needs | None, limits: Mapping[str, Any]) -> bytes:
+    """A request to decode the file that comes with it; without ``needs``, to find its positions. Only the suffix of its name is
+    sent."""
+    return pack({"modality": modality, "suffix": suffix, "needs": needs and asdict(needs), "limits": dict(limits)})
 
 
 def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
@@ -73,6 +75,8 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
         stamps = [[stamp.source, stamp.text] for stamp in reply.stamps]
         told = asdict(reply) | {"title": (reply.title or "")[:_DETAIL] or None, "stamps": stamps}
         return pack({"kind": "info", **told}), memoryview(b"")
+    if isinstance(reply, Patch):
+        return pack({"kind": "patch", "offset": reply.offset, "content": reply.content.hex()}), memoryview(b"")
     content = reply.content
     if isinstance(content, str):
         payload, shape = memoryview(content.encode("utf-8", "replace")), [len(content)]
@@ -182,12 +186,24 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
             _language(header.get("language")),
             _times(header.get("times"), _span(header.get("span")), payload.shape),
         )
+    if kind == "patch":
+        return _patch(header)
     if kind not in ("gap", "error"):
         raise MalformedError("a reply of no known kind")
     reason, detail = header.get("reason"), _word(header.get("detail"))
     if reason not in REASONS:
         raise MalformedError("a reason that is not in the ledger's words")
     return Gap(reason, detail, _span(header.get("span"))) if kind == "gap" else MediaError(reason, detail)
+
+
+def _patch(header: Mapping[str, Any]) -> Patch:
+    offset, content = header.get("offset"), header.get("content")
+    if type(offset) is not int or not 0 <= offset <= _LONGEST or not isinstance(content, str):
+        raise MalformedError("a patch that is none")
+    try:
+        return Patch(offset, bytes.fromhex(content))
+    except ValueError:
+        raise MalformedError("a patch without bytes") from None
 
 
 def _times(value: object, span: Span | None, shape: tuple[int, ...]) -> tuple[int, ...] | None:

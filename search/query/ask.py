@@ -16,6 +16,7 @@ import numpy as np
 from search import readers
 from search.errors import InputError, MediaError
 from search.media import DecodePool
+from search.media.opening import Held
 from search.models import Models, named
 from search.types import Cut, Gap, Info, Modality, Picture
 
@@ -56,7 +57,7 @@ def load(captioner: str, models: Models, device: str = "auto") -> Writer:
     return writer
 
 
-def ask(writer: Writer, pool: DecodePool, path: Path, question: str, *, at_ms: int | None = None) -> Answered:
+def ask(writer: Writer, pool: DecodePool, path: Path | Held, question: str, *, at_ms: int | None = None) -> Answered:
     """Ask about the picture in a file. For a video, ask about frames spread over its shots, or about the frame at ``at_ms``.
 
     A model that takes one picture is asked about each frame. The most frequent answer counts; if there is none, the most
@@ -89,7 +90,7 @@ Frame = tuple[int | None, Picture]
 """When it is shown, in milliseconds, and a picture (H, W, 3)."""
 
 
-def _frames(writer: Writer, pool: DecodePool, path: Path, at_ms: int | None) -> Sequence[Frame]:
+def _frames(writer: Writer, pool: DecodePool, path: Path | Held, at_ms: int | None) -> Sequence[Frame]:
     replies = pool.decode(path, writer.needs)
     try:
         info, seen = _seen(replies, path)
@@ -104,7 +105,7 @@ def _frames(writer: Writer, pool: DecodePool, path: Path, at_ms: int | None) -> 
     return frames
 
 
-def _seen(replies: Iterator[Info | Cut | Gap], path: Path) -> tuple[Info, Iterator[list[Frame]]]:
+def _seen(replies: Iterator[Info | Cut | Gap], path: Path | Held) -> tuple[Info, Iterator[list[Frame]]]:
     """The info of a file, and the frames of each of its shots."""
     from search.readers.caption.reader import pictured
 

@@ -14,7 +14,7 @@ import numpy as np
 from search.query.moments import Ranked
 from search.query.ranking import Question, Surroundings
 from search.store import SqlStore
-from search.types import KINDS, Channel, DateSource, Kind, Modality, Segment
+from search.types import KINDS, Channel, DateSource, Filter, Kind, Modality, Segment
 
 ALIKE = 0.9
 """The minimum cosine between frames of a burst."""
@@ -32,9 +32,9 @@ _NUMBER = re.compile(r"(?<=\D)\d{4,18}(?=\D*$)")
 class Bursts:
     """The bursts among the segments that answer one question. To be used inside ``Question.reading``."""
 
-    def __init__(self, question: Question, store: SqlStore, around: Surroundings) -> None:
-        """``around`` gives the kinds of segments."""
-        self._question, self._store, self._around = question, store, around
+    def __init__(self, question: Question, store: SqlStore, around: Surroundings, wanted: Filter | None = None) -> None:
+        """``around`` gives the kinds of segments; files lie where the filter of the question finds them."""
+        self._question, self._store, self._around, self._wanted = question, store, around, wanted
         self._frames: list[_Frame] = []
         self._assets = set[int]()
         self.others: dict[int, tuple[int, ...]] = {}
@@ -47,7 +47,7 @@ class Bursts:
             return level
         rows = self._around.rows(level.ids)
         stills = level.ids[(rows.kinds == _STILL) & (rows.units == 0)]
-        known = self._store.segments(stills.tolist())
+        known = self._store.segments(stills.tolist(), self._wanted)
         before = len(self._frames)
         for segment in (known[id_] for id_ in stills.tolist() if id_ in known):
             if segment.asset not in self._assets:  # of several pages the best one

@@ -40,12 +40,12 @@ from search.query.view import View, among
 from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
-from search.store.judgements import LONGEST_QUESTION, Judged
+from search.store.judgements import LONGEST_QUESTION, Judged, Judgements
 from search.store.names import Names
 from search.store.spaces import matches
 from search.store.sql import Columns
 from search.store.words import Words, text_index
-from search.types import KINDS, WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Sort, Space
+from search.types import KINDS, WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Sort, Space, Within
 
 EVERYTHING = Filter()
 
@@ -176,12 +176,12 @@ class Engine:
         clock = Clock()
         question = self._question(query, wanted, without, spaces, words=words or None, clock=clock)
         depth = offset + k + 1 if sort == "match" else MAX_HITS + 1
-        listed, first, judgements = self._listed(question, group, depth, rerank=rerank, clock=clock)
+        listed, first, judgements = self._listed(question, wanted, group, depth, rerank=rerank, clock=clock)
         view = question.scans[0].view if question.scans else self.searcher().current(question.version)
         competitors = answers.competitors(question.scans) if question.scans else self._texts(view, wanted, without)
         outlook = self._outlook(question, first, judgements, sum(competitors.values()), wanted)
         clock.lap("judge")
-        judged = self._judged(query)
+        judged = self._judged(query, wanted)
         weak = outlook.line()
         ordered = self._sorted(listed[:MAX_HITS], sort, wanted, weak if line is None else line) if sort != "match" else listed
         page = list(enumerate(ordered, 1))[offset : offset + k]
@@ -320,7 +320,7 @@ class Engine:
         if words and not said:
             raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
         query, left_out = _plain(query, said), tuple(without)
-        asked, refusal = ([], None) if words else self._asked(query, spaces)
+        asked, refusal = ([], None) if words else self._asked(query, spaces, wanted.within)
         clock.lap("encode")
         views = [(searcher, aspects, searcher.current(version)) for searcher, aspects in asked]
         by_words = said if words is not False and said and self._legible(wanted) else None
@@ -382,7 +382,7 @@ class Engine:
         return sorted(merged.items()), tuple(text for _, text in names.values())
 
     def _listed(
-        self, question: Question, group: Grouping, depth: int, *, rerank: bool, clock: Clock
+        self, question: Question, wanted: Filter, group: Grouping, depth: int, *, rerank: bool, clock: Clock
     ) -> tuple[list[Moment], Ranked, list[Judgement]]:
         """The first ``depth`` moments of the list that answers a question, which is the same however many are wanted; the first level of its
         segments; and whether its answer is there, by kind."""
@@ -397,7 +397,7 @@ class Engine:
             if rerank and question.scans:
                 head = self._reranked(question, first, around)
                 clock.lap("rerank")
-            every, bursts = chain([head], ranked), Bursts(question, self.store, around)
+            every, bursts = chain([head], ranked), Bursts(question, self.store, around, wanted)
             found = list(islice(gather(every if group == "segment" else map(bursts.stacked, every), group, around), depth))
             found = [replace(moment, others=bursts.others.get(moment.best, ())) for moment in found]
         clock.lap("scan")
@@ -438,14 +438,16 @@ class Engine:
                     break
         return assets, scores
 
-    def _asked(self, query: Query, names: Sequence[str]) -> tuple[list[tuple[Searcher, Aspects]], QueryError | None]:
+    def _asked(
+        self, query: Query, names: Sequence[str], within: Within
+    ) -> tuple[list[tuple[Searcher, Aspects]], QueryError | None]:
         """The searchers of spaces that accept the query, each with the query's vectors; and the error of the first space that
         does not."""
         asked: list[tuple[Searcher, Aspects]] = []
         refusal: QueryError | None = None
         for searcher in self._named(names):
             try:
-                asked.append((searcher, searcher.encode(query)))
+                asked.append((searcher, searcher.encode(query, within)))
             except QueryError as error:
                 refusal = refusal or error
         return asked, refusal
@@ -472,11 +474,12 @@ class Engine:
         heard = self._listener.hear(Path(terms[0].content), terms[0].name)
         return heard, [terms[0], *([Term(heard, Modality.TEXT)] if heard.strip() else [])]
 
-    def _judged(self, query: Query) -> list[Judged]:
+    def _judged(self, query: Query, wanted: Filter) -> list[Judged]:
         """People's judgements of files for a query, if it is one text, exactly as it was asked."""
         terms = [term for weight, term in parts(query) if weight > 0]
         text = terms[0].content if len(terms) == len(parts(query)) == 1 and isinstance(terms[0], Term) else None
-        return self.judgements.of(text) if isinstance(text, str) and len(text) <= 2 * LONGEST_QUESTION else []
+        judgements = Judgements(self._database, wanted.within)
+        return judgements.of(text) if isinstance(text, str) and len(text) <= 2 * LONGEST_QUESTION else []
 
     def _legible(self, wanted: Filter) -> bool:
         """Whether a filter lets anything through that can contain words: texts, and what readers read."""

@@ -11,7 +11,7 @@ import numpy as np
 from search.errors import InputError
 from search.query.searcher import Searcher
 from search.query.stopping import drawn, order
-from search.store.judgements import Judged
+from search.store.judgements import Judged, Judgements
 from search.types import Filter, Ids, Review
 
 MAX_DRAWN = 1_000
@@ -28,7 +28,7 @@ class Sample:
     population: int
 
 
-def sample(searcher: Searcher, question: str, wanted: Filter, count: int) -> Sample:
+def sample(searcher: Searcher, judgements: Judgements, question: str, wanted: Filter, count: int) -> Sample:
     """The next ``count`` files in the question's random order, among files that pass the filter and nobody has judged. Repeated
     calls give the same files until they are judged.
 
@@ -41,15 +41,15 @@ def sample(searcher: Searcher, question: str, wanted: Filter, count: int) -> Sam
     within = searcher.targets(view, wanted, ())
     ids = np.sort(np.concatenate([np.empty(0, np.int64), *within.values()]))
     assets, first = np.unique(view.columns.assets[np.searchsorted(view.columns.ids, ids)], return_index=True)
-    known = np.array([one.asset for one in searcher.judgements.of(question)], np.int64)
+    known = np.array([one.asset for one in judgements.of(question)], np.int64)
     left = np.setdiff1d(assets, known)
     chosen = order(question, left)[:count]
     return Sample(chosen, ids[first[np.searchsorted(assets, chosen)]], len(left))
 
 
 def judge(
-    searcher: Searcher, question: str, right: Sequence[int], wrong: Sequence[int], wanted: Filter, *, of_sample: bool
-) -> None:
+    searcher: Searcher, judgements: Judgements, question: str, right: Sequence[int], wrong: Sequence[int], wanted: Filter, *, of_sample: bool
+) -> None:  # fmt: skip
     """Record which files answer a question and which do not. ``of_sample``: these are all of the files that ``sample`` draws
     next.
 
@@ -57,21 +57,22 @@ def judge(
         InputError: see ``Judgements.put``; they are not the next ones of the sample: then it were none that is random.
     """
     if not of_sample:
-        searcher.judgements.put(question, right, wrong)
+        judgements.put(question, right, wrong)
         return
     said = {*right, *wrong}
-    next_ones = sample(searcher, question, wanted, max(len(said), 1))
+    next_ones = sample(searcher, judgements, question, wanted, max(len(said), 1))
     if said != set(next_ones.assets.tolist()):
         raise InputError(
             "These are not the files that were drawn last.",
             remedy="Judge every file of the sample, with the filter under which it was drawn. If the archive has changed, draw again.",
         )
-    searcher.judgements.put(question, right, wrong, population=next_ones.population, scope=scope_of(wanted))
+    judgements.put(question, right, wrong, population=next_ones.population, scope=scope_of(wanted))
 
 
 def scope_of(wanted: Filter) -> str:
     """An identifier for a filter. A sample drawn under one filter says nothing about another."""
-    return hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
+    told = repr(wanted) if wanted.within is None else repr((wanted, wanted.within))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def review(judged: Sequence[Judged], wanted: Filter) -> Review | None:

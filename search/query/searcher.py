@@ -28,7 +28,7 @@ from search.settings import Settings
 from search.store import SqlStore
 from search.store.spaces import Entry
 from search.store.sql import Columns
-from search.types import KINDS, Channel, Filter, Ids, Kind, Modality, Space, Vectors
+from search.types import KINDS, Channel, Filter, Ids, Kind, Modality, Space, Vectors, Within
 
 UNREADABLE = 0.6
 """From this share of letters that an encoder knows only singly, it cannot read a text."""
@@ -73,13 +73,13 @@ class Searcher:
         self._covering.close()
         self.terms.close()
 
-    def encode(self, query: Query) -> Aspects:
-        """The query's unit vectors by channel: the weighted sum of its terms'.
+    def encode(self, query: Query, within: Within = None) -> Aspects:
+        """The query's unit vectors by channel: the weighted sum of its terms'. Segments are taken from the collections ``within``.
 
         Raises:
             QueryError: terms that cancel out or that the space does not know, a file that cannot be read, an unknown segment.
         """
-        terms = [(weight, self._aspects(term)) for weight, term in parts(query) if weight]
+        terms = [(weight, self._aspects(term, within)) for weight, term in parts(query) if weight]
         channels = {channel for _, aspects in terms for channel in aspects} | {Channel.VISUAL}
         return {
             channel: unit(
@@ -92,11 +92,13 @@ class Searcher:
             for channel in channels
         }
 
-    def _aspects(self, term: Term | Near) -> Aspects:
+    def _aspects(self, term: Term | Near, within: Within) -> Aspects:
         if isinstance(term, Term):
             return self.terms.encode(term)
-        found = self.store.vectors(self._key, self.space.dim, np.array([term.segment], np.int64))
-        if term.segment not in found:
+        asked = np.array([term.segment], np.int64)
+        found = self.store.vectors(self._key, self.space.dim, asked)
+        is_seen = within is None or self.store.allowed(asked, Filter(within=within))[0]
+        if term.segment not in found or not is_seen:
             raise QueryError(
                 f"There is no segment {term.segment} in the space {self.space.name!r}.",
                 remedy="Take a segment's number from the hits of a search.",

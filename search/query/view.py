@@ -197,7 +197,8 @@ class View:
     def seen(self, wanted: Filter) -> Coverage:
         """The coverage of the collections that a filter names."""
         counted = self.covering.latest
-        return sum((of for name, of in counted.items() if not wanted.collections or name in wanted.collections), Coverage())
+        within = [name for name in counted if wanted.within is None or name in wanted.within]
+        return sum((counted[name] for name in within if not wanted.collections or name in wanted.collections), Coverage())
 
 
 def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:

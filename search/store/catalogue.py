@@ -15,7 +15,8 @@ from search.store.dates import dated_of, stamps_of
 from search.store.intake import path_of
 from search.store.names import READER
 from search.store.sql import SEGMENT, segment_of
-from search.types import Channel, Dated, Modality, Segment, Span, Stamp
+from search.store.within import inside, legible
+from search.types import Channel, Dated, Modality, Segment, Span, Stamp, Within
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +89,15 @@ _IS_NO_NAME = t.segment.c.reader_id.is_distinct_from(READER)
 
 
 class Catalogue:
-    """Reads for lists and details. Every method is one transaction."""
+    """Reads for lists and details, ``within`` some collections. Every method is one transaction."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, within: Within = None) -> None:
+        self._database, self._within = database, within
 
     def page(self, wanted: Wanted, *, before: int | None, limit: int) -> list[Asset]:
         """The newest ``limit`` assets with ids below ``before``."""
         a, where = t.asset.c, t.location.c
-        places: Select[Any] = select(where.asset_id).join(t.collection).where(where.asset_id.is_not(None))
+        places: Select[Any] = select(where.asset_id).join(t.collection).where(where.asset_id.is_not(None), *inside(self._within))
         if wanted.collection is not None:
             places = places.where(t.collection.c.name == wanted.collection)
         if wanted.name:
@@ -120,7 +121,7 @@ class Catalogue:
             select(t.asset, t.collection.c.name, where.path, where.size.label("seen"), where.mtime_ns, where.state)
             .join(t.location, where.asset_id == a.id)
             .join(t.collection, t.collection.c.id == where.collection_id)
-            .where(a.id.in_(list(ids)), a.modality.is_not(None))
+            .where(a.id.in_(list(ids)), a.modality.is_not(None), *inside(self._within))
             .order_by(a.id, *_shown_first(), where.id)
         )
         with self._database.reading() as connection:
@@ -137,7 +138,7 @@ class Catalogue:
         """An asset's segments with ids above ``after``. Segments with times are included only if they overlap ``[from_ms,
         until_ms)``."""
         s = t.segment.c
-        query = _segments().where(s.asset_id == asset, s.id > after, _IS_NO_NAME).order_by(s.id).limit(limit)
+        query = self._segments().where(s.asset_id == asset, s.id > after, _IS_NO_NAME).order_by(s.id).limit(limit)
         if channel is not None:
             query = query.where(s.channel == str(channel))
         timeless = s.unit.is_distinct_from("ms")
@@ -151,7 +152,7 @@ class Catalogue:
     def segment(self, id_: int) -> Segment | None:
         """One segment."""
         with self._database.reading() as connection:
-            row = connection.execute(_segments().where(t.segment.c.id == id_)).first()
+            row = connection.execute(self._segments().where(t.segment.c.id == id_)).first()
         return None if row is None else segment_of(row)
 
     def language(self, segment: int) -> str | None:
@@ -168,14 +169,18 @@ class Catalogue:
             if own is None:
                 return []
             near = s.ordinal.between(own.ordinal - count, own.ordinal + count)
-            query = _segments().where(s.asset_id == own.asset_id, s.channel == own.channel, near, _IS_NO_NAME).order_by(s.ordinal)
+            query = (
+                self._segments()
+                .where(s.asset_id == own.asset_id, s.channel == own.channel, near, _IS_NO_NAME)
+                .order_by(s.ordinal)
+            )
             return [segment_of(row) for row in connection.execute(query)]
 
     def counts_of(self, asset: int) -> dict[str, int]:
         """An asset's segments by channel."""
         s = t.segment.c
         with self._database.reading() as connection:
-            held = and_(s.asset_id == asset, _IS_NO_NAME)
+            held = and_(s.asset_id == asset, _IS_NO_NAME, *legible(self._within))
             rows = connection.execute(select(s.channel, func.count()).where(held).group_by(s.channel))
             return {channel: count for channel, count in rows}  # noqa: C416 - rows are no pairs to mypy
 
@@ -186,6 +191,7 @@ class Catalogue:
         query = (
             select(c.name, kind, func.count(where.id))
             .select_from(t.collection.outerjoin(t.location).outerjoin(t.asset, t.asset.c.id == where.asset_id))
+            .where(*inside(self._within, c.id))
             .group_by(c.name, kind)
             .order_by(c.name)
         )
@@ -205,38 +211,41 @@ class Catalogue:
         for column, value in ((c.asset_id, asset), (c.reason, reason), (t.collection.c.name, collection)):
             if value is not None:
                 query = query.where(column == value)
-        query = query.where(*_written(spell))
+        query = query.where(*_written(spell), *inside(self._within, c.collection_id))
         with self._database.reading() as connection:
             return [_entry(row) for row in connection.execute(query)]
 
     def lines(self, ids: Sequence[int]) -> dict[int, Entry]:
         """Lines of the ledger by id. Missing ids are left out."""
-        query = select(t.ledger, t.collection.c.name).outerjoin(t.collection).where(t.ledger.c.id.in_(list(ids)))
+        c = t.ledger.c
+        query = select(t.ledger, t.collection.c.name).outerjoin(t.collection)
+        query = query.where(c.id.in_(list(ids)), *inside(self._within, c.collection_id))
         with self._database.reading() as connection:
             return {row.id: _entry(row) for row in connection.execute(query)}
 
     def reasons(self, collection: str | None = None, *, spell: tuple[int, int | None] | None = None) -> dict[str, int]:
         """Lines of the ledger by reason, most first."""
         c = t.ledger.c
-        query = select(c.reason, func.count()).group_by(c.reason).order_by(func.count().desc(), c.reason).where(*_written(spell))
+        query = select(c.reason, func.count()).group_by(c.reason).order_by(func.count().desc(), c.reason)
+        query = query.where(*_written(spell), *inside(self._within, c.collection_id))
         if collection is not None:
             query = query.join(t.collection).where(t.collection.c.name == collection)
         with self._database.reading() as connection:
             return {reason: count for reason, count in connection.execute(query)}  # noqa: C416
 
-
-def _segments() -> Select[Any]:
-    """Segments joined with one of their locations: a present one if there is any."""
-    s, a, where = t.segment.c, t.asset.c, t.location.c
-    best = (
-        select(where.id)
-        .where(where.asset_id == a.id)
-        .order_by(*_shown_first(), where.id)
-        .limit(1)
-        .correlate(t.asset)
-        .scalar_subquery()
-    )
-    return select(*SEGMENT).join(t.asset, a.id == s.asset_id).join(t.location, where.id == best)
+    def _segments(self) -> Select[Any]:
+        """Segments joined with one of their locations: a present one if there is any."""
+        s, a, where = t.segment.c, t.asset.c, t.location.c
+        best = (
+            select(where.id)
+            .where(where.asset_id == a.id, *inside(self._within))
+            .order_by(*_shown_first(), where.id)
+            .limit(1)
+            .correlate(t.asset)
+            .scalar_subquery()
+        )
+        found = select(*SEGMENT).join(t.asset, a.id == s.asset_id).join(t.location, where.id == best)
+        return found.where(*legible(self._within))
 
 
 def _shown_first() -> tuple[Any, Any]:

@@ -141,7 +141,7 @@ class Database:
         stop, until, delay = stop or threading.Event(), time.monotonic() + seconds, SOON
         while not stop.wait(delay):
             try:
-                self.version()
+                self.revision()
             except DatabaseAway:
                 if time.monotonic() >= until:
                     return False
@@ -149,6 +149,18 @@ class Database:
                 return True
             delay = min(2 * delay, LATE)
         return False
+
+    def attend(self, seconds: float, stop: threading.Event | None = None) -> None:
+        """Wait for a database that cannot be reached yet, as ``wait`` does.
+
+        Raises:
+            DatabaseAway: it could not be reached in time.
+        """
+        try:
+            self.revision()
+        except DatabaseAway:
+            if not self.wait(seconds, stop):
+                raise
 
     def version(self) -> int:
         """The number of committed writes. While it stays the same, nothing has changed."""

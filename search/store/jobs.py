@@ -17,6 +17,7 @@ from search.locks import Worker
 from search.store import tables as t
 from search.store.database import Database, clock_ms, now_ms
 from search.store.queue import LEASE_MS
+from search.types import Within
 
 OPEN = ("queued", "running")
 """States of jobs that have not ended."""
@@ -83,11 +84,13 @@ class JobBook:
         """The job that a request with this key made."""
         return self._first(t.job.c.key == key)
 
-    def page(self, *, before: int | None = None, limit: int = 50) -> list[Job]:
-        """The newest jobs with ids below ``before``."""
+    def page(self, *, before: int | None = None, limit: int = 50, within: Within = None) -> list[Job]:
+        """The newest jobs with ids below ``before``, of some collections."""
         query = select(t.job).order_by(t.job.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(t.job.c.id < before)
+        if within is not None:
+            query = query.where(t.job.c.collection.in_(within))
         with self._database.reading() as connection:
             return [_job(row) for row in connection.execute(query)]
 

@@ -15,6 +15,8 @@ from sqlalchemy import delete, func, insert, select, update
 from search.errors import InputError
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.store.within import seen
+from search.types import Within
 
 LONGEST_QUESTION = 500
 """Characters of a question that can be judged, at most."""
@@ -35,10 +37,10 @@ class Judged:
 
 
 class Judgements:
-    """Each method is one transaction."""
+    """Each method is one transaction. With ``within``, assets of other collections are as if they did not exist."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, within: Within = None) -> None:
+        self._database, self._within = database, within
 
     def put(
         self,
@@ -62,7 +64,8 @@ class Judgements:
                 raise InputError(f"File {asset} cannot be right and wrong.", remedy="Name each file once.")
         c, now = t.judgement.c, now_ms()
         with self._database.writing(quiet=True) as connection:
-            known = set(connection.execute(select(t.asset.c.id).where(t.asset.c.id.in_(list(said)))).scalars())
+            here = select(t.asset.c.id).where(t.asset.c.id.in_(list(said)), *seen(self._within, t.asset.c.id))
+            known = set(connection.execute(here).scalars())
             if strange := sorted(said.keys() - known):
                 raise InputError(f"There is no file {strange[0]}.", remedy="Take the numbers of files from a search.")
             before = select(c.asset_id).where(c.question == asked, c.asset_id.in_(list(said)))
@@ -90,7 +93,7 @@ class Judgements:
     def forget(self, question: str, assets: Iterable[int] | None = None) -> int:
         """Remove the judgements of assets, or all of a question. Returns how many."""
         c = t.judgement.c
-        which = delete(t.judgement).where(c.question == plain(question))
+        which = delete(t.judgement).where(c.question == plain(question), *seen(self._within, c.asset_id))
         with self._database.writing(quiet=True) as connection:
             return connection.execute(which if assets is None else which.where(c.asset_id.in_(list(assets)))).rowcount
 
@@ -98,7 +101,8 @@ class Judgements:
         """The judgements of a question, in the order in which they were made."""
         c = t.judgement.c
         with self._database.reading() as connection:
-            query = select(t.judgement).where(c.question == " ".join(question.split())).order_by(c.id)
+            query = select(t.judgement).where(c.question == " ".join(question.split()), *seen(self._within, c.asset_id))
+            query = query.order_by(c.id)
             return [_judged(row) for row in connection.execute(query)]
 
     def questions(self) -> dict[str, list[Judged]]:

@@ -8,13 +8,15 @@ from sqlalchemy import delete, func, insert, select
 
 from search.store import tables as t
 from search.store.database import Database
+from search.store.within import seen
+from search.types import Within
 
 
 class Labels:
     """Each method is one transaction."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, within: Within = None) -> None:
+        self._database, self._within = database, within
 
     def put(self, space: int, labels: Mapping[int, Sequence[tuple[str, float]]]) -> None:
         """Replace a space's labels of assets, each with its probability. An empty list removes them."""
@@ -45,6 +47,7 @@ class Labels:
         """The labels in use, most frequent first, with the number of assets of each."""
         c = t.label.c
         assets = func.count(c.asset_id.distinct())
-        query = select(c.name, assets).group_by(c.name).order_by(assets.desc(), c.name).limit(limit)
+        query = select(c.name, assets).where(*seen(self._within, c.asset_id))
+        query = query.group_by(c.name).order_by(assets.desc(), c.name).limit(limit)
         with self._database.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}

@@ -14,7 +14,8 @@ from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.store.intake import path_of
 from search.store.queue import drop_read
-from search.types import Channel, Modality
+from search.store.within import WRITTEN, inside
+from search.types import Channel, Modality, Within
 
 READABLE = {Channel.SPEECH: (Modality.AUDIO, Modality.VIDEO), Channel.OCR: (Modality.IMAGE, Modality.VIDEO)}
 """What holds words that only a reader can tell."""
@@ -153,24 +154,24 @@ class Readers:
             counts = {state: count for state, count in connection.execute(states)}  # noqa: C416
             return counts, connection.execute(passages).scalar_one()
 
-    def unread(self, collection: str | None = None) -> list[Unread]:
-        """Speech and on-screen text that no reader has read. Subtitles also count as a reading of speech."""
+    def unread(self, within: Within = None) -> list[Unread]:
+        """Speech and on-screen text that no reader has read, of some collections. Subtitles also count as a reading of speech."""
         found = []
         with self._database.reading() as connection:
             for channel in READABLE:
-                some = _unread(channel, collection).subquery()
+                some = _unread(channel, within).subquery()
                 counts = select(some.c.why, func.count(), func.coalesce(func.sum(some.c.duration_ms), 0)).group_by(some.c.why)
                 rows = connection.execute(counts.order_by(some.c.why))
                 found += [Unread(channel, why, count, int(length)) for why, count, length in rows]
         return found
 
-    def unread_files(self, collection: str | None = None) -> list[UnreadFile]:
+    def unread_files(self, within: Within = None) -> list[UnreadFile]:
         """The files that ``unread`` counts, one for each asset, by channel and path."""
         with self._database.reading() as connection:
             return [
                 UnreadFile(path_of(path), channel, why, duration)
                 for channel in READABLE
-                for path, why, duration in connection.execute(_unread(channel, collection).order_by(t.location.c.path))
+                for path, why, duration in connection.execute(_unread(channel, within).order_by(t.location.c.path))
             ]
 
     def remove(self, name: str) -> ReaderEntry:
@@ -205,22 +206,18 @@ def _wanted(entry: ReaderEntry) -> Select[Any]:
     return select(a.id).where(a.modality.in_(modalities), ~held, here)  # in this order: nearly all are held already
 
 
-def _unread(channel: Channel, collection: str | None) -> Select[Any]:
+def _unread(channel: Channel, within: Within) -> Select[Any]:
     """Assets without a finished reading of a channel: a path, the reason, and the length."""
     a, where, c = t.asset.c, t.location.c, t.reading.c
     channels = "," + t.reader.c.channels + ","
-    reads = select(t.reader.c.id).where(channels.contains(f",{channel},"), t.reader.c.name != "written")  # which reads no media
+    reads = select(t.reader.c.id).where(channels.contains(f",{channel},"), t.reader.c.name != WRITTEN)  # which reads no media
 
     def some(*states: str) -> Any:  # noqa: ANN401 - an SQL condition
         return exists().where(c.asset_id == a.id, c.state.in_(states), c.reader_id.in_(reads))
 
     told = exists().where(t.segment.c.asset_id == a.id, t.segment.c.channel == str(channel))
     why = case((some("pending", "leased"), "waiting"), (some("failed", "quarantined"), "failed"), else_="none")
-    first = select(func.min(where.id)).where(where.asset_id == a.id, where.state == "present")
-    if collection is not None:
-        first = first.where(
-            where.collection_id == select(t.collection.c.id).where(t.collection.c.name == collection).scalar_subquery()
-        )
+    first = select(func.min(where.id)).where(where.asset_id == a.id, where.state == "present", *inside(within))
     return (
         select(where.path, why.label("why"), a.duration_ms)
         .select_from(t.asset.join(t.location, where.id == first.correlate(t.asset).scalar_subquery()))

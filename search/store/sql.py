@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, case, exists, func, or_, select, text
+from sqlalchemy import Select, and_, case, exists, func, not_, or_, select, text
 
 from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
@@ -24,6 +24,7 @@ from search.store.judgements import Judgements
 from search.store.labels import Labels
 from search.store.names import READER
 from search.store.spaces import Spaces, stored_revision, takes
+from search.store.within import inside, legible, seen
 from search.types import (
     HEARD,
     KINDS,
@@ -38,6 +39,7 @@ from search.types import (
     Space,
     Span,
     Vectors,
+    Within,
     Word,
     track_of,
 )
@@ -120,11 +122,14 @@ class Passed:
 
 
 class SqlStore:
-    """Reads the archive. Every method is one transaction and sees one state of the archive."""
+    """Reads the archive. Every method is one transaction and sees one state of the archive.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.judgements = Judgements(database)
+    With ``within``, counts and names are those of these collections alone; searches are limited by their filter.
+    """
+
+    def __init__(self, database: Database, within: Within = None) -> None:
+        self._database, self.within = database, within
+        self.judgements = Judgements(database, within)
 
     def version(self) -> int:
         """Grows with every committed write."""
@@ -274,12 +279,14 @@ class SqlStore:
         mask = np.ones(len(columns.ids), np.bool_)
         if wanted.modalities or wanted.channels:
             mask &= np.isin(columns.kinds, [KINDS.index(kind) for kind in wanted.kinds])
-        if wanted.collections or wanted.under:
+        if wanted.collections or wanted.under or wanted.within is not None:
             mask &= np.isin(columns.assets, self._assets_at(wanted, columns.assets))
+        if wanted.within is not None:
+            mask &= ~np.isin(columns.ids, self._illegible(wanted.within, columns.ids))
         if wanted.tags:
-            mask &= np.isin(columns.assets, self._tagged(wanted.tags))
+            mask &= np.isin(columns.assets, self._tagged(wanted.tags, wanted.within))
         if wanted.tracks:
-            mask &= np.isin(columns.ids, self._heard(wanted.tracks))
+            mask &= np.isin(columns.ids, self._heard(wanted.tracks, wanted.within))
         if wanted.since is not None:
             mask &= (columns.last_days >= _day(wanted.since)) & (columns.last_days != NO_DAY)
         if wanted.until is not None:
@@ -296,11 +303,13 @@ class SqlStore:
         """Segments with one location each, in one joined read. Of several locations, one that the filter names is shown."""
         s, a, where = t.segment.c, t.asset.c, t.location.c
         prefer = [where.state == "present", where.state == "away", *(_places(wanted) if wanted else [])]
+        within = self.within if wanted is None else wanted.within
         query = (
             select(*SEGMENT)
             .join(t.asset, a.id == s.asset_id)
             .join(t.location, where.asset_id == a.id)
             .join(t.collection, t.collection.c.id == where.collection_id)
+            .where(*inside(within), *legible(within))
             .order_by(*[condition.desc() for condition in prefer], where.id)
         )
         found: dict[int, Segment] = {}
@@ -343,15 +352,17 @@ class SqlStore:
         Raises:
             UnknownName: it is not there.
         """
+        c = t.collection.c
         with self._database.reading() as connection:
-            found = connection.execute(select(t.collection.c.id).filter_by(name=name)).scalar()
+            found = connection.execute(select(c.id).where(c.name == name, *inside(self.within, c.id))).scalar()
         if found is None:
             raise UnknownName("collection", name, self.collections())
         return int(found)
 
     def collections(self) -> dict[str, list[str]]:
         """The collections with their roots."""
-        query = select(t.collection.c.name, t.root.c.path).outerjoin(t.root).order_by(t.collection.c.name, t.root.c.path)
+        c = t.collection.c
+        query = select(c.name, t.root.c.path).outerjoin(t.root).where(*inside(self.within, c.id)).order_by(c.name, t.root.c.path)
         found: dict[str, list[str]] = {}
         with self._database.reading() as connection:
             for name, path in connection.execute(query):
@@ -360,17 +371,22 @@ class SqlStore:
 
     def counts(self) -> dict[str, Any]:
         """The size of the archive: files by state, assets and segments by kind, units by state, ledger lines by reason."""
+        within = self.within
         tables: dict[str, Any] = {
-            "files": select(t.location.c.state, func.count()).group_by(t.location.c.state),
+            "files": select(t.location.c.state, func.count()).where(*inside(within)).group_by(t.location.c.state),
             "assets": select(t.asset.c.modality, func.count())
-            .where(t.asset.c.modality.is_not(None))
+            .where(t.asset.c.modality.is_not(None), *seen(within, t.asset.c.id))
             .group_by(t.asset.c.modality),
             "segments": select(t.asset.c.modality + "/" + t.segment.c.channel, func.count())
             .join(t.asset)
-            .where(t.segment.c.reader_id.is_distinct_from(READER))  # every file has a name
+            .where(
+                t.segment.c.reader_id.is_distinct_from(READER), *seen(within, t.asset.c.id), *legible(within)
+            )  # every file has a name
             .group_by(t.asset.c.modality, t.segment.c.channel),
-            "units": select(t.unit.c.state, func.count()).group_by(t.unit.c.state),
-            "ledger": select(t.ledger.c.reason, func.count()).group_by(t.ledger.c.reason),
+            "units": select(t.unit.c.state, func.count()).where(*seen(within, t.unit.c.asset_id)).group_by(t.unit.c.state),
+            "ledger": select(t.ledger.c.reason, func.count())
+            .where(*inside(within, t.ledger.c.collection_id))
+            .group_by(t.ledger.c.reason),
         }
         with self._database.reading() as connection:
             return {name: {k: v for k, v in connection.execute(query)} for name, query in tables.items()}  # noqa: C416
@@ -398,7 +414,7 @@ class SqlStore:
         entry = next((entry for entry in Spaces(self._database).all() if entry.key == space), None)
         if entry is None:  # dropped a moment ago
             return {}
-        within = [c.name.in_(entry.collections)] if entry.collections else []
+        within = [*([c.name.in_(entry.collections)] if entry.collections else []), *inside(self.within, c.id)]
         files = (
             select(c.name, state, func.count())
             .select_from(
@@ -469,19 +485,29 @@ class SqlStore:
         with self._database.reading() as connection:
             return [path_of(path) for path in connection.execute(query).scalars()]
 
-    def _tagged(self, tags: Sequence[str]) -> Ids:
+    def _illegible(self, within: Within, some: Ids) -> Ids:
+        """Segments that were read from files which may lie in another collection, (n,): see ``legible``. Of a few ``some``, only
+        these are looked up."""
+        s = t.segment.c
+        query = select(s.id).where(*(not_(one) for one in legible(within)))
+        query = query.where(s.id.in_(some.tolist()) if len(some) <= _FEW else and_(*seen(within, s.asset_id)))
+        with self._database.reading() as connection:
+            return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def _tagged(self, tags: Sequence[str], within: Within) -> Ids:
         """Assets with one of the tags, (n,)."""
-        query = select(t.label.c.asset_id, t.label.c.name).where(t.label.c.name.in_(tags))
+        c = t.label.c
+        query = select(c.asset_id, c.name).where(c.name.in_(tags), *seen(within, c.asset_id))
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         if unknown := set(tags) - {row.name for row in rows}:
-            raise UnknownName("tag", min(unknown), Labels(self._database).names())
+            raise UnknownName("tag", min(unknown), Labels(self._database, within).names())
         return np.fromiter((row.asset_id for row in rows), np.int64, len(rows))
 
-    def _heard(self, tracks: Sequence[str]) -> Ids:
+    def _heard(self, tracks: Sequence[str], within: Within) -> Ids:
         """Segments that were heard in one of the tracks, (n,)."""
         s = t.segment.c
-        heard = s.channel.in_([str(channel) for channel in HEARD])
+        heard = and_(s.channel.in_([str(channel) for channel in HEARD]), *seen(within, s.asset_id), *legible(within))
         with self._database.reading() as connection:
             kinds = connection.execute(select(s.source, s.language).where(heard).distinct()).all()
             found = [kind for kind in kinds if any(_is_track(word, track_of(kind.source), kind.language) for word in tracks)]
@@ -498,7 +524,8 @@ class SqlStore:
     def _assets_at(self, wanted: Filter, some: Ids | None = None) -> Ids:
         """Assets with a present location in the filter's collections and under its paths, (n,). With a few ``some``, only these
         are looked up."""
-        if wanted.collections and (unknown := set(wanted.collections) - (known := self.collections()).keys()):
+        known = SqlStore(self._database, wanted.within).collections() if wanted.collections else {}
+        if unknown := set(wanted.collections) - known.keys():
             raise UnknownName("collection", min(unknown), known)
         query = select(t.location.c.asset_id).join(t.collection).where(t.location.c.state != "missing", *_places(wanted))
         if some is not None and len(some) <= _FEW:
@@ -535,7 +562,7 @@ def _met_each() -> Any:  # noqa: ANN401 - an SQL condition
 
 
 def _places(wanted: Filter) -> list[Any]:
-    conditions: list[Any] = []
+    conditions: list[Any] = inside(wanted.within)
     if wanted.collections:
         conditions.append(t.collection.c.name.in_(wanted.collections))
     if wanted.under:  # a name typed in one Unicode form finds files stored under the other

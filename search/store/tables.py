@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0013"
+REVISION = "0014"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -327,6 +327,7 @@ token = Table(
     Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the secret, which is stored nowhere
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),  # None: never
+    Column("collections", Text),  # that it is limited to, as a JSON list; None: none
 )
 
 judgement = Table(

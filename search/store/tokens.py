@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -13,11 +15,15 @@ from sqlalchemy import delete, insert, select
 from search.errors import InputError, UnknownName
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.types import Within
 
 SECRET_BYTES = 32
 """Random bytes of a token."""
 
 DAY_MS = 86_400_000
+
+MOST_COLLECTIONS = 1_000
+"""Collections that a token can be limited to, at most."""
 
 
 class Role(IntEnum):
@@ -33,13 +39,15 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenEntry:
-    """A token without its secret. ``expires_at``: milliseconds since 1970; None: never."""
+    """A token without its secret. ``expires_at``: milliseconds since 1970; None: never. ``within``: the collections that it is
+    limited to."""
 
     id: int
     name: str
     role: Role
     created_at: int
     expires_at: int | None
+    within: Within = None
 
     @property
     def expired(self) -> bool:
@@ -53,20 +61,29 @@ class Tokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, name: str, role: Role, *, days: float | None) -> tuple[TokenEntry, str]:
-        """Make a token that lasts ``days`` (None: for ever). Returns it with its secret, which is not stored.
+    def add(
+        self, name: str, role: Role, *, days: float | None, collections: Sequence[str] | None = None
+    ) -> tuple[TokenEntry, str]:
+        """Make a token that lasts ``days`` (None: for ever), limited to ``collections`` (None: the whole archive). Returns it
+        with its secret, which is not stored.
 
         Raises:
-            InputError: the name is taken or not allowed.
+            InputError: the name is taken or not allowed, or an admin's token is to be limited, or to too many collections.
+            UnknownName: a collection is not there.
         """
+        within = None if collections is None else checked(role, collections)
         if not 0 < len(name) <= 200 or not name.isprintable():
             raise InputError(f"A token cannot be named {name[:40]!r}.", remedy="Name it after who uses it, such as laptop.")
         secret, now = secrets.token_urlsafe(SECRET_BYTES), now_ms()
         values = {
             "name": name, "role": str(role), "digest": digest(secret), "created_at": now,
             "expires_at": None if days is None else now + round(days * DAY_MS),
+            "collections": None if within is None else json.dumps(within),
         }  # fmt: skip
         with self._database.writing(quiet=True) as connection:
+            known = set(connection.execute(select(t.collection.c.name)).scalars()) if within else set()
+            if unknown := set(within or ()) - known:
+                raise UnknownName("collection", min(unknown), known)
             if connection.execute(select(t.token.c.id).filter_by(name=name)).first():
                 raise InputError(f"There is a token named {name!r} already.", remedy=f"Revoke it: sensorium tokens revoke {name}")
             return _entry(connection.execute(insert(t.token).values(values).returning(t.token)).one()), secret
@@ -94,10 +111,28 @@ class Tokens:
                 raise UnknownName("token", name, connection.execute(select(t.token.c.name)).scalars().all())
 
 
+def checked(role: Role, collections: Sequence[str]) -> tuple[str, ...]:
+    """The collections that somebody of this role is limited to, each once.
+
+    Raises:
+        InputError: the role is admin, who may do everything, or there are too many.
+    """
+    found = tuple(dict.fromkeys(collections))
+    if role is Role.ADMIN:
+        raise InputError("An admin cannot be limited to collections.", remedy="Make a reader or an ingester of it.")
+    if len(found) > MOST_COLLECTIONS:
+        raise InputError(
+            f"A token cannot be limited to {len(found):,} collections.",
+            remedy=f"Name at most {MOST_COLLECTIONS:,}, or gather folders in fewer collections.",
+        )
+    return found
+
+
 def digest(secret: str) -> str:
     """The stored form of a secret: its SHA-256, which is enough for 32 random bytes."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _entry(row: Any) -> TokenEntry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
-    return TokenEntry(row.id, row.name, Role[row.role.upper()], row.created_at, row.expires_at)
+    within = None if row.collections is None else tuple(json.loads(row.collections))
+    return TokenEntry(row.id, row.name, Role[row.role.upper()], row.created_at, row.expires_at, within)

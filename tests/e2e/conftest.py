@@ -39,8 +39,8 @@ FILES = (
 class Served:
     """A running service; it can be stopped and started again at the same address."""
 
-    def __init__(self, home: Path, *roots: Path, tokens: bool = False, **settings: object) -> None:
-        """Without ``tokens``, every caller on this machine is let in."""
+    def __init__(self, home: Path, *roots: Path, tokens: bool = False, start: bool = True, **settings: object) -> None:
+        """Without ``tokens``, every caller on this machine is let in. Without ``start``, it is to be started."""
         self.tokens = tokens
         self.home, self.roots, self.log = home, roots, home.with_suffix(".log")
         self.settings = {f"SENSORIUM_{name.upper()}": str(value) for name, value in settings.items()}
@@ -48,7 +48,8 @@ class Served:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
-        self.start()
+        if start:
+            self.start()
 
     def start(self) -> None:
         roots = [part for root in self.roots for part in ("--root", str(root))]

@@ -26,7 +26,7 @@ from tests.waiting import LONG
 def counted_at_once():
     """What changes is counted the next time that somebody asks, however long counting took."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.api.service._PAUSE", 0)
+        patch.setattr("search.api.seen._PAUSE", 0)
         yield
 
 

@@ -167,7 +167,7 @@ def test_the_local_token_lies_in_a_file_for_its_owner_alone(door, indexed):
     secret = file.read_text().strip()
     assert door.get("/v1/status", headers=bearer(secret)).status_code == 200
     assert Access(door.tokens, indexed.home, local=True).local == secret  # and stays
-    assert Access(door.tokens, indexed.home, local=False).role(secret) is None  # nobody elsewhere gets in with it
+    assert Access(door.tokens, indexed.home, local=False).caller(secret) is None  # nobody elsewhere gets in with it
     file.unlink()
     file.symlink_to(indexed.home / "sensorium.db")
     with pytest.raises(InputError, match="token file"):

@@ -148,7 +148,7 @@ def test_an_error_that_callers_cannot_mend_says_whose_it_is(start, indexed, monk
     def fail(*_):
         raise StoreError("The database is damaged.", remedy="Run `sensorium doctor`.")
 
-    monkeypatch.setattr(http.service.catalogue, "assets", fail)
+    monkeypatch.setattr(http.service.whole.catalogue, "assets", fail)
     answer = http.get("/v1/assets/1")
     assert_problem(answer, 503, "store")
     assert answer.json()["remedy"].startswith("Whoever runs the service: ")

@@ -106,7 +106,7 @@ def test_probes_need_none_of_the_threads_that_requests_wait_for(http):
         return {}
 
     service = http.service
-    service.labels.names, before = hold, service.labels.names
+    service.whole.labels.names, before = hold, service.whole.labels.names
     with ThreadPoolExecutor(40) as others:
         blocked = [others.submit(http.get, "/v1/collections") for _ in range(40)]  # as many as there are threads
         for _ in blocked:
@@ -115,7 +115,7 @@ def test_probes_need_none_of_the_threads_that_requests_wait_for(http):
             assert http.get(path).status_code == 200
         go.set()
         assert {one.result(120).status_code for one in blocked} == {200}
-    service.labels.names = before
+    service.whole.labels.names = before
 
 
 def test_bodies_are_counted_as_they_come(http, monkeypatch):

@@ -55,7 +55,7 @@ def test_an_id_that_is_none_is_replaced(still, given):
 
 def test_an_unexpected_error_is_logged_once_with_the_request_and_answered_without_its_insides(start, indexed, lines, monkeypatch):
     http = start(indexed)
-    monkeypatch.setattr(http.service.catalogue, "assets", lambda *_: 1 / 0)
+    monkeypatch.setattr(http.service.whole.catalogue, "assets", lambda *_: 1 / 0)
     written = lines("warning", as_json=True)
     answer = http.get("/v1/assets/1")
     assert_problem(answer, 500, "internal")

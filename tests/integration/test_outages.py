@@ -277,3 +277,75 @@ def test_a_url_that_says_how_long_to_wait_is_believed(settings):
         with closing(Database(settings.database + named)) as database, database.reading() as connection:
             told = connection.connection.driver_connection.info.get_parameters()
             assert told["connect_timeout"] == ("3" if named else "10")
+
+
+def test_a_service_that_starts_while_the_database_is_away_says_so_and_becomes_ready(start, settings, mortal, archive, told):
+    encoder = FakeEncoder()
+    run.index(settings, run.Job([archive]), encoder=encoder)
+    mortal.stop("fast")
+    try:
+        http = start(settings, load=lambda _: encoder)
+        assert_problem(http.get("/v1/status"), 503, "database-away")
+        assert_problem(http.post("/v1/search", json={"query": [{"text": "red"}]}), 503, "database-away")
+        assert http.get("/v1/assets").headers["retry-after"]
+        ready = http.get("/readyz")
+        assert (ready.status_code, ready.json()["engine"]) == (503, "failed")
+        assert http.get("/livez").status_code == 200
+        assert http.get("/metrics").status_code == 200
+    finally:
+        mortal.start()
+    until(lambda: http.get("/readyz").status_code == 200, "the service is ready")
+    assert http.post("/v1/search", json={"query": [{"text": "red"}]}).json()["hits"]
+    job = http.post("/v1/index-jobs", json={"paths": [str(archive)]})
+    assert job.status_code in (202, 403), job.text  # jobs are taken
+
+
+def test_a_service_that_starts_while_the_database_is_away_can_be_ended(start, settings, mortal):
+    mortal.stop("fast")
+    try:
+        http = start(settings)
+        http.service.close()
+    finally:
+        mortal.start()
+
+
+def test_a_service_that_finds_a_newer_database_once_it_is_there_says_so(start, settings, mortal, archive, told):
+    run.index(settings, run.Job([archive]), encoder=FakeEncoder())
+    with closing(Database(settings.database)) as database, database.writing(quiet=True) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    mortal.stop("fast")
+    try:
+        http = start(settings)
+    finally:
+        mortal.start()
+    until(lambda: any("newer" in record.getMessage() or "9999" in record.getMessage() for record in told.records), "it is told")
+    assert_problem(http.post("/v1/search", json={"query": [{"text": "red"}]}), 503, "newer-database")
+
+
+def test_a_run_that_starts_while_the_database_is_away_waits_and_says_so(settings, mortal, tmp_path, told):
+    pictures(tmp_path / "archive", 3, 1)
+    found: list[run.Summary] = []
+    mortal.stop("fast")
+    thread = threading.Thread(
+        target=lambda: found.append(run.index(settings, run.Job([tmp_path / "archive"]), encoder=FakeEncoder()))
+    )
+    try:
+        thread.start()
+        until(lambda: any("cannot be reached" in record.getMessage() for record in told.records), "it is told")
+        assert not found
+    finally:
+        mortal.start()
+    thread.join()
+    assert found[0].progress.done == 3
+    assert_whole(settings, 3)
+
+
+def test_a_run_gives_up_when_the_database_does_not_come(settings, mortal, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "OUTAGE_SECONDS", 1.0)
+    mortal.stop("fast")
+    try:
+        for path in (tmp_path, tmp_path / "gone"):
+            with pytest.raises(DatabaseAway, match="cannot be reached"):
+                run.index(settings, run.Job([path]), encoder=FakeEncoder())
+    finally:
+        mortal.start()

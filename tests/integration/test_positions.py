@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -66,3 +67,33 @@ def test_thumbnails_and_answers_do_not_tell_where_media_were_taken(start, indexe
             answer = http.get(address)
             assert answer.status_code == 200
             assert not any(part in answer.text for part in (*POSITION, "13.37", "52.51"))
+
+
+def test_originals_are_served_without_positions_unless_the_setting_names_their_collection(
+    start, indexed, archive, encoder, placed, tmp_path
+):
+    run.index(indexed, run.Job([archive]), encoder=encoder)
+    http, told = start(indexed), start(replace(indexed, show_positions="other,default"))
+    assets = [one for one in http.get("/v1/assets?limit=50").json()["assets"] if one["name"].startswith("placed")]
+    for asset, path in zip(sorted(assets, key=lambda one: one["name"]), placed, strict=True):
+        address, original = asset["links"]["media"], path.read_bytes()
+        whole, answer = told.get(address), http.get(address)
+        assert whole.content == original
+        assert len(answer.content) == len(original)
+        assert answer.content != original
+        assert answer.headers["etag"] != whole.headers["etag"]
+        file = tmp_path / f"served{path.suffix}"
+        file.write_bytes(answer.content)
+        said = subprocess.run(["exiftool", "-n", "-a", file], capture_output=True, text=True, check=True).stdout
+        assert POSITION[0] not in said
+        assert ("Somebody" in said) == (path.suffix == ".jpg")
+        assert b"52.51" not in answer.content
+        for first in range(0, len(original), 7_001):
+            part = http.get(address, headers={"Range": f"bytes={first}-{first + 7_000}"})
+            assert (part.status_code, part.content) == (206, answer.content[first : first + 7_001])
+        assert http.get(address, headers={"Range": "bytes=-500"}).content == answer.content[-500:]
+        assert http.head(address).headers["content-length"] == str(len(original))
+        assert http.get(address, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+        assert http.get(address, headers={"If-None-Match": whole.headers["etag"]}).status_code == 200
+    (red,) = http.get("/v1/assets?name=red.png").json()["assets"]
+    assert http.get(red["links"]["media"]).content == (archive / "pictures" / "red.png").read_bytes()

@@ -110,6 +110,35 @@ def test_rows_that_are_wrong_are_found_and_mended(indexed, archive, encoder, har
     assert mended(indexed, archive, encoder)
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DELETE FROM segment WHERE reader_id = 0 AND asset_id = (SELECT min(asset_id) FROM segment)",
+        "UPDATE segment SET text = 'another' WHERE reader_id = 0 AND asset_id = (SELECT min(asset_id) FROM segment)",
+        (
+            "INSERT INTO segment (asset_id, channel, ordinal, text, reader_id)"
+            " SELECT asset_id, channel, ordinal + 1, text, reader_id FROM segment WHERE reader_id = 0"
+        ),
+        "DELETE FROM segment WHERE reader_id = 0",
+    ],
+)
+def test_names_that_are_lost_are_found_and_written_again(indexed, archive, encoder, harm):
+    change(indexed, harm)
+    assert wrong(indexed) == ["the names of files are words"]
+    done, checks = repair(indexed)
+    assert any("names" in sentence for sentence in done)
+    assert all(check.ok for check in checks)
+    with Engine(indexed, encoder=encoder) as engine:
+        hits = engine.search(Term("later.txt", Modality.TEXT), words=True, k=5).hits
+    assert {Path(hit.segment.path).name for hit in hits} == {"later.txt"}
+    assert ask(indexed, "SELECT count(*) FROM segment WHERE reader_id = 0") == ask(indexed, "SELECT count(DISTINCT asset_id) FROM location WHERE asset_id IN (SELECT id FROM asset WHERE modality IS NOT NULL)")  # fmt: skip
+
+
+def test_names_that_are_due_are_not_lost(indexed, archive):
+    change(indexed, "UPDATE location SET path = path WHERE id = 1", "DELETE FROM segment WHERE reader_id = 0 AND asset_id = (SELECT asset_id FROM location WHERE id = 1)", "INSERT INTO renamed (asset_id) SELECT asset_id FROM location WHERE id = 1 ON CONFLICT DO NOTHING")  # fmt: skip
+    assert wrong(indexed) == []
+
+
 def test_rows_that_point_to_none_are_removed(indexed, archive, encoder):
     if not indexed.database.startswith("sqlite"):
         pytest.skip("PostgreSQL lets no such row be")

@@ -101,32 +101,32 @@ def test_what_cannot_be_judged_is_refused(engine, question, right, wrong, told):
 
 def test_a_sample_is_judged_whole_or_not_at_all(engine):
     searcher, judgements, assets = engine.searcher(), engine.judgements, every_asset(engine)
-    first = sample(searcher, QUESTION, EVERYTHING, 2)
+    first = sample(searcher, judgements, QUESTION, EVERYTHING, 2)
     assert first.population == len(assets)
     chosen = first.assets.tolist()
-    assert sample(searcher, QUESTION, EVERYTHING, 2).assets.tolist() == chosen
+    assert sample(searcher, judgements, QUESTION, EVERYTHING, 2).assets.tolist() == chosen
     other = next(asset for asset in assets if asset not in chosen)
     for wrong in ([chosen[1]], [chosen[0], other], []):
         with pytest.raises(InputError, match="drawn last"):
-            judge(searcher, QUESTION, [], wrong, EVERYTHING, of_sample=True)
-    judge(searcher, QUESTION, chosen[:1], chosen[1:], EVERYTHING, of_sample=True)
-    again = sample(searcher, QUESTION, EVERYTHING, len(assets))
+            judge(searcher, judgements, QUESTION, [], wrong, EVERYTHING, of_sample=True)
+    judge(searcher, judgements, QUESTION, chosen[:1], chosen[1:], EVERYTHING, of_sample=True)
+    again = sample(searcher, judgements, QUESTION, EVERYTHING, len(assets))
     assert again.population == len(assets) - 2
     assert set(again.assets.tolist()).isdisjoint(chosen)
-    judge(searcher, QUESTION, [], again.assets.tolist(), EVERYTHING, of_sample=True)
+    judge(searcher, judgements, QUESTION, [], again.assets.tolist(), EVERYTHING, of_sample=True)
     known = review(judgements.of(QUESTION), EVERYTHING)
     assert (known.judged, known.right, known.sampled, known.population) == (len(assets), 1, len(assets), len(assets))
     assert (known.left_at_most, known.recall_at_least) == (0, 1.0)
-    assert len(sample(searcher, QUESTION, EVERYTHING, 5).assets) == 0
+    assert len(sample(searcher, judgements, QUESTION, EVERYTHING, 5).assets) == 0
 
 
 def test_a_sample_stays_under_its_filter(engine):
     searcher, judgements = engine.searcher(), engine.judgements
     images = Filter(modalities=(Modality.IMAGE,))
-    drawn_ones = sample(searcher, QUESTION, images, 1)
+    drawn_ones = sample(searcher, judgements, QUESTION, images, 1)
     kinds = {one.modality for one in engine.store.segments(drawn_ones.segments.tolist()).values()}
     assert kinds == {Modality.IMAGE}
-    judge(searcher, QUESTION, [], drawn_ones.assets.tolist(), images, of_sample=True)
+    judge(searcher, judgements, QUESTION, [], drawn_ones.assets.tolist(), images, of_sample=True)
     assert review(judgements.of(QUESTION), images).sampled == 1
     assert review(judgements.of(QUESTION), EVERYTHING).population is None
 
@@ -134,7 +134,7 @@ def test_a_sample_stays_under_its_filter(engine):
 @pytest.mark.parametrize("count", [0, -1, 1001])
 def test_samples_of_no_size_are_refused(engine, count):
     with pytest.raises(InputError, match="drawn"):
-        sample(engine.searcher(), QUESTION, EVERYTHING, count)
+        sample(engine.searcher(), engine.judgements, QUESTION, EVERYTHING, count)
 
 
 def test_a_file_that_is_forgotten_takes_its_judgements_along(engine, settings, archive, encoder):

@@ -40,8 +40,9 @@ def failures(
     settings = load({"home": home})
     database = archive(settings)
     store, readers = SqlStore(database), Readers(database)
-    wordless = readers.unread(collection)
-    files = readers.unread_files(collection) if unread else []
+    within = None if collection is None else (collection,)
+    wordless = readers.unread(within)
+    files = readers.unread_files(within) if unread else []
     passed = store.passed(collection)
     lines, coverage = store.failures(collection=collection), _coverage(store, settings, collection)
     if as_json:

@@ -56,9 +56,9 @@ def judge(
             judgements.forget(question)
         yes, no = _assets(engine, right), _assets(engine, wrong)
         if yes or no:
-            judging.judge(searcher, question, yes, no, wanted, of_sample=drawn)
+            judging.judge(searcher, judgements, question, yes, no, wanted, of_sample=drawn)
         review = judging.review(judgements.of(question), wanted)
-        listed = judging.sample(searcher, question, wanted, sample) if sample else None
+        listed = judging.sample(searcher, judgements, question, wanted, sample) if sample else None
         known = engine.store.segments(listed.segments.tolist()) if listed else {}
         found = [known[id_] for id_ in listed.segments.tolist() if id_ in known] if listed else []
         if as_json:

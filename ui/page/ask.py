@@ -36,7 +36,7 @@ def _sent(told: Mapping[str, Any]) -> None:
 
 
 @st.cache_data(ttl=3600, show_spinner=False)
-def _picture(segment: int) -> str | None:
+def _picture(segment: int, of: str) -> str | None:  # noqa: ARG001 - of each token its own
     thumbnail = frame.client().segment(segment, around=0).segment.links.thumbnail
     return thumbnail and f"{thumbnail}{'&' if '?' in thumbnail else '?'}size=160"
 
@@ -46,6 +46,6 @@ def _pictures(state: State) -> dict[str, str]:
     found: dict[str, str] = {}
     for piece in state.pieces:
         with suppress(ServiceError):
-            if piece.kind == "segment" and (picture := _picture(int(piece.value))):
+            if piece.kind == "segment" and (picture := _picture(int(piece.value), frame.token())):
                 found[piece.value] = picture
     return found

@@ -31,8 +31,12 @@ class Known:
 
 def client() -> Client:
     """The client of the service, which calls as whoever looks at the page. ``SENSORIUM_SERVICE`` names its address."""
-    host = st.context.headers.get("Host", "") or ""
-    return _client(st.context.cookies.get(cookie_name(host), ""))
+    return _client(token())
+
+
+def token() -> str:
+    """The token of whoever looks at the page; empty: none. What one may see, another may not: it is a key of what is kept."""
+    return st.context.cookies.get(cookie_name(st.context.headers.get("Host", "") or ""), "")
 
 
 @st.cache_resource(show_spinner=False, max_entries=100)
@@ -41,7 +45,7 @@ def _client(token: str) -> Client:
 
 
 @st.cache_data(ttl=30, show_spinner=False)
-def _told() -> Known:
+def _told(of: str) -> Known:  # noqa: ARG001 - of each token its own
     told, status = client().collections(), client().status()
     channels = {kind.partition("/")[2] for kind in status.segments}
     return Known(
@@ -55,7 +59,7 @@ def _told() -> Known:
 def known() -> Known:
     """What the service knows, as of the last half minute; nothing while it is away, which the page says elsewhere."""
     try:
-        return _told()
+        return _told(token())
     except ServiceError:
         return Known()
 

@@ -191,14 +191,14 @@ def newest(limit: int, *, heading: str = "", summary: str = "") -> None:
 
 
 def _new_card(entry: AssetEntry) -> dict[str, Any]:
-    begins = _beginning(entry.id) if entry.modality == "text" else None
+    begins = _beginning(entry.id, frame.token()) if entry.modality == "text" else None
     return plain_card(entry, entry.links, begins, None) | {
         "segment": None, "href": None, "channel": "", "track": "", "bars": 0, "sure": "", "weak": False, "strip": [], "more": "",
     }  # fmt: skip
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
-def _beginning(asset: int) -> dict[str, Any] | None:
+def _beginning(asset: int, of: str) -> dict[str, Any] | None:  # noqa: ARG001 - of each token its own
     """The first words of a text; an asset never changes, so they are asked for once."""
     segments = frame.client().segments(asset, limit=1).segments
     return passages.passage(segments[0], segments[0].channel, own=True, room=_WHOLE) if segments else None
