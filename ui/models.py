@@ -102,6 +102,7 @@ def render(found: list[dict[str, Any]]) -> None:
         about = (
             ", ".join(row["accepts"]), row["dim"] and f"{row['dim']} dimensions", _size(row),
             row["quality"] and f"ImageNet {row['quality']} %", row["gflops"] and f"{row['gflops']:.0f} GFLOPs a picture", row["licence"],
+            row["note"],
         )  # fmt: skip
         show.out.print(f"  [dim]{escape(' · '.join(part for part in about if part))}[/]", highlight=False, soft_wrap=True)
     show.err.print(
@@ -126,6 +127,7 @@ def _row(name: str, known: Known | None, here: Manifest | None) -> dict[str, Any
         "accepts": [str(modality) for modality in Modality if known and modality in known.takes], "dim": known and known.dim,
         "parameters": known and known.parameters, "gflops": known and known.gflops, "quality": known and known.quality,
         "measure": known.measure if known else "", "by": known.by if known else "",
+        "note": known.note if known else "",
     }  # fmt: skip
     if here and here.licence:
         row["licence"] = here.licence

@@ -77,6 +77,8 @@ def add(
     for one in collection or []:
         SqlStore(database).collection(one)
     reader = readers.load(name, Models.of(settings), settings.device)
+    if told := getattr(reader, "note", ""):
+        show.err.print(f"{name}: {told}.", highlight=False, soft_wrap=True)
     store = Readers(database)
     entry = store.add(name, reader.revision, sorted(reader.reads), sorted(reader.channels), collection or [])
     queued = store.fill(entry)
