@@ -127,6 +127,7 @@ def render(found: list[dict[str, Any]]) -> None:
         about = (
             ", ".join(row["accepts"]), row["dim"] and f"{row['dim']} dimensions", _size(row),
             row["quality"] and f"ImageNet {row['quality']} %", row["gflops"] and f"{row['gflops']:.0f} GFLOPs per picture", row["licence"],
+            row["note"],
         )  # fmt: skip
         shown = "[dim] · [/]".join(f"[dim]{escape(part)}[/]" for part in about if part)
         show.out.print(Padding(shown, (0, 0, 0, 2)), highlight=False)
@@ -153,6 +154,7 @@ def _row(name: str, known: Known | None, here: Manifest | None) -> dict[str, Any
         "accepts": [str(modality) for modality in Modality if known and modality in known.takes], "dim": known and known.dim,
         "parameters": known and known.parameters, "gflops": known and known.gflops, "quality": known and known.quality,
         "measure": known.measure if known else "", "by": known.by if known else "",
+        "note": known.note if known else "",
     }  # fmt: skip
     if here and here.licence:
         row["licence"] = here.licence

@@ -137,7 +137,11 @@ class Links(Wire):
     """Where to get what can be seen and heard. Absent: there is none, as there is no thumbnail of a text."""
 
     media: str
-    moment: str = Field(description="The media, with the moment as a media fragment.", examples=["/v1/assets/7/media#t=12.5,18"])
+    moment: str = Field(
+        description="The media, with the moment as a media fragment. Times count from the file's first stamp. Where that is not 0 (pieces of"
+        " recordings, cuts), Chromium counts from the stamp and Firefox from 0: a player adds its `currentTime` after `loadeddata`.",
+        examples=["/v1/assets/7/media#t=12.5,18"],
+    )
     thumbnail: str | None = None
     preview: str | None = None
 

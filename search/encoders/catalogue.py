@@ -25,6 +25,7 @@ class Known:
     parameters  in millions, of all its towers together
     gflops      that a picture costs
     quality     as published in ``by``, measured as ``measure`` says
+    note        what to know before it is used
     """
 
     name: str
@@ -36,6 +37,7 @@ class Known:
     quality: float | None = None
     measure: str = ""
     by: str = ""
+    note: str = ""
 
 
 KNOWN = (

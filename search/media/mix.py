@@ -35,6 +35,8 @@ _IN_STEP = 0.3
 """Two loudness curves with at least this correlation are of one scene."""
 _LIVELY_DB = 3.0
 """Loudness that varies less than this is steady: two steady sounds, such as rain in stereo, are one scene."""
+_PAUSE_DB = 40.0
+"""Where both channels are this far below their loudest, nothing sounds."""
 _STEP_MS = 50
 _SHORTEST_MS = 1000
 """Shorter sound says too little about how its channels are related."""
@@ -161,6 +163,8 @@ def together(one: Sound, other: Sound, rate: int, *, apart: bool = False) -> boo
     if apart or len(one) * 1000 < _SHORTEST_MS * rate:
         return not apart
     first, second = _course_db(one, rate), _course_db(other, rate)
+    sounding = (first > first.max() - _PAUSE_DB) | (second > second.max() - _PAUSE_DB)  # two programmes may pause together too
+    first, second = first[sounding], second[sounding]
     widths = float(first.std()), float(second.std())
     if max(widths) < _LIVELY_DB:
         return True

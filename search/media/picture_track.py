@@ -27,6 +27,10 @@ _SPARSE_MS = 400
 """A frame with no other within this time before or after it, in milliseconds, is not skipped either, whatever the stated rate."""
 _RECENT = 24
 """The number of packet time stamps that are kept to find the distance of frames: more than any codec reorders."""
+_KEPT_BYTES = 32 * 2**20
+"""Of the packets since the last key frame, so much is kept at most, to decode skipped frames after all where a shot may begin."""
+_SHORT_GROUP = 30
+"""Packets. In longer groups of pictures, an intra frame stands where its encoder saw the cut."""
 _SEEN_THROUGH = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _STILL_MS = 500
 """A track that lasts no longer than this beside a longer one is a still, such as the cover of a film."""
@@ -109,10 +113,12 @@ class PictureTrack:
         """``number`` counts from 1. Cuts of the first track have no source, so that they equal the segments of older versions."""
         self.stream, self.clock, self._first = stream, clock, number == 1
         self._name = name_of("picture track", number, stream)
-        self.shots = Shots(Display(needs, stream, aspect_of(stream)), None if self._first else self._name)
+        self.shots = Shots(Display(needs, stream, aspect_of(stream)), None if self._first else self._name, self._skipped)
         self.damage = Damage("picture" if self._first else self._name)
         self.decoder = decoder_of(stream)
         self._stamps: list[int] = []
+        self._groups: list[list[av.Packet[Any]]] = []  # the packets since the last key frames, while frames are skipped
+        self._kept = 0
         self._skips = self._is_alone = self._captioned = False
         self._lone = _SPARSE_MS / float((stream.time_base or Fraction(1, 1000)) * 1000)
 
@@ -135,6 +141,8 @@ class PictureTrack:
         self.clock.note(packet)
         if self._skips and packet.pts is not None and (alone := self._alone(packet.pts)) != self._is_alone:
             self.decoder.skip_frame, self._is_alone = "DEFAULT" if alone else "NONREF", alone
+        if self._skips:
+            self._keep(packet)
         for frame in self.damage.decode(packet, self.clock, self.shots.seen_ms, self.decoder):
             time = self.clock.time_ms(frame)
             self._captioned = self._captioned or subtitles.captioned(frame)
@@ -152,6 +160,46 @@ class PictureTrack:
             yield from self.damage.gaps()
         if self._captioned:
             yield Gap("not_read", "the pictures carry closed captions (CEA-608 or 708), which are not read")
+
+    def _keep(self, packet: av.Packet[Any]) -> None:
+        """Keep a packet, and forget the groups of pictures that have been looked at."""
+        if packet.is_keyframe:
+            self._groups.append([])
+        while len(self._groups) > 1 and self._begins_by(self._groups[1], self.shots.seen_ms):
+            self._kept -= sum(one.size for one in self._groups.pop(0))
+        self._kept += packet.size
+        if self._kept > _KEPT_BYTES:
+            self._groups, self._kept = [], 0
+        if self._groups:
+            self._groups[-1].append(packet)
+
+    def _begins_by(self, group: Sequence[av.Packet[Any]], time: int) -> bool:
+        stamp = group[0].pts if group else None
+        return stamp is not None and self.clock.ms(stamp) <= time
+
+    def _skipped(self, start: int, end: int) -> Iterator[tuple[av.VideoFrame, int]]:
+        """The frames shown after ``start`` and before ``end`` that were skipped, with their times, decoded after all."""
+        packets = [packet for group in self._groups for packet in group]
+        between = [packet for packet in packets if packet.pts is not None and start < round(self.clock.ms(packet.pts)) < end]
+        if not between or not self._begins_by(packets, start) or self._intra(packets, end):
+            return
+        decoder = cast("av.VideoCodecContext", av.CodecContext.create(self.decoder.name, "r"))
+        decoder.extradata, decoder.thread_count, decoder.options = self.decoder.extradata, 1, dict(self.decoder.options)
+        last = packets.index(between[-1])
+        try:
+            frames = [frame for packet in packets[: last + 1] for frame in decoder.decode(packet)] + decoder.decode(None)
+        except (av.error.FFmpegError, ValueError):
+            return
+        times = ((round(self.clock.ms(frame.pts)), frame) for frame in frames if frame.pts is not None)
+        for time, frame in sorted(times, key=lambda pair: pair[0]):
+            if start < time < end:
+                yield frame, time
+
+    def _intra(self, packets: Sequence[av.Packet[Any]], time: int) -> bool:
+        """Whether the frame at a time begins a long group of pictures, or the next one."""
+        return len(packets) > _SHORT_GROUP and any(
+            packet.is_keyframe and packet.pts is not None and abs(self.clock.ms(packet.pts) - time) < 1 for packet in packets
+        )
 
     def _alone(self, stamp: int) -> bool:
         """Whether a frame is shown for long or follows a pause, as far as the packets before it tell.

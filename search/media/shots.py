@@ -67,18 +67,23 @@ class ShotDetector:
         """Whether nothing is undecided, and this frame differs from the last by less than half a cut."""
         return self._before is None and self._previous is not None and distance(self._previous, histogram) < _FLOOR / 2
 
+    def changes(self, histogram: Histogram, time: int) -> bool:
+        """Whether a shot may begin with this frame."""
+        if self._previous is None or self._before is not None or time - self._begin < MIN_SHOT_MS:
+            return False
+        return distance(self._previous, histogram) > max(_FLOOR, _FACTOR * self._usual)
+
     def push(self, histogram: Histogram, time: int) -> int | None:
         """Take the next frame. Returns the start of a shot once it is certain; that is before ``time``."""
         found = self._settle(time)
+        changes = self.changes(histogram, time)
         previous, self._previous = self._previous, histogram
         if previous is None:
             self._begin = time
-            return None
-        change = distance(previous, histogram)
-        if self._before is None and time - self._begin >= MIN_SHOT_MS and change > max(_FLOOR, _FACTOR * self._usual):
+        elif changes:
             self._before, self._candidate = previous, time
         else:
-            self._usual = _MEMORY * self._usual + (1 - _MEMORY) * change
+            self._usual = _MEMORY * self._usual + (1 - _MEMORY) * distance(previous, histogram)
         return found
 
     def finish(self, end: int) -> int | None:

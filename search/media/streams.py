@@ -35,6 +35,8 @@ _ENDING = ("matroska", "mov", "ogg")
 
 _RIGHT_MS = 50
 """A header's duration is right if it is this near to what was decoded, in milliseconds: codecs add a frame at either end."""
+_DELAYED = ("flv",)
+"""Containers whose duration counts the delay of reordered frames in, so that it is never right."""
 _ASTRAY_MS = 500
 """If a file is this much longer or shorter than its first and last time stamps say, its clock restarts somewhere."""
 MAX_TRACKS = 16
@@ -145,7 +147,7 @@ class _Pass:
             yield from waiting
         yield from self._gaps()
         lasted, told = self._lasted_ms, self._duration_ms
-        if told is None or abs(lasted - told) > _RIGHT_MS:
+        if told is None or abs(lasted - told) > (0 if self._format in _DELAYED else _RIGHT_MS):
             yield replace(self._info(), duration_ms=lasted)
 
     def _clock(self, stream: av.VideoStream | av.AudioStream) -> Clock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import av
 import numpy as np
@@ -30,9 +30,15 @@ class Shots:
     gives its last frame.
     """
 
-    def __init__(self, display: Display, source: str | None = None) -> None:
-        """``display`` converts frames to pictures; ``source`` is set on each cut."""
-        self._display, self._source = display, source
+    def __init__(
+        self,
+        display: Display,
+        source: str | None = None,
+        skipped: Callable[[int, int], Iterable[tuple[av.VideoFrame, int]]] = lambda _start, _end: (),
+    ) -> None:
+        """``display`` converts frames to pictures; ``source`` is set on each cut; ``skipped`` gives the frames shown after one time and
+        before another that were not decoded, with their times: a shot may begin with one of them."""
+        self._display, self._source, self._skipped = display, source, skipped
         self._detector = ShotDetector()
         self._held: av.VideoFrame | None = None
         self._last: av.VideoFrame | None = None
@@ -78,6 +84,12 @@ class Shots:
         self._passed.clear()
 
     def _look(self, frame: av.VideoFrame, time: int, colours: Histogram) -> Iterator[Cut]:
+        if self._detector.changes(colours, time):
+            for between, at in self._skipped(self.seen_ms, time):
+                yield from self._take(between, at, histogram(between))
+        yield from self._take(frame, time, colours)
+
+    def _take(self, frame: av.VideoFrame, time: int, colours: Histogram) -> Iterator[Cut]:
         cut = self._detector.push(colours, time)
         if self._held is None:
             self._begin, self._due = time, time + PERIOD_MS // 2

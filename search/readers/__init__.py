@@ -3,8 +3,8 @@
 A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``. A family may have ``OPTIONS``, which are appended:
 ``speech:base,untranslated``. A family is a module here, or one that another package registers under the entry point group
 ``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader``. A family whose models come from a hub also
-has ``source(rest: str) -> Source`` and ``KNOWN``, the recommended models, with what they read, ``READS``. Importing a family
-loads no framework.
+has ``source(rest: str) -> Source`` and ``KNOWN``, the recommended models, with what they read, ``READS``; ``note(rest: str) -> str`` says
+what to know of a model. Importing a family loads no framework.
 """
 
 from __future__ import annotations
@@ -71,10 +71,14 @@ def known() -> list[Known]:
     """The recommended models of our readers."""
     modules = {of: family(of) for of in FAMILIES}
     return [
-        Known(f"{of}:{rest}", module.READS, None, getattr(module, "LICENCE", ""))
+        Known(f"{of}:{rest}", module.READS, None, getattr(module, "LICENCE", ""), note=_note(module, rest))
         for of, module in modules.items()
         for rest in getattr(module, "KNOWN", ())
     ]
+
+
+def _note(module: ModuleType, rest: str) -> str:
+    return str(module.note(rest)) if hasattr(module, "note") else ""
 
 
 def family(name: str) -> ModuleType:

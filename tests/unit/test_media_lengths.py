@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import av
 import numpy as np
 import pytest
 
@@ -44,6 +45,16 @@ def test_the_length_is_what_was_decoded(pool, tmp_path, scraps, name):
     assert found.lasted_ms == pytest.approx(1000 * wanted, abs=90)  # B-frames and sound codecs add up to two frames
     assert -50 <= found.lasted_ms - max(cut.span.end for cut in found.cuts) < MIN_WINDOW_MS
     assert [gap for gap in found.gaps if gap.reason == "truncated"] == []
+
+
+@pytest.mark.parametrize("name", ["h264.flv", "hour.flv"])
+def test_flash_video_lasts_as_long_as_it_is_shown_whatever_its_header_counts_in(pool, tmp_path, scraps, name):
+    case = next(one for one in cases() if one.name == name)
+    case.make(tmp_path / name, scraps)
+    with av.open(str(tmp_path / name)) as container:
+        stamps = [float(packet.pts * packet.time_base) for packet in container.demux(video=0) if packet.pts is not None]
+        wanted = max(stamps) + 0.04 - container.start_time / av.time_base
+    assert decode(pool, tmp_path / name).lasted_ms == pytest.approx(1000 * wanted, abs=25)  # sound ends within a packet of it
 
 
 def test_a_film_lasts_as_long_as_its_longer_track_where_only_the_other_is_wanted(pool, tmp_path):

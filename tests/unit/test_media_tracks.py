@@ -114,6 +114,16 @@ def test_two_programmes_are_two_sounds(pool, tmp_path):
         assert np.corrcoef(cut.content, sound)[0, 1] > 0.99
 
 
+def test_two_programmes_that_end_at_the_same_time_are_two_sounds():
+    nothing = np.zeros(RATE * 3, np.float32)
+    one, other = (np.concatenate([nothing, bursts(seed, 6), nothing]) for seed in (1, 2))
+    assert [lane for lane, _ in scenes(np.stack([one, other]), RATE)] == [0, 1]
+    spaced = np.concatenate(
+        [nothing, np.random.default_rng(5).normal(0, 1, RATE * 6).astype(np.float32) * np.abs(bursts(1, 6)), nothing]
+    )
+    assert [lane for lane, _ in scenes(np.stack([one, spaced]), RATE)] == [None]  # loud and quiet with the first
+
+
 def test_steady_noise_in_stereo_is_one_scene():
     rain = np.random.default_rng(0).normal(size=(2, RATE * 2)).astype(np.float32)
     assert [lane for lane, _ in scenes(rain, RATE)] == [None]

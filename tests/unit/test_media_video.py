@@ -343,3 +343,30 @@ def test_a_thumbnail_has_square_pixels(pool, tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (72, 96), "red"))))
         container.mux(stream.encode())
     assert decode(pool, path, Needs(144, "inside", rate=0, moments=(0,))).content.shape == (1, 96, 144, 3)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [
+        ("mkv", "mpeg2video", {"bf": "2", "g": "12"}), ("ts", "mpeg2video", {"bf": "2", "g": "15"}), ("mp4", "mpeg4", {"bf": "2", "g": "12"}),
+        ("mp4", "libx264", {"preset": "veryfast", "bf": "3", "g": "300", "sc_threshold": "0"}), ("mp4", "libx264", {"preset": "veryfast", "bf": "3"}),
+    ],
+)  # fmt: skip
+def test_a_shot_that_begins_with_a_frame_that_is_skipped_begins_with_that_frame(pool, tmp_path, suffix, codec, options):
+    path = tmp_path / f"a.{suffix}"
+    begins = (0, 31, 63, 95, 127, 160, 194)
+    texture = (np.arange(96)[:, None] % 40).astype(np.uint8)[
+        :, :, None
+    ]  # plain colours would drift over the edge of a histogram's bin
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.options, stream.bit_rate = 128, 96, "yuv420p", options, 2_000_000
+        for number in range(220):
+            scene = sum(number >= begin for begin in begins)
+            pixels = np.empty((96, 128, 3), np.uint8)
+            pixels[:] = ((220, 40, 40), (40, 60, 220), (60, 200, 60))[scene % 3] - texture
+            pixels[40:60, (number * 2) % 100 : (number * 2) % 100 + 20] = 255  # what moves keeps the encoder from copying
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode())
+    shots = decode(pool, path, replace(NEEDS, rate=0)).of(Channel.VISUAL)
+    assert [shot.span.start for shot in shots] == pytest.approx([begin * 40 for begin in begins], abs=1)

@@ -407,6 +407,7 @@ def test_the_list_shows_what_reads_captions_and_translates_before_it_is_here(set
         row = rows[name]
         assert (row["here"], sorted(row["accepts"]), row["licence"]) == (False, accepts, licence)
         assert (row["dim"] is None) == (not name.startswith("e5"))
+        assert ("English alone" in row["note"]) == ("distil" in name)
 
 
 def test_every_speech_model_in_the_list_can_be_pulled():

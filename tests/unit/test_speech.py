@@ -21,7 +21,7 @@ from tests.fakes.speech import RATE, TINY, captions, cuts, joined, noise, record
 
 pytest.importorskip("faster_whisper")
 
-from search.readers.speech import FILES
+from search.readers.speech import FILES, note
 from search.readers.speech import regions as listening
 from search.readers.speech.engine import Engine, Heard, Said
 from search.readers.speech.guards import looping, made_up, plain, unread
@@ -258,8 +258,17 @@ class FakeEngine:
         if translate:
             return [said(self._english) for _ in sounds]
         if varied:
-            return [said("mended") for _ in sounds]
-        return [next(self._said)[2] for _ in sounds]
+            return [throughout(said("mended"), sound) for sound in sounds]
+        return [throughout(next(self._said)[2], sound) for sound in sounds]
+
+
+def throughout(one: Said, sound) -> Said:
+    """The words spread over the whole sound, unless they last as long as they should."""
+    each = len(sound) / 16 / max(1, len(one.words))
+    if not all(word.end_ms - word.start_ms == 300 for word in one.words):
+        return one
+    words = (replace(word, start_ms=at * each, end_ms=(at + 1) * each) for at, word in enumerate(one.words))
+    return replace(one, words=tuple(words))
 
 
 def read(engine: FakeEngine, *, translate: bool = True, seconds: float = 4.0) -> list[Passage | Gap]:
@@ -340,10 +349,78 @@ def test_what_is_said_for_sure_is_not_heard_again(loud):
     assert (kept.language, engine.asked) == ("en", [("en", False, False)])
 
 
-def test_a_model_of_english_alone_tells_what_it_may_have_misheard(loud):
-    gap, kept = read(Doubtful(0.45, "de", 0.97, 0.9, multilingual=False))
+def test_a_model_of_english_alone_tells_what_it_may_have_misheard_and_calls_it_no_english(loud):
+    gap, kept = read(Doubtful(0.55, "de", 0.97, 0.9, multilingual=False))
     assert gap.detail.endswith("the model knows English alone")
-    assert kept.text == "hoi tush pechen"
+    assert (kept.text, kept.language) == ("hoi tush pechen", None)
+
+
+def test_a_model_of_english_alone_writes_nothing_of_what_it_did_not_understand(loud):
+    (gap,) = read(Doubtful(0.45, "de", 0.97, 0.9, multilingual=False))
+    assert (gap.reason, "speech:base" in gap.detail) == ("not_read", True)
+    assert gap.span.end - gap.span.start > 3_000
+
+
+def test_short_sentences_that_were_not_understood_are_one_gap(loud):
+    def words(text, first, sure):
+        return tuple(Heard(f" {word}", first + at * 500, first + (at + 1) * 500, sure) for at, word in enumerate(text.split()))
+
+    foreign = words("Hoi tush bech. Die ersh ter. Am Eisen man.", 300, 0.4)
+    engine = FakeEngine(("en", 1.0, replace(said("x"), words=(*foreign, *words("The minister resigned.", 4_800, 0.9)))))
+    engine.multilingual = False
+    gap, kept = read(engine, seconds=6)
+    assert (kept.text, kept.language) == ("The minister resigned.", "en")
+    assert 0 <= gap.span.start < 600
+    assert gap.span.end == pytest.approx(4_800, abs=100)
+
+
+def test_of_a_region_that_a_model_of_english_alone_would_guess_nothing_is_kept(loud):
+    engine = FakeEngine(("en", 1.0, said("I am not sure if I am going to do it.", log_probability=-1.1)))
+    engine.multilingual = False
+    (gap,) = read(engine)
+    assert "English alone" in gap.detail
+
+
+def test_a_model_of_english_alone_that_can_tell_other_languages_does_not_write_them(loud):
+    engine = FakeEngine(("de", 0.9, said("today we talk")), ("en", 0.9, said("hello again")))
+    reader = SpeechReader("speech:distil-large-v3", "1", "fake", engine, translate=False, english=True)
+    gap, kept = reader.read(INFO, cuts(noise(4), silence(2), noise(4)))
+    assert ("English alone" in gap.detail, kept.text) == (True, "hello again")
+
+
+def part_of(text, sound, first, last):
+    """Words in a part of the sound alone, as where Whisper forgets the rest."""
+    each = len(sound) / 16 * (last - first) / len(text.split())
+    start = len(sound) / 16 * first
+    words = (Heard(f" {word}", start + at * each, start + (at + 1) * each, 0.9) for at, word in enumerate(text.split()))
+    return replace(said(text), words=tuple(words))
+
+
+@pytest.mark.parametrize(("first", "last"), [(0.0, 0.5), (0.5, 1.0)])
+def test_what_whisper_leaves_out_of_a_region_is_heard_by_itself(loud, first, last):
+    engine = FakeEngine(("en", 0.9, part_of("hello there", noise(8), first, last)), ("de", 0.9, said("guten Tag")))
+    reader = SpeechReader("speech:fake", "1", "fake", engine, translate=True)
+    found = sorted(reader.read(INFO, cuts(noise(8))), key=lambda one: (one.span.start, one.translated))
+    told = [(one.text, one.language) for one in found]
+    assert told == (
+        [("hello there", "en")] * (first == 0)
+        + [("guten Tag", "de"), ("in English", "en")]
+        + [("hello there", "en")] * (first > 0)
+    )
+
+
+@pytest.mark.parametrize("multilingual", [True, False])
+@pytest.mark.parametrize("other", [said(""), part_of("so", noise(5), 0, 0.05)])
+def test_what_no_sentence_covers_is_told(loud, multilingual, other):
+    engine = FakeEngine(("en", 0.9, part_of("hello there", noise(8), 0, 0.4)), ("en", 0.9, other))
+    engine.multilingual = multilingual
+    reader = SpeechReader("speech:fake", "1", "fake", engine, translate=False)
+    found = list(reader.read(INFO, cuts(noise(8))))
+    assert found[0].text == "hello there"
+    (gap,) = (one for one in found if isinstance(one, Gap))
+    assert (gap.reason, gap.span.end) == ("not_read", pytest.approx(8_000, abs=200))
+    assert gap.span.start < 4_000
+    assert ("speech:base" in gap.detail) == (not multilingual)
 
 
 def test_nothing_is_translated_that_should_not_be_or_that_the_model_cannot(loud):
@@ -386,6 +463,24 @@ def test_a_model_that_fails_on_a_file_says_so(loud, error, told):
     assert told is ModelMissing or caught.value.reason == "encoder"
 
 
+@pytest.mark.parametrize(
+    ("name", "alone"),
+    [
+        ("tiny.en", True),
+        ("distil-small.en", True),
+        ("distil-large-v3", True),
+        ("base", False),
+        ("turbo", False),
+        ("tiny.en,untranslated", True),
+    ],
+)
+def test_models_of_english_alone_are_named_and_stand_last(name, alone):
+    assert bool(note(name)) == alone
+    known = [bool(one.note) for one in readers.known() if one.name.startswith("speech:")]
+    assert known == sorted(known)
+    assert True in known
+
+
 # Real models.
 
 
@@ -412,6 +507,7 @@ def test_a_name_says_whether_to_translate_and_the_files_what_revision_it_is(tiny
     other = readers.load(f"{plain_name},untranslated", models, "cpu")
     assert (other.name, other.revision) == (f"{plain_name},untranslated", tiny.revision)
     assert tiny.revision.startswith(models.find(TINY).revision)
+    assert "English alone" in tiny.note
     assert list(other.read(INFO, [])) == []
 
 
@@ -481,6 +577,26 @@ def test_languages_in_turn_with_short_pauses_are_told_apart_by_base(tmp_path):
         assert {one.language for one in found} == {"en", "de"}
         assert {one.language for one in found if "Geschichte" in one.text} == {"de"}
         assert {one.language for one in found if "agriculture" in one.text.lower()} == {"en"}
+
+
+def test_languages_in_turn_are_told_by_a_model_of_english_alone(tiny, tmp_path):
+    """``shared/cases/t_pauses.sh``: after a pause of 0.3 s the German half was dropped without a word."""
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed")
+    texts = {"en-us": "The minister of agriculture resigned this morning after a long debate about water prices.",
+             "de": "Heute sprechen wir über die Geschichte der Eisenbahn. Die erste Strecke führte von Leipzig nach Dresden."}  # fmt: skip
+    for voice, text in texts.items():
+        subprocess.run(["espeak-ng", "-v", voice, "-s", "135", "-w", tmp_path / f"{voice}.wav", text], check=True)
+    english, german = (recording(tmp_path / f"{voice}.wav") for voice in texts)
+    for pause in (0.3, 1.5):
+        for sounds in ((english, german), (german, english)):
+            found = list(tiny.read(INFO, cuts(sounds[0], silence(pause), sounds[1])))
+            (gap,) = (one for one in found if isinstance(one, Gap))
+            (kept,) = (one for one in found if isinstance(one, Passage))
+            assert "agriculture" in kept.text
+            begins = 0 if sounds[0] is german else (len(english) / RATE + pause) * 1000
+            assert abs(gap.span.start - begins) < 1_000
+            assert gap.span.end - gap.span.start > 5_000
 
 
 def test_base_reads_what_is_said_and_knows_the_language(shared, tmp_path):

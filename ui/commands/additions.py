@@ -155,6 +155,8 @@ def add_reader(
     settings = load({"home": home})
     store = Readers(grown(settings, collection or ()))
     reader = reader_of(name, Models.of(settings), settings.device)
+    if told := getattr(reader, "note", ""):
+        show.err.print(f"{name}: {told}.", highlight=False, soft_wrap=True)
     entry = store.add(name, reader.revision, sorted(reader.reads), sorted(reader.channels), collection or [])
     queued = store.fill(entry)
     if later:

@@ -23,10 +23,13 @@ FILES = ("config.json", "model.bin", "tokenizer.json")
 """What a folder must hold, besides a vocabulary; faster-whisper would fetch a tokenizer that it misses."""
 
 KNOWN = (
-    "tiny.en", "tiny", "base.en", "base", "small.en", "small", "distil-small.en", "medium.en", "medium", "distil-medium.en",
-    "turbo", "distil-large-v3", "distil-large-v3.5", "large-v3",
+    "tiny", "base", "small", "medium", "turbo", "large-v3",
+    "tiny.en", "base.en", "small.en", "distil-small.en", "medium.en", "distil-medium.en", "distil-large-v3", "distil-large-v3.5",
 )  # fmt: skip
-"""Checkpoints that are worth having: Whisper's and Distil-Whisper's, from the lightest to the heaviest."""
+"""Checkpoints that are worth having: Whisper's and Distil-Whisper's, from the lightest to the heaviest; last those of English alone."""
+
+ENGLISH = ("distil-large-v2", "distil-large-v3", "distil-large-v3.5")
+"""Checkpoints that were taught English alone although they have the tokens of other languages. Others are named ``.en``."""
 
 READS = frozenset({Modality.AUDIO, Modality.VIDEO})
 """The assets in which somebody may speak."""
@@ -36,6 +39,15 @@ LICENCE = "MIT"
 
 MONOLINGUAL = ("turbo", "distil")
 """Parts of names of models that were taught to transcribe alone, and not to translate."""
+
+
+ALONE = "English alone; other speech is told and not read"
+
+
+def note(rest: str) -> str:
+    """What to know of a checkpoint before it is used; empty: nothing."""
+    rest = rest.removesuffix(",untranslated")
+    return ALONE if rest.endswith(".en") or rest in ENGLISH else ""
 
 
 def source(rest: str) -> Source:
@@ -68,5 +80,6 @@ def load(model: Model | None, device: str) -> SpeechReader:
     rest = model.rest.removesuffix(",untranslated")
     name = Path(rest).name if rest.startswith(("/", ".", "~")) else rest
     engine = Engine(model.folder, device)
-    translate = engine.multilingual and rest == model.rest and not any(part in name for part in MONOLINGUAL)
-    return SpeechReader(model.name, model.revision, f"faster-whisper {name}", engine, translate=translate)
+    english = not engine.multilingual or bool(note(name))
+    translate = not english and rest == model.rest and not any(part in name for part in MONOLINGUAL)
+    return SpeechReader(model.name, model.revision, f"faster-whisper {name}", engine, translate=translate, english=english)

@@ -64,6 +64,11 @@ class Said:
         """All that is said."""
         return "".join(word.text for word in self.words).strip()
 
+    @property
+    def sure(self) -> float:
+        """The mean confidence in its words, 0..1; 0 without any."""
+        return sum(word.confidence for word in self.words) / len(self.words) if self.words else 0.0
+
 
 GPU_BATCH = 16
 """Sounds that a GPU hears at once."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from search.errors import MediaError, ModelMissing
-from search.readers.speech import READS
-from search.readers.speech.engine import ISO, Engine, Said
-from search.readers.speech.guards import WEAK, looping, made_up, plain, unread
+from search.readers.speech import ALONE, READS
+from search.readers.speech.engine import Engine, Said
+from search.readers.speech.guards import UNLIKELY, WEAK, looping, made_up, plain, unread
 from search.readers.speech.passages import passage, sentences
 from search.readers.speech.regions import RATE, Region, regions
 from search.types import Channel, Cut, Gap, Info, Needs, Passage, Span
 
-RULES = "3"
+RULES = "4"
 """Incremented whenever this family would read something else from the same sound."""
 
 SURE = 0.5
@@ -26,8 +26,17 @@ DOUBTED = 0.65
 """Sentences whose words are less sure than this in the mean, 0..1, may be in another language than their region: German that is heard as English has
 .4 to .55, and what is heard in its own language .75 and more."""
 
+UNDERSTOOD = 0.5
+"""Sentences whose words a model of English alone is less sure of than this are dropped: speech in other languages has .2 to .5, and of English in
+noise with so little, 96 % of the words are wrong."""
+
 LONG_MS = 3_000
 """Unread speech of at least this length is reported as a gap."""
+
+DOUBTED_MS = 2_000
+"""Doubtful sentences of a region are reported if they are at least this long together."""
+
+FOREIGN = "a model of English alone did not understand it; for other languages use one that knows them: sensorium readers add speech:base"
 
 
 @dataclass(slots=True)
@@ -44,10 +53,13 @@ class SpeechReader:
     channels = frozenset({Channel.SPEECH})
     reads = READS
 
-    def __init__(self, name: str, revision: str, source: str, engine: Engine, *, translate: bool) -> None:
-        """``revision`` is that of the files; ``translate``: also translate speech that is not English into English."""
+    def __init__(self, name: str, revision: str, source: str, engine: Engine, *, translate: bool, english: bool = False) -> None:
+        """``revision`` is that of the files; ``translate``: also translate speech that is not English into English; ``english``: the
+        model writes English alone."""
         self.name, self.revision = name, f"{revision}.{RULES}"
         self._source, self._engine, self._translate = source, engine, translate
+        self._english_alone = english or not engine.multilingual
+        self.note = ALONE if self._english_alone else ""
         self._batch = engine.together
         self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch, levelled=False)
 
@@ -60,18 +72,28 @@ class SpeechReader:
         """
         found, before = regions(cuts), defaultdict[str | None, _Before](_Before)  # one for each track and channel
         while some := list(islice(found, self._batch)):
-            with _told():
-                languages = self._languages(some, before)
-                said = self._hear(some, languages)
-                foreign = [
-                    self._translate and language != "en" and not unread(one)
-                    for language, one in zip(languages, said, strict=True)
-                ]
-                english = self._english(some, languages, foreign)
-            for region, language, one, other in zip(some, languages, said, english, strict=True):
-                yield from self._passages(region, language, one, before[region.heard])
-                if other is not None and plain(other.text) != plain(one.text) and not unread(other):
-                    yield self._translated(region, one, other)
+            yield from self._regions(some, before)
+
+    def _regions(
+        self, some: Sequence[Region], before: Mapping[str | None, _Before], *, again: bool = True
+    ) -> Iterator[Passage | Gap]:
+        """Read regions. ``again``: what Whisper leaves out of one is heard by itself."""
+        with _told():
+            languages = self._languages(some, before)
+            said = self._hear(some, languages)
+            foreign = [
+                self._translate and language != "en" and not unread(one) for language, one in zip(languages, said, strict=True)
+            ]
+            english = self._english(some, languages, foreign)
+        for region, language, one, other in zip(some, languages, said, english, strict=True):
+            yield from self._passages(region, language, one, before[region.heard])
+            if other is not None and plain(other.text) != plain(one.text) and not unread(other):
+                yield self._translated(region, one, other)
+            for span in [] if self._unread(one, language) else _left(region, one):
+                if again:
+                    yield from self._regions([region.part(span.start, span.end)], before, again=False)
+                else:
+                    yield from _gap(region, span, language, FOREIGN if self._english_alone else "no words could be made out")
 
     def _languages(self, some: Sequence[Region], before: Mapping[str | None, _Before]) -> list[str]:
         found = []
@@ -102,52 +124,74 @@ class SpeechReader:
                 found |= zip(which, self._engine.hear(sounds, language, translate=True), strict=True)
         return [found.get(at) for at in range(len(some))]
 
+    def _unread(self, said: Said, language: str) -> str:
+        """Why the whole result for a region should be dropped; empty: it is plausible."""
+        why = unread(said)
+        if not self._english_alone:
+            return why
+        return FOREIGN if why or language != "en" or said.log_probability < UNLIKELY else ""
+
     def _passages(self, region: Region, language: str, said: Said, before: _Before) -> Iterator[Passage | Gap]:
-        if why := unread(said):
+        if why := self._unread(said, language):
             yield from _gap(region, Span(round(region.start_ms), round(region.end_ms)), language, why)
             return
+        lost: list[Span] = []  # one after another
+        doubted: list[Span] = []
+        found: list[Passage | Gap] = []
         for words in sentences(said.words):
             one = passage(region, words, language, self._heard(region))
             span = one.span or Span(0, 0)
             if (one.confidence or 0.0) < DOUBTED:
                 with _told():
-                    better = self._by_itself(region, one)
+                    better = self._by_itself(region, one, language)
                 if better:
-                    yield from better
+                    found += better
                     before.lines += [told.text for told in better]
                     continue
-                yield from self._doubt(region, span, language)
+                if self._english_alone:
+                    one = replace(one, language=None)
+                    if (one.confidence or 0.0) < UNDERSTOOD:
+                        lost.append(span)
+                        continue
+                doubted.append(span)
+            found += _joined(region, lost, language)
             if why := made_up(one.text, region.voiced(span.start, span.end), tuple(before.lines)):
-                yield from _gap(region, span, language, why)
+                found += _gap(region, span, language, why)
             else:
-                yield one
+                found.append(one)
             before.lines.append(one.text)
+        yield from self._doubt(region, doubted, language)
+        yield from found
+        yield from _joined(region, lost, language)
 
-    def _by_itself(self, region: Region, doubted: Passage) -> list[Passage]:
-        """A doubtful sentence, transcribed again in its own language. Empty if that is the same language, or the confidence does
-        not rise."""
-        if not self._engine.multilingual or doubted.span is None:
+    def _by_itself(self, region: Region, doubted: Passage, assumed: str) -> list[Passage]:
+        """A doubtful sentence, transcribed again in its own language. Empty if that is the language ``assumed``, or the confidence does
+        not rise: neither over that in its region nor over that of the sentence by itself in the language assumed."""
+        if self._english_alone or doubted.span is None:
             return []
         part = region.part(doubted.span.start, doubted.span.end)
         ((language, likely),) = self._engine.languages([part.samples])
-        if likely < SURE or ISO.get(language, language) == doubted.language:
+        if likely < SURE or language == assumed:
             return []
         (said,) = self._engine.hear([part.samples], language)
         if unread(said):
             return []
+        if said.sure <= (doubted.confidence or 0.0):
+            (same,) = self._engine.hear([part.samples], assumed)
+            if said.sure <= same.sure:
+                return []
         found = [passage(part, words, language, self._heard(part)) for words in sentences(said.words)]
-        if sum(word.confidence for word in said.words) / len(said.words) <= (doubted.confidence or 0.0):
-            return []
         if self._translate and language != "en":
             (english,) = self._engine.hear([part.samples], language, translate=True)
             found += [self._translated(part, said, english)] if not unread(english) else []
         return found
 
-    def _doubt(self, region: Region, span: Span, language: str) -> Iterator[Gap]:
-        """A gap for a sentence that is kept although it may be in another language than assumed. It counts as searched."""
-        if span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK:
-            alone = "" if self._engine.multilingual else ", and the model knows English alone"
-            yield Gap("not_read", f"language {language}, from {span.start / 1000:.1f} s: the words are doubtful{alone}")
+    def _doubt(self, region: Region, doubted: Sequence[Span], language: str) -> Iterator[Gap]:
+        """A gap for sentences of a region that are kept although they may be in another language than assumed. They count as searched."""
+        some = [span for span in doubted if region.voiced(span.start, span.end) >= WEAK]
+        if sum(span.end - span.start for span in some) >= DOUBTED_MS:
+            alone = ", and the model knows English alone" if self._english_alone else ""
+            yield Gap("not_read", f"language {language}, from {some[0].start / 1000:.1f} s: the words are doubtful{alone}")
 
     def _heard(self, region: Region) -> str:
         """The source: the reader, and the track and channel unless it is the whole first track."""
@@ -160,10 +204,32 @@ class SpeechReader:
         return replace(likely, span=whole.span, words=(), translated=True)
 
 
+def _long(region: Region, span: Span) -> bool:
+    """Whether somebody speaks there, for long enough to be told."""
+    return span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK
+
+
 def _gap(region: Region, span: Span, language: str, why: str) -> Iterator[Gap]:
-    """A gap for speech that could not be read, if it is long enough and somebody speaks there."""
-    if span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK:
-        yield Gap("not_read", f"language {language}: {why}", span)
+    """A gap for speech that could not be read."""
+    if _long(region, span):
+        yield Gap("not_read", f"language {language}: {why}" if why != FOREIGN else why, span)
+
+
+def _left(region: Region, said: Said) -> Iterator[Span]:
+    """Where somebody speaks for long, and Whisper has no word."""
+    at, last = region.spoken
+    words = passage(region, said.words, "", "").words
+    for start, end in (*((word.start_ms or 0, word.end_ms or 0) for word in words), (last, last)):
+        if _long(region, Span(at, max(at, start))):
+            yield Span(at, start)
+        at = max(at, end)
+
+
+def _joined(region: Region, lost: list[Span], language: str) -> Iterator[Gap]:
+    """A gap for sentences, one after another, that a model of English alone did not understand; ``lost`` is emptied."""
+    if lost:
+        yield from _gap(region, Span(lost[0].start, lost[-1].end), language, FOREIGN)
+        lost.clear()
 
 
 @contextlib.contextmanager
