@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -187,7 +186,9 @@ def drop(
     """Remove a space with its vectors and its index. The others, and what is known of the files, stay."""
     import sys
 
+    from indexer.delete import drop_strangers
     from search.index import Generations
+    from search.store import SqlStore
     from ui import show
 
     settings = load({"home": home})
@@ -200,7 +201,7 @@ def drop(
         if not yes and not (sys.stdin.isatty() and typer.confirm(visible(f"Drop {told}?"))):
             raise InputError("Nothing was dropped.", remedy="Say --yes to drop without being asked.")
         spaces.drop(name)
-        shutil.rmtree(folder, ignore_errors=True)
+        drop_strangers(settings.home, SqlStore(archive(settings)))
     if as_json:
         show.emit(
             {"name": name, "vectors": size.vectors, "database_bytes": size.bytes, "index_bytes": index, "dropped": not dry_run}
