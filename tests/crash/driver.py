@@ -214,7 +214,7 @@ def nursery() -> None:
             _be(request)
         say({"pid": pid})
         _, status = os.waitpid(pid, 0)
-        say({"code": os.waitstatus_to_exitcode(status), "orphans": orphans(deadline=time.monotonic() + 10)})
+        say({"code": os.waitstatus_to_exitcode(status), "orphans": orphans(deadline=time.monotonic() + 60)})
 
 
 def _be(request: dict[str, Any]) -> None:

@@ -29,6 +29,8 @@ from tests.crash.media import Files
 from tests.fakes.encoder import DIM
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 600
+"""Seconds after which a command counts as hung: far more than it takes, since others may use the machine."""
 SECOND = "second"
 """The space beside the first one, which is called ``fake``."""
 NOWHERE = "qqqq"
@@ -79,7 +81,7 @@ class Nursery:
         self._process.stdin.write(json.dumps(request | {"out": str(self._out), "err": str(self._err)}) + "\n")
         self._process.stdin.flush()
         pid = json.loads(self._process.stdout.readline())["pid"]
-        timer = threading.Timer(60 if kill_after is None else kill_after, _kill, [pid])
+        timer = threading.Timer(PATIENCE if kill_after is None else kill_after, _kill, [pid])
         timer.start()
         ended = json.loads(self._process.stdout.readline())
         timer.cancel()

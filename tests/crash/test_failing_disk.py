@@ -22,10 +22,10 @@ import pytest
 from search.index.generations import folder_name
 from search.query.calibration import file_of
 from tests.crash.driver import done
-from tests.crash.lab import ROOT, SECOND, acknowledged, audit, lost, steps
+from tests.crash.lab import PATIENCE, ROOT, SECOND, acknowledged, audit, lost, steps
 from tests.crash.media import Files
 from tests.fakes.encoder import FakeEncoder
-from tests.waiting import LONG, until
+from tests.waiting import until
 
 TRIALS = int(os.environ.get("SENSORIUM_INJECT_TRIALS", "6"))
 SEED = int(os.environ.get("SENSORIUM_CRASH_SEED", "1"))
@@ -121,7 +121,7 @@ def test_a_failing_disk_is_told_and_the_next_run_goes_on(nursery, tmp_path):
         env = os.environ | {"SENSORIUM_HOME": str(home), "SENSORIUM_CRASH_ACKS": str(acks)}
         ran = subprocess.run(
             [*command, sys.executable, "-m", "tests.crash.driver", *argv],
-            cwd=ROOT, env=env, capture_output=True, text=True, timeout=LONG, check=False,
+            cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         injected = log.read_text().count("(INJECTED)")
         hits[name] += injected > 0

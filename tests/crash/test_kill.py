@@ -91,7 +91,7 @@ class Archive:
         database = self.home / "sensorium.db"
         before = done(database).keys()
         ran = self.nursery.run(*argv, home=self.home, acks=self.acks, **how)
-        assert ran.orphans == 0, "a child outlived its parent by ten seconds"
+        assert ran.orphans == 0, "a child outlived its parent by a minute"
         assert "Traceback" not in ran.err, ran.err
         refused = argv[:2] == ("spaces", "calibrate") and "nothing whose answer is known" in ran.err
         assert ran.killed or refused or ran.code in (0, 1), (ran.code, ran.err)
