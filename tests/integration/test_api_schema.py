@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from sqlalchemy import func, select
-from starlette.testclient import TestClient
 
 from search.api.app import create_app
 from search.api.identity import ROLES, Access
@@ -36,14 +35,16 @@ WRITES = {
 """What a role may add rows to, besides uploads, which lie in files."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def guarded(still):
-    """A service over the same archive that asks for tokens, and a token for each role."""
+    """A service over the same archive that asks for tokens, and a token for each role; schemathesis ends it after the test."""
     service = Service(still.settings, load=lambda _: FakeEncoder(), runner=lambda *_: None, patience=LONG)
     tokens = Tokens(service.database)
     secrets = {role: tokens.add(f"the {role}", role, days=1)[1] for role in Role}
-    with TestClient(create_app(service, Access(tokens, still.settings.home, local=False)), base_url="http://localhost") as client:
-        yield client.app, secrets
+    yield create_app(service, Access(tokens, still.settings.home, local=False)), secrets
+    for role in Role:
+        tokens.revoke(f"the {role}")
+    service.close()
 
 
 def rows(home) -> dict[str, int]:
