@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from pathlib import Path
 
 from search import cache
 from search.errors import InputError
+from search.index.generations import INDEX, folder_name
+from search.query import calibration
 from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, SqlStore, words
@@ -90,9 +94,23 @@ def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
         live = LiveIndex(store, settings.home, space, key)
         live.write()
         live.generations.drop_former()
+    drop_strangers(settings.home, store)
     words.scrub(database)
     database.flush()
     _marker(settings.home).unlink(missing_ok=True)
+
+
+def drop_strangers(home: Path, store: SqlStore) -> None:
+    """Delete the indexes and calibrations of spaces that are gone, which hold vectors of their content. A drop that was cut short
+    leaves them, and one from another home on the same database."""
+    indexes = [path for path in (home / "index").glob("*-*") if re.fullmatch(INDEX, path.name)]
+    if found := {*indexes, *calibration.folder(home).glob("*.npz")}:  # listed first: a new space is there before its files
+        entries = store.spaces()
+        kept = {home / "index" / folder_name(key, space.name) for key, space in entries} | {
+            calibration.file_of(home, space) for _, space in entries
+        }
+        for path in found - kept:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def unscrubbed(home: Path) -> bool:

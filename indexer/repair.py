@@ -8,6 +8,7 @@ from contextlib import closing
 
 from sqlalchemy import Connection, bindparam, text
 
+from indexer.delete import drop_strangers
 from indexer.verify import Check, Harm, examine
 from search.query.live import LiveIndex
 from search.settings import Settings
@@ -85,6 +86,9 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
     if harm.pictures:
         yield f"{len(harm.pictures)} thumbnails of no asset were removed."
     store = SqlStore(database)
+    if harm.strangers:
+        drop_strangers(settings.home, store)
+        yield "The indexes of spaces that are gone were removed."
     for key, space in store.spaces():
         if space.name in harm.spaces or harm.assets or harm.dangling:
             count = LiveIndex(store, settings.home, space, key, fresh=True).write().count

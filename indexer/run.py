@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from indexer import mounts
-from indexer.delete import scrub, unscrubbed
+from indexer.delete import drop_strangers, scrub, unscrubbed
 from indexer.exclude import Exclusions
 from indexer.pipeline import Pipeline, Progress
 from indexer.reading import Desk, embed, read
@@ -224,13 +224,14 @@ class Indexer:
 
     @_outlasting
     def tidy(self) -> tuple[int, int | None]:
-        """Remove assets without files and write generations that are due. Returns the number of assets, and the number of the
+        """Remove assets without files and what dropped spaces left, and write generations that are due. Returns the number of assets, and the number of the
         first space's generation."""
         self._follow()
         version = self.store.version()
         removed = 0 if version == self._tidied else self.intake.drop_orphans()
         self._tidied = version
         written = [self._tidy(lane) for lane in self.lanes]
+        drop_strangers(self._settings.home, self.store)
         if unscrubbed(self._settings.home):
             scrub(self._settings, self._database, self.store)
         return removed, written[0] if written else None

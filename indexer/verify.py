@@ -57,8 +57,9 @@ class Harm:
     """Damage that can be repaired.
 
     It holds the ids of assets to embed again, of assets whose names are not written, of units without a ledger line, and of
-    readings that lost passages; rows with dangling references (table, row); id counters that lag behind (table, least); pictures without an asset; spaces with a damaged
-    index; and whether the word index is damaged.
+    readings that lost passages; rows with dangling references (table, row); id counters that lag behind (table, least);
+    pictures without an asset; spaces with a damaged index; whether the word index is damaged; and whether there are indexes of
+    spaces that are gone.
     """
 
     assets: set[int] = field(default_factory=set)
@@ -70,6 +71,7 @@ class Harm:
     pictures: list[Path] = field(default_factory=list)
     spaces: set[str] = field(default_factory=set)
     words: bool = False
+    strangers: bool = False
 
 
 def verify(settings: Settings, *, deep: bool = False) -> list[Check]:
@@ -101,6 +103,7 @@ def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Har
                 checks += _Index(settings.home, truth).checks(harm, deep=deep)
                 if deep and truth.sound and len(truth.ids):
                     checks.append(_answers(settings, truth))
+            checks.append(_strangers(connection, harm, settings.home))
     return checks, harm
 
 
@@ -256,6 +259,15 @@ def _pictures(connection: Connection, harm: Harm, home: Path) -> Check:
     orphans = [path for path in pictures if path.name.partition("-")[0] not in known]
     harm.pictures += orphans
     return Check("every thumbnail belongs to an asset", not orphans, f"{len(orphans)} of {len(pictures)} belong to none", _MEND)
+
+
+def _strangers(connection: Connection, harm: Harm, home: Path) -> Check:
+    found = [path for path in (home / "index").glob("*-*") if re.fullmatch(r"\d+-[0-9a-f]{12}", path.name)]
+    rows = connection.execute(text("SELECT id, name FROM space")).all()
+    known = {f"{row.id}-{hashlib.sha256(row.name.encode()).hexdigest()[:12]}" for row in rows}
+    left = [path.name for path in found if path.name not in known]
+    harm.strangers = bool(left)
+    return Check("every index belongs to a space", not left, f"{len(left)} of {len(found)} belong to none", _MEND)
 
 
 class _Truth:

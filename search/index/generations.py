@@ -258,6 +258,10 @@ class Generations:
             shutil.rmtree(path, ignore_errors=True)
 
 
+INDEX = r"\d+-[0-9a-f]{12}"
+"""What ``folder_name`` returns, as a regular expression."""
+
+
 def folder_name(key: int, space: str) -> str:
     """The name of a space's folder. It is different for every space, whatever the spaces are called."""
     return f"{key}-{hashlib.sha256(space.encode()).hexdigest()[:12]}"

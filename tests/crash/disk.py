@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.crash.lab import ROOT
-from tests.waiting import LONG
+from tests.crash.lab import PATIENCE, ROOT
 
 SECTOR = 512
 TRACED = (
@@ -162,7 +161,7 @@ def trace(argv: list[str], log: Path, env: dict[str, str]) -> list[Call]:
     command = ["strace", "-f", "-y", "-xx", "-s", "4194304", "--seccomp-bpf", "-o", str(log), "-e", f"trace={TRACED}"]
     done = subprocess.run(
         [*command, sys.executable, "-m", "tests.crash.driver", *argv],
-        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=LONG, check=False,
+        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     calls: list[Call] = []

@@ -8,9 +8,10 @@ The product's code is left as it is. Around it, by environment variables:
 SENSORIUM_CRASH_POINT   ``commit:after:3``: SIGKILL after the third commit. Names: ``POINTS``
 SENSORIUM_CRASH_ACKS    file that gets a line after every commit: what a reader then finds done (see ``done``)
 SENSORIUM_CRASH_WORD    word at which the reader dies as a native library does, by SIGSEGV
+SENSORIUM_CRASH_CLOCK   file with the seconds by which the clock is off, read whenever the time of day is asked for
 SENSORIUM_CRASH_PAUSE   seconds that the encoder takes for a batch, and the reader for an asset, so that there is time to die in
 
-The encoder and the reader ``fake`` are the tests' own; transactions are small, so that there are many.
+The encoders and the reader ``fake`` are the tests' own; transactions are small, so that there are many.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -27,16 +29,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import faiss
+import numpy as np
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 import indexer.pipeline
 import search.encoders
+import search.query.calibration
 import search.readers
 from tests.commands import orphans, say
 from tests.fakes.encoder import FakeEncoder
@@ -44,32 +49,42 @@ from tests.fakes.reader import FakeReader
 from ui import cli
 
 UNITS = """
-    SELECT hex(a.digest), s.id, e.vector FROM unit u JOIN asset a ON a.id = u.asset_id
+    SELECT hex(a.digest) || '@' || p.name, s.id, e.vector
+    FROM unit u JOIN asset a ON a.id = u.asset_id JOIN space p ON p.id = u.space_id
     LEFT JOIN segment s ON s.asset_id = a.id AND s.reader_id IS NULL
     LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = u.space_id
     WHERE u.state = 'done' ORDER BY s.id
 """
 READINGS = """
     SELECT hex(a.digest) || ' ' || r.name || ' ' || coalesce(g.beside, ''), s.id,
-        s.channel || ' ' || coalesce(s.start, '') || ' ' || s.text, e.vector
+        s.channel || ' ' || coalesce(s.start, '') || ' ' || s.text
     FROM reading g JOIN asset a ON a.id = g.asset_id JOIN reader r ON r.id = g.reader_id
-    LEFT JOIN segment s ON s.asset_id = a.id AND s.reader_id = r.id LEFT JOIN embedding e ON e.segment_id = s.id
+    LEFT JOIN segment s ON s.asset_id = a.id AND s.reader_id = r.id
     WHERE g.state = 'done' ORDER BY s.id
 """
-EMBEDDED = " embedded"
+EMBEDDED = """
+    SELECT hex(a.digest) || ' ' || r.name || ' ' || coalesce(g.beside, '') || '@' || p.name, s.id, e.vector
+    FROM reading g JOIN asset a ON a.id = g.asset_id JOIN reader r ON r.id = g.reader_id CROSS JOIN space p
+    LEFT JOIN segment s ON s.asset_id = a.id AND s.reader_id = r.id
+    LEFT JOIN embedding e ON e.segment_id = s.id AND e.space_id = p.id
+    WHERE g.state = 'done' ORDER BY s.id
+"""
+JUDGED = "SELECT hex(a.digest) || '?' || j.question, a.id, j.is_right FROM judgement j JOIN asset a ON a.id = j.asset_id"
 
 
 def done(database: Path, mode: str = "ro") -> dict[str, list[list[Any]]]:
     """What a reader of the database finds finished, by the tables alone.
 
-    Digest of an asset -> [segment's id, hash of its vector]; ``DIGEST READER FINGERPRINT``, the last of what lay beside it -> [passage's id,
-    hash of what it says and where]; and the same with ``EMBEDDED`` at the end -> [passage's id, hash of its vector], once all have one.
+    ``DIGEST@SPACE`` -> [segment's id, hash of its vector] of an embedded asset; ``DIGEST READER FINGERPRINT``, the last of what lay beside
+    it -> [passage's id, hash of what it says and where]; ``DIGEST READER FINGERPRINT@SPACE`` -> [passage's id, hash of its vector], once all
+    have one; and ``DIGEST?QUESTION`` -> [asset's id, whether it answers it].
     """
     if not database.exists():
         return {}
     connection = sqlite3.connect(f"file:{database}?mode={mode}", uri=True, timeout=30)
     try:
-        units, read = (connection.execute(query).fetchall() for query in (UNITS, READINGS))
+        connection.execute("BEGIN")  # all four of one state
+        units, read, embedded, judged = (connection.execute(query).fetchall() for query in (UNITS, READINGS, EMBEDDED, JUDGED))
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
@@ -77,18 +92,18 @@ def done(database: Path, mode: str = "ro") -> dict[str, list[list[Any]]]:
     finally:
         connection.close()
     found: dict[str, list[list[Any]]] = {}
-    for digest, segment, vector in units:
-        found.setdefault(digest, []).append([segment, _hash(vector)])
-    for key, group in groupby(sorted(read, key=itemgetter(0)), key=itemgetter(0)):
-        passages = [row[1:] for row in group if row[1] is not None]
-        found[key] = [[id_, _hash(text.encode())] for id_, text, _ in passages]
-        if all(vector is not None for *_, vector in passages):
-            found[key + EMBEDDED] = [[id_, _hash(vector)] for id_, _, vector in passages]
-    return found
+    for key, segment, vector in units:
+        found.setdefault(key, []).append([segment, _hash(vector)])
+    for rows, all_of_them in ((read, False), (embedded, True)):
+        for key, group in groupby(sorted(rows, key=itemgetter(0)), key=itemgetter(0)):
+            passages = [row[1:] for row in group if row[1] is not None]
+            if not all_of_them or all(value is not None for _, value in passages):
+                found[key] = [[id_, _hash(value)] for id_, value in passages]
+    return found | {key: [[asset, right]] for key, asset, right in judged}
 
 
-def _hash(content: bytes | None) -> str:
-    return hashlib.sha256(content or b"").hexdigest()[:12]
+def _hash(content: bytes | str | None) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content or b"").hexdigest()[:12]
 
 
 class PausingEncoder(FakeEncoder):
@@ -97,6 +112,17 @@ class PausingEncoder(FakeEncoder):
     def encode(self, modality, batch):
         time.sleep(float(os.environ.get("SENSORIUM_CRASH_PAUSE", "0")))
         return super().encode(modality, batch)
+
+
+class MirroredEncoder(PausingEncoder):
+    """Another encoder: the vectors of the first one from behind, so that a mixture of the two would be seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.space = replace(self.space, name="mirrored", model="mirrored")
+
+    def encode(self, modality, batch):
+        return np.ascontiguousarray(super().encode(modality, batch)[:, ::-1])
 
 
 class PausingReader(FakeReader):
@@ -137,10 +163,11 @@ def around(owner: Any, name: str, before: Callable[[], None], after: Callable[[]
 
 def prepare() -> None:
     """Set the failpoint, the acknowledgements, the encoder and the reader."""
-    search.encoders.load = lambda *_, **__: PausingEncoder()
+    search.encoders.load = lambda name, *_, **__: MirroredEncoder() if name == "mirrored" else PausingEncoder()
     load = search.readers.load
     search.readers.load = lambda name, *rest: PausingReader() if name == "fake" else load(name, *rest)
     indexer.pipeline.COMMIT_UNITS, indexer.pipeline.COMMIT_SECONDS = 4, 0.05
+    search.query.calibration.ENOUGH = 4  # a small archive calibrates itself, too
     if acks := os.environ.get("SENSORIUM_CRASH_ACKS"):
         database = Path(os.environ["SENSORIUM_HOME"]) / "sensorium.db"
         handle, last = os.open(acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), [b""]
@@ -152,6 +179,10 @@ def prepare() -> None:
                 os.write(handle, line)
 
         around(SQLiteDialect_pysqlite, "do_commit", lambda: None, acknowledge)
+    if clock := os.environ.get("SENSORIUM_CRASH_CLOCK"):
+        right = time.time_ns
+        time.time_ns = lambda: right() + int(Path(clock).read_text()) * 10**9
+        time.time = lambda: time.time_ns() / 1e9
     if point := os.environ.get("SENSORIUM_CRASH_POINT"):
         name, side, number = point.split(":")
         left = [int(number)]
@@ -165,8 +196,17 @@ def prepare() -> None:
             around(owner, function, *((count, lambda: None) if side == "before" else (lambda: None, count)))
 
 
+LAZY = (
+    "alembic.command", "indexer.repair", "indexer.run", "numpy.random", "pydantic.json_schema", "pydantic.type_adapter",
+    "search.query.calibrate", "ui.judging", "ui.readers", "ui.show", "ui.spaces", "ui.status",
+)  # fmt: skip
+"""What commands import when they need it; the nursery has it ready, since its runs are many."""
+
+
 def nursery() -> None:
     """Fork a run for every request ``{"argv", "env", "out", "err"}``; answers its pid, then its end and its orphans that live on."""
+    for name in LAZY:
+        importlib.import_module(name)
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours
     for line in sys.stdin:
         request = json.loads(line)
@@ -174,7 +214,7 @@ def nursery() -> None:
             _be(request)
         say({"pid": pid})
         _, status = os.waitpid(pid, 0)
-        say({"code": os.waitstatus_to_exitcode(status), "orphans": orphans(deadline=time.monotonic() + 10)})
+        say({"code": os.waitstatus_to_exitcode(status), "orphans": orphans(deadline=time.monotonic() + 60)})
 
 
 def _be(request: dict[str, Any]) -> None:

@@ -11,16 +11,21 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from search.index.generations import folder_name
+from search.query.calibration import file_of
 from tests.crash.driver import done
-from tests.crash.lab import ROOT, acknowledged, audit, lost
+from tests.crash.lab import PATIENCE, ROOT, SECOND, acknowledged, audit, lost, steps
 from tests.crash.media import Files
-from tests.waiting import LONG, until
+from tests.fakes.encoder import FakeEncoder
+from tests.waiting import until
 
 TRIALS = int(os.environ.get("SENSORIUM_INJECT_TRIALS", "6"))
 SEED = int(os.environ.get("SENSORIUM_CRASH_SEED", "1"))
@@ -30,19 +35,38 @@ FAULTS = (
     ("pwrite64", "EIO", "sensorium.db-wal", 60),
     ("pwrite64", "ENOSPC", "sensorium.db-wal", 60),
     ("pwrite64", "ENOSPC", "sensorium.db", 5),
-    ("fsync", "EIO", "index/fake", 2),
-    ("fsync", "EIO", "index/fake/tmp-{next}/vectors.faiss", 1),
-    ("fsync", "EIO", "index/fake/tmp-{next}/manifest.json", 1),
-    ("fsync", "EIO", "index/fake/CURRENT.tmp", 1),
-    ("write", "ENOSPC", "index/fake/tmp-{next}/vectors.faiss", 1),
-    ("write", "ENOSPC", "index/fake/tmp-{next}/ids.npy", 2),
-    ("write", "ENOSPC", "index/fake/tmp-{next}/manifest.json", 1),
-    ("rename", "EIO", "index/fake/CURRENT.tmp", 1),
+    ("fsync", "EIO", "{index}", 2),
+    ("fsync", "EIO", "{index}/tmp-{next}/vectors.faiss", 1),
+    ("fsync", "EIO", "{index}/tmp-{next}/manifest.json", 1),
+    ("fsync", "EIO", "{index}/CURRENT.tmp", 1),
+    ("write", "ENOSPC", "{index}/tmp-{next}/vectors.faiss", 1),
+    ("write", "ENOSPC", "{index}/tmp-{next}/ids.npy", 2),
+    ("write", "ENOSPC", "{index}/tmp-{next}/manifest.json", 1),
+    ("rename", "EIO", "{index}/CURRENT.tmp", 1),
 )
-"""What fails, how, on which file of the home, and how often a run does it, about.
+"""What fails, how, on which file of the home, and how often a run does it, about. ``{index}``: the folder of the first space's index.
 
 The database's own file is written when the log is folded into it: a run may end well without that, since the log holds everything.
 """
+
+EVERY = tuple(fault for fault in FAULTS if "sensorium.db-wal" in fault)
+"""What can fail whatever is done."""
+OTHERS = {
+    "add": (
+        ("fsync", "EIO", "{second}", 2),
+        ("write", "ENOSPC", "{second}/tmp-00000001/vectors.faiss", 1),
+        ("rename", "EIO", "{second}/CURRENT.tmp", 1),
+    ),
+    "drop": (("unlinkat", "EIO", "{second}", 2), ("rmdir", "EIO", "{second}", 1)),
+    "calibrate": (
+        ("fsync", "EIO", "{calibration}", 1),
+        ("write", "ENOSPC", "{calibration}", 1),
+        ("fsync", "EIO", "calibration", 1),
+    ),
+}
+"""What else can fail, by what is done. ``{second}``: the folder of the second space's index."""
+UNTOLD = ("unlinkat", "rmdir")
+"""Calls that may fail without an error: what a drop leaves, the next run removes."""
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -53,46 +77,71 @@ def told_well(err: str) -> bool:
     return "Traceback" not in err and len(lines) >= 2 and len(lines[1]) > 10
 
 
+def places(home: Path, argv: tuple[str, ...]) -> dict[str, str]:
+    """Where a command writes that is given for the first space or the second one."""
+    kept = file_of(home, replace(FakeEncoder().space, name=argv[2]))
+    return {
+        "index": f"index/{folder_name(1, 'fake')}",
+        "second": f"index/{folder_name(2, SECOND)}",
+        "calibration": f"calibration/.{kept.name}.new",
+    }
+
+
 @needs_strace
 @pytest.mark.timeout(600 + 60 * TRIALS)
 def test_a_failing_disk_is_told_and_the_next_run_goes_on(nursery, tmp_path):
-    hits = 0
+    hits: Counter[str] = Counter()
     for number in range(TRIALS):
         seed = SEED + number
         random = Random(f"fault {seed}")
         folder = tmp_path / str(number)
         home, acks, files = folder / "home", folder / "acks", Files(folder / "archive", random)
         files.add(6)
-        old = bool(number % 2)
+        argv, old = ("index", str(files.folder), "--json"), bool(number % 2)
+        name = "again" if old else "first"
+        faults = FAULTS
         if old:
-            assert nursery.run("index", files.folder, home=home).code == 0
+            assert nursery.run(*argv, home=home).code == 0
             files.disturb()
             files.add(8)
-        call, error, file, often = FAULTS[number % len(FAULTS)] if len(FAULTS) <= TRIALS else random.choice(FAULTS)
-        path, nth = home / file.format(next=f"{1 + old:08}"), random.randint(1, often)
+        if reads := number % 4 == 3:  # something else is done to an archive with readers, and often a second space
+            assert nursery.run(*argv, home=home).code == 0
+            for reader in ("fake", "written"):
+                assert nursery.run("readers", "add", reader, "--json", home=home).code == 0
+            if number % 8 == 7:
+                assert nursery.run(*steps(home, random, reads=True)["add"], home=home).code == 0
+            name, argv = random.choice([*steps(home, random, reads=True).items()])
+            faults = OTHERS.get(name, ()) + EVERY
+        chosen = number // 4 if reads else number
+        call, error, file, often = faults[chosen % len(faults)] if len(FAULTS) <= TRIALS else random.choice(faults)
+        path, nth = home / file.format(next=f"{1 + old:08}", **places(home, argv)), random.randint(1, often)
         fault = f"{call}:error={error}:when={nth}{random.choice(('', '+'))}"
         log = folder / "strace"
         command = ["strace", "-f", "-qq", "-P", str(path), "-e", f"trace={call}", "-e", f"inject={fault}", "-o", str(log)]
         env = os.environ | {"SENSORIUM_HOME": str(home), "SENSORIUM_CRASH_ACKS": str(acks)}
         ran = subprocess.run(
-            [*command, sys.executable, "-m", "tests.crash.driver", "index", str(files.folder), "--json"],
-            cwd=ROOT, env=env, capture_output=True, text=True, timeout=LONG, check=False,
+            [*command, sys.executable, "-m", "tests.crash.driver", *argv],
+            cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         injected = log.read_text().count("(INJECTED)")
-        hits += injected > 0
+        hits[name] += injected > 0
+        refused = name == "calibrate" and "nothing whose answer is known" in ran.stderr
+        stops = injected and not refused and file != "sensorium.db" and call not in UNTOLD
+        dropped = SECOND if name == "drop" else ""
         try:
-            assert ran.returncode == 1 if injected and file != "sensorium.db" else ran.returncode in (0, 1), ran.returncode
+            assert not stops or ran.returncode == 1, ran.returncode
+            assert refused or ran.returncode in (0, 1), ran.returncode
             assert ran.returncode == 0 or told_well(ran.stderr), "the error does not say what to do"
-            assert not lost(acknowledged(acks), home, files), "acknowledged, and not there"
+            assert not lost(acknowledged(acks), home, files, dropped=dropped), "acknowledged, and not there"
             assert nursery.run("index", files.folder, "--json", home=home).code == 0
-            assert not lost(acknowledged(acks), home, files), "acknowledged, and lost"
-            audit(nursery, home, files)
+            assert not lost(acknowledged(acks), home, files, dropped=dropped), "acknowledged, and lost"
+            audit(nursery, home, files, reads=reads)
         except AssertionError as failure:
             raise AssertionError(
-                f"seed {seed}, {fault} on {path} ({injected} times): {failure}\n{ran.stderr[-3000:]}"
+                f"seed {seed}, {name}, {fault} on {path} ({injected} times): {failure}\n{ran.stderr[-3000:]}"
             ) from failure
-    print(f"{TRIALS} runs from seed {SEED}, a fault in {hits} of them")
-    assert hits > TRIALS // 3
+        print(f"{number + 1} commands from seed {SEED}, a fault in {hits.total()} of them: {dict(hits)}; 0 lost", flush=True)
+    assert hits.total() > TRIALS // 3
 
 
 @contextmanager

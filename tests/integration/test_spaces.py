@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from indexer.delete import What, delete
 from indexer.pipeline import Progress
 from indexer.repair import repair
 from indexer.run import Job, index, indexer
@@ -21,6 +22,7 @@ from search.errors import InputError, QueryError, UnknownName
 from search.index import Generations
 from search.index.generations import folder_name
 from search.query import Blend, Engine, Term
+from search.query.calibration import NOTHING, file_of, save
 from search.query.engine import ALL, RETRY_SECONDS
 from search.store import Database, Readers, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
@@ -236,6 +238,32 @@ def test_a_dropped_space_takes_only_its_own_along(home, spaces):
             engine.search(RED, spaces=["eyes"])
     assert all(check.ok for check in verify(home, deep=True))
     add("eyes")  # and it can come back
+
+
+def test_what_a_drop_that_was_cut_short_left_on_the_disk_is_told_and_goes(home, spaces, archive):
+    """Vectors of what is deleted later would stay there."""
+    add("eyes")
+    entries = {entry.name: entry for entry in spaces.all()}
+    index_of = {name: home.home / "index" / folder_name(entry.key, name) for name, entry in entries.items()}
+    kept = {name: file_of(home.home, entry.space) for name, entry in entries.items()}
+    for clean in (
+        lambda: index(home, Job([archive])),
+        lambda: repair(home),
+        lambda: delete(home, What(paths=[archive / "films"])),
+    ):
+        for name in entries:
+            save(home.home, entries[name].space, NOTHING)
+        index_of["eyes"].mkdir(exist_ok=True)
+        (index_of["eyes"] / "vectors.faiss").touch()
+        if len(spaces.all()) > 1:
+            spaces.drop("eyes")  # as where it was killed before it came to the files
+        assert [check.name for check in verify(home) if not check.ok] == ["every index belongs to a space"]
+        clean()
+        assert not index_of["eyes"].exists()
+        assert not kept["eyes"].exists()
+        assert index_of["whole"].is_dir()
+        assert kept["whole"].exists()
+        assert all(check.ok for check in verify(home, deep=True))
 
 
 def test_what_readers_read_outlives_the_only_space_that_embeds_it(home, spaces, monkeypatch):

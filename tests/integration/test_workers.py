@@ -8,23 +8,32 @@ import signal
 import threading
 import time
 import traceback
-from contextlib import closing
+from collections import Counter
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from indexer.delete import drop_strangers
 from indexer.run import Job, index
 from indexer.verify import verify
+from search import encoders
+from search.errors import UnknownName
+from search.query import Engine, Term
 from search.settings import Settings
-from search.store import Database, SqlStore
+from search.store import Database, Spaces, SqlStore
+from search.types import Modality
 from tests.fakes.encoder import FakeEncoder
 from tests.waiting import LONG, until
 
 SECONDS = float(os.environ.get("SENSORIUM_WORKERS_SECONDS", "4"))
 """How long the processes go at it."""
 WORKERS = int(os.environ.get("SENSORIUM_WORKERS", "4"))
+
+RED = Term("red", Modality.TEXT)
 
 _PROCESSES = multiprocessing.get_context("spawn")
 
@@ -64,17 +73,42 @@ def stuck(settings: Settings, folder: Path, begun) -> None:
     index(settings, Job([folder]), encoder=Stuck(begun))
 
 
-def keep_going(settings: Settings, folder: Path, number: int, errors) -> None:
-    """Add files and index, again and again; what went wrong goes into ``errors``."""
-    turn, end = 0, time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        turn += 1
-        try:
-            pictures(folder / str(number), 5, number * 100_000 + turn)
-            index(settings, Job([folder]), encoder=FakeEncoder())
-        except BaseException:
-            errors.put(traceback.format_exc())
-            return
+def keep_going(settings: Settings, folder: Path, number: int, errors, told) -> None:
+    """Add files, index, search, and make, fill, search and drop a space, again and again.
+
+    What went wrong goes into ``errors``, how often each was done into ``told``.
+    """
+    encoders.load = lambda *_, **__: FakeEncoder()
+    name, turn, end, done = f"space-{number}", 0, time.monotonic() + SECONDS, Counter()
+    try:
+        with ExitStack() as stack:
+            engine = None
+            while time.monotonic() < end:
+                turn += 1
+                pictures(folder / str(number), 5, number * 100_000 + turn)
+                index(settings, Job([folder]))
+                engine = engine or stack.enter_context(Engine(settings))
+                for _ in range(5):
+                    assert engine.search(RED, k=5).hits
+                done += Counter(runs=1, searches=5)
+                if turn % 3 == 1:
+                    space_comes_and_goes(settings, engine, name, folder)
+                    done += Counter(runs=1, searches=1, spaces=1)
+    except BaseException:
+        errors.put(traceback.format_exc())
+    told.put(done)
+
+
+def space_comes_and_goes(settings: Settings, engine: Engine, name: str, folder: Path) -> None:
+    with closing(Database(settings.database)) as database:
+        spaces = Spaces(database)
+        spaces.fill(spaces.add(replace(FakeEncoder().space, name=name), "fake"))
+        index(settings, Job([folder], spaces=[name]))
+        assert engine.search(RED, k=5, spaces=[name]).hits
+        spaces.drop(name)
+        drop_strangers(settings.home, SqlStore(database))
+    with pytest.raises(UnknownName):
+        engine.search(RED, spaces=[name])
 
 
 def start(target, *arguments):
@@ -122,11 +156,16 @@ def test_what_a_killed_worker_had_is_done_by_one_that_lives(settings, tmp_path):
 
 @pytest.mark.timeout(SECONDS + 900)
 def test_nobody_is_told_that_the_database_is_locked(settings, tmp_path):
-    errors = _PROCESSES.Queue()
+    """Nor of anything else that others do: all index, search, and make and drop spaces."""
+    errors, told = _PROCESSES.Queue(), _PROCESSES.Queue()
     (tmp_path / "archive").mkdir()
-    processes = [start(keep_going, settings, tmp_path / "archive", number, errors) for number in range(WORKERS)]
+    processes = [start(keep_going, settings, tmp_path / "archive", number, errors, told) for number in range(WORKERS)]
+    done = sum((told.get() for _ in processes), Counter())
     for process in processes:
         process.join()
     assert errors.empty(), errors.get()
     once(settings, tmp_path / "archive", slow=False)
     assert_whole(settings, sum(1 for _ in (tmp_path / "archive").glob("*/*.png")))
+    print(
+        f"{WORKERS} processes for {SECONDS:g} s on {settings.database_url.partition(':')[0] or 'sqlite'}: {dict(done)}, 0 errors"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -210,7 +209,9 @@ def switch(
 @spaces.command()
 def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None, as_json: Json = False) -> None:
     """Remove a space with its vectors and its index."""
+    from indexer.delete import drop_strangers
     from search.index import Generations
+    from search.store import SqlStore
     from ui import show
 
     settings = load({"home": home})
@@ -224,7 +225,7 @@ def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None
     if not dry_run:
         confirm("Drop", "dropped", told, yes=yes)
         store.drop(name)
-        shutil.rmtree(folder, ignore_errors=True)
+        drop_strangers(settings.home, SqlStore(archive(settings)))
     if as_json:
         show.emit(
             {"name": name, "vectors": size.vectors, "database_bytes": size.bytes, "index_bytes": index, "dropped": not dry_run}
