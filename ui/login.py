@@ -30,7 +30,7 @@ _HOW = 'See the README, "The page and the API", for an example.'
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class OpenIdLogin:
     """The provider, and what each value of a claim lets somebody do; the first value of the file that somebody has counts."""
 
     file: Path
@@ -39,7 +39,7 @@ class Login:
     callers: Mapping[str, Caller]
 
     @classmethod
-    def read(cls, file: Path) -> Login:
+    def read(cls, file: Path) -> OpenIdLogin:
         """The login that a file describes.
 
         Raises:

@@ -31,7 +31,7 @@ from search.errors import DatabaseAway, InputError
 from search.settings import Settings
 from search.store.tokens import Tokens
 from ui.compressed import Compressed
-from ui.login import Login
+from ui.login import OpenIdLogin
 
 PAGE = Path(__file__).parent / "page" / "app.py"
 """The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
@@ -56,7 +56,7 @@ def run(
         port = listening.getsockname()[1]
         service = Service(beside, runner=SubprocessRunner(settings) if beside is settings else None)
         with_page = page and PAGE.exists()
-        login = Login.read(Path(settings.login).expanduser()) if with_page and settings.login else None
+        login = OpenIdLogin.read(Path(settings.login).expanduser()) if with_page and settings.login else None
         access = _access(service, host, tokens=tokens, login=login)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         app = _with_page(service, access, _reachable(host, address)) if with_page else create_app(service, access)
@@ -129,7 +129,7 @@ class _OnePage:
         await self._app(scope, receive, sending)
 
 
-def _access(service: Service, host: str, *, tokens: bool, login: Login | None) -> Access | None:
+def _access(service: Service, host: str, *, tokens: bool, login: OpenIdLogin | None) -> Access | None:
     """Who may call: on loopback the holder of the home's token file, too; elsewhere those of the archive's tokens, and who logs in."""
     local, store = is_loopback(host), Tokens(service.database)
     if not tokens and local:
@@ -207,7 +207,7 @@ def _with_page(service: Service, access: Access | None, address: str) -> ASGIApp
     os.environ["SENSORIUM_SERVICE"] = address
     for name, value in OPTIONS.items():
         config.set_option(name, value)
-    login = access.login if access and isinstance(access.login, Login) else None
+    login = access.login if access and isinstance(access.login, OpenIdLogin) else None
     if login:
         login.apply()
 

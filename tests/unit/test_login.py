@@ -10,7 +10,7 @@ from search.api.identity import Access, Caller
 from search.errors import InputError, UnknownName
 from search.store import Database
 from search.store.tokens import Role, Tokens
-from ui.login import LASTING_SECONDS, Login
+from ui.login import LASTING_SECONDS, OpenIdLogin
 
 AUTH = """
 [auth]
@@ -47,7 +47,7 @@ def written(tmp_path):
 
 
 def test_claims_become_a_role_and_collections(written):
-    login = Login.read(written(AUTH + ACCESS))
+    login = OpenIdLogin.read(written(AUTH + ACCESS))
     assert login.provider == "default"
     for claims, caller in (
         ({"groups": ["archive"]}, Caller(Role.INGESTER, ("films", "sounds"))),
@@ -65,7 +65,7 @@ def test_claims_become_a_role_and_collections(written):
 
 
 def test_a_claim_may_lie_in_another(written):
-    login = Login.read(written(AUTH + ACCESS.replace('"groups"', '"realm.roles"')))
+    login = OpenIdLogin.read(written(AUTH + ACCESS.replace('"groups"', '"realm.roles"')))
     assert login.caller({"realm": {"roles": ["keepers"]}}) == Caller(Role.ADMIN)
     assert login.caller({"realm.roles": ["guests"]}) == Caller(Role.READER, ())
     assert login.caller({"realm": ["keepers"]}) is None
@@ -73,7 +73,7 @@ def test_a_claim_may_lie_in_another(written):
 
 
 def test_a_login_counts_from_when_the_provider_issued_it(written):
-    login = Login.read(written(AUTH + ACCESS))
+    login = OpenIdLogin.read(written(AUTH + ACCESS))
     assert login.until({"iat": 1000}) == 1000 + LASTING_SECONDS
     assert login.until({"iat": "1000"}) == login.until({"iat": True}) == login.until({}) == 0
 
@@ -95,7 +95,7 @@ def test_a_login_counts_from_when_the_provider_issued_it(written):
 )
 def test_a_file_that_cannot_be_is_told(written, text, mode, said):
     with pytest.raises((InputError, UnknownName), match=said):
-        Login.read(written(text, mode))
+        OpenIdLogin.read(written(text, mode))
 
 
 def test_who_has_logged_in_holds_a_secret_until_then(tmp_path):
