@@ -40,13 +40,19 @@ _FILTERS = (
 def levelled(samples: Sound, rate: int) -> Sound:
     """Raise sound (n,) in [-1, 1] to ``TARGET`` or as near as allowed: by ``TARGET - FAINT`` at most, and not beyond ``PEAK_DB``.
     Louder sound is unchanged."""
-    peak = float(np.abs(samples).max(initial=0))
-    if not peak:
+    peak = peak_of(samples)
+    room = PEAK_DB - 20 * float(np.log10(peak)) if peak else 0.0
+    if room <= 0:  # nothing to raise, and to measure costs a tenth of decoding
         return samples
     measured = loudness(samples, rate)
     wanted = (TARGET - measured) * min(max((measured - FLOOR) / (FAINT - FLOOR), 0.0), 1.0)
-    gain = min(wanted, PEAK_DB - 20 * float(np.log10(peak)))
+    gain = min(wanted, room)
     return samples * np.float32(10 ** (gain / 20)) if gain > 0 else samples
+
+
+def peak_of(samples: NDArray[np.float32]) -> float:
+    """The highest absolute value in an array; NaN if there is one."""
+    return max(float(samples.max(initial=0)), -float(samples.min(initial=0)))
 
 
 def loudness(samples: Sound, rate: int) -> float:

@@ -8,7 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from search.media.loudness import levelled
+from search.media.loudness import levelled, peak_of
 from search.media.mix import Mixer, is_custom, scenes
 from search.types import Channel, Cut, Modality, Needs, Sound, Span
 
@@ -117,12 +117,13 @@ class SoundWindows:
         if self._emitted and length * 1000 < MIN_WINDOW_MS * self._rate:
             return
         self._emitted = True
-        lanes = np.nan_to_num(lanes, posinf=0, neginf=0).clip(-_LOUDEST, _LOUDEST)
+        if not peak_of(lanes) <= _LOUDEST:  # nor where it is no number
+            lanes = np.nan_to_num(lanes, posinf=0, neginf=0).clip(-_LOUDEST, _LOUDEST)
         span = Span(round(start), max(round(start) + 1, round(self._start_ms)))
         found = scenes(lanes, self._rate, apart=self._apart)
         self._apart = len(found) > 1
         for lane, samples in found:
-            peak = float(np.abs(samples).max(initial=0))
+            peak = peak_of(samples)
             if self._skip_silence and peak < _SILENCE:
                 continue
             fits: Sound = samples / np.float32(peak) if peak > 1 else samples

@@ -46,6 +46,7 @@ class Clock:
         self._scale = float(base * 1000)
         first = getattr(stream, "start_time", None)
         self._offset = float(start * 1000) if start is not None else (first or 0) * self._scale
+        self._is_told = start is not None or first is not None
         rate = getattr(stream, "average_rate", None)
         self._usual = 1000 / float(rate) if rate else 40.0
         self._leaps, self._numbered = leaps, numbered
@@ -77,6 +78,10 @@ class Clock:
         stamp = frame.pts if frame.pts is not None else frame.dts
         if self._numbers:
             stamp = self._number(frame)
+        if (
+            stamp is not None and not self._is_told
+        ):  # elementary MPEG-2 counts from the first packet, a frame before the first picture
+            self._offset, self._is_told = stamp * self._scale, True
         time = None if stamp is None else stamp * self._scale - self._offset
         if self._now is None:
             self._now = max(0.0, time or 0.0)

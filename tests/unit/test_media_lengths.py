@@ -57,6 +57,14 @@ def test_flash_video_lasts_as_long_as_it_is_shown_whatever_its_header_counts_in(
     assert decode(pool, tmp_path / name).lasted_ms == pytest.approx(1000 * wanted, abs=25)  # sound ends within a packet of it
 
 
+def test_elementary_mpeg_begins_with_its_first_picture(pool, tmp_path, scraps):
+    case = next(one for one in cases() if one.name == "elementary.m2v")
+    case.make(tmp_path / "a.m2v", scraps)
+    found = decode(pool, tmp_path / "a.m2v")
+    assert found.of(Channel.VISUAL)[0].span.start == 0
+    assert found.lasted_ms == pytest.approx(1000 * case.expect.end, abs=1)
+
+
 def test_a_film_lasts_as_long_as_its_longer_track_where_only_the_other_is_wanted(pool, tmp_path):
     path = write_video(tmp_path / "a.mkv", [("red", 6.0)], sound=tone(440, 3))
     assert decode(pool, path).lasted_ms == pytest.approx(6000, abs=50)
