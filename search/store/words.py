@@ -219,6 +219,26 @@ class TextIndex(ABC):
                     held += [row.id] if any(_occurrences(phrase, found) for phrase in phrases) else []
         return np.isin(ids, held)
 
+    def spelt(self, text: str, known: Callable[[str], bool]) -> str:
+        """A text with its misspelt words replaced by the nearest words of the archive, if some text has all of its words then.
+
+        A word is misspelt if no text of the archive has it, it is not ``known`` otherwise, and a word of the archive is near. A word
+        alone, which may be a rare one as well, stays as it is, and so do numbers and codes.
+        """
+        strange = [(term, start, end) for term, start, end in places(text)[:TYPED] if term.isalpha() and not known(term)][:WORDS]
+        if not strange:
+            return text
+        with self._database.reading() as connection:
+            counts, read = _counts(connection, {term for term, _, _ in strange}), text
+            for term, start, end in reversed(strange):
+                near = {} if term in counts else self._words(connection).near(term)
+                often = _counts(connection, near)
+                if nearest := min(((near[other], -count, other) for other, count in often.items()), default=None):
+                    read = read[:start] + nearest[2] + read[end:]
+            telling = [(term,) for term in dict.fromkeys(terms(read)) if len(term) >= SOUNDING]
+            meant = read != text and len(telling) > 1 and self._matching(connection, telling, (), above=0, limit=1)
+        return read if meant else text
+
     @abstractmethod
     def _matching(
         self, connection: Connection, every: Sequence[Phrase], none: Sequence[Phrase], *, above: int, limit: int
