@@ -297,7 +297,10 @@ class Found(Wire):
     coverage: Coverage
     timings_ms: dict[str, float]
     heard: str | None = Field(default=None, description="What was said in a spoken question.")
-    notes: list[str] = Field(default=[], description="What of the question was not asked, such as most of a long video.")
+    notes: list[str] = Field(
+        default=[],
+        description="How a misspelt question was read, and what of a question was not asked, such as most of a long video.",
+    )
     found: Verdict | None = Field(
         default=None, description="Whether what was asked for is here; null: nothing is known of such questions."
     )

@@ -93,6 +93,15 @@ class GrainedEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
+class Lexical(Encoder, Protocol):
+    """An encoder of texts that can tell which words it knows as such."""
+
+    def knows(self, word: str) -> bool:
+        """Whether the tokenizer has a word as one piece. Of misspelt words it has only pieces that mean something else."""
+        ...
+
+
+@runtime_checkable
 class Calibrated(Encoder, Protocol):
     """An encoder whose space has a built-in impostor cohort, with which its scores are calibrated."""
 

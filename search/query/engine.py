@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search import encoders
-from search.encoders import Encoder
+from search.encoders import Encoder, Lexical
 from search.errors import InputError, QueryError, StillLoading, StoreError, UnknownName
 from search.index import Manifest
 from search.models import Models
@@ -154,8 +154,7 @@ class Engine:
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
-        Several ``spaces``, or ``ALL``, are searched together. Their results are fused by calibrated scores, or by rank if a space
-        holds too little to be calibrated. A space that does not know a term's modality is left out. ``rerank`` reorders the best
+        Several ``spaces``, or ``ALL``, are searched together. Their results are fused by scores in log-odds. A space that does not know a term's modality is left out. ``rerank`` reorders the best
         shots by X-CLIP, which compares each word with each frame.
 
         A query that is one text (``query.words`` says how it is read) is also searched by its words; with ``words`` only by its
@@ -319,7 +318,7 @@ class Engine:
         version, said = self.follow(), _said(query)
         if words and not said:
             raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
-        query, left_out = _plain(query, said), tuple(without)
+        query, left_out = _plain(query, said, self._spelt(said, spaces, wanted.within) if words is None else ""), tuple(without)
         asked, refusal = ([], None) if words else self._asked(query, spaces, wanted.within)
         clock.lap("encode")
         views = [(searcher, aspects, searcher.current(version)) for searcher, aspects in asked]
@@ -437,6 +436,22 @@ class Engine:
                 if len(assets) >= k:
                     break
         return assets, scores
+
+    def _spelt(self, said: Words | None, spaces: Sequence[str], within: Within) -> str:
+        """The text of a query as encoders get it: what is misspelt is put right by the archive's words, so that its meaning is what
+        was meant. A phrase in quotes stays as it is."""
+        if said is None or said.must:
+            return said.plain if said else ""
+        knowing = [searcher.encoder for searcher in self._named(spaces) if isinstance(searcher.encoder, Lexical)]
+        if not knowing:
+            return said.plain
+
+        def seen(found: Sequence[int]) -> bool:
+            return bool(found) and bool(self.store.allowed(np.array(found, np.int64), Filter(within=within)).any())
+
+        return self.words.spelt(
+            said.plain, lambda word: any(one.knows(word) for one in knowing), None if within is None else seen
+        )
 
     def _asked(
         self, query: Query, names: Sequence[str], within: Within
@@ -556,15 +571,17 @@ def _said(query: Query) -> Words | None:
 
 
 def _notes(question: Question) -> tuple[str, ...]:
-    """What was left out of the question's files, each note once."""
+    """How a misspelt question was read, and what was left out of the question's files, each note once."""
     terms = [term for weight, term in parts(question.query) if weight and isinstance(term, Term)]
+    if question.said and terms[0].content != question.said.plain:
+        return (f"Searched as “{terms[0].content}”.",)
     told = (scan.searcher.terms.told(term) for scan in question.scans for term in terms if isinstance(term.content, Path))
     return tuple(dict.fromkeys(filter(None, told)))
 
 
-def _plain(query: Query, said: Words | None) -> Query:
-    """The query as encoders get it: without quotes and without excluded words."""
-    return Blend(((parts(query)[0][0], Term(said.plain, Modality.TEXT)),)) if said else query
+def _plain(query: Query, said: Words | None, spelt: str = "") -> Query:
+    """The query as encoders get it: without quotes and without excluded words, and as it is ``spelt``."""
+    return Blend(((parts(query)[0][0], Term(spelt or said.plain, Modality.TEXT)),)) if said else query
 
 
 def _each(queries: Sequence[Query], ask: Callable[[Query], T]) -> list[T]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-DAMPING = 60
-"""The constant of reciprocal rank fusion: the larger, the less the first ranks stand out (Cormack, Clarke & Büttcher 2009)."""
-
 
 def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Standardised scores (n, spaces) as one (n,); NaN where a space does not hold a segment.
+    """Scores in log-odds (n, spaces) as one (n,); NaN where a space does not hold a segment.
 
     Their sum over the square root of how many they are (Stouffer's method, 1949): of unrelated segments it is standard normal again,
     however many spaces hold them, so that what one space alone holds competes on equal terms.
@@ -18,19 +15,6 @@ def by_score(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     held = ~np.isnan(scores)
     total = np.where(held, scores, 0).sum(axis=1)
     return np.asarray(total / np.sqrt(np.maximum(held.sum(axis=1), 1)), np.float32)
-
-
-def by_rank(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Merge scores (n, spaces) of any scale, NaN where there is none, into the mean of reciprocal ranks (n,): RRF, Cormack et al.
-    2009.
-
-    The mean is over the spaces that hold a segment. A sum would favour segments just because more spaces hold them.
-    """
-    ranks = np.full(scores.shape, np.nan, np.float32)
-    for column, rank in zip(scores.T, ranks.T, strict=True):
-        held = np.flatnonzero(~np.isnan(column))
-        rank[held[np.argsort(-column[held], kind="stable")]] = np.arange(1, len(held) + 1)
-    return np.asarray(np.nanmean(1 / (DAMPING + ranks), axis=1), np.float32)
 
 
 def by_words(meaning: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Ranking: sort the segments that answer a question, in an order that does not depend on how many are requested.
 
 The list is built level by level. Each level looks at four times as many candidates as the level before, and adds the new ones.
-Fusion by rank and re-ranking work within a level, so their results depend on the question alone.
+Re-ranking works within a level, so its results depend on the question alone.
 """
 
 from __future__ import annotations
@@ -91,17 +91,14 @@ def _candidates(question: Question, count: int) -> Ranked:
 
 def _fused(question: Question, ids: Ids, count: int) -> Ranked:
     """The ``count`` best of some segments (n,), sorted by all scores together."""
-    known, columns = _scored(question, ids)
-    by_rank = len(question.scans) > 1 and not len(question.found) and not all(scan.calibrated for scan in question.scans)
-    fused = fusion.by_rank(columns) if by_rank and len(known.ids) else known.scores
-    return known.only(np.lexsort((known.ids, -fused))[:count])
+    known = _scored(question, ids)
+    return known.only(np.lexsort((known.ids, -known.scores))[:count])
 
 
-def _scored(question: Question, ids: Ids) -> tuple[Ranked, Scores]:
-    """Those of some segments (n,) that are searchable, in the given order, and their scores by space (m, spaces), NaN for none.
+def _scored(question: Question, ids: Ids) -> Ranked:
+    """Those of some segments (n,) that are searchable, in the given order.
 
-    A score combines meaning and words. With several spaces, the standardised scores are added up. If a space holds too little for
-    that, the best score is shown; see ``fusion``.
+    A score combines meaning and words. With several spaces, the scores in log-odds are added up; see ``fusion``.
     """
     shape = (len(ids), len(question.scans))
     columns, cosines = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
@@ -117,19 +114,10 @@ def _scored(question: Question, ids: Ids) -> tuple[Ranked, Scores]:
     if shape[1]:
         homes = np.where(held, np.argmax(np.where(np.isnan(columns), -np.inf, columns), axis=1), -1)
     raw = np.where(held, cosines[np.arange(len(ids)), homes], 0) if shape[1] else np.zeros(len(ids))
-    meaning = _meaning(question, columns, homes)
+    meaning = fusion.by_score(columns) if shape[1] else np.full(len(ids), np.nan, np.float32)
+    meaning[~held] = np.nan
     scores = _with_words(meaning, words) if len(question.found) else meaning
-    return Ranked(ids, scores, raw.astype(np.float32), homes.astype(np.intp)), columns
-
-
-def _meaning(question: Question, columns: Scores, homes: NDArray[np.intp]) -> Scores:
-    """Scores by meaning of segments (n,), from their scores by space (n, spaces). NaN if no space holds the segment."""
-    held = homes >= 0
-    if not columns.shape[1]:
-        return np.full(len(columns), np.nan, np.float32)
-    if len(question.found) or all(scan.calibrated for scan in question.scans):
-        return np.where(held, fusion.by_score(columns), np.nan).astype(np.float32)
-    return columns[np.arange(len(columns)), homes]
+    return Ranked(ids, scores, raw.astype(np.float32), homes.astype(np.intp))
 
 
 def _with_words(meaning: Scores, words: Scores) -> Scores:
@@ -162,7 +150,7 @@ class Surroundings:
         own = self._question.rows
         parts: Sequence[Ids] = [scan.view.siblings(assets) for scan in self._question.scans]
         rows = self.rows(np.unique(np.concatenate([*parts, own.ids[np.isin(own.assets, assets)]])))
-        known, _ = _scored(self._question, rows.ids[rows.units > 0])
+        known = _scored(self._question, rows.ids[rows.units > 0])
         if self._question.excluded:
             known = known.only(~self._question.excluded(known.ids))
         scores = known.scores

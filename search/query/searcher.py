@@ -17,7 +17,7 @@ from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError, UnknownName
 from search.index import Generations, Manifest, nearest, place, similarities
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import ENOUGH, Calibration, Direction, Scale, load, spread_of, stamp
+from search.query.calibration import Calibration, Direction, Scale, load, spread_of, stamp
 from search.query.gate import Gate
 from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
@@ -370,12 +370,6 @@ class Scan:
     def competitors(self) -> dict[Kind, int]:
         """The number of searchable segments of each kind."""
         return {kind: len(some) for kind, some in self.targets.items()}
-
-    @property
-    def calibrated(self) -> bool:
-        """Whether every kind is known well enough to compare its scores with those of other spaces."""
-        calibration = self.view.calibration
-        return all(calibration.cohort(kind) is not None or len(self.view.samples[kind][0]) >= ENOUGH for kind in self.targets)
 
     def direction(self, kind: Kind) -> Direction | None:
         """What is known of such questions to segments of a kind."""

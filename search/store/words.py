@@ -58,6 +58,9 @@ RARE = 2
 WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
 """The weight of a similar word by the number of differing letters (none: it only looks alike), and how many are tried."""
 
+LOOKED_AT = 1_000
+"""Segments that are looked at, the newest, for one that whoever asks may see."""
+
 SOUNDING = 4
 """The least number of letters for matching by sound. The sound of shorter words says too little."""
 
@@ -218,6 +221,29 @@ class TextIndex(ABC):
                     found = terms(row.text)
                     held += [row.id] if any(_occurrences(phrase, found) for phrase in phrases) else []
         return np.isin(ids, held)
+
+    def spelt(self, text: str, known: Callable[[str], bool], seen: Callable[[Sequence[int]], bool] | None = None) -> str:
+        """A text with its misspelt words replaced by the nearest words of the archive, if some text has all of its words then. With
+        ``seen``, one of the newest such segments has to be among those that it accepts: who asks may see it.
+
+        A word is misspelt if no text of the archive has it, it is not ``known`` otherwise, and a word of the archive is near. A word
+        alone, which may be a rare one as well, stays as it is, and so do numbers and codes.
+        """
+        strange = [(term, start, end) for term, start, end in places(text)[:TYPED] if term.isalpha() and not known(term)][:WORDS]
+        if not strange:
+            return text
+        with self._database.reading() as connection:
+            counts, read = _counts(connection, {term for term, _, _ in strange}), text
+            for term, start, end in reversed(strange):
+                near = {} if term in counts else self._words(connection).near(term)
+                often = _counts(connection, near)
+                if nearest := min(((near[other], -count, other) for other, count in often.items()), default=None):
+                    read = read[:start] + nearest[2] + read[end:]
+            telling = [(term,) for term in dict.fromkeys(terms(read)) if len(term) >= SOUNDING]
+            if read == text or len(telling) < 2:
+                return text
+            found = self._matching(connection, telling, (), above=0, limit=1 if seen is None else LOOKED_AT)
+        return read if (bool(found) if seen is None else seen(found)) else text
 
     @abstractmethod
     def _matching(

@@ -11,10 +11,11 @@ import pytest
 from indexer.run import Job, index
 from search import encoders
 from search.errors import InputError
-from search.query import Engine
+from search.query import Engine, Term
 from search.query.evaluate import evaluate, read_manifest
 from search.readers import written
 from search.store import Database, Readers
+from search.types import Filter, Modality
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 
@@ -113,6 +114,35 @@ def test_words_and_meaning_together_find_more_than_either(asked):
         assert asked["both"][kind]["MRR"] > asked["meaning"][kind]["MRR"] - 0.02, kind
     for kind in ("said", "written", "a phrase", "without a word"):
         assert asked["both"][kind]["MRR"] >= asked["words"][kind]["MRR"], kind
+
+
+def test_what_is_misspelt_is_asked_as_it_was_meant(settings, tmp_path):
+    encoder = encoders.load("pocket")
+    (tmp_path / "notes").mkdir()
+    for name, text in NOTES.items():
+        (tmp_path / "notes" / f"{name}.txt").write_text(text + "\n")
+    index(settings, Job([tmp_path / "notes"]), encoder=encoder)
+    with Engine(settings, encoder=encoder) as engine:
+        meant, typed = (engine.search(Term(text, Modality.TEXT)) for text in ("early harvest", "early harvset"))
+        assert typed.hits[0].segment.path == meant.hits[0].segment.path
+        assert typed.hits[0].cosine == pytest.approx(meant.hits[0].cosine, abs=1e-6)
+        assert typed.notes == ("Searched as “early harvest”.",)
+        assert meant.notes == ()
+        assert engine.search(Term("early harvset", Modality.TEXT), words=True).notes == ()
+        assert engine.search(Term('"early harvset"', Modality.TEXT)).notes == ()
+        assert engine.search(Term("a helicopter -oil", Modality.TEXT)).notes == ()  # the encoder knows the word, if no text does
+
+
+def test_words_of_collections_that_are_not_seen_put_nothing_right(settings, tmp_path):
+    encoder = encoders.load("pocket")
+    for collection, text in (("notes", "An early harvest of apples."), ("other", "Boats.")):
+        (tmp_path / collection).mkdir()
+        (tmp_path / collection / "text.txt").write_text(text + "\n")
+        index(settings, Job([tmp_path / collection], collection), encoder=encoder)
+    asked = Term("early harvset", Modality.TEXT)
+    with Engine(settings, encoder=encoder) as engine:
+        assert engine.search(asked, Filter(within=("notes",))).notes == ("Searched as “early harvest”.",)
+        assert engine.search(asked, Filter(within=("other",))).notes == ()
 
 
 @pytest.mark.parametrize(

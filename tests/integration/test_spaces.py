@@ -22,7 +22,7 @@ from search.errors import InputError, QueryError, UnknownName
 from search.index import Generations
 from search.index.generations import folder_name
 from search.query import Blend, Engine, Term
-from search.query.calibration import NOTHING, file_of, save
+from search.query.calibration import ENOUGH, NOTHING, file_of, save
 from search.query.engine import ALL, RETRY_SECONDS
 from search.store import Database, Readers, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
@@ -165,6 +165,24 @@ def test_several_spaces_are_searched_together(home, spaces):
         assert len(scores) == len(alone["whole"].hits)
         page = engine.search(RED, spaces=[ALL], k=5, offset=5).hits
         assert [hit.segment.id for hit in page] == [hit.segment.id for hit in together.hits[5:10]]
+
+
+def test_spaces_that_bring_no_calibration_share_one_scale_however_little_they_hold(home, spaces):
+    add("eyes")
+    add("grained")
+    seen = Filter(channels=(Channel.VISUAL,))
+    with Engine(home) as engine:
+        alone = [
+            {hit.segment.id: hit.score for hit in engine.search(RED, seen, spaces=[name], k=50, group="segment").hits}
+            for name in ("whole", "eyes", "grained")
+        ]
+        together = engine.search(RED, seen, spaces=[ALL], k=50, group="segment").hits
+    assert 1 < len(together) < ENOUGH
+    for hit in together:
+        own = [scores[hit.segment.id] for scores in alone if hit.segment.id in scores]
+        assert hit.score == pytest.approx(sum(own) / len(own) ** 0.5, abs=1e-3)
+    scores = [hit.score for hit in together]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_a_space_that_does_not_know_a_term_sits_out_or_says_so(home, spaces, archive):

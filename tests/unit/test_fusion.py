@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.query.calibration import word_scores
-from search.query.fusion import by_rank, by_score, by_words
+from search.query.fusion import by_score, by_words
 
 NONE = np.nan
 
@@ -31,12 +31,6 @@ def test_of_unrelated_segments_the_fused_score_is_standard_normal_again():
 def test_agreement_beats_a_single_voice():
     scores = np.array([[3.0, 3.0], [3.5, 0.0], [NONE, 3.5]], np.float32)
     assert by_score(scores).argmax() == 0
-    assert by_rank(np.array([[9.0, 0.9], [8.0, 0.1], [1.0, 0.5]], np.float32)).argmax() == 0
-
-
-def test_ranks_do_not_care_about_scale_and_what_more_spaces_hold_gains_nothing_by_that():
-    scores = np.array([[0.9, 900.0], [0.5, 500.0], [0.1, NONE]], np.float32)
-    assert np.allclose(by_rank(scores), [1 / 61, 1 / 62, 1 / 63])
 
 
 def test_the_more_unlikely_a_chance_match_is_the_more_it_says():

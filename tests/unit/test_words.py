@@ -415,6 +415,24 @@ def test_meaning_alone_takes_no_notice_of_what_words_say(engine):
     assert flowers not in engine.rank(asked, k=50).tolist()
 
 
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("the qiuet harbour", "the quiet harbour"),
+        ("The Photografed  windmill!", "The photographed  windmill!"),
+        ("a horse", "a horse"),  # near to nothing
+        ("the rvier", "the rvier"),  # may be another word
+        ("the qiuet windmill", "the qiuet windmill"),  # no text has both
+        ("pharty", "pharty"),  # known elsewhere
+        ("AB1234 harbour", "AB1234 harbour"),
+        ("窓", "窓"),
+        ("", ""),
+    ],
+)
+def test_misspelt_words_are_put_right_by_those_of_the_archive(database, typed, read):
+    assert text_index(database).spelt(typed, known=lambda word: word in {"the", "pharty", "horse"}) == read
+
+
 def test_words_alone_find_what_they_say_and_nothing_else(engine):
     (hit,) = ask(engine, "zepelin", words=True)
     assert (hit.space, hit.cosine) == ("", 0.0)

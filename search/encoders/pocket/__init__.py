@@ -119,6 +119,10 @@ class PocketEncoder:
         """The file with the space's impostor cohort and fitted models, see ``search/query/calibration.py``."""
         return self._weights.read("calibration.npz")
 
+    def knows(self, word: str) -> bool:
+        """Whether the tokenizer has a word as one piece."""
+        return len(self._tokenizer.encode(_speakable(word), add_special_tokens=False).tokens) == 1
+
     def unreadable(self, text: str) -> float:
         """The share of a text's letters, 0..1, that the tokenizer knows only as single letters. For words that it has never seen
         that is nearly all."""
