@@ -202,8 +202,9 @@ def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
     """Print what no reader has read: on stdout if there are ``files`` to list, else on stderr, with how to list them."""
     for one in some:
         told, remedy = words.wordless(one.channel, one.why, one.assets, one.duration_ms)
-        told = f"[bold]{told}[/]  [green]{remedy}[/]"
-        (out if files else err).print(told, highlight=False)
+        where = out if files else err
+        where.print(f"[bold]{told}[/]", highlight=False)
+        where.print(f"  [green]{remedy}[/]", highlight=False, soft_wrap=True)  # a command stays whole
         for file in (file for file in files if (file.channel, file.why) == (one.channel, one.why)):
             length = f" {words.clock(file.duration_ms)}" if file.duration_ms else ""
             out.print(f"  {escape(name(file.path))}[dim]{length}[/]", highlight=False, soft_wrap=True)

@@ -271,7 +271,7 @@ def test_deleting_asks_first_and_leaves_the_files(indexed, tmp_path):
     media.mkdir()
     shutil.copy(indexed[1] / "images" / "husky.jpg", media)
     sensorium("index", media, home=home)
-    assert "1 assets" in sensorium("delete", media, "--dry-run", home=home).stdout
+    assert "1 asset with" in sensorium("delete", media, "--dry-run", home=home).stdout
     assert sensorium("delete", media, home=home).returncode == 2
     assert json.loads(sensorium("delete", media, "--yes", "--json", home=home).stdout)["assets"] == 1
     assert (media / "husky.jpg").exists()
