@@ -457,8 +457,8 @@ def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_d
                 enough.set()
         return real_wait(self, seconds)
 
+    monkeypatch.setattr(threading.Event, "wait", wait)  # first: what is seen begins with a look
     monkeypatch.setattr(JobBook, "open", look)
-    monkeypatch.setattr(threading.Event, "wait", wait)
     assert enough.wait(LONG)
     seen = list(steps)
     between = seen[seen.index("look") : len(seen) - seen[::-1].index(0.1)]
