@@ -178,6 +178,7 @@ class Indexer:
         known = [root for roots in self.store.collections().values() for root in roots]
         configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
         self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
+        self._pool.within = self._within
 
     @_outlasting
     def collection(self, name: str, roots: Sequence[bytes]) -> int:

@@ -263,7 +263,10 @@ class Scan:
 
     def _hash(self, sighting: Sighting, before: Known | None) -> bytes | None:
         try:
-            with open(sighting.path, "rb") as file:
+            with open(sighting.path, "rb", opener=_opener) as file:
+                if opening.leads_out(file.fileno(), Path(path_of(sighting.path)), self._within):  # since the walk looked
+                    self._reject(sighting, "unreadable", f"It cannot be opened: {opening.OUTSIDE}.")
+                    return None
                 digest = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
             if error.errno in _GONE and before is not None and before.asset is not None:
@@ -278,6 +281,10 @@ class Scan:
     def _reject(self, sighting: Sighting, reason: str, detail: str) -> None:
         self.tally.rejected += 1
         self._intake.reject_file(self._collection, self._number, sighting, reason, detail)
+
+
+def _opener(path: str, _: int) -> int:
+    return os.open(path, opening.FLAGS)
 
 
 def is_media_by_content(path: bytes) -> bool:

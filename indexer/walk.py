@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from indexer import mounts
 from indexer.exclude import NO_MEDIA, Exclusions
-from search.media import is_media
+from search.media import is_media, opening
 from search.store.intake import Sighting
 
 _NO_MEDIA = os.fsencode(NO_MEDIA)
@@ -40,9 +40,6 @@ class Unnamed:
 
 Met = Sighting | Obstacle | Excluded | Unnamed
 
-OUTSIDE = "a link that leads out of the roots"
-"""Why a file is not read: it lies elsewhere."""
-
 
 def walk(root: bytes, exclusions: Exclusions | None = None, within: Sequence[bytes] = ()) -> Iterator[Met]:
     """Every file under ``root``, sorted by name. A root that is a file is yielded as media, whatever its name.
@@ -51,7 +48,7 @@ def walk(root: bytes, exclusions: Exclusions | None = None, within: Sequence[byt
     folders that everything must be in; a link that leads out of them is an obstacle.
     """
     if not inside(root, within):
-        yield Obstacle(root, OUTSIDE)
+        yield Obstacle(root, opening.OUTSIDE)
         return
     try:
         status = os.stat(root)
@@ -111,7 +108,7 @@ def _list(
             yield Excluded(entry.path)
         elif within and entry.is_symlink() and not inside(entry.path, within):
             if is_folder or is_media(os.fsdecode(entry.path)):
-                yield Obstacle(entry.path, OUTSIDE)
+                yield Obstacle(entry.path, opening.OUTSIDE)
         elif is_folder:
             if (identity := (status.st_dev, status.st_ino)) not in entered:
                 entered.add(identity)

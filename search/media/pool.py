@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +29,8 @@ class DecodePool:
     def __init__(self, settings: Settings, size: int) -> None:
         """Start the processes. The constructor does not wait for them."""
         self._settings, self.size = settings, max(1, size)
+        self.within: Sequence[bytes] = ()
+        """The real folders that files must lie in, wherever links lead; none: anywhere."""
         self._change = threading.Condition()
         self._closed = False
         self._idle = [Process(settings) for _ in range(self.size)]
@@ -58,7 +60,7 @@ class DecodePool:
         """
         process = self._borrow()
         try:
-            process.ask(path, needs)
+            process.ask(path, needs, self.within)
             yield from process.replies()
         except MediaError:
             if self._closed:
@@ -76,7 +78,7 @@ class DecodePool:
         """
         process = self._borrow()
         try:
-            process.ask(path, None)
+            process.ask(path, None, self.within)
             return process.patches()
         finally:
             self._give_back(process)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,8 @@ class Process:
         """Whether the process still runs."""
         return self._popen.poll() is None
 
-    def ask(self, path: Path | Held, needs: Needs | None) -> None:
-        """Open a file, unless it is, and pass it to the decoder, which cannot open files itself.
+    def ask(self, path: Path | Held, needs: Needs | None, within: Sequence[bytes] = ()) -> None:
+        """Open a file, unless it is, and pass it to the decoder, which cannot open files itself. For ``within`` see ``opened``.
 
         Without ``needs``, its positions are asked for.
 
@@ -127,7 +127,7 @@ class Process:
         self._needs = needs or _NOTHING
         name = os.fspath(path.path if isinstance(path, Held) else path)
         suffix = os.path.splitext(name)[1].lower()
-        with opened(path) as file:
+        with opened(path, within) as file:
             modality = sniff(head(file, HEAD), suffix, sensed(name))
             streams = modality in (Modality.AUDIO, Modality.VIDEO)
             memory = self._settings.decode_memory if streams else min(self._settings.image_memory, self._settings.decode_memory)

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType
 
+from search.errors import InputError
 from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.store.names import READER
@@ -33,6 +34,9 @@ from search.types import Vectors
 
 _SOME = 10_000
 """Assets in one statement."""
+
+LONGEST_NAME = 200
+"""Characters of the name of a collection, at most."""
 
 
 class Sighting(NamedTuple):
@@ -120,7 +124,11 @@ class Intake:
         self._database = database
 
     def collection(self, name: str, roots: Sequence[bytes]) -> int:
-        """The collection's id. A new collection is created; ``roots`` are added to it."""
+        """The collection's id. A new collection is created; ``roots`` are added to it.
+
+        Raises:
+            InputError: a new collection cannot have this name.
+        """
         with self._database.reading() as connection:  # nothing changes where it is there
             known = select(t.root.c.collection_id, t.root.c.path).join(t.collection).where(t.collection.c.name == name)
             there = {path: key for key, path in connection.execute(known)}
@@ -129,6 +137,10 @@ class Intake:
         with self._database.writing() as connection:
             found = connection.execute(select(t.collection.c.id).filter_by(name=name)).scalar()
             if found is None:
+                if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+                    raise InputError(
+                        f"A collection cannot be named {name[:40]!r}.", remedy=f"Give it a name of 1 to {LONGEST_NAME} letters."
+                    )
                 row = {"name": name, "created_at": now_ms()}
                 found = connection.execute(insert(t.collection).values(row).returning(t.collection.c.id)).scalar_one()
             have = set(connection.execute(select(t.root.c.path).filter_by(collection_id=found)).scalars())

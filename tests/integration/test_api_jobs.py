@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,16 @@ import httpx2
 import pytest
 
 from indexer import run
+from indexer.scan import Scan
+from search import readers
 from search.api import jobs, media, uploads
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
-from search.errors import DiskFull, Refused, SensoriumError, ServiceAway, StoreError
+from search.errors import DiskFull, InputError, Refused, SensoriumError, ServiceAway, StoreError
 from search.locks import Worker
-from search.store import JobBook
+from search.media.process import Process
+from search.models import Models
+from search.store import Database, JobBook, Readers, SqlStore
 from tests.integration.conftest import listening
 from tests.integration.test_api_search import assert_problem, wait_for
 from tests.waiting import LONG, until
@@ -453,8 +458,8 @@ def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_d
                 enough.set()
         return real_wait(self, seconds)
 
+    monkeypatch.setattr(threading.Event, "wait", wait)  # first: what is seen begins with a look
     monkeypatch.setattr(JobBook, "open", look)
-    monkeypatch.setattr(threading.Event, "wait", wait)
     assert enough.wait(LONG)
     seen = list(steps)
     between = seen[seen.index("look") : len(seen) - seen[::-1].index(0.1)]
@@ -529,3 +534,84 @@ def test_metrics_count_by_route_and_probes_answer(still):
     assert_problem(still.get("/v1/nothing"), 404, "not-found")
     assert_problem(still.put("/v1/search"), 405, "method-not-allowed")
     assert_problem(still.get("/v1/failures?collection=nope"), 422, "unknown-name")
+
+
+@pytest.mark.parametrize("stage", ["hash", "decode"])
+def test_a_link_that_is_exchanged_after_the_walk_is_not_read(settings, archive, tmp_path, encoder, monkeypatch, stage):
+    """The walk sees a file under the root; what lies at its name when it is opened lies elsewhere, with the same size and time."""
+    path, secret = archive / "texts" / "sea.md", tmp_path / "secret.md"
+    secret.write_text("# The hush\n\nRed water as far as one can see.\n".ljust(path.stat().st_size, "."))
+    os.utime(secret, ns=(path.stat().st_mtime_ns, path.stat().st_mtime_ns))
+    assert secret.stat().st_size == path.stat().st_size
+
+    def exchange() -> None:
+        path.unlink(missing_ok=True)
+        path.symlink_to(secret)
+
+    kind, name = (Scan, "_hash") if stage == "hash" else (Process, "ask")
+    real = getattr(kind, name)
+
+    def late(self, first, *others):
+        if str(path) in os.fsdecode(first.path if stage == "hash" else first):
+            exchange()
+        return real(self, first, *others)
+
+    monkeypatch.setattr(kind, name, late)
+    run.index(replace(settings, roots=str(archive)), run.Job([archive], confined=True), encoder=encoder)
+    with closing(Database(settings.database)) as database:
+        told = [one for one in SqlStore(database).failures() if one.path == str(path)]
+        assert any("out of the roots" in one.detail for one in told), told
+        with database.reading() as connection:
+            texts = connection.exec_driver_sql("SELECT text FROM segment WHERE text IS NOT NULL").scalars().all()
+    assert not [text for text in texts if "hush" in text]
+
+
+def test_subtitles_that_a_link_brings_from_elsewhere_are_not_read(settings, archive, tmp_path, encoder):
+    secret = tmp_path / "secret.srt"
+    secret.write_text("1\n00:00:00,000 --> 00:00:01,000\nThe hush\n")
+    (archive / "tones" / "low.srt").symlink_to(secret)
+    confined = replace(settings, roots=str(archive))
+    with closing(Database(settings.database)) as database:
+        database.upgrade()
+        reader = readers.load("written", Models.of(settings), "cpu")
+        Readers(database).add("written", reader.revision, sorted(reader.reads), sorted(reader.channels))
+        for is_confined in (True, False):  # the command line may follow links
+            run.index(confined, run.Job([archive], confined=is_confined), encoder=encoder)
+            with database.reading() as connection:
+                texts = connection.exec_driver_sql("SELECT text FROM segment WHERE text IS NOT NULL").scalars().all()
+            assert any("hush" in text for text in texts) is not is_confined
+            if is_confined:
+                os.utime(secret, ns=(1, 1))  # so that it is read again
+
+
+def test_hard_links_are_one_file_with_two_names(start, indexed, archive, encoder):
+    other = archive / "texts" / "again.png"
+    os.link(archive / "pictures" / "red.png", other)
+    before = encoder.encoded
+    run.index(indexed, run.Job([archive], confined=True), encoder=encoder)
+    assert encoder.encoded == before
+    http = start(indexed)
+    (asset,) = http.get("/v1/assets", params={"name": "again"}).json()["assets"]
+    places = http.get(f"/v1/assets/{asset['id']}").json()["locations"]
+    assert {one["name"] for one in places} == {"red.png", "again.png"}
+    other.unlink()
+    assert http.get(asset["links"]["media"]).content == (archive / "pictures" / "red.png").read_bytes()
+
+
+def test_links_in_a_circle_end_a_job_like_any_other(start, indexed, archive):
+    (archive / "circle").symlink_to(archive, target_is_directory=True)
+    (archive / "a.png").symlink_to(archive / "b.png")
+    (archive / "b.png").symlink_to(archive / "a.png")
+    http = start(indexed)
+    assert wait_for(http, post(http, "archive").json()["id"])["state"] == "done"
+    names = [one["name"] for one in http.get("/v1/failures").json()["failures"]]
+    assert sorted(names) == ["a.png", "b.png"]
+    assert len(http.get("/v1/assets?limit=200").json()["assets"]) == 13
+
+
+def test_a_collection_of_a_name_that_cannot_be_is_refused_and_nothing_is_made(settings, archive, encoder):
+    for name in ("n" * 4_096, "", "two\nlines", "\x1b[2J"):
+        with pytest.raises(InputError, match="cannot be named"):
+            run.index(settings, run.Job([archive], name), encoder=encoder)
+    with closing(Database(settings.database)) as database:
+        assert SqlStore(database).collections() == {}

@@ -10,16 +10,19 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
+from sqlalchemy import insert, select, update
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from indexer import run
+from search import readers
 from search.api import identity
 from search.api.app import create_app
 from search.api.identity import ROLES, WHOLE, Access
 from search.api.service import Service
 from search.errors import InputError, UnknownName
-from search.store import Database, Labels, SqlStore
+from search.models import Models
+from search.store import Database, JobBook, Labels, Readers, SqlStore, tables
 from search.store.tokens import MOST_COLLECTIONS, Role, Tokens
 from search.types import Filter
 from tests.conftest import write_tone
@@ -338,3 +341,104 @@ def test_a_filter_of_no_collection_sees_nothing_of_any_kind(shared):
     assert not store.select(columns, Filter(within=())).any()
     assert not store.select(columns, Filter(within=("nowhere",))).any()
     database.close()
+
+
+def test_a_stream_ends_when_its_token_is_revoked_or_changed(doors, monkeypatch):
+    """A job goes on whatever becomes of the token that started it; who lost it sees no more of it."""
+    monkeypatch.setattr(identity, "KNOWN_SECONDS", 0)
+    mine, admin = bearer(doors.secrets[Role.INGESTER]), bearer(doors.secrets[Role.ADMIN])
+    monkeypatch.setattr(JobBook, "open", lambda _: [])  # so that it stays in the queue
+    job = doors.post("/v1/index-jobs", headers=mine, json={"paths": ["mine"], "collection": "mine"}).json()["id"]
+    real, asked = Tokens.find, []
+
+    def find(self, secret):
+        asked.append(secret)
+        if len(asked) == 3:  # the request itself, and two looks of the stream
+            doors.tokens.revoke("my ingester")
+            doors.tokens.add("my ingester", Role.READER, days=1, collections=["mine"])
+        return real(self, secret)
+
+    monkeypatch.setattr(Tokens, "find", find)
+    with doors.stream("GET", f"/v1/index-jobs/{job}/events", headers=mine) as stream:
+        told = "".join(stream.iter_text())  # which ends by itself
+    assert "event: progress" in told
+    assert "event: end" not in told
+    assert doors.post(f"/v1/index-jobs/{job}/cancel", headers=mine).status_code == 401
+    assert doors.get(f"/v1/index-jobs/{job}", headers=admin).json()["state"] == "queued"
+
+
+def test_who_lost_a_role_during_a_job_cannot_cancel_it(doors, monkeypatch):
+    monkeypatch.setattr(identity, "KNOWN_SECONDS", 0)
+    mine, admin = bearer(doors.secrets[Role.INGESTER]), bearer(doors.secrets[Role.ADMIN])
+    monkeypatch.setattr(JobBook, "open", lambda _: [])
+    job = doors.post("/v1/index-jobs", headers=mine, json={"paths": ["mine"], "collection": "mine"}).json()["id"]
+    with doors.service.database.writing(quiet=True) as connection:
+        connection.execute(update(tables.token).where(tables.token.c.name == "my ingester").values(role="reader"))
+    assert_problem(doors.post(f"/v1/index-jobs/{job}/cancel", headers=mine), 403, "role")
+    assert doors.get(f"/v1/index-jobs/{job}", headers=mine).json()["state"] == "queued"
+    with doors.service.database.writing(quiet=True) as connection:
+        connection.execute(update(tables.token).where(tables.token.c.name == "my ingester").values(collections='["theirs"]'))
+    assert_problem(doors.get(f"/v1/index-jobs/{job}", headers=mine), 404, "no-job")
+    assert doors.get(f"/v1/index-jobs/{job}", headers=admin).json()["state"] == "queued"
+
+
+def test_tokens_that_are_cut_or_in_the_address_or_no_text_are_refused(doors):
+    secret = doors.secrets[Role.READER]
+    for wrong in (secret[:-1], secret[1:], secret + "x", secret[: len(secret) // 2], secret.swapcase(), f"{secret} {secret}", ""):
+        assert_problem(doors.get("/v1/status", headers=bearer(wrong)), 401, "token")
+        assert doors.get("/", params={"token": wrong}, follow_redirects=False).status_code == 401
+    for address in (
+        f"/v1/status?token={secret}",
+        f"/v1/status?access_token={secret}",
+        f"/v1/status/{secret}",
+        f"/v1/assets?token={secret}",
+    ):
+        assert doors.get(address).status_code == 401
+    assert doors.get("/v1/status", headers={"Authorization": b"Bearer \xff\xfe"}).status_code == 401
+    assert doors.get("/v1/status", headers={"Authorization": f"Token {secret}"}).status_code == 401
+
+
+def test_a_hundred_thousand_collections_cost_a_limited_caller_nothing(doors):
+    database, now = doors.service.database, 1
+    with database.writing() as connection:
+        rows = [{"name": f"c{number:06}", "created_at": now} for number in range(100_000)]
+        for start in range(0, len(rows), 10_000):
+            connection.execute(insert(tables.collection), rows[start : start + 10_000])
+        of = {name: id_ for id_, name in connection.execute(select(tables.collection.c.id, tables.collection.c.name))}
+        roots = [{"collection_id": of[row["name"]], "path": f"/nowhere/{row['name']}".encode()} for row in rows]
+        for start in range(0, len(roots), 10_000):
+            connection.execute(insert(tables.root), roots[start : start + 10_000])
+    mine, admin = bearer(doors.secrets[Role.READER]), bearer(doors.secrets[Role.ADMIN])
+    told = doors.get("/v1/collections", headers=mine)
+    assert [one["name"] for one in told.json()["collections"]] == ["mine"]
+    assert doors.get("/v1/status", headers=mine).json()["collections"] == ["mine"]
+    found = doors.post("/v1/search", headers=mine, json={"query": [{"text": "red"}], "filter": {"collections": ["c000001"]}})
+    assert_problem(found, 422, "unknown-name")
+    assert "c00" not in found.json()["remedy"].replace("c000001", "")
+    for headers in (mine, admin):
+        assert doors.post("/v1/search", headers=headers, json={"query": [{"text": "red"}]}).json()["hits"]
+        assert doors.get("/v1/assets", headers=headers).json()["assets"]
+    assert len(doors.get("/v1/status", headers=admin).json()["collections"]) == 100_002
+
+
+def test_what_lies_beside_the_other_copy_of_a_file_is_not_read_here(doors, folders, encoder):
+    mine, theirs = folders
+    theirs = theirs / "hushfolder"
+    write_tone(theirs / "both.wav", 880.0)
+    (theirs / "both.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nA zebracorn whispers\n")
+    shutil.copy(theirs / "both.wav", mine / "both.wav")
+    reader = readers.load("written", Models.of(doors.service.settings), "cpu")
+    Readers(doors.service.database).add("written", reader.revision, sorted(reader.reads), sorted(reader.channels))
+    for folder, name in ((theirs.parent, "theirs"), (mine, "mine")):
+        run.index(doors.service.settings, run.Job([folder], name), encoder=encoder)
+    asked = {"query": [{"text": '"zebracorn whispers"'}], "words": True}
+    hits = doors.post("/v1/search", headers=bearer(doors.secrets[Role.ADMIN]), json=asked).json()["hits"]
+    (hit,) = [hit for hit in hits if hit["channel"] == "speech"]  # the other is the file of subtitles
+    headers = bearer(doors.secrets[Role.READER])
+    assert doors.post("/v1/search", headers=headers, json=asked).json()["hits"] == []
+    assert doors.get(f"/v1/assets/{hit['asset']['id']}", headers=headers).json()["segments"] == {"sound": 1}
+    assert "zebracorn" not in doors.get(f"/v1/assets/{hit['asset']['id']}/segments", headers=headers).text
+    for path in (f"/v1/segments/{hit['segment']}", f"/v1/segments/{NOWHERE}"):
+        assert_problem(doors.get(path, headers=headers), 404, "no-segment")
+    asked = {"query": [{"segment": hit["segment"]}]}
+    assert_problem(doors.post("/v1/search", headers=headers, json=asked), 422, "query")
