@@ -35,6 +35,7 @@ from search.store import Database, Intake, Spaces
 from search.store import tables as t
 from search.types import MEDIA, Modality, Needs, Space
 from tests.bench.report import Figure
+from tests.waiting import until
 
 SEGMENTS, DIM, CLIENTS, EACH = 100_000, 512, 50, 10
 WORDS = [f"word {number}" for number in range(64)]
@@ -107,6 +108,12 @@ def serve(settings: Settings, port: int) -> None:
     uvicorn.run(create_app(Service(settings, load=lambda _: Wordy())), port=port, log_level="error")
 
 
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def service(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -115,7 +122,8 @@ def service(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
     process.start()
     address = f"http://127.0.0.1:{port}"
     try:
-        with httpx2.Client(base_url=address, timeout=60, transport=httpx2.HTTPTransport(retries=8)) as http:
+        until(lambda: not process.is_alive() or listens(port))
+        with httpx2.Client(base_url=address, timeout=60) as http:
             for word in WORDS:  # from here on their vectors are cached
                 http.post("/v1/search", json=asked(word)).raise_for_status()
         yield address, psutil.Process(process.pid)
