@@ -26,7 +26,7 @@ from search.store.tokens import Role, checked
 LASTING_SECONDS: Final = 12 * 3600
 """How long a login counts. The provider is asked again after it, so that what it took from somebody is gone by then."""
 
-_HOW = 'See the README, "The page and the API", for an example.'
+_HOW = 'See docs/service.md, "Log in with OpenID Connect", for an example.'
 
 
 @dataclass(frozen=True, slots=True)
