@@ -27,6 +27,8 @@ _SPARSE_MS = 400
 """A frame with no other within this time before or after it, in milliseconds, is not skipped either, whatever the stated rate."""
 _RECENT = 24
 """The number of packet time stamps that are kept to find the distance of frames: more than any codec reorders."""
+_CAPTIONS_MS = 1000
+"""A frame is asked for captions this often: where there are some, each frame has them, and to ask each takes a thirtieth of decoding."""
 _KEPT_BYTES = 32 * 2**20
 """Of the packets since the last key frame, so much is kept at most, to decode skipped frames after all where a shot may begin."""
 _SHORT_GROUP = 30
@@ -120,6 +122,7 @@ class PictureTrack:
         self._groups: list[list[av.Packet[Any]]] = []  # the packets since the last key frames, while frames are skipped
         self._kept = 0
         self._skips = self._is_alone = self._captioned = False
+        self._look_for_captions_ms = 0
         self._lone = _SPARSE_MS / float((stream.time_base or Fraction(1, 1000)) * 1000)
 
     def set_tempo(self, limits: Limits, moments: int, *, skips: bool) -> None:
@@ -145,7 +148,8 @@ class PictureTrack:
             self._keep(packet)
         for frame in self.damage.decode(packet, self.clock, self.shots.seen_ms, self.decoder):
             time = self.clock.time_ms(frame)
-            self._captioned = self._captioned or subtitles.captioned(frame)
+            if not self._captioned and time >= self._look_for_captions_ms:
+                self._captioned, self._look_for_captions_ms = subtitles.captioned(frame), time + _CAPTIONS_MS
             if time - self.shots.seen_ms > 1000 and self.shots.turned is not None:
                 self.decoder.skip_frame = "DEFAULT"  # too little is left when frames are skipped
                 self._skips = False
@@ -206,9 +210,11 @@ class PictureTrack:
 
         A skippable frame lies between two that were decoded before it, so both are known.
         """
-        at = bisect.bisect(self._stamps, stamp)
-        near = self._stamps[max(at - 1, 0) : at + 1]
-        self._stamps.insert(at, stamp)
-        if len(self._stamps) > _RECENT:
-            del self._stamps[0]
-        return any(abs(other - stamp) > self._lone for other in near)
+        stamps = self._stamps
+        at = bisect.bisect(stamps, stamp)
+        late = at > 0 and stamp - stamps[at - 1] > self._lone
+        early = at < len(stamps) and stamps[at] - stamp > self._lone
+        stamps.insert(at, stamp)
+        if len(stamps) > _RECENT:
+            del stamps[0]
+        return late or early

@@ -55,6 +55,7 @@ class ShotDetector:
         """Start before the first frame."""
         self._previous: Histogram | None = None
         self._before: Histogram | None = None
+        self._measured: tuple[Histogram | None, Histogram, float] | None = None
         self._candidate = 0
         self._begin = 0
         self._usual = 0.0
@@ -65,26 +66,33 @@ class ShotDetector:
 
     def calm(self, histogram: Histogram) -> bool:
         """Whether nothing is undecided, and this frame differs from the last by less than half a cut."""
-        return self._before is None and self._previous is not None and distance(self._previous, histogram) < _FLOOR / 2
+        return self._before is None and self._previous is not None and self._change(histogram) < _FLOOR / 2
 
     def changes(self, histogram: Histogram, time: int) -> bool:
         """Whether a shot may begin with this frame."""
         if self._previous is None or self._before is not None or time - self._begin < MIN_SHOT_MS:
             return False
-        return distance(self._previous, histogram) > max(_FLOOR, _FACTOR * self._usual)
+        return self._change(histogram) > max(_FLOOR, _FACTOR * self._usual)
 
     def push(self, histogram: Histogram, time: int) -> int | None:
         """Take the next frame. Returns the start of a shot once it is certain; that is before ``time``."""
         found = self._settle(time)
         changes = self.changes(histogram, time)
+        change = self._change(histogram) if self._previous is not None else 0.0
         previous, self._previous = self._previous, histogram
         if previous is None:
             self._begin = time
         elif changes:
             self._before, self._candidate = previous, time
         else:
-            self._usual = _MEMORY * self._usual + (1 - _MEMORY) * distance(previous, histogram)
+            self._usual = _MEMORY * self._usual + (1 - _MEMORY) * change
         return found
+
+    def _change(self, histogram: Histogram) -> float:
+        """How much a frame differs from the one before; measured once, though it is asked for thrice."""
+        if self._measured is None or self._measured[0] is not self._previous or self._measured[1] is not histogram:
+            self._measured = self._previous, histogram, distance(cast("Histogram", self._previous), histogram)
+        return self._measured[2]
 
     def finish(self, end: int) -> int | None:
         """The start of the last shot, if it was still undecided when the video ended, at ``end``."""
