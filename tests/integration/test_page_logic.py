@@ -212,6 +212,13 @@ def said_hit(segment: int, text: str, marks: list[tuple[int, int]], **more) -> s
     return hit.model_copy(update={"evidence": hit.evidence.model_copy(update=told)})
 
 
+@pytest.mark.parametrize(("verdict", "bars", "word"), [("yes", 4, "strong"), ("no", 1, "weak")])
+def test_a_match_reads_the_same_on_its_card_and_its_strip(verdict, bars, word):
+    (card,) = look.cards(look.State(text="dog"), [a_hit(1, 1, 0)], verdict)
+    assert (card["bars"], card["sure"]) == (bars, word)
+    assert [part["sure"] for part in card["strip"]] == [bars / 4]
+
+
 def test_a_card_shows_the_words_that_were_found_and_who_heard_them():
     hits = [a_hit(1, 1, 0), said_hit(2, "there the dog barks", [(10, 13)])]
     (card,) = look.cards(look.State(text="dog"), hits)

@@ -29,8 +29,7 @@ def show(state: State) -> None:
     found = answer(state)
     if not found.hits:
         trouble.nothing(state)
-    verdict = found.found.verdict if found.found else None
-    shown = cards(state, found.hits, verdict)
+    shown = cards(state, found.hits, verdict_of(found))
     noun = "file" if state.group == "files" else "moment"
     more = bool(found.cursor) and state.count < MOST
     took = found.timings_ms.get("total", 0)
@@ -99,6 +98,11 @@ def answer(state: State) -> Found:
     return found
 
 
+def verdict_of(found: Found) -> str | None:
+    """What an answer says of itself: yes, unsure or no; None: nothing."""
+    return found.found.verdict if found.found else None
+
+
 def forget() -> None:
     """Have the next look ask again."""
     st.session_state.pop(_ANSWER, None)
@@ -123,7 +127,7 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel, "track": best.evidence.track or "",
-        "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely), "judged": best.judged,
+        "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely, verdict), "judged": best.judged,
         "more": f"{moments} moments" if moments > 1 else words.burst(others) if others else "",
     }  # fmt: skip
 
@@ -156,7 +160,7 @@ def key(state: State, hit: Hit) -> int:
     return hit.asset.id if state.group == "files" else hit.segment
 
 
-def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+def strip(asset: AssetRef, hits: Sequence[Hit], verdict: str | None = None) -> list[dict[str, Any]]:
     """Where in a timed asset its hits lie: shares of its length, from 0 to 1, and how sure each is; a lane for each channel."""
     length, channels = asset.duration_ms, sorted({hit.channel for hit in hits if hit.span}, reverse=True)
     if not length:
@@ -165,7 +169,7 @@ def strip(asset: AssetRef, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         {
             "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
             "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": starts(hit),
-            "sure": words.band(hit.confidence)[0] / 4, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
+            "sure": words.band(hit.confidence, verdict)[0] / 4, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
         }
         for hit in hits
         if hit.span

@@ -76,15 +76,16 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     at = [look.key(state, one) for one in order].index(look.key(state, found)) if found else None
     begins = look.starts(found) if found else here.span.start_ms if here.span else 0
     mine = [hit for hit in hits if hit.asset.id == asset.id]
+    verdict = look.verdict_of(look.answer(state)) if state.asks else None
     return {
         "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
         "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
         "start": begins, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
-        "strip": look.strip(asset, mine), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
+        "strip": look.strip(asset, mine, verdict), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
-        "share": state.href(opened=here.id), "facts": facts(asset, here, found),
+        "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
         "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
         "before": order[at - 1].segment if at else None,
         "after": order[at + 1].segment if at is not None and at + 1 < len(order) else None,
@@ -118,7 +119,7 @@ def texts(state: State, asset: AssetDetail, at: int) -> dict[str, Any] | None:
     return {"lines": lines, "from": since, "until": until}
 
 
-def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[tuple[str, str]]:
+def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None, verdict: str | None = None) -> list[tuple[str, str]]:
     """Metadata as pairs of a name and what it says; what is not known is left out."""
     span = (found.span if found else None) or segment.span
     pixels = f"{asset.width} × {asset.height}" if asset.width and asset.height else ""
@@ -127,7 +128,7 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None) -> list[
         for one in asset.locations
     )
     known = {
-        "Match": words.band(found.confidence)[1] if found else "",
+        "Match": words.band(found.confidence, verdict)[1] if found else "",
         "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Matched on": words.CHANNELS[segment.channel] if found else "", "Sound track": segment.track or "",
         "Title": asset.title or "", **_dated(asset),
         "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
