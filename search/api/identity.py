@@ -100,7 +100,7 @@ def within_of(scope: Scope) -> Within:
     return caller.within if caller else None
 
 
-class Login(Protocol):
+class Logins(Protocol):
     """How people enter who have no token: by what somebody else vouches for."""
 
     def claims(self, cookies: Mapping[str, str]) -> Mapping[str, Any] | None:
@@ -125,7 +125,7 @@ def still(scope: Scope) -> bool:
 class Access:
     """Who may call a service: holders of the archive's tokens, of the token in the home's file if ``local``, and who has logged in."""
 
-    def __init__(self, tokens: Tokens, home: Path, *, local: bool, login: Login | None = None) -> None:
+    def __init__(self, tokens: Tokens, home: Path, *, local: bool, login: Logins | None = None) -> None:
         """With ``local``, the file is created if there is none.
 
         Raises:

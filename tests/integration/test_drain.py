@@ -102,7 +102,7 @@ def test_an_upload_that_outlasts_the_grace_is_told_to_come_again_and_leaves_noth
 
 def test_a_request_whose_thread_hangs_is_told_so_at_once_when_the_grace_is_over(serving, monkeypatch):
     served, release, entered = serving(0.3), threading.Event(), threading.Event()
-    monkeypatch.setattr(served.service, "counts", lambda: (entered.set(), release.wait(60))[1])
+    monkeypatch.setattr(served.service.whole, "counts", lambda: (entered.set(), release.wait(60))[1])
     try:
         with socket.create_connection(("127.0.0.1", served.port)) as connection:
             connection.sendall(f"GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode())
