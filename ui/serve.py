@@ -18,6 +18,7 @@ import uvicorn
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnected
 
 from indexer.jobs import SubprocessRunner
 from search import disk
@@ -112,6 +113,10 @@ class _OnePage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; 404 instead of the page anywhere but at the front door."""
         path = scope.get("path", "")
+        if scope["type"] == "websocket":
+            with suppress(WebSocketDisconnected):  # a page that was closed: Streamlit says good-bye to it all the same
+                await self._app(scope, receive, send)
+            return
         if scope["type"] != "http" or path == "/" or path.startswith((f"{BASE}/", "/component/")):
             await self._app(scope, receive, send)
             return

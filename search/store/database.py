@@ -151,11 +151,13 @@ class Database:
         return False
 
     def attend(self, seconds: float, stop: threading.Event | None = None) -> None:
-        """Wait for a database that cannot be reached yet, as ``wait`` does.
+        """Wait for a server that cannot be reached yet, as ``wait`` does. A file is not away, and not made here.
 
         Raises:
             DatabaseAway: it could not be reached in time.
         """
+        if self.file is not None:
+            return
         try:
             self.revision()
         except DatabaseAway:

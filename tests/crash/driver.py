@@ -198,7 +198,7 @@ def prepare() -> None:
 
 LAZY = (
     "alembic.command", "indexer.repair", "indexer.run", "numpy.random", "pydantic.json_schema", "pydantic.type_adapter",
-    "search.query.calibrate", "ui.judging", "ui.readers", "ui.show", "ui.spaces", "ui.status",
+    "search.query.calibrate", "ui.commands.additions", "ui.commands.judging", "ui.show", "ui.status",
 )  # fmt: skip
 """What commands import when they need it; the nursery has it ready, since its runs are many."""
 

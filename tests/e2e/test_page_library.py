@@ -80,8 +80,8 @@ def test_a_folder_is_added_with_live_progress(little, open_page):
     page.get_by_role("option", name="sample").click()
     page.get_by_label("Collection", exact=True).fill("sample")
     page.get_by_role("button", name="Add", exact=True).click()
-    page.get_by_text(re.compile(r"sample: \d+ of \d+, .* files a second, .* left")).wait_for()
-    assert page.get_by_role("button", name="Stop").is_visible()
+    running = page.locator(".st-key-progress").filter(has=page.get_by_role("button", name="Stop"))
+    running.filter(has_text=re.compile(r"sample: \d+ of \d+, .* files a second, .* left")).wait_for()
     open_page.shoot(page, "running")
     page.get_by_text(re.compile(r"sample done: \d+ files indexed")).wait_for()
     page.get_by_text(re.compile("47 images")).first.wait_for()  # in the line of its collection

@@ -155,7 +155,7 @@ def test_a_vanished_file_is_said(served, open_page, archive):
 
 def test_an_unknown_moment_is_said(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog&open=999999")
-    page.get_by_role("dialog").get_by_text("There is no segment 999999.").wait_for()
+    page.get_by_role("dialog").get_by_text("It may have been deleted.").wait_for()
 
 
 def test_the_page_of_a_service_with_tokens_calls_as_whoever_looks_at_it(served, archive, open_page):

@@ -244,7 +244,7 @@ def test_any_search_is_answered_or_refused(service, told):
         return
     try:
         engine, query = searching._understand(service, asked)
-        found = searching._answer(service, engine, query, asked)
+        found = searching._answer(service, service.whole, engine, query, asked)
     except SensoriumError:
         return
     assert len(found.hits) <= asked.k

@@ -45,7 +45,15 @@ def order(tmp_path):
 
 
 def decoders():
-    return [child for child in psutil.Process().children(recursive=True) if "tests.hostile.taken" in child.cmdline()]
+    return [child for child in psutil.Process().children(recursive=True) if "tests.hostile.taken" in command_of(child)]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """The arguments of a process; none if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie, too
+        return []
 
 
 def report(pool, path):

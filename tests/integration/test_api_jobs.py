@@ -447,7 +447,7 @@ def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_d
     steps, enough, real_open, real_wait = [], threading.Event(), JobBook.open, threading.Event.wait
 
     def look(self):
-        if threading.current_thread().name == "jobs":  # the queue's own, and nobody else who asks which jobs there are
+        if self is http.service.jobs.book and threading.current_thread() is http.service.jobs._thread:  # nobody else who asks
             steps.append("look")
         return real_open(self)
 
