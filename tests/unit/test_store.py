@@ -6,6 +6,7 @@ import datetime
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -103,6 +104,15 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
     (tmp_path / "a.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(StoreError, match="damaged"):
         Database(f"sqlite:///{tmp_path / 'a.db'}").revision()
+
+
+def test_waiting_for_a_database_makes_no_file(tmp_path):
+    """Who makes it keeps it from others, and syncs its folders."""
+    with closing(Database(f"sqlite:///{tmp_path / 'home' / 'a.db'}")) as database:
+        database.attend(60)
+        assert not (tmp_path / "home").exists()
+        database.upgrade()
+        assert (tmp_path / "home" / "a.db").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
