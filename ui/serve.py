@@ -18,7 +18,6 @@ import uvicorn
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnected
 
 from indexer.jobs import SubprocessRunner
 from search import disk
@@ -104,6 +103,10 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+_GOOD_BYE = "once a close message has been sent"
+"""What Starlette says where Streamlit closes the connection of a page that was closed already."""
+
+
 class _OnePage:
     """Middleware: where Streamlit answers any address that nobody serves with its page, there is nothing: a mistyped probe must not be green."""
 
@@ -114,8 +117,11 @@ class _OnePage:
         """Pass on; 404 instead of the page anywhere but at the front door."""
         path = scope.get("path", "")
         if scope["type"] == "websocket":
-            with suppress(WebSocketDisconnected):  # a page that was closed: Streamlit says good-bye to it all the same
+            try:
                 await self._app(scope, receive, send)
+            except RuntimeError as error:
+                if _GOOD_BYE not in str(error):
+                    raise
             return
         if scope["type"] != "http" or path == "/" or path.startswith((f"{BASE}/", "/component/")):
             await self._app(scope, receive, send)
