@@ -438,11 +438,12 @@ def test_a_job_whose_end_cannot_be_written_down_is_taken_up_again_and_the_next_o
 
 def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_died(start, indexed, archive, monkeypatch):
     monkeypatch.setattr(jobs, "LOOK", 0.1)
-    http = start(indexed)
     other = Worker(indexed.home)
-    book = JobBook(http.service.database, other)
-    job = book.add([str(archive / "texts")], "default", key=None, body="")
-    assert book.begin(job.id)
+    with closing(Database(indexed.database)) as database:  # before a service looks for jobs, too
+        book = JobBook(database, other)
+        job = book.add([str(archive / "texts")], "default", key=None, body="")
+        assert book.begin(job.id)
+    http = start(indexed)
     post(http, "archive/pictures")
     steps, enough, real_open, real_wait = [], threading.Event(), JobBook.open, threading.Event.wait
 
@@ -473,16 +474,17 @@ def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_d
 def test_a_job_of_another_machine_is_left_alone_until_its_time_has_run_out(start, indexed, archive, monkeypatch):
     monkeypatch.setattr(jobs, "LOOK", 0.1)
     monkeypatch.setattr("search.store.jobs.LEASE_MS", 1_500)
-    http = start(indexed)
     elsewhere = Worker(indexed.home)
     elsewhere.place, elsewhere.name = "elsewhere-", "elsewhere-1"
-    book = JobBook(http.service.database, elsewhere)
-    job = book.add([str(archive / "texts")], "default", key=None, body="")
-    assert book.begin(job.id)
+    with closing(Database(indexed.database)) as database:
+        book = JobBook(database, elsewhere)
+        job = book.add([str(archive / "texts")], "default", key=None, body="")
+        assert book.begin(job.id)
+    http = start(indexed)
     post(http, "archive/pictures")
     assert wait_for(http, 2)["state"] == "done"
     assert wait_for(http, job.id)["state"] == "done"
-    assert not book.beat(job.id, {})
+    assert not JobBook(http.service.database, elsewhere).beat(job.id, {})
 
 
 def test_a_job_is_told_of_and_cancelled_by_another_service(indexed, encoder, runner, monkeypatch):
