@@ -131,8 +131,8 @@ class Pipeline:
         self._kinds, self._needs = frozenset(kinds), _narrowed(encoder.needs, kinds)
         self._batch, self._zones = encoder.needs.batch, Zones.of(settings.timezone)
         self.progress = progress
-        self.changed: list[bytes] = []
-        """Files that changed while they were read."""
+        self.changed: list[tuple[int, bytes]] = []
+        """Files that changed while they were read, each with the key of its collection."""
         self._stop, self._abandoned = stop, threading.Event()
         self._units: queue.Queue[Unit | None] = queue.Queue()
         self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(max(WINDOW, 2 * self._batch))
@@ -341,7 +341,7 @@ class Pipeline:
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
                 gone = not os.path.lexists(unit.path)
                 self._queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, self._roots))
-                self.changed += [] if gone else [unit.path]
+                self.changed += [] if gone else [(unit.collection, unit.path)]
             elif work.error is not None:
                 if self._queue.fail(unit, work.error.reason, str(work.error)):
                     self.progress.count_failure(work.error.reason)

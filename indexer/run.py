@@ -7,10 +7,12 @@ import os
 import shutil
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, wraps
+from itertools import chain
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -197,14 +199,21 @@ class Indexer:
 
         With ``lingers`` it continues with what others queue, until it is stopped.
         """
+        work: dict[int, Sequence[bytes]] = {collection: paths}
         for turn in range(CHANGING):
             if turn:
                 time.sleep(SETTLE)  # the file may still be being written
-            changed = self._pass_on(collection, paths, report, scan, progress, lingers)
+            changed = defaultdict[int, list[bytes]](list)
+            for key, some in work.items():
+                found = self._pass_on(key, some, report, scan, progress, lingers)
+                if found is None:
+                    return False
+                for owner, path in found:  # what was queued before may be of other collections
+                    changed[owner].append(path)
             if not changed:
-                return changed is not None
-            paths = changed
-        for _ in paths:
+                return True
+            work = dict(changed)
+        for _ in chain.from_iterable(work.values()):
             progress.count_failure("vanished")
         return True
 
@@ -260,7 +269,7 @@ class Indexer:
 
     def _pass_on(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
-    ) -> list[bytes] | None:
+    ) -> list[tuple[int, bytes]] | None:
         """A pass, repeated after each outage of the database. What was taken in before the outage counts once."""
         taken = 0
         while True:
@@ -277,10 +286,10 @@ class Indexer:
 
     def _pass(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
-    ) -> list[bytes] | None:
+    ) -> list[tuple[int, bytes]] | None:
         """Scan in a separate thread while the first lane's pipeline runs in this one; then run the other lanes.
 
-        Returns the files that changed during the pass; None if stopped by Ctrl-C.
+        Returns the files that changed during the pass, with their collections; None if stopped by Ctrl-C.
         """
         stop = threading.Event()
         self._follow()
@@ -301,7 +310,7 @@ class Indexer:
 
         thread = threading.Thread(target=scanning, name="scan", daemon=True)
         thread.start()
-        changed: list[bytes] = []
+        changed: list[tuple[int, bytes]] = []
         interrupted = False
         try:
             done: set[int] = set()
@@ -328,8 +337,8 @@ class Indexer:
 
     def _work(
         self, lane: Lane, scan: threading.Thread, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]
-    ) -> list[bytes]:  # fmt: skip
-        """Process a lane's queue. Returns the files that changed during this. A lane whose model is not installed keeps its
+    ) -> list[tuple[int, bytes]]:  # fmt: skip
+        """Process a lane's queue. Returns the files that changed during this, with their collections. A lane whose model is not installed keeps its
         queue, unless it is the only lane."""
         lane.queue.skip(lane.entry.modalities)
         if not scan.is_alive() and not lane.queue.waiting():

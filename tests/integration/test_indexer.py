@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,29 @@ def changing(monkeypatch, path, times: int) -> None:
 
     monkeypatch.setattr(pipeline, "unchanged_since", look)
     monkeypatch.setattr(run, "SETTLE", 0.0)
+
+
+@pytest.mark.parametrize("also", [False, True])
+def test_a_queued_file_that_has_changed_stays_in_its_collection(settings, tmp_path, encoder, also):
+    """A run without folders, or with those of another collection, works off what is queued."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (24, 24), "red" if name == "one" else "blue").save(tmp_path / name / "a.png")
+    index(settings, Job([tmp_path / "one"], "one"), encoder=encoder)
+    with closing(Database(settings.database)) as database:
+        with database.writing() as connection:
+            connection.exec_driver_sql("UPDATE unit SET state = 'pending'")
+        Image.new("RGB", (24, 24), "green").save(tmp_path / "one" / "a.png")
+        os.utime(tmp_path / "one" / "a.png", ns=(1, 1))
+        summary = index(settings, Job([tmp_path / "two"], "two") if also else Job([]), encoder=encoder)
+        assert (summary.progress.done, summary.progress.failed, summary.scan.changed) == (1 + also, 0, 1)
+        with database.reading() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT c.name, l.path FROM location l JOIN collection c ON c.id = l.collection_id"
+            ).all()
+    assert sorted((name, os.path.basename(os.path.dirname(bytes(path).decode()))) for name, path in found) == [
+        (name, name) for name in (("one", "two") if also else ("one",))
+    ]
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(go, archive, settings, store, monkeypatch):
