@@ -243,10 +243,11 @@ def brought(space: Space, encoder: object) -> Calibration | None:
 
 
 def save(home: Path, space: Space, calibration: Calibration) -> Path:
-    """Save the calibration that was made for a space of an archive; returns its file. If the process is killed, the file is
+    """Save the calibration that was made for a space of an archive; returns its file. After a kill or a power cut the file is
     either the old or the new one."""
     file = file_of(home, space)
     folder(home).mkdir(parents=True, exist_ok=True)
+    disk.sync(home)  # the folder may be new
     disk.replace(file, pack(calibration))
     return file
 

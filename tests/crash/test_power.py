@@ -47,6 +47,10 @@ def prepared(nursery: Nursery, home: Path, files: Files, command: str, random: R
         add = steps(home, random, reads=True)["add"]
         later = ("--later",) if command == "fill" else ()
         assert nursery.run(*add, *later, home=home).code == 0
+    if command == "calibrate":  # the second space may have nothing whose answer is known
+        for _ in range(6):
+            assert nursery.run(*steps(home, random, reads=True)["judge"], home=home).code == 0
+        return ("spaces", "calibrate", "fake", "--json")
     if command != "index again":
         return steps(home, random, reads=True)[command]
     files.disturb()
