@@ -96,10 +96,7 @@ def test_two_workers_go_on_after_restarts_and_nothing_is_lost_or_done_twice(sett
     with closing(Database(settings.database)) as database, database.reading() as connection:
         assert connection.exec_driver_sql("SELECT max(attempts) FROM unit").scalar() == 1  # none was counted twice
     lines = ["gone" if "cannot be reached" in record.getMessage() else "back" for record in told.records]
-    assert lines in (
-        ["gone", "back"] * 2,
-        ["gone", "back"] * 3,
-    )  # a server that stops slowly may answer once between two failures
+    assert lines in [["gone", "back"] * times for times in (1, 2, 3)]  # one may pass unnoticed, or be met twice
 
 
 def test_what_a_run_took_in_before_an_outage_is_counted_once(settings, mortal, tmp_path, monkeypatch):
