@@ -16,15 +16,15 @@ from dataclasses import asdict
 from typing import Any
 
 from indexer.events import Events
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import log
 from search.errors import SensoriumError
 from search.settings import unpack
 
-EVERY = 0.5
+REPORT_SECONDS = 0.5
 """Seconds between two reports of progress."""
 
-TRIES, PATIENCE = 6, 10.0
+MAX_INTERRUPTS, STOP_SECONDS = 6, 10.0
 """How often this process is interrupted, and seconds that it has for what it has begun each time."""
 
 
@@ -34,7 +34,7 @@ def main() -> int:
     settings = unpack(request["settings"])
     log.set_up(settings.log_level, as_json=settings.log_json)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    job = _job(request, Events(_say, EVERY))
+    job = _job(request, Events(_say, REPORT_SECONDS))
     try:
         summary = index(settings, job)
     except SensoriumError as error:
@@ -50,10 +50,10 @@ def main() -> int:
     return 0
 
 
-def _job(request: dict[str, Any], report: Events) -> Job:
+def _job(request: dict[str, Any], report: Events) -> RunRequest:
     if request["kind"] == "help":
-        return Job((), report=report, lingers=True)
-    from indexer.jobs import job_of  # which needs the service's packages
+        return RunRequest((), report=report, lingers=True)
+    from indexer.job_process import job_of  # which needs the service's packages
 
     return job_of(request, report)
 
@@ -71,9 +71,9 @@ def _stop_with_parent() -> None:
     """
     while sys.stdin.readline():
         pass
-    for _ in range(TRIES):
+    for _ in range(MAX_INTERRUPTS):
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(PATIENCE)
+        time.sleep(STOP_SECONDS)
     os._exit(1)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from search import cache
 from search.errors import InputError
 from search.index.generations import INDEX, folder_name
+from search.live import LiveIndex
 from search.query import calibration
-from search.query.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, Intake, SqlStore, words
 from search.store.intake import Deleted

@@ -26,7 +26,8 @@ from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder, GrainedEncoder
 from search.errors import DatabaseAway, MediaError, ModelMissing, SensoriumError
-from search.media import DecodePool, dating
+from search.media import DecodePool
+from search.media.metadata import dating
 from search.settings import Settings
 from search.store import Finished, Queue, Unit
 from search.store.intake import path_of
@@ -34,7 +35,7 @@ from search.store.queue import BEAT_SECONDS
 from search.types import KINDS, Channel, Cut, Filed, Gap, Info, Kind, Modality, Needs, Picture, Vectors
 from search.zones import Zones
 
-WINDOW = 48
+MAX_WAITING_CUTS = 48
 """The maximum number of decoded cuts that wait for the encoder. A shot of ten frames has some two megabytes."""
 
 COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
@@ -135,7 +136,9 @@ class Pipeline:
         """Files that changed while they were read, each with the key of its collection."""
         self._stop, self._abandoned = stop, threading.Event()
         self._units: queue.Queue[Unit | None] = queue.Queue()
-        self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(max(WINDOW, 2 * self._batch))
+        self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(
+            max(MAX_WAITING_CUTS, 2 * self._batch)
+        )
         self._waiting: dict[Modality, list[_Piece]] = {modality: [] for modality in Modality}
         self._encoding: dict[Future[_Encoded], list[_Piece]] = {}
         self._complete: list[_Work] = []
@@ -226,7 +229,7 @@ class Pipeline:
     def _collect(self, executor: ThreadPoolExecutor, most: int) -> None:
         """Take decoded cuts, submit full batches, and collect encoded vectors."""
         try:
-            for _ in range(max(WINDOW, self._batch)):
+            for _ in range(max(MAX_WAITING_CUTS, self._batch)):
                 self._take(*self._decoded.get(timeout=0.02))
                 self._send(executor, full=True)
                 if len(self._encoding) >= most:

@@ -19,19 +19,20 @@ from indexer.pipeline import Progress
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
 from search.errors import DatabaseAway, MediaError, ModelMissing, ReaderHangs, SensoriumError
-from search.media import DecodePool, sidecars
+from search.media import DecodePool
+from search.media.metadata import sidecars
 from search.readers import Reader
 from search.store import Queue, Unit
 from search.store.intake import path_of
 from search.store.passages import Passages
 from search.store.queue import BEAT_SECONDS, Read, ReadingQueue
-from search.store.spaces import Entry
+from search.store.spaces import SpaceEntry
 from search.types import Cut, Gap, Info, Modality, Passage
 
-TEXTS = 64
+PASSAGES_PER_COMMIT = 64
 """Passages that are embedded, and committed, together."""
 
-RECOUNT = 1.0
+RECOUNT_SECONDS = 1.0
 """Seconds between two looks at how much is left to read."""
 
 HANGS_SECONDS = 1_800.0
@@ -42,7 +43,7 @@ LEAVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ReadingContext:
     """The environment of readers: the decoding processes, how many assets are read at once, and the event that stops them."""
 
     pool: DecodePool
@@ -70,7 +71,9 @@ class _Reading:
         return 0.0 if since is None else time.monotonic() - since
 
 
-def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, report: Callable[[Progress], None]) -> None:
+def read(
+    context: ReadingContext, queue: ReadingQueue, reader: Reader, progress: Progress, report: Callable[[Progress], None]
+) -> None:
     """Process a reader's queue. If the reader fails on an asset, the ledger gets the reason and the next asset is read.
 
     Raises:
@@ -80,14 +83,16 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
     over = threading.Event()
     threading.Thread(target=_beat, args=(queue, over), name="heartbeat", daemon=True).start()
     work: SimpleQueue[_Reading | None] = SimpleQueue()
-    for _ in range(desk.threads):  # daemons: a hanging one must not keep the process alive, as an executor's thread would
-        threading.Thread(target=_work, args=(desk, reader, work), name="read", daemon=True).start()
+    for _ in range(context.threads):  # daemons: a hanging one must not keep the process alive, as an executor's thread would
+        threading.Thread(target=_work, args=(context, reader, work), name="read", daemon=True).start()
     running: dict[Future[Read | MediaError], _Reading] = {}
     progress.reader, progress.to_read, progress.behind = reader.name, queue.left(), 0.0
     began = counted = time.monotonic()
     try:
-        while not desk.stop.is_set():
-            for unit in queue.lease(desk.threads - len(running), suspect=not running) if len(running) < desk.threads else ():
+        while not context.stop.is_set():
+            for unit in (
+                queue.lease(context.threads - len(running), suspect=not running) if len(running) < context.threads else ()
+            ):
                 reading = _Reading(unit, over)
                 running[reading.harvest] = reading
                 work.put(reading)
@@ -101,7 +106,7 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
                 del running[longest.harvest]  # others may be blocked on it
                 raise _hanging(queue, reader, longest, progress)
             progress.current = path_of(next(iter(running.values())).unit.path) if running else progress.current
-            if (now := time.monotonic()) - counted >= RECOUNT:
+            if (now := time.monotonic()) - counted >= RECOUNT_SECONDS:
                 counted, left = now, queue.left()  # others may work on it too
                 progress.seconds = now - began
                 progress.behind = max(progress.to_read - left, 0) + sum(reading.share for reading in running.values())
@@ -109,7 +114,7 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
     finally:
         over.set()
         progress.reader = ""
-        for _ in range(desk.threads):
+        for _ in range(context.threads):
             work.put(None)
         wait(running, LEAVE_SECONDS)
         with contextlib.suppress(DatabaseAway):  # report the original error instead; leases time out by themselves
@@ -117,24 +122,30 @@ def read(desk: Desk, queue: ReadingQueue, reader: Reader, progress: Progress, re
 
 
 def embed(
-    passages: Passages, entry: Entry, encoder: Encoder, stop: threading.Event, report: Callable[[int], None], *, after: int = 0
+    passages: Passages,
+    entry: SpaceEntry,
+    encoder: Encoder,
+    stop: threading.Event,
+    report: Callable[[int], None],
+    *,
+    after: int = 0,
 ) -> int:
     """Embed the passages with ids above ``after`` that a space takes in and has no vectors of. Returns how many.
 
     Committed vectors survive a stop.
     """
     count = 0
-    while not stop.is_set() and (some := passages.missing(entry.key, entry.kinds, TEXTS, after=after)):
+    while not stop.is_set() and (some := passages.missing(entry.key, entry.kinds, PASSAGES_PER_COMMIT, after=after)):
         vectors = encoder.encode(Modality.TEXT, [text for _, text in some])
         passages.put(entry.key, [id_ for id_, _ in some], vectors)
         report(count := count + len(some))
     return count
 
 
-def _work(desk: Desk, reader: Reader, work: SimpleQueue[_Reading | None]) -> None:
+def _work(context: ReadingContext, reader: Reader, work: SimpleQueue[_Reading | None]) -> None:
     while (reading := work.get()) is not None:
         try:
-            reading.harvest.set_result(_read(desk, reader, reading))
+            reading.harvest.set_result(_read(context, reader, reading))
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             reading.harvest.set_exception(error)
 
@@ -151,7 +162,7 @@ def _hanging(queue: ReadingQueue, reader: Reader, reading: _Reading, progress: P
     )
 
 
-def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
+def _read(context: ReadingContext, reader: Reader, reading: _Reading) -> Read | MediaError:
     """A reader's result for one asset, or the reason why there is none."""
     unit = reading.unit
     if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
@@ -161,8 +172,8 @@ def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
         beside = (
             sidecars.fingerprint(path) if reader.needs.metadata else None
         )  # before: what changes meanwhile is noticed next time
-        with closing(sidecars.decode(desk.pool, path, reader.needs)) as replies:
-            found = list(_heard(desk, reader, replies, reading))
+        with closing(sidecars.decode(context.pool, path, reader.needs)) as replies:
+            found = list(_heard(context, reader, replies, reading))
     except MediaError as error:
         return error
     except ModelMissing:
@@ -174,7 +185,7 @@ def _read(desk: Desk, reader: Reader, reading: _Reading) -> Read | MediaError:
     return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside)
 
 
-def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], reading: _Reading) -> Iterator[Any]:
+def _heard(context: ReadingContext, reader: Reader, replies: Iterator[Info | Cut | Gap], reading: _Reading) -> Iterator[Any]:
     """First the decoder's info on the asset, then what the reader reads in it."""
     yield (info := cast("Info", next(replies)))  # the first reply is always the Info; the pool ensures it
     lasted: list[Info] = []
@@ -182,7 +193,7 @@ def _heard(desk: Desk, reader: Reader, replies: Iterator[Info | Cut | Gap], read
     def cuts() -> Iterator[Cut | Gap]:
         reading.since = None
         for item in replies:
-            if desk.stop.is_set() or reading.over.is_set():
+            if context.stop.is_set() or reading.over.is_set():
                 raise MediaError("vanished", "Reading was stopped.")
             if not isinstance(item, Info):
                 if item.span and item.span.unit == "ms" and info.duration_ms:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from indexer.scan import unchanged_since
 from search.errors import MediaError
-from search.media import DecodePool, dating
-from search.store.dates import Dates, Placed
+from search.media import DecodePool
+from search.media.metadata import dating
+from search.store.asset_dates import Dates, Placed
 from search.store.intake import path_of
 from search.types import Filed, Info, Modality, Needs
 from search.zones import Zones
 
-BATCH = 64
+ASSETS_PER_COMMIT = 64
 """Assets whose dates are written in one transaction."""
 
 _HEAD = Needs(size=0, fit="crop", rate=0, window_ms=0, characters=1_000)
@@ -26,7 +27,7 @@ def redate(dates: Dates, pool: DecodePool, zones: Zones, stop: threading.Event, 
     """Look for the dates of all assets that have none. Returns how many were dated. Assets whose file is gone stay waiting."""
     dates.again([one.asset for one in dates.zoned() if one.zone != (zones.name(path_of(one.path)) or "")])
     count, after = 0, 0
-    while not stop.is_set() and (placed := dates.undated(after, BATCH)):
+    while not stop.is_set() and (placed := dates.undated(after, ASSETS_PER_COMMIT)):
         after = placed[-1].asset
         dated = [(one.asset, filed) for one in placed if not stop.is_set() and (filed := _dated(one, pool, zones))]
         dates.put(dated)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from indexer.delete import drop_strangers
 from indexer.verify import Check, Harm, examine
-from search.query.live import LiveIndex
+from search.live import LiveIndex
 from search.settings import Settings
 from search.store import Database, SqlStore
 from search.store.database import now_ms

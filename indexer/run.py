@@ -20,40 +20,40 @@ from indexer import mounts
 from indexer.delete import drop_strangers, scrub, unscrubbed
 from indexer.exclude import Exclusions
 from indexer.pipeline import Pipeline, Progress
-from indexer.reading import Desk, embed, read
+from indexer.reading import ReadingContext, embed, read
 from indexer.redate import redate
-from indexer.scan import Scan, Tally
+from indexer.scan import FolderScan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
 from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError
+from search.live import LiveIndex
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
-from search.query.live import LiveIndex
 from search.readers import Reader
 from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
-from search.store.dates import Dates
+from search.store.asset_dates import Dates
 from search.store.intake import Again
 from search.store.names import Names
 from search.store.queue import ReadingQueue
-from search.store.readers import ReaderEntry
-from search.store.spaces import Entry, matches
+from search.store.readings import ReaderEntry
+from search.store.spaces import SpaceEntry, matches
 from search.zones import Zones
 
-NAMES = 256
+NAMES_PER_COMMIT = 256
 """Assets whose names are written in one transaction."""
 
-LEAST_FREE = 64 << 20
+MIN_FREE_BYTES = 64 << 20
 """Bytes that must be free under the home before a run starts."""
 
-CHANGING, SETTLE = 3, 1.0
+MAX_REREADS, SETTLE_SECONDS = 3, 1.0
 """How often in a run a file that changes during reading is read again, and after how many seconds."""
 
 OUTAGE_SECONDS = 600.0
 """How long a run waits for a database that has gone away to come back."""
 
-LOOK_AGAIN = 0.2
+QUEUE_POLL_SECONDS = 0.2
 """Seconds between two checks whether a scan has queued anything."""
 
 Report = Callable[[Tally, Progress, bool], None]
@@ -97,7 +97,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RunRequest:
     """The task of a run: scan ``paths`` into ``collection``; retry the failures in ``retry``; forget missing files if ``prune``,
     and with ``yes`` also those that are away.
 
@@ -119,10 +119,10 @@ class Job:
     confined: bool = False
 
 
-class Lane:
+class SpaceRun:
     """The work of a run for one space: its queue, its index, and its encoder, which is loaded when there is something to encode."""
 
-    def __init__(self, entry: Entry, queue: Queue, load: Callable[[str], Encoder]) -> None:
+    def __init__(self, entry: SpaceEntry, queue: Queue, load: Callable[[str], Encoder]) -> None:
         self.entry, self.queue, self._load = entry, queue, load
         self.live: LiveIndex | None = None
         self.embedded = 0
@@ -142,7 +142,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class _ReaderRun:
     """The work of a run for one reader."""
 
     entry: ReaderEntry
@@ -150,10 +150,10 @@ class _Desk:
 
 
 class Indexer:
-    """The state of a run: the database, the decoding processes, one lane per space, and its entry among the workers of the home."""
+    """The state of a run: the database, the decoding processes, one ``SpaceRun`` per space, and its entry among the workers of the home."""
 
     def __init__(
-        self, settings: Settings, entries: Callable[[], Sequence[Entry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
+        self, settings: Settings, entries: Callable[[], Sequence[SpaceEntry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
         worker: Worker, exclude: Sequence[str] = (), patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
     ) -> None:  # fmt: skip
         """``entries`` returns the spaces of the run; it is called again when the archive has changed. If the database goes away,
@@ -164,12 +164,12 @@ class Indexer:
         self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
         self.dates, self._zones, self._names = Dates(database), Zones.of(settings.timezone), Names(database)
         self.spaces, self._load, self._entries = Spaces(database), load, entries
-        self.lanes: list[Lane] = []
-        self.desks: list[_Desk] = []
+        self.space_runs: list[SpaceRun] = []
+        self.reader_runs: list[_ReaderRun] = []
         self.absent: dict[str, SensoriumError] = {}
         """Spaces and readers that wait because their model is not installed, with the reason."""
         self._followed = self._filled = self._tidied = -1
-        """The changes (``SqlStore.version``) after which lanes and desks were those of the archive, readers had all that they are to read, and
+        """The changes (``SqlStore.version``) after which spaces and readers were those of the archive, readers had all that they are to read, and
         no asset was without a file."""
         self._within: Sequence[bytes] = ()
         self._follow()
@@ -190,7 +190,7 @@ class Indexer:
     @_outlasting
     def retry(self, again: Again) -> tuple[int, dict[int, list[bytes]]]:
         """Requeue failed units. Returns how many, and by collection the files that must be scanned for it."""
-        return self.intake.retry([lane.entry.key for lane in self.lanes], again)
+        return self.intake.retry([space_run.entry.key for space_run in self.space_runs], again)
 
     def bring(
         self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False
@@ -200,9 +200,9 @@ class Indexer:
         With ``lingers`` it continues with what others queue, until it is stopped.
         """
         work: dict[int, Sequence[bytes]] = {collection: paths}
-        for turn in range(CHANGING):
+        for turn in range(MAX_REREADS):
             if turn:
-                time.sleep(SETTLE)  # the file may still be being written
+                time.sleep(SETTLE_SECONDS)  # the file may still be being written
             changed = defaultdict[int, list[bytes]](list)
             for key, some in work.items():
                 found = self._pass_on(key, some, report, scan, progress, lingers)
@@ -240,19 +240,19 @@ class Indexer:
         version = self.store.version()
         removed = 0 if version == self._tidied else self.intake.drop_orphans()
         self._tidied = version
-        written = [self._tidy(lane) for lane in self.lanes]
+        written = [self._tidy(space_run) for space_run in self.space_runs]
         drop_strangers(self._settings.home, self.store)
         if unscrubbed(self._settings.home):
             scrub(self._settings, self._database, self.store)
         return removed, written[0] if written else None
 
-    def _tidy(self, lane: Lane) -> int | None:
-        if lane.live is None:
-            lane.live = LiveIndex(self.store, self._settings.home, lane.entry.space, lane.entry.key)
+    def _tidy(self, space_run: SpaceRun) -> int | None:
+        if space_run.live is None:
+            space_run.live = LiveIndex(self.store, self._settings.home, space_run.entry.space, space_run.entry.key)
         else:
-            lane.live.refresh()
-        written = lane.live.write().generation if lane.live.due() else None
-        lane.live.generations.tidy()
+            space_run.live.refresh()
+        written = space_run.live.write().generation if space_run.live.due() else None
+        space_run.live.generations.tidy()
         return written
 
     def _outlast(self, error: DatabaseAway) -> None:
@@ -287,14 +287,14 @@ class Indexer:
     def _pass(
         self, collection: int, paths: Sequence[bytes], report: Report, tally: Tally, progress: Progress, lingers: bool
     ) -> list[tuple[int, bytes]] | None:
-        """Scan in a separate thread while the first lane's pipeline runs in this one; then run the other lanes.
+        """Scan in a separate thread while the first space's pipeline runs in this one; then run the other spaces.
 
         Returns the files that changed during the pass, with their collections; None if stopped by Ctrl-C.
         """
         stop = threading.Event()
         self._follow()
-        takers = [lane.entry.key for lane in self.lanes if self._takes(lane, collection)]
-        scan = Scan(
+        takers = [space_run.entry.key for space_run in self.space_runs if self._takes(space_run, collection)]
+        scan = FolderScan(
             self.intake, self.readers, self.dates, collection, takers, tally, self.exclusions, stopped=stop.is_set, within=self._within
         )  # fmt: skip
         failed: list[BaseException] = []
@@ -314,15 +314,15 @@ class Indexer:
         interrupted = False
         try:
             done: set[int] = set()
-            while lane := next((lane for lane in self.lanes if lane.entry.key not in done), None):
+            while space_run := next((space_run for space_run in self.space_runs if space_run.entry.key not in done), None):
                 if done:
                     thread.join()
                     self._follow()  # a space that was added in the meantime is processed too
-                    lane = next((lane for lane in self.lanes if lane.entry.key not in done), lane)
-                done.add(lane.entry.key)
-                changed += self._work(lane, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
+                    space_run = next((space_run for space_run in self.space_runs if space_run.entry.key not in done), space_run)
+                done.add(space_run.entry.key)
+                changed += self._work(space_run, thread, stop, progress, lambda now: report(tally, now, thread.is_alive()))
             thread.join()
-            while not stop.is_set() and self._names.write(NAMES):
+            while not stop.is_set() and self._names.write(NAMES_PER_COMMIT):
                 report(tally, progress, False)
             redate(self.dates, self._pool, self._zones, stop, lambda: report(tally, progress, False))
             self._read(stop, progress, lambda now: report(tally, now, False))
@@ -336,28 +336,28 @@ class Indexer:
         return None if interrupted else changed
 
     def _work(
-        self, lane: Lane, scan: threading.Thread, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]
+        self, space_run: SpaceRun, scan: threading.Thread, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]
     ) -> list[tuple[int, bytes]]:  # fmt: skip
-        """Process a lane's queue. Returns the files that changed during this, with their collections. A lane whose model is not installed keeps its
-        queue, unless it is the only lane."""
-        lane.queue.skip(lane.entry.modalities)
-        if not scan.is_alive() and not lane.queue.waiting():
+        """Process a space's queue. Returns the files that changed during this, with their collections. A space whose model is not installed keeps its
+        queue, unless it is the only space."""
+        space_run.queue.skip(space_run.entry.modalities)
+        if not scan.is_alive() and not space_run.queue.waiting():
             return []
-        while scan.is_alive() and not lane.queue.left():  # a scan that meets nothing new needs no encoder
+        while scan.is_alive() and not space_run.queue.left():  # a scan that meets nothing new needs no encoder
             report(progress)
-            scan.join(LOOK_AGAIN)
-        if not lane.queue.left():
+            scan.join(QUEUE_POLL_SECONDS)
+        if not space_run.queue.left():
             return []
         try:
-            encoder = lane.encoder
+            encoder = space_run.encoder
         except (ModelMissing, InputError) as error:
-            if len(self.lanes) == 1:
+            if len(self.space_runs) == 1:
                 raise
-            self.absent[lane.entry.name] = error
+            self.absent[space_run.entry.name] = error
             return []
-        elsewhere = {modality for other in self.lanes if other is not lane for modality in other.entry.modalities}
+        elsewhere = {modality for other in self.space_runs if other is not space_run for modality in other.entry.modalities}
         pipeline = Pipeline(
-            self._settings, lane.queue, encoder, lane.entry.kinds, self._pool, progress, stop, elsewhere, self._roots()
+            self._settings, space_run.queue, encoder, space_run.entry.kinds, self._pool, progress, stop, elsewhere, self._roots()
         )
         pipeline.run(scan.is_alive, report, self._take_back)
         return pipeline.changed
@@ -368,25 +368,25 @@ class Indexer:
     def _read(self, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]) -> None:
         """Let the readers read what waits for them, and embed what they read. A reader whose model is not installed keeps its
         queue."""
-        place = Desk(self._pool, self._settings.readers or self._settings.cores, stop)
+        place = ReadingContext(self._pool, self._settings.readers or self._settings.cores, stop)
         version = self.store.version()
-        for desk in self.desks:
+        for reader_run in self.reader_runs:
             if version != self._filled:
-                self.readers.fill(desk.entry)
-            if stop.is_set() or not desk.queue.waiting():
+                self.readers.fill(reader_run.entry)
+            if stop.is_set() or not reader_run.queue.waiting():
                 continue
             try:
-                read(place, desk.queue, self._reader(desk.entry), progress, report)
+                read(place, reader_run.queue, self._reader(reader_run.entry), progress, report)
             except (ModelMissing, InputError, ReaderHangs) as error:
-                self.absent[desk.entry.name] = error
+                self.absent[reader_run.entry.name] = error
         passages = Passages(self._database)
         self._filled, last = version, passages.last()
-        for lane in self.lanes:
-            if lane.entry.name in self.absent:
+        for space_run in self.space_runs:
+            if space_run.entry.name in self.absent:
                 continue
-            if passages.missing(lane.entry.key, lane.entry.kinds, 1, after=lane.embedded):
-                embed(passages, lane.entry, lane.encoder, stop, lambda _: report(progress), after=lane.embedded)
-            lane.embedded = lane.embedded if stop.is_set() else last
+            if passages.missing(space_run.entry.key, space_run.entry.kinds, 1, after=space_run.embedded):
+                embed(passages, space_run.entry, space_run.encoder, stop, lambda _: report(progress), after=space_run.embedded)
+            space_run.embedded = space_run.embedded if stop.is_set() else last
 
     def _reader(self, entry: ReaderEntry) -> Reader:
         reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)
@@ -398,28 +398,28 @@ class Indexer:
         return reader
 
     def _follow(self) -> None:
-        """Update lanes and desks to the archive's current spaces and readers, and queue for each new lane what its space lacks."""
+        """Take in the archive's current spaces and readers, and queue for each new space what it lacks."""
         if (version := self.store.version()) == self._followed:
             return
         database, name, place = self._database, self._worker.name, self._worker.place
-        have, lanes = {lane.entry.key: lane for lane in self.lanes}, []
+        have, space_runs = {space_run.entry.key: space_run for space_run in self.space_runs}, []
         for entry in self._entries():
-            lane = have.get(entry.key)
-            if lane is None:
-                lane = Lane(entry, Queue(database, entry.key, name, place), self._load)
+            space_run = have.get(entry.key)
+            if space_run is None:
+                space_run = SpaceRun(entry, Queue(database, entry.key, name, place), self._load)
                 self.spaces.fill(entry)
-            lane.entry = entry
-            lanes.append(lane)
-        self.lanes = lanes
-        self.desks = [_Desk(entry, ReadingQueue(database, entry.key, name, place)) for entry in self.readers.all()]
+            space_run.entry = entry
+            space_runs.append(space_run)
+        self.space_runs = space_runs
+        self.reader_runs = [_ReaderRun(entry, ReadingQueue(database, entry.key, name, place)) for entry in self.readers.all()]
         self._followed = version
 
-    def _takes(self, lane: Lane, collection: int) -> bool:
-        names = lane.entry.collections
+    def _takes(self, space_run: SpaceRun, collection: int) -> bool:
+        names = space_run.entry.collections
         return not names or collection in self.intake.keys(names)
 
     def _queues(self) -> list[Queue]:
-        return [*(lane.queue for lane in self.lanes), *(desk.queue for desk in self.desks)]
+        return [*(space_run.queue for space_run in self.space_runs), *(reader_run.queue for reader_run in self.reader_runs)]
 
     def _take_back(self) -> None:
         """Requeue what dead workers on this machine had leased."""
@@ -454,7 +454,7 @@ def indexer(
         raise InputError(f"{home} cannot be written to: {error}.", remedy="Choose another --home.") from error
     database = Database(settings.database)
     try:
-        if (free := shutil.disk_usage(home).free) < LEAST_FREE:
+        if (free := shutil.disk_usage(home).free) < MIN_FREE_BYTES:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # starts while the database is being opened
             database.attend(patience, stop)
@@ -481,7 +481,7 @@ class _Loader:
         return self._loaded[name]
 
 
-def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[str]) -> list[Entry]:
+def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[str]) -> list[SpaceEntry]:
     """The spaces of a run, the default first. The first run on an archive makes its first space."""
     if load.given:
         return [spaces.add(load.given.space, load.given.space.name)]
@@ -494,7 +494,7 @@ def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[
     return sorted(entries, key=lambda entry: not entry.default)
 
 
-def index(settings: Settings, job: Job, *, encoder: Encoder | None = None) -> Summary:
+def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None) -> Summary:
     """Bring the archive up to date with the files.
 
     A second run over unchanged files decodes nothing. A run continues where a killed one stopped. Ctrl-C ends it after the files

@@ -17,18 +17,19 @@ from indexer import mounts
 from indexer.exclude import Exclusions
 from indexer.walk import Excluded, Obstacle, Unnamed, walk
 from search.errors import MediaError
-from search.media import HEAD, dating, is_media_inside, is_readerless, opening, sidecars, suffix_of
+from search.media import HEAD_BYTES, is_media_inside, is_readerless, opening, suffix_of
+from search.media.metadata import dating, sidecars
 from search.store import Intake, Readers
-from search.store.dates import Dates
-from search.store.intake import Known, Passing, Sighting, path_of
+from search.store.asset_dates import Dates
+from search.store.intake import KnownPath, Passing, Sighting, path_of
 
-LOOKED_UP = 1_024
+LOOKUPS_PER_TRANSACTION = 1_024
 """Files looked up in one transaction."""
 
-BATCH = 256
+FILES_PER_COMMIT = 256
 """Files hashed, and recorded, in one transaction."""
 
-MARKED = 8_192
+MARKS_PER_COMMIT = 8_192
 """Unchanged files that are marked as met in one transaction: it asks for a lock and waits for the disk."""
 
 _GONE = (
@@ -66,7 +67,7 @@ class Tally:
         self.away_roots, self.excluded, self.passed = before.away_roots, before.excluded, before.passed
 
 
-class Scan:
+class FolderScan:
     """One scan of a collection's roots, for all spaces that take it in."""
 
     def __init__(
@@ -78,7 +79,7 @@ class Scan:
         self._collection, self._spaces, self._exclusions, self._stopped = collection, spaces, exclusions, stopped
         self._number = intake.begin_scan()
         self._reads = bool(readers.all())
-        self._met: list[tuple[Known, Sighting]] = []
+        self._met: list[tuple[KnownPath, Sighting]] = []
         """Unchanged files that are not marked as met yet."""
         self._copies: list[bytes] = []
         """Duplicate locations, rechecked if the first is gone."""
@@ -101,7 +102,7 @@ class Scan:
             (away if emptied else there).append(root)
         self.tally.away_roots += len(away)
         met = chain.from_iterable(walk(root, self._exclusions, self._within) for root in there)
-        for batch in _batches(met, LOOKED_UP):
+        for batch in _batches(met, LOOKUPS_PER_TRANSACTION):
             if self._stopped():
                 break
             self.tally.excluded += sum(isinstance(item, Excluded) for item in batch)
@@ -116,7 +117,7 @@ class Scan:
         folders = [root for root in there if root not in self._unread and os.path.isdir(root)]
         self._end(folders, self._unread, lambda path, device: self._is_away(path, device, folders))
         self._end(away, [], lambda _path, _device: True)
-        for copies in _batches(self._copies, BATCH):
+        for copies in _batches(self._copies, FILES_PER_COMMIT):
             self._look_beside(copies)
 
     def _end(self, roots: Sequence[bytes], unread: Sequence[bytes], is_away: Callable[[bytes, int | None], bool]) -> None:
@@ -143,7 +144,7 @@ class Scan:
         if not sightings:
             return
         known = self._intake.known(self._collection, [sighting.path for sighting in sightings])
-        same: list[tuple[Known, Sighting]] = []
+        same: list[tuple[KnownPath, Sighting]] = []
         rest: list[Sighting] = []
         for sighting in sightings:
             before = known.get(sighting.path)
@@ -155,11 +156,11 @@ class Scan:
                 rest.append(sighting)
         self.tally.files += len(sightings)
         self._meet(same)
-        for some in _batches(rest, BATCH):
+        for some in _batches(rest, FILES_PER_COMMIT):
             self._hash_and_put(some, known)
 
-    def _hash_and_put(self, sightings: Sequence[Sighting], known: Mapping[bytes, Known]) -> None:
-        same: list[tuple[Known, Sighting]] = []
+    def _hash_and_put(self, sightings: Sequence[Sighting], known: Mapping[bytes, KnownPath]) -> None:
+        same: list[tuple[KnownPath, Sighting]] = []
         files: list[tuple[Sighting, bytes]] = []
         touched: list[int] = []
         changed = 0
@@ -190,11 +191,11 @@ class Scan:
         placed = self._dates.at(self._collection, paths) if paths else []
         self._look_for_dates([(one.asset, one.path, one.beside) for one in placed])
 
-    def _meet(self, unchanged: Sequence[tuple[Known, Sighting]]) -> None:
+    def _meet(self, unchanged: Sequence[tuple[KnownPath, Sighting]]) -> None:
         """Record unchanged files, and check the files beside them."""
         self.tally.unchanged += len(unchanged)
         self._met += unchanged
-        if len(self._met) >= MARKED or any(before.state != "present" for before, _ in unchanged):
+        if len(self._met) >= MARKS_PER_COMMIT or any(before.state != "present" for before, _ in unchanged):
             self._mark()
         self._copies += self._look_beside([sighting.path for _, sighting in unchanged])
         self._look_for_dates(
@@ -261,7 +262,7 @@ class Scan:
             self._readers.again(changed)
         return [one.path for one in read if not one.here]
 
-    def _hash(self, sighting: Sighting, before: Known | None) -> bytes | None:
+    def _hash(self, sighting: Sighting, before: KnownPath | None) -> bytes | None:
         try:
             with open(sighting.path, "rb", opener=_opener) as file:
                 if opening.leads_out(file.fileno(), Path(path_of(sighting.path)), self._within):  # since the walk looked
@@ -294,7 +295,7 @@ def is_media_by_content(path: bytes) -> bool:
         return False
     try:
         with opening.opened(Path(name)) as file:
-            return is_media_inside(opening.head(file, HEAD))
+            return is_media_inside(opening.head(file, HEAD_BYTES))
     except MediaError:
         return False
 

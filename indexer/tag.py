@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from search import encoders
 from search.errors import InputError
 from search.models import Models
-from search.query.zeroshot import Vocabulary
+from search.ondemand.zeroshot import LabelSet
 from search.settings import Settings
 from search.store import Database, Labels, Spaces, SqlStore
 from search.types import KINDS, Channel, Ids, Vectors
 
-_TOGETHER = 2_000
+_ASSETS_PER_COMMIT = 2_000
 """Assets whose labels are written in one transaction."""
 
 
@@ -53,7 +53,7 @@ def tag(
                 f"The space {entry.name} takes in nothing of the channel {channel}.", remedy="Choose another one with --space."
             )
         encoder = encoders.load(entry.encoder, Models.of(settings), settings.device)
-        vocabulary = Vocabulary(encoder, labels, channel)
+        vocabulary = LabelSet(encoder, labels, channel)
         columns = store.columns(entry.key)
         columns = columns.only(np.isin(columns.kinds, kinds))
         found: dict[int, dict[str, float]] = {asset: {} for asset in np.unique(columns.assets).tolist()}
@@ -63,7 +63,7 @@ def tag(
             _note(found, assets, vocabulary.labels, vocabulary.classify(vectors), least)
             report(seen := seen + len(ids))
         best = {asset: sorted(some.items(), key=lambda one: -one[1])[:most] for asset, some in found.items()}
-        for some in _batches(list(best), _TOGETHER):
+        for some in _batches(list(best), _ASSETS_PER_COMMIT):
             Labels(database).put(entry.key, {asset: best[asset] for asset in some})
     finally:
         database.close()

@@ -29,13 +29,13 @@ from search.store import Database
 from search.store.spaces import LEVELLED
 from search.types import KINDS, MEDIA, Channel, Filter, Grouping, Ids, Kind, Modality, Needs, Space, Vectors
 
-SAMPLE = 500
+SAMPLED_VECTORS = 500
 """Vectors that are compared with the index's own copies and have to find themselves, unless all are; questions of ``deep``."""
 
-BATCH = 20_000
+VECTORS_AT_ONCE = 20_000
 """Vectors that are in memory at the same time."""
 
-OFF = 5e-3
+MAX_LENGTH_ERROR = 5e-3
 """The largest allowed difference between the length of a stored float16 vector and 1."""
 
 _MEND = "Run `sensorium verify --repair`."
@@ -290,7 +290,7 @@ class _Truth:
             "SELECT segment_id, vector FROM embedding WHERE space_id = :space AND segment_id > :after ORDER BY segment_id LIMIT :batch"
         )
         after = -1
-        while rows := self.connection.execute(query, {"space": self.key, "after": after, "batch": BATCH}).all():
+        while rows := self.connection.execute(query, {"space": self.key, "after": after, "batch": VECTORS_AT_ONCE}).all():
             after = rows[-1].segment_id
             fits = [row for row in rows if len(row.vector) == 2 * self.space.dim]
             ids = np.array([row.segment_id for row in fits], np.int64)
@@ -302,7 +302,7 @@ class _Truth:
         for ids, rows in self.vectors():
             wide = rows.astype(np.float32)
             lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-            good.append(ids[np.abs(lengths - 1) < OFF])  # false for what is not finite
+            good.append(ids[np.abs(lengths - 1) < MAX_LENGTH_ERROR])  # false for what is not finite
         bad = np.setdiff1d(self.ids, np.concatenate([*good, np.empty(0, np.int64)]))
         self.sound = not len(bad)
         harm.assets |= self._assets_of(bad)
@@ -405,8 +405,8 @@ class _Index:
         seen = f"{len(ours)} segments; {len(missing)} only in the database, {len(extra)} only in the index"
         yield Check(f"space {self._space.name}: index and database hold the same segments", whole, seen, _MEND)
         common = np.intersect1d(held, truth.ids)
-        if not deep and len(common) > SAMPLE:
-            common = np.sort(np.random.default_rng(len(common)).choice(common, SAMPLE, replace=False))
+        if not deep and len(common) > SAMPLED_VECTORS:
+            common = np.sort(np.random.default_rng(len(common)).choice(common, SAMPLED_VECTORS, replace=False))
         same = self._copies(scan, held, common)
         yield Check(
             f"space {self._space.name}: the index's copies equal the database's",
@@ -414,7 +414,7 @@ class _Index:
             f"{same} of {len(common)}",
             _MEND,
         )
-        some = common[: SAMPLE // 4]
+        some = common[: SAMPLED_VECTORS // 4]
         itself = self._finds_itself(scan, some)
         yield Check(f"space {self._space.name}: vectors find themselves", itself == len(some), f"{itself} of {len(some)}", _MEND)
 
@@ -480,7 +480,7 @@ def _answers(settings: Settings, truth: _Truth) -> Check:
 def _questions(truth: _Truth) -> list[_Question]:
     collections = truth.connection.execute(text("SELECT name FROM collection ORDER BY name")).scalars().all()
     rng = np.random.default_rng(len(truth.ids))
-    asked = rng.choice(truth.ids, min(len(truth.ids), max(SAMPLE // 20, 1)), replace=False)
+    asked = rng.choice(truth.ids, min(len(truth.ids), max(SAMPLED_VECTORS // 20, 1)), replace=False)
     vectors = [
         (int(id_), row.astype(np.float32))
         for ids, rows in truth.vectors()

@@ -17,25 +17,26 @@ import watchfiles
 
 from indexer import mounts
 from indexer.pipeline import Progress
-from indexer.run import Indexer, Job, indexer
+from indexer.run import Indexer, RunRequest, indexer
 from indexer.scan import Tally, is_media_by_content
 from indexer.walk import Met, Unnamed, walk
 from search.encoders import Encoder
 from search.errors import DatabaseAway, DiskFull, InputError
-from search.media import dating, is_media, sidecars
+from search.media import is_media
+from search.media.metadata import dating, sidecars
 from search.settings import Settings
 from search.store.intake import Sighting
 
-TICK = 0.25
+SETTLE_POLL_SECONDS = 0.25
 """Seconds between two looks at what may have settled."""
 
-RESCAN = 3600.0
+RESCAN_SECONDS = 3600.0
 """Seconds between full scans of the folders. They find changes that the system did not report."""
 
-POLL = 10.0
+POLL_SECONDS = 10.0
 """Seconds between two scans of folders that do not report changes."""
 
-NO_ROOM = 30.0
+FULL_DISK_SECONDS = 30.0
 """Seconds between two tries while the disk is full."""
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "fuse", "virtiofs", "vboxsf", "drvfs", "lustre", "davfs", "ncp")
@@ -55,7 +56,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class WatchCallbacks:
     """Callbacks: ``round`` gets the result of each batch of changes, ``note`` any other message as a sentence."""
 
     round: Callable[[Round], None] = lambda _: None
@@ -63,7 +64,7 @@ class Events:
 
 
 def watch(
-    settings: Settings, job: Job, events: Events, *, settle: float = 2.0, polling: bool = False,
+    settings: Settings, job: RunRequest, events: WatchCallbacks, *, settle: float = 2.0, polling: bool = False,
     stop: threading.Event | None = None, encoder: Encoder | None = None,
 ) -> None:  # fmt: skip
     """Index the folders of ``job``, then keep following changes in them until interrupted or ``stop`` is set.
@@ -91,12 +92,12 @@ def watch(
 class _Watching:
     """Changes that are not processed yet."""
 
-    def __init__(self, running: Indexer, job: Job, roots: Sequence[bytes], settle: float, events: Events) -> None:
+    def __init__(self, running: Indexer, job: RunRequest, roots: Sequence[bytes], settle: float, events: WatchCallbacks) -> None:
         self._running, self._job, self._roots, self._settle, self._events = running, job, roots, settle, events
         self._collection = running.collection(job.collection, roots)
         self._identities = {root: _identity(root) for root in roots}
         self._unsettled: dict[bytes, tuple[float, object]] = {}
-        self._scanned = -RESCAN
+        self._scanned = -RESCAN_SECONDS
 
     def note(self, paths: Iterable[bytes]) -> None:
         """Record changes."""
@@ -110,7 +111,7 @@ class _Watching:
     def work(self, stop: threading.Event) -> bool:
         """Process changes that have settled. False if stopped by Ctrl-C."""
         now = time.monotonic()
-        if now - self._scanned >= RESCAN:
+        if now - self._scanned >= RESCAN_SECONDS:
             self._scanned = now
             return self._bring([path for root in self._roots for path in self._whole(root)], [], stop)
         settled = [path for path in list(self._unsettled) if self._has_settled(path, now)]
@@ -131,8 +132,8 @@ class _Watching:
                     self._running.prune(self._collection)
                 self._running.tidy()
             except DiskFull as error:
-                self._events.note(f"{error} Trying again every {NO_ROOM:.0f} seconds.")
-                stop.wait(NO_ROOM)
+                self._events.note(f"{error} Trying again every {FULL_DISK_SECONDS:.0f} seconds.")
+                stop.wait(FULL_DISK_SECONDS)
             except DatabaseAway:  # and watching was to stop before it came back
                 if not stop.is_set():
                     raise
@@ -182,21 +183,23 @@ def is_remote(path: Path, mounts: str = "/proc/self/mounts") -> bool:
 
 
 def _changes(
-    paths: Sequence[Path], events: Events, stop: threading.Event, *, polling: bool
+    paths: Sequence[Path], events: WatchCallbacks, stop: threading.Event, *, polling: bool
 ) -> Iterator[set[watchfiles.main.FileChange]]:  # fmt: skip
     """Changes that the system reports, and an empty set several times a second. Without notifications, by scanning repeatedly."""
     follow = partial(
-        watchfiles.watch, *paths, watch_filter=None, step=50, debounce=200, rust_timeout=int(TICK * 1000), yield_on_timeout=True,
+        watchfiles.watch, *paths, watch_filter=None, step=50, debounce=200, rust_timeout=int(SETTLE_POLL_SECONDS * 1000), yield_on_timeout=True,
         stop_event=stop, ignore_permission_denied=True,
     )  # fmt: skip
     if not polling:
         try:
             yield from follow(force_polling=False)
         except OSError as error:
-            events.note(f"The system cannot watch all of it ({error}): the folders are looked through every {POLL:.0f} seconds.")
+            events.note(
+                f"The system cannot watch all of it ({error}): the folders are looked through every {POLL_SECONDS:.0f} seconds."
+            )
         else:
             return
-    yield from follow(force_polling=True, poll_delay_ms=int(POLL * 1000))
+    yield from follow(force_polling=True, poll_delay_ms=int(POLL_SECONDS * 1000))
 
 
 def _files(met: Iterable[Met]) -> list[bytes]:

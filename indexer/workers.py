@@ -13,7 +13,7 @@ from types import TracebackType
 
 from indexer.pipeline import Progress
 from indexer.run import Report
-from search.media.process import environment
+from search.media.sandbox.process import environment
 from search.settings import Settings, pack
 
 

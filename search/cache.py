@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-DIGITS = 64
+DIGEST_DIGITS = 64
 """Hex digits of a digest."""
 
 
@@ -32,5 +32,5 @@ def pictures(home: Path) -> Iterator[Path]:
 
 def digest_of(picture: Path) -> str:
     """The digest of the asset that a picture belongs to; empty if the file name has none."""
-    named = re.match(rf"([0-9a-f]{{{DIGITS}}})-", picture.name)
+    named = re.match(rf"([0-9a-f]{{{DIGEST_DIGITS}}})-", picture.name)
     return named[1] if named else ""

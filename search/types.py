@@ -108,8 +108,8 @@ WORDS = frozenset({Channel.TEXT, Channel.SPEECH, Channel.OCR, Channel.CAPTION})
 IMU_RATE = 400
 """Readings of a motion sensor a second, as encoders get them: six numbers each, acceleration in m/s² and turning in rad/s."""
 
-NEAREST = 0.5
-"""Metres at and below which depth is 1: where more is known than an order, content is ``NEAREST`` over the metres, and 0 unknown."""
+NEAREST_METRES = 0.5
+"""Metres at and below which depth is 1: where more is known than an order, content is ``NEAREST_METRES`` over the metres, and 0 unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Span:
 class Space:
     """One embedding space. Vectors are comparable only inside one space; its name is part of their identity.
 
-    ``levelled``: its sound was brought to one loudness before embedding (``search/media/loudness.py``). All new spaces do this.
+    ``levelled``: its sound was brought to one loudness before embedding (``search/media/decode/loudness.py``). All new spaces do this.
     Vectors of older archives without it are not comparable with levelled ones.
     """
 

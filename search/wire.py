@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from search.types import Answer, Coverage, Dated, Hit, Segment, Span
 
 if TYPE_CHECKING:  # the client, which knows no database, imports this too
-    from search.store.spaces import Entry
+    from search.store.spaces import SpaceEntry
 
 _EPOCH = datetime.date(1970, 1, 1)
 
@@ -38,7 +38,7 @@ def coverage(found: Coverage) -> dict[str, Any]:
     return asdict(found) | {"without": dict(found.without), "unread": dict(found.unread)}
 
 
-def space(entry: Entry) -> dict[str, Any]:
+def space(entry: SpaceEntry) -> dict[str, Any]:
     """A space of an archive as JSON values."""
     of = entry.space
     return {

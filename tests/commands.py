@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 WARM = (
     "alembic.command", "faiss", "indexer.run", "indexer.workers", "onnxruntime", "search.encoders.pocket", "search.query",
-    "search.store", "tokenizers", "ui.cli", "ui.doctor", "ui.models", "ui.show", "ui.status",
+    "search.store", "tokenizers", "ui.cli", "ui.doctor", "ui.model_list", "ui.show", "ui.status",
 )  # fmt: skip
 """What runs import. None of these reads the environment as it is imported, or starts a thread."""
 SECONDS = 240

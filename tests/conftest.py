@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.media import pool
+from search.media.sandbox import pool
 from search.settings import Settings
 from tests import commands, decoders, schema
 from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
-from search.media import pool, process
+from search.media.sandbox import pool, process
 from search.settings import Settings
 
 KEPT = 4
@@ -44,7 +44,7 @@ class Kept(process.Process):
 
 
 class Stock:
-    """Takes the place of ``Process`` in ``search.media.pool``. Thread-safe."""
+    """Takes the place of ``Process`` in ``search.media.sandbox.pool``. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock, self._idle = threading.Lock(), defaultdict[tuple[object, ...], list[Kept]](list)

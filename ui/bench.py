@@ -27,7 +27,7 @@ from search.store.spaces import encoder_name
 from search.types import Modality, Needs, Vectors
 from ui import show
 
-SEGMENTS = 100_000
+BENCH_SEGMENTS = 100_000
 
 FRAMES = 4
 """Frames of the shot with which video is measured."""
@@ -133,7 +133,7 @@ def ingest(settings: Settings, path: Path, seconds: float, report: Any) -> dict[
     Raises:
         InputError: there is nothing at ``path``, or nothing in it that can be searched.
     """
-    from indexer.run import Job, index
+    from indexer.run import RunRequest, index
 
     if not path.exists():
         raise InputError(f"{path} is not there.", remedy="Check the path.")
@@ -142,7 +142,7 @@ def ingest(settings: Settings, path: Path, seconds: float, report: Any) -> dict[
     with tempfile.TemporaryDirectory() as home:
         own = replace(settings, home=Path(home), database_url="")
         before = _children()
-        summary = index(own, Job([path], report=report), encoder=counting)
+        summary = index(own, RunRequest([path], report=report), encoder=counting)
         decoding = _children() - before
     if not counting.done:
         raise InputError(f"Nothing in {path} could be indexed.", remedy="Name a folder with images, sound, video or text.")
@@ -215,9 +215,9 @@ def _rate(encoder: Encoder, modality: Modality, content: Content, threads: int, 
 
 
 def _scan(dim: int) -> float:
-    vectors = np.random.default_rng(0).standard_normal((SEGMENTS, dim), np.float32)
+    vectors = np.random.default_rng(0).standard_normal((BENCH_SEGMENTS, dim), np.float32)
     index = FlatIndex(dim)
-    index.add(np.arange(1, SEGMENTS + 1), vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    index.add(np.arange(1, BENCH_SEGMENTS + 1), vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
     return round(median(_timed(lambda: index.search(vectors[:1], 100)) for _ in range(11)), 2)
 
 
@@ -232,7 +232,7 @@ def render(found: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for medium, rate in found["encode_per_second"].items():
         table.add_row(f"encode {medium}", f"{rate} a second", f"{found['space']}, {found['threads']} threads")
-    table.add_row("scan", f"{found['scan_ms']} ms", f"{SEGMENTS:,} segments")
+    table.add_row("scan", f"{found['scan_ms']} ms", f"{BENCH_SEGMENTS:,} segments")
     show.out.print(table)
 
 

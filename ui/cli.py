@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from search.errors import SensoriumError
-from ui import tokens, usage
+from ui import usage
 from ui.commands import (
     additions,
     archive,
@@ -26,6 +26,7 @@ from ui.commands import (
     models,
     search,
     service,
+    tokens,
     writing,
 )
 from ui.terminal import complain

@@ -10,10 +10,10 @@ from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LEAST = 1_000
+MIN_BYTES = 1_000
 """Smaller files are sent as they are, in bytes."""
 
-MOST = 64 << 20
+MAX_KEPT_BYTES = 64 << 20
 """What compressed files may take in memory, in bytes. Streamlit's are about three megabytes."""
 
 _Answer: TypeAlias = tuple[dict[str, Any], bytes]
@@ -72,7 +72,7 @@ class Compressed:
         with self._lock:
             if path not in self._kept:
                 self._size += len(packed)
-            if self._size > MOST:
+            if self._size > MAX_KEPT_BYTES:
                 self._kept.clear()
                 self._size = len(packed)
             self._kept[path] = start | {"headers": headers.raw}, packed
@@ -82,7 +82,7 @@ class Compressed:
 def _compressible(start: dict[str, Any], body: bytes) -> bool:
     headers = Headers(raw=start["headers"])
     kind = headers.get("content-type", "")
-    return start["status"] == 200 and len(body) >= LEAST and kind.startswith(_TYPES) and "content-encoding" not in headers
+    return start["status"] == 200 and len(body) >= MIN_BYTES and kind.startswith(_TYPES) and "content-encoding" not in headers
 
 
 def _accepts(encodings: str) -> bool:

@@ -13,13 +13,13 @@ from typing import Any
 
 from rich.markup import escape
 
-from indexer.run import Job, Summary, index
+from indexer.run import RunRequest, Summary, index
 from search import wire
 from search.errors import InputError
 from search.query import Engine, Query, Term
 from search.settings import Settings, load
 from search.types import Answer, Filter, Hit, Modality
-from ui import show, words
+from ui import phrasing, show
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 
@@ -63,7 +63,7 @@ def run(keep: Path | None, *, as_json: bool) -> None:
         shutil.copytree(SAMPLE, archive, dirs_exist_ok=True)
         settings = load({"home": place / "home"})
         with show.indexing(as_json=as_json) as report:
-            summary = index(settings, Job([archive], "sample", report=report))
+            summary = index(settings, RunRequest([archive], "sample", report=report))
         began = time.monotonic()
         answers = list(_ask(settings, archive))
         seconds = time.monotonic() - began
@@ -110,8 +110,8 @@ def _json(asked: Modality, content: str, target: Modality, answer: Answer) -> di
 def _render(summary: Summary, answers: list[tuple[Modality, str, Modality, Answer]], seconds: float) -> None:
     work = summary.progress
     show.lines([
-        f"\n[bold]{words.count(work.done, 'file')}[/] of the sample archive indexed in [bold]{summary.seconds:.1f} s[/]: {words.count(work.segments, 'segment')}.",
-        f"{words.count(len(answers), 'question')} answered in {seconds:.1f} s.",
+        f"\n[bold]{phrasing.count(work.done, 'file')}[/] of the sample archive indexed in [bold]{summary.seconds:.1f} s[/]: {phrasing.count(work.segments, 'segment')}.",
+        f"{phrasing.count(len(answers), 'question')} answered in {seconds:.1f} s.",
     ])  # fmt: skip
     for asked, content, target, answer in answers:
         question = f'"{content}"' if asked is TEXT else Path(content).name

@@ -19,9 +19,9 @@ from search.store import Database
 from search.store.spaces import encoder_name
 from search.store.tables import REVISION
 from search.types import Modality
-from ui import show, words
+from ui import phrasing, show
 
-LOW_SPACE = 1 << 30
+LOW_SPACE_BYTES = 1 << 30
 """Bytes."""
 
 EXTRA = re.compile(r"""(?P<package>[\w.-]+)[^;]*;.*\bextra == ['"](?P<extra>[\w-]+)['"]""")
@@ -65,7 +65,8 @@ def extras() -> dict[str, list[str]]:
 
 
 def _media(_: Settings) -> Iterable[Check]:
-    from search.media import confine, ffmpeg, versions
+    from search.media import ffmpeg, versions
+    from search.media.sandbox import confine
 
     yield Check("decoders", True, ", ".join(f"{name} {version}" for name, version in versions().items()))
     oldest = ".".join(map(str, ffmpeg.OLDEST))
@@ -79,7 +80,7 @@ def _media(_: Settings) -> Iterable[Check]:
 
 def _confinement(absent: Mapping[str, str]) -> Iterable[Check]:
     """What decoders run with, and each protection that they lack. The filter of system calls alone holds the most; without it, all is not well."""
-    from search.media import confine
+    from search.media.sandbox import confine
 
     held = [name for name in confine.REMEDIES if name not in absent]
     yield Check("confinement", bool(held), f"decoders run with {', '.join(held) or 'limits alone'}", "Run Sensorium on Linux.")
@@ -119,7 +120,7 @@ def _models(settings: Settings) -> Iterable[Check]:
 def _disk(settings: Settings) -> Iterable[Check]:
     folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
-    yield Check("disk", free > LOW_SPACE, f"{free / 1e9:.1f} GB free under {folder}", "Free some space, or move the home.")
+    yield Check("disk", free > LOW_SPACE_BYTES, f"{free / 1e9:.1f} GB free under {folder}", "Free some space, or move the home.")
     if disk.is_read_only(settings.home):
         yield Check("home", True, f"{settings.home} is read-only: searching and serving work, indexing does not")
     open_to_all = disk.exposed(settings.home)
@@ -149,7 +150,7 @@ def render(checks: list[Check]) -> None:
             show.out.print(f"  [yellow]{escape(check.remedy)}[/]", highlight=False, soft_wrap=True)
     failed = [check for check in checks if not check.ok]
     if failed:
-        told = f"[red]{len(failed)} of {words.count(len(checks), 'check')} failed.[/] Follow the advice below each ✗."
+        told = f"[red]{len(failed)} of {phrasing.count(len(checks), 'check')} failed.[/] Follow the advice below each ✗."
     else:
-        told = f"[green]All is well.[/] {words.count(len(checks), 'check')} passed."
+        told = f"[green]All is well.[/] {phrasing.count(len(checks), 'check')} passed."
     show.out.print(told, highlight=False, soft_wrap=True)

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from indexer.jobs import SubprocessRunner
+from indexer.job_process import SubprocessRunner
 from search import disk
 from search.api.app import create_app, guards, routes
 from search.api.drain import Drain

@@ -21,10 +21,10 @@ from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.media import extra_of
-from search.store.readers import Unread, UnreadFile
+from search.store.readings import Unread, UnreadFile
 from search.store.sql import Passed
 from search.types import Answer, Hit, Span
-from ui import passages, words
+from ui import passage_text, phrasing
 from ui.terminal import Console, visible
 
 out = Console()
@@ -50,13 +50,13 @@ def name(path: str) -> str:
 
 def span(where: Span | None) -> str:
     """A span in time; empty for one in characters, and for none."""
-    return f"{words.clock(where.start)} – {words.clock(where.end)}" if where and where.unit == "ms" else ""
+    return f"{phrasing.clock(where.start)} – {phrasing.clock(where.end)}" if where and where.unit == "ms" else ""
 
 
 def band(confidence: float | None, verdict: str | None = None) -> str:
     """How well a hit matches, as up to four dots, on the scale of ``words.band``; empty where nothing is known."""
-    full, _ = words.band(confidence, verdict)
-    colour = "green" if full > 2 else "yellow" if full > words.WEAK else "bright_black"
+    full, _ = phrasing.band(confidence, verdict)
+    colour = "green" if full > 2 else "yellow" if full > phrasing.WEAK else "bright_black"
     return f"[{colour}]{'●' * full}{'○' * (4 - full)}[/]" if full else ""
 
 
@@ -95,12 +95,12 @@ def said(hit: Hit) -> list[str]:
     """What stands below a hit: of a text the words, those that were asked for in bold, and who read it; else its sound track."""
     segment, found = hit.segment, []
     if segment.text:
-        cut = passages.pieces(segment.text, hit.marks, 140)
+        cut = passage_text.pieces(segment.text, hit.marks, 140)
         texts = [(escape(" ".join(text.split("\n"))), marked) for text, marked in cut]
         found.append("".join(f"[bold]{text}[/]" if marked else f"[dim]{text}[/]" for text, marked in texts))
     if segment.text and segment.source:
         translated = segment.detail is not None and segment.detail.translated
-        told = passages.origin(segment.channel, segment.source, segment.confidence, translated=translated)
+        told = passage_text.origin(segment.channel, segment.source, segment.confidence, translated=translated)
         sure = f" ({told['sure']} confidence)" if told["sure"] else ""
         found.append(f"[dim italic]{told['label']}{sure}, {escape(told['by'])}[/]")
     elif segment.track:
@@ -133,24 +133,24 @@ def hits(answer: Answer, *, estimate: bool = False) -> None:
     lines([head])
     apart = False
     for hit, line in zip(answer.hits, table, strict=True):
-        if not apart and words.band(hit.confidence, verdict)[0] == words.WEAK:
+        if not apart and phrasing.band(hit.confidence, verdict)[0] == phrasing.WEAK:
             apart = True
-            lines([f"{' ' * below}[dim]{words.WEAKER if hit is not answer.hits[0] else words.NOTHING}[/]"])
-        others = f" [dim]{words.burst(len(hit.others))}[/]" if hit.others else ""
+            lines([f"{' ' * below}[dim]{phrasing.WEAKER if hit is not answer.hits[0] else phrasing.NOTHING}[/]"])
+        others = f" [dim]{phrasing.burst(len(hit.others))}[/]" if hit.others else ""
         path = shortened(hit.segment.path, out.width - indent - len(Text.from_markup(others)))
         lines([f"{line}[bold]{escape(path)}[/]{others}"])
         for text in said(hit):
             out.print(Padding(Text.from_markup(text), (0, 0, 0, below)), highlight=False)
-    err.print(f"[dim]{words.count(answer.searched, 'segment')} searched in {answer.timings_ms['total']:.0f} ms[/]")
+    err.print(f"[dim]{phrasing.count(answer.searched, 'segment')} searched in {answer.timings_ms['total']:.0f} ms[/]")
     if estimate and answer.estimate:
-        err.print(f"{words.estimate(answer.estimate)}.", highlight=False)
+        err.print(f"{phrasing.estimate(answer.estimate)}.", highlight=False)
     if estimate and answer.review:
-        err.print(f"{words.review(answer.review)}.", highlight=False)
+        err.print(f"{phrasing.review(answer.review)}.", highlight=False)
     if answer.limit is not None:
-        err.print(f"[dim]{words.ended(answer.limit)}[/]", highlight=False)
+        err.print(f"[dim]{phrasing.ended(answer.limit)}[/]", highlight=False)
     for note in answer.notes:
         err.print(note, highlight=False, markup=False)
-    if hidden := words.unseen(answer.coverage):
+    if hidden := phrasing.unseen(answer.coverage):
         err.print(f"[dim]{hidden}. `sensorium failures` says why.[/]", highlight=False)
 
 
@@ -159,12 +159,12 @@ def not_taken(scan: Tally) -> list[str]:
     found = []
     if scan.away:
         found.append(
-            f"{words.count(scan.away, 'file')} away: the folder is empty or does not exist. No file was marked as missing."
+            f"{phrasing.count(scan.away, 'file')} away: the folder is empty or does not exist. No file was marked as missing."
         )
     if scan.excluded:
         found.append(f"{scan.excluded:,} excluded (hidden files, system files, or by a pattern).")
     if scan.passed:
-        found.append(f"Not media, or no reader for it: {words.suffixes(scan.passed)}{extras(scan.passed)}.")
+        found.append(f"Not media, or no reader for it: {phrasing.suffixes(scan.passed)}{extras(scan.passed)}.")
     return found
 
 
@@ -179,7 +179,7 @@ def passed(files: Sequence[Passed]) -> None:
     for known, title in ((True, "No reader for"), (False, "Not media")):
         if counts := {one.suffix: one.count for one in files if one.known is known}:
             out.print(
-                f"[bold]{title}[/] ({sum(counts.values())})  {escape(words.suffixes(counts, 30) + extras(counts))}",
+                f"[bold]{title}[/] ({sum(counts.values())})  {escape(phrasing.suffixes(counts, 30) + extras(counts))}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -201,12 +201,12 @@ def failures(lines: list[Any]) -> None:
 def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
     """Print what no reader has read: on stdout if there are ``files`` to list, else on stderr, with how to list them."""
     for one in some:
-        told, remedy = words.wordless(one.channel, one.why, one.assets, one.duration_ms)
+        told, remedy = phrasing.wordless(one.channel, one.why, one.assets, one.duration_ms)
         where = out if files else err
         where.print(f"[bold]{told}[/]", highlight=False)
         where.print(f"  [green]{remedy}[/]", highlight=False, soft_wrap=True)  # a command stays whole
         for file in (file for file in files if (file.channel, file.why) == (one.channel, one.why)):
-            length = f" {words.clock(file.duration_ms)}" if file.duration_ms else ""
+            length = f" {phrasing.clock(file.duration_ms)}" if file.duration_ms else ""
             out.print(f"  {escape(name(file.path))}[dim]{length}[/]", highlight=False, soft_wrap=True)
     if some and not files:
         err.print("[dim]`sensorium failures --unread` lists them.[/]", highlight=False)
@@ -244,7 +244,7 @@ class _Bar:
             rate = f"{task.speed:.2g} files/s" if task.speed else ""
             self._bar.update(
                 self._task, completed=round(done.behind, 2), total=done.to_read, of=str(done.to_read), rate=rate,
-                description=words.reading(done.reader), current=name(done.current)[-40:],
+                description=phrasing.reading(done.reader), current=name(done.current)[-40:],
             )  # fmt: skip
             return
         ended = done.done + done.failed

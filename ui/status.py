@@ -11,7 +11,7 @@ from rich.table import Table
 from search import wire
 from search.settings import Settings
 from search.store import Readers, Spaces, SqlStore
-from ui import show, words
+from ui import phrasing, show
 from ui.options import archive
 
 
@@ -38,7 +38,7 @@ def render(found: dict[str, Any]) -> None:
     show.out.print(f"[bold]{escape(found['home'])}[/]{size}", highlight=False)
     for name, roots in found["collections"].items():
         told = [
-            show.name(root) + (f" (away, {words.count(found['away'][root], 'file')})" if root in found["away"] else "")
+            show.name(root) + (f" (away, {phrasing.count(found['away'][root], 'file')})" if root in found["away"] else "")
             for root in roots
         ]
         show.out.print(f"  {escape(name)}: {escape(', '.join(told))}", highlight=False, soft_wrap=True)
@@ -46,17 +46,18 @@ def render(found: dict[str, Any]) -> None:
         ("files", _files(found)),
         (
             "holds",
-            ", ".join(words.count(number, words.MEDIA[medium]) for medium, number in found["assets"].items()) or "nothing yet",
+            ", ".join(phrasing.count(number, phrasing.MEDIA[medium]) for medium, number in found["assets"].items())
+            or "nothing yet",
         ),
         ("indexed", _indexed(found["units"])),
         ("problems", _problems(found["ledger"])),
     ]
     for known, title in ((True, "no reader for"), (False, "not media")):
         if by_suffix := {one["suffix"]: one["count"] for one in found["passed"] if one["known"] is known}:
-            rows.append((title, words.suffixes(by_suffix) + show.extras(by_suffix)))
+            rows.append((title, phrasing.suffixes(by_suffix) + show.extras(by_suffix)))
     for one in found["unread"]:
         title = "on-screen text" if one["channel"] == "ocr" else "speech"
-        rows.append((title, " ".join(words.wordless(one["channel"], one["why"], one["assets"], one["duration_ms"]))))
+        rows.append((title, " ".join(phrasing.wordless(one["channel"], one["why"], one["assets"], one["duration_ms"]))))
     spaces = ", ".join(f"{space['name']} ({space['dim']} dimensions)" for space in found["spaces"])
     rows.append(("spaces", spaces or "none"))
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -70,8 +71,8 @@ def render(found: dict[str, Any]) -> None:
 def _files(found: dict[str, Any]) -> str:
     """Files by whether they are where they were."""
     counts = dict(found["files"])
-    told = [words.count(counts.pop("present", 0), "file"), *(f"{number:,} {what}" for what, number in counts.items())]
-    return f"{', '.join(told)}; {words.count(sum(found['segments'].values()), 'segment')} to search"
+    told = [phrasing.count(counts.pop("present", 0), "file"), *(f"{number:,} {what}" for what, number in counts.items())]
+    return f"{', '.join(told)}; {phrasing.count(sum(found['segments'].values()), 'segment')} to search"
 
 
 def _indexed(units: dict[str, int]) -> str:

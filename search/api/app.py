@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from search.api import assets, health, jobs, judging, media, problems, searching, uploads, written
+from search.api import assets, health, index_jobs, judgement_routes, media_files, model_texts, problems, searching, uploads
 from search.api.access import Logged
 from search.api.drain import Draining
 from search.api.guard import Bounded, Guard, Shielded
@@ -39,8 +39,8 @@ def create_api(service: Service) -> FastAPI:
     api = FastAPIOffline(redoc_url=None, title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
     problems.install(api, service.places.hide)
     for router in (
-        searching.router(service), judging.router(service), assets.router(), media.router(service), uploads.router(service.uploads),
-        jobs.router(service.jobs, service.drain), written.router(service), health.router(service), problems.router(),
+        searching.router(service), judgement_routes.router(service), assets.router(), media_files.router(service), uploads.router(service.uploads),
+        index_jobs.router(service.jobs, service.drain), model_texts.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)
     api.state.seen = lambda scope: service.seen(within_of(scope))

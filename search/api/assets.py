@@ -11,7 +11,7 @@ from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
 from search.api.problems import not_found
 from search.api.seen import Sight
-from search.store.catalogue import Wanted
+from search.store.catalogue import AssetFilter
 from search.types import Channel, Modality
 
 
@@ -28,7 +28,7 @@ def router() -> APIRouter:
     ) -> s.Assets:  # fmt: skip
         """A page of assets."""
         present = None if state is None else state == "present"
-        found = seen.catalogue.page(Wanted(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
+        found = seen.catalogue.page(AssetFilter(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
         page, following = cut(found, limit)
         return s.Assets(assets=[links.entry(one, seen.places) for one in page], cursor=following)
 

@@ -18,7 +18,7 @@ from search.settings import Settings
 CHECK_SECONDS = 300.0
 """How often the labels are counted."""
 
-_IDLE = 19
+_NICENESS = 19
 """The niceness of the thread."""
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Calibrating:
 
     def _work(self) -> None:
         with suppress(OSError, AttributeError):  # of this thread alone, where the system knows such a thing
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while not self._closing.wait(CHECK_SECONDS):
             try:
                 self.look()

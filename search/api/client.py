@@ -26,7 +26,7 @@ from search.settings import load
 
 ADDRESS = "http://127.0.0.1:8571"
 TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -244,7 +244,7 @@ def _pieces(content: bytes | Path | None) -> bytes | Iterator[bytes] | None:
 
 def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
+        while piece := file.read(_CHUNK_BYTES):
             yield piece
 
 
@@ -254,5 +254,5 @@ def _async_pieces(content: bytes | Path | None) -> bytes | AsyncIterator[bytes] 
 
 async def _async_read(path: Path) -> AsyncIterator[bytes]:
     async with await anyio.open_file(path, "rb") as file:
-        while piece := await file.read(_CHUNK):
+        while piece := await file.read(_CHUNK_BYTES):
             yield piece

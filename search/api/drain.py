@@ -8,12 +8,12 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.api.problems import SOON, respond
+from search.api.problems import DATABASE_RETRY_SECONDS, respond
 from search.errors import Problem
 
 _ENDING = Problem(
     503, "ending", "The service is ending", "The request could not be finished before the service ended. Nothing of it was kept.",
-    remedy="Send it again in a few seconds: it may be starting anew.", Retry_After=str(SOON),
+    remedy="Send it again in a few seconds: it may be starting anew.", Retry_After=str(DATABASE_RETRY_SECONDS),
 )  # fmt: skip
 
 

@@ -17,13 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search.api.problems import Stopped, respond
 from search.api.schemas import BASE
-from search.api.turns import COME_BACK
+from search.api.turns import RETRY_SECONDS
 from search.errors import Problem
 
-BODY = 24 << 20
+MAX_BODY_BYTES = 24 << 20
 """The largest body of a request that is not an upload, in bytes."""
 
-HELD = 256 << 20
+MAX_BODIES_BYTES = 256 << 20
 """The maximum total size of the bodies of all running requests, in bytes."""
 
 SHIELD = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
@@ -45,7 +45,7 @@ DOCS_POLICY = (
 )
 """Swagger is started by an inline script."""
 
-OPEN = ("/livez", "/readyz")
+ANY_HOST_PATHS = ("/livez", "/readyz")
 """Paths that are answered under any host name: probes use whatever name their machine knows, and these paths reveal nothing else."""
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -74,7 +74,7 @@ class Guard:
     def _objection(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if scope["path"] in OPEN and scope.get("method") in _SAFE_METHODS:
+        if scope["path"] in ANY_HOST_PATHS and scope.get("method") in _SAFE_METHODS:
             return None
         if not self._ours(host):
             return Problem(
@@ -150,7 +150,7 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isascii() and announced.isdigit() and int(announced[:20]) > BODY:
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > MAX_BODY_BYTES:
             await respond(_TOO_LARGE)(scope, receive, send)
             return
         size = 0
@@ -159,9 +159,9 @@ class Bounded:
             nonlocal size
             message = await receive()
             more = len(message.get("body", b""))
-            if size + more > BODY:
+            if size + more > MAX_BODY_BYTES:
                 raise Stopped(_TOO_LARGE)
-            if self._held + more > HELD:
+            if self._held + more > MAX_BODIES_BYTES:
                 raise Stopped(_TOO_MANY)
             size += more
             self._held += more
@@ -174,11 +174,11 @@ class Bounded:
 
 
 _TOO_LARGE = Problem(
-    413, "too-large", "The request is too large", f"A request has at most {BODY >> 20} MB.",
+    413, "too-large", "The request is too large", f"A request has at most {MAX_BODY_BYTES >> 20} MB.",
     remedy="Send media to POST /v1/uploads, and search with the id that it answers.",
 )  # fmt: skip
 
 _TOO_MANY = Problem(
-    429, "busy", "The service is busy", f"Requests that are being read take {HELD >> 20} MB already.",
-    remedy="Ask again in a few seconds, or send media to POST /v1/uploads.", retry_after=str(COME_BACK),
+    429, "busy", "The service is busy", f"Requests that are being read take {MAX_BODIES_BYTES >> 20} MB already.",
+    remedy="Ask again in a few seconds, or send media to POST /v1/uploads.", retry_after=str(RETRY_SECONDS),
 )  # fmt: skip

@@ -17,16 +17,16 @@ from search import wire
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
-from search.api.jobs import Token
+from search.api.index_jobs import Token
 from search.api.places import Places, printable
 from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.query.spoken import hears
-from search.store.spaces import Entry
+from search.store.spaces import SpaceEntry
 from search.types import Coverage
 
-TAGS = 100
+MAX_TAGS = 100
 """The most tags that a list names."""
 
 
@@ -54,7 +54,7 @@ def router(service: Service) -> APIRouter:
             )
             for name, paths in known.items()
         ]
-        return s.Collections(collections=entries, roots=roots, tags=seen.labels.names(TAGS))
+        return s.Collections(collections=entries, roots=roots, tags=seen.labels.names(MAX_TAGS))
 
     @routes.get("/failures", operation_id="failures", summary="What could not be searched, and why")
     def failures(
@@ -109,7 +109,7 @@ def probes(service: Service) -> list[Route]:
     return [Route(path, endpoint) for path, endpoint in served.items()]
 
 
-def _space(entry: Entry, seen: Seen) -> s.SpaceEntry:
+def _space(entry: SpaceEntry, seen: Seen) -> s.SpaceEntry:
     told = wire.space(entry)
     known = [name for name in told["collections"] if seen.within is None or name in seen.within]
     return s.SpaceEntry(**told | {"collections": known})

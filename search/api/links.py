@@ -10,7 +10,7 @@ from search.api import schemas as s
 from search.api.places import Places
 from search.api.schemas import BASE
 from search.errors import REASONS
-from search.store.catalogue import Asset, Entry, Location
+from search.store.catalogue import Asset, LedgerLine, Location
 from search.types import Channel, Coverage, Hit, Modality, Segment, Span
 
 
@@ -57,7 +57,7 @@ def entry(asset: Asset, places: Places) -> s.AssetEntry:
 
 
 def detail(
-    asset: Asset, counts: dict[str, int], gaps: list[Entry], labels: list[tuple[str, float]], places: Places
+    asset: Asset, counts: dict[str, int], gaps: list[LedgerLine], labels: list[tuple[str, float]], places: Places
 ) -> s.AssetDetail:  # fmt: skip
     """All data of an asset."""
     spots = [(places.spot(one.collection, one.path), one) for one in asset.locations]
@@ -90,7 +90,7 @@ def segment(found: Segment) -> s.SegmentEntry:
     )  # fmt: skip
 
 
-def failure(found: Entry, places: Places) -> s.Failure:
+def failure(found: LedgerLine, places: Places) -> s.Failure:
     """A line of the ledger."""
     spot = places.spot(found.collection or "", found.path)
     return s.Failure(
@@ -99,7 +99,7 @@ def failure(found: Entry, places: Places) -> s.Failure:
     )  # fmt: skip
 
 
-def failures(found: list[Entry], counts: dict[str, int], places: Places, cursor: str | None) -> s.Failures:
+def failures(found: list[LedgerLine], counts: dict[str, int], places: Places, cursor: str | None) -> s.Failures:
     """A page of the ledger, with the number of lines for each reason in the whole ledger."""
     reasons = [s.Reason(reason=reason, count=count, remedy=REASONS.get(reason, "")) for reason, count in counts.items()]
     return s.Failures(reasons=reasons, failures=[failure(one, places) for one in found], cursor=cursor)

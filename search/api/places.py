@@ -17,10 +17,10 @@ from search.errors import Problem
 from search.settings import Settings
 from search.store import SqlStore
 
-TOLD = 20
+MAX_LISTED_ROOTS = 20
 """The maximum number of roots that an error lists."""
 
-FRESH = 0.5
+FRESH_SECONDS = 0.5
 """Seconds for which the roots of collections are cached."""
 
 
@@ -58,7 +58,7 @@ class Places:
 
     def _roots_of(self, collection: str) -> list[str]:
         """A collection's roots, cached for a moment, because an answer asks for them once per hit."""
-        if time.monotonic() - self._checked > FRESH or collection not in self._collections:
+        if time.monotonic() - self._checked > FRESH_SECONDS or collection not in self._collections:
             return self.collections().get(collection, [])
         return self._collections[collection]
 
@@ -130,7 +130,7 @@ class Places:
         path = given if os.path.isabs(given) else os.path.join(roots[name], rest) if name in roots else None
         real = None if path is None else os.path.realpath(path)
         if path is None or real is None or not self.holds(real):
-            some = [*list(roots)[:TOLD], *(["…"] if len(roots) > TOLD else [])]
+            some = [*list(roots)[:MAX_LISTED_ROOTS], *(["…"] if len(roots) > MAX_LISTED_ROOTS else [])]
             raise Problem(
                 403, "outside-roots", "The folder lies outside the roots", "Only what lies under the configured roots is indexed.",
                 remedy=f"Choose a folder under {', '.join(some) or 'a root (none is set)'}, or start the service with --root PATH.",

@@ -17,10 +17,10 @@ from search import errors, log, wire
 from search.errors import Problem, SensoriumError
 
 TYPES = "/v1/problems/"
-AGAIN = 30
+MODEL_RETRY_SECONDS = 30
 """Seconds after which a model that could not be loaded is tried again."""
 
-SOON = 5
+DATABASE_RETRY_SECONDS = 5
 """Seconds after which callers should retry while the database is away."""
 
 MEDIA_TYPE = "application/problem+json"
@@ -38,7 +38,7 @@ _KINDS: tuple[tuple[type[SensoriumError], int, str, str], ...] = (
     (errors.DiskFull, 507, "disk-full", "There is no room left"),
     (errors.IndexDamaged, 503, "index-damaged", "The index is damaged"),
 )
-_WAITS = ((errors.ModelMissing, AGAIN), (errors.DatabaseAway, SOON))
+_WAITS = ((errors.ModelMissing, MODEL_RETRY_SECONDS), (errors.DatabaseAway, DATABASE_RETRY_SECONDS))
 
 MEANINGS = {
     "ending": (503, "The service ended before the request was finished. Nothing of it was kept."),

@@ -16,12 +16,12 @@ from search.api import schemas as s
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem, QueryError
-from search.media import languages
+from search.media.metadata import language_names
 from search.query import Blend, Engine, Near, Term
 from search.query.engine import ALL, MAX_DEPTH
 from search.types import Filter, Modality
 
-INLINE = 4 << 20
+MAX_INLINE_BYTES = 4 << 20
 """The largest inlined medium, in bytes. Larger ones must be uploaded."""
 
 
@@ -106,7 +106,7 @@ def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
         under=seen.places.under(where.under, where.collections) if where.under else (),
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
         dated_by=tuple(dict.fromkeys(where.dated_by)),
-        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=languages.spelled(where.tracks), within=seen.within,
+        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=language_names.spelled(where.tracks), within=seen.within,
     )  # fmt: skip
 
 
@@ -128,9 +128,9 @@ def _decoded(data: str) -> bytes:
         header, comma, data = data.partition(",")
         if not comma or not header.endswith(";base64"):
             raise Problem(422, "inline", "The inlined medium cannot be read", "The data: URL is not base64.", remedy=_HOW)
-    if len(data) > INLINE * 4 // 3 + 1024:
+    if len(data) > MAX_INLINE_BYTES * 4 // 3 + 1024:
         raise Problem(
-            413, "too-large", "The inlined medium is too large", f"An inlined medium has at most {INLINE >> 20} MB.",
+            413, "too-large", "The inlined medium is too large", f"An inlined medium has at most {MAX_INLINE_BYTES >> 20} MB.",
             remedy="Send it to POST /v1/uploads, and search with the id that it answers.",
         )  # fmt: skip
     try:

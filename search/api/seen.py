@@ -16,7 +16,7 @@ from search.store import Catalogue, Database, Labels, Readers, SqlStore
 from search.store.catalogue import Asset
 from search.types import Within
 
-_PAUSE = 10
+_PAUSE_PER_COUNT = 10
 """The pause between two counts, from start to start, as a multiple of the time that counting took."""
 
 
@@ -47,7 +47,7 @@ class Seen:
                 began = time.monotonic()
                 unread = [asdict(one) for one in self._readers.unread(self.within)]
                 found = self.store.counts() | {"unread": unread}
-                self._counted = version, began + _PAUSE * (time.monotonic() - began), found
+                self._counted = version, began + _PAUSE_PER_COUNT * (time.monotonic() - began), found
             return self._counted[2]
 
     @property

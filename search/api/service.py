@@ -14,10 +14,10 @@ from typing import Literal
 from search import encoders
 from search.api.calibrating import Calibrating
 from search.api.drain import Drain
-from search.api.jobs import IndexJobs, Runner
+from search.api.index_jobs import IndexJobs, JobRunner
+from search.api.lazy_models import LazyModel
 from search.api.metrics import Figures, Metrics
-from search.api.ondemand import OnDemand
-from search.api.problems import AGAIN, SOON
+from search.api.problems import DATABASE_RETRY_SECONDS, MODEL_RETRY_SECONDS
 from search.api.seen import Seen
 from search.api.thumbnails import Thumbnails
 from search.api.turns import Turns
@@ -27,17 +27,18 @@ from search.errors import DatabaseAway, ModelMissing, Problem, SensoriumError, S
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
-from search.query import Engine, ask, translate
+from search.ondemand import ask, translate
+from search.query import Engine
 from search.query.searcher import Searcher
 from search.settings import Settings
 from search.store import Database, Readers, Spaces
 from search.store.spaces import encoder_name
 from search.types import Coverage, Within
 
-PATIENCE = 5.0
+LOAD_SECONDS = 5.0
 """Seconds that a search waits for the engine to load before it is answered with Retry-After."""
 
-PARTS = 200
+MAX_SCOPES = 200
 """Sets of collections that callers are limited to, of which what they see is kept ready."""
 
 _log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ class Service:
     """Thread-safe. ``start`` begins loading; ``close`` stops everything."""
 
     def __init__(
-        self, settings: Settings, *, load: Callable[[str], Encoder] | None = None, runner: Runner | None = None,
-        patience: float = PATIENCE, again: float = AGAIN,
+        self, settings: Settings, *, load: Callable[[str], Encoder] | None = None, runner: JobRunner | None = None,
+        patience: float = LOAD_SECONDS, again: float = MODEL_RETRY_SECONDS,
     ) -> None:  # fmt: skip
         """Open the archive of ``settings``, or create it. ``load`` returns encoders by name; ``runner`` runs index jobs.
 
@@ -65,7 +66,7 @@ class Service:
         self.settings = settings
         self.database = Database(settings.database)
         self.whole = Seen(settings, self.database)
-        self._parts = lru_cache(PARTS)(self._part)
+        self._parts = lru_cache(MAX_SCOPES)(self._part)
         self.store, self.spaces, self.readers = self.whole.store, Spaces(self.database), Readers(self.database)
         self._failure: SensoriumError | None = None
         self._due, self._loaded = 0.0, threading.Event()
@@ -89,8 +90,8 @@ class Service:
         self._patience, self._again = patience, again
         models, device = Models.of(settings), settings.device
         often = {"patience": patience, "again": again}
-        self.captioner = OnDemand(partial(ask.load, settings.captioner, models, device), **often)
-        self.translator = OnDemand(partial(translate.load, settings.translator, models, device), **often)
+        self.captioner = LazyModel(partial(ask.load, settings.captioner, models, device), **often)
+        self.translator = LazyModel(partial(translate.load, settings.translator, models, device), **often)
         self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
         self._ending = threading.Event()
@@ -255,7 +256,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the rest of the service stays up and says so
             self._failure = ModelMissing(f"The model could not be loaded: {error}", remedy="Run `sensorium doctor`.")
         finally:
-            self._due = time.monotonic() + (SOON if isinstance(self._failure, DatabaseAway) else self._again)
+            self._due = time.monotonic() + (DATABASE_RETRY_SECONDS if isinstance(self._failure, DatabaseAway) else self._again)
             self.metrics.loading.set(time.perf_counter() - began)
             self._loaded.set()
 

@@ -20,7 +20,7 @@ from search import cache, disk
 from search.api.schemas import Sprite
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, previews
-from search.media.geometry import fit
+from search.media.decode.geometry import fit
 from search.media.opening import Held
 from search.settings import Settings
 from search.store.catalogue import Asset
@@ -29,8 +29,8 @@ from search.types import Cut, Info, Modality, Needs, Picture
 SIZES = (160, 320, 640, 1280)
 """Longest sides, in pixels. A requested size is rounded up to one of these, so that callers cannot fill the cache with variants."""
 
-CELL, GRID = 192, 5
-"""Longest side of a frame in a sheet, in pixels; a sheet has at most ``GRID`` by ``GRID`` frames."""
+CELL_PIXELS, GRID_CELLS = 192, 5
+"""Longest side of a frame in a sheet, in pixels; a sheet has at most ``GRID_CELLS`` by ``GRID_CELLS`` frames."""
 
 SWEEP_EVERY = 200
 """The number of new pictures between two checks of the cache's size."""
@@ -46,7 +46,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PictureRequest:
     """A requested picture, and the function that makes it from a file."""
 
     made: Made
@@ -68,7 +68,7 @@ class Thumbnails:
         self._making: dict[str, tuple[threading.Lock, int]] = {}
         self._made = 0
 
-    def thumbnail(self, asset: Asset, size: int, at_ms: int | None) -> Wanted:
+    def thumbnail(self, asset: Asset, size: int, at_ms: int | None) -> PictureRequest:
         """A picture, at most ``size`` pixels on its longer side: of a video the frame at a time, of a sound its waveform.
 
         Raises:
@@ -89,7 +89,7 @@ class Thumbnails:
             raise Problem(404, "no-picture", "Motion has no picture", "There is no thumbnail of motion.", remedy="Show its name.")
         raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
 
-    def preview(self, asset: Asset) -> Wanted:
+    def preview(self, asset: Asset) -> PictureRequest:
         """The frame sheet of a video, or the waveform of a sound; raises as ``thumbnail`` does."""
         if asset.modality is Modality.AUDIO:
             return self._wanted(asset, "wave", "png", lambda source: previews.wave(source, 1280, 160))
@@ -97,14 +97,14 @@ class Thumbnails:
             plan = sprite(asset)
             times = range(0, plan.count * plan.step_ms, plan.step_ms)
             return self._wanted(
-                asset, "shown", "jpg", lambda source: previews.jpeg(_tiled(self._frames(asset, source, CELL, times), plan))
+                asset, "shown", "jpg", lambda source: previews.jpeg(_tiled(self._frames(asset, source, CELL_PIXELS, times), plan))
             )
         raise Problem(
             404, "no-preview", "There is no preview", f"There is no preview of {asset.modality} media.",
             remedy="Use the thumbnail, or the media itself.",
         )  # fmt: skip
 
-    def keep(self, wanted: Wanted, source: Callable[[], AbstractContextManager[Held]]) -> None:
+    def keep(self, wanted: PictureRequest, source: Callable[[], AbstractContextManager[Held]]) -> None:
         """Make a picture, unless it is cached. ``source`` opens the file to read; it is called only if needed.
 
         Raises:
@@ -150,10 +150,10 @@ class Thumbnails:
             raise MediaError("undecodable", "the file has no pictures any more")
         return frames
 
-    def _wanted(self, asset: Asset, what: str, suffix: str, make: Callable[[Held], bytes]) -> Wanted:
+    def _wanted(self, asset: Asset, what: str, suffix: str, make: Callable[[Held], bytes]) -> PictureRequest:
         path = cache.picture(self._home, asset.digest, what, suffix)
         tag = hashlib.sha256(path.name.encode()).hexdigest()[:40]
-        return Wanted(Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{tag}"'), make)
+        return PictureRequest(Made(path, "image/png" if suffix == "png" else "image/jpeg", f'"{tag}"'), make)
 
     @contextmanager
     def _once(self, key: str) -> Iterator[None]:
@@ -191,11 +191,11 @@ class Thumbnails:
 def sprite(asset: Asset) -> Sprite:
     """The layout of a video's frame sheet: one frame for each half second at most, and at most twenty-five."""
     duration = max(asset.duration_ms or 0, 1)
-    count = min(GRID * GRID, max(1, duration // 500))
+    count = min(GRID_CELLS * GRID_CELLS, max(1, duration // 500))
     wide, high = asset.width or 16, asset.height or 9
-    scale = CELL / max(wide, high)
+    scale = CELL_PIXELS / max(wide, high)
     width, height = (max(2, 2 * round(side * scale / 2)) for side in (wide, high))
-    columns = min(count, GRID)
+    columns = min(count, GRID_CELLS)
     rows = -(-count // columns)
     return Sprite(columns=columns, rows=rows, count=count, width=width, height=height, step_ms=max(1, duration // count))
 

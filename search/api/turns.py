@@ -11,10 +11,10 @@ from search.errors import Problem
 
 T = TypeVar("T")
 
-QUEUE = 256
+MAX_WAITING = 256
 """The maximum number of waiting requests of a kind."""
 
-COME_BACK = 2
+RETRY_SECONDS = 2
 """Seconds after which a caller that found the queue full may retry."""
 
 
@@ -22,7 +22,7 @@ class Turns:
     """One kind of work: a limited number at a time, first come, first served. Without this, dozens of threads would spend more time waiting for
     each other than working, and some far longer than others."""  # fmt: skip
 
-    def __init__(self, what: str, at_once: int, queue: int = QUEUE) -> None:
+    def __init__(self, what: str, at_once: int, queue: int = MAX_WAITING) -> None:
         """``what`` names the waiting work in error messages, in the plural."""
         self._what, self._queue = what, queue
         self._limiter = CapacityLimiter(at_once)
@@ -42,5 +42,5 @@ class Turns:
         if self._limiter.statistics().tasks_waiting >= self._queue:
             raise Problem(
                 429, "busy", "The service is busy", f"{self._queue} {self._what} wait already.",
-                remedy="Ask again in a few seconds, and for less at once.", retry_after=str(COME_BACK),
+                remedy="Ask again in a few seconds, and for less at once.", retry_after=str(RETRY_SECONDS),
             )  # fmt: skip

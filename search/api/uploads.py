@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from search import disk
 from search.api import schemas as s
 from search.api.fetch import fetch, name_of
-from search.api.forms import FileInForm
+from search.api.multipart import FileInForm
 from search.api.turns import Turns
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, ending
@@ -30,7 +30,7 @@ from search.types import Info, Modality, Needs
 PROBE = Needs(size=64, fit="pad", rate=16_000, window_ms=1_000, characters=2_000)
 """The needs with which an upload is decoded to find out its type."""
 
-LEAST_FREE = 64 << 20
+MIN_FREE_BYTES = 64 << 20
 """Bytes that uploads leave free on the disk."""
 
 
@@ -170,7 +170,7 @@ class Uploads:
                 507, "uploads-full", "There is no room for uploads", "All uploads together take what the setting upload_quota allows.",
                 remedy="Delete some, or wait until some expire; or raise the setting upload_quota.",
             )  # fmt: skip
-        if shutil.disk_usage(self._folder).free < more + LEAST_FREE:
+        if shutil.disk_usage(self._folder).free < more + MIN_FREE_BYTES:
             raise self._no_room()
 
     async def _write(self, part: Path, chunks: AsyncIterator[bytes], announced: int | None) -> int:
@@ -216,7 +216,7 @@ class Uploads:
     def _no_room(self) -> DiskFull:
         free = shutil.disk_usage(self._folder).free >> 20
         return DiskFull(
-            f"The disk of the uploads has {free} MB left; {LEAST_FREE >> 20} stay free.", remedy="Free some space on the service's disk."
+            f"The disk of the uploads has {free} MB left; {MIN_FREE_BYTES >> 20} stay free.", remedy="Free some space on the service's disk."
         )  # fmt: skip
 
     def _too_large(self) -> Problem:

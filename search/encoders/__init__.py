@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import InputError, ModelMissing, UnknownName
-from search.models import Model, Models, Source, outside
+from search.models import Model, Models, ModelSource, outside
 from search.types import Modality, Needs, Space, Vectors
 
 Content = NDArray[np.uint8] | NDArray[np.float32] | str
@@ -176,7 +176,7 @@ def describe(name: str) -> dict[str, Any]:
     return described
 
 
-def source(name: str) -> Source:
+def source(name: str) -> ModelSource:
     """Where the files of an encoder's model come from.
 
     Raises:
@@ -189,7 +189,7 @@ def source(name: str) -> Source:
     if not rest or carried(name) or outside(name) is not None:
         raise InputError(f"The model {name} comes from no hub.", remedy="Name one that does: sensorium models list")
     try:
-        found: Source = module.source(rest)
+        found: ModelSource = module.source(rest)
     except ModuleNotFoundError as error:
         raise lacking(of, error) from error
     return found

@@ -25,10 +25,10 @@ R = TypeVar("R")
 GPU_BATCH = 256
 """The number of pictures that a GPU gets at once; the runner splits them as it finds best."""
 
-FIRST = 32
+FIRST_BATCH = 32
 """The first batch size tried on a GPU."""
 
-GAIN, RUNS = 1.05, 2
+MIN_GAIN, TIMED_RUNS = 1.05, 2
 """A batch is doubled while that raises the rate by this factor. The best of this many runs counts, since the first one at a size
 is a warm-up."""
 
@@ -69,9 +69,9 @@ class _Batch:
         if self.settled:  # by another thread, whose run had no room
             return
         self.best, self.runs = max(self.best, self.size / seconds), self.runs + 1
-        if self.runs < RUNS:
+        if self.runs < TIMED_RUNS:
             return
-        if self.best > GAIN * self.before:
+        if self.best > MIN_GAIN * self.before:
             self.size, self.before, self.best, self.runs = 2 * self.size, self.best, 0.0, 0
         else:
             self.size, self.settled = self.size // 2, True
@@ -81,7 +81,7 @@ class _Batch:
         self.size, self.settled = min(self.size, max(1, size // 2)), True
 
 
-class Runner:
+class DeviceRunner:
     """Runs a model's functions on one device. Threads may call ``run`` at the same time; the model itself runs for one at a time.
 
     On a GPU it uses bfloat16 and pinned memory, which is copied while the previous batch is computed. The batch size of each
@@ -110,7 +110,7 @@ class Runner:
             MemoryError: not even one input fits on the device.
             ModelMissing: the GPU is gone, or has failed so that this process cannot use it again.
         """
-        batch = self._batches.setdefault(function, _Batch(FIRST if self.on_gpu else self.batch, settled=not self.on_gpu))
+        batch = self._batches.setdefault(function, _Batch(FIRST_BATCH if self.on_gpu else self.batch, settled=not self.on_gpu))
         count, done, parts = len(inputs[0]), 0, []
         while done < count:
             size = batch.size

@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "int8")
 
-FEWEST = 50
+MIN_PICTURES = 50
 """The minimum number of pictures in a calibration set. With fewer, half a point of recall means nothing."""
 
-DEPTH = 10
+COMPARED_RESULTS = 10
 """The number of top results that are compared."""
 
-DROP = 0.005
+MAX_RECALL_LOSS = 0.005
 """The largest allowed loss of R@1, R@5 and R@10: half a point."""
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class ExportSample:
     """The data for comparing an export: pictures as the model's ``Needs`` say, texts and, if known, which picture each text
     describes.
 
@@ -82,10 +82,10 @@ def needs(folder: Path) -> Needs:
     return Needs(sheet["size"], sheet["fit"], rate=0, filter=sheet["filter"])
 
 
-def export(source: Path, out: Path, calibration: Calibration, precision: str = "fp32", least: float = 0.995) -> Report:
+def export(source: Path, out: Path, calibration: ExportSample, precision: str = "fp32", least: float = 0.995) -> Report:
     """Export the model in ``source``, a folder in OpenCLIP's hub layout, to the new folder ``out``.
 
-    ``least`` is the required agreement, in both directions. Independently of it, recall may drop by at most ``DROP``. If the
+    ``least`` is the required agreement, in both directions. Independently of it, recall may drop by at most ``MAX_RECALL_LOSS``. If the
     export is refused, nothing stays on disk.
 
     Raises:
@@ -98,10 +98,10 @@ def export(source: Path, out: Path, calibration: Calibration, precision: str = "
         raise UnknownName("precision", precision, PRECISIONS)
     if out.exists():
         raise InputError(f"{out} exists already.", remedy="Name a new folder, or delete this one.")
-    if len(calibration.images) < FEWEST or not calibration.texts:
+    if len(calibration.images) < MIN_PICTURES or not calibration.texts:
         raise InputError(
             f"The calibration set has {len(calibration.images)} pictures and {len(calibration.texts)} texts.",
-            remedy=f"Give a folder with at least {FEWEST} pictures, and texts: x.txt beside x.jpg.",
+            remedy=f"Give a folder with at least {MIN_PICTURES} pictures, and texts: x.txt beside x.jpg.",
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -125,7 +125,7 @@ def _original(folder: Path) -> Original:
     return graphs.read(folder)
 
 
-def _write(source: Path, draft: Path, calibration: Calibration, precision: str, least: float) -> Report:
+def _write(source: Path, draft: Path, calibration: ExportSample, precision: str, least: float) -> Report:
     original = _original(source)
     from search.encoders import graphs
 
@@ -161,7 +161,7 @@ class _AsItWas(OnnxEncoder):
 
 
 def _judge(
-    before: OnnxEncoder, after: OnnxEncoder, on: Calibration, least: float, asked: str, precision: dict[str, str]
+    before: OnnxEncoder, after: OnnxEncoder, on: ExportSample, least: float, asked: str, precision: dict[str, str]
 ) -> Report:
     """Compare the rankings of both; raises ExportRefused if the export's ranking is worse."""
     old_images, new_images = (encoder.encode(Modality.IMAGE, on.images) for encoder in (before, after))
@@ -188,12 +188,14 @@ def _judge(
 def _failed(report: Report, least: float) -> list[str]:
     """The parts of a report that are not good enough, with both figures."""
     failed = [
-        f"{way} {share:.1%} of the first {DEPTH} are the original's, {least:.1%} are wanted"
+        f"{way} {share:.1%} of the first {COMPARED_RESULTS} are the original's, {least:.1%} are wanted"
         for way, share in report.agreement.items()
         if share < least
     ]
     failed += [
-        f"{name} is {new:.1%}, the original's {old:.1%}" for name, (old, new) in report.recall.items() if new < old - DROP - 1e-9
+        f"{name} is {new:.1%}, the original's {old:.1%}"
+        for name, (old, new) in report.recall.items()
+        if new < old - MAX_RECALL_LOSS - 1e-9
     ]
     return failed
 
@@ -212,8 +214,8 @@ def _others(images: Vectors) -> NDArray[np.float32]:
 
 def _agreement(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
     """The share of the first ten of each row that are the same in both (queries, pictures)."""
-    first, second = (np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH] for scores in (before, after))
-    return float(np.mean([len(np.intersect1d(*pair)) for pair in zip(first, second, strict=True)])) / DEPTH
+    first, second = (np.argsort(-scores, axis=1, kind="stable")[:, :COMPARED_RESULTS] for scores in (before, after))
+    return float(np.mean([len(np.intersect1d(*pair)) for pair in zip(first, second, strict=True)])) / COMPARED_RESULTS
 
 
 def _ranks(scores: NDArray[np.float32], pairs: Sequence[int]) -> NDArray[np.int64]:

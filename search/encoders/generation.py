@@ -20,7 +20,7 @@ _RUN = re.compile(r"(.)\1{11,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class GeneratedText:
     """A text, and the model's confidence: the exponential of the mean log probability of its tokens, including the end; 0..1."""
 
     text: str
@@ -63,7 +63,7 @@ def write(
     inputs: Mapping[str, torch.Tensor],
     most: int,
     **options: Any,  # noqa: ANN401
-) -> list[Written]:
+) -> list[GeneratedText]:
     """What ``model`` writes for each row of ``inputs``, at most ``most`` tokens; ``options`` are passed to its ``generate``."""
     sureness = _Sureness()
     heard = LogitsProcessorList([sureness])
@@ -77,7 +77,7 @@ def write(
     counted = (ended.cumsum(1) - ended) == 0  # up to the end, and with it
     sure = ((steps * counted).sum(1) / counted.sum(1)).exp()
     texts = [tokenizer.decode(row[known].tolist(), skip_special_tokens=True) for row, known in zip(tokens, counted, strict=True)]
-    return [Written(" ".join(str(text).split()), float(one)) for text, one in zip(texts, cast("Any", sure), strict=True)]
+    return [GeneratedText(" ".join(str(text).split()), float(one)) for text, one in zip(texts, cast("Any", sure), strict=True)]
 
 
 def repeats(text: str) -> bool:

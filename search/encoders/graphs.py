@@ -30,7 +30,7 @@ from search.types import Vectors
 OPSET = 20
 """The first that has Gelu as one operator; ONNX Runtime has had time to run it well."""
 
-LARGEST = 2_000_000_000
+MAX_GRAPH_BYTES = 2_000_000_000
 """Bytes of weights that a graph in one file can hold, which protobuf limits."""
 
 PATTERN = r"(?i)'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -247,9 +247,9 @@ def _lightened(model: nn.Module) -> Iterator[None]:
 
 
 def _export(tower: nn.Module, file: Path, name: str, example: NDArray[Any], axes: dict[int, Any]) -> None:
-    if sum(weight.numel() * weight.element_size() for weight in tower.parameters()) > LARGEST:
+    if sum(weight.numel() * weight.element_size() for weight in tower.parameters()) > MAX_GRAPH_BYTES:
         raise InputError(
-            f"The model is too large to export: {file.name} cannot hold more than {LARGEST / 1e9:.0f} GB of weights."
+            f"The model is too large to export: {file.name} cannot hold more than {MAX_GRAPH_BYTES / 1e9:.0f} GB of weights."
         )
     try:
         with _quiet(), torch.inference_mode():

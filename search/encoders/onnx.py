@@ -18,15 +18,15 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from search.encoders import Content
-from search.encoders.wording import Tokens
+from search.encoders.wording import TextTokens
 from search.errors import ModelMissing
-from search.models import Model, Source
+from search.models import Model, ModelSource
 from search.types import Modality, Needs, Space, Vectors
 
 FILES = ("vision.onnx", "text.onnx", "tokenizer.json")
 """What an export holds besides ``export.json``."""
 
-BATCH = 8
+BATCH_ITEMS = 8
 """Items in one run of a graph: on a CPU larger batches only cost memory."""
 
 
@@ -35,7 +35,7 @@ def describe() -> dict[str, Any]:
     return {"bytes": 0, "licence": "that of the model that was exported"}
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     """An export is made on this machine. Raises ModelMissing, which says how to make it."""
     raise ModelMissing(f"The export {rest} is not here.", remedy="Make it from a model with: sensorium models export NAME")
 
@@ -58,7 +58,7 @@ class OnnxEncoder:
         _check(model, sheet["sha256"])
         accepts = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.TEXT})
         self.space = Space(model.name, "onnx", sheet["name"], model.revision, sheet["dim"], accepts)
-        self.needs = Needs(sheet["size"], sheet["fit"], rate=0, filter=sheet["filter"], batch=BATCH)
+        self.needs = Needs(sheet["size"], sheet["fit"], rate=0, filter=sheet["filter"], batch=BATCH_ITEMS)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
         """Vectors (n, dim) of unit length; an empty batch gives (0, dim). A video is the mean of its frames, a long text that of its pieces."""
@@ -106,7 +106,7 @@ class OnnxEncoder:
     def _together(self, tower: str) -> int:
         """The batch size of a tower. In int8 the activations of a batch share a scale, so a vector would depend on its
         neighbours."""
-        return 1 if self._sheet["precision"][tower] == "int8" else BATCH
+        return 1 if self._sheet["precision"][tower] == "int8" else BATCH_ITEMS
 
     def _see(self, pixels: NDArray[np.uint8]) -> Vectors:
         return cast("Vectors", self._vision.run(["vectors"], {"pixels": pixels})[0])
@@ -123,9 +123,9 @@ class OnnxEncoder:
         return session(self.folder / "text.onnx")
 
     @cached_property
-    def _tokens(self) -> Tokens:
+    def _tokens(self) -> TextTokens:
         content = (self.folder / "tokenizer.json").read_text("utf-8")
-        return Tokens(content, self._sheet["context"], self._sheet["clean"])
+        return TextTokens(content, self._sheet["context"], self._sheet["clean"])
 
 
 def session(file: Path) -> ort.InferenceSession:

@@ -58,7 +58,7 @@ CLEANERS: dict[str, Callable[[str], str]] = {
 """OpenCLIP's ways to clean a text before it is cut into tokens."""
 
 
-class Tokens:
+class TextTokens:
     """Cuts texts into tokens. Threads may call it at the same time."""
 
     def __init__(self, content: str, context: int, clean: str) -> None:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from search.index.choice import place
 from search.index.flat import FlatIndex, capabilities
-from search.index.generations import Generations, Manifest
+from search.index.generations import GenerationManifest, Generations
 from search.index.nearest import nearest, similarities
 from search.types import Ids, Vectors
 
-__all__ = ["FlatIndex", "Generations", "Manifest", "VectorIndex", "capabilities", "nearest", "place", "similarities"]
+__all__ = ["FlatIndex", "GenerationManifest", "Generations", "VectorIndex", "capabilities", "nearest", "place", "similarities"]
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KINDS = ("exact", "ivf")
 
-LARGE = 200_000
+MAX_EXACT_VECTORS = 200_000
 """Vectors up to which an exact scan is fast enough for inverted lists not to be worth their training."""
 
 
@@ -35,7 +35,7 @@ def place(
     """
     if kind not in KINDS:
         raise UnknownName("kind of index", kind, KINDS)
-    number, lists = gpu.find(device), kind == "ivf" and len(index) > LARGE
+    number, lists = gpu.find(device), kind == "ivf" and len(index) > MAX_EXACT_VECTORS
     if number is None:
         return PlacedIndex(index, IvfScan, groups()) if lists else index
     card = gpu.Gpu(number)

@@ -18,25 +18,25 @@ from numpy.typing import NDArray
 
 from search.types import Ids, Vectors
 
-NARROW = 0.005
+NARROW_SHARE = 0.005
 """Below this share of allowed vectors, gathering them is cheaper than scanning past all others."""
 
-COPIES = 256 << 20
+MAX_COPIES_BYTES = 256 << 20
 """The memory for copies of filtered vectors, in bytes. A copy is made when a filter is used a second time."""
 
 
-class Part:
+class IndexPart:
     """Vectors in a FAISS index with their ids (n,), ascending. ``live`` (n,) is False for removed rows."""
 
     def __init__(self, scan: Any, ids: Ids) -> None:  # noqa: ANN401 - faiss has no types
         self.scan, self.ids = scan, ids
         self.live = np.ones(len(ids), np.bool_)
-        self._prepared: dict[tuple[int, ...], Way] = {}
+        self._prepared: dict[tuple[int, ...], ScanPlan] = {}
         self._preparing = threading.Lock()
         self._copied = 0
 
     @classmethod
-    def empty(cls, dim: int) -> Part:
+    def empty(cls, dim: int) -> IndexPart:
         """A part without vectors."""
         quantizer = faiss.ScalarQuantizer.QT_fp16
         return cls(faiss.IndexScalarQuantizer(dim, quantizer, faiss.METRIC_INNER_PRODUCT), np.empty(0, np.int64))
@@ -55,7 +55,7 @@ class Part:
     def _rebuild(self, ids: Ids, vectors: Vectors) -> None:
         live = np.concatenate([self.live, np.ones(len(ids) - len(self.live), np.bool_)])
         order = np.argsort(ids)
-        fresh = Part.empty(self.scan.d)
+        fresh = IndexPart.empty(self.scan.d)
         fresh.scan.add(np.ascontiguousarray(vectors[order], np.float32))
         self.scan, self.ids, self.live = fresh.scan, ids[order], live[order]
         self._forget()
@@ -118,7 +118,7 @@ class Part:
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return self.ids[at][best], np.take_along_axis(scores, best, axis=1)
 
-    def _prepare(self, within: Ids | None) -> Way:
+    def _prepare(self, within: Ids | None) -> ScanPlan:
         """The way to search within ids. Cached for later searches with the same array, even after it has grown by ids that are
         not here."""
         within = None if within is None else self._here(within)
@@ -140,31 +140,31 @@ class Part:
             return within[:0]
         return within[np.searchsorted(within, self.ids[0]) : np.searchsorted(within, self.ids[-1], "right")]
 
-    def _way(self, within: Ids | None) -> Way:
+    def _way(self, within: Ids | None) -> ScanPlan:
         at = self._allowed(within)
-        narrow, all_of_it = len(at) <= NARROW * len(self.ids), len(at) == len(self.ids)
+        narrow, all_of_it = len(at) <= NARROW_SHARE * len(self.ids), len(at) == len(self.ids)
         mask = np.zeros(len(self.ids), np.bool_)
         mask[at] = True
         bitmap = None if narrow or all_of_it else Bitmap(mask)
-        return Way(within, at if narrow else None, bitmap, len(at))
+        return ScanPlan(within, at if narrow else None, bitmap, len(at))
 
     def _allowed(self, within: Ids | None) -> NDArray[np.intp]:
         return np.flatnonzero(self.live) if within is None else self.positions(within)
 
-    def _copy(self, way: Way) -> None:
+    def _copy(self, way: ScanPlan) -> None:
         """Copy the filtered vectors into one block, if there is room: FAISS scans through a bitmap three times as slowly."""
         size = way.count * self.scan.code_size
-        if self._copied + size > COPIES:
+        if self._copied + size > MAX_COPIES_BYTES:
             return
         at = self._allowed(way.within)
-        scan = Part.empty(self.scan.d).scan
+        scan = IndexPart.empty(self.scan.d).scan
         scan.add_sa_codes(np.ascontiguousarray(self._codes[at]).view(np.uint8))
         way.copy = scan, self.ids[at]
         self._copied += size
 
 
 @dataclass(slots=True)
-class Way:
+class ScanPlan:
     """How a part is searched within some ids: by gathering ``positions``, through a bitmap, or in a copy (FAISS index, ids)."""
 
     within: Ids | None  # kept alive, so that no other array can get its address
@@ -194,11 +194,11 @@ class FlatIndex:
     def __init__(self, dim: int, base: Any = None, ids: Ids | None = None) -> None:  # noqa: ANN401
         """An empty index, or one over ``base``, a FAISS index whose rows are in the order of ``ids`` (n,), ascending."""
         self.dim = dim
-        self._base = Part.empty(dim) if base is None or ids is None else Part(base, ids)
-        self._fresh = Part.empty(dim)
+        self._base = IndexPart.empty(dim) if base is None or ids is None else IndexPart(base, ids)
+        self._fresh = IndexPart.empty(dim)
 
     @cached_property
-    def _parts(self) -> tuple[Part, Part]:
+    def _parts(self) -> tuple[IndexPart, IndexPart]:
         return self._base, self._fresh
 
     def add(self, ids: Ids, vectors: Vectors) -> None:  # noqa: D102 - documented at the seam, like the next four
@@ -240,7 +240,7 @@ class FlatIndex:
 
     def compact(self) -> tuple[Any, Ids]:
         """Everything live as a new FAISS index, and its ids (n,), ascending: the content of a generation."""
-        whole, batch = Part.empty(self.dim), 50_000
+        whole, batch = IndexPart.empty(self.dim), 50_000
         ids = self.ids()
         for start in range(0, len(ids), batch):  # float32 only a batch at a time
             some = ids[start : start + batch]

@@ -36,7 +36,7 @@ FILES = ("vectors.faiss", "ids.npy")
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class GenerationManifest:
     """The content of a generation. ``last_embedding`` and ``last_removal`` are the SQL sequence numbers that it covers."""
 
     format: int
@@ -65,7 +65,7 @@ class Generations:
         """The folder of this space's generations."""
         return self._folder
 
-    def current(self) -> Manifest | None:
+    def current(self) -> GenerationManifest | None:
         """The manifest of the current generation; None if there is none.
 
         Raises:
@@ -88,7 +88,7 @@ class Generations:
         except OSError:
             return 0
 
-    def load(self) -> tuple[Manifest, FlatIndex] | None:
+    def load(self) -> tuple[GenerationManifest, FlatIndex] | None:
         """Check and map the current generation; None if there is none.
 
         Raises:
@@ -118,7 +118,7 @@ class Generations:
         with locked(self._folder / "lock"):
             yield
 
-    def write(self, index: FlatIndex, *, last_embedding: int, last_removal: int) -> Manifest:
+    def write(self, index: FlatIndex, *, last_embedding: int, last_removal: int) -> GenerationManifest:
         """Write what is live in ``index`` as the next generation and make it current; the one before is kept. Call it inside
         ``writing``.
 
@@ -162,7 +162,9 @@ class Generations:
             if int(path.name[4:]) < before:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _write_files(self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int) -> Manifest:
+    def _write_files(
+        self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int
+    ) -> GenerationManifest:
         scan, ids = index.compact()
         with (folder / "vectors.faiss").open("wb") as file:  # ours, since FAISS does not mind when closing its own fails
             faiss.write_index(scan, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # not in the stubs
@@ -171,7 +173,7 @@ class Generations:
         np.save(array, ids, allow_pickle=False)
         _write(folder / "ids.npy", array.getvalue())
         hashes = {name: _sha256(folder / name) for name in FILES}
-        manifest = Manifest(
+        manifest = GenerationManifest(
             FORMAT,
             number,
             self._space,
@@ -186,13 +188,13 @@ class Generations:
         disk.sync(folder)
         return manifest
 
-    def _read_manifest(self, name: str, sealed: str) -> Manifest:
+    def _read_manifest(self, name: str, sealed: str) -> GenerationManifest:
         file = self._folder / name / "manifest.json"
         try:
             content = file.read_bytes()
             if (seen := hashlib.sha256(content).hexdigest()) != sealed:
                 raise _damaged(file, f"its SHA-256 is {seen[:12]}…, not {sealed[:12]}…")
-            manifest = Manifest(**json.loads(content))
+            manifest = GenerationManifest(**json.loads(content))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise _damaged(file, str(error)) from error
         wanted: dict[str, Any] = {"format": FORMAT, "generation": int(name[4:]), "space": self._space, "dim": self._dim}

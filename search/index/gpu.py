@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from search.errors import InputError
 from search.index.flat import Bitmap, FlatIndex
-from search.index.ivf import RECALL, IvfScan, fill
+from search.index.ivf import MIN_RECALL, IvfScan, fill
 from search.index.placed import ScanLost
 from search.types import Ids, Vectors
 
-MOST = 2048
+MAX_GPU_K = 2048
 """The largest k, and the most lists of an IVF index, that FAISS sorts on a GPU."""
 
 
@@ -69,7 +69,7 @@ class _GpuScan:
 
     def __init__(self, gpu: Gpu, index: Any, rows: int) -> None:  # noqa: ANN401 - faiss has no types
         self._gpu, self._index = gpu, index
-        self.most = min(MOST, rows)
+        self.most = min(MAX_GPU_K, rows)
 
     def _ask(self, queries: Vectors, k: int, **options: Any) -> tuple[NDArray[np.float32], Ids]:  # noqa: ANN401
         try:
@@ -94,7 +94,7 @@ class FlatGpuScan(_GpuScan):
         super().__init__(gpu, index, len(ids))
 
     def search(self, queries: Vectors, k: int, share: float, allowed: Bitmap | None) -> tuple[NDArray[np.float32], Ids]:  # noqa: ARG002
-        """See ``Scan``."""
+        """See ``PlacedScan``."""
         return self._ask(queries, k)
 
 
@@ -105,8 +105,8 @@ class IvfGpuScan(_GpuScan):
     def __init__(self, gpu: Gpu, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors]) -> None:
         tuned = IvfScan(flat, ids, samples)
         self.lists, self.probes, self.recall = tuned.lists, tuned.probes, tuned.recall
-        if self.probes > MOST:
-            raise ScanLost(f"a recall of {RECALL} takes {self.probes} lists, and a GPU looks at {MOST} at most")
+        if self.probes > MAX_GPU_K:
+            raise ScanLost(f"a recall of {MIN_RECALL} takes {self.probes} lists, and a GPU looks at {MAX_GPU_K} at most")
         try:
             index = faiss.index_cpu_to_gpu(gpu.resources, gpu.number, tuned.ivf)
         except (RuntimeError, MemoryError) as error:
@@ -114,8 +114,8 @@ class IvfGpuScan(_GpuScan):
         super().__init__(gpu, index, len(ids))
 
     def search(self, queries: Vectors, k: int, share: float, allowed: Bitmap | None) -> tuple[NDArray[np.float32], Ids]:  # noqa: ARG002
-        """See ``Scan``."""
-        probes = min(math.ceil(self.probes / share), self.lists, MOST)
+        """See ``PlacedScan``."""
+        probes = min(math.ceil(self.probes / share), self.lists, MAX_GPU_K)
         return self._ask(queries, k, params=faiss.SearchParametersIVF(nprobe=probes))
 
 

@@ -14,16 +14,16 @@ from search.index.flat import Bitmap, FlatIndex
 from search.settings import cores
 from search.types import Ids, Vectors
 
-RECALL = 0.95
+MIN_RECALL = 0.95
 """The share of the ten best that must be found, on average over the sample queries of every modality."""
 
-DEPTH = 10
+RECALL_DEPTH = 10
 """Down to which rank recall is measured."""
 
-TRAINING = 64
+VECTORS_PER_LIST = 64
 """Vectors for each list from which the centroids are learned; FAISS wants 39 at least."""
 
-BATCH = 50_000
+VECTORS_AT_ONCE = 50_000
 """Vectors that are float32 at once while an index is filled."""
 
 
@@ -37,7 +37,7 @@ class IvfScan:
 
     selects = True
 
-    def __init__(self, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors], recall: float = RECALL) -> None:
+    def __init__(self, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors], recall: float = MIN_RECALL) -> None:
         """Over ``ids`` (n,) of ``flat``, ascending, in about 4 √n lists. With a ``recall`` of 1 all lists are scanned."""
         self.most = len(ids)
         self.lists = max(1, min(len(ids), round(4 * math.sqrt(len(ids)))))
@@ -49,7 +49,7 @@ class IvfScan:
             self._tune(flat, ids, samples, recall)
 
     def search(self, queries: Vectors, k: int, share: float, allowed: Bitmap | None) -> tuple[NDArray[np.float32], Ids]:
-        """See ``Scan``. Under a filter, more lists are scanned, so that as many allowed rows are seen as without it."""
+        """See ``PlacedScan``. Under a filter, more lists are scanned, so that as many allowed rows are seen as without it."""
         faiss.omp_set_num_threads(1)  # for the calling thread alone, as in ``flat``
         probes = min(self.lists, math.ceil(self.probes / share))
         parameters = faiss.SearchParametersIVF(nprobe=probes, sel=allowed.selector if allowed else None)
@@ -60,18 +60,18 @@ class IvfScan:
         quantizer = faiss.IndexFlatIP(flat.dim)
         kind = faiss.ScalarQuantizer.QT_fp16
         ivf = faiss.IndexIVFScalarQuantizer(quantizer, flat.dim, self.lists, kind, faiss.METRIC_INNER_PRODUCT, False)
-        ivf.cp.min_points_per_centroid, ivf.cp.max_points_per_centroid = 1, TRAINING
-        chosen = np.random.default_rng(0).choice(ids, min(len(ids), TRAINING * self.lists), replace=False)
+        ivf.cp.min_points_per_centroid, ivf.cp.max_points_per_centroid = 1, VECTORS_PER_LIST
+        chosen = np.random.default_rng(0).choice(ids, min(len(ids), VECTORS_PER_LIST * self.lists), replace=False)
         ivf.train(flat.reconstruct(np.sort(chosen)))
         return ivf
 
     def _tune(self, flat: FlatIndex, ids: Ids, samples: Sequence[Vectors], recall: float) -> None:
         """Double ``probes`` until every sample of queries reaches the wanted recall against the exact scan."""
-        truth = [flat.search(sample, DEPTH, within=ids)[0] for sample in samples]
+        truth = [flat.search(sample, RECALL_DEPTH, within=ids)[0] for sample in samples]
         self.probes = 1
         while True:
             self.recall = [
-                measured(ids, self.search(sample, min(DEPTH, len(ids)), 1.0, None)[1], best)
+                measured(ids, self.search(sample, min(RECALL_DEPTH, len(ids)), 1.0, None)[1], best)
                 for sample, best in zip(samples, truth, strict=True)
             ]
             if self.probes == self.lists or min(self.recall, default=1.0) >= recall:
@@ -81,8 +81,8 @@ class IvfScan:
 
 def fill(index: Any, flat: FlatIndex, ids: Ids) -> None:  # noqa: ANN401
     """Add the vectors of ``ids`` to a FAISS index, in their order."""
-    for start in range(0, len(ids), BATCH):
-        index.add(flat.reconstruct(ids[start : start + BATCH]))
+    for start in range(0, len(ids), VECTORS_AT_ONCE):
+        index.add(flat.reconstruct(ids[start : start + VECTORS_AT_ONCE]))
 
 
 def measured(ids: Ids, rows: Ids, best: Ids) -> float:

@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from search.index.flat import Bitmap, FlatIndex, Part, Way, merge
+from search.index.flat import Bitmap, FlatIndex, IndexPart, ScanPlan, merge
 from search.types import Ids, Vectors
 
 Found = tuple[Ids, NDArray[np.float32]]
 
-SAMPLE = 256
+SAMPLED_QUERIES = 256
 """Rows of a group that stand for the queries of its modality."""
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class ScanLost(Exception):
     """A scan cannot answer: its device's memory is full, or the device is gone."""
 
 
-class Scan(Protocol):
+class PlacedScan(Protocol):
     """A FAISS index over some rows, counted from 0. ``most`` is the largest k; ``selects``: whether it can be restricted to some
     rows."""
 
@@ -41,11 +41,11 @@ class Scan(Protocol):
         ...
 
 
-Make = Callable[[FlatIndex, Ids, Sequence[Vectors]], Scan]
+Make = Callable[[FlatIndex, Ids, Sequence[Vectors]], PlacedScan]
 """Makes the scan over some ids of an index; the last are sample queries (m, dim), by modality."""
 
 
-class _Group(Part):
+class _Group(IndexPart):
     """The rows of one scan. Their vectors are in the scan only."""
 
     def find(self, queries: Vectors, k: int, within: Ids | None) -> Found | None:
@@ -65,7 +65,7 @@ class _Group(Part):
         first = np.argsort(~held, axis=1, kind="stable")[:, :wanted]
         return self.ids[np.take_along_axis(rows, first, axis=1)], np.take_along_axis(scores, first, axis=1)
 
-    def _copy(self, way: Way) -> None:
+    def _copy(self, way: ScanPlan) -> None:
         """Do nothing: there are no vectors here to copy."""
 
 
@@ -89,7 +89,7 @@ class PlacedIndex:
         groups = [np.intersect1d(group, rest) for group in self._of]
         groups.append(np.setdiff1d(rest, np.concatenate(groups)) if groups else rest)
         groups = [group for group in groups if len(group)]
-        samples = [self.flat.reconstruct(_some(group, SAMPLE)) for group in groups]
+        samples = [self.flat.reconstruct(_some(group, SAMPLED_QUERIES)) for group in groups]
         try:
             self._groups = [_Group(self._make(self.flat, group, samples), group) for group in groups]
         except ScanLost as error:
@@ -126,7 +126,7 @@ class PlacedIndex:
         return len(self.flat)
 
     @property
-    def scans(self) -> list[Scan]:
+    def scans(self) -> list[PlacedScan]:
         """The scans, in the order of the groups."""
         return [group.scan for group in self._groups or ()]
 

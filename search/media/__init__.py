@@ -3,11 +3,21 @@
 Importing this package loads none of them. They are loaded in the disposable, confined processes of a ``DecodePool``.
 """
 
-from search.media.pool import DecodePool
-from search.media.sniff import EXTENSIONS, HEAD, ending, extra_of, is_media, is_media_inside, is_readerless, sniff, suffix_of
+from search.media.sandbox.pool import DecodePool
+from search.media.sniff import (
+    EXTENSIONS,
+    HEAD_BYTES,
+    ending,
+    extra_of,
+    is_media,
+    is_media_inside,
+    is_readerless,
+    sniff,
+    suffix_of,
+)
 
 __all__ = [
-    "EXTENSIONS", "HEAD", "DecodePool", "ending", "extra_of", "is_media", "is_media_inside", "is_readerless", "sniff", "suffix_of", "versions",
+    "EXTENSIONS", "HEAD_BYTES", "DecodePool", "ending", "extra_of", "is_media", "is_media_inside", "is_readerless", "sniff", "suffix_of", "versions",
 ]  # fmt: skip
 
 

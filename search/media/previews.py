@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.errors import MediaError
-from search.media import confine
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
 from search.media.opening import Held, opened
+from search.media.sandbox import confine
 from search.types import Picture
 
-SECONDS = 30
+PROCESSOR_SECONDS = 30
 """Processor time of one picture."""
 
-PATIENCE_SECONDS = 10 * SECONDS
+PATIENCE_SECONDS = 10 * PROCESSOR_SECONDS
 """The wall-clock limit of one picture. It is generous, since a busy machine is not the file's fault."""
 
-MEMORY = 3 << 30
+MEMORY_BYTES = 3 << 30
 """Address space of ffmpeg, in bytes."""
 
-MOST_PIXELS = 250_000_000
+MAX_PIXELS = 250_000_000
 """A frame with more is not decoded, in pixels."""
 
-_CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(SECONDS), str(MEMORY))
+_CONFINED = (sys.executable, "-I", "-S", confine.__file__, str(PROCESSOR_SECONDS), str(MEMORY_BYTES))
 """A small program confines itself and becomes ffmpeg. In a process with threads, no code may run between fork and exec."""
 
 
@@ -59,7 +59,7 @@ def _input(**options: Any) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
         protocol_whitelist=PROTOCOL,
         format_whitelist=DEMUXERS,
         codec_whitelist=DECODERS,
-        max_pixels=MOST_PIXELS,
+        max_pixels=MAX_PIXELS,
         threads=1,
         **options,
     )

@@ -19,9 +19,9 @@ from types import MappingProxyType
 from search.errors import MediaError
 from search.types import Modality
 
-HEAD = 4096
+HEAD_BYTES = 4096
 """Bytes that ``sniff`` wants to see, in bytes."""
-MAX_SUFFIX = 32
+MAX_SUFFIX_CHARACTERS = 32
 """Characters that a suffix may have."""
 
 _SUFFIXES = {
@@ -144,7 +144,7 @@ def is_raw_head(head: bytes) -> bool:
 def suffix_of(path: str) -> str:
     """A file's suffix in lower case with its dot, or nothing."""
     suffix = os.path.splitext(path)[1].lower()
-    return suffix if len(suffix) <= MAX_SUFFIX and suffix.isprintable() else ""
+    return suffix if len(suffix) <= MAX_SUFFIX_CHARACTERS and suffix.isprintable() else ""
 
 
 def is_media_inside(head: bytes) -> bool:
@@ -168,7 +168,7 @@ def ending(name: str) -> str:
 
 
 def sniff(head: bytes, suffix: str, hint: Modality | None = None) -> Modality:
-    """The type of a file from its first ``HEAD`` bytes. If these are ambiguous, its suffix and the result of ``sensed`` decide.
+    """The type of a file from its first ``HEAD_BYTES`` bytes. If these are ambiguous, its suffix and the result of ``sensed`` decide.
 
     Only decoding shows whether a video has pictures, and whether a picture has one channel or colours: the decoder's ``Info`` is
     final.

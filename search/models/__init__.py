@@ -22,7 +22,7 @@ from search.disk import sync
 from search.errors import InputError, ModelMissing
 from search.models import files
 from search.models.files import MANIFEST
-from search.models.manifest import Manifest, parse
+from search.models.manifest import ModelManifest, parse
 from search.settings import Settings
 
 PACKAGE = "package:"
@@ -35,7 +35,7 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """Where the files of a model come from: a repository of the hub, its ``revision``, and the wanted ``files`` (patterns)."""
 
     repository: str
@@ -93,7 +93,7 @@ class Models:
             if self.get(name).folder == manifest.folder:  # else it was replaced meanwhile
                 raise ModelMissing(wrong, remedy=self.mending(manifest))
 
-    def get(self, name: str) -> Manifest:
+    def get(self, name: str) -> ModelManifest:
         """The manifest of an installed model. Its files are not checked.
 
         Raises:
@@ -108,7 +108,7 @@ class Models:
             raise ModelMissing(f"{file} cannot be read: {error}.", remedy=f"Fetch it again with: {self.pulling(name)}") from error
         return manifest
 
-    def look(self, name: str) -> Manifest | None:
+    def look(self, name: str) -> ModelManifest | None:
         """The manifest of a model, or None if it is not installed or cannot be read."""
         with contextlib.suppress(ModelMissing):
             return self.get(name)
@@ -118,11 +118,11 @@ class Models:
         """The names of all installed models, complete or not."""
         return sorted(unquote(file.parent.name) for file in self.folder.glob(f"*/{MANIFEST}"))
 
-    def here(self) -> list[Manifest]:
+    def here(self) -> list[ModelManifest]:
         """The manifests of all installed models, by name. Unreadable ones are left out."""
         return [manifest for name in self.names() if (manifest := self.look(name))]
 
-    def damage(self, manifest: Manifest) -> str:
+    def damage(self, manifest: ModelManifest) -> str:
         """The first problem with the files of a model; empty if there is none. Every byte is read, since bits can flip unnoticed."""
         folder = self.place(manifest.name) / manifest.folder
         for name, entry in manifest.files.items():
@@ -137,7 +137,7 @@ class Models:
                 return f"{path} cannot be read: {error}."
         return ""
 
-    def accept(self, name: str) -> Manifest:
+    def accept(self, name: str) -> ModelManifest:
         """Record that a model's notice was accepted.
 
         Raises:
@@ -176,7 +176,7 @@ class Models:
         """The command that fetches a model."""
         return f"{'SENSORIUM_OFFLINE=0 ' if self.offline else ''}sensorium models pull {name}"
 
-    def mending(self, manifest: Manifest) -> str:
+    def mending(self, manifest: ModelManifest) -> str:
         """What to do about a damaged model."""
         if manifest.revision:
             return f"Fetch it again with: {self.pulling(manifest.name)}"
@@ -189,7 +189,7 @@ class Models:
         with locks.locked(self.folder / ".locks" / self.place(name).name):
             yield
 
-    def publish(self, manifest: Manifest, draft: Path) -> Manifest:
+    def publish(self, manifest: ModelManifest, draft: Path) -> ModelManifest:
         """Replace the files of the model by those in ``draft``, a folder beside the manifest. After a kill, either the old or the
         new model is in place.
 

@@ -18,14 +18,14 @@ from typing import IO
 
 from search import disk
 from search.errors import DiskFull, InputError, ModelMissing
-from search.models import Models, Report, Source, files
+from search.models import Models, ModelSource, Report, files
 from search.models.files import MANIFEST
-from search.models.manifest import Manifest, parse
+from search.models.manifest import ModelManifest, parse
 
-MARGIN = 64 << 20
+MARGIN_BYTES = 64 << 20
 """Bytes that an import leaves free."""
 
-STEP = 1 << 20
+STEP_BYTES = 1 << 20
 """Bytes that are copied at a time."""
 
 MANIFEST_BYTES = 4 << 20
@@ -45,9 +45,9 @@ def carry(
     path: Path,
     name: str = "",
     *,
-    source: Callable[[str], Source | None] = lambda _: None,
+    source: Callable[[str], ModelSource | None] = lambda _: None,
     report: Report | None = None,
-) -> Manifest:
+) -> ModelManifest:
     """Import a model from a folder or a .tar, under the name in its manifest, or else ``name``.
 
     ``source`` returns the data about a model of that name: its licence, its notice, and the wanted files.
@@ -79,8 +79,14 @@ def carry(
 
 
 def _take(
-    models: Models, name: str, path: Path, wanted: dict[str, Member], told: Manifest | None, known: Source | None, report: Report
-) -> Manifest:
+    models: Models,
+    name: str,
+    path: Path,
+    wanted: dict[str, Member],
+    told: ModelManifest | None,
+    known: ModelSource | None,
+    report: Report,
+) -> ModelManifest:
     place = models.place(name)
     draft = place / "import"
     place.mkdir(exist_ok=True)
@@ -88,7 +94,7 @@ def _take(
         shutil.rmtree(draft)
     draft.mkdir()
     total = sum(member.size for member in wanted.values())
-    if total + MARGIN > (free := shutil.disk_usage(draft).free):
+    if total + MARGIN_BYTES > (free := shutil.disk_usage(draft).free):
         raise DiskFull(
             f"{total / 1e6:.0f} MB are to come, and {free / 1e6:.0f} MB are free under {draft}.", remedy="Free some space."
         )
@@ -104,8 +110,8 @@ def _take(
                 remedy="Copy the model again from where it is whole.",
             )
         origin, commit = (told.source, told.revision) if told else (str(path.absolute()), "")
-        licence, notice = (known or told or Source("", ())).licence, (known or told or Source("", ())).notice
-        return models.publish(Manifest(name, origin, commit, licence, notice, False, "", "", entries), draft)
+        licence, notice = (known or told or ModelSource("", ())).licence, (known or told or ModelSource("", ())).notice
+        return models.publish(ModelManifest(name, origin, commit, licence, notice, False, "", "", entries), draft)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -114,20 +120,20 @@ def _copy(member: Member, target: Path, tell: Callable[[int], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with member.open() as file, target.open("xb") as copy:
-        while chunk := file.read(min(STEP, member.size - size)):  # never more than was said, and room made for
+        while chunk := file.read(min(STEP_BYTES, member.size - size)):  # never more than was said, and room made for
             copy.write(chunk)
             size += len(chunk)
             tell(size)
 
 
-def _wanted(members: dict[str, Member], told: Manifest | None, known: Source | None) -> dict[str, Member]:
+def _wanted(members: dict[str, Member], told: ModelManifest | None, known: ModelSource | None) -> dict[str, Member]:
     if told:
         return {file: members[f"{told.folder}/{file}"] for file in told.files if f"{told.folder}/{file}" in members}
     patterns = known.files if known else ("*",)
     return {name: one for name, one in members.items() if files.counts(name) and any(fnmatchcase(name, one) for one in patterns)}
 
 
-def _manifest(members: dict[str, Member]) -> Manifest | None:
+def _manifest(members: dict[str, Member]) -> ModelManifest | None:
     if MANIFEST not in members:
         return None
     with members[MANIFEST].open() as file:

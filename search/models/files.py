@@ -15,12 +15,12 @@ MANIFEST = "manifest.json"
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 """Endings of files that are pickles by custom; CTranslate2's ``model.bin`` is none, as its first bytes tell."""
 
-HEADER = 100_000_000
+MAX_HEADER_BYTES = 100_000_000
 """The longest header of a safetensors file, in bytes, that its format allows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestFile:
     """A file as the manifest knows it."""
 
     sha256: str
@@ -51,7 +51,7 @@ def revision(sha256: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(sorted(sha256.items())).encode()).hexdigest()[:16]
 
 
-def survey(folder: Path) -> dict[str, Entry]:
+def survey(folder: Path) -> dict[str, ManifestFile]:
     """Every file of a folder that counts, by its name below the folder; each is read.
 
     Raises:
@@ -63,7 +63,7 @@ def survey(folder: Path) -> dict[str, Entry]:
         name = path.relative_to(folder).as_posix()
         if counts(name) and path.is_file():
             refuse_pickle(path)
-            found[name] = Entry(digest(path), path.stat().st_size)
+            found[name] = ManifestFile(digest(path), path.stat().st_size)
     return found
 
 
@@ -97,7 +97,7 @@ def _is_ctranslate2(path: Path) -> bool:
 def _holds_pickle(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(9)
-    if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= HEADER:
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER_BYTES:
         return False  # safetensors: a length and JSON; a header of 640 bytes begins as a pickle of protocol 2 does
     if head.startswith(b"PK\x03\x04"):
         try:

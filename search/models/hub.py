@@ -35,23 +35,23 @@ from huggingface_hub.utils.logging import set_verbosity
 
 from search import disk
 from search.errors import DiskFull, InputError, ModelMissing
-from search.models import Models, Report, Source, files
-from search.models.files import PICKLES, Entry
-from search.models.manifest import Manifest
+from search.models import Models, ModelSource, Report, files
+from search.models.files import PICKLES, ManifestFile
+from search.models.manifest import ModelManifest
 
-PATIENCE = 30.0
+TIMEOUT_SECONDS = 30.0
 """How long to wait for what the hub knows of a repository, in seconds."""
 
-STEP = 1 << 20
+STEP_BYTES = 1 << 20
 """After how many bytes what came is on disk, and progress is told."""
 
-MARGIN = 64 << 20
+MARGIN_BYTES = 64 << 20
 """Bytes that a pull leaves free."""
 
 
 def pull(
-    models: Models, name: str, source: Source, *, revision: str = "", accepted: bool = False, report: Report | None = None
-) -> Manifest:
+    models: Models, name: str, source: ModelSource, *, revision: str = "", accepted: bool = False, report: Report | None = None
+) -> ModelManifest:
     """Fetch a model, or its missing files. A complete model is left unchanged.
 
     ``revision`` is a branch, tag or commit, by default that of ``source``; ``accepted``: its notice was accepted.
@@ -83,7 +83,7 @@ def pull(
         _room(draft, wanted)
         entries = _Pull(draft, source.repository, str(info.sha), wanted, report or (lambda *_: None)).run()
         return models.publish(
-            Manifest(name, source.repository, str(info.sha), licence, source.notice, accepted, "", "", entries), draft
+            ModelManifest(name, source.repository, str(info.sha), licence, source.notice, accepted, "", "", entries), draft
         )
 
 
@@ -95,7 +95,7 @@ class _Pull:
         self._report = report
         self._before, self._total = 0, sum(one.size or 0 for one in wanted.values())
 
-    def run(self) -> dict[str, Entry]:
+    def run(self) -> dict[str, ManifestFile]:
         entries = {}
         for name, told in self._wanted.items():
             path = self._folder / name
@@ -112,7 +112,7 @@ class _Pull:
                     remedy="Fetch it again; if that fails too, somebody between here and the hub changes what comes.",
                 )
             files.refuse_pickle(path, name)
-            entries[name] = Entry(sha256, path.stat().st_size)
+            entries[name] = ManifestFile(sha256, path.stat().st_size)
             self._before += entries[name].bytes
         return entries
 
@@ -150,7 +150,9 @@ class _Counted:
 
 def _known(repository: str, revision: str) -> ModelInfo:
     try:
-        return HfApi(library_name="sensorium").model_info(repository, revision=revision, files_metadata=True, timeout=PATIENCE)
+        return HfApi(library_name="sensorium").model_info(
+            repository, revision=revision, files_metadata=True, timeout=TIMEOUT_SECONDS
+        )
     except HFValidationError as error:
         raise InputError(f"{repository!r} is no name of a repository.", remedy="It looks like owner/name.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -159,7 +161,7 @@ def _known(repository: str, revision: str) -> ModelInfo:
         raise ModelMissing(f"What answers is no hub: {error}.", remedy="Check the network, proxies and HF_ENDPOINT.") from error
 
 
-def _wanted(info: ModelInfo, source: Source) -> dict[str, RepoSibling]:
+def _wanted(info: ModelInfo, source: ModelSource) -> dict[str, RepoSibling]:
     """The wanted files of a repository, by name. Never code, and no file with the name of a pickle, unless the family reads it as
     another format."""
     every = {one.rfilename: one for one in info.siblings or ()}
@@ -181,7 +183,7 @@ def _wanted(info: ModelInfo, source: Source) -> dict[str, RepoSibling]:
     return wanted
 
 
-def _draft(models: Models, name: str, wanted: dict[str, RepoSibling], old: Manifest | None) -> Path:
+def _draft(models: Models, name: str, wanted: dict[str, RepoSibling], old: ModelManifest | None) -> Path:
     """The folder to fetch into, with the files of an earlier pull and those that the installed model shares with the wanted one."""
     place = models.place(name)
     draft = place / "next"
@@ -206,7 +208,7 @@ def _draft(models: Models, name: str, wanted: dict[str, RepoSibling], old: Manif
 def _room(draft: Path, wanted: dict[str, RepoSibling]) -> None:
     here = sum(path.stat().st_size for path in draft.rglob("*") if path.is_file())
     missing = sum(one.size or 0 for one in wanted.values()) - here
-    if missing > 0 and missing + MARGIN > (free := shutil.disk_usage(draft).free):
+    if missing > 0 and missing + MARGIN_BYTES > (free := shutil.disk_usage(draft).free):
         raise DiskFull(
             f"{missing / 1e6:.0f} MB are to come, and {free / 1e6:.0f} MB are free under {draft}.",
             remedy="Free some space, or set SENSORIUM_MODELS to a folder with more.",
@@ -221,7 +223,7 @@ def _checked(path: Path, told: RepoSibling) -> str:
         return sha256 if sha256 == told.lfs.sha256 else ""
     blob = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(STEP):
+        while chunk := file.read(STEP_BYTES):
             blob.update(chunk)
     return sha256 if told.blob_id in {None, blob.hexdigest()} else ""
 
@@ -229,13 +231,13 @@ def _checked(path: Path, told: RepoSibling) -> str:
 def _quieten() -> None:
     """Send no unnecessary data to the hub, and suppress the library's messages: errors are reported by us."""
     constants.HF_HUB_DISABLE_TELEMETRY = True
-    constants.DOWNLOAD_CHUNK_SIZE = STEP
+    constants.DOWNLOAD_CHUNK_SIZE = STEP_BYTES
     set_verbosity(logging.CRITICAL)
     disable_progress_bars()
 
 
 @contextlib.contextmanager
-def _told(models: Models, name: str, source: Source, revision: str) -> Iterator[None]:
+def _told(models: Models, name: str, source: ModelSource, revision: str) -> Iterator[None]:
     """Turn errors of the library and of the system into ours."""
     again = f"Try again later; what came is kept: {models.pulling(name)}"
     try:
@@ -262,7 +264,7 @@ def _told(models: Models, name: str, source: Source, revision: str) -> Iterator[
         ) from error
 
 
-def _refused(error: HfHubHTTPError, source: Source, again: str) -> ModelMissing:
+def _refused(error: HfHubHTTPError, source: ModelSource, again: str) -> ModelMissing:
     status = error.response.status_code
     if isinstance(error, GatedRepoError) or status == 403:
         return ModelMissing(

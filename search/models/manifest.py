@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from search.disk import sync
-from search.models.files import MANIFEST, Entry, inside, revision
+from search.models.files import MANIFEST, ManifestFile, inside, revision
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ModelManifest:
     """A model's origin and files.
 
     source     the repository, or the path, that it came from
@@ -31,7 +31,7 @@ class Manifest:
     accepted: bool
     pulled_at: str
     folder: str
-    files: Mapping[str, Entry]
+    files: Mapping[str, ManifestFile]
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ class Manifest:
         sync(place)
 
 
-def parse(content: bytes, of: str = "") -> Manifest:
+def parse(content: bytes, of: str = "") -> ModelManifest:
     """Parse an untrusted manifest; ``of``: the model that it should belong to.
 
     Raises:
@@ -65,8 +65,8 @@ def parse(content: bytes, of: str = "") -> Manifest:
     """
     try:
         told = json.loads(content)
-        told["files"] = {name: Entry(str(entry["sha256"]), int(entry["bytes"])) for name, entry in told["files"].items()}
-        manifest = Manifest(**told)
+        told["files"] = {name: ManifestFile(str(entry["sha256"]), int(entry["bytes"])) for name, entry in told["files"].items()}
+        manifest = ModelManifest(**told)
         texts = (manifest.name, manifest.source, manifest.revision, manifest.licence, manifest.notice, manifest.folder)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

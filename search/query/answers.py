@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 from search.query.calibration import Calibration
 from search.query.moments import Moment
 from search.query.ranking import Question
-from search.query.searcher import Scan
+from search.query.searcher import SpaceScan
 from search.query.verdict import Judgement
 from search.store import SqlStore
 from search.store.folding import terms
-from search.store.judgements import Judged
+from search.store.judgements import JudgedAsset
 from search.store.sql import Columns
 from search.store.words import TextIndex
 from search.types import KINDS, WORDS, Channel, Estimate, Found, Hit, Kind, Modality, Segment, Sort, Verdict
 
-WEAK = 0.05
+WEAK_PROBABILITY = 0.05
 """The probability below which a hit is a weak match."""
 
-HARDLY = 0.02
+HARDLY_PROBABILITY = 0.02
 """The probability of the best hit below which an answer is not called found."""
 
-FEWEST_LETTERS = 4
+MIN_LETTERS = 4
 """The least number of letters in a question's words for a text with these words to count as an answer."""
 
 _LEGIBLE = [code for code, kind in enumerate(KINDS) if kind.channel in WORDS]
@@ -77,7 +77,7 @@ def natural(path: str) -> tuple[list[tuple[int, int | str]], str]:
 
 def hits(
     moments: Sequence[tuple[int, Moment]], known: dict[int, Segment], question: Question, outlook: Outlook, words: TextIndex,
-    judged: Sequence[Judged] = (),
+    judged: Sequence[JudgedAsset] = (),
 ) -> tuple[Hit, ...]:  # fmt: skip
     """Turn moments and their ranks into hits, with the words of the query marked in their texts. Moments whose segment is no
     longer ``known`` are left out."""
@@ -100,7 +100,7 @@ class Outlook:
 
     judgement: Judgement | None
     segments: int
-    scans: Sequence[Scan]
+    scans: Sequence[SpaceScan]
 
     @property
     def words(self) -> int:
@@ -140,9 +140,9 @@ class Outlook:
         if self.judgement is None or not self.scans or not self.scans[0].view.calibration.shared:
             return None
         calibration = self.scans[0].view.calibration
-        return math.log(WEAK / (1 - WEAK)) - calibration.addition(self.segments, self.words)
+        return math.log(WEAK_PROBABILITY / (1 - WEAK_PROBABILITY)) - calibration.addition(self.segments, self.words)
 
-    def estimate(self, rows: Columns, scores: NDArray[np.float32], judged: Sequence[Judged] = ()) -> Estimate | None:
+    def estimate(self, rows: Columns, scores: NDArray[np.float32], judged: Sequence[JudgedAsset] = ()) -> Estimate | None:
         """Estimate how many files are right from segments with these columns and scores (n,), best first. Judged files count as
         people judged them."""
         calibration = self.scans[0].view.calibration if self.scans else None
@@ -185,7 +185,7 @@ def outlook(question: Question, judgements: Sequence[Judgement], segments: int, 
         every.append(Judgement(_TEXTS, _LITERAL_SLOPE * literal + _LITERAL_OFFSET, _LITERAL_LINE, _LITERAL_DOUBT, 0))
     found = Outlook(max(every, key=lambda one: one.logit - one.line, default=None), segments, question.scans)
     chance = None if best is None else found.chance(0, _TEXTS, best)
-    if found.judgement and chance is not None and chance < HARDLY and found.judgement.logit >= found.judgement.line:
+    if found.judgement and chance is not None and chance < HARDLY_PROBABILITY and found.judgement.logit >= found.judgement.line:
         return replace(found, judgement=replace(found.judgement, logit=max(found.judgement.line - 0.01, found.judgement.doubt)))
     return found
 
@@ -197,12 +197,12 @@ def literal(question: Question, texts: Sequence[str]) -> float:
         return 0.0
     asked = set(terms(question.said.plain))
     telling = {term for term in asked if len(term) > 3} or asked
-    if sum(map(len, telling)) < FEWEST_LETTERS:
+    if sum(map(len, telling)) < MIN_LETTERS:
         return 0.0
     return max((len(telling & set(terms(text))) / len(telling) for text in texts), default=0.0)
 
 
-def competitors(scans: Sequence[Scan]) -> dict[Kind, int]:
+def competitors(scans: Sequence[SpaceScan]) -> dict[Kind, int]:
     """The number of searchable segments of each kind, in the space that holds most of them."""
     found: dict[Kind, int] = {}
     for scan in scans:
@@ -212,7 +212,7 @@ def competitors(scans: Sequence[Scan]) -> dict[Kind, int]:
 
 
 def _hit(
-    rank: int, moment: Moment, best: Segment, outlook: Outlook, scans: Sequence[Scan], said: Mapping[int, bool]
+    rank: int, moment: Moment, best: Segment, outlook: Outlook, scans: Sequence[SpaceScan], said: Mapping[int, bool]
 ) -> Hit:  # fmt: skip
     chance = outlook.chance(moment.home, Kind(best.modality, best.channel), moment.score)
     return Hit(
@@ -232,7 +232,7 @@ def _marked(hit: Hit, marks: Sequence[tuple[int, int]]) -> Hit:
     return replace(hit, marks=tuple(marks), starts_ms=starts)
 
 
-class Clock:
+class StageTimes:
     """Adds up milliseconds by stage."""
 
     def __init__(self) -> None:

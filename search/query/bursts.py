@@ -12,15 +12,15 @@ from itertools import pairwise
 import numpy as np
 
 from search.query.moments import Ranked
-from search.query.ranking import Question, Surroundings
+from search.query.ranking import Question, QuestionMomentData
 from search.store import SqlStore
 from search.types import KINDS, Channel, DateSource, Filter, Kind, Modality, Segment
 
-ALIKE = 0.9
+MIN_COSINE = 0.9
 """The minimum cosine between frames of a burst."""
-SECONDS = 2
+MAX_GAP_SECONDS = 2
 """Frames of a burst follow each other within this time, if the times are known from the camera."""
-NUMBERS = 3
+MAX_NUMBER_GAP = 3
 """Otherwise their names are camera-made (JEITA CP-3461: DSC_2007), and their numbers differ by at most this."""
 
 _STILL = KINDS.index(Kind(Modality.IMAGE, Channel.VISUAL))
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"(?<=\D)\d{4,18}(?=\D*$)")
 class Bursts:
     """The bursts among the segments that answer one question. To be used inside ``Question.reading``."""
 
-    def __init__(self, question: Question, store: SqlStore, around: Surroundings, wanted: Filter | None = None) -> None:
+    def __init__(self, question: Question, store: SqlStore, around: QuestionMomentData, wanted: Filter | None = None) -> None:
         """``around`` gives the kinds of segments; files lie where the filter of the question finds them."""
         self._question, self._store, self._around, self._wanted = question, store, around, wanted
         self._frames: list[_Frame] = []
@@ -71,7 +71,7 @@ class Bursts:
             both = index.holds(first) & index.holds(second)
             if both.any():
                 products = index.reconstruct(first[both]) * index.reconstruct(second[both])
-                found[both] |= products.sum(axis=1) >= ALIKE
+                found[both] |= products.sum(axis=1) >= MIN_COSINE
         return found.tolist()
 
 
@@ -98,8 +98,8 @@ class _Frame:
         if self.folder != other.folder:
             return False
         if self.taken is not None and other.taken is not None:
-            return abs((self.taken - other.taken).total_seconds()) <= SECONDS
-        return self.number >= 0 and self.name == other.name and abs(self.number - other.number) <= NUMBERS
+            return abs((self.taken - other.taken).total_seconds()) <= MAX_GAP_SECONDS
+        return self.number >= 0 and self.name == other.name and abs(self.number - other.number) <= MAX_NUMBER_GAP
 
 
 def _taken(segment: Segment) -> datetime.datetime | None:

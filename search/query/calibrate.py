@@ -36,7 +36,7 @@ ALIKE = 0.5
 ARCHIVE_SIZES = (3, 10, 30, 100, 300, 1_000)
 """Segments of the archives that are asked."""
 
-FEWEST_QUESTIONS = 60
+MIN_QUESTIONS = 60
 """The least number of known-answer questions for measuring a direction, and of labels for an archive to calibrate itself."""
 
 GROWN = 1.5
@@ -52,7 +52,7 @@ def labels(searcher: Searcher) -> int:
 def due(searcher: Searcher) -> int:
     """The number of labels in the archive, if so many are new since its last calibration that a space should be calibrated again; else 0."""
     told = labels(searcher)  # makes the searcher load a calibration that was just made
-    enough = told >= max(FEWEST_QUESTIONS, GROWN * searcher.calibration.labels)
+    enough = told >= max(MIN_QUESTIONS, GROWN * searcher.calibration.labels)
     return told if enough and Modality.TEXT in searcher.space.accepts else 0
 
 
@@ -83,7 +83,7 @@ def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda 
     told = labels(searcher)
     if brought is None:
         return replace(made, made="from the archive", labels=told)
-    ours = {key: one for key, one in made.directions.items() if one.present >= FEWEST_QUESTIONS}
+    ours = {key: one for key, one in made.directions.items() if one.present >= MIN_QUESTIONS}
     merged = {key: _merged(one, ours.get(key)) for key, one in brought.directions.items()}
     return replace(brought, directions=merged, made="built in, measured by the archive" if ours else "built in", labels=told)
 
@@ -99,7 +99,7 @@ def _cohort(searcher: Searcher, view: View, bank: Vectors, rng: np.random.Genera
     for code, kind in enumerate(KINDS):
         content = Modality.IMAGE if kind.content is Modality.VIDEO else kind.content
         ids = view.columns.ids[view.columns.kinds == code]
-        if len(ids) >= c.ENOUGH and content not in contents:
+        if len(ids) >= c.MIN_SAMPLE and content not in contents:
             contents[content] = searcher.vectors(view, _some(ids, COHORT, rng))
     return c.Calibration(contents, {Modality.TEXT: bank}, {})
 

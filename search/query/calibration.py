@@ -29,10 +29,10 @@ from search import disk
 from search.errors import InputError
 from search.types import Kind, Modality, Space, Vectors
 
-SAMPLE = 1_000
+SAMPLED_SEGMENTS = 1_000
 """Segments in the sample of a kind."""
 
-ENOUGH = 32
+MIN_SAMPLE = 32
 """From this many segments of a kind on, its own sample shows how unrelated ones score."""
 
 PRIOR = 8

@@ -21,30 +21,30 @@ from numpy.typing import NDArray
 from search import encoders
 from search.encoders import Encoder, Lexical
 from search.errors import InputError, QueryError, StillLoading, StoreError, UnknownName
-from search.index import Manifest
+from search.index import GenerationManifest
+from search.live import LiveIndex
 from search.models import Models
 from search.query import answers, xclip
 from search.query.algebra import Blend, Query, Term, parts
-from search.query.answers import Clock
+from search.query.answers import StageTimes
 from search.query.bursts import Bursts
 from search.query.calibration import word_scores
 from search.query.judging import review
-from search.query.live import LiveIndex
 from search.query.moments import Moment, Ranked, gather
-from search.query.ranking import Question, Surroundings, levels
+from search.query.operators import parse
+from search.query.ranking import Question, QuestionMomentData, levels
 from search.query.searcher import Searcher
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.view import View, among
-from search.query.words import parse
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
-from search.store.judgements import LONGEST_QUESTION, Judged, Judgements
+from search.store.judgements import MAX_QUESTION_CHARACTERS, JudgedAsset, Judgements
 from search.store.names import Names
 from search.store.spaces import matches
 from search.store.sql import Columns
-from search.store.words import Words, text_index
+from search.store.words import WordQuery, text_index
 from search.types import KINDS, WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Sort, Space, Within
 
 EVERYTHING = Filter()
@@ -58,13 +58,13 @@ MAX_HITS = 1_000
 MAX_DEPTH = 10_000
 """How far down the list of hits an answer may reach."""
 
-RERANKED = 200
+MAX_RERANKED = 200
 """The most shots that are compared word by word and frame by frame."""
 
-WORD_CANDIDATES = 300
+MAX_WORD_CANDIDATES = 300
 """Segments that are looked for by their words, besides those that are found by meaning."""
 
-LITERAL_TEXTS = 5
+MIN_LITERAL_TEXTS = 5
 """Texts, the best that words found, that are looked at for how much of the question they hold."""
 
 RETRY_SECONDS = 30.0
@@ -172,7 +172,7 @@ class Engine:
             InputError: ``k`` or ``offset`` out of range.
         """
         _within_limits(k, offset)
-        clock = Clock()
+        clock = StageTimes()
         question = self._question(query, wanted, without, spaces, words=words or None, clock=clock)
         depth = offset + k + 1 if sort == "match" else MAX_HITS + 1
         listed, first, judgements = self._listed(question, wanted, group, depth, rerank=rerank, clock=clock)
@@ -195,7 +195,7 @@ class Engine:
         return Answer(
             hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
             limit=cut, state=answers.state(question), found=outlook.found, line=weak, notes=_notes(question),
-            estimate=outlook.estimate(Surroundings(question).rows(first.ids), first.scores, judged), review=review(judged, wanted),
+            estimate=outlook.estimate(QuestionMomentData(question).rows(first.ids), first.scores, judged), review=review(judged, wanted),
         )  # fmt: skip
 
     def spoken(
@@ -212,7 +212,7 @@ class Engine:
             InputError: the archive has no reader of speech.
         """
         _within_limits(k, offset)
-        clock = Clock()
+        clock = StageTimes()
         heard, terms = self._heard(query)
         clock.lap("hear")
         found = _each(terms, lambda one: self.search(one, wanted, k=MAX_HITS, group=group, without=without, spaces=spaces))
@@ -256,7 +256,7 @@ class Engine:
         for searcher in self._named(spaces):
             searcher.terms.prepare(plain)
 
-    def write_generation(self) -> Manifest:
+    def write_generation(self) -> GenerationManifest:
         """Write a new generation of the default space's index."""
         return self.searcher().write_generation()
 
@@ -309,7 +309,7 @@ class Engine:
         self._due = self._due if self._wanted == before else 0.0
 
     def _question(
-        self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: Clock
+        self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: StageTimes
     ) -> Question:  # fmt: skip
         """A query made ready to be ranked: read, encoded, looked for by its words, filtered. ``words``: by them alone, or not at all.
 
@@ -323,7 +323,7 @@ class Engine:
         clock.lap("encode")
         views = [(searcher, aspects, searcher.current(version)) for searcher, aspects in asked]
         by_words = said if words is not False and said and self._legible(wanted) else None
-        found, limit = list[tuple[int, float]](), MAX_HITS if words or (said and said.must) else WORD_CANDIDATES
+        found, limit = list[tuple[int, float]](), MAX_HITS if words or (said and said.must) else MAX_WORD_CANDIDATES
         if by_words:
             default = self.searcher()
             view = next((view for searcher, _, view in views if searcher is default), None) or default.current(version)
@@ -381,11 +381,11 @@ class Engine:
         return sorted(merged.items()), tuple(text for _, text in names.values())
 
     def _listed(
-        self, question: Question, wanted: Filter, group: Grouping, depth: int, *, rerank: bool, clock: Clock
+        self, question: Question, wanted: Filter, group: Grouping, depth: int, *, rerank: bool, clock: StageTimes
     ) -> tuple[list[Moment], Ranked, list[Judgement]]:
         """The first ``depth`` moments of the list that answers a question, which is the same however many are wanted; the first level of its
         segments; and whether its answer is there, by kind."""
-        around = Surroundings(question)
+        around = QuestionMomentData(question)
         with question.reading():
             ranked = levels(question)
             first = next(ranked)
@@ -406,9 +406,9 @@ class Engine:
         self, question: Question, first: Ranked, judgements: Sequence[Judgement], segments: int, wanted: Filter
     ) -> answers.Outlook:
         """Rate the answer as a whole. Reads the texts of the best segments found by words."""
-        by_words = first.ids[among(first.ids, question.found)][:LITERAL_TEXTS].tolist()
+        by_words = first.ids[among(first.ids, question.found)][:MIN_LITERAL_TEXTS].tolist()
         texts = [segment.text or "" for segment in self.store.segments(by_words, wanted).values()] if by_words else []
-        texts += question.names[:LITERAL_TEXTS]
+        texts += question.names[:MIN_LITERAL_TEXTS]
         if question.scans and all(scan.searcher.unreadable(question.query) for scan in question.scans):
             judgements = [replace(one, logit=min(one.logit, one.doubt - 1)) for one in judgements]
         best = float(first.scores[0]) if len(first.scores) else None
@@ -425,8 +425,8 @@ class Engine:
         self, query: Query, wanted: Filter, k: int, spaces: Sequence[str], words: bool | None
     ) -> tuple[Ids, NDArray[np.float32]]:
         """The ``k`` best assets for a query, best first, and the scores of their best segments, both (n,)."""
-        question = self._question(query, wanted, (), spaces, words=words, clock=Clock())
-        around, assets, scores = Surroundings(question), np.empty(0, np.int64), np.empty(0, np.float32)
+        question = self._question(query, wanted, (), spaces, words=words, clock=StageTimes())
+        around, assets, scores = QuestionMomentData(question), np.empty(0, np.int64), np.empty(0, np.float32)
         with question.reading():
             for level in levels(question):
                 every = np.concatenate([assets, around.rows(level.ids).assets])
@@ -437,7 +437,7 @@ class Engine:
                     break
         return assets, scores
 
-    def _spelt(self, said: Words | None, spaces: Sequence[str], within: Within) -> str:
+    def _spelt(self, said: WordQuery | None, spaces: Sequence[str], within: Within) -> str:
         """The text of a query as encoders get it: what is misspelt is put right by the archive's words, so that its meaning is what
         was meant. A phrase in quotes stays as it is."""
         if said is None or said.must:
@@ -489,12 +489,12 @@ class Engine:
         heard = self._listener.hear(Path(terms[0].content), terms[0].name)
         return heard, [terms[0], *([Term(heard, Modality.TEXT)] if heard.strip() else [])]
 
-    def _judged(self, query: Query, wanted: Filter) -> list[Judged]:
+    def _judged(self, query: Query, wanted: Filter) -> list[JudgedAsset]:
         """People's judgements of files for a query, if it is one text, exactly as it was asked."""
         terms = [term for weight, term in parts(query) if weight > 0]
         text = terms[0].content if len(terms) == len(parts(query)) == 1 and isinstance(terms[0], Term) else None
         judgements = Judgements(self._database, wanted.within)
-        return judgements.of(text) if isinstance(text, str) and len(text) <= 2 * LONGEST_QUESTION else []
+        return judgements.of(text) if isinstance(text, str) and len(text) <= 2 * MAX_QUESTION_CHARACTERS else []
 
     def _legible(self, wanted: Filter) -> bool:
         """Whether a filter lets anything through that can contain words: texts, and what readers read."""
@@ -510,9 +510,9 @@ class Engine:
         targets = self.searcher().targets(view, wanted, tuple(without))
         return {kind: len(ids) for kind, ids in targets.items() if kind.channel in WORDS}
 
-    def _reranked(self, question: Question, level: Ranked, around: Surroundings) -> Ranked:
+    def _reranked(self, question: Question, level: Ranked, around: QuestionMomentData) -> Ranked:
         """The same segments with the same scores, the best shots among them reordered. ``around`` receives the new score of each."""
-        shots = level.ids[around.rows(level.ids).kinds == _SHOT][:RERANKED].tolist()
+        shots = level.ids[around.rows(level.ids).kinds == _SHOT][:MAX_RERANKED].tolist()
         before = list(zip(level.ids.tolist(), level.scores.tolist(), strict=True))
         after = xclip.rerank(before, question.scans[0].searcher.finer(question.query, shots))
         position = {id_: at for at, (id_, _) in enumerate(before)}
@@ -561,7 +561,7 @@ def _within_limits(k: int, offset: int) -> None:
         )
 
 
-def _said(query: Query) -> Words | None:
+def _said(query: Query) -> WordQuery | None:
     """The words to search for. Only if the query is exactly one positive text; else None."""
     if len(parts(query)) == 1:
         ((weight, term),) = parts(query)
@@ -579,7 +579,7 @@ def _notes(question: Question) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, told)))
 
 
-def _plain(query: Query, said: Words | None, spelt: str = "") -> Query:
+def _plain(query: Query, said: WordQuery | None, spelt: str = "") -> Query:
     """The query as encoders get it: without quotes and without excluded words, and as it is ``spelt``."""
     return Blend(((parts(query)[0][0], Term(spelt or said.plain, Modality.TEXT)),)) if said else query
 

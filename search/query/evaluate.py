@@ -25,7 +25,7 @@ from search.types import Filter, Modality
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedQuery:
     """A query, its targets, and the files that answer it. ``words``: True by words alone, False by meaning alone. ``spoken``:
     what is said in it is the question."""
 
@@ -41,7 +41,7 @@ class Judged:
         return f"{self.query.modality}->{'+'.join(self.wanted.modalities) or 'any'}"
 
 
-def read_manifest(file: Path) -> Iterator[Judged]:
+def read_manifest(file: Path) -> Iterator[JudgedQuery]:
     """The judged queries of a manifest.
 
     Raises:
@@ -62,7 +62,7 @@ def read_manifest(file: Path) -> Iterator[Judged]:
                 ) from error
 
 
-def _judged(line: dict[str, Any]) -> Judged:
+def _judged(line: dict[str, Any]) -> JudgedQuery:
     ((kind, content),) = line["query"].items()
     modality = Modality(kind)
     if not isinstance(content, str) or not isinstance(line["relevant"], list) or not line["relevant"]:
@@ -76,11 +76,11 @@ def _judged(line: dict[str, Any]) -> Judged:
         raise ValueError("words is true or false, and of a text")
     if not isinstance(spoken, bool) or (spoken and modality is not Modality.AUDIO):
         raise ValueError("spoken is true or false, and of an audio")
-    return Judged(term, Filter(modalities=targets, under=under), relevant, words, spoken)
+    return JudgedQuery(term, Filter(modalities=targets, under=under), relevant, words, spoken)
 
 
 def evaluate(
-    engine: Engine, judged: list[Judged], progress: Callable[[int], None] = lambda _: None, spaces: Sequence[str] = ()
+    engine: Engine, judged: list[JudgedQuery], progress: Callable[[int], None] = lambda _: None, spaces: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Quality figures by direction, in the default space or in the named ones: queries, R@1, R@5, R@10, MRR, nDCG@10 (shares, 0
     to 1) and the median rank of the first right answer.
@@ -89,8 +89,8 @@ def evaluate(
     """
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     assets = engine.store.assets_of({path for one in judged for path in one.relevant})
-    for start in range(0, len(judged), _TOGETHER):
-        some = judged[start : start + _TOGETHER]
+    for start in range(0, len(judged), _QUERIES_AT_ONCE):
+        some = judged[start : start + _QUERIES_AT_ONCE]
         engine.prepare([one.query for one in some if not one.words], spaces)
         runs = []
         for number, one in enumerate(some, start + 1):
@@ -103,7 +103,7 @@ def evaluate(
     return {"directions": {direction: _summary(found[direction]) for direction in sorted(found)}}
 
 
-_TOGETHER = 512
+_QUERIES_AT_ONCE = 512
 """Queries whose texts are encoded, and whose answers are judged, at once."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from search.errors import InputError
 from search.query.searcher import Searcher
 from search.query.stopping import drawn, order
-from search.store.judgements import Judged, Judgements
+from search.store.judgements import JudgedAsset, Judgements
 from search.types import Filter, Ids, Review
 
 MAX_DRAWN = 1_000
@@ -75,7 +75,7 @@ def scope_of(wanted: Filter) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def review(judged: Sequence[Judged], wanted: Filter) -> Review | None:
+def review(judged: Sequence[JudgedAsset], wanted: Filter) -> Review | None:
     """Summarise the judgements of a question, given in the order in which they were made. None if there are none."""
     if not judged:
         return None

@@ -1,7 +1,7 @@
 """Moments: neighbouring segments of one asset and channel with similar scores become one moment, with start and end.
 
 A moment depends only on the scores of its asset's segments, not on how many hits were requested. It starts at a peak: the best
-segment that is in no moment yet. It grows to both sides over segments that are at most ``DROP`` weaker. A weaker stretch between
+segment that is in no moment yet. It grows to both sides over segments that are at most ``MAX_DROP`` weaker. A weaker stretch between
 two of them (a cutaway) is bridged, up to ``BRIDGE``. A moment longer than ``LONGEST_MOMENT`` is shown by its best part and is
 still one hit.
 """
@@ -21,7 +21,7 @@ from search.types import KINDS, Channel, Grouping, Ids, Span, Unit
 NEAR = {"ms": 1_000, "char": 8}
 """The widest gap between neighbours."""
 
-DROP = 1.0
+MAX_DROP = 1.0
 """A segment this much weaker than the peak, in standard deviations, is weak."""
 
 BRIDGE = {"ms": 10_000, "char": 600}
@@ -71,7 +71,7 @@ class Moment:
     others: tuple[int, ...] = ()
 
 
-class Surroundings(Protocol):
+class MomentData(Protocol):
     """The data about segments that moments need."""
 
     def rows(self, ids: Ids) -> Columns:
@@ -115,7 +115,7 @@ class Timeline:
 
     def _edge(self, at: int, step: int) -> int:
         """The last good segment in one direction from a peak."""
-        least, edge, here = self._scores[at] - DROP, at, at + step
+        least, edge, here = self._scores[at] - MAX_DROP, at, at + step
         start, end = self.starts[at], self.ends[at]
         while 0 <= here < len(self.ids) and self._run[here] == self._run[at] and not self._taken[here]:
             if self._scores[here] >= least:
@@ -149,7 +149,7 @@ class Timeline:
 class _Timelines:
     """The timelines of assets, each made on first use."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: MomentData) -> None:
         self._around = around
         self._known: set[int] = set()
         self._places: dict[int, tuple[Timeline, int]] = {}
@@ -174,7 +174,7 @@ class _Timelines:
         return self._places.get(segment)
 
 
-def gather(levels: Iterable[Ranked], group: Grouping, around: Surroundings) -> Iterator[Moment]:
+def gather(levels: Iterable[Ranked], group: Grouping, around: MomentData) -> Iterator[Moment]:
     """Group segments, best first, into moments, best first. Moments are made lazily.
 
     ``moment`` joins neighbours, ``asset`` keeps the best moment of each asset, ``segment`` joins nothing. Pages of a picture have

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from search.query import fusion
 from search.query.algebra import Query
 from search.query.moments import Ranked
-from search.query.searcher import Scan
+from search.query.searcher import SpaceScan
 from search.query.view import among
 from search.store.sql import Columns
-from search.store.words import Words
+from search.store.words import WordQuery
 from search.types import Ids
 
-CANDIDATES = 250
+CANDIDATES_PER_SPACE = 250
 """Segments of the first level, of each space."""
 
 Scores = NDArray[np.float32]
@@ -40,8 +40,8 @@ class Question:
 
     version: int
     query: Query
-    said: Words | None
-    scans: list[Scan]
+    said: WordQuery | None
+    scans: list[SpaceScan]
     found: Ids
     said_by_words: Scores
     rows: Columns
@@ -66,7 +66,7 @@ class Question:
 
 def levels(question: Question) -> Iterator[Ranked]:
     """All segments that answer, best first within each level. Segments with excluded words are left out."""
-    seen, count = np.empty(0, np.int64), CANDIDATES
+    seen, count = np.empty(0, np.int64), CANDIDATES_PER_SPACE
     while True:
         ranked = _candidates(question, count)
         more = len(ranked.ids) >= count
@@ -125,7 +125,7 @@ def _with_words(meaning: Scores, words: Scores) -> Scores:
     return fusion.by_words(meaning, words)
 
 
-class Surroundings:
+class QuestionMomentData:
     """The data about a question's segments that moments need. ``given`` are scores that replace the computed ones, by id."""
 
     def __init__(self, question: Question) -> None:

@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 
 from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError, UnknownName
-from search.index import Generations, Manifest, nearest, place, similarities
+from search.index import GenerationManifest, Generations, nearest, place, similarities
+from search.live import LiveIndex
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import Calibration, Direction, Scale, load, spread_of, stamp
 from search.query.gate import Gate
-from search.query.live import LiveIndex
 from search.query.terms import Aspects, Terms, Vector, unit
 from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
-from search.query.view import FILTERS, Covering, Grown, View, among
+from search.query.view import MAX_FILTERS, Covering, Grown, View, among
 from search.query.xclip import XClip
 from search.settings import Settings
 from search.store import SqlStore
-from search.store.spaces import Entry
+from search.store.spaces import SpaceEntry
 from search.store.sql import Columns
 from search.types import KINDS, Channel, Filter, Ids, Kind, Modality, Space, Vectors, Within
 
-UNREADABLE = 0.6
+MAX_UNREADABLE = 0.6
 """From this share of letters that an encoder knows only singly, it cannot read a text."""
 
-MANY = 1_000
+MANY_IDS = 1_000
 """From this many new segments on, if they outnumber the known ones, everything is read again: that is as fast."""
 
 _NONE = np.empty(0, np.int64)
@@ -48,7 +48,7 @@ class Searcher:
     Its view of the archive (filter columns, index, samples) is refreshed after the database has changed.
     """
 
-    def __init__(self, settings: Settings, store: SqlStore, entry: Entry, encoder: Encoder) -> None:
+    def __init__(self, settings: Settings, store: SqlStore, entry: SpaceEntry, encoder: Encoder) -> None:
         """Open the index of a space of the archive; ``encoder`` is the encoder of that space."""
         self.store, self.entry, self.encoder, self.space = store, entry, encoder, entry.space
         self.judgements = store.judgements
@@ -63,7 +63,7 @@ class Searcher:
         self._covering = Covering(store, self._key)
         self._view = self._look()
 
-    def write_generation(self) -> Manifest:
+    def write_generation(self) -> GenerationManifest:
         """Write a new generation of the index."""
         with self._refreshing, self._gate.alone():
             return self.live.write()
@@ -162,7 +162,7 @@ class Searcher:
             before = None
         live = before.live if before and before.state[1] == state[1] else None
         new, last = self.store.added(self._key, after=before.followed[0]) if before else (_NONE, 0)
-        if before is None or len(new) > max(len(before.columns.ids), MANY):
+        if before is None or len(new) > max(len(before.columns.ids), MANY_IDS):
             return self._look_at_all(state, live)
         more = self.store.rows(
             new[~among(new, before.columns.ids)]
@@ -257,13 +257,13 @@ class Searcher:
     def _xclip(self) -> XClip:
         return XClip.load(self._weights) if self._weights else XClip()
 
-    def prepare(self, query: Query, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> Scan:
+    def prepare(self, query: Query, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> SpaceScan:
         """The scan of a question in a ``view``: the scale of each kind for this question, and the ids that may be found."""
         modality, words = self._nature(query, view)
         targets = self.targets(view, wanted, without)
         spreads: dict[tuple[int, int], tuple[float, float]] = {}
         scales = {kind: self._scale(view, kind, _vector(asked, kind), modality, spreads) for kind in targets}
-        return Scan(self, view, asked, scales, targets, modality, words)
+        return SpaceScan(self, view, asked, scales, targets, modality, words)
 
     def _scale(
         self, view: View, kind: Kind, vector: Vector, asked: Modality, spreads: dict[tuple[int, int], tuple[float, float]]
@@ -296,7 +296,7 @@ class Searcher:
         """Whether the query is one text that the encoder cannot read, so that its vector means nothing."""
         terms = [term.content for _, term in parts(query) if isinstance(term, Term)]
         text = terms[0] if len(terms) == 1 else None
-        return isinstance(text, str) and isinstance(self.encoder, Calibrated) and self.encoder.unreadable(text) > UNREADABLE
+        return isinstance(text, str) and isinstance(self.encoder, Calibrated) and self.encoder.unreadable(text) > MAX_UNREADABLE
 
     def profile(self, view: View, asked: Modality, kind: Kind) -> Profile | None:
         """How the archive's sample of a kind answers the cohort's questions. Made on first use."""
@@ -316,7 +316,7 @@ class Searcher:
         if (known := view.filtered.get(key)) is None:
             found = self._let_through(view.columns, wanted, without)
             known = {kind: Grown(ids) for kind, ids in found.items() if len(ids)}
-            if len(view.filtered) >= FILTERS:
+            if len(view.filtered) >= MAX_FILTERS:
                 view.filtered.clear()
             view.filtered[key] = known
         return {kind: grown.array for kind, grown in known.items()}
@@ -348,7 +348,7 @@ class Searcher:
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class SpaceScan:
     """A question to one space, ready to run: its vectors, the scales of its scores, and the ids that may be found, by kind."""
 
     searcher: Searcher

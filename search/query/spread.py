@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from search.types import Channel, Cut, Info, Modality, Span
 
-ASKED_MS = 60_000
+MAX_ASKED_MS = 60_000
 """How much of what has a length is asked, in milliseconds."""
 
-ASKED_CUTS = 60
+MAX_ASKED_CUTS = 60
 """How many cuts are asked of what has none, such as the paragraphs of a text."""
 
 FRAME_MS = 1_000
@@ -53,17 +53,17 @@ class Spread:
             found = self._frames(cut, span, cut.content.astype(np.uint8, copy=False), place)
         else:
             found = self._piece(cut, span, place)
-        most = ASKED_MS if timed else ASKED_CUTS
+        most = MAX_ASKED_MS if timed else MAX_ASKED_CUTS
         if place.taken >= most:
             place.step, place.taken = 2 * (place.step or place.taken / place.cuts), 0.0
         self.whole = self.whole and found is cut
         return found
 
     def _begin(self, cut: Cut, timed: bool) -> _Place:
-        if not timed or cut.span is None or self._length <= ASKED_MS:
+        if not timed or cut.span is None or self._length <= MAX_ASKED_MS:
             return _Place(0.0)
         piece = FRAME_MS if cut.modality is Modality.VIDEO else cut.span.end - cut.span.start
-        step = piece * self._length / ASKED_MS
+        step = piece * self._length / MAX_ASKED_MS
         return _Place(step, due=step / 2)
 
     def _piece(self, cut: Cut, span: Span, place: _Place) -> Cut | None:

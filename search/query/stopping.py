@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.query.view import mixed
-from search.store.judgements import Judged, plain
+from search.store.judgements import JudgedAsset, plain
 from search.types import Ids
 
 CONFIDENCE = 0.95
@@ -67,13 +67,13 @@ def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def drawn(judged: Sequence[Judged], scope: str) -> Draw | None:
+def drawn(judged: Sequence[JudgedAsset], scope: str) -> Draw | None:
     """The newest random sample among judgements, which are given in the order in which they were made. None if there is none of
     this ``scope``.
 
     Consecutive draws with no other judgement between them form one sample.
     """
-    runs: list[list[Judged]] = []
+    runs: list[list[JudgedAsset]] = []
     for one in judged:
         if one.population is None or one.scope != scope:
             continue
@@ -89,7 +89,7 @@ def drawn(judged: Sequence[Judged], scope: str) -> Draw | None:
     return Draw(newest[0].population or 0, len(newest), sum(one.right for one in newest), later)
 
 
-def _follows(run: Sequence[Judged], one: Judged) -> bool:
+def _follows(run: Sequence[JudgedAsset], one: JudgedAsset) -> bool:
     """Whether a draw directly continues a run of draws: it was made from the files that the run left."""
     return one.population == (run[0].population or 0) - len(run)
 

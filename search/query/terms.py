@@ -16,7 +16,7 @@ from search.encoders import Content, Encoder, ask
 from search.errors import MediaError, QueryError
 from search.media import DecodePool
 from search.query.algebra import Query, Term, parts
-from search.query.spread import ASKED_CUTS, ASKED_MS, Spread
+from search.query.spread import MAX_ASKED_CUTS, MAX_ASKED_MS, Spread
 from search.settings import Settings
 from search.types import Channel, Cut, Info, Modality
 
@@ -25,7 +25,7 @@ Aspects: TypeAlias = dict[Channel, Vector]
 """A term's unit vectors (dim,). ``VISUAL`` is always there and stands for the whole; ``SOUND`` only where a video has sound:
 then sounds are asked for by its sound, and everything else by its pictures."""
 
-MEMORY = 1_024
+MAX_CACHED_TERMS = 1_024
 """Query vectors that are kept."""
 
 
@@ -59,7 +59,7 @@ class Terms:
         with self._lock:
             self._memory[key] = known
             self._memory.move_to_end(key)
-            while len(self._memory) > MEMORY:
+            while len(self._memory) > MAX_CACHED_TERMS:
                 self._memory.popitem(last=False)
         return known[0]
 
@@ -159,8 +159,8 @@ class _Sums:
 
 def _partly(name: str, length_ms: int) -> str:
     minutes, seconds = divmod(length_ms // 1000, 60)
-    long = f" is {minutes}:{seconds:02} long and" if length_ms > ASKED_MS else " is long and"
-    return f"{name}{long} was asked by a part of it, about a minute or {ASKED_CUTS} passages that are spread evenly."
+    long = f" is {minutes}:{seconds:02} long and" if length_ms > MAX_ASKED_MS else " is long and"
+    return f"{name}{long} was asked by a part of it, about a minute or {MAX_ASKED_CUTS} passages that are spread evenly."
 
 
 def unit(vector: Vector) -> Vector:

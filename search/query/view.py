@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import SensoriumError
-from search.query.calibration import NOTHING, SAMPLE, Calibration
-from search.query.live import LiveIndex
+from search.live import LiveIndex
+from search.query.calibration import NOTHING, SAMPLED_SEGMENTS, Calibration
 from search.query.verdict import Profile
 from search.store import SqlStore
 from search.store.sql import Columns
 from search.types import KINDS, Coverage, Filter, Ids, Kind, Modality, Vectors
 
-SETTLE = 0.5
+SETTLE_SECONDS = 0.5
 """Seconds until the coverage is counted again in the background, so that the first answer after a change need not wait."""
 
 COUNTED_AT_ONCE = 50_000
 """Up to this many segments the coverage is counted before an answer. For a large archive, counting takes longer than searching."""
 
-FILTERS = 64
+MAX_FILTERS = 64
 """The number of filters whose segments are cached."""
 
 _ROOM = 8
@@ -87,7 +87,7 @@ class Covering:
 
     def _catch_up(self) -> None:
         """Count until the count is up to date. While the archive grows without pause, counting takes a fifth of the time."""
-        pause = SETTLE
+        pause = SETTLE_SECONDS
         while True:
             self._closed.wait(pause)
             with self._lock:
@@ -107,14 +107,14 @@ class Covering:
 
 
 @dataclass(frozen=True, slots=True)
-class Homes:
+class SegmentsByAsset:
     """Row positions sorted by asset, and these assets, both (n,)."""
 
     order: NDArray[np.intp]
     assets: Ids
 
     @classmethod
-    def of(cls, assets: Ids, start: int = 0) -> Homes:
+    def of(cls, assets: Ids, start: int = 0) -> SegmentsByAsset:
         """The rows from ``start`` on. ``assets`` (n,) are given from the first row on."""
         order = start + np.argsort(assets[start:], kind="stable")
         return cls(order, assets[order])
@@ -144,7 +144,7 @@ class View:
     covering: Covering
     filtered: dict[Filtered, dict[Kind, Grown[np.int64]]] = field(default_factory=dict)
     profiles: dict[tuple[Modality, Kind], Profile | None] = field(default_factory=dict)
-    by_asset: list[tuple[Homes, ...]] = field(default_factory=list)
+    by_asset: list[tuple[SegmentsByAsset, ...]] = field(default_factory=list)
     room: tuple[Grown[Any], ...] = ()
     calibration: Calibration = NOTHING
     complaint: str | None = None
@@ -172,10 +172,10 @@ class View:
             kind: _sampled(live, np.concatenate([self.samples[kind][0], more.ids[more.kinds == code]]), self.samples[kind])
             for code, kind in enumerate(KINDS)
         }
-        by_asset: list[tuple[Homes, ...]] = []
+        by_asset: list[tuple[SegmentsByAsset, ...]] = []
         for first, *_ in self.by_asset:
             if len(columns.ids) - len(first.order) <= len(first.order) // _ROOM:
-                by_asset.append((first, Homes.of(columns.assets, len(first.order))))
+                by_asset.append((first, SegmentsByAsset.of(columns.assets, len(first.order))))
         return View(
             state, live, followed, columns, samples, self.covering, profiles=self._kept(samples), by_asset=by_asset, room=room
         )
@@ -187,7 +187,7 @@ class View:
     def rows(self, assets: Ids) -> NDArray[np.intp]:
         """The positions (n,) in ``columns`` of the segments of some assets."""
         if not self.by_asset:  # when it is first asked for
-            self.by_asset.append((Homes.of(self.columns.assets),))
+            self.by_asset.append((SegmentsByAsset.of(self.columns.assets),))
         return np.concatenate([np.empty(0, np.intp), *(rows for part in self.by_asset[0] for rows in part.rows(assets))])
 
     def siblings(self, assets: Ids) -> Ids:
@@ -211,8 +211,8 @@ def among(ids: Ids, ascending: Ids) -> NDArray[np.bool_]:
 def _sampled(live: LiveIndex, ids: Ids, before: tuple[Ids, Vectors] | None) -> tuple[Ids, Vectors]:
     """The sample of some ids (n,), ascending: those with the smallest hashes (a bottom-k sketch), so that new ids seldom change
     it."""
-    if len(ids) > SAMPLE:
-        ids = np.sort(ids[np.argpartition(mixed(ids), SAMPLE)[:SAMPLE]])
+    if len(ids) > SAMPLED_SEGMENTS:
+        ids = np.sort(ids[np.argpartition(mixed(ids), SAMPLED_SEGMENTS)[:SAMPLED_SEGMENTS]])
     if before is not None and np.array_equal(ids, before[0]):
         return before
     return ids, live.index.reconstruct(ids)

@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from search.encoders import lacking, module_of, offline
-from search.encoders.catalogue import Known
+from search.encoders.known_models import KnownModel
 from search.errors import InputError
-from search.models import Models, Source, outside
+from search.models import Models, ModelSource, outside
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
 
 T = TypeVar("T")
@@ -67,11 +67,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*FAMILIES, *(point.name for point in entry_points(group="sensorium.readers"))}))
 
 
-def known() -> list[Known]:
+def known() -> list[KnownModel]:
     """The recommended models of our readers."""
     modules = {of: family(of) for of in FAMILIES}
     return [
-        Known(f"{of}:{rest}", module.READS, None, getattr(module, "LICENCE", ""), note=_note(module, rest))
+        KnownModel(f"{of}:{rest}", module.READS, None, getattr(module, "LICENCE", ""), note=_note(module, rest))
         for of, module in modules.items()
         for rest in getattr(module, "KNOWN", ())
     ]
@@ -91,7 +91,7 @@ def family(name: str) -> ModuleType:
     return module_of(name, "reader", FAMILIES, EXTRAS)
 
 
-def source(name: str) -> Source:
+def source(name: str) -> ModelSource:
     """Where the files of a reader's model come from.
 
     Raises:
@@ -102,7 +102,7 @@ def source(name: str) -> Source:
     rest, module = name.partition(":")[2], family(name)
     if not rest or outside(name) is not None or not hasattr(module, "source"):
         raise InputError(f"The reader {name} comes from no hub.", remedy="Name one that does: sensorium models list")
-    return opened(name, lambda module: cast("Source", module.source(rest)))
+    return opened(name, lambda module: cast("ModelSource", module.source(rest)))
 
 
 def load(name: str, models: Models, device: str = "auto") -> Reader:

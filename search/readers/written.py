@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from search.media.paragraphs import paragraphs
+from search.media.decode.paragraphs import paragraphs
 from search.models import Model
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
 
@@ -12,7 +12,7 @@ _PASSAGE = 1_000
 """Characters of the longest passage: what encoders get of a text."""
 
 
-class Written:
+class WrittenReader:
     """The reader of this family. Cuts are text already; it adds their positions and removes repetitions."""
 
     name = "written"
@@ -37,6 +37,6 @@ class Written:
                 yield Passage(cut.channel, cut.span, cut.content[start:end], cut.source, language=cut.language)
 
 
-def load(model: Model | None, device: str) -> Written:  # noqa: ARG001  one signature for all families
+def load(model: Model | None, device: str) -> WrittenReader:  # noqa: ARG001  one signature for all families
     """Load the reader."""
-    return Written()
+    return WrittenReader()

@@ -8,7 +8,7 @@ from search.store.judgements import Judgements
 from search.store.labels import Labels
 from search.store.passages import Passages
 from search.store.queue import Finished, Queue, Unit
-from search.store.readers import Readers
+from search.store.readings import Readers
 from search.store.spaces import Spaces
 from search.store.sql import SqlStore
 

@@ -10,8 +10,8 @@ from sqlalchemy import Select, Text, and_, case, cast, collate, func, or_, selec
 
 from search.errors import REASONS
 from search.store import tables as t
+from search.store.asset_dates import dated_of, stamps_of
 from search.store.database import Database
-from search.store.dates import dated_of, stamps_of
 from search.store.intake import path_of
 from search.store.names import READER
 from search.store.sql import SEGMENT, segment_of
@@ -60,7 +60,7 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AssetFilter:
     """Conditions on a list of assets; None does not restrict. ``name`` is part of the file's name."""
 
     modality: Modality | None = None
@@ -70,7 +70,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerLine:
     """A line of the ledger. ``asset`` None: the file's bytes could not be read."""
 
     id: int
@@ -94,7 +94,7 @@ class Catalogue:
     def __init__(self, database: Database, within: Within = None) -> None:
         self._database, self._within = database, within
 
-    def page(self, wanted: Wanted, *, before: int | None, limit: int) -> list[Asset]:
+    def page(self, wanted: AssetFilter, *, before: int | None, limit: int) -> list[Asset]:
         """The newest ``limit`` assets with ids below ``before``."""
         a, where = t.asset.c, t.location.c
         places: Select[Any] = select(where.asset_id).join(t.collection).where(where.asset_id.is_not(None), *inside(self._within))
@@ -204,7 +204,7 @@ class Catalogue:
     def ledger(
         self, *, asset: int | None = None, reason: str | None = None, collection: str | None = None,
         spell: tuple[int, int | None] | None = None, after: int = 0, limit: int = 1_000,
-    ) -> list[Entry]:  # fmt: skip
+    ) -> list[LedgerLine]:  # fmt: skip
         """Lines of the ledger with ids above ``after``. ``spell`` is the time in which they were written: from, until."""
         c = t.ledger.c
         query = select(t.ledger, t.collection.c.name).outerjoin(t.collection).where(c.id > after).order_by(c.id).limit(limit)
@@ -215,7 +215,7 @@ class Catalogue:
         with self._database.reading() as connection:
             return [_entry(row) for row in connection.execute(query)]
 
-    def lines(self, ids: Sequence[int]) -> dict[int, Entry]:
+    def lines(self, ids: Sequence[int]) -> dict[int, LedgerLine]:
         """Lines of the ledger by id. Missing ids are left out."""
         c = t.ledger.c
         query = select(t.ledger, t.collection.c.name).outerjoin(t.collection)
@@ -286,9 +286,9 @@ def _asset(rows: list[Any]) -> Asset:
     )  # fmt: skip
 
 
-def _entry(row: Any) -> Entry:  # noqa: ANN401
+def _entry(row: Any) -> LedgerLine:  # noqa: ANN401
     span = None if row.start_ms is None else Span(row.start_ms, row.end_ms)
-    return Entry(
+    return LedgerLine(
         id=row.id, asset=row.asset_id, collection=row.name, path=path_of(row.path), reason=row.reason, detail=row.detail,
         remedy=REASONS.get(row.reason, ""), span=span, created_at=row.created_at,
     )  # fmt: skip

@@ -54,7 +54,7 @@ _NETWORK: dict[str, int] = {
 _AWAY_STATES = ("08", "57P01", "57P02", "57P03", "53300")
 """How the SQLSTATEs begin of a connection that broke, a server that stops, fell over, starts, or has no connection left."""
 
-SOON, LATE = 0.25, 10.0
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.25, 10.0
 """Seconds between two tries to reach a database that is away: so many at first, twice as many each time, and so many at most."""
 
 _log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Database:
 
     def wait(self, seconds: float = math.inf, stop: threading.Event | None = None) -> bool:
         """Wait until an unreachable database is back. False: it was not back after ``seconds``, or before ``stop`` was set."""
-        stop, until, delay = stop or threading.Event(), time.monotonic() + seconds, SOON
+        stop, until, delay = stop or threading.Event(), time.monotonic() + seconds, FIRST_RETRY_SECONDS
         while not stop.wait(delay):
             try:
                 self.revision()
@@ -147,7 +147,7 @@ class Database:
                     return False
             else:
                 return True
-            delay = min(2 * delay, LATE)
+            delay = min(2 * delay, LAST_RETRY_SECONDS)
         return False
 
     def attend(self, seconds: float, stop: threading.Event | None = None) -> None:
@@ -336,7 +336,7 @@ class _Outage:
     def end(self, began: float) -> None:
         """Note that it answered a transaction begun at ``began``. While a server stops, some connections still answer after
         others have failed."""
-        if self._since is None or began < self._since + SOON:
+        if self._since is None or began < self._since + FIRST_RETRY_SECONDS:
             return
         with self._lock:
             since, self._since = self._since, None

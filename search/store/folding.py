@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 
-LONGEST = 64
+MAX_TERM_LETTERS = 64
 """Letters of a term that count: what is longer is no word, and PostgreSQL refuses terms above 2 kB."""
 
 _MARKS = (
@@ -52,7 +52,7 @@ def terms(text: str) -> list[str]:
     So every single character is a term, or the beginning of one, wherever it stands.
     """
     if text.isascii():
-        return [word[:LONGEST] for word in _ASCII.findall(text.lower())]
+        return [word[:MAX_TERM_LETTERS] for word in _ASCII.findall(text.lower())]
     return [term for term, _, _ in _terms(fold(text))]
 
 
@@ -72,7 +72,7 @@ def begins(term: str) -> bool:
 def places(text: str) -> list[tuple[str, int, int]]:
     """The terms of a text with the characters ``[start, end)`` that they cover, accents included."""
     if text.isascii():
-        return [(found[0][:LONGEST], *found.span()) for found in _ASCII.finditer(text.lower())]
+        return [(found[0][:MAX_TERM_LETTERS], *found.span()) for found in _ASCII.finditer(text.lower())]
     pieces = _JOINED.findall(text)
     folded = [_folded(piece) for piece in pieces]
     ends = list(accumulate(map(len, pieces)))
@@ -99,7 +99,7 @@ def _terms(folded: str) -> Iterator[tuple[str, int, int]]:
     for found in _TERM.finditer(folded):
         start, end = found.span()
         if found[1] is None:
-            yield found[0][:LONGEST], start, end
+            yield found[0][:MAX_TERM_LETTERS], start, end
         else:
             yield from ((folded[at : min(at + 2, end)], at, min(at + 2, end)) for at in range(start, end))
 

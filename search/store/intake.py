@@ -35,7 +35,7 @@ from search.types import Vectors
 _SOME = 10_000
 """Assets in one statement."""
 
-LONGEST_NAME = 200
+MAX_NAME_CHARACTERS = 200
 """Characters of the name of a collection, at most."""
 
 
@@ -53,7 +53,7 @@ class Sighting(NamedTuple):
     device: int | None = None
 
 
-class Known(NamedTuple):
+class KnownPath(NamedTuple):
     """What the store knows about a path. ``asset`` None: its bytes could not be read last time. ``dated``: the asset has a date;
     ``dates_beside`` is the fingerprint of the files beside it that may give a date."""
 
@@ -137,9 +137,10 @@ class Intake:
         with self._database.writing() as connection:
             found = connection.execute(select(t.collection.c.id).filter_by(name=name)).scalar()
             if found is None:
-                if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+                if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
                     raise InputError(
-                        f"A collection cannot be named {name[:40]!r}.", remedy=f"Give it a name of 1 to {LONGEST_NAME} letters."
+                        f"A collection cannot be named {name[:40]!r}.",
+                        remedy=f"Give it a name of 1 to {MAX_NAME_CHARACTERS} letters.",
                     )
                 row = {"name": name, "created_at": now_ms()}
                 found = connection.execute(insert(t.collection).values(row).returning(t.collection.c.id)).scalar_one()
@@ -158,7 +159,7 @@ class Intake:
         with self._database.reading() as connection:
             return max(now_ms(), (connection.execute(select(func.max(t.location.c.seen))).scalar() or 0) + 1)
 
-    def known(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, Known]:
+    def known(self, collection: int, paths: Sequence[bytes]) -> dict[bytes, KnownPath]:
         """What the store knows about these paths."""
         c, a = t.location.c, t.asset.c
         query = (
@@ -177,9 +178,9 @@ class Intake:
             rows = connection.execute(query.where(c.path.between(min(paths), max(paths))).limit(most + 1)).all()
             if len(rows) > most:
                 rows = connection.execute(query.where(c.path.in_(paths))).all()
-            return {row[0]: Known(*row[1:]) for row in rows if row[0] in wanted}
+            return {row[0]: KnownPath(*row[1:]) for row in rows if row[0] in wanted}
 
-    def seen(self, scan: int, known: Sequence[tuple[Known, Sighting]]) -> None:
+    def seen(self, scan: int, known: Sequence[tuple[KnownPath, Sighting]]) -> None:
         """Mark these files as met and unchanged."""
         c, now = t.location.c, max(scan, now_ms())
         rows = update(t.location).where(c.id.in_([one.location for one, _ in known]))

@@ -18,12 +18,12 @@ from search.store.database import Database, now_ms
 from search.store.within import seen
 from search.types import Within
 
-LONGEST_QUESTION = 500
+MAX_QUESTION_CHARACTERS = 500
 """Characters of a question that can be judged, at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedAsset:
     """A judged asset.
 
     ``population``: it was drawn at random from this number of files that had not been judged and pass the filter ``scope``. None:
@@ -51,7 +51,7 @@ class Judgements:
         population: int | None = None,
         scope: str | None = None,
     ) -> None:
-        """Record which assets answer a question, and which do not. ``population`` and ``scope`` are as in ``Judged``.
+        """Record which assets answer a question, and which do not. ``population`` and ``scope`` are as in ``JudgedAsset``.
 
         The latest judgement of an asset counts. An asset that was drawn stays marked as drawn.
 
@@ -97,7 +97,7 @@ class Judgements:
         with self._database.writing(quiet=True) as connection:
             return connection.execute(which if assets is None else which.where(c.asset_id.in_(list(assets)))).rowcount
 
-    def of(self, question: str) -> list[Judged]:
+    def of(self, question: str) -> list[JudgedAsset]:
         """The judgements of a question, in the order in which they were made."""
         c = t.judgement.c
         with self._database.reading() as connection:
@@ -105,9 +105,9 @@ class Judgements:
             query = query.order_by(c.id)
             return [_judged(row) for row in connection.execute(query)]
 
-    def questions(self) -> dict[str, list[Judged]]:
+    def questions(self) -> dict[str, list[JudgedAsset]]:
         """The judgements of every question."""
-        found: dict[str, list[Judged]] = {}
+        found: dict[str, list[JudgedAsset]] = {}
         with self._database.reading() as connection:
             for row in connection.execute(select(t.judgement).order_by(t.judgement.c.id)):
                 found.setdefault(row.question, []).append(_judged(row))
@@ -126,12 +126,13 @@ def plain(question: str) -> str:
         InputError: it is empty or too long.
     """
     found = " ".join(question.split())
-    if not 0 < len(found) <= LONGEST_QUESTION:
+    if not 0 < len(found) <= MAX_QUESTION_CHARACTERS:
         raise InputError(
-            f"A question of {len(found):,} characters cannot be judged.", remedy=f"Ask in 1 to {LONGEST_QUESTION} characters."
+            f"A question of {len(found):,} characters cannot be judged.",
+            remedy=f"Ask in 1 to {MAX_QUESTION_CHARACTERS} characters.",
         )
     return found
 
 
-def _judged(row: Any) -> Judged:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
-    return Judged(row.asset_id, row.is_right, row.population, row.scope)
+def _judged(row: Any) -> JudgedAsset:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    return JudgedAsset(row.asset_id, row.is_right, row.population, row.scope)

@@ -19,7 +19,7 @@ from search.types import KINDS, Channel, Kind, Modality
 READER = 0
 """Stands for a reader in segments that are names: readers count from 1."""
 SOURCE = "file name"
-MOST, LONGEST = 20, 1_000
+MAX_NAMES, MAX_NAME_CHARACTERS = 20, 1_000
 """Files of an asset whose names are written, and characters of a name with its folders: the last ones."""
 _MODALITIES = sorted(str(modality) for modality in Modality if Kind(modality, Channel.TEXT) in KINDS)
 
@@ -89,7 +89,7 @@ def _told(connection: Connection, assets: Sequence[int]) -> dict[int, str]:
     found: dict[int, dict[str, None]] = defaultdict(dict)
     for asset, collection, path in connection.execute(query):
         found[asset][name(path, roots[collection])] = None
-    return {asset: "\n".join(list(names)[:MOST]) for asset, names in found.items()}
+    return {asset: "\n".join(list(names)[:MAX_NAMES]) for asset, names in found.items()}
 
 
 def name(path: bytes, roots: Sequence[bytes]) -> str:
@@ -98,4 +98,4 @@ def name(path: bytes, roots: Sequence[bytes]) -> str:
         (root.rstrip(b"/") for root in roots if path.startswith(root.rstrip(b"/") + b"/")), key=len, default=os.path.dirname(path)
     )
     told = path[len(os.path.dirname(above)) :].decode("utf-8", "replace").replace("\0", "\ufffd")
-    return told.strip("/")[-LONGEST:]
+    return told.strip("/")[-MAX_NAME_CHARACTERS:]

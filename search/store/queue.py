@@ -21,12 +21,12 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
 
 from search.store import tables as t
+from search.store.asset_dates import filing
 from search.store.database import Database, clock_ms, now_ms
-from search.store.dates import filing
 from search.store.intake import note_altered, write_ledger
 from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """A unit that was started this often and never ended is quarantined."""
 
 LEASE_MS = 60_000
@@ -210,7 +210,7 @@ class Queue:
 
         A file that killed its decoder is retried, and quarantined after the last attempt. Returns whether the unit has ended.
         """
-        again = reason == "killed" and unit.attempts < ATTEMPTS
+        again = reason == "killed" and unit.attempts < MAX_ATTEMPTS
         with self._database.writing(quiet=again) as connection:
             if not self._held(connection, [unit]):
                 return False
@@ -281,10 +281,10 @@ class Queue:
         """Requeue leased units; quarantine those that have used all their attempts."""
         c, where = self._work.c, t.location.c
         leased = and_(self._ours, c.state == "leased", which)
-        for id_, asset in connection.execute(select(c.id, c.asset_id).where(leased, c.attempts >= ATTEMPTS)).all():
+        for id_, asset in connection.execute(select(c.id, c.asset_id).where(leased, c.attempts >= MAX_ATTEMPTS)).all():
             place = select(where.collection_id, where.path).where(where.asset_id == asset).limit(1)
             if found := connection.execute(place).first():
-                detail = f"It was begun {ATTEMPTS} times and took the indexer down each time."
+                detail = f"It was begun {MAX_ATTEMPTS} times and took the indexer down each time."
                 write_ledger(
                     connection,
                     found.collection_id,

@@ -14,7 +14,7 @@ from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.types import KINDS, Channel, Kind, Modality, Space
 
-NAME_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 200
 """The length of a space's name, at most."""
 
 LEVELLED = "+levelled"
@@ -25,7 +25,7 @@ EVERY = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SpaceEntry:
     """A space of the archive. ``key`` is its id in SQL, ``encoder`` the name that loads its encoder.
 
     It takes in segments of ``kinds``, of assets in ``collections``; no collections means all.
@@ -50,7 +50,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SpaceSize:
     """The size of a space: units by state, number of vectors, and the bytes of these in the database."""
 
     units: dict[str, int]
@@ -69,12 +69,12 @@ class Spaces:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def all(self) -> list[Entry]:
+    def all(self) -> list[SpaceEntry]:
         """Every space, in the order in which they were made."""
         with self._database.reading() as connection:
             return [_entry(row) for row in connection.execute(select(t.space).order_by(t.space.c.id))]
 
-    def find(self, name: str = "") -> Entry:
+    def find(self, name: str = "") -> SpaceEntry:
         """A space by its name; without one, the default.
 
         Raises:
@@ -91,7 +91,7 @@ class Spaces:
             raise UnknownName("space", name, [entry.name for entry in entries])
         return found
 
-    def add(self, space: Space, encoder: str, kinds: Sequence[Kind] = (), collections: Sequence[str] = ()) -> Entry:
+    def add(self, space: Space, encoder: str, kinds: Sequence[Kind] = (), collections: Sequence[str] = ()) -> SpaceEntry:
         """Add a space, or return the existing one. The first space of an archive becomes its default. Without ``kinds`` it takes
         in everything it can.
 
@@ -121,7 +121,7 @@ class Spaces:
             entries = [_entry(row) for row in connection.execute(select(t.space))]
             return _renew(connection, [entry for entry in entries if not entry.space.levelled])
 
-    def fill(self, entry: Entry) -> int:
+    def fill(self, entry: SpaceEntry) -> int:
         """Queue the assets that the space wants and that have no unit. Returns the number of assets.
 
         This covers everything that a space lacks; ``put_files`` covers newly scanned files. Runs, watches and new spaces all use
@@ -141,12 +141,12 @@ class Spaces:
                 connection.execute(insert(t.unit), rows)
             return len(rows)
 
-    def missing(self, entry: Entry) -> int:
+    def missing(self, entry: SpaceEntry) -> int:
         """The number of assets that ``fill`` would queue."""
         with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(_wanted(entry).subquery())).scalar_one()
 
-    def switch(self, name: str) -> Entry:
+    def switch(self, name: str) -> SpaceEntry:
         """Make a space the default.
 
         Raises:
@@ -157,7 +157,7 @@ class Spaces:
             connection.execute(update(t.space).values(is_default=t.space.c.id == entry.key))
         return entry
 
-    def size(self, key: int) -> Size:
+    def size(self, key: int) -> SpaceSize:
         """The size of a space."""
         u, e = t.unit.c, t.embedding.c
         units = select(u.state, func.count()).where(u.space_id == key).group_by(u.state)
@@ -166,9 +166,9 @@ class Spaces:
         )
         with self._database.reading() as connection:
             vectors, size = connection.execute(held).one()
-            return Size({state: count for state, count in connection.execute(units)}, vectors, int(size or 0))  # noqa: C416
+            return SpaceSize({state: count for state, count in connection.execute(units)}, vectors, int(size or 0))  # noqa: C416
 
-    def drop(self, name: str) -> Entry:
+    def drop(self, name: str) -> SpaceEntry:
         """Remove a space with its vectors, and the segments that were cut for it and that no other space holds.
 
         Raises:
@@ -206,7 +206,7 @@ def check_name(name: str) -> None:
     """
     why = (
         "is empty" if not name.strip()
-        else f"has {len(name)} characters, more than {NAME_CHARACTERS}" if len(name) > NAME_CHARACTERS
+        else f"has {len(name)} characters, more than {MAX_NAME_CHARACTERS}" if len(name) > MAX_NAME_CHARACTERS
         else "holds characters that cannot be printed" if not name.isprintable()
         else "begins or ends with a space" if name != name.strip()
         else "begins with a dash, like an option" if name.startswith("-")
@@ -218,7 +218,7 @@ def check_name(name: str) -> None:
         raise InputError(f"A space cannot be named {name[:40]!r}: the name {why}.", remedy="Choose another name, such as photos.")
 
 
-def matches(entry: Entry, space: Space) -> None:
+def matches(entry: SpaceEntry, space: Space) -> None:
     """Check that an encoder's space is the one that the archive holds under its name.
 
     Raises:
@@ -244,7 +244,7 @@ def stored_revision(space: Space) -> str:
     return space.revision + LEVELLED * (space.levelled and Modality.AUDIO in space.accepts)
 
 
-def _renew(connection: Connection, old: Sequence[Entry]) -> int:
+def _renew(connection: Connection, old: Sequence[SpaceEntry]) -> int:
     """Cut and embed again the assets whose sound old spaces hold. This affects all spaces, since they share segments. Returns how
     many."""
     s, e, u = t.segment.c, t.embedding.c, t.unit.c
@@ -264,7 +264,7 @@ def _renew(connection: Connection, old: Sequence[Entry]) -> int:
     return len(assets)
 
 
-def _wanted(entry: Entry) -> Select[Any]:
+def _wanted(entry: SpaceEntry) -> Select[Any]:
     """Assets that the space wants and that have no unit."""
     a, where = t.asset.c, t.location.c
     here = exists().where(where.asset_id == a.id, where.state == "present", *_inside(entry))
@@ -272,13 +272,13 @@ def _wanted(entry: Entry) -> Select[Any]:
     return select(a.id).where(takes(entry), ~held, here)  # in this order: nearly all are held already
 
 
-def takes(entry: Entry) -> Any:  # noqa: ANN401 - an SQL condition
+def takes(entry: SpaceEntry) -> Any:  # noqa: ANN401 - an SQL condition
     """SQL condition on ``asset``: the space takes in something of it, or its modality is not known yet."""
     modality = t.asset.c.modality
     return or_(modality.is_(None), modality.in_([str(one) for one in entry.modalities]))
 
 
-def _inside(entry: Entry) -> list[Any]:
+def _inside(entry: SpaceEntry) -> list[Any]:
     """SQL conditions on ``location``: it is in a collection that the space takes in."""
     if not entry.collections:
         return []
@@ -288,9 +288,9 @@ def _inside(entry: Entry) -> list[Any]:
 _KINDS = {str(kind): kind for kind in KINDS}
 
 
-def _entry(row: Any) -> Entry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+def _entry(row: Any) -> SpaceEntry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
     accepts = frozenset(Modality(name) for name in row.accepts.split(",") if name)
     kinds = tuple(_KINDS[name] for name in row.kinds.split(",") if name in _KINDS)
     levelled = row.revision.endswith(LEVELLED) or Modality.AUDIO not in accepts
     space = Space(row.name, row.family, row.model, row.revision.removesuffix(LEVELLED), row.dim, accepts, levelled)
-    return Entry(row.id, space, row.encoder, bool(row.is_default), kinds, tuple(json.loads(row.collections)))
+    return SpaceEntry(row.id, space, row.encoder, bool(row.is_default), kinds, tuple(json.loads(row.collections)))

@@ -17,8 +17,8 @@ from sqlalchemy import Select, and_, case, exists, func, not_, or_, select, text
 
 from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
+from search.store.asset_dates import dated_of
 from search.store.database import Database
-from search.store.dates import dated_of
 from search.store.intake import path_of, under, unit_vectors
 from search.store.judgements import Judgements
 from search.store.labels import Labels

@@ -22,7 +22,7 @@ SECRET_BYTES = 32
 
 DAY_MS = 86_400_000
 
-MOST_COLLECTIONS = 1_000
+MAX_COLLECTIONS = 1_000
 """Collections that a token can be limited to, at most."""
 
 
@@ -120,10 +120,10 @@ def checked(role: Role, collections: Sequence[str]) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(collections))
     if role is Role.ADMIN:
         raise InputError("An admin cannot be limited to collections.", remedy="Make a reader or an ingester of it.")
-    if len(found) > MOST_COLLECTIONS:
+    if len(found) > MAX_COLLECTIONS:
         raise InputError(
             f"A token cannot be limited to {len(found):,} collections.",
-            remedy=f"Name at most {MOST_COLLECTIONS:,}, or gather folders in fewer collections.",
+            remedy=f"Name at most {MAX_COLLECTIONS:,}, or gather folders in fewer collections.",
         )
     return found
 

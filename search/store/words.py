@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, bindparam, func, select, text
 
-from search.store import forms
 from search.store import tables as t
+from search.store import word_forms
 from search.store.database import Database
 from search.store.folding import asked, begins, places, terms
 from search.store.names import READER
@@ -37,22 +37,22 @@ Phrase: TypeAlias = tuple[str, ...]
 NEWEST = (1_000, 20_000)
 """The number of candidates for a word: the newest segments that contain it. More if a filter leaves too few."""
 
-READ = 300
+CANDIDATES_AT_ONCE = 300
 """Candidates whose texts are read at a time."""
 
-BUDGET = 200_000
+MAX_OCCURRENCES = 200_000
 """The maximum number of occurrences of a word that are searched. Of a more common word, only the newest are."""
 
-WORDS = 12
+MAX_WORDS = 12
 """The maximum number of distinct words of a query that count, the rarest. With more, somebody has pasted a page of text."""
 
-SAMPLED = 2_000
+SAMPLED_SEGMENTS = 2_000
 """Segments that are looked at to tell how many are texts."""
 
-TYPED = 1_000
+MAX_TYPED_WORDS = 1_000
 """Words of a query that are looked at, the first."""
 
-RARE = 2
+MAX_RARE_COUNT = 2
 """A word in at most this many segments may be another one that was misheard, misread or mistyped."""
 
 WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
@@ -61,7 +61,7 @@ WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
 LOOKED_AT = 1_000
 """Segments that are looked at, the newest, for one that whoever asks may see."""
 
-SOUNDING = 4
+MIN_SOUNDING_LETTERS = 4
 """The least number of letters for matching by sound. The sound of shorter words says too little."""
 
 SOUNDALIKE, ALIKE = 0.6, 4
@@ -76,10 +76,10 @@ FORMS, LOOKED_AT = 3, 60
 USUAL, USUAL_SHARE = 100, 0.05
 """For a word in more texts than this, and in a larger share of them, no other forms are tried."""
 
-WHOLE = 8.0
+ALL_WORDS_BONUS = 8.0
 """The bonus, in nats, for a text that contains all words of a question."""
 
-CROSSING = 2_000
+MAX_CROSSING_SEGMENTS = 2_000
 """Segments with the rarest word of a phrase that are looked at for whether the phrase begins or goes on in a neighbour, the newest."""
 
 ACROSS, NEAR, PAUSE_MS = 200, 50, 5_000
@@ -97,7 +97,7 @@ _CERTAIN = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordQuery:
     """A query in words.
 
     ``plain`` is its text without operators. Found texts must contain the phrases of ``must`` and must not contain those of
@@ -141,13 +141,13 @@ class Sought:
     def evidence(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores of texts by their words, in nats (n,), from their BM25 sums (n,).
 
-        A score says how unlikely a chance match this good is, plus up to ``WHOLE`` if the text contains all words of the query. A
+        A score says how unlikely a chance match this good is, plus up to ``ALL_WORDS_BONUS`` if the text contains all words of the query. A
         query of one common word means the texts that contain it, however many there are.
         """
         most = sum(  # unknown words, too; of a known word its own information, although a rarer form of it says more
             max(one.weight * self.information(one.count) for one in (part[:1] if part[0].count else part)) for part in self.parts
         )
-        return np.asarray(self.nats(gathered) + WHOLE * np.minimum(gathered / max(most, 1e-9), 1.0) ** 8, np.float64)
+        return np.asarray(self.nats(gathered) + ALL_WORDS_BONUS * np.minimum(gathered / max(most, 1e-9), 1.0) ** 8, np.float64)
 
     def nats(self, gathered: NDArray[np.float64]) -> NDArray[np.float64]:
         """How unlikely a chance match this good is, in nats (n,), from BM25 sums (n,).
@@ -178,13 +178,13 @@ class TextIndex(ABC):
         self._count, self._counted = 0, -1
 
     def search(
-        self, words: Words, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
+        self, words: WordQuery, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
     ) -> list[tuple[int, float]]:
         """The segments that match, best first, at most ``limit``: ids, and their scores by words, in nats.
 
         ``exp(-score)`` is approximately the probability of a chance match this good. The order is by BM25. ``allowed`` gives a
         mask (n,) of the ids (n,) that may be found. Of words that very many segments contain, only the newest segments are
-        searched, see ``NEWEST`` and ``BUDGET``.
+        searched, see ``NEWEST`` and ``MAX_OCCURRENCES``.
         """
         with self._database.reading() as connection:
             sought = self._sought(connection, words)
@@ -198,7 +198,7 @@ class TextIndex(ABC):
                     break
             return found
 
-    def marks(self, words: Words, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+    def marks(self, words: WordQuery, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """For each text the character ranges ``[start, end)`` that match the query, in order. Forgiven words (near misses) are
         included.
 
@@ -212,7 +212,7 @@ class TextIndex(ABC):
         must = [one.phrase for one in sought.must]
         return [_marked(telling, text, _begun(must, text)) for text in texts]
 
-    def excluded(self, words: Words, ids: Ids) -> NDArray[np.bool_]:
+    def excluded(self, words: WordQuery, ids: Ids) -> NDArray[np.bool_]:
         """A mask (n,) of the segments (n,) that contain an excluded phrase."""
         phrases, held = _phrases(words.without), list[int]()
         with self._database.reading() as connection:
@@ -229,7 +229,9 @@ class TextIndex(ABC):
         A word is misspelt if no text of the archive has it, it is not ``known`` otherwise, and a word of the archive is near. A word
         alone, which may be a rare one as well, stays as it is, and so do numbers and codes.
         """
-        strange = [(term, start, end) for term, start, end in places(text)[:TYPED] if term.isalpha() and not known(term)][:WORDS]
+        strange = [
+            (term, start, end) for term, start, end in places(text)[:MAX_TYPED_WORDS] if term.isalpha() and not known(term)
+        ][:MAX_WORDS]
         if not strange:
             return text
         with self._database.reading() as connection:
@@ -239,7 +241,7 @@ class TextIndex(ABC):
                 often = _counts(connection, near)
                 if nearest := min(((near[other], -count, other) for other, count in often.items()), default=None):
                     read = read[:start] + nearest[2] + read[end:]
-            telling = [(term,) for term in dict.fromkeys(terms(read)) if len(term) >= SOUNDING]
+            telling = [(term,) for term in dict.fromkeys(terms(read)) if len(term) >= MIN_SOUNDING_LETTERS]
             if read == text or len(telling) < 2:
                 return text
             found = self._matching(connection, telling, (), above=0, limit=1 if seen is None else LOOKED_AT)
@@ -251,10 +253,10 @@ class TextIndex(ABC):
     ) -> list[int]:
         """The newest segments with ids above ``above`` that contain all of some phrases and none of others, newest first."""
 
-    def _sought(self, connection: Connection, words: Words) -> Sought:
+    def _sought(self, connection: Connection, words: WordQuery) -> Sought:
         """The query as terms: its rarest words. For words that hardly any segment contains, also what else they may mean."""
         must = _phrases(words.must)
-        may = [phrase for phrase in _phrases(words.any[:TYPED]) if phrase not in must]
+        may = [phrase for phrase in _phrases(words.any[:MAX_TYPED_WORDS]) if phrase not in must]
         counts = _counts(connection, {term for phrase in [*must, *may] for term in phrase})
         newest = connection.execute(select(func.max(t.segment.c.id))).scalar() or 0
         texts = self._texts(connection, newest)
@@ -263,9 +265,9 @@ class TextIndex(ABC):
             return Reading(phrase, 1.0, min(texts if begins(term) else counts.get(term, 0) for term in phrase))
 
         needed = tuple(map(reading, must))
-        rest = sorted(map(reading, may), key=lambda one: one.count)[:WORDS]
+        rest = sorted(map(reading, may), key=lambda one: one.count)[:MAX_WORDS]
         parts = [(one,) for one in needed] + [(one, *self._meant(connection, one, texts)) for one in rest]
-        return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:WORDS]), newest, texts)
+        return Sought(tuple(parts), needed, tuple(_phrases(words.without)[:MAX_WORDS]), newest, texts)
 
     def _meant(self, connection: Connection, one: Reading, texts: int) -> list[Reading]:
         """Other interpretations of a word: other forms and, if the word is rare, words that it may have been mistaken for."""
@@ -275,14 +277,14 @@ class TextIndex(ABC):
         term = one.phrase[0]
         if one.count <= max(USUAL, USUAL_SHARE * texts):
             found |= {other.phrase: other for other in self._inflected(connection, one)}
-        if one.count > RARE:
+        if one.count > MAX_RARE_COUNT:
             return list(found.values())
         others = self._words(connection).near(term)
         counts = _counts(connection, others)
         nearest = sorted((distance, -counts[other], other) for other, distance in others.items() if other in counts)[:NEAREST]
         for distance, count, other in nearest:
             found.setdefault((other,), Reading((other,), WEIGHTS[distance], -count))
-        if len(term) >= SOUNDING and len(own := sound(term)) > 1:
+        if len(term) >= MIN_SOUNDING_LETTERS and len(own := sound(term)) > 1:
             c = t.word.c
             alike = select(c.term, c.count).where(c.sound == own, c.term != term).order_by(c.count.desc(), c.term).limit(ALIKE)
             for other, count in connection.execute(alike):
@@ -293,10 +295,10 @@ class TextIndex(ABC):
         """Other spellings of a word: in parts, or its parts as one. No form counts as rarer than the word itself."""
         whole = "".join(one.phrase)
         ways = (
-            forms.apart(whole)
+            word_forms.apart(whole)
             if len(one.phrase) == 1
             else [(whole,)]
-            if len(whole) <= forms.LONGEST and not begins(whole[:1])
+            if len(whole) <= word_forms.MAX_LETTERS and not begins(whole[:1])
             else []
         )
         counts = _counts(connection, {term for way in ways for term in way})
@@ -305,12 +307,12 @@ class TextIndex(ABC):
 
     def _inflected(self, connection: Connection, one: Reading) -> list[Reading]:
         term, c = one.phrase[0], t.word.c
-        if (start := forms.beginning(term)) is None:
+        if (start := word_forms.beginning(term)) is None:
             return []
-        size = func.length(c.term).between(len(term) - forms.BEHIND, len(term) + forms.BEYOND)
-        near = select(c.term, c.count).where(c.term >= start, c.term < forms.after(start), c.term != term, size)
+        size = func.length(c.term).between(len(term) - word_forms.BEHIND, len(term) + word_forms.BEYOND)
+        near = select(c.term, c.count).where(c.term >= start, c.term < word_forms.after(start), c.term != term, size)
         rows = connection.execute(near.order_by(c.count.desc(), c.term).limit(LOOKED_AT)).all()
-        found = [row for row in rows if row.term.startswith(start) and forms.is_form(term, row.term)]
+        found = [row for row in rows if row.term.startswith(start) and word_forms.is_form(term, row.term)]
         return [Reading((row.term,), INFLECTED, max(row[1], one.count)) for row in found[:FORMS]]
 
     def _words(self, connection: Connection) -> Vocabulary:
@@ -328,7 +330,7 @@ class TextIndex(ABC):
         version = connection.execute(select(t.change.c.count)).scalar_one()
         with self._reading:
             if version > self._counted:
-                c, every = t.segment.c, np.linspace(1, newest, min(newest, SAMPLED)).astype(np.int64).tolist()
+                c, every = t.segment.c, np.linspace(1, newest, min(newest, SAMPLED_SEGMENTS)).astype(np.int64).tolist()
                 is_name = c.reader_id.is_not_distinct_from(READER)  # every file has one: they would make all words look rare
                 texts = select(func.count()).where(c.id.in_(every), c.channel.in_(sorted(TEXTS)), ~is_name)
                 held = connection.execute(texts).scalar_one()
@@ -344,7 +346,7 @@ class TextIndex(ABC):
 
         def matching(readings: Sequence[Reading]) -> list[int]:
             scarce = min(one.count for one in [*readings, *sought.must])
-            above = int(sought.newest * (1 - BUDGET / scarce)) if scarce > BUDGET else 0
+            above = int(sought.newest * (1 - MAX_OCCURRENCES / scarce)) if scarce > MAX_OCCURRENCES else 0
             phrases = list(dict.fromkeys([*(one.phrase for one in readings), *must]))
             return self._matching(connection, phrases, sought.without, above=above, limit=newest)
 
@@ -381,7 +383,7 @@ class TextIndex(ABC):
             if len(one.phrase) < 2 or unknown or not known:
                 continue
             rarest = min(known, key=counts.__getitem__)
-            ids = self._matching(connection, [(rarest,)], (), above=0, limit=CROSSING)
+            ids = self._matching(connection, [(rarest,)], (), above=0, limit=MAX_CROSSING_SEGMENTS)
             rows = connection.execute(_TEXTS, {"ids": ids}).all() if ids else []
             likely = sorted((row.id for row in rows if _may_cross(one.phrase, rarest, terms(row.text))), reverse=True)[:ACROSS]
             for track in _tracks(connection, likely):
@@ -466,7 +468,7 @@ def _ranked(
     """The best ``limit`` of candidates (n,), ranked by their texts. Candidates come in the order of expected score. ``across``
     gives longer texts for some of them."""
     chosen: list[int] = []
-    most = more = max(limit, READ)
+    most = more = max(limit, CANDIDATES_AT_ONCE)
     start = 0
     while start < len(candidates) and len(chosen) < most:
         some = candidates[start : start + more]
@@ -598,11 +600,11 @@ def _occurrences(phrase: Phrase, found: Sequence[str]) -> list[int]:
 
 def _phrases(texts: Iterable[str]) -> list[Phrase]:
     """Texts as distinct phrases. Texts without terms are left out."""
-    return [phrase for phrase in dict.fromkeys(tuple(asked(one)[:TYPED]) for one in texts) if phrase]
+    return [phrase for phrase in dict.fromkeys(tuple(asked(one)[:MAX_TYPED_WORDS]) for one in texts) if phrase]
 
 
 def _counts(connection: Connection, wanted: Iterable[str]) -> dict[str, int]:
-    names = sorted(wanted)[: 10 * TYPED]
+    names = sorted(wanted)[: 10 * MAX_TYPED_WORDS]
     rows = connection.execute(select(t.word.c.term, t.word.c.count).where(t.word.c.term.in_(names)))
     return {row[0]: row[1] for row in rows}
 

@@ -21,7 +21,7 @@ from random import Random
 
 import numpy as np
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search.settings import Settings
 from tests.bench.bench_api import WORDS, Wordy, asked, fill, service
 from tests.bench.report import Figure
@@ -68,7 +68,7 @@ def ingest(settings: Settings, folder: Path, taken: Synchronized[int]) -> None:
     files = Files(folder, Random(1))
     while True:
         files.add(10)
-        taken.value += index(settings, Job([folder]), encoder=Wordy()).progress.done
+        taken.value += index(settings, RunRequest([folder]), encoder=Wordy()).progress.done
 
 
 def run() -> Iterator[Figure]:

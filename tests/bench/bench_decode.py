@@ -23,10 +23,10 @@ ROUNDS = 5
 
 def run() -> Iterator[Figure]:
     settings = Settings(home=Path("/nonexistent"))
-    yield Figure("starting a decoder", 1000 * _starting(settings, "search.media.child"), "ms")
+    yield Figure("starting a decoder", 1000 * _starting(settings, "search.media.sandbox.child"), "ms")
     yield Figure("starting one without confinement", 1000 * _starting(settings, "tests.bench.unconfined"), "ms")
     for what, files in _files():
-        with _pool(settings, "search.media.child") as confined, _pool(settings, "tests.bench.unconfined") as free:
+        with _pool(settings, "search.media.sandbox.child") as confined, _pool(settings, "tests.bench.unconfined") as free:
             with_it, without = _rounds((confined, free), files)
         yield Figure(f"{what} decoded", len(files) / with_it, "a second, by one decoder")
         yield Figure(f"{what}, time confined over time unconfined", with_it / without, "", most=MOST)
@@ -40,7 +40,7 @@ def _files() -> Iterator[tuple[str, Sequence[Path]]]:
 
 
 def _pool(settings: Settings, child: str) -> DecodePool:
-    with patch("search.media.process._CHILD", child):
+    with patch("search.media.sandbox.process._CHILD", child):
         return DecodePool(settings, 1)
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from search import encoders
 from search.encoders import Encoder
-from search.encoders.export import Calibration, Report, export
+from search.encoders.export import ExportSample, Report, export
 from search.types import Modality
 from tests.bench.report import Figure, Skipped, given, seconds
 
@@ -39,7 +39,7 @@ def run() -> Iterator[Figure]:
         exports: dict[str, Encoder] = {}
         for precision in ("fp32", "int8"):
             began = time.perf_counter()
-            with patch("search.encoders.export.DROP", 1):
+            with patch("search.encoders.export.MAX_RECALL_LOSS", 1):
                 report = export(folder / "model", folder / precision, on, precision, least=0)
             yield Figure(f"{precision}, exported and compared", time.perf_counter() - began, "s")
             yield from _kept(report)
@@ -55,7 +55,7 @@ def _kept(report: Report) -> Iterator[Figure]:
     yield Figure(f"{report.asked}, both graphs", sum(report.bytes.values()) / 1e6, "MB")
 
 
-def _rates(model: Path, exports: dict[str, Encoder], on: Calibration) -> Iterator[Figure]:
+def _rates(model: Path, exports: dict[str, Encoder], on: ExportSample) -> Iterator[Figure]:
     """Pictures and texts a second: medians of the rounds, the first of which warms up."""
     for modality, content in ((Modality.IMAGE, list(on.images[:32])), (Modality.TEXT, list(on.texts[:64]))):
         ways = {f"torch, {size} at once": _torch(model, modality, content, size) for size in (8, 32)}
@@ -97,14 +97,14 @@ def _torch(folder: Path, modality: Modality, content: list, size: int) -> Callab
     return work
 
 
-def _calibration() -> Calibration:
+def _calibration() -> ExportSample:
     """The first photographs of Flickr8k, each with its first caption."""
     folder, captions = given("flickr8k"), {}
     with (folder / "captions.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             captions.setdefault(row["image"], row["caption"])
     names = list(captions)[:PICTURES]
-    return Calibration(
+    return ExportSample(
         [_picture(folder / "images" / name) for name in names], [captions[name] for name in names], range(len(names))
     )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search.query import Engine, Term
 from search.query.calibration import NOTHING
 from search.settings import Settings
@@ -234,7 +234,7 @@ def speech(folder: Path) -> Iterator[Figure]:
     def read(settings: Settings) -> None:
         reader = readers.load(SPEECH, Models.of(settings), "cpu")
         Readers(Database(settings.database)).add(SPEECH, reader.revision, sorted(reader.reads), sorted(reader.channels))
-        index(settings, Job(()))
+        index(settings, RunRequest(()))
 
     with archive(folder, [given("speech") / clip for clip in sorted(said)], then=read) as engine:
         there = [ask(engine, *one) for one in asked]
@@ -330,7 +330,7 @@ def archive(folder: Path, paths: Sequence[Path], then: Callable[[Settings], None
     for path in paths:
         (folder / "files" / path.name).symlink_to(path.resolve())
     settings = Settings(home=folder / "home")
-    index(settings, Job([folder / "files"]))
+    index(settings, RunRequest([folder / "files"]))
     then(settings)
     return Engine(settings)
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import encoders
 from search.encoders import Content
 from search.media import DecodePool
@@ -59,7 +59,7 @@ def _index(files: Sequence[Path]) -> tuple[Memory, float]:
         encoder = encoders.load("pocket")
         warm(encoder)
         with Memory() as memory:
-            took = seconds(lambda: index(settings, Job([archive]), encoder=encoder))
+            took = seconds(lambda: index(settings, RunRequest([archive]), encoder=encoder))
         return memory, len(files) / took
 
 

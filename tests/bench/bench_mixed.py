@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import encoders, readers
 from search.models import Models
 from search.query import Engine
@@ -103,7 +103,7 @@ def run() -> Iterator[Figure]:
         archive = lay_out(Path(folder, "archive"))
         files = write_manifests(archive, Path(folder), REPORTING)
         to_choose = write_manifests(archive, Path(folder), CHOOSING)
-        yield Figure("files indexed into one space", seconds(lambda: index(settings, Job([Path(folder, "archive")]))), "s")
+        yield Figure("files indexed into one space", seconds(lambda: index(settings, RunRequest([Path(folder, "archive")]))), "s")
         yield Figure("and into a multilingual one", seconds(lambda: add_space(settings)), "s")
         alone = asked(settings, files, words=False)
         yield Figure("speech, screens and subtitles read", seconds(lambda: add_readers(settings)), "s")
@@ -280,7 +280,7 @@ def add_space(settings: Settings) -> None:
         space = encoders.load(GERMAN).space
         spaces = Spaces(Database(settings.database))
         spaces.fill(spaces.add(space, GERMAN, space.kinds(), []))
-        index(settings, Job(()))
+        index(settings, RunRequest(()))
 
 
 def add_readers(settings: Settings) -> None:
@@ -288,7 +288,7 @@ def add_readers(settings: Settings) -> None:
     for name in (SPEECH, "ocr", "written"):
         reader = readers.load(name, Models.of(settings), "cpu")
         Readers(Database(settings.database)).add(name, reader.revision, sorted(reader.reads), sorted(reader.channels))
-    index(settings, Job(()))
+    index(settings, RunRequest(()))
 
 
 def asked(settings: Settings, files: dict[str, Path], **how: bool) -> dict[str, dict[str, float]]:

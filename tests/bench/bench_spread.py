@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import encoders
 from search.query import ALL, Engine, Term
 from search.settings import Settings
@@ -72,7 +72,7 @@ def equal(folder: Path) -> Iterator[Figure]:
     settings = Settings(home=folder / "home")
     space, spaces = encoders.load(SECOND).space, Spaces(Database(settings.database))
     spaces.fill(spaces.add(space, SECOND, space.kinds(), []))
-    index(settings, Job(()))
+    index(settings, RunRequest(()))
     with Engine(settings) as engine:
         yield from paged(engine, "two spaces", (ALL,))
 

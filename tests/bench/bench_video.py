@@ -16,9 +16,9 @@ from statistics import median
 
 import av
 
-from search.media.process import environment
+from search.media.decode.streams import read
+from search.media.sandbox.process import environment
 from search.media.source import Limits, Source
-from search.media.streams import read
 from search.types import Needs
 from tests.bench.report import ROOT, Figure, given
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import text
 
-from search.query.words import parse
+from search.query.operators import parse
 from search.store import Database
 from search.store.words import scrub, text_index
 from search.types import Ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.media import child, confine
+from search.media.sandbox import child, confine
 
 
 def nothing(*_: object, **__: object) -> confine.Absent:

@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from tests.crash.lab import Nursery
+from tests.crash.lab import PreloadedRuns
 
 if sys.platform != "linux":
     pytest.skip("the harnesses of loss speak to Linux", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory):
-    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
-    yield nursery
-    nursery.close()
+def preloaded(tmp_path_factory):
+    preloaded = PreloadedRuns(tmp_path_factory.mktemp("preloaded"))
+    yield preloaded
+    preloaded.close()

@@ -1,7 +1,7 @@
 """The command line in a process that may die at a named point: `python -m tests.crash.driver ARGUMENT...` is `sensorium ARGUMENT...`.
 
-With no argument it is a nursery: imports once, and forks a child for every line of JSON on standard input, so that a run starts in
-milliseconds. A child's orphans are the nursery's to bury, so it knows whether any outlived their parent.
+With no argument it is a preloaded parent: it imports once, and forks a child for every line of JSON on standard input, so that a run starts in
+milliseconds. A child's orphans become its own, so it knows whether any outlived their parent.
 
 The product's code is left as it is. Around it, by environment variables:
 
@@ -167,7 +167,7 @@ def prepare() -> None:
     load = search.readers.load
     search.readers.load = lambda name, *rest: PausingReader() if name == "fake" else load(name, *rest)
     indexer.pipeline.COMMIT_UNITS, indexer.pipeline.COMMIT_SECONDS = 4, 0.05
-    search.query.calibration.ENOUGH = 4  # a small archive calibrates itself, too
+    search.query.calibration.MIN_SAMPLE = 4  # a small archive calibrates itself, too
     if acks := os.environ.get("SENSORIUM_CRASH_ACKS"):
         database = Path(os.environ["SENSORIUM_HOME"]) / "sensorium.db"
         handle, last = os.open(acks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), [b""]
@@ -200,10 +200,10 @@ LAZY = (
     "alembic.command", "indexer.repair", "indexer.run", "numpy.random", "pydantic.json_schema", "pydantic.type_adapter",
     "search.query.calibrate", "ui.commands.additions", "ui.commands.judging", "ui.show", "ui.status",
 )  # fmt: skip
-"""What commands import when they need it; the nursery has it ready, since its runs are many."""
+"""What commands import when they need it; the preloaded parent has it ready, since its runs are many."""
 
 
-def nursery() -> None:
+def preloaded() -> None:
     """Fork a run for every request ``{"argv", "env", "out", "err"}``; answers its pid, then its end and its orphans that live on."""
     for name in LAZY:
         importlib.import_module(name)
@@ -243,4 +243,4 @@ if __name__ == "__main__":
         prepare()
         cli.main()
     else:
-        nursery()
+        preloaded()

@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from search.media import sidecars
+from search.media.metadata import sidecars
 from search.query import calibration
 from tests.crash.driver import done
 from tests.crash.media import Files
@@ -60,7 +60,7 @@ class Ran:
         return max((max(work["done"], work["read"]) for work in works if work), default=0)
 
 
-class Nursery:
+class PreloadedRuns:
     """Runs of the command line that start in milliseconds; see ``driver``."""
 
     def __init__(self, scratch: Path) -> None:
@@ -182,9 +182,9 @@ def steps(home: Path, random: Random, *, reads: bool) -> dict[str, tuple[str, ..
     return found
 
 
-def audit(nursery: Nursery, home: Path, files: Files, *, reads: bool = False) -> None:
+def audit(preloaded: PreloadedRuns, home: Path, files: Files, *, reads: bool = False) -> None:
     """After a run that ended well: the archive is whole, and read if anything ``reads`` it, `verify --deep` agrees, and search in each space finds every file exactly once."""
-    verified = nursery.run("verify", "--deep", "--json", home=home)
+    verified = preloaded.run("verify", "--deep", "--json", home=home)
     assert verified.code == 0, verified.out + verified.err
     there = digests(files)
     held = done(home / "sensorium.db")
@@ -195,7 +195,7 @@ def audit(nursery: Nursery, home: Path, files: Files, *, reads: bool = False) ->
     for space, kinds in spaces(home).items():
         wanted = {digest: path for digest, path in there.items() if f"{MODALITIES[path.suffix]}/" in kinds}
         assert {f"{digest}@{space}" for digest in wanted} <= held.keys(), f"files that are not in the space {space}"
-        found = nursery.run(
+        found = preloaded.run(
             "search", NOWHERE, "--space", space, "-k", 1000, "--group", "asset", "--under", files.folder, "--json", home=home
         )
         assert found.code == 0, found.out + found.err

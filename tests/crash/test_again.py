@@ -14,14 +14,14 @@ from tests.crash.media import Files
 
 
 @pytest.fixture(scope="module")
-def indexed(nursery, tmp_path_factory):
+def indexed(preloaded, tmp_path_factory):
     """A home and its archive, with the files two folders down."""
     folder = tmp_path_factory.mktemp("again")
     files = Files(folder / "archive" / "year" / "trip", Random(1))
     files.add(12)
     files.add_clip()
     home = folder / "home"
-    assert nursery.run("index", folder / "archive", home=home).code == 0
+    assert preloaded.run("index", folder / "archive", home=home).code == 0
     return home, folder / "archive"
 
 
@@ -54,13 +54,13 @@ def nothing(archive):
 
 
 @pytest.mark.parametrize("change", [nothing, touch, chmod, rename_a_file, rename_a_folder, copy])
-def test_nothing_is_embedded_again_after(change, nursery, indexed):
+def test_nothing_is_embedded_again_after(change, preloaded, indexed):
     home, archive = indexed
     before = done(home / "sensorium.db")
     change(archive)
-    ran = nursery.run("index", archive, "--json", home=home)
+    ran = preloaded.run("index", archive, "--json", home=home)
     assert ran.code == 0, ran.err
     summary = json.loads(ran.out.splitlines()[-1])
     assert (summary["progress"]["done"], summary["progress"]["segments"], summary["removed"]) == (0, 0, 0)
     assert done(home / "sensorium.db") == before, "segments or vectors were made anew"
-    assert nursery.run("verify", "--deep", home=home).code == 0
+    assert preloaded.run("verify", "--deep", home=home).code == 0

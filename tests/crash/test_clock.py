@@ -65,7 +65,7 @@ def start(home: Path, files: Files, clock: Clock, zone: str, pause: float = 0.1)
 
 
 @pytest.mark.timeout(600 + 60 * TRIALS)
-def test_clocks_that_jump_and_machines_that_sleep_take_nothing_from_runs(nursery, tmp_path):
+def test_clocks_that_jump_and_machines_that_sleep_take_nothing_from_runs(preloaded, tmp_path):
     jumps = sleeps = 0
     for number in range(TRIALS):
         random = Random(f"clock {SEED + number}")
@@ -73,8 +73,8 @@ def test_clocks_that_jump_and_machines_that_sleep_take_nothing_from_runs(nursery
         folder.mkdir()
         home, files, clock = folder / "home", Files(folder / "archive", random), Clock(folder / "clock")
         files.add(4)
-        assert nursery.run("index", files.folder, home=home).code == 0
-        assert nursery.run("readers", "add", "fake", "--json", home=home).code == 0
+        assert preloaded.run("index", files.folder, home=home).code == 0
+        assert preloaded.run("readers", "add", "fake", "--json", home=home).code == 0
         files.add(20)
         runs = [start(home, files, clock, random.choice(ZONES)) for _ in range(2)]
         while any(run.poll() is None for run in runs):
@@ -100,7 +100,7 @@ def test_clocks_that_jump_and_machines_that_sleep_take_nothing_from_runs(nursery
         assert again.returncode == 0, f"{context}: {err}"
         progress = json.loads(out.splitlines()[-1])["progress"]
         assert (progress["done"], progress["read"]) == (0, 0), f"{context}: embedded or read again"
-        audit(nursery, home, files)
+        audit(preloaded, home, files)
         print(
             f"{number + 1} pairs of runs from seed {SEED}, {jumps} jumps, {sleeps} of them in a sleep: 0 quarantined, 0 repeated",
             flush=True,

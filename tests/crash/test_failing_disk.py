@@ -89,7 +89,7 @@ def places(home: Path, argv: tuple[str, ...]) -> dict[str, str]:
 
 @needs_strace
 @pytest.mark.timeout(600 + 60 * TRIALS)
-def test_a_failing_disk_is_told_and_the_next_run_goes_on(nursery, tmp_path):
+def test_a_failing_disk_is_told_and_the_next_run_goes_on(preloaded, tmp_path):
     hits: Counter[str] = Counter()
     for number in range(TRIALS):
         seed = SEED + number
@@ -101,15 +101,15 @@ def test_a_failing_disk_is_told_and_the_next_run_goes_on(nursery, tmp_path):
         name = "again" if old else "first"
         faults = FAULTS
         if old:
-            assert nursery.run(*argv, home=home).code == 0
+            assert preloaded.run(*argv, home=home).code == 0
             files.disturb()
             files.add(8)
         if reads := number % 4 == 3:  # something else is done to an archive with readers, and often a second space
-            assert nursery.run(*argv, home=home).code == 0
+            assert preloaded.run(*argv, home=home).code == 0
             for reader in ("fake", "written"):
-                assert nursery.run("readers", "add", reader, "--json", home=home).code == 0
+                assert preloaded.run("readers", "add", reader, "--json", home=home).code == 0
             if number % 8 == 7:
-                assert nursery.run(*steps(home, random, reads=True)["add"], home=home).code == 0
+                assert preloaded.run(*steps(home, random, reads=True)["add"], home=home).code == 0
             name, argv = random.choice([*steps(home, random, reads=True).items()])
             faults = OTHERS.get(name, ()) + EVERY
         chosen = number // 4 if reads else number
@@ -137,9 +137,9 @@ def test_a_failing_disk_is_told_and_the_next_run_goes_on(nursery, tmp_path):
             assert refused or ran.returncode in (0, 1), ran.returncode
             assert ran.returncode == 0 or told_well(ran.stderr), "the error does not say what to do"
             assert not lost(acknowledged(acks), home, files, dropped=dropped), "acknowledged, and not there"
-            assert nursery.run("index", files.folder, "--json", home=home).code == 0
+            assert preloaded.run("index", files.folder, "--json", home=home).code == 0
             assert not lost(acknowledged(acks), home, files, dropped=dropped), "acknowledged, and lost"
-            audit(nursery, home, files, reads=reads)
+            audit(preloaded, home, files, reads=reads)
         except AssertionError as failure:
             raise AssertionError(
                 f"seed {seed}, {name}, {fault} on {path} ({injected} times): {failure}\n{ran.stderr[-3000:]}"
@@ -173,50 +173,50 @@ def fill(folder: Path, leave: int = 0) -> Path:
     return ballast
 
 
-def test_a_disk_that_is_small_from_the_start_is_told(nursery, tmp_path):
+def test_a_disk_that_is_small_from_the_start_is_told(preloaded, tmp_path):
     files = Files(tmp_path / "archive", Random(SEED))
     files.add(3)
     with small_disk(tmp_path / "disk", "16m") as disk:
-        ran = nursery.run("index", files.folder, home=disk / "home")
+        ran = preloaded.run("index", files.folder, home=disk / "home")
         assert ran.code == 1
         assert told_well(ran.err), ran.err
         assert "free" in ran.err
         subprocess.run(["mount", "-o", "remount,size=160m", disk], check=True)
-        assert nursery.run("index", files.folder, home=disk / "home").code == 0
-        audit(nursery, disk / "home", files)
+        assert preloaded.run("index", files.folder, home=disk / "home").code == 0
+        audit(preloaded, disk / "home", files)
 
 
 @pytest.mark.parametrize("leave", [0, 40_000])
-def test_a_disk_that_fills_up_stops_the_run_searches_go_on_and_room_lets_it_resume(nursery, tmp_path, leave):
+def test_a_disk_that_fills_up_stops_the_run_searches_go_on_and_room_lets_it_resume(preloaded, tmp_path, leave):
     files = Files(tmp_path / "archive", Random(SEED))
     acks = tmp_path / "acks"
     files.add(6)
     with small_disk(tmp_path / "disk", "96m") as disk:
         home = disk / "home"
-        assert nursery.run("index", files.folder, home=home).code == 0
+        assert preloaded.run("index", files.folder, home=home).code == 0
         (current,) = (home / "index").glob("*/CURRENT")
         generation = current.read_text()
         before = len(done(home / "sensorium.db"))
         files.add(150)
         filling = threading.Thread(target=_fill_when_under_way, args=(acks, disk, leave))
         filling.start()
-        ran = nursery.run("index", files.folder, "--json", home=home, acks=acks, pause=0.2)
+        ran = preloaded.run("index", files.folder, "--json", home=home, acks=acks, pause=0.2)
         filling.join()
         assert ran.code == 1, (ran.code, ran.out[-300:], ran.err)
         assert told_well(ran.err), ran.err
         assert re.search("room|free|full", ran.err), ran.err
         kept = acknowledged(acks)
         assert before < len(kept) < before + 150
-        found = nursery.run("search", "red", "-k", 5, "--json", home=home)
+        found = preloaded.run("search", "red", "-k", 5, "--json", home=home)
         assert found.code == 0, "it cannot be searched while the disk is full: " + found.err
         assert current.read_text() == generation
-        again = nursery.run("index", files.folder, "--json", home=home)
+        again = preloaded.run("index", files.folder, "--json", home=home)
         assert again.code == 1
         assert told_well(again.err), again.err
         (disk / "ballast").unlink()
-        assert nursery.run("index", files.folder, "--json", home=home).code == 0
+        assert preloaded.run("index", files.folder, "--json", home=home).code == 0
         assert not lost(kept, home, files)
-        audit(nursery, home, files)
+        audit(preloaded, home, files)
 
 
 def _fill_when_under_way(acks: Path, disk: Path, leave: int) -> None:

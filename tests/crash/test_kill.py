@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from tests.crash.driver import POINTS, done
-from tests.crash.lab import SECOND, Nursery, acknowledged, audit, lost, spaces, steps
+from tests.crash.lab import SECOND, PreloadedRuns, acknowledged, audit, lost, spaces, steps
 from tests.crash.media import Files
 
 TRIALS = int(os.environ.get("SENSORIUM_CRASH_TRIALS", "20"))
@@ -38,8 +38,8 @@ def dying(random: Random, *, reads: bool) -> dict[str, object]:
 class Archive:
     """A home, its files, and what was acknowledged to whom watches."""
 
-    def __init__(self, nursery: Nursery, folder: Path, random: Random) -> None:
-        self.nursery, self.random = nursery, random
+    def __init__(self, preloaded: PreloadedRuns, folder: Path, random: Random) -> None:
+        self.preloaded, self.random = preloaded, random
         self.home, self.acks = folder / "home", folder / "acks"
         self.begun = self.reads = False
         self.amid_reading = 0
@@ -70,7 +70,7 @@ class Archive:
         if self.reads and self.random.random() < 0.6:
             kills += self.another()
         assert not self.run("index", self.files.folder, "--json"), "nothing was to kill it"
-        audit(self.nursery, self.home, self.files, reads=self.reads)
+        audit(self.preloaded, self.home, self.files, reads=self.reads)
         return kills
 
     def another(self) -> int:
@@ -90,7 +90,7 @@ class Archive:
         dropped = SECOND if argv[:2] == ("spaces", "drop") else ""
         database = self.home / "sensorium.db"
         before = done(database).keys()
-        ran = self.nursery.run(*argv, home=self.home, acks=self.acks, **how)
+        ran = self.preloaded.run(*argv, home=self.home, acks=self.acks, **how)
         assert ran.orphans == 0, "a child outlived its parent by a minute"
         assert "Traceback" not in ran.err, ran.err
         refused = argv[:2] == ("spaces", "calibrate") and "nothing whose answer is known" in ran.err
@@ -117,12 +117,12 @@ def reading(database: Path) -> bool:
 
 
 @pytest.mark.timeout(600 + 60 * TRIALS)
-def test_nothing_acknowledged_is_lost_or_doubled_by_kills(nursery, tmp_path):
+def test_nothing_acknowledged_is_lost_or_doubled_by_kills(preloaded, tmp_path):
     kills, amid_reading, others, archive = 0, 0, Counter(), None
     for number in range(TRIALS):
         seed = SEED + number
         if archive is None or not number % A_HOME:
-            archive = Archive(nursery, tmp_path / str(number), Random(seed))
+            archive = Archive(preloaded, tmp_path / str(number), Random(seed))
         archive.random.seed(f"trial {seed}")
         try:
             kills += archive.trial()

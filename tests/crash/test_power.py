@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from tests.crash.disk import Disk, copy, trace
-from tests.crash.lab import SECOND, Nursery, audit, calibrations, lost, steps
+from tests.crash.lab import SECOND, PreloadedRuns, audit, calibrations, lost, steps
 from tests.crash.media import Files
 
 TRIALS = int(os.environ.get("SENSORIUM_POWER_TRIALS", "10"))
@@ -31,25 +31,25 @@ UNREAD = ("index", "readers")
 """Commands before which nothing reads; after a cut of the second, people would give it again."""
 
 
-def prepared(nursery: Nursery, home: Path, files: Files, command: str, random: Random) -> tuple[str, ...]:
+def prepared(preloaded: PreloadedRuns, home: Path, files: Files, command: str, random: Random) -> tuple[str, ...]:
     """Make the archive that a command finds; the command itself."""
     index = ("index", str(files.folder), "--json")
     if command == "index":
         return index
     files.add_clip()
     files.subtitle()
-    assert nursery.run(*index, home=home).code == 0
+    assert preloaded.run(*index, home=home).code == 0
     if command == "readers":
         return ("readers", "add", "fake", "--json")
     for reader in ("fake", "written"):
-        assert nursery.run("readers", "add", reader, "--json", home=home).code == 0
+        assert preloaded.run("readers", "add", reader, "--json", home=home).code == 0
     if command != "add":
         add = steps(home, random, reads=True)["add"]
         later = ("--later",) if command == "fill" else ()
-        assert nursery.run(*add, *later, home=home).code == 0
+        assert preloaded.run(*add, *later, home=home).code == 0
     if command == "calibrate":  # the second space may have nothing whose answer is known
         for _ in range(6):
-            assert nursery.run(*steps(home, random, reads=True)["judge"], home=home).code == 0
+            assert preloaded.run(*steps(home, random, reads=True)["judge"], home=home).code == 0
         return ("spaces", "calibrate", "fake", "--json")
     if command != "index again":
         return steps(home, random, reads=True)[command]
@@ -59,7 +59,7 @@ def prepared(nursery: Nursery, home: Path, files: Files, command: str, random: R
 
 
 @pytest.mark.timeout(600 + 60 * TRIALS)
-def test_nothing_acknowledged_is_lost_by_a_power_cut(nursery, tmp_path):
+def test_nothing_acknowledged_is_lost_by_a_power_cut(preloaded, tmp_path):
     told = 0
     for number in range(0, TRIALS, A_RUN):
         random, command = Random(f"power {SEED + number}"), COMMANDS[number // A_RUN % len(COMMANDS)]
@@ -67,7 +67,7 @@ def test_nothing_acknowledged_is_lost_by_a_power_cut(nursery, tmp_path):
         root, acks, files = folder / "disk", folder / "acks", Files(folder / "archive", random)
         root.mkdir()
         files.add(12)
-        argv = prepared(nursery, root / "home", files, command, random)
+        argv = prepared(preloaded, root / "home", files, command, random)
         dropped = SECOND if command == "drop" else ""
         start = copy(root, folder / "start")
         env = {"SENSORIUM_HOME": str(root / "home"), "SENSORIUM_CRASH_ACKS": str(acks)}
@@ -92,10 +92,10 @@ def test_nothing_acknowledged_is_lost_by_a_power_cut(nursery, tmp_path):
                 assert not gone, f"of {len(acknowledged)} acknowledged there are lost: {gone}"
                 assert cut or calibrations(look) == calibrations(root / "home"), "calibrated, and lost"
                 shutil.rmtree(look.parent)
-                recovered = nursery.run("index", files.folder, "--json", home=home)
+                recovered = preloaded.run("index", files.folder, "--json", home=home)
                 assert recovered.code == 0, recovered.err
                 assert not lost(acknowledged, home, files, dropped=dropped), "acknowledged, and made again"
-                audit(nursery, home, files, reads=command not in UNREAD)
+                audit(preloaded, home, files, reads=command not in UNREAD)
             except Exception as error:
                 raise AssertionError(f"{context}: {error}") from error
             shutil.rmtree(home.parent)

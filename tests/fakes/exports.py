@@ -9,7 +9,7 @@ import numpy as np
 
 from search import encoders
 from search.encoders import Encoder
-from search.encoders.export import Calibration, export
+from search.encoders.export import ExportSample, export
 
 CONFIG = {
     "embed_dim": 32,
@@ -37,7 +37,7 @@ def write_model(folder: Path, config: dict | None = None) -> Path:
     return folder
 
 
-def calibration(size: int = 64, count: int = 60) -> Calibration:
+def calibration(size: int = 64, count: int = 60) -> ExportSample:
     """Pictures of noise in many scales and colours, each with a text of its own."""
     rng = np.random.default_rng(3)
     images = []
@@ -46,7 +46,7 @@ def calibration(size: int = 64, count: int = 60) -> Calibration:
         images.append(np.kron(coarse, np.ones((size // len(coarse),) * 2 + (1,), np.uint8)))
     words = ["red", "green", "blue", "dog", "cat", "house", "tree", "water", "night", "street"]
     texts = [" ".join(rng.choice(words, number % 9 + 2)) for number in range(count)]
-    return Calibration(images, texts, range(count))
+    return ExportSample(images, texts, range(count))
 
 
 def build(folder: Path) -> Encoder:

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 from search.encoders import Encoder
 from search.errors import UnknownName
-from search.models import Model, Source
+from search.models import Model, ModelSource
 from tests.fakes.encoder import FakeEncoder
 
 KNOWN = {
-    "small": Source("maker/small", ("*.safetensors", "*.json")),
-    "noncommercial": Source(
+    "small": ModelSource("maker/small", ("*.safetensors", "*.json")),
+    "noncommercial": ModelSource(
         "maker/small", ("*.safetensors", "*.json"), licence="CC-BY-NC-4.0", notice="For research alone (CC-BY-NC-4.0)."
     ),
 }
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     if rest not in KNOWN:
         raise UnknownName("model", rest, KNOWN)
     return KNOWN[rest]

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from search.encoders import Encoder, imagebind
+from search.encoders.imagebind.checkpoint import read_sizes
 from search.encoders.imagebind.towers import TOWERS, Sizes, tower
-from search.encoders.imagebind.weights import read_sizes
 from search.models import Model
 
 SIZES = {"dim": 64} | {name: {"width": 32, "blocks": 2, "heads": 4} for name in TOWERS}

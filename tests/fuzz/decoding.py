@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search.errors import MediaError
-from search.media.child import decode
 from search.media.opening import head, opened
-from search.media.sniff import HEAD, sensed, sniff
+from search.media.sandbox.child import decode
+from search.media.sniff import HEAD_BYTES, sensed, sniff
 from search.media.source import Limits, Source, picture_formats
 from search.settings import Settings
 from search.types import Cut, Gap, Info, Needs
@@ -34,7 +34,7 @@ class InProcess:
     def decode(self, path: Path, needs: Needs) -> Iterator[Info | Cut | Gap]:
         suffix = os.path.splitext(path)[1].lower()
         with opened(path) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
-            first = head(descriptor, HEAD)
+            first = head(descriptor, HEAD_BYTES)
             source = Source(file, os.fstat(descriptor).st_size, first, suffix)
             try:
                 yield from decode(sniff(first, suffix, sensed(os.fspath(path))), source, needs, self._limits)

@@ -142,7 +142,7 @@ class Archive(RuleBasedStateMachine):
 
     def index(self, prune: bool, retry: bool) -> None:
         held, before = self.held(), self.encoder.encoded
-        job = run.Job([self.folder], retry=Again() if retry else None, prune=prune)
+        job = run.RunRequest([self.folder], retry=Again() if retry else None, prune=prune)
         run.index(self.settings, job, encoder=self.encoder)
         self.taken_in(prune=prune)
         assert self.encoder.encoded - before == len(self.held() - held - {BROKEN}), "embedded twice, or not"
@@ -162,9 +162,9 @@ class Archive(RuleBasedStateMachine):
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(RuntimeError):
             patch.setattr(Queue, "put", put)
             patch.setattr(pipeline, "COMMIT_UNITS", 1)
-            run.index(self.settings, run.Job([self.folder]), encoder=self.encoder)
+            run.index(self.settings, run.RunRequest([self.folder]), encoder=self.encoder)
         done, before = self.done(), self.encoder.encoded
-        run.index(self.settings, run.Job([self.folder]), encoder=self.encoder)
+        run.index(self.settings, run.RunRequest([self.folder]), encoder=self.encoder)
         assert self.encoder.encoded - before == len(self.done() - done), "a committed unit was embedded again"
         self.taken_in(prune=False)
         assert [check for check in verify(self.settings) if not check.ok] == []

@@ -23,8 +23,8 @@ import pytest
 
 from indexer import run
 from search.index.generations import folder_name
+from search.live import LiveIndex
 from search.query import Engine, Term
-from search.query.live import LiveIndex
 from search.settings import Settings
 from search.types import Filter, Kind, Modality
 from tests.conftest import make_archive
@@ -49,11 +49,11 @@ class Home:
         others.mkdir()
         for number in range(13):  # as many as in the archive
             (others / f"{number}.txt").write_text(f"Leaf {number}.")
-        self.job = run.Job([archive])
+        self.job = run.RunRequest([archive])
         for text in ("The night is black.", "Green leaves."):  # the second is in the second generation alone
             for path, encoder in ((archive, self.encoder), (others, other)):
                 (path / f"{len(text)}.txt").write_text(f"{text} It is one of the {path.name}.")
-                run.index(self.settings, run.Job([path]), encoder=encoder)
+                run.index(self.settings, run.RunRequest([path]), encoder=encoder)
         shutil.copytree(self.index, self._whole)
 
     @property

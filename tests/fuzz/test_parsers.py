@@ -29,17 +29,20 @@ from starlette.responses import Response
 from indexer import run
 from indexer.watch import is_remote
 from search import settings
-from search.api import cursors, media, schemas, searching
+from search.api import cursors, media_files, schemas, searching
 from search.api.service import Service
-from search.cache import DIGITS, digest_of, picture
+from search.cache import DIGEST_DIGITS, digest_of, picture
 from search.errors import IndexDamaged, InputError, MediaError, Problem, SensoriumError
 from search.index import Generations
 from search.index.flat import FlatIndex
-from search.media import dates, ending, exported, images, iptc, is_media, motion, sidecars, subtitles, timed, wire, words, xmp
-from search.media.sniff import HEAD, sensed
+from search.media import ending, is_media
+from search.media.decode import images, motion
+from search.media.metadata import dates, iptc, sidecars, subtitles, takeout, text_values, timed, xmp
+from search.media.sandbox import protocol
+from search.media.sniff import HEAD_BYTES, sensed
 from search.media.source import PICTURES, Limits, Source
-from search.query.evaluate import Judged, read_manifest
-from search.readers.written import Written
+from search.query.evaluate import JudgedQuery, read_manifest
+from search.readers.written import WrittenReader
 from search.store.sql import SqlStore
 from search.types import Channel, Cut, DateSource, Filter, Gap, Info, Modality, Needs, Span
 from tests.conftest import make_archive
@@ -143,10 +146,10 @@ def test_a_range_is_served_exactly_or_the_whole_is(tmp_path_factory, told):
     file = tmp_path_factory.getbasetemp() / "ranged.bin"
     file.write_bytes(CONTENT)
     asked = request(range=told)
-    if problem := tried(Problem, media._settle_range, asked, len(CONTENT)):
+    if problem := tried(Problem, media_files._settle_range, asked, len(CONTENT)):
         assert (problem.status, problem.headers) == (416, {"Content-Range": "bytes */64"})
         return
-    status, headers, body = sent(media.File(file), asked)
+    status, headers, body = sent(media_files.File(file), asked)
     if status == 200:
         assert body == CONTENT
     else:
@@ -163,8 +166,8 @@ def test_a_range_that_can_be_is_served(tmp_path_factory, start, length):
     file.write_bytes(CONTENT)
     end = "" if length is None else start + length
     asked = request(range=f"bytes={start}-{end}")
-    media._settle_range(asked, len(CONTENT))
-    status, _, body = sent(media.File(file), asked)
+    media_files._settle_range(asked, len(CONTENT))
+    status, _, body = sent(media_files.File(file), asked)
     assert (status, body) == (206, CONTENT[start:] if length is None else CONTENT[start : start + length + 1])
 
 
@@ -175,7 +178,7 @@ def test_if_none_match_holds_where_the_tag_is_named(told, named):
     tag = '"tag"'
     told = f"{told},{tag}" if named else told
     assume(named or (tag not in told and told.strip() != "*"))
-    assert media._matches(request(if_none_match=told), tag) is named
+    assert media_files._matches(request(if_none_match=told), tag) is named
 
 
 @FUZZ
@@ -228,7 +231,7 @@ def service(tmp_path_factory):
     home = settings.Settings(home=folder / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "DecodePool", InProcess)
-        run.index(home, run.Job([make_archive(folder / "archive")]), encoder=encoder)
+        run.index(home, run.RunRequest([make_archive(folder / "archive")]), encoder=encoder)
     service = Service(home, load=lambda _: encoder, runner=lambda *_: None)
     service.start()
     yield service
@@ -271,16 +274,16 @@ REPLIES = [
     Cut(Channel.MOTION, Modality.IMU, Span(0, 1), np.zeros((6, 8), np.float32)),
     Cut(Channel.SPEECH, Modality.TEXT, Span(0, 1), "red", "subtitle stream 2 (German)", "de"),
 ]  # fmt: skip
-HEADERS = [json.loads(wire.pack_reply(reply)[0][wire.PREFIX.size :]) for reply in (*REPLIES, None)]
+HEADERS = [json.loads(protocol.pack_reply(reply)[0][protocol.PREFIX.size :]) for reply in (*REPLIES, None)]
 
 
 @FUZZ
 @given(st.sampled_from(HEADERS).flatmap(near), st.integers(0, 200) | st.just(2**63))
 def test_a_reply_is_understood_or_malformed(header, length):
     try:
-        payload = wire.room(header, length, NEEDS, 3)
-        reply = wire.unpack_reply(header, np.zeros_like(payload))
-    except wire.MalformedError:
+        payload = protocol.room(header, length, NEEDS, 3)
+        reply = protocol.unpack_reply(header, np.zeros_like(payload))
+    except protocol.MalformedError:
         return
     if isinstance(reply, Cut):
         assert isinstance(reply.content, str) == (reply.modality is Modality.TEXT)
@@ -290,7 +293,7 @@ def test_a_reply_is_understood_or_malformed(header, length):
 @FUZZ
 @given(st.binary(max_size=60) | json_texts.map(lambda told: told.encode("utf-8", "surrogatepass")))
 def test_a_header_is_an_object_or_malformed(raw):
-    assert isinstance(tried(wire.MalformedError, wire.unpack_header, raw), dict | wire.MalformedError)
+    assert isinstance(tried(protocol.MalformedError, protocol.unpack_header, raw), dict | protocol.MalformedError)
 
 
 KEYS = [field.name for field in fields(settings.Settings)]
@@ -358,10 +361,10 @@ def test_any_address_names_a_state_that_its_own_address_says(params):
 
 @FUZZ
 @given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=90) | st.from_regex(r"[0-9a-fA-F]{63,65}-.*"))
-@example("ü" * DIGITS + "-sheet.jpg")
+@example("ü" * DIGEST_DIGITS + "-sheet.jpg")
 def test_only_a_picture_tells_a_digest(name):
     if digest := digest_of(Path("/home/cache/ab") / name):
-        assert len(bytes.fromhex(digest)) == DIGITS // 2
+        assert len(bytes.fromhex(digest)) == DIGEST_DIGITS // 2
     assert digest_of(picture(Path("/home"), "ab" * 32, "image-320", "jpg")) == "ab" * 32
 
 
@@ -396,7 +399,7 @@ def test_any_manifest_of_judged_queries_is_read_or_refused(tmp_path_factory, con
     file = tmp_path_factory.getbasetemp() / "judged.jsonl"
     file.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
     judged = tried(InputError, lambda: list(read_manifest(file)))
-    assert isinstance(judged, InputError) or all(isinstance(one, Judged) and one.relevant for one in judged)
+    assert isinstance(judged, InputError) or all(isinstance(one, JudgedQuery) and one.relevant for one in judged)
 
 
 def test_a_line_of_a_manifest_ends_where_json_lines_end(tmp_path):
@@ -421,7 +424,7 @@ tables = st.tuples(
 @given(tables | st.binary(max_size=90))
 @example(b"t,ax,ay,az,gx,gy,gz\n0,1,2,3,4,5,6\n1e308,1,2,3,4,5,6\n-1e308,1,1,1,1,1,1\n1,1,1,1,1,1,1\n")
 def test_any_table_of_motion_is_windows_or_refused(content):
-    source = Source(io.BytesIO(content), len(content), content[:HEAD], ".csv")
+    source = Source(io.BytesIO(content), len(content), content[:HEAD_BYTES], ".csv")
     found = tried(MediaError, lambda: list(motion.read(source, NEEDS, Limits(0, 0, 0, ()))))
     if isinstance(found, MediaError):
         return
@@ -431,14 +434,14 @@ def test_any_table_of_motion_is_windows_or_refused(content):
         assert isinstance(cut, Gap) or (
             cut.content.shape[0] == 6 and 0 < cut.content.shape[1] <= 400 and 0 <= cut.span.start < cut.span.end
         )
-        assert wire.unpack_reply(*unpacked(cut)) is not None
+        assert protocol.unpack_reply(*unpacked(cut)) is not None
 
 
 def unpacked(reply: Gap | Cut, needs: Needs = NEEDS) -> tuple[dict[str, Any], Any]:
     """A reply as the parent gets it, with room for what it holds, filled."""
-    packed, payload = wire.pack_reply(reply)
-    header = wire.unpack_header(packed[wire.PREFIX.size :])
-    room = wire.room(header, len(payload), needs, 3)
+    packed, payload = protocol.pack_reply(reply)
+    header = protocol.unpack_header(packed[protocol.PREFIX.size :])
+    room = protocol.room(header, len(payload), needs, 3)
     room.data.cast("B")[:] = payload
     return header, room
 
@@ -452,14 +455,14 @@ def test_any_name_is_that_of_a_sensor_or_of_none(name):
     assert is_media(f"a{ending(name)}") == bool(ending(name))
 
 
-def check_written(found: list[Info | Cut | Gap], most: int = words.MOST) -> None:
+def check_written(found: list[Info | Cut | Gap], most: int = text_values.MAX_VALUES) -> None:
     """What was written comes through to the parent as it is, and is not too much."""
     assert len(found) <= most
     for one in found:
         assert isinstance(one, Cut) or one.reason == "not_read"
-        assert wire.unpack_reply(*unpacked(one, Written.needs)) == one
+        assert protocol.unpack_reply(*unpacked(one, WrittenReader.needs)) == one
         if isinstance(one, Cut):
-            assert words.clean(one.content) == one.content != ""
+            assert text_values.clean(one.content) == one.content != ""
             assert one.span is None or 0 <= one.span.start < one.span.end
 
 
@@ -486,7 +489,7 @@ XMP_HEAD = (
 )
 def test_any_xmp_is_text_or_a_gap(raw, encoding):
     raw = raw if encoding == "utf-8" else raw.decode("utf-8", "replace").encode(encoding)
-    check_written(list(words.cuts("XMP", xmp.values(raw), Written.needs)))
+    check_written(list(text_values.cuts("XMP", xmp.values(raw), WrittenReader.needs)))
     assert all(dates.STAMP.fullmatch(stamp.text) for stamp in xmp.stamps(raw))
 
 
@@ -501,7 +504,7 @@ data_sets = st.tuples(
 @given(st.lists(data_sets.map(lambda told: b"\x1c%c%c%s%s" % (told[0], told[1], len(told[2]).to_bytes(2, "big"), told[2])), max_size=5).map(b"".join)
        | st.binary(max_size=40).map(b"\x1c".__add__))  # fmt: skip
 def test_any_iptc_is_text_or_a_gap(raw):
-    check_written(list(words.cuts("IPTC", iptc.values(raw), Written.needs)))
+    check_written(list(text_values.cuts("IPTC", iptc.values(raw), WrittenReader.needs)))
     assert all(dates.STAMP.fullmatch(stamp.text) for stamp in iptc.stamps(raw))
 
 
@@ -519,8 +522,8 @@ directories = st.lists(entries, max_size=6).map(
 @given(st.tuples(directories, st.binary(max_size=80)).map(b"".join) | st.binary(max_size=80), st.binary(max_size=40))
 def test_any_exif_is_text_or_a_gap(exif, comment):
     Image.new("L", (4, 4)).save(file := io.BytesIO(), "jpeg", exif=b"Exif\0\0" + exif, comment=comment)
-    source = Source(file, len(file.getvalue()), file.getvalue()[:HEAD], ".jpg")
-    info, *rest = images.read(source, Written.needs, Limits(100, 1, 0, tuple(PICTURES)))
+    source = Source(file, len(file.getvalue()), file.getvalue()[:HEAD_BYTES], ".jpg")
+    info, *rest = images.read(source, WrittenReader.needs, Limits(100, 1, 0, tuple(PICTURES)))
     assert isinstance(info, Info)
     check_written(rest)
 
@@ -538,8 +541,8 @@ def test_any_texts_of_a_png_are_text_or_a_gap(told):
         struct.pack(">I", max(0, len(key + text) + off)) + kind + key + text + b"\0" * 4 for kind, off, key, text in told
     )
     content = file.getvalue()[:-12] + chunks + file.getvalue()[-12:]
-    source = Source(io.BytesIO(content), len(content), content[:HEAD], ".png")
-    _, *rest = images.read(source, Written.needs, Limits(100, 1, 0, tuple(PICTURES)))
+    source = Source(io.BytesIO(content), len(content), content[:HEAD_BYTES], ".png")
+    _, *rest = images.read(source, WrittenReader.needs, Limits(100, 1, 0, tuple(PICTURES)))
     check_written(rest)
 
 
@@ -553,7 +556,7 @@ cue = st.tuples(times, times, LETTERS | st.sampled_from(["<i>a</i>", "{\\an8}b",
 @given(st.lists(cue.map(lambda told: f"{told[0]} --> {told[1]}\n{told[2]}\n"), max_size=6).map("\n".join) | st.text(max_size=60))
 def test_any_subtitles_are_cues_in_order_of_time(told):
     with contextlib.suppress(MediaError):  # there are none
-        check_written(found := list(subtitles.beside(timed.cues("srt", b"", told), Written.needs)))
+        check_written(found := list(subtitles.beside(timed.cues("srt", b"", told), WrittenReader.needs)))
         assert [cut.span.start for cut in found] == sorted(cut.span.start for cut in found)
 
 
@@ -571,7 +574,7 @@ def test_any_subtitles_are_cues_in_order_of_time(told):
 )  # fmt: skip
 def test_any_timed_text_is_cues_or_is_refused(form, told):
     try:
-        found = list(subtitles.beside(timed.cues(form, told.encode("utf-8", "surrogatepass"), told), Written.needs))
+        found = list(subtitles.beside(timed.cues(form, told.encode("utf-8", "surrogatepass"), told), WrittenReader.needs))
     except Exception:
         return  # the child's answer to whatever a library raises is a refusal
     check_written(found)
@@ -581,7 +584,7 @@ def test_any_timed_text_is_cues_or_is_refused(form, told):
 @given(st.binary(max_size=1300), st.sampled_from(timed.MARKS))
 def test_any_ebu_stl_is_cues_or_is_refused(raw, mark):
     try:
-        found = list(subtitles.beside(timed.cues("stl", b"850" + mark + raw, ""), Written.needs))
+        found = list(subtitles.beside(timed.cues("stl", b"850" + mark + raw, ""), WrittenReader.needs))
     except Exception:
         return
     check_written(found)
@@ -590,7 +593,7 @@ def test_any_ebu_stl_is_cues_or_is_refused(raw, mark):
 @FUZZ
 @given(st.sampled_from([*subtitles._TEXTS.values()]), st.binary(max_size=60), st.integers(), st.integers())
 def test_any_packet_of_subtitles_is_a_cue(read, raw, start, end):
-    cues = subtitles.Cues(Written.needs, "subtitle stream 1")
+    cues = subtitles.Cues(WrittenReader.needs, "subtitle stream 1")
     check_written([*cues.push(start, end, read(raw)), *cues.finish()])
 
 
@@ -603,7 +606,7 @@ def test_any_packet_of_subtitles_is_a_cue(read, raw, start, end):
 def test_any_name_of_a_sidecar_has_a_source_that_comes_through(stem, middle, suffix):
     name = os.fsdecode(stem.replace(b"/", b"").replace(b"\0", b"") + middle + suffix)
     cut = Cut(Channel.SPEECH, Modality.TEXT, None, "red", sidecars._shown(name) or "x", sidecars._language(name))
-    assert wire.unpack_reply(*unpacked(cut)) == cut
+    assert protocol.unpack_reply(*unpacked(cut)) == cut
 
 
 written_dates = st.text(max_size=45) | st.from_regex(
@@ -638,9 +641,9 @@ def test_whatever_is_written_for_a_date_is_one_that_has_come_or_none(told, name,
 ))  # fmt: skip
 def test_any_json_beside_a_picture_is_a_date_or_refused(raw):
     try:
-        info = exported.info(raw)
+        info = takeout.info(raw)
     except MediaError:
         return
-    header, _ = wire.pack_reply(info)
-    length, _ = wire.PREFIX.unpack(header[: wire.PREFIX.size])
-    assert wire.unpack_reply(wire.unpack_header(header[wire.PREFIX.size :][:length]), np.empty(0, np.uint8)) == info
+    header, _ = protocol.pack_reply(info)
+    length, _ = protocol.PREFIX.unpack(header[: protocol.PREFIX.size])
+    assert protocol.unpack_reply(protocol.unpack_header(header[protocol.PREFIX.size :][:length]), np.empty(0, np.uint8)) == info

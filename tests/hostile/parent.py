@@ -20,7 +20,7 @@ from pathlib import Path
 
 from search.errors import MediaError
 from search.media import DecodePool
-from search.readers.written import Written
+from search.readers.written import WrittenReader
 from search.settings import Settings
 from search.types import Cut, Gap, Info, Needs
 
@@ -51,7 +51,7 @@ def decode(pool: DecodePool, path: Path, secret: str) -> dict[str, object]:
 def _written(pool: DecodePool, path: Path) -> Iterator[Info | Cut | Gap]:
     """What is written in a file, or in what may lie beside one."""
     try:
-        yield from pool.decode(path, Written.needs)
+        yield from pool.decode(path, WrittenReader.needs)
     except MediaError as error:
         yield Gap(error.reason, str(error))
 

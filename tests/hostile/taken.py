@@ -1,4 +1,4 @@
-"""A decoder that has been taken over: as ``search.media.child``, but what it "decodes" is an attack that the file names.
+"""A decoder that has been taken over: as ``search.media.sandbox.child``, but what it "decodes" is an attack that the file names.
 
 The file holds JSON, ``{"attack": name, "with": [argument…]}``. What an attack reports comes back as a text: "refused: …"
 where the system did not let it, else what it could do.
@@ -21,8 +21,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from search.media import child, wire
-from search.media.slots import SLOT
+from search.media.sandbox import child, protocol
+from search.media.sandbox.slots import SLOT_BYTES
 from search.types import Channel, Cut, Info, Modality, Span
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -193,31 +193,32 @@ ATTACKS: dict[str, Callable[[str], str]] = {
 
 def lie(how: str) -> None:
     """Say something to the parent that no decoder says."""
-    info = wire.pack({"kind": "info", "modality": "image", "format": "x", "stamps": []})
-    lasting = wire.pack({"kind": "info", "modality": "video", "format": "x", "stamps": []})
+    info = protocol.pack({"kind": "info", "modality": "image", "format": "x", "stamps": []})
+    lasting = protocol.pack({"kind": "info", "modality": "video", "format": "x", "stamps": []})
     good = {"kind": "cut", "channel": "visual", "modality": "image", "span": None, "shape": [64, 64, 3]}
     size = 64 * 64 * 3
-    gap = wire.pack({"kind": "gap", "reason": "truncated", "detail": "x" * 400, "span": None})
+    gap = protocol.pack({"kind": "gap", "reason": "truncated", "detail": "x" * 400, "span": None})
     said: dict[str, bytes] = {
         "noise": os.urandom(4096),
-        "a header without end": wire.PREFIX.pack(0xFFFFFFFF, 0),
-        "a payload without end": info + wire.PREFIX.pack(9, 1 << 62) + b'{"kind":1',
-        "no JSON": wire.PREFIX.pack(4, 0) + b"\xff\xfe{}",
-        "a deep header": wire.PREFIX.pack(60_000, 0) + b"[" * 60_000,
-        "a long number": wire.PREFIX.pack(60_002, 0) + b'{"' + b"9" * 60_000,
-        "a cut before the info": wire.pack(good, size) + b"\0",
+        "a header without end": protocol.PREFIX.pack(0xFFFFFFFF, 0),
+        "a payload without end": info + protocol.PREFIX.pack(9, 1 << 62) + b'{"kind":1',
+        "no JSON": protocol.PREFIX.pack(4, 0) + b"\xff\xfe{}",
+        "a deep header": protocol.PREFIX.pack(60_000, 0) + b"[" * 60_000,
+        "a long number": protocol.PREFIX.pack(60_002, 0) + b'{"' + b"9" * 60_000,
+        "a cut before the info": protocol.pack(good, size) + b"\0",
         "two infos": info + info,
         "three infos": lasting * 3,
-        "a cut after the last info": lasting * 2 + wire.pack(good, size) + b"\0",
-        "a slot that is not there": info + wire.pack(good, size) + b"\xc8",
-        "slots that were not taken": info + (wire.pack(good, size) + b"\0") * 200_000,
-        "a shape that is too big": info + wire.pack(good | {"shape": [1 << 20, 1 << 20, 3]}, 3 << 40),
-        "a video of a million frames": info + wire.pack(good | {"modality": "video", "shape": [1 << 20, 64, 64, 3]}, size << 20),
-        "an unknown reason": wire.pack({"kind": "error", "reason": "sorry", "detail": ""}),
+        "a cut after the last info": lasting * 2 + protocol.pack(good, size) + b"\0",
+        "a slot that is not there": info + protocol.pack(good, size) + b"\xc8",
+        "slots that were not taken": info + (protocol.pack(good, size) + b"\0") * 200_000,
+        "a shape that is too big": info + protocol.pack(good | {"shape": [1 << 20, 1 << 20, 3]}, 3 << 40),
+        "a video of a million frames": info
+        + protocol.pack(good | {"modality": "video", "shape": [1 << 20, 64, 64, 3]}, size << 20),
+        "an unknown reason": protocol.pack({"kind": "error", "reason": "sorry", "detail": ""}),
         "gaps without end": info + gap * 20_000,
-        "a pickle": wire.PREFIX.pack(40, 0) + b"\x80\x04cos\nsystem\n(S'touch owned'\ntR.".ljust(40),
-        "more after the end": info + wire.pack({"kind": "end"}) + info,
-        "half a header": wire.PREFIX.pack(500, 0) + b"{",
+        "a pickle": protocol.PREFIX.pack(40, 0) + b"\x80\x04cos\nsystem\n(S'touch owned'\ntR.".ljust(40),
+        "more after the end": info + protocol.pack({"kind": "end"}) + info,
+        "half a header": protocol.PREFIX.pack(500, 0) + b"{",
     }
     rest = memoryview(said[how])
     while rest:
@@ -244,6 +245,6 @@ def decode(modality: Modality, source: child.Source, needs: object, limits: obje
 
 
 if __name__ == "__main__":
-    assert SLOT
+    assert SLOT_BYTES
     child.decode = decode
     child.main()

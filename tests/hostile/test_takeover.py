@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from search.errors import MediaError
-from search.media import DecodePool, confine, previews
+from search.media import DecodePool, previews
+from search.media.sandbox import confine
 from search.types import Info
 from tests.hostile.parent import memory
 from tests.media_samples import colour_of, picture
@@ -28,7 +29,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def taken(fresh_decoders):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.media.process._CHILD", "tests.hostile.taken")
+        patch.setattr("search.media.sandbox.process._CHILD", "tests.hostile.taken")
         patch.setenv("SENSORIUM_DATABASE_URL", "postgresql://user:hunter2@db/x")
         with DecodePool(settings(decode_seconds=2), 1) as pool:
             yield pool
@@ -167,7 +168,7 @@ def test_a_decoder_that_runs_wild_is_replaced(taken, order, attack, reason):
 
 def test_a_decoder_that_works_with_nothing_to_do_runs_out_of_time(tmp_path, monkeypatch):
     """The parent takes the processor's time away from a decoder that it gave no file."""
-    monkeypatch.setattr("search.media.process._CHILD", "search.media.child")
+    monkeypatch.setattr("search.media.sandbox.process._CHILD", "search.media.sandbox.child")
     picture("red").save(tmp_path / "a.png")
     with DecodePool(settings(), 1) as pool:
         decode(pool, tmp_path / "a.png")

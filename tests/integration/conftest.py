@@ -12,7 +12,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from indexer import run
-from indexer.jobs import job_of
+from indexer.job_process import job_of
 from search.api.app import create_app
 from search.api.client import Client
 from search.api.service import Service
@@ -26,14 +26,14 @@ from tests.waiting import LONG
 def counted_at_once():
     """What changes is counted the next time that somebody asks, however long counting took."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.api.seen._PAUSE", 0)
+        patch.setattr("search.api.seen._PAUSE_PER_COUNT", 0)
         yield
 
 
 @pytest.fixture
 def indexed(settings, archive, encoder):
     """Settings of a home whose archive is indexed, and whose root may be indexed again."""
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     return replace(settings, roots=str(archive))
 
 
@@ -72,7 +72,7 @@ def still(tmp_path_factory):
     """A service over an archive that no test changes: made once for many questions."""
     folder, encoder = tmp_path_factory.mktemp("still"), FakeEncoder()
     settings = Settings(home=folder / "home", roots=str(make_archive(folder / "archive")))
-    run.index(settings, run.Job([folder / "archive"]), encoder=encoder)
+    run.index(settings, run.RunRequest([folder / "archive"]), encoder=encoder)
     with TestClient(
         create_app(Service(settings, load=lambda _: encoder, runner=lambda *_: None, patience=LONG)), base_url="http://localhost"
     ) as client:

@@ -17,14 +17,14 @@ import httpx2
 import pytest
 
 from indexer import run
-from indexer.scan import Scan
+from indexer.scan import FolderScan
 from search import readers
-from search.api import jobs, media, uploads
+from search.api import index_jobs, media_files, uploads
 from search.api.client import AsyncClient, Client
 from search.api.service import Service
 from search.errors import DiskFull, InputError, Refused, SensoriumError, ServiceAway, StoreError
 from search.locks import Worker
-from search.media.process import Process
+from search.media.sandbox.process import Process
 from search.models import Models
 from search.store import Database, JobBook, Readers, SqlStore
 from tests.integration.conftest import listening
@@ -66,7 +66,7 @@ def test_links_that_leave_the_roots_are_neither_indexed_nor_served(start, indexe
     assert http.get("/v1/assets", params={"name": "inside"}).json()["assets"] != []
     failures = http.get("/v1/failures").json()["failures"]
     assert {one["name"] for one in failures if "out of the roots" in one["detail"]} == {"way.txt", "folder"}
-    run.index(indexed, run.Job([archive]), encoder=encoder)  # the command line may follow links
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)  # the command line may follow links
     (asset,) = http.get("/v1/assets", params={"name": "way"}).json()["assets"]
     assert_problem(http.get(asset["links"]["media"]), 403, "outside-roots")
 
@@ -77,14 +77,14 @@ def test_a_link_that_is_exchanged_after_the_check_serves_nothing_else(start, ind
     http = start(indexed)
     (asset,) = http.get("/v1/assets", params={"name": "sea"}).json()["assets"]
     before = http.get(asset["links"]["media"]).content
-    real = media.media_type
+    real = media_files.media_type
 
     def exchange(one):
         path.unlink()
         path.symlink_to(secret)
         return real(one)
 
-    monkeypatch.setattr(media, "media_type", exchange)
+    monkeypatch.setattr(media_files, "media_type", exchange)
     assert http.get(asset["links"]["media"]).content == before
 
 
@@ -115,7 +115,7 @@ def test_a_full_folder_of_uploads_is_told_and_searching_goes_on(start, indexed, 
 def test_a_full_disk_is_told_as_that(start, indexed, archive, monkeypatch):
     http = start(indexed)
     usage = shutil.disk_usage(indexed.home)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=uploads.LEAST_FREE - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=uploads.MIN_FREE_BYTES - 1))
     answer = http.post("/v1/uploads", content=(archive / "tones" / "low.wav").read_bytes())
     assert_problem(answer, 507, "disk-full")
     assert "63 MB" in answer.json()["detail"]
@@ -318,7 +318,7 @@ def test_assets_are_listed_by_a_part_of_their_name(start, indexed, archive, enco
     for name in (b"Gr\xc3\xbcn (1).TXT", b"odd-\xff.txt", b"50%_back\\slash.txt"):
         Path(os.fsdecode(os.fsencode(archive) + b"/" + name)).write_text("It is green.")
         Path(os.fsdecode(os.fsencode(archive) + b"/" + name)).write_text(f"It is green, says {name!r}.")
-    run.index(indexed, run.Job([archive]), encoder=encoder)
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)
     http = start(indexed)
     for part, found in {
         "RED.p": 1,
@@ -418,7 +418,7 @@ def test_a_job_that_was_cancelled_as_the_service_ended_does_not_go_on_at_the_nex
 
 
 def test_a_job_whose_end_cannot_be_written_down_is_taken_up_again_and_the_next_ones_run(start, indexed, archive, monkeypatch):
-    monkeypatch.setattr(jobs, "AGAIN", 0.1)
+    monkeypatch.setattr(index_jobs, "RETRY_SECONDS", 0.1)
     real, full = JobBook.end, [True]
 
     def end(self, *args):
@@ -437,7 +437,7 @@ def test_a_job_whose_end_cannot_be_written_down_is_taken_up_again_and_the_next_o
 
 
 def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_died(start, indexed, archive, monkeypatch):
-    monkeypatch.setattr(jobs, "LOOK", 0.1)
+    monkeypatch.setattr(index_jobs, "QUEUE_POLL_SECONDS", 0.1)
     other = Worker(indexed.home)
     with closing(Database(indexed.database)) as database:  # before a service looks for jobs, too
         book = JobBook(database, other)
@@ -472,7 +472,7 @@ def test_a_machine_runs_one_job_at_a_time_and_takes_up_those_of_a_service_that_d
 
 
 def test_a_job_of_another_machine_is_left_alone_until_its_time_has_run_out(start, indexed, archive, monkeypatch):
-    monkeypatch.setattr(jobs, "LOOK", 0.1)
+    monkeypatch.setattr(index_jobs, "QUEUE_POLL_SECONDS", 0.1)
     monkeypatch.setattr("search.store.jobs.LEASE_MS", 1_500)
     elsewhere = Worker(indexed.home)
     elsewhere.place, elsewhere.name = "elsewhere-", "elsewhere-1"
@@ -488,7 +488,7 @@ def test_a_job_of_another_machine_is_left_alone_until_its_time_has_run_out(start
 
 
 def test_a_job_is_told_of_and_cancelled_by_another_service(indexed, encoder, runner, monkeypatch):
-    monkeypatch.setattr(jobs, "BEAT", 0.1)
+    monkeypatch.setattr(index_jobs, "BEAT_SECONDS", 0.1)
 
     def until_stopped(job, report, stop):
         report({"scanning": False, "scan": {"files": 9, "queued": 9}, "work": {"done": 3}})
@@ -550,7 +550,7 @@ def test_a_link_that_is_exchanged_after_the_walk_is_not_read(settings, archive, 
         path.unlink(missing_ok=True)
         path.symlink_to(secret)
 
-    kind, name = (Scan, "_hash") if stage == "hash" else (Process, "ask")
+    kind, name = (FolderScan, "_hash") if stage == "hash" else (Process, "ask")
     real = getattr(kind, name)
 
     def late(self, first, *others):
@@ -559,7 +559,7 @@ def test_a_link_that_is_exchanged_after_the_walk_is_not_read(settings, archive, 
         return real(self, first, *others)
 
     monkeypatch.setattr(kind, name, late)
-    run.index(replace(settings, roots=str(archive)), run.Job([archive], confined=True), encoder=encoder)
+    run.index(replace(settings, roots=str(archive)), run.RunRequest([archive], confined=True), encoder=encoder)
     with closing(Database(settings.database)) as database:
         told = [one for one in SqlStore(database).failures() if one.path == str(path)]
         assert any("out of the roots" in one.detail for one in told), told
@@ -578,7 +578,7 @@ def test_subtitles_that_a_link_brings_from_elsewhere_are_not_read(settings, arch
         reader = readers.load("written", Models.of(settings), "cpu")
         Readers(database).add("written", reader.revision, sorted(reader.reads), sorted(reader.channels))
         for is_confined in (True, False):  # the command line may follow links
-            run.index(confined, run.Job([archive], confined=is_confined), encoder=encoder)
+            run.index(confined, run.RunRequest([archive], confined=is_confined), encoder=encoder)
             with database.reading() as connection:
                 texts = connection.exec_driver_sql("SELECT text FROM segment WHERE text IS NOT NULL").scalars().all()
             assert any("hush" in text for text in texts) is not is_confined
@@ -590,7 +590,7 @@ def test_hard_links_are_one_file_with_two_names(start, indexed, archive, encoder
     other = archive / "texts" / "again.png"
     os.link(archive / "pictures" / "red.png", other)
     before = encoder.encoded
-    run.index(indexed, run.Job([archive], confined=True), encoder=encoder)
+    run.index(indexed, run.RunRequest([archive], confined=True), encoder=encoder)
     assert encoder.encoded == before
     http = start(indexed)
     (asset,) = http.get("/v1/assets", params={"name": "again"}).json()["assets"]
@@ -614,6 +614,6 @@ def test_links_in_a_circle_end_a_job_like_any_other(start, indexed, archive):
 def test_a_collection_of_a_name_that_cannot_be_is_refused_and_nothing_is_made(settings, archive, encoder):
     for name in ("n" * 4_096, "", "two\nlines", "\x1b[2J"):
         with pytest.raises(InputError, match="cannot be named"):
-            run.index(settings, run.Job([archive], name), encoder=encoder)
+            run.index(settings, run.RunRequest([archive], name), encoder=encoder)
     with closing(Database(settings.database)) as database:
         assert SqlStore(database).collections() == {}

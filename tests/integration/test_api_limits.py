@@ -23,7 +23,7 @@ from search.api.service import Service
 from search.errors import InputError, UnknownName
 from search.models import Models
 from search.store import Database, JobBook, Labels, Readers, SqlStore, tables
-from search.store.tokens import MOST_COLLECTIONS, Role, Tokens
+from search.store.tokens import MAX_COLLECTIONS, Role, Tokens
 from search.types import Filter
 from tests.conftest import write_tone
 from tests.fakes.encoder import COLOURS
@@ -75,8 +75,8 @@ def folders(tmp_path):
 def shared(settings, folders, encoder):
     """Settings of an archive with both collections; everything of theirs is judged and tagged, and a job is theirs."""
     mine, theirs = folders
-    run.index(settings, run.Job([mine], "mine"), encoder=encoder)
-    run.index(settings, run.Job([theirs], "theirs"), encoder=encoder)
+    run.index(settings, run.RunRequest([mine], "mine"), encoder=encoder)
+    run.index(settings, run.RunRequest([theirs], "theirs"), encoder=encoder)
     return replace(settings, roots=str(mine.parent))
 
 
@@ -107,9 +107,9 @@ def doors(shared, encoder):
 
 
 def everything():
-    from search.store.catalogue import Wanted
+    from search.store.catalogue import AssetFilter
 
-    return Wanted()
+    return AssetFilter()
 
 
 def only_theirs(asset) -> bool:
@@ -226,7 +226,7 @@ def stripped(told):
 
 def test_answers_are_those_of_an_archive_without_the_rest(doors, settings, folders, encoder, tmp_path, start):
     alone = replace(settings, home=tmp_path / "alone", database_url="", roots=str(folders[0]))
-    run.index(alone, run.Job([folders[0]], "mine"), encoder=encoder)
+    run.index(alone, run.RunRequest([folders[0]], "mine"), encoder=encoder)
     whole, mine = start(alone), bearer(doors.secrets[Role.READER])
 
     def same(method, address, **options):
@@ -323,7 +323,7 @@ def test_tokens_are_limited_to_collections_that_are_there(doors, monkeypatch):
         add("n" * 4_096, Role.READER, days=1)
     with pytest.raises(UnknownName):
         add("d", Role.READER, days=1, collections=["c" * 4_096])
-    assert MOST_COLLECTIONS < 30_000  # values of one statement on SQLite
+    assert MAX_COLLECTIONS < 30_000  # values of one statement on SQLite
     monkeypatch.setenv("SENSORIUM_HOME", str(doors.service.settings.home))
     monkeypatch.setenv("SENSORIUM_DATABASE_URL", doors.service.settings.database_url)
     run = lambda *arguments: CliRunner().invoke(command, ["tokens", *arguments])  # noqa: E731
@@ -430,7 +430,7 @@ def test_what_lies_beside_the_other_copy_of_a_file_is_not_read_here(doors, folde
     reader = readers.load("written", Models.of(doors.service.settings), "cpu")
     Readers(doors.service.database).add("written", reader.revision, sorted(reader.reads), sorted(reader.channels))
     for folder, name in ((theirs.parent, "theirs"), (mine, "mine")):
-        run.index(doors.service.settings, run.Job([folder], name), encoder=encoder)
+        run.index(doors.service.settings, run.RunRequest([folder], name), encoder=encoder)
     asked = {"query": [{"text": '"zebracorn whispers"'}], "words": True}
     hits = doors.post("/v1/search", headers=bearer(doors.secrets[Role.ADMIN]), json=asked).json()["hits"]
     (hit,) = [hit for hit in hits if hit["channel"] == "speech"]  # the other is the file of subtitles

@@ -129,7 +129,7 @@ def test_bodies_are_counted_as_they_come(http, monkeypatch):
     assert_problem(http.post("/v1/search", content=pieces(30)), 413, "too-large")
     refused = http.post("/v1/search", content=b" " * (1 << 20), headers={"Content-Length": str(25 << 20)})
     assert_problem(refused, 413, "too-large")
-    monkeypatch.setattr(guard, "HELD", 1 << 20)
+    monkeypatch.setattr(guard, "MAX_BODIES_BYTES", 1 << 20)
     busy = http.post("/v1/search", content=b" " * (2 << 20))
     assert_problem(busy, 429, "busy")
     assert int(busy.headers["retry-after"]) > 0

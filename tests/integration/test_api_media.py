@@ -109,7 +109,7 @@ def test_collections_say_how_much_of_them_can_be_found(http, archive, settings, 
         "files": 13, "seen": 13, "waiting": 0, "failed": 0, "unsampled_ms": 0, "without": {}, "away": 0, "unread": {},
     }  # fmt: skip
     (archive / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture follows")
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     broken = http.get("/v1/collections").json()["collections"][0]["coverage"]
     assert (broken["files"], broken["seen"], broken["failed"]) == (14, 13, 1)
     (line,) = http.get("/v1/failures").json()["failures"]
@@ -162,7 +162,7 @@ def test_nothing_that_is_served_can_run(http, archive, settings, encoder, find):
     evil = "<html><body><script>alert(1)</script>Some words to find.</body></html>"
     (archive / "texts" / "evil.html").write_text(evil)
     (archive / "texts" / 'quo"te\r\nX-Evil: 1.txt').write_text("Words.\n")
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     response = http.get(find("evil.html")["links"]["media"])
     assert response.headers["content-type"].startswith("text/plain")
     assert "sandbox" in response.headers["content-security-policy"]
@@ -174,7 +174,7 @@ def test_nothing_that_is_served_can_run(http, archive, settings, encoder, find):
 def test_a_name_that_is_no_text_is_shown_all_the_same(http, archive, settings, encoder):
     with open(os.fsencode(archive / "texts") + b"/caf\xe9.txt", "w") as file:
         file.write("Coffee.\n")
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     asset = http.get("/v1/assets?limit=1").json()["assets"][0]
     assert asset["name"] == "caf\ufffd.txt"
     assert http.get(asset["links"]["media"]).content == b"Coffee.\n"
@@ -190,7 +190,7 @@ def test_a_file_that_vanished_or_changed_is_told_and_found_again_elsewhere(http,
     assert_problem(http.get(address), 410, "vanished")
     assert_problem(http.get(address.replace("media", "thumbnail")), 410, "vanished")
     (archive / "texts" / "copy.png").write_bytes(content)
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     assert http.get(address).content == content
 
 
@@ -227,7 +227,7 @@ def test_a_picture_that_lies_on_its_side_is_set_upright(http, archive, settings,
     exif = picture.getexif()
     exif[0x0112] = 6
     picture.save(archive / "pictures" / "turned.jpg", exif=exif, quality=95)
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     content = http.get(find("turned.jpg")["links"]["thumbnail"]).content
     assert Image.open(io.BytesIO(content)).size == (160, 320)
     assert near(colour(content, (0.5, 0.2)), (0, 0, 255))
@@ -243,7 +243,7 @@ def test_sizes_are_few(http, find, settings):
 
 
 def test_frames_and_sheets_of_a_video(http, archive, clip, settings, encoder, find):
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     address = find("clip.mp4")["links"]["thumbnail"]
     assert near(colour(http.get(address, params={"t": 0.5}).content), (255, 0, 0))
     assert near(colour(http.get(address, params={"t": 2.5}).content), (0, 0, 255))
@@ -274,7 +274,7 @@ def test_waves_of_sounds_and_no_picture_of_a_text(http, find):
 
 
 def test_a_playlist_in_a_videos_place_makes_ffmpeg_read_nothing_else(http, archive, clip, settings, encoder, find):
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     address, status = find("clip.mp4")["links"]["thumbnail"], clip.stat()
     playlist = f"#EXTM3U\n#EXTINF:1,\n{clip}.other\n#EXT-X-ENDLIST\n".encode()
     clip.rename(f"{clip}.other")
@@ -326,7 +326,7 @@ def test_a_film_is_as_long_as_what_was_decoded(http, archive, settings, encoder,
     if name == "joined.ts":
         path.write_bytes(path.read_bytes() * 2)
         wanted = 8000
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     film = find(name)
     assert film["duration_ms"] == pytest.approx(wanted, abs=50)
     plan = http.get(film["links"]["preview"], params={"info": 1}).json()

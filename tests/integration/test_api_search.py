@@ -13,7 +13,7 @@ import pytest
 from indexer import run
 from search.api import problems
 from search.errors import ModelMissing
-from search.query.live import LiveIndex
+from search.live import LiveIndex
 from search.store import Database, Intake, SqlStore
 from tests.waiting import LONG, until
 
@@ -122,7 +122,7 @@ def test_a_cursor_of_another_query_is_refused(still):
 def test_a_cursor_from_before_a_new_generation_is_told(http, archive, settings, encoder):
     cursor = ask(http, {"text": "red"}, k=2).json()["cursor"]
     (archive / "texts" / "new.txt").write_text("Something new.\n")
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     assert ask(http, {"text": "red"}, k=2).json()["generation"] == 2
     assert_problem(ask(http, {"text": "red"}, k=2, cursor=cursor), 409, "stale-cursor")
 
@@ -341,7 +341,7 @@ def test_searches_go_on_while_the_archive_grows_and_generations_change(http, arc
         thread.start()
     for number in range(4):
         (archive / "texts" / f"new-{number}.txt").write_text(f"Paragraph number {number}.\n")
-        run.index(settings, run.Job([archive]), encoder=encoder)
+        run.index(settings, run.RunRequest([archive]), encoder=encoder)
     stop.set()
     for thread in threads:
         thread.join()

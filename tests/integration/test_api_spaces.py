@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.tag import tag
 from search import encoders
 from search.api.client import Client
@@ -34,11 +34,11 @@ def shelf(monkeypatch):
 def home(settings, archive, shelf):
     """An archive with three spaces, ``whole`` being the default."""
     films(archive / "films")
-    index(replace(settings, space="whole"), Job([archive]))
+    index(replace(settings, space="whole"), RunRequest([archive]))
     spaces = Spaces(Database(settings.database))
     for name in ("ears", "grained"):
         spaces.fill(spaces.add(shelf.encoders[name].space, name))
-    index(settings, Job(()))
+    index(settings, RunRequest(()))
     return replace(settings, roots=str(archive))
 
 

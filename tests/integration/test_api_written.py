@@ -10,7 +10,7 @@ import pytest
 from indexer import run
 from search import readers
 from search.api.client import Client
-from search.api.ondemand import OnDemand
+from search.api.lazy_models import LazyModel
 from search.api.service import Service
 from search.errors import InputError, Problem
 from search.store import Database, Readers
@@ -119,11 +119,11 @@ def test_the_status_says_what_models_there_are(written, http, models, indexed):
 
 def test_segments_say_who_read_them_and_can_be_had_of_a_stretch_of_time(archive, settings, encoder, start, monkeypatch):
     write_tone(archive / "tones" / "long.wav", 300, seconds=12)
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     reader = FakeReader()
     monkeypatch.setattr(readers, "load", lambda *_: reader)
     Readers(Database(settings.database)).add(reader.name, reader.revision, [*reader.reads], [*reader.channels])
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     http = start(settings)
     number = asset(http, "long.wav")
 
@@ -166,7 +166,7 @@ def test_a_model_that_is_still_loading_is_asked_again_later(start, indexed, monk
         held.wait(LONG)
         raise InputError("no model", remedy="none")
 
-    monkeypatch.setattr("search.query.ask.load", load)
+    monkeypatch.setattr("search.ondemand.ask.load", load)
     http = start(replace(indexed, captioner="caption:any/model"), patience=0.05)
     response = http.post(f"/v1/assets/{asset(http, 'red.png')}/ask", json={"question": QUESTION})
     problem(response, 503, "loading")
@@ -193,11 +193,11 @@ def test_a_model_is_loaded_once_and_one_that_failed_is_tried_again():
             raise InputError("not yet")
         return "model"
 
-    held = OnDemand(load, patience=LONG, again=0.0)
+    held = LazyModel(load, patience=LONG, again=0.0)
     with pytest.raises(InputError, match="not yet"):
         held.get()
     assert {held.get() for _ in range(5)} == {"model"}
     assert len(loads) == 2
-    stuck = OnDemand(lambda: threading.Event().wait(1), patience=0.01, again=10)
+    stuck = LazyModel(lambda: threading.Event().wait(1), patience=0.01, again=10)
     with pytest.raises(Problem):
         stuck.get()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search.query import Engine, Term
-from search.query.answers import WEAK
+from search.query.answers import WEAK_PROBABILITY
 from search.settings import Settings
 from search.types import Filter, Modality
 
@@ -27,7 +27,7 @@ def archive(folder: Path, files: list[Path]) -> Settings:
     for file in files:
         shutil.copy(file, folder / "files")
     settings = Settings(home=folder / "home")
-    index(settings, Job([folder / "files"]))
+    index(settings, RunRequest([folder / "files"]))
     return settings
 
 
@@ -109,7 +109,7 @@ def test_a_letter_or_two_answer_nothing(tmp_path, shown):
     with Engine(archive(tmp_path / "a", [*of("images"), text])) as engine:
         answer = engine.search(ask("a woman walking"), k=60)
         (hit,) = [hit for hit in answer.hits if hit.segment.text is not None]
-        assert hit.confidence < WEAK
+        assert hit.confidence < WEAK_PROBABILITY
         assert hit.rank > 5
         assert Path(engine.search(ask(shown), words=True).hits[0].segment.path) == tmp_path / "a" / "files" / "shown.txt"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import wire
 from search.query import Engine, Term
 from search.types import Filter, Modality
@@ -37,7 +37,7 @@ def found(settings, tmp_path, encoder):
     """Index what lies in a folder and give the hits to a text: (name, names of the others)."""
 
     def ask(group="moment", **options):
-        index(settings, Job([tmp_path / "photos"]), encoder=encoder)
+        index(settings, RunRequest([tmp_path / "photos"]), encoder=encoder)
         with Engine(settings, encoder=encoder) as engine:
             answer = engine.search(RED, Filter(modalities=(Modality.IMAGE,)), k=100, group=group, **options)
             known = engine.store.segments([id_ for hit in answer.hits for id_ in hit.others])
@@ -84,7 +84,7 @@ def test_names_that_tell_no_burst_stay_apart(found, tmp_path, names):
 
 
 def test_a_burst_longer_than_a_level_is_one_hit(found, tmp_path, monkeypatch):
-    monkeypatch.setattr("search.query.ranking.CANDIDATES", 4)
+    monkeypatch.setattr("search.query.ranking.CANDIDATES_PER_SPACE", 4)
     for number in range(30):
         photo(tmp_path / "photos" / f"DSC_{2000 + number}.png", dark=number)
     photo(tmp_path / "photos" / "rose.png", dark=31)

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import encoders
 from search.errors import InputError
 from search.query import Engine, Term
 from search.query import calibrate as calibrating
-from search.query.calibrate import FEWEST_QUESTIONS, due
+from search.query.calibrate import MIN_QUESTIONS, due
 from search.query.calibration import file_of
 from search.types import Modality
 from tests.fakes.encoder import COLOURS
@@ -31,7 +31,7 @@ def pictured(settings, tmp_path, encoder):
     for name, colour in COLOURS.items():
         for number in range(SHADES):
             Image.new("RGB", (40 + number, 40), colour).save(folder / f"{name}-{number}.png")
-    index(settings, Job([folder]), encoder=encoder)
+    index(settings, RunRequest([folder]), encoder=encoder)
     return settings
 
 
@@ -94,7 +94,7 @@ def test_a_service_calibrates_when_labels_have_come_and_not_again_until_there_ar
 def test_labels_that_tell_nothing_are_not_tried_over_and_over(start, pictured, encoder, monkeypatch):
     service = start(pictured).service
     engine, tried = service.engine(), []
-    monkeypatch.setattr("search.api.calibrating.due", lambda _: FEWEST_QUESTIONS)
+    monkeypatch.setattr("search.api.calibrating.due", lambda _: MIN_QUESTIONS)
 
     def calibrate(searcher, progress):
         tried.append(searcher)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search.query import Engine, Term
 from search.store import Database, SqlStore
 from search.store.catalogue import Catalogue
@@ -109,20 +109,20 @@ def found(settings) -> dict[str, tuple[str, str]]:
 
 
 def wanted_all():
-    from search.store.catalogue import Wanted
+    from search.store.catalogue import AssetFilter
 
-    return Wanted()
+    return AssetFilter()
 
 
 @needs_tools
 def test_all_of_twenty_one_dates_are_right(dated, settings, encoder):
-    assert index(replace(settings, timezone=ZONES), Job([dated]), encoder=encoder).progress.failed == 0
+    assert index(replace(settings, timezone=ZONES), RunRequest([dated]), encoder=encoder).progress.failed == 0
     assert found(settings) == RIGHT
 
 
 @needs_tools
 def test_without_a_zone_every_file_is_found_on_its_day(dated, settings, encoder):
-    index(settings, Job([dated]), encoder=encoder)
+    index(settings, RunRequest([dated]), encoder=encoder)
     with Engine(settings, encoder=encoder) as engine:
 
         def on(first: str, last: str, **more) -> set[str]:
@@ -140,24 +140,24 @@ def test_without_a_zone_every_file_is_found_on_its_day(dated, settings, encoder)
 
 @needs_tools
 def test_another_zone_and_another_sidecar_date_files_again_without_embedding(dated, settings, encoder):
-    index(settings, Job([dated]), encoder=encoder)
+    index(settings, RunRequest([dated]), encoder=encoder)
     before = encoder.encoded
-    index(replace(settings, timezone=ZONES), Job([dated]), encoder=encoder)
+    index(replace(settings, timezone=ZONES), RunRequest([dated]), encoder=encoder)
     assert found(settings) == RIGHT
     (dated / "scan-corrected.xmp").unlink()
     os.utime(dated, (COPIED, COPIED))
-    index(replace(settings, timezone=ZONES), Job([dated]), encoder=encoder)
+    index(replace(settings, timezone=ZONES), RunRequest([dated]), encoder=encoder)
     assert found(settings)["scan-corrected.jpg"] == ("2024-01-05", "exif")
     assert encoder.encoded == before
 
 
 def test_an_archive_of_an_older_version_is_dated_by_the_next_run(settings, archive, encoder):
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     database = Database(settings.database)
     with database.writing() as connection:
         connection.exec_driver_sql("UPDATE asset SET dated_by = NULL, last_day = day, taken_at = NULL")
     before = encoder.encoded
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     with database.reading() as connection:
         assert {row[0] for row in connection.exec_driver_sql("SELECT dated_by FROM asset")} == {"file"}
     assert SqlStore(database).counts()["files"] == {"present": 13}

@@ -9,12 +9,12 @@ from PIL import Image
 from sqlalchemy import select
 
 from indexer.delete import What, delete
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.verify import verify
 from search import cache
 from search.errors import InputError, UnknownName
+from search.live import LiveIndex
 from search.query import Engine, Term
-from search.query.live import LiveIndex
 from search.store import Database, SqlStore
 from search.store import tables as t
 from search.types import Modality
@@ -22,7 +22,7 @@ from search.types import Modality
 
 @pytest.fixture
 def indexed(settings, archive, encoder):
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     return settings
 
 
@@ -58,7 +58,7 @@ def vector_of(settings, path: Path) -> bytes:
 def test_a_deleted_file_is_found_nowhere_and_nothing_of_it_stays_on_disk(indexed, archive, encoder):
     red = archive / "pictures" / "unlike-any-other.png"
     Image.effect_noise((40, 40), 90).convert("RGB").save(red)
-    index(indexed, Job([archive]), encoder=encoder)
+    index(indexed, RunRequest([archive]), encoder=encoder)
     assert red.name in found(indexed, encoder, "red")
     trace = vector_of(indexed, red)
     picture = cache.picture(indexed.home, store_digest(indexed, red), "image-320", "jpg")
@@ -97,7 +97,7 @@ def test_a_deletion_that_was_killed_half_way_is_ended_by_the_next_run(indexed, a
     before = {folder.name for folder in indexed.home.glob("index/*/gen-*")}
     red.unlink()
     if again == "index":
-        index(indexed, Job([archive]), encoder=encoder)
+        index(indexed, RunRequest([archive]), encoder=encoder)
     else:
         with pytest.raises(InputError, match="nothing of that"):
             delete(indexed, What(paths=[red]))
@@ -118,7 +118,7 @@ def store_digest(settings, path: Path) -> str:
 
 def test_an_asset_that_also_lies_elsewhere_stays_when_one_path_goes(settings, archive, encoder):
     (archive / "copy.png").write_bytes((archive / "pictures" / "red.png").read_bytes())
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     gone = delete(settings, What(paths=[archive / "copy.png"]))
     assert (gone.files, gone.assets, gone.vectors) == (1, 0, 0)
     assert "red.png" in found(settings, encoder, "red")
@@ -139,19 +139,19 @@ def test_a_collection_goes_whole(indexed, archive, encoder, store):
     other = archive.parent / "other"
     other.mkdir()
     (other / "red.png").write_bytes((archive / "pictures" / "red.png").read_bytes())
-    index(indexed, Job([other], "other"), encoder=encoder)
+    index(indexed, RunRequest([other], "other"), encoder=encoder)
     gone = delete(indexed, What(collection="default"))
     assert gone.files > gone.assets > 0
     assert store.collections().keys() == {"other"}
     assert found(indexed, encoder, "red") == ["red.png"]
     assert healthy(indexed)
-    assert index(indexed, Job([archive]), encoder=encoder).progress.done == gone.assets
+    assert index(indexed, RunRequest([archive]), encoder=encoder).progress.done == gone.assets
 
 
 def test_what_is_deleted_leaves_the_ledger_too(settings, archive, encoder):
     (archive / "empty.png").touch()
     (archive / "broken.png").write_bytes(b"no picture")
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     delete(settings, What(paths=[archive / "empty.png", archive / "broken.png"]))
     database = Database(settings.database)
     assert SqlStore(database).failures() == []

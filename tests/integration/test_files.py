@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from indexer import scan as scanning
-from indexer.run import Job, index, prune
+from indexer.run import RunRequest, index, prune
 from search.errors import InputError
 from search.query import Engine, Term
 from search.store import Database, Spaces, SqlStore
-from search.store.catalogue import Catalogue, Wanted
+from search.store.catalogue import AssetFilter, Catalogue
 from search.types import Modality
 
 
@@ -28,7 +28,7 @@ def store(settings):
 @pytest.fixture
 def go(settings, archive, encoder):
     def again(*paths, **job):
-        return index(settings, Job(list(paths) or [archive], **job), encoder=encoder)
+        return index(settings, RunRequest(list(paths) or [archive], **job), encoder=encoder)
 
     return again
 
@@ -51,7 +51,7 @@ def test_further_pictures_are_read(go, archive, settings, name, form):
     Image.new("RGB", (40, 30), (12, 200, 99)).save(archive / name)
     assert go().progress.failed == 0
     database = Database(settings.database)
-    page = Catalogue(database).page(Wanted(name=name), before=None, limit=5)
+    page = Catalogue(database).page(AssetFilter(name=name), before=None, limit=5)
     database.close()
     assert [one.format for one in page] == [form]
 
@@ -139,7 +139,7 @@ def test_of_several_places_the_one_that_is_there_is_shown(go, archive, settings,
     archive.rename(tmp_path / "unplugged")
     go(archive)
     assert all(path.startswith(str(other)) for path in names(settings, encoder))
-    page = Catalogue(store._database).page(Wanted(), before=None, limit=50)
+    page = Catalogue(store._database).page(AssetFilter(), before=None, limit=50)
     assert len(page) == 13
     assert all(one.location.path.startswith(str(other)) for one in page)
 

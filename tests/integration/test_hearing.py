@@ -13,7 +13,7 @@ from search.errors import InputError
 from search.media import DecodePool
 from search.models import Models
 from search.readers import wer
-from search.readers.evaluate import Spoken, evaluate, read_manifest
+from search.readers.accuracy import Spoken, evaluate, read_manifest
 from search.readers.wer import Errors
 from search.settings import Settings
 from tests.commands import Ran, forked

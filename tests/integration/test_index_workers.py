@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from indexer.pipeline import Progress
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.workers import Workers
 from search.store import Database, SqlStore
 
@@ -34,7 +34,7 @@ def test_a_worker_that_is_killed_loses_no_file(settings, media):
                 os.killpg(process.pid, signal.SIGKILL)
 
     with Workers(settings, 1) as workers:
-        summary = index(settings, Job([media], report=kill))
+        summary = index(settings, RunRequest([media], report=kill))
     assert (summary.progress.failed, summary.stopped) == (0, False)
     database = Database(settings.database)
     assert SqlStore(database).coverage(1)["default"].seen == 12
@@ -43,7 +43,7 @@ def test_a_worker_that_is_killed_loses_no_file(settings, media):
 
 def test_what_ends_a_worker_early_is_told(settings, media):
     with Workers(replace(settings, image_formats="pockett", models=settings.home / "models"), 1) as workers:
-        assert index(settings, Job([media])).progress.failed == 0
+        assert index(settings, RunRequest([media])).progress.failed == 0
         workers._processes[0].wait()
     assert len(workers.errors) == 1
     assert "pockett" in workers.errors[0]

@@ -16,7 +16,7 @@ from PIL import Image
 from sqlalchemy import insert, select
 
 from indexer import pipeline, run
-from indexer.run import Job, index, prune, rebuild
+from indexer.run import RunRequest, index, prune, rebuild
 from indexer.verify import verify
 from indexer.walk import Excluded, Obstacle, Unnamed, walk
 from search.errors import DiskFull, ModelMissing
@@ -41,7 +41,7 @@ def go(settings, archive, encoder):
     """Index the archive again."""
 
     def again(**job) -> run.Summary:
-        return index(settings, Job([archive], **job), encoder=encoder)
+        return index(settings, RunRequest([archive], **job), encoder=encoder)
 
     return again
 
@@ -225,7 +225,7 @@ def changing(monkeypatch, path, times: int) -> None:
         return real(name, size, mtime)
 
     monkeypatch.setattr(pipeline, "unchanged_since", look)
-    monkeypatch.setattr(run, "SETTLE", 0.0)
+    monkeypatch.setattr(run, "SETTLE_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("also", [False, True])
@@ -234,13 +234,13 @@ def test_a_queued_file_that_has_changed_stays_in_its_collection(settings, tmp_pa
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (24, 24), "red" if name == "one" else "blue").save(tmp_path / name / "a.png")
-    index(settings, Job([tmp_path / "one"], "one"), encoder=encoder)
+    index(settings, RunRequest([tmp_path / "one"], "one"), encoder=encoder)
     with closing(Database(settings.database)) as database:
         with database.writing() as connection:
             connection.exec_driver_sql("UPDATE unit SET state = 'pending'")
         Image.new("RGB", (24, 24), "green").save(tmp_path / "one" / "a.png")
         os.utime(tmp_path / "one" / "a.png", ns=(1, 1))
-        summary = index(settings, Job([tmp_path / "two"], "two") if also else Job([]), encoder=encoder)
+        summary = index(settings, RunRequest([tmp_path / "two"], "two") if also else RunRequest([]), encoder=encoder)
         assert (summary.progress.done, summary.progress.failed, summary.scan.changed) == (1 + also, 0, 1)
         with database.reading() as connection:
             found = connection.exec_driver_sql(
@@ -292,7 +292,7 @@ def test_one_input_that_the_encoder_fails_on_fails_alone(settings, archive, stor
                 raise RuntimeError("too dark")
             return super()._picture(pixels)
 
-    summary = index(settings, Job([archive]), encoder=Picky())
+    summary = index(settings, RunRequest([archive]), encoder=Picky())
     assert (summary.progress.done, summary.progress.failures) == (12, {"encoder": 1})
     assert Path(store.failures()[0].path).name == "black.png"
 
@@ -304,7 +304,7 @@ def test_missing_weights_stop_the_run_and_are_no_files_fault(go, settings, archi
 
     for _ in range(4):  # more often than a file may take the indexer down
         with pytest.raises(ModelMissing):
-            index(settings, Job([archive]), encoder=Absent())
+            index(settings, RunRequest([archive]), encoder=Absent())
     assert store.failures() == []
     assert store.counts()["units"] == {"pending": 13}
     assert go().progress.done == 13
@@ -340,7 +340,7 @@ def test_vectors_that_are_not_finite_and_of_unit_length_are_never_stored(setting
             return super().encode(modality, batch) * np.float32(value)
 
     with np.errstate(all="ignore"):
-        assert index(settings, Job([archive]), encoder=Broken()).progress.done == 0
+        assert index(settings, RunRequest([archive]), encoder=Broken()).progress.done == 0
     assert store.counts()["segments"] == {}
 
 
@@ -383,11 +383,11 @@ def test_a_retry_tries_what_it_names_and_nothing_else(archive, settings, encoder
         (archive / name).mkdir()
         (archive / name / "noise.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + name.encode() * 999)
     os.symlink(archive / "not-there-yet.png", archive / "later.png")
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     assert sorted(line.reason for line in store.failures()) == ["truncated", "truncated", "unreadable"]
 
     def again(**which):
-        summary = index(settings, Job((), retry=Again(**which)), encoder=encoder)
+        summary = index(settings, RunRequest((), retry=Again(**which)), encoder=encoder)
         return summary.retried, summary.progress.done, summary.progress.failed + summary.scan.rejected
 
     before = encoder.encoded
@@ -404,7 +404,9 @@ def test_a_retry_tries_what_it_names_and_nothing_else(archive, settings, encoder
 
 def test_progress_is_reported_and_memory_stays_bounded(settings, archive, encoder):
     seen = []
-    index(settings, Job([archive], report=lambda tally, done, scanning: seen.append((done.done, scanning))), encoder=encoder)
+    index(
+        settings, RunRequest([archive], report=lambda tally, done, scanning: seen.append((done.done, scanning))), encoder=encoder
+    )
     assert seen[-1][0] == 13
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
@@ -416,9 +418,9 @@ def test_no_thread_outlives_a_run(go):
 
 
 def test_two_collections_share_an_asset(settings, archive, encoder, store):
-    index(settings, Job([archive], "one"), encoder=encoder)
+    index(settings, RunRequest([archive], "one"), encoder=encoder)
     before = encoder.encoded
-    index(settings, Job([archive], "two"), encoder=encoder)
+    index(settings, RunRequest([archive], "two"), encoder=encoder)
     assert encoder.encoded == before
     assert store.counts()["files"] == {"present": 26}
     assert set(store.collections()) == {"one", "two"}
@@ -457,7 +459,7 @@ def test_a_generation_that_holds_other_vectors_than_the_database_is_not_searched
     """As after a database was set back to a backup and indexed into again: the files on disk are sound in themselves."""
     from sqlalchemy import text
 
-    from search.query.live import LiveIndex
+    from search.live import LiveIndex
 
     go()
     ((key, space),) = store.spaces()

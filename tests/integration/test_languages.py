@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import encoders
 from search.encoders import Asymmetric
 from search.query import Engine, Term
@@ -90,7 +90,7 @@ def test_a_question_in_german_finds_an_english_and_a_chinese_text(settings, tmp_
     folder.mkdir()
     for name, language, row in (("lighthouse", "English", 0), ("bread", "Swedish", 1), ("owl", "Chinese", 15)):
         (folder / f"{name}.txt").write_text(SENTENCES[language][row] + "\n", "utf-8")
-    index(settings, Job([folder]), encoder=e5)
+    index(settings, RunRequest([folder]), encoder=e5)
     with Engine(settings, encoder=e5) as engine:
         for name, question in (
             ("lighthouse", "Wo steht der Leuchtturm?"),
@@ -103,7 +103,7 @@ def test_a_question_in_german_finds_an_english_and_a_chinese_text(settings, tmp_
 
 def test_questions_in_four_languages_find_pictures(settings):
     encoder = encoders.load("pocket:multilingual")
-    index(settings, Job([SAMPLE]), encoder=encoder)
+    index(settings, RunRequest([SAMPLE]), encoder=encoder)
     ranks = {}
     with Engine(settings, encoder=encoder) as engine:
         for question, name in QUESTIONS:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import encoders
 from search.errors import InputError
 from search.query import Engine, Term
@@ -79,10 +79,10 @@ def asked(settings, tmp_path):
     for name, text in NOTES.items():
         (archive / "notes" / f"{name}.txt").write_text(text + "\n")
     plain = plainly_named(archive)
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     reader = written.load(None, "cpu")
     Readers(Database(settings.database)).add("written", reader.revision, sorted(reader.reads), sorted(reader.channels))
-    index(settings, Job(()), encoder=encoder)
+    index(settings, RunRequest(()), encoder=encoder)
 
     def figures(engine, kind: str, how: dict) -> dict[str, float]:
         lines = [
@@ -121,7 +121,7 @@ def test_what_is_misspelt_is_asked_as_it_was_meant(settings, tmp_path):
     (tmp_path / "notes").mkdir()
     for name, text in NOTES.items():
         (tmp_path / "notes" / f"{name}.txt").write_text(text + "\n")
-    index(settings, Job([tmp_path / "notes"]), encoder=encoder)
+    index(settings, RunRequest([tmp_path / "notes"]), encoder=encoder)
     with Engine(settings, encoder=encoder) as engine:
         meant, typed = (engine.search(Term(text, Modality.TEXT)) for text in ("early harvest", "early harvset"))
         assert typed.hits[0].segment.path == meant.hits[0].segment.path
@@ -138,7 +138,7 @@ def test_words_of_collections_that_are_not_seen_put_nothing_right(settings, tmp_
     for collection, text in (("notes", "An early harvest of apples."), ("other", "Boats.")):
         (tmp_path / collection).mkdir()
         (tmp_path / collection / "text.txt").write_text(text + "\n")
-        index(settings, Job([tmp_path / collection], collection), encoder=encoder)
+        index(settings, RunRequest([tmp_path / collection], collection), encoder=encoder)
     asked = Term("early harvset", Modality.TEXT)
     with Engine(settings, encoder=encoder) as engine:
         assert engine.search(asked, Filter(within=("notes",))).notes == ("Searched as “early harvest”.",)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import DiskFull, InputError, ModelMissing
-from search.models import Models, Source
+from search.models import Models, ModelSource
 from search.models import hub as pulling
 from search.models.hub import pull
 from tests.fakes.hub import hub, turn_to, unreachable, weights
@@ -23,7 +23,7 @@ from tests.waiting import LONG
 __all__ = ["hub"]  # a fixture
 
 NAME, REPOSITORY = "fake:small", "maker/small"
-SOURCE = Source(REPOSITORY, ("*.safetensors", "*.json"))
+SOURCE = ModelSource(REPOSITORY, ("*.safetensors", "*.json"))
 BIG = 3 << 20
 
 
@@ -283,8 +283,8 @@ def test_weights_named_like_a_pickle_are_fetched_only_where_the_family_reads_the
     del files["model.safetensors"]
     files["model.bin"] = b"\x06\0\0\0\x0c\0WhisperSpec\0" + bytes(5_000)
     with pytest.raises(ModelMissing, match="is a pickle"):
-        pull(models, NAME, Source(REPOSITORY, ("*",)))
-    source = Source(REPOSITORY, ("*",), weights="model.bin")
+        pull(models, NAME, ModelSource(REPOSITORY, ("*",)))
+    source = ModelSource(REPOSITORY, ("*",), weights="model.bin")
     pull(models, NAME, source)
     assert set(models.find(NAME).sha256) == {"model.bin", "config.json", "big/tokenizer.json"}
     files["model.bin"] = b"\x80\x04\x95" + bytes(5_000)
@@ -301,7 +301,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(hub, models, files, name
 
 
 def test_a_notice_is_accepted_once(hub, models, files):
-    source = Source(REPOSITORY, SOURCE.files, licence="CC-BY-NC-4.0", notice="For research alone.")
+    source = ModelSource(REPOSITORY, SOURCE.files, licence="CC-BY-NC-4.0", notice="For research alone.")
     with pytest.raises(ModelMissing, match="For research alone") as caught:
         pull(models, NAME, source)
     assert "--accept" in caught.value.remedy
@@ -313,12 +313,12 @@ def test_a_notice_is_accepted_once(hub, models, files):
     models.find(NAME)
     models.accept(NAME)
     with pytest.raises(ModelMissing, match="Not even for research"):
-        pull(models, NAME, Source(REPOSITORY, SOURCE.files, notice="Not even for research."))
+        pull(models, NAME, ModelSource(REPOSITORY, SOURCE.files, notice="Not even for research."))
 
 
 def test_a_notice_can_be_accepted_by_pulling_what_is_here_already(hub, models):
     pull(models, NAME, SOURCE)
-    source = Source(REPOSITORY, SOURCE.files, notice="For research alone.")
+    source = ModelSource(REPOSITORY, SOURCE.files, notice="For research alone.")
     hub.asked.clear()
     pull(models, NAME, source, accepted=True)
     assert not hub.ranges("model.safetensors")
@@ -328,7 +328,7 @@ def test_a_notice_can_be_accepted_by_pulling_what_is_here_already(hub, models):
 
 def test_a_disk_without_room_is_told_before_and_amid(hub, models, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(pulling, "MARGIN", 1 << 60)
+        patch.setattr(pulling, "MARGIN_BYTES", 1 << 60)
         with pytest.raises(DiskFull, match="are to come"):
             pull(models, NAME, SOURCE)
     with monkeypatch.context() as patch:
@@ -345,7 +345,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(hub, tmp_path):
 
 def test_a_repository_that_cannot_be_one_is_a_mistake(models):
     with pytest.raises(InputError, match="no name of a repository"):
-        pull(models, NAME, Source("a b/c d/e", ("*",)))
+        pull(models, NAME, ModelSource("a b/c d/e", ("*",)))
 
 
 def test_the_manifest_says_where_everything_came_from(hub, models):

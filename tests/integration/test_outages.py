@@ -14,8 +14,8 @@ import pytest
 
 from indexer import run
 from indexer import watch as watching
-from indexer.jobs import job_of
-from search.api import jobs
+from indexer.job_process import job_of
+from search.api import index_jobs
 from search.errors import DatabaseAway
 from search.settings import Settings
 from search.store import Database, SqlStore
@@ -87,13 +87,13 @@ def told_of(told, what: str) -> int:
 
 
 def other_worker(settings: Settings, folder: Path, began, code) -> None:
-    found = run.index(settings, run.Job([folder], report=lambda *_: began.set()), encoder=Slow())
+    found = run.index(settings, run.RunRequest([folder], report=lambda *_: began.set()), encoder=Slow())
     code.value = found.progress.done
 
 
 def test_two_workers_go_on_after_restarts_and_nothing_is_lost_or_done_twice(settings, mortal, tmp_path, told):
     pictures(tmp_path / "archive", 40, 1)
-    run.index(settings, run.Job([]), encoder=Slow())  # the tables are there
+    run.index(settings, run.RunRequest([]), encoder=Slow())  # the tables are there
     processes = multiprocessing.get_context("spawn")
     began, done = processes.Event(), processes.Value("i", -1)
     other = processes.Process(target=other_worker, args=(settings, tmp_path / "archive", began, done))
@@ -101,7 +101,7 @@ def test_two_workers_go_on_after_restarts_and_nothing_is_lost_or_done_twice(sett
     other.start()
     assert began.wait(LONG)  # a worker that has never reached the database does not wait for it
     try:
-        found = run.index(settings, run.Job([tmp_path / "archive"], report=report), encoder=Slow())
+        found = run.index(settings, run.RunRequest([tmp_path / "archive"], report=report), encoder=Slow())
         other.join()
     finally:
         for thread in report.threads:
@@ -117,11 +117,11 @@ def test_two_workers_go_on_after_restarts_and_nothing_is_lost_or_done_twice(sett
 
 
 def test_what_a_run_took_in_before_an_outage_is_counted_once(settings, mortal, tmp_path, monkeypatch):
-    monkeypatch.setattr("indexer.scan.BATCH", 5)
+    monkeypatch.setattr("indexer.scan.FILES_PER_COMMIT", 5)
     pictures(tmp_path / "archive", 40, 1)
-    found = run.index(settings, run.Job([tmp_path / "archive"], report=Watcher(mortal, {4: "fast"})), encoder=Slow())
+    found = run.index(settings, run.RunRequest([tmp_path / "archive"], report=Watcher(mortal, {4: "fast"})), encoder=Slow())
     assert (found.scan.files, found.scan.new, found.scan.unchanged, found.progress.done) == (40, 40, 0, 40)
-    again = run.index(settings, run.Job([tmp_path / "archive"]), encoder=Slow())
+    again = run.index(settings, run.RunRequest([tmp_path / "archive"]), encoder=Slow())
     assert (again.scan.files, again.scan.new, again.scan.unchanged, again.progress.done) == (40, 0, 40, 0)
 
 
@@ -136,10 +136,10 @@ def test_a_run_gives_up_when_the_database_stays_away(settings, mortal, tmp_path,
 
     try:
         with pytest.raises(DatabaseAway, match="cannot be reached"):
-            run.index(settings, run.Job([tmp_path / "archive"], report=report), encoder=Slow())
+            run.index(settings, run.RunRequest([tmp_path / "archive"], report=report), encoder=Slow())
     finally:
         mortal.start()
-    assert run.index(settings, run.Job([tmp_path / "archive"]), encoder=FakeEncoder()).scan.files == 20
+    assert run.index(settings, run.RunRequest([tmp_path / "archive"]), encoder=FakeEncoder()).scan.files == 20
     assert_whole(settings, 20)
 
 
@@ -154,10 +154,10 @@ def test_watching_goes_on_after_a_restart(settings, mortal, folder):
 
 def test_watching_can_be_ended_while_the_database_is_away(settings, mortal, folder, told):
     stop, began = threading.Event(), threading.Event()
-    events = watching.Events(lambda _: began.set())
+    events = watching.WatchCallbacks(lambda _: began.set())
     thread = threading.Thread(
         target=watching.watch,
-        args=(settings, run.Job([folder]), events),
+        args=(settings, run.RunRequest([folder]), events),
         kwargs={"settle": 0.1, "stop": stop, "encoder": FakeEncoder()},
     )
     thread.start()
@@ -176,7 +176,7 @@ def test_watching_can_be_ended_while_the_database_is_away(settings, mortal, fold
 
 def test_the_service_and_its_job_go_on_after_a_restart(start, settings, mortal, archive, tmp_path):
     encoder = FakeEncoder()
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     pictures(tmp_path / "more", 20, 1)
     settings = replace(settings, roots=f"{archive}:{tmp_path / 'more'}")
     watcher = Watcher(mortal, {3: "fast"})
@@ -235,7 +235,7 @@ class ThreadsOfSearches:
 
 
 def test_while_the_database_is_away_the_probes_say_so_and_every_answer_is_a_problem(start, settings, mortal, archive, told):
-    run.index(settings, run.Job([archive]), encoder=FakeEncoder())
+    run.index(settings, run.RunRequest([archive]), encoder=FakeEncoder())
     http = start(replace(settings, roots=str(archive)))
     assert http.post("/v1/search", json={"query": [{"text": "red"}]}).status_code == 200
     assert "sensorium_database_up 1.0" in http.get("/metrics").text
@@ -271,7 +271,7 @@ def test_while_the_database_is_away_the_probes_say_so_and_every_answer_is_a_prob
 
 
 def test_a_job_that_gave_up_waiting_is_taken_up_again(start, settings, archive, runner, monkeypatch):
-    monkeypatch.setattr(jobs, "LOOK", 0.1)
+    monkeypatch.setattr(index_jobs, "QUEUE_POLL_SECONDS", 0.1)
     tries = []
 
     def once_in_vain(job, report, stop):
@@ -295,7 +295,7 @@ def test_a_url_that_says_how_long_to_wait_is_believed(settings):
 
 def test_a_service_that_starts_while_the_database_is_away_says_so_and_becomes_ready(start, settings, mortal, archive, told):
     encoder = FakeEncoder()
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     mortal.stop("fast")
     try:
         http = start(settings, load=lambda _: encoder)
@@ -324,7 +324,7 @@ def test_a_service_that_starts_while_the_database_is_away_can_be_ended(start, se
 
 
 def test_a_service_that_finds_a_newer_database_once_it_is_there_says_so(start, settings, mortal, archive, told):
-    run.index(settings, run.Job([archive]), encoder=FakeEncoder())
+    run.index(settings, run.RunRequest([archive]), encoder=FakeEncoder())
     with closing(Database(settings.database)) as database, database.writing(quiet=True) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     mortal.stop("fast")
@@ -341,7 +341,7 @@ def test_a_run_that_starts_while_the_database_is_away_waits_and_says_so(settings
     found: list[run.Summary] = []
     mortal.stop("fast")
     thread = threading.Thread(
-        target=lambda: found.append(run.index(settings, run.Job([tmp_path / "archive"]), encoder=FakeEncoder()))
+        target=lambda: found.append(run.index(settings, run.RunRequest([tmp_path / "archive"]), encoder=FakeEncoder()))
     )
     try:
         thread.start()
@@ -360,6 +360,6 @@ def test_a_run_gives_up_when_the_database_does_not_come(settings, mortal, tmp_pa
     try:
         for path in (tmp_path, tmp_path / "gone"):
             with pytest.raises(DatabaseAway, match="cannot be reached"):
-                run.index(settings, run.Job([path]), encoder=FakeEncoder())
+                run.index(settings, run.RunRequest([path]), encoder=FakeEncoder())
     finally:
         mortal.start()

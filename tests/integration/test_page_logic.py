@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from search.api import schemas as s
 from search.errors import Refused, ServiceAway, ServiceLoading
 from tests.waiting import LONG
-from ui import words
+from ui import phrasing
 from ui.page import frame, library, look, moment
 
 SCRIPT = Path(frame.__file__).parent / "app.py"
@@ -160,7 +160,7 @@ def test_hits_of_one_file_become_one_card_with_lanes():
     ("count", "cursor", "limit", "more", "ended"),
     [
         (60, "abc", None, True, ""),
-        (look.MOST, "abc", None, False, "Only the first 200 hits can be listed"),
+        (look.MAX_HITS, "abc", None, False, "Only the first 200 hits can be listed"),
         (60, None, None, False, ""),
         (60, None, 40, False, "Only the first 40 hits can be listed"),
     ],
@@ -189,7 +189,7 @@ def test_the_page_says_where_its_list_ends_because_of_a_maximum(monkeypatch, cou
     ],
 )  # fmt: skip
 def test_what_a_search_cannot_see_is_said_in_a_few_words(changes, sentence):
-    assert words.unseen(COVERAGE.model_copy(update=changes)) == sentence
+    assert phrasing.unseen(COVERAGE.model_copy(update=changes)) == sentence
 
 
 def a_line(segment: int, channel: str, start: int | None, text: str = "the dog barks", **read) -> s.SegmentEntry:

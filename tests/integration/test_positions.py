@@ -42,7 +42,7 @@ def placed(archive):
 
 
 def test_thumbnails_and_answers_do_not_tell_where_media_were_taken(start, indexed, archive, encoder, placed, tmp_path):
-    run.index(indexed, run.Job([archive]), encoder=encoder)
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)
     http = start(indexed)
     assets = [one for one in http.get("/v1/assets?limit=50").json()["assets"] if one["name"].startswith("placed")]
     assert len(assets) == 2
@@ -72,7 +72,7 @@ def test_thumbnails_and_answers_do_not_tell_where_media_were_taken(start, indexe
 def test_originals_are_served_without_positions_unless_the_setting_names_their_collection(
     start, indexed, archive, encoder, placed, tmp_path
 ):
-    run.index(indexed, run.Job([archive]), encoder=encoder)
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)
     http, told = start(indexed), start(replace(indexed, show_positions="other,default"))
     assets = [one for one in http.get("/v1/assets?limit=50").json()["assets"] if one["name"].startswith("placed")]
     for asset, path in zip(sorted(assets, key=lambda one: one["name"]), placed, strict=True):

@@ -32,7 +32,7 @@ def best(settings, encoder, words: str) -> list[str]:
 
 
 def test_an_archive_in_postgresql_is_indexed_found_and_pruned(settings, archive, encoder):
-    job = run.Job([archive], prune=True)
+    job = run.RunRequest([archive], prune=True)
     assert run.index(settings, job, encoder=encoder).progress.done == 13
     assert run.index(settings, job, encoder=encoder).progress.done == 0
     assert best(settings, encoder, "red")[0] in {"red.png", "flowers.txt"}
@@ -48,19 +48,19 @@ def test_readers_read_into_postgresql_and_their_words_are_found(settings, archiv
     real = readers.load
     monkeypatch.setattr(readers, "load", lambda name, *rest: FakeReader() if name == "fake" else real(name, *rest))
     (archive / "tones" / "low.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nA foghorn in the harbour\n")
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     database = Database(settings.database)
     store = Readers(database)
     assert {one.why for one in store.unread()} == {"none"}
     for reader in (FakeReader(), real("written", Models.of(settings), "cpu")):
         store.add(reader.name, reader.revision, sorted(reader.reads), sorted(reader.channels))
-    assert run.index(settings, run.Job([archive]), encoder=encoder).progress.passages > 0
+    assert run.index(settings, run.RunRequest([archive]), encoder=encoder).progress.passages > 0
     assert store.unread() == store.unread_files() == []
     with Engine(settings, encoder=encoder) as engine:
         heard = engine.search(Term('"foghorn"', Modality.TEXT), Filter(channels=(Channel.SPEECH,)), k=1).hits
         assert [hit.segment.path.rsplit("/", 1)[1] for hit in heard] == ["low.wav"]
         (archive / "tones" / "low.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nA siren in the fog\n")
-        run.index(settings, run.Job([archive]), encoder=encoder)
+        run.index(settings, run.RunRequest([archive]), encoder=encoder)
         assert not engine.search(Term('"foghorn"', Modality.TEXT), Filter(modalities=(Modality.AUDIO,)), k=1).hits
         assert engine.search(Term('"siren in the fog"', Modality.TEXT), Filter(modalities=(Modality.AUDIO,)), k=1).hits
     store.remove("fake")
@@ -69,7 +69,7 @@ def test_readers_read_into_postgresql_and_their_words_are_found(settings, archiv
 
 
 def test_the_service_answers_from_postgresql(start, settings, archive, encoder):
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     http = start(replace(settings, roots=str(archive)))
     found = http.post("/v1/search", json={"query": [{"text": "blue"}], "targets": ["image"], "k": 1})
     assert found.json()["hits"][0]["asset"]["name"] == "blue.png"
@@ -85,7 +85,7 @@ def connections(settings) -> int:
 
 
 def test_a_service_that_is_closed_while_it_loads_leaves_no_connection(settings, archive, encoder):
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     loading, closed = threading.Event(), threading.Event()
 
     def load(_):

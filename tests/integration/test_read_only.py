@@ -44,7 +44,7 @@ def disk(tmp_path):
 @pytest.fixture
 def settings(disk, archive, encoder) -> Settings:
     settings = Settings(home=disk / "home", roots=str(archive))
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     mount("-o", "remount,ro", str(disk))
     assert not os.access(settings.home, os.W_OK)
     return settings
@@ -68,7 +68,7 @@ def test_commands_that_read_work_and_those_that_write_say_what_to_do(settings, a
     assert "searching and serving work" in told
     assert "cannot be written" not in told
     with pytest.raises(InputError, match="cannot be written"):
-        run.index(settings, run.Job([archive]), encoder=encoder)
+        run.index(settings, run.RunRequest([archive]), encoder=encoder)
     with closing(Database(settings.database)) as database:
         with pytest.raises(StoreError, match="may be read, and not written") as caught, database.writing():
             pass
@@ -94,10 +94,10 @@ def test_what_only_the_log_holds_is_found_too(tmp_path, disk, archive, encoder):
     """As after a kill: the last commits are in SQLite's log, and nobody may write them back."""
     home = tmp_path / "home"
     settings = Settings(home=home)
-    run.index(settings, run.Job([archive / "pictures"]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive / "pictures"]), encoder=encoder)
     with closing(Database(settings.database)) as keeper, keeper.reading() as connection:
         connection.exec_driver_sql("SELECT * FROM asset")  # a reader: the log is not emptied as the run ends
-        run.index(settings, run.Job([archive / "texts"]), encoder=encoder)
+        run.index(settings, run.RunRequest([archive / "texts"]), encoder=encoder)
         assert (home / "sensorium.db-wal").stat().st_size
         shutil.copytree(home, disk / "home")
     mount("-o", "remount,ro", str(disk))

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from indexer import reading
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.verify import verify
 from search import encoders, readers
 from search.errors import InputError, ModelMissing, QueryError, ReaderHangs
-from search.media import sidecars
+from search.media.metadata import sidecars
 from search.query import Engine, Term
 from search.store import Database, Readers, SqlStore
 from search.types import Channel, Filter, Modality
@@ -45,7 +45,7 @@ def reader(monkeypatch) -> FakeReader:
 
 def begin(settings, archive, encoder, monkeypatch) -> None:
     """Index the archive into the fake space, and have the command line find it."""
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
     monkeypatch.setenv("SENSORIUM_DATABASE_URL", settings.database_url)
@@ -90,11 +90,11 @@ def test_a_reader_reads_what_is_there_and_its_words_are_found(home, encoder, rea
 
 
 def test_reading_tells_how_far_it_is(home, reader, monkeypatch):
-    monkeypatch.setattr(reading, "RECOUNT", 0.0)
+    monkeypatch.setattr(reading, "RECOUNT_SECONDS", 0.0)
     add("--later")
     waiting = Readers(Database(home.database)).size(1)[0]["pending"]
     told = []
-    index(home, Job((), report=lambda _, done, __: told.append((done.reader, done.to_read, done.behind))))
+    index(home, RunRequest((), report=lambda _, done, __: told.append((done.reader, done.to_read, done.behind))))
     of_it = [(total, behind) for name, total, behind in told if name == "fake"]
     assert {total for total, _ in of_it} == {waiting}
     assert of_it[-1][1] == waiting
@@ -116,7 +116,7 @@ def test_what_no_reader_has_read_is_told_with_the_reason(home, reader, monkeypat
     add("--later")
     assert set(unread().values()) == {"waiting"}
     monkeypatch.setattr(readers, "load", lambda *_: FakeReader(fails_on="red"))
-    index(home, Job(()))
+    index(home, RunRequest(()))
     after = unread()
     assert after["red.png", "ocr"] == "failed"
     assert set(after) < set(before)
@@ -126,10 +126,10 @@ def test_what_no_reader_has_read_is_told_with_the_reason(home, reader, monkeypat
 def test_a_second_run_reads_nothing_and_new_files_are_read(home, encoder, reader, archive):
     add()
     before = reader.count
-    index(home, Job([archive]))
+    index(home, RunRequest([archive]))
     assert reader.count == before
     (archive / "new.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0")
-    summary = index(home, Job([archive]))
+    summary = index(home, RunRequest([archive]))
     assert (reader.count, summary.progress.read) == (before + 1, 1)
 
 
@@ -153,17 +153,17 @@ def test_a_reader_without_weights_waits_and_the_rest_goes_on(home, encoder, arch
 
     monkeypatch.setattr(readers, "load", missing)
     (archive / "new.txt").write_text("A magenta balloon.")
-    summary = index(home, Job([archive]))
+    summary = index(home, RunRequest([archive]))
     assert (list(summary.absent), summary.progress.done) == (["fake"], 1)
     assert run("index", str(archive), code=5)
     monkeypatch.setattr(readers, "load", lambda *_: FakeReader())
-    assert index(home, Job([archive])).progress.read > 0
+    assert index(home, RunRequest([archive])).progress.read > 0
 
 
 def test_weights_that_go_missing_amid_reading_lose_nothing(home, encoder, archive, monkeypatch):
     add("--later")
     monkeypatch.setattr(readers, "load", lambda *_: FakeReader(absent=True))
-    assert list(index(home, Job([archive])).absent) == ["fake"]
+    assert list(index(home, RunRequest([archive])).absent) == ["fake"]
     counts, _ = Readers(Database(home.database)).size(1)
     assert set(counts) == {"pending"}
 
@@ -181,7 +181,7 @@ def test_a_reader_that_hangs_on_a_file_ends_the_run_and_the_next_one_goes_on_beh
     monkeypatch.setattr(reading, "HANGS_SECONDS", 3.0)
     monkeypatch.setattr(reading, "LEAVE_SECONDS", 0.5)
     for number in range(3):
-        summary = index(home, Job([archive]))
+        summary = index(home, RunRequest([archive]))
         if not summary.absent:
             break
         assert isinstance(summary.absent["fake"], ReaderHangs), number
@@ -281,13 +281,13 @@ def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settin
     before = told["passages"]
     for number, words in enumerate(("magenta balloons", "cyan water")):
         film.with_suffix(".en.srt").write_text(f"1\n00:00:00,500 --> 00:00:01,500\n{words}\n")
-        index(settings, Job([archive]))
+        index(settings, RunRequest([archive]))
         assert Readers(Database(settings.database)).size(1)[1] == before + 1, number
         with Engine(settings, encoder=encoder) as engine:
             hit, *_ = engine.search(Term(words, Modality.TEXT), Filter(channels=(Channel.SPEECH,))).hits
             assert (hit.segment.path, hit.segment.span.start, hit.segment.text) == (str(film), 500, words)
     film.with_suffix(".en.srt").unlink()
-    index(settings, Job([archive]))
+    index(settings, RunRequest([archive]))
     assert Readers(Database(settings.database)).size(1)[1] == before
 
 
@@ -295,9 +295,9 @@ def test_a_run_with_nothing_to_do_changes_nothing(home, archive, reader):
     add()
     store = SqlStore(Database(home.database))
     before = store.version()
-    assert index(home, Job([archive, archive / "tones"])).progress.read == 0  # the second is new as a root
+    assert index(home, RunRequest([archive, archive / "tones"])).progress.read == 0  # the second is new as a root
     assert store.version() == before + 1
-    assert index(home, Job([archive, archive / "tones"], prune=True)).progress.read == 0
+    assert index(home, RunRequest([archive, archive / "tones"], prune=True)).progress.read == 0
     assert store.version() == before + 1
 
 
@@ -310,12 +310,12 @@ def test_a_run_looks_at_the_sidecars_of_what_it_scans_alone(settings, archive, e
     monkeypatch.setattr(sidecars, "fingerprint", lambda path: looked.append(path.name) or fingerprint(path))
     film.with_suffix(".xmp").write_bytes(rdf("", 'photoshop:Headline="Magenta balloons"'))
     for paths in ([], [archive / "tones"], [archive / "pictures" / "red.png"]):
-        index(settings, Job(paths))
+        index(settings, RunRequest(paths))
         assert film.name not in looked
     assert sorted(looked) == sorted([*(path.name for path in (archive / "tones").iterdir()), "red.png"])
-    assert index(settings, Job([film])).progress.read == 1
+    assert index(settings, RunRequest([film])).progress.read == 1
     assert Readers(Database(settings.database)).size(1)[1] == told["passages"] + 1
-    assert index(settings, Job([archive])).progress.read == 0
+    assert index(settings, RunRequest([archive])).progress.read == 0
 
 
 def test_of_a_film_that_lies_in_two_places_the_sidecars_are_those_of_one(settings, archive, encoder, monkeypatch):
@@ -325,7 +325,7 @@ def test_of_a_film_that_lies_in_two_places_the_sidecars_are_those_of_one(setting
     shutil.copy(film, archive / "again")
     begin(settings, archive, encoder, monkeypatch)
     run("readers", "add", "written")
-    assert [index(settings, Job([archive])).progress.read for _ in range(2)] == [0, 0]
+    assert [index(settings, RunRequest([archive])).progress.read for _ in range(2)] == [0, 0]
     with Engine(settings, encoder=encoder) as engine:
 
         def hits() -> list[str]:
@@ -334,8 +334,8 @@ def test_of_a_film_that_lies_in_two_places_the_sidecars_are_those_of_one(setting
 
         assert hits() == []  # it is read at the first place, and there nothing lies beside it
         (archive / "again" / film.name).unlink()
-        assert index(settings, Job([archive])).progress.read == 1
+        assert index(settings, RunRequest([archive])).progress.read == 1
         assert hits() == [str(film)]
         film.rename(film.with_stem("ocean"))
-        assert index(settings, Job([archive])).progress.read == 1
+        assert index(settings, RunRequest([archive])).progress.read == 1
         assert hits() == []

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from indexer import scan
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search.store import Database, SqlStore
 
 
@@ -37,30 +37,30 @@ def statements(monkeypatch):
 
 
 def test_a_second_scan_writes_once_and_needs_no_encoder(settings, folders, encoder, statements, monkeypatch):
-    index(settings, Job([folders]), encoder=encoder)
+    index(settings, RunRequest([folders]), encoder=encoder)
     statements.clear()
-    monkeypatch.setattr(scan, "BATCH", 8)
+    monkeypatch.setattr(scan, "FILES_PER_COMMIT", 8)
     monkeypatch.setattr("indexer.run.Pipeline", lambda *_: pytest.fail("a pipeline was begun for nothing"))
-    summary = index(settings, Job([folders]), encoder=encoder)
+    summary = index(settings, RunRequest([folders]), encoder=encoder)
     assert (summary.scan.files, summary.scan.unchanged, summary.scan.new) == (120, 120, 0)
     assert sum(said.startswith("UPDATE location") for said in statements) == 1
     assert sum("FROM location LEFT OUTER JOIN asset" in said for said in statements) == 1
 
 
 def test_what_changed_among_many_that_did_not_is_noticed(settings, folders, encoder, monkeypatch):
-    monkeypatch.setattr(scan, "LOOKED_UP", 16)
-    monkeypatch.setattr(scan, "BATCH", 4)
-    monkeypatch.setattr(scan, "MARKED", 40)
-    index(settings, Job([folders]), encoder=encoder)
+    monkeypatch.setattr(scan, "LOOKUPS_PER_TRANSACTION", 16)
+    monkeypatch.setattr(scan, "FILES_PER_COMMIT", 4)
+    monkeypatch.setattr(scan, "MARKS_PER_COMMIT", 40)
+    index(settings, RunRequest([folders]), encoder=encoder)
     every = sorted(folders.rglob("*.txt"))
     every[3].write_text("Other words than before.")
     every[50].unlink()
     every[70].rename(every[70].with_name("moved.txt"))
     (folders / "0" / "0" / "new.txt").write_text("A new file.")
-    summary = index(settings, Job([folders]), encoder=encoder)
+    summary = index(settings, RunRequest([folders]), encoder=encoder)
     assert (summary.scan.unchanged, summary.scan.changed, summary.scan.new, summary.scan.missing) == (117, 1, 2, 2)
     every[50].write_text("It is back, with other words.")
-    back = index(settings, Job([folders]), encoder=encoder)
+    back = index(settings, RunRequest([folders]), encoder=encoder)
     assert (back.scan.unchanged, back.scan.changed, back.scan.missing) == (120, 1, 0)
     database = Database(settings.database)
     assert SqlStore(database).counts()["files"] == {"present": 121, "missing": 1}
@@ -73,13 +73,13 @@ def test_many_files_of_other_folders_between_two_are_no_hindrance(settings, tmp_
     (files / "m").mkdir(parents=True)
     for name in ("a.txt", "z.txt", *(f"m/{n}.txt" for n in range(40))):
         (files / name).write_text(f"The text of {name}.")
-    index(settings, Job([files]), encoder=encoder)
-    again = index(settings, Job([files / "a.txt", files / "z.txt"]), encoder=encoder)
+    index(settings, RunRequest([files]), encoder=encoder)
+    again = index(settings, RunRequest([files / "a.txt", files / "z.txt"]), encoder=encoder)
     assert (again.scan.files, again.scan.unchanged) == (2, 2)
 
 
 def test_a_sidecar_that_comes_to_an_unchanged_file_tells_its_date(settings, folders, encoder):
-    index(settings, Job([folders]), encoder=encoder)
+    index(settings, RunRequest([folders]), encoder=encoder)
     file = min(folders.rglob("*.txt"))
     file.with_name(f"{file.name}.xmp").write_text(
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -87,7 +87,7 @@ def test_a_sidecar_that_comes_to_an_unchanged_file_tells_its_date(settings, fold
     )
     os.utime(file.parent, ns=(1, 1))  # a folder whose time of change does not tell that anything came is the hardest case
     os.utime(file.parent)
-    assert index(settings, Job([folders]), encoder=encoder).scan.unchanged == 120
+    assert index(settings, RunRequest([folders]), encoder=encoder).scan.unchanged == 120
     database = Database(settings.database)
     store = SqlStore(database)
     rows = store.rows(store.ids(store.spaces()[0][0]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.verify import verify
 from search.query import Engine, Term
 from search.store import Database, SqlStore
@@ -63,7 +63,7 @@ def counts(settings):
 
 
 def test_they_are_indexed_and_found(settings, archive, encoder):
-    summary = index(settings, Job([archive]), encoder=encoder)
+    summary = index(settings, RunRequest([archive]), encoder=encoder)
     assert (summary.progress.done, summary.progress.failed) == (6, 0)
     assert counts(settings)["assets"] == {"image": 2, "depth": 2, "thermal": 1, "imu": 1}
     assert counts(settings)["segments"]["imu/motion"] == 3
@@ -83,7 +83,7 @@ def test_they_are_indexed_and_found(settings, archive, encoder):
 
 
 def test_where_the_encoder_takes_none_the_ledger_says_so(settings, archive):
-    summary = index(settings, Job([archive]), encoder=FakeEncoder())
+    summary = index(settings, RunRequest([archive]), encoder=FakeEncoder())
     assert (summary.progress.done, summary.progress.failed) == (2, 4)
     database = Database(settings.database)
     failures = SqlStore(database).failures()
@@ -93,7 +93,7 @@ def test_where_the_encoder_takes_none_the_ledger_says_so(settings, archive):
 
 
 def test_depth_and_heat_have_grey_pictures_and_motion_none(settings, archive, encoder, start):
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     http = start(settings)
     assets = {one["name"]: one for one in http.get("/v1/assets").json()["assets"]}
     for name, brightness in (("room.depth.png", 128), ("dog.png", 128)):
@@ -111,7 +111,7 @@ def test_depth_and_heat_have_grey_pictures_and_motion_none(settings, archive, en
     ("far.depth.png", "depth"), ("walk.imu.csv", "imu"), ("thermal/photo.png", "image"), ("thermal/dog.png", "image"),
 ])  # fmt: skip
 def test_an_upload_is_what_its_name_and_its_content_say(settings, archive, encoder, start, name, modality):
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     http = start(settings)
     sent = http.post("/v1/uploads", params={"name": name}, content=(archive / name).read_bytes()).json()
     assert sent["modality"] == modality

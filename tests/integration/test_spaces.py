@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from indexer.delete import What, delete
 from indexer.pipeline import Progress
 from indexer.repair import repair
-from indexer.run import Job, index, indexer
+from indexer.run import RunRequest, index, indexer
 from indexer.scan import Tally
 from indexer.verify import verify
 from search import encoders, readers
@@ -22,7 +22,7 @@ from search.errors import InputError, QueryError, UnknownName
 from search.index import Generations
 from search.index.generations import folder_name
 from search.query import Blend, Engine, Term
-from search.query.calibration import ENOUGH, NOTHING, file_of, save
+from search.query.calibration import MIN_SAMPLE, NOTHING, file_of, save
 from search.query.engine import ALL, RETRY_SECONDS
 from search.store import Database, Readers, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
@@ -52,7 +52,7 @@ def home(shelf, settings, archive, monkeypatch):
     from dataclasses import replace
 
     films(archive / "films")
-    index(replace(settings, space="whole"), Job([archive]))
+    index(replace(settings, space="whole"), RunRequest([archive]))
     monkeypatch.delenv("SENSORIUM_SPACE")
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
     return settings
@@ -130,12 +130,12 @@ def test_a_space_of_one_collection_leaves_the_others_alone_and_follows_it(home, 
     other = tmp_path / "other"
     other.mkdir()
     (other / "a.txt").write_text("A red leaf.")
-    index(home, Job([other], "other"))
+    index(home, RunRequest([other], "other"))
     assert add("eyes", "--collection", "other")["vectors"] == 1
     (other / "b.txt").write_text("A green leaf.")
     (archive / "c.txt").write_text("A blue leaf.")
-    index(home, Job([other], "other"))
-    index(home, Job([archive]))
+    index(home, RunRequest([other], "other"))
+    index(home, RunRequest([archive]))
     with Engine(home) as engine:
         assert sorted(names(engine.search(RED, spaces=["eyes"], k=50).hits)) == ["a.txt", "b.txt"]
     run("spaces", "add", "ears", "--encoder", "ears", "--collection", "nowhere", code=1)
@@ -144,7 +144,7 @@ def test_a_space_of_one_collection_leaves_the_others_alone_and_follows_it(home, 
 def test_new_files_go_into_every_space(home, spaces, archive):
     add("eyes")
     (archive / "new.txt").write_text("A magenta balloon.")
-    index(home, Job([archive]))
+    index(home, RunRequest([archive]))
     asked = Term("magenta", Modality.TEXT)
     with Engine(home) as engine:
         for name in ("whole", "eyes"):
@@ -177,7 +177,7 @@ def test_spaces_that_bring_no_calibration_share_one_scale_however_little_they_ho
             for name in ("whole", "eyes", "grained")
         ]
         together = engine.search(RED, seen, spaces=[ALL], k=50, group="segment").hits
-    assert 1 < len(together) < ENOUGH
+    assert 1 < len(together) < MIN_SAMPLE
     for hit in together:
         own = [scores[hit.segment.id] for scores in alone if hit.segment.id in scores]
         assert hit.score == pytest.approx(sum(own) / len(own) ** 0.5, abs=1e-3)
@@ -265,7 +265,7 @@ def test_what_a_drop_that_was_cut_short_left_on_the_disk_is_told_and_goes(home, 
     index_of = {name: home.home / "index" / folder_name(entry.key, name) for name, entry in entries.items()}
     kept = {name: file_of(home.home, entry.space) for name, entry in entries.items()}
     for clean in (
-        lambda: index(home, Job([archive])),
+        lambda: index(home, RunRequest([archive])),
         lambda: repair(home),
         lambda: delete(home, What(paths=[archive / "films"])),
     ):
@@ -316,7 +316,7 @@ def test_readings_that_have_lost_their_passages_are_told_and_read_again(home, mo
     lost = [check for check in verify(home) if not check.ok]
     assert "every reading holds its passages" in [check.name for check in lost]
     repair(home)
-    index(home, Job(()))
+    index(home, RunRequest(()))
     assert Readers(database).size(1) == before
     assert all(check.ok for check in verify(home, deep=True))
 
@@ -372,9 +372,9 @@ def test_a_watch_that_began_before_a_space_was_added_fills_it_too(home, spaces, 
 def test_what_a_run_took_in_for_other_spaces_is_queued_by_the_next(home, spaces, archive):
     add("eyes")
     (archive / "new.png").write_bytes((archive / "pictures" / "red.png").read_bytes() + b"\0")
-    index(home, Job([archive], spaces=["whole"]))
+    index(home, RunRequest([archive], spaces=["whole"]))
     assert spaces.missing(spaces.find("eyes")) == 1
-    index(home, Job(()))
+    index(home, RunRequest(()))
     assert spaces.missing(spaces.find("eyes")) == 0
     assert spaces.size(spaces.find("eyes").key).complete
 
@@ -394,7 +394,7 @@ def test_sounds_of_older_archives_are_embedded_again_and_never_mixed_with_levell
     assert spaces.renew() == sounding > 1
     assert spaces.renew() == 0
     assert spaces.size(entry.key).units["pending"] == sounding
-    index(home, Job([archive]))
+    index(home, RunRequest([archive]))
     assert spaces.find("whole").space == entry.space
     assert spaces.size(entry.key).complete
     again = SqlStore(database).vectors(entry.key, entry.space.dim, SqlStore(database).ids(entry.key))
@@ -410,7 +410,7 @@ def test_another_revision_under_the_same_name_is_refused_and_changes_nothing(hom
     assert "spaces add" in caught.value.remedy
     (archive / "new.txt").write_text("A magenta balloon.")  # something to encode
     with pytest.raises(InputError, match="revision"):
-        index(home, Job([archive]))
+        index(home, RunRequest([archive]))
     after = spaces.size(spaces.find("whole").key)
     assert after.vectors == before.vectors
     assert after.units in (before.units, before.units | {"pending": 1})  # it may stop before the new file is queued
@@ -420,26 +420,26 @@ def test_a_space_without_its_model_waits_and_the_others_go_on(home, spaces, shel
     add("eyes")
     gone = shelf.encoders.pop("eyes")
     (archive / "new.txt").write_text("A magenta balloon.")
-    summary = index(home, Job([archive]))
+    summary = index(home, RunRequest([archive]))
     assert list(summary.absent) == ["eyes"]
     assert summary.progress.done == 1
     assert spaces.size(spaces.find("eyes").key).units["pending"] == 1
     assert run("index", str(archive), code=5).exit_code == 5
     shelf.encoders["eyes"] = gone
-    assert not index(home, Job([archive])).absent
+    assert not index(home, RunRequest([archive])).absent
     assert spaces.size(spaces.find("eyes").key).complete
 
 
 def test_a_model_is_loaded_only_when_there_is_something_to_encode(home, spaces, shelf, archive):
     add("eyes")
     shelf.loaded.clear()
-    index(home, Job([archive]))
+    index(home, RunRequest([archive]))
     assert "eyes" not in shelf.loaded
 
 
 def test_what_cannot_be_read_stands_in_the_ledger_once(home, spaces, archive):
     (archive / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
-    index(home, Job([archive]))
+    index(home, RunRequest([archive]))
     add("eyes")
     store = SqlStore(Database(home.database))
     assert len([line for line in store.failures() if line.path.endswith("broken.png")]) == 1

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import readers
 from search.models import Models
 from search.query import Engine, Term
@@ -28,10 +28,10 @@ def test_the_text_of_a_caption_finds_its_recording(shared, tmp_path, capsys):
     archive.mkdir()
     for path, _ in spoken:
         (archive / path.name).symlink_to(path)
-    index(settings, Job([archive]))
+    index(settings, RunRequest([archive]))
     reader = readers.load(TINY, Models.of(settings), "cpu")
     Readers(Database(settings.database)).add(TINY, reader.revision, sorted(reader.reads), sorted(reader.channels))
-    summary = index(settings, Job(()))
+    summary = index(settings, RunRequest(()))
     assert summary.progress.read == len(spoken)
     firsts: dict[str, int] = {}
     with Engine(settings) as engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.tag import tag
 from search import encoders
 from search.errors import InputError, UnknownName
@@ -20,7 +20,7 @@ ANYTHING = Term("a picture", Modality.TEXT)
 @pytest.fixture
 def indexed(settings, archive, encoder, monkeypatch):
     monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     encoder.encoded = 0
     return settings
 

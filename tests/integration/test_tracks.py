@@ -10,12 +10,12 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import encoders
 from search.api.app import create_app
 from search.api.service import Service
 from search.errors import UnknownName
-from search.media import languages
+from search.media.metadata import language_names
 from search.query import Engine, Term
 from search.types import Channel, Filter, Modality, track_of
 from tests.fakes.encoder import PITCHES
@@ -50,7 +50,7 @@ def home(settings, encoder, tmp_path, monkeypatch):
     film(folder / "plain.mka", [("low", "ger", "")])
     monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
     monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
-    index(settings, Job([folder]), encoder=encoder)
+    index(settings, RunRequest([folder]), encoder=encoder)
     return settings
 
 
@@ -68,7 +68,7 @@ def home(settings, encoder, tmp_path, monkeypatch):
 )
 def test_a_track_is_chosen_by_language_number_or_title(home, encoder, asked, found):
     with Engine(home, encoder=encoder) as engine:
-        wanted = Filter(tracks=languages.spelled([asked]))
+        wanted = Filter(tracks=language_names.spelled([asked]))
         hits = engine.search(LOW, wanted, k=50, group="segment").hits
         assert {(hit.segment.path.rpartition("/")[2], hit.segment.track) for hit in hits} == found
         assert {hit.segment.channel for hit in hits} == {Channel.SOUND}
@@ -76,7 +76,7 @@ def test_a_track_is_chosen_by_language_number_or_title(home, encoder, asked, fou
 
 def test_a_track_that_no_file_has_is_told_with_those_that_are_there(home, encoder):
     with Engine(home, encoder=encoder) as engine, pytest.raises(UnknownName) as caught:
-        engine.search(LOW, Filter(tracks=languages.spelled(["French"])))
+        engine.search(LOW, Filter(tracks=language_names.spelled(["French"])))
     assert "de" in caught.value.remedy
     assert "German" in caught.value.remedy
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from indexer.repair import repair
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.verify import verify
 from search import cache
 from search.query import Engine, Term
@@ -29,9 +29,9 @@ def settings(request, settings):
 @pytest.fixture
 def indexed(settings, archive, encoder):
     (archive / "broken.png").write_bytes(b"no picture")
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     (archive / "later.txt").write_text("A text that came later, about green things.")
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     return settings
 
 
@@ -64,7 +64,7 @@ def mended(settings, archive, encoder) -> bool:
     done, checks = repair(settings, deep=True)
     if not done or not all(check.ok for check in checks):
         return False
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     with Engine(settings, encoder=encoder) as engine:
         names = {Path(hit.segment.path).name for hit in engine.search(Term("red green", Modality.TEXT), k=50).hits}
     return wrong(settings, deep=True) == [] and {"red.png", "later.txt"} <= names
@@ -80,7 +80,7 @@ def test_a_sound_archive_passes(indexed):
 def test_an_archive_whose_files_are_all_missing_is_sound(indexed, archive, encoder):
     shutil.rmtree(archive)
     archive.mkdir()
-    index(indexed, Job([archive]), encoder=encoder)
+    index(indexed, RunRequest([archive]), encoder=encoder)
     assert wrong(indexed, deep=True) == []
 
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from indexer import run
 from indexer import watch as watching
-from indexer.run import Job
+from indexer.run import RunRequest
 from indexer.verify import verify
 from search.errors import DiskFull, InputError
-from search.readers.written import Written
+from search.readers.written import WrittenReader
 from search.store import Database, Readers, SqlStore
 from tests.fakes.encoder import FakeEncoder
 from tests.unit.test_media_written import rdf
@@ -60,8 +60,8 @@ class Watched:
 @contextmanager
 def watched(settings, folder: Path, **options):
     found, stop = Watched(settings, folder), threading.Event()
-    events = watching.Events(found.rounds.append, found.notes.append)
-    job = Job([folder], prune=options.pop("prune", False))
+    events = watching.WatchCallbacks(found.rounds.append, found.notes.append)
+    job = RunRequest([folder], prune=options.pop("prune", False))
     failed = []
 
     def go():
@@ -92,7 +92,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("polling", [False, True])
 def test_files_come_change_move_and_go(settings, folder, monkeypatch, polling):
-    monkeypatch.setattr(watching, "POLL", 0.2)
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.2)
     with watched(settings, folder, polling=polling) as found:
         found.wait_for("first.png")
         picture(folder / "deep" / "er" / "second.png", 2)
@@ -174,7 +174,7 @@ def test_nothing_is_gone_because_its_disk_is_away(settings, folder):
 
 def test_an_empty_folder_in_the_place_of_the_watched_one_makes_nothing_missing(settings, folder, monkeypatch):
     """As when a disk is unmounted and its mount point stays."""
-    monkeypatch.setattr(watching, "RESCAN", 0.5)
+    monkeypatch.setattr(watching, "RESCAN_SECONDS", 0.5)
     with watched(settings, folder, prune=True) as found:
         folder.rename(folder.with_name("away"))
         folder.mkdir()
@@ -202,7 +202,7 @@ def test_a_full_disk_is_waited_out(settings, folder, monkeypatch):
         return real(self)
 
     monkeypatch.setattr(run.Indexer, "tidy", tidy)
-    monkeypatch.setattr(watching, "NO_ROOM", 0.1)
+    monkeypatch.setattr(watching, "FULL_DISK_SECONDS", 0.1)
     with watched(settings, folder) as found:
         found.wait_for("first.png")
         assert len(found.notes) == 2
@@ -212,7 +212,7 @@ def test_a_full_disk_is_waited_out(settings, folder, monkeypatch):
 def test_a_folder_that_is_none_is_named(settings, folder):
     for path in (folder / "nowhere", folder / "first.png"):
         with pytest.raises(InputError, match="is not a folder"):
-            watching.watch(settings, Job([path]), watching.Events())
+            watching.watch(settings, RunRequest([path]), watching.WatchCallbacks())
 
 
 def test_folders_of_other_machines_are_looked_at_again_and_again(tmp_path):
@@ -228,7 +228,7 @@ def test_folders_of_other_machines_are_looked_at_again_and_again(tmp_path):
 
 
 def test_what_comes_changes_and_goes_beside_a_file_is_read_at_once(settings, folder):
-    database, reader = Database(settings.database), Written()
+    database, reader = Database(settings.database), WrittenReader()
     database.upgrade()
     Readers(database).add(reader.name, reader.revision, sorted(reader.reads), sorted(reader.channels))
     picture(folder / "second.png", 2)

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from indexer.delete import drop_strangers
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.verify import verify
 from search import encoders
 from search.errors import UnknownName
@@ -66,11 +66,11 @@ def pictures(folder: Path, count: int, seed: int) -> None:
 
 
 def once(settings: Settings, folder: Path, slow: bool = True) -> None:
-    index(settings, Job([folder]), encoder=Slow() if slow else FakeEncoder())
+    index(settings, RunRequest([folder]), encoder=Slow() if slow else FakeEncoder())
 
 
 def stuck(settings: Settings, folder: Path, begun) -> None:
-    index(settings, Job([folder]), encoder=Stuck(begun))
+    index(settings, RunRequest([folder]), encoder=Stuck(begun))
 
 
 def keep_going(settings: Settings, folder: Path, number: int, errors, told) -> None:
@@ -86,7 +86,7 @@ def keep_going(settings: Settings, folder: Path, number: int, errors, told) -> N
             while time.monotonic() < end:
                 turn += 1
                 pictures(folder / str(number), 5, number * 100_000 + turn)
-                index(settings, Job([folder]))
+                index(settings, RunRequest([folder]))
                 engine = engine or stack.enter_context(Engine(settings))
                 for _ in range(5):
                     assert engine.search(RED, k=5).hits
@@ -103,7 +103,7 @@ def space_comes_and_goes(settings: Settings, engine: Engine, name: str, folder: 
     with closing(Database(settings.database)) as database:
         spaces = Spaces(database)
         spaces.fill(spaces.add(replace(FakeEncoder().space, name=name), "fake"))
-        index(settings, Job([folder], spaces=[name]))
+        index(settings, RunRequest([folder], spaces=[name]))
         assert engine.search(RED, k=5, spaces=[name]).hits
         spaces.drop(name)
         drop_strangers(settings.home, SqlStore(database))

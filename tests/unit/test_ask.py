@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from search.encoders.generation import Written
+from search.encoders.generation import GeneratedText
 from search.errors import InputError, MediaError, ModelMissing
 from search.media import DecodePool
 from search.models import Models
-from search.query import ask as asking
-from search.query.ask import MOST, ask
+from search.ondemand import ask as asking
+from search.ondemand.ask import MAX_FRAMES, ask
 from search.settings import Settings
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
 from tests.fakes import tiny_caption
@@ -52,7 +52,7 @@ class Fake:
 
     def answer(self, asked):
         self.shown += [[int(picture[0, 0, 0]) for picture in one.pictures] for one in asked]
-        return [Written(f"red {one.pictures[0][0, 0, 0]}", 0.5) for one in asked]
+        return [GeneratedText(f"red {one.pictures[0][0, 0, 0]}", 0.5) for one in asked]
 
 
 class Film:
@@ -98,7 +98,7 @@ def test_a_video_is_answered_about_at_a_time_and_as_a_whole(writer, pool, tmp_pa
 def test_frames_are_spread_over_shots():
     fake = Fake(several=True)
     found = ask(fake, Film(*[3] * 40), PATH, "what")
-    assert len(found.frames) == MOST
+    assert len(found.frames) == MAX_FRAMES
     assert list(found.frames) == sorted(found.frames)
     assert all(time % 3000 == 1500 for time in found.frames)  # the middle of shots
     assert found.frames[0] < 20_000
@@ -116,7 +116,7 @@ def test_a_model_that_looks_at_one_frame_is_asked_of_each_and_the_most_frequent_
     class Voting(Fake):
         def answer(self, asked):
             assert all(len(one.pictures) == 1 for one in asked)
-            return [Written("often", 0.6), Written("surer", 0.9), Written("often", 0.4), Written("", 1.0)]
+            return [GeneratedText("often", 0.6), GeneratedText("surer", 0.9), GeneratedText("often", 0.4), GeneratedText("", 1.0)]
 
     found = ask(Voting(), Film(4), PATH, "what")
     assert found.text == "often"
@@ -141,7 +141,7 @@ def test_an_animation_shows_its_middle_frame(writer, pool, tmp_path):
 def test_an_answer_that_is_none_is_told_as_that(said):
     class Silent(Fake):
         def answer(self, asked):
-            return [Written(said, 0.9) for _ in asked]
+            return [GeneratedText(said, 0.9) for _ in asked]
 
     with pytest.raises(InputError, match="no answer"):
         ask(Silent(), Film(1), PATH, "what")
@@ -210,11 +210,11 @@ def test_a_file_that_is_not_there_is_told(run, tmp_path):
 
 
 def test_an_asset_is_named_by_its_number(run, settings, archive, encoder):
-    from indexer.run import Job, index
+    from indexer.run import RunRequest, index
     from search.store import Catalogue, Database
-    from search.store.catalogue import Wanted
+    from search.store.catalogue import AssetFilter
 
-    index(replace(settings), Job([archive]), encoder=encoder)
-    (red,) = Catalogue(Database(settings.database)).page(Wanted(name="red.png"), before=None, limit=2)
+    index(replace(settings), RunRequest([archive]), encoder=encoder)
+    (red,) = Catalogue(Database(settings.database)).page(AssetFilter(name="red.png"), before=None, limit=2)
     assert run(red.id, QUESTION).stdout.endswith(": red\n")
     assert isinstance(run(999, QUESTION).exception, InputError)

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, BlipForConditionalGeneration
 
 from search import readers
-from search.encoders.device import Runner
-from search.encoders.generation import Written, repeats
+from search.encoders.device import DeviceRunner
+from search.encoders.generation import GeneratedText, repeats
 from search.errors import ModelMissing, UnknownName
 from search.models import Model, Models
 from search.readers import Reader, caption
@@ -207,7 +207,7 @@ def test_a_model_that_takes_any_shape_sees_no_black_edges(reader):
 
         def describe(self, pictures):
             seen.extend(pictures)
-            return [Written("a picture", 0.5)] * len(pictures)
+            return [GeneratedText("a picture", 0.5)] * len(pictures)
 
     padded = np.zeros((64, 64, 3), np.uint8)
     padded[8:56] = 200
@@ -284,11 +284,11 @@ def test_a_text_that_goes_round_in_circles_is_known(text, circles):
     ],
 )
 def test_a_caption_is_one_sentence(written, kept):
-    assert sentence(Written(written, 0.5)) == kept
+    assert sentence(GeneratedText(written, 0.5)) == kept
 
 
 def test_nonsense_is_no_passage(reader, monkeypatch):
-    monkeypatch.setattr(reader._writer, "describe", lambda pictures: [Written("red red red red", 0.9)] * len(pictures))
+    monkeypatch.setattr(reader._writer, "describe", lambda pictures: [GeneratedText("red red red red", 0.9)] * len(pictures))
     assert list(reader.read(STILL, [still("red")])) == []
 
 
@@ -444,13 +444,13 @@ def test_sizes_that_cannot_be_made_are_told(tmp_path):
 
 
 def test_the_precision_of_a_gpu_changes_no_word(blip, reader, monkeypatch):
-    begin = Runner.__init__
+    begin = DeviceRunner.__init__
 
     def init(self, *arguments) -> None:
         begin(self, *arguments)
         self.dtype = torch.bfloat16
 
-    monkeypatch.setattr(Runner, "__init__", init)
+    monkeypatch.setattr(DeviceRunner, "__init__", init)
     rough = load(blip)
     for colour in COLOURS:
         (one,), (other,) = rough.read(STILL, [still(colour)]), reader.read(STILL, [still(colour)])

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel, ClapPro
 from search import encoders
 from search.encoders import clap
 from search.encoders.clap.encoder import spectrograms
-from search.encoders.device import Runner
+from search.encoders.device import DeviceRunner
 from search.errors import ModelMissing, UnknownName
 from search.models import Models
 from search.types import Modality
@@ -219,13 +219,13 @@ def test_the_tokenizer_of_another_model_is_refused(model):
 
 
 def test_the_precision_of_a_gpu_changes_little(folder, encoder, sounds, monkeypatch):
-    begin = Runner.__init__
+    begin = DeviceRunner.__init__
 
     def init(self, *arguments) -> None:
         begin(self, *arguments)
         self.dtype = torch.bfloat16
 
-    monkeypatch.setattr(Runner, "__init__", init)
+    monkeypatch.setattr(DeviceRunner, "__init__", init)
     rough = load(folder)
     for modality, content in ((Modality.TEXT, TEXTS), (Modality.AUDIO, sounds)):
         assert (rough.encode(modality, content) * encoder.encode(modality, content)).sum(1).min() > 0.98

@@ -20,7 +20,7 @@ from indexer.verify import Check
 from search.errors import REASONS
 from search.store.sql import Failure
 from search.types import Answer, Channel, Coverage, Hit, Modality, Segment
-from ui import doctor, show, status, words
+from ui import doctor, phrasing, show, status
 from ui.cli import app
 from ui.terminal import Console
 
@@ -160,7 +160,7 @@ def test_a_program_gets_the_whole_path_on_one_line(monkeypatch):
 @pytest.mark.parametrize("confidence", [None, 0.0, 0.04, 0.05, 0.2, 0.5, 1.0])
 @pytest.mark.parametrize("verdict", [None, "yes", "unsure", "no"])
 def test_dots_of_the_terminal_are_the_bars_of_the_page(confidence, verdict):
-    assert show.band(confidence, verdict).count("●") == words.band(confidence, verdict)[0]
+    assert show.band(confidence, verdict).count("●") == phrasing.band(confidence, verdict)[0]
 
 
 def test_no_module_of_the_page_or_terminal_keeps_a_scale_of_its_own():
@@ -189,7 +189,7 @@ def test_the_ledger_tells_a_reason_once(capsys):
     [(1, "1 file has speech that is not transcribed (1:00)."), (74, "74 files have speech that is not transcribed (1:00).")],
 )
 def test_speech_without_a_reader_is_told_in_a_sentence(assets, told):
-    assert words.wordless("speech", "none", assets, 60_000) == (told, "Add a reader: `sensorium readers add speech:base`.")
+    assert phrasing.wordless("speech", "none", assets, 60_000) == (told, "Add a reader: `sensorium readers add speech:base`.")
 
 
 def test_status_speaks_of_files_and_problems_not_of_units_and_the_ledger(capsys):

@@ -66,6 +66,6 @@ def test_what_gains_nothing_or_is_no_file_of_the_page_is_left_alone(web):
 
 
 def test_what_is_kept_is_bounded(web, monkeypatch):
-    monkeypatch.setattr(compressed, "MOST", 1)
+    monkeypatch.setattr(compressed, "MAX_KEPT_BYTES", 1)
     for _ in range(3):
         assert gzip.decompress(raw(web, "/static/main.js")[1]) == SCRIPT

@@ -11,8 +11,9 @@ import pytest
 
 from search import zones
 from search.errors import InputError, MediaError
-from search.media import dates, dating, exported, iptc, markup, recorded, xmp
-from search.media.dating import Beside
+from search.media.decode import markup
+from search.media.metadata import dates, dating, iptc, recorded, takeout, xmp
+from search.media.metadata.dating import SidecarDates
 from search.types import Dated, DateSource, Info, Modality, Stamp
 from search.zones import Zones
 
@@ -199,14 +200,14 @@ def test_a_place_is_read_and_nonsense_is_none():
 
 
 def test_takeouts_json_tells_time_and_place():
-    info = exported.info(b'{"photoTakenTime":{"timestamp":"1486157417"},"geoData":{"latitude":35.7,"longitude":139.7}}')
+    info = takeout.info(b'{"photoTakenTime":{"timestamp":"1486157417"},"geoData":{"latitude":35.7,"longitude":139.7}}')
     assert (info.stamps, info.position) == ((Stamp(DateSource.TAKEOUT, "2017-02-03T21:30:17Z"),), (35.7, 139.7))
-    assert exported.info(b'{"photoTakenTime":{"timestamp":"never"},"geoData":{"latitude":0,"longitude":0}}') == Info(
+    assert takeout.info(b'{"photoTakenTime":{"timestamp":"never"},"geoData":{"latitude":0,"longitude":0}}') == Info(
         Modality.TEXT, "json"
     )
     for other in (b"[1, 2]", b"{}", b"[" * 100_000, b"\xff"):
         with pytest.raises(MediaError, match="Takeout"):
-            exported.info(other)
+            takeout.info(other)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_a_zone_that_does_not_exist_is_named(setting):
 def test_the_place_of_a_film_names_its_zone_before_the_setting_does():
     pytest.importorskip("tzfpy")
     info = Info(Modality.VIDEO, "mp4", stamps=(Stamp(T, "2019-07-13T21:30:00Z"),), position=(35.68, 139.7))
-    filed = dating.file_under(info, Path("/a/film.mp4"), 1, Beside(), Zones.of("America/Los_Angeles"), NOW)
+    filed = dating.file_under(info, Path("/a/film.mp4"), 1, SidecarDates(), Zones.of("America/Los_Angeles"), NOW)
     assert (filed.dated.text, filed.zone) == ("2019-07-14T06:30:00+09:00", None)
     assert zones.at((0, 0)) is None
     assert zones.at((95, 400)) is None
@@ -275,5 +276,5 @@ def test_without_any_date_the_copy_dates_the_file_and_says_so(tmp_path):
     file = tmp_path / "a.jpg"
     file.touch()
     os.utime(file, (1_700_000_000, 1_700_000_000))
-    filed = dating.file_under(Info(Modality.IMAGE, "jpeg"), file, file.stat().st_mtime_ns, Beside(), Zones(), NOW)
+    filed = dating.file_under(Info(Modality.IMAGE, "jpeg"), file, file.stat().st_mtime_ns, SidecarDates(), Zones(), NOW)
     assert (filed.dated.source, filed.dated.first, filed.stamps) == (DateSource.FILE, day("2023-11-14"), ())

@@ -11,8 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from indexer.run import Job, index  # noqa: E402
-from search.encoders.device import FIRST, Runner, _Batch, choose, flops, matmul_rate  # noqa: E402
+from indexer.run import RunRequest, index  # noqa: E402
+from search.encoders.device import FIRST_BATCH, DeviceRunner, _Batch, choose, flops, matmul_rate  # noqa: E402
 from search.errors import ModelMissing  # noqa: E402
 from search.store import Database, SqlStore  # noqa: E402
 from tests.waiting import LONG  # noqa: E402
@@ -35,16 +35,16 @@ class Model:
 
 def test_inputs_are_run_in_batches_and_come_back_in_order():
     model = Model()
-    np.testing.assert_array_equal(Runner("cpu", batch=8).run(model.double, [ROWS]), 2 * ROWS)
+    np.testing.assert_array_equal(DeviceRunner("cpu", batch=8).run(model.double, [ROWS]), 2 * ROWS)
     assert model.sizes == [8, 8, 4]
 
 
 def test_no_inputs_give_no_rows():
-    assert len(Runner("cpu").run(Model().double, [ROWS[:0]])) == 0
+    assert len(DeviceRunner("cpu").run(Model().double, [ROWS[:0]])) == 0
 
 
 def test_a_full_memory_halves_the_batch_for_good():
-    model, runner = Model(most=3), Runner("cpu", batch=8)
+    model, runner = Model(most=3), DeviceRunner("cpu", batch=8)
     np.testing.assert_array_equal(runner.run(model.double, [ROWS]), 2 * ROWS)
     assert model.sizes == [8, 4, *[2] * 10]
     model.sizes.clear()
@@ -53,7 +53,7 @@ def test_a_full_memory_halves_the_batch_for_good():
 
 
 def test_one_function_that_takes_much_room_does_not_slow_another():
-    large, small, runner = Model(most=2), Model(), Runner("cpu", batch=8)
+    large, small, runner = Model(most=2), Model(), DeviceRunner("cpu", batch=8)
     runner.run(large.double, [ROWS])
     runner.run(small.double, [ROWS])
     assert max(small.sizes) == 8
@@ -68,17 +68,17 @@ def test_a_memory_that_is_full_in_cudas_own_words_counts_too():
             raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
         return rows
 
-    np.testing.assert_array_equal(Runner("cpu", batch=8).run(multiply, [ROWS]), ROWS)
+    np.testing.assert_array_equal(DeviceRunner("cpu", batch=8).run(multiply, [ROWS]), ROWS)
     assert sizes == [8, 4, 4, 4, 4, 4]
 
 
 def test_what_never_fits_is_told_as_such():
     with pytest.raises(MemoryError, match="does not hold one"):
-        Runner("cpu").run(Model(most=0).double, [ROWS])
+        DeviceRunner("cpu").run(Model(most=0).double, [ROWS])
 
 
 def test_threads_that_run_out_of_memory_together_lose_no_row():
-    model, runner = Model(most=2), Runner("cpu", batch=8)
+    model, runner = Model(most=2), DeviceRunner("cpu", batch=8)
     with ThreadPoolExecutor(4) as executor:
         found = list(executor.map(lambda start: runner.run(model.double, [ROWS + start]), range(20)))
     for start, rows in enumerate(found):
@@ -90,7 +90,7 @@ def test_an_error_of_the_model_stays_what_it_is():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):
-        Runner("cpu").run(broken, [ROWS])
+        DeviceRunner("cpu").run(broken, [ROWS])
 
 
 def lost(*_):
@@ -99,7 +99,7 @@ def lost(*_):
 
 def test_a_gpu_that_goes_away_is_told_as_that():
     with pytest.raises(ModelMissing, match=r"gone: CUDA error: unspecified launch failure$") as caught:
-        Runner("cpu").run(lost, [ROWS])
+        DeviceRunner("cpu").run(lost, [ROWS])
     assert "nvidia-smi" in caught.value.remedy
 
 
@@ -118,7 +118,7 @@ def test_auto_is_the_gpu_where_there_is_one():
 
 def found(rate) -> int:
     """The size that is settled on where so many inputs a second are run at a size."""
-    batch = _Batch(FIRST, settled=False)
+    batch = _Batch(FIRST_BATCH, settled=False)
     for _ in range(100):
         if batch.settled:
             break
@@ -128,19 +128,19 @@ def found(rate) -> int:
 
 def test_a_batch_grows_as_long_as_that_gains_anything():
     assert found(lambda size: min(size, 200)) == 256
-    assert found(lambda size: 1000) == FIRST
+    assert found(lambda size: 1000) == FIRST_BATCH
 
 
 def test_a_slow_first_run_at_a_size_does_not_count_against_it():
-    batch = _Batch(FIRST, settled=False)
+    batch = _Batch(FIRST_BATCH, settled=False)
     for seconds in (1.0, 0.1, 1.0, 0.1, 9.0, 0.2):
         batch.ran(seconds)
-    assert (batch.size, batch.settled) == (2 * FIRST, True)
+    assert (batch.size, batch.settled) == (2 * FIRST_BATCH, True)
 
 
 def test_inputs_are_prepared_while_another_thread_computes(monkeypatch):
     """The turn is held for the model's call alone: the second thread brings its inputs while the first one computes."""
-    runner, brought, may_end = Runner("cpu"), threading.Semaphore(0), threading.Event()
+    runner, brought, may_end = DeviceRunner("cpu"), threading.Semaphore(0), threading.Event()
     bring = runner._bring
 
     def noticed(tensors):
@@ -163,20 +163,20 @@ def test_inputs_are_prepared_while_another_thread_computes(monkeypatch):
 
 def test_a_gpu_that_goes_away_ends_the_run_and_fails_no_file(settings, archive, encoder, monkeypatch):
     """Files that were not encoded wait for the next run; those that were acknowledged stay."""
-    index(settings, Job([archive / "texts"]), encoder=encoder)
-    real, runner = encoder.encode, Runner("cpu")
+    index(settings, RunRequest([archive / "texts"]), encoder=encoder)
+    real, runner = encoder.encode, DeviceRunner("cpu")
     monkeypatch.setattr(encoder, "encode", lambda *_: runner.run(lost, [ROWS]))
     with pytest.raises(ModelMissing, match="gone"):
-        index(settings, Job([archive]), encoder=encoder)
+        index(settings, RunRequest([archive]), encoder=encoder)
     database = Database(settings.database)
     assert SqlStore(database).failures() == []
     database.close()
     monkeypatch.setattr(encoder, "encode", real)
-    assert index(settings, Job([archive]), encoder=encoder).progress.failed == 0
+    assert index(settings, RunRequest([archive]), encoder=encoder).progress.failed == 0
 
 
 def test_a_gpu_that_goes_away_while_a_batch_is_tried_piece_by_piece_fails_no_file(settings, archive, encoder, monkeypatch):
-    runner, asked = Runner("cpu"), []
+    runner, asked = DeviceRunner("cpu"), []
 
     def fail(modality, batch):
         asked.append(len(batch))
@@ -186,7 +186,7 @@ def test_a_gpu_that_goes_away_while_a_batch_is_tried_piece_by_piece_fails_no_fil
 
     monkeypatch.setattr(encoder, "encode", fail)
     with pytest.raises(ModelMissing, match="gone"):
-        index(settings, Job([archive]), encoder=encoder)
+        index(settings, RunRequest([archive]), encoder=encoder)
 
 
 def test_operations_are_counted_as_two_for_each_multiplication_even_where_layers_are_fused():
@@ -212,7 +212,7 @@ def test_what_is_more_than_one_pass_is_halved_too_and_stays_in_order():
     def write(items):
         return [f"{number:.0f}" for number in model.double(torch.tensor(items)).tolist()]
 
-    runner = Runner("cpu")
+    runner = DeviceRunner("cpu")
     assert runner.each(write, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 6) == ["2", "4", "6", "8", "10", "12", "14"]
     assert model.sizes == [6, 3, 3, 1]
     model.most = 0

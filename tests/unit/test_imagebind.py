@@ -19,12 +19,12 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from search import encoders  # noqa: E402
 from search.encoders import imagebind  # noqa: E402
-from search.encoders.imagebind.encoder import CLIP, ImageBindEncoder, _clips  # noqa: E402
-from search.encoders.imagebind.fbank import BINS, FRAME, RATE, SHIFT, fbank, frames  # noqa: E402
+from search.encoders.imagebind.checkpoint import UNUSED, read_sizes  # noqa: E402
+from search.encoders.imagebind.encoder import CLIP_SAMPLES, ImageBindEncoder, _clips  # noqa: E402
+from search.encoders.imagebind.fbank import FRAME, MEL_BINS, SAMPLE_RATE, SHIFT, fbank, frames  # noqa: E402
 from search.encoders.imagebind.towers import TOWERS, Sizes, tower  # noqa: E402
-from search.encoders.imagebind.weights import UNUSED, read_sizes  # noqa: E402
 from search.errors import ModelMissing, UnknownName  # noqa: E402
-from search.types import NEAREST, Modality  # noqa: E402
+from search.types import NEAREST_METRES, Modality  # noqa: E402
 from tests.fakes import tiny_imagebind  # noqa: E402
 
 WEIGHTS = "imagebind_huge.safetensors"
@@ -80,7 +80,7 @@ def official_spectrogram(sound: np.ndarray) -> np.ndarray:
     audio = pytest.importorskip("transformers.audio_utils")
     with warnings.catch_warnings(action="ignore"):  # that the lowest filters lie between two frequencies
         filters = audio.mel_filter_bank(
-            257, BINS, 20, RATE / 2, RATE, norm=None, mel_scale="kaldi", triangularize_in_mel_space=True
+            257, MEL_BINS, 20, SAMPLE_RATE / 2, SAMPLE_RATE, norm=None, mel_scale="kaldi", triangularize_in_mel_space=True
         )
     found = audio.spectrogram(
         sound - sound.mean(), audio.window_function(FRAME, "hann", periodic=False), FRAME, SHIFT, 512, power=2.0, center=False,
@@ -101,13 +101,15 @@ def cases() -> dict[str, tuple[Modality, list, str, np.ndarray]]:
     short = [rng.uniform(-0.5, 0.5, 12_345).astype(np.float32)]
     grey = rng.random((3, 224, 224), np.float32)
     motion = rng.normal(0, 3, (3, 6, 2000)).astype(np.float32)
-    spectrograms = np.stack([[official_spectrogram(sound[at : at + CLIP]) for at in (0, 24_000, 48_000)] for sound in long])
+    spectrograms = np.stack(
+        [[official_spectrogram(sound[at : at + CLIP_SAMPLES]) for at in (0, 24_000, 48_000)] for sound in long]
+    )
     return {
         "image": (Modality.IMAGE, list(pictures), "vision", coloured(pictures)),
         "video": (Modality.VIDEO, shots, "vision", np.moveaxis(coloured(clips), -4, -3)),
         "audio": (Modality.AUDIO, long, "audio", spectrograms),
         "short audio": (Modality.AUDIO, short, "audio", official_spectrogram(short[0])[None, None]),
-        "depth": (Modality.DEPTH, list(grey), "depth", ((0.075 * 518.86 / 600 / NEAREST * grey - 0.0418) / 0.0295)[:, None].astype(np.float32)),
+        "depth": (Modality.DEPTH, list(grey), "depth", ((0.075 * 518.86 / 600 / NEAREST_METRES * grey - 0.0418) / 0.0295)[:, None].astype(np.float32)),
         "thermal": (Modality.THERMAL, list(grey), "thermal", grey[:, None]),
         "imu": (Modality.IMU, list(motion), "imu", motion),
     }  # fmt: skip
@@ -142,12 +144,12 @@ def test_a_text_that_is_too_long_is_the_mean_of_its_pieces(ours):
 
 
 def test_a_tone_shows_at_its_pitch_and_silence_is_the_floor():
-    time = torch.arange(RATE) / RATE
+    time = torch.arange(SAMPLE_RATE) / SAMPLE_RATE
     for hertz in (300, 1000, 4000):
         energies = fbank(torch.sin(2 * torch.pi * hertz * time)).mean(0)
         mel = 1127 * np.log1p(np.array([20, 8000, hertz]) / 700)
-        assert abs(int(energies.argmax()) - ((mel[2] - mel[0]) / (mel[1] - mel[0]) * (BINS + 1) - 1)) < 1.5
-    assert torch.equal(fbank(torch.zeros(FRAME)), torch.full((1, BINS), np.log(np.float32(1.1920929e-07))))
+        assert abs(int(energies.argmax()) - ((mel[2] - mel[0]) / (mel[1] - mel[0]) * (MEL_BINS + 1) - 1)) < 1.5
+    assert torch.equal(fbank(torch.zeros(FRAME)), torch.full((1, MEL_BINS), np.log(np.float32(1.1920929e-07))))
 
 
 def test_a_constant_does_not_show_and_twice_as_loud_is_four_times_the_energy():
@@ -158,24 +160,24 @@ def test_a_constant_does_not_show_and_twice_as_loud_is_four_times_the_energy():
         np.log(4), abs=1e-4
     )  # the lowest filters lie between two frequencies
     assert [frames(samples) for samples in (0, 399, 400, 559, 560, 32_000)] == [0, 0, 1, 1, 2, 198]
-    assert fbank(noise).shape == (frames(5000), BINS)
+    assert fbank(noise).shape == (frames(5000), MEL_BINS)
 
 
 def test_filter_banks_are_those_of_torchaudio():
     """Means over time of every sixteenth band that torchaudio 2.11's ``compliance.kaldi.fbank`` gives of this sound, called as the official code does."""
-    time = np.arange(8000) / RATE
+    time = np.arange(8000) / SAMPLE_RATE
     sound = torch.tensor(
         0.4 * np.sin(2 * np.pi * (200 + 1500 * time) * time) + 0.2 * np.sin(9000 * time**2) + 0.05, dtype=torch.float32
     )
     energies = fbank(sound).double()
-    assert energies.shape == (48, BINS)
+    assert energies.shape == (48, MEL_BINS)
     assert energies.mean(0)[::16].tolist() == pytest.approx(
         [-9.6116, -10.4732, -7.4606, -6.6788, -13.6287, -15.9223, -15.9424, -15.9424], abs=1e-3
     )
 
 
 @pytest.mark.parametrize(
-    ("samples", "starts"), [(1, [0]), (CLIP, [0]), (CLIP + 100, [0, 50, 100]), (80_000, [0, 24_000, 48_000])]
+    ("samples", "starts"), [(1, [0]), (CLIP_SAMPLES, [0]), (CLIP_SAMPLES + 100, [0, 50, 100]), (80_000, [0, 24_000, 48_000])]
 )
 def test_clips_lie_at_the_beginning_in_the_middle_and_at_the_end(samples, starts):
     assert [int(clip[0]) for clip in _clips(np.arange(samples, dtype=np.float32))] == starts

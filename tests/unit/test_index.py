@@ -119,7 +119,7 @@ def test_a_filter_that_is_asked_again_is_answered_the_same_from_its_copy(monkeyp
     for index in (whole, copied):
         index.add(ids, rows)
     within = ids[::2].copy()
-    monkeypatch.setattr(flat, "COPIES", 0)
+    monkeypatch.setattr(flat, "MAX_COPIES_BYTES", 0)
     expected = [whole.search(rows[:3], 7, within=within) for _ in range(3)]
     monkeypatch.undo()
     for found, scores in [copied.search(rows[:3], 7, within=within) for _ in range(3)]:

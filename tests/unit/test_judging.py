@@ -15,7 +15,7 @@ from search.errors import InputError
 from search.query import Engine, Term
 from search.query.judging import judge, review, sample, scope_of
 from search.query.stopping import Draw, at_most, drawn, order
-from search.store.judgements import LONGEST_QUESTION, Judged
+from search.store.judgements import MAX_QUESTION_CHARACTERS, JudgedAsset
 from search.types import Filter, Modality
 
 QUESTION, EVERYTHING = "a red square", Filter()
@@ -23,7 +23,7 @@ QUESTION, EVERYTHING = "a red square", Filter()
 
 @pytest.fixture
 def engine(settings, archive, encoder):
-    run.index(settings, run.Job([archive]), encoder=encoder)
+    run.index(settings, run.RunRequest([archive]), encoder=encoder)
     with Engine(settings, encoder=encoder) as engine:
         yield engine
 
@@ -65,19 +65,23 @@ def test_a_random_order_is_the_same_every_time_differs_by_question_and_is_even()
 
 def test_draws_that_follow_each_other_are_one_sample_and_others_are_not():
     scope = scope_of(EVERYTHING)
-    one = [Judged(1, False, 100, scope), Judged(2, True, 100, scope), Judged(3, False, 98, scope)]
+    one = [JudgedAsset(1, False, 100, scope), JudgedAsset(2, True, 100, scope), JudgedAsset(3, False, 98, scope)]
     assert drawn(one, scope) == Draw(100, 3, 1)
     assert drawn(one, "another filter") is None
-    between = [*one, Judged(9, True), Judged(4, False, 96, scope)]  # not 97: something was judged otherwise
+    between = [*one, JudgedAsset(9, True), JudgedAsset(4, False, 96, scope)]  # not 97: something was judged otherwise
     assert drawn(between, scope) == Draw(96, 1, 0)
-    assert drawn([*one, Judged(9, True), Judged(8, False)], scope) == Draw(100, 3, 1, later=1)
+    assert drawn([*one, JudgedAsset(9, True), JudgedAsset(8, False)], scope) == Draw(100, 3, 1, later=1)
 
 
 def test_what_was_judged_is_known_and_the_latest_word_counts(engine):
     judgements, assets = engine.judgements, every_asset(engine)
     judgements.put("a red  square", assets[:2], assets[2:3])
     judgements.put(QUESTION, [], assets[1:2])
-    assert judgements.of(" a red square") == [Judged(assets[0], True), Judged(assets[1], False), Judged(assets[2], False)]
+    assert judgements.of(" a red square") == [
+        JudgedAsset(assets[0], True),
+        JudgedAsset(assets[1], False),
+        JudgedAsset(assets[2], False),
+    ]
     assert list(judgements.questions()) == [QUESTION]
     assert judgements.count() == 3
     assert review(judgements.of(QUESTION), EVERYTHING).right == 1
@@ -89,7 +93,7 @@ def test_what_was_judged_is_known_and_the_latest_word_counts(engine):
 @pytest.mark.parametrize(
     ("question", "right", "wrong", "told"),
     [
-        ("", [1], [], "0 characters"), ("x" * (LONGEST_QUESTION + 1), [1], [], "501 characters"), ("x", [1], [1], "right and wrong"),
+        ("", [1], [], "0 characters"), ("x" * (MAX_QUESTION_CHARACTERS + 1), [1], [], "501 characters"), ("x", [1], [1], "right and wrong"),
         ("x", [99], [], "no file 99"),
     ],
 )  # fmt: skip
@@ -141,7 +145,7 @@ def test_a_file_that_is_forgotten_takes_its_judgements_along(engine, settings, a
     hit = engine.search(Term("red", Modality.TEXT), k=1).hits[0]
     engine.judgements.put("red", [hit.segment.asset], [])
     Path(hit.segment.path).unlink()
-    run.index(settings, run.Job([archive], prune=True), encoder=encoder)
+    run.index(settings, run.RunRequest([archive], prune=True), encoder=encoder)
     assert engine.judgements.count() == 0
 
 

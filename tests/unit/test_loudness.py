@@ -12,7 +12,7 @@ from av.filter import Graph
 
 from search.encoders.pocket import PocketEncoder
 from search.media import DecodePool
-from search.media.loudness import FAINT, FLOOR, PEAK_DB, SILENT, TARGET, levelled, loudness
+from search.media.decode.loudness import FAINT, FLOOR, PEAK_DB, SILENT, TARGET, levelled, loudness
 from search.types import Modality
 from tests.media_samples import tone, write_sound
 from tests.unit.media_pool import NEEDS, decode, settings

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from search.media import DecodePool
-from search.media.behind import SOURCE
+from search.media.decode.behind import SOURCE
 from search.types import Channel, Modality, Span
 from tests.media_samples import colour_of, picture, tone, write_video
 from tests.unit.media_pool import NEEDS, decode, settings

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from search.media import DecodePool
-from search.media.colour import MAX_PROFILE
+from search.media.decode.colour import MAX_PROFILE
 from tests.bench.truth.profiles import GAMMAS, PRIMARIES, cmyk_icc, grey_icc, icc
 from tests.unit.media_pool import NEEDS, decode, settings
 

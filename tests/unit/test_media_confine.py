@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from search.errors import UnknownName
-from search.media import DecodePool, confine, ffmpeg
-from search.media.slots import COUNT, SLOT, Slots
+from search.media import DecodePool, ffmpeg
+from search.media.sandbox import confine
+from search.media.sandbox.slots import SLOT_BYTES, SLOTS, Slots
 from search.media.source import picture_formats
 from tests.media_samples import colour_of, picture
 from tests.unit.media_pool import decode, refusal, settings
@@ -27,8 +28,8 @@ def slots():
 
 def test_what_goes_into_a_slot_comes_out_of_it(slots):
     theirs = Slots.attach(os.dup(slots.memory), os.dup(slots.free))
-    for number in range(3 * COUNT):
-        piece = bytes([number]) * (SLOT - number)
+    for number in range(3 * SLOTS):
+        piece = bytes([number]) * (SLOT_BYTES - number)
         room = bytearray(len(piece))
         slots.take(theirs.put(memoryview(piece))[0], memoryview(room))
         assert room == piece
@@ -37,7 +38,7 @@ def test_what_goes_into_a_slot_comes_out_of_it(slots):
 
 def test_a_decoder_waits_for_a_free_slot(slots):
     theirs = Slots.attach(os.dup(slots.memory), os.dup(slots.free))
-    taken = [theirs.put(memoryview(b"x"))[0] for _ in range(COUNT)]
+    taken = [theirs.put(memoryview(b"x"))[0] for _ in range(SLOTS)]
     os.set_blocking(theirs.free, False)
     with pytest.raises(BlockingIOError):
         theirs.put(memoryview(b"y"))
@@ -46,19 +47,19 @@ def test_a_decoder_waits_for_a_free_slot(slots):
     theirs.close()
 
 
-@pytest.mark.parametrize("number", [COUNT, 255])
+@pytest.mark.parametrize("number", [SLOTS, 255])
 def test_a_slot_that_is_not_there_cannot_be_taken(slots, number):
     with pytest.raises(ValueError, match="no such slot"):
         slots.take(number, memoryview(bytearray(1)))
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only Linux can seal memory")
-@pytest.mark.parametrize("size", [0, SLOT, 2 * COUNT * SLOT])
+@pytest.mark.parametrize("size", [0, SLOT_BYTES, 2 * SLOTS * SLOT_BYTES])
 def test_nobody_changes_the_size_of_shared_memory(slots, size):
     """Who reads where it was cut short gets SIGBUS."""
     with pytest.raises(PermissionError):
         os.ftruncate(slots.memory, size)
-    assert len(mmap.mmap(slots.memory, 0)) == COUNT * SLOT
+    assert len(mmap.mmap(slots.memory, 0)) == SLOTS * SLOT_BYTES
 
 
 def test_what_is_absent_is_said_with_what_to_do():
@@ -82,7 +83,7 @@ def test_where_nothing_is_granted_it_is_said_and_the_program_goes_on():
 
 
 def test_a_decoder_without_any_protection_decodes_as_well(tmp_path, monkeypatch):
-    monkeypatch.setattr("search.media.process._CHILD", "tests.bench.unconfined")
+    monkeypatch.setattr("search.media.sandbox.process._CHILD", "tests.bench.unconfined")
     picture("red").save(tmp_path / "a.png")
     with DecodePool(settings(), 1) as pool:
         assert colour_of(decode(pool, tmp_path / "a.png").content) == "red"

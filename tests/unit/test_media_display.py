@@ -12,8 +12,9 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
-from search.media import DecodePool, light
-from search.media.display import unwoven
+from search.media import DecodePool
+from search.media.decode import light
+from search.media.decode.display import unwoven
 from tests.media_samples import colour_of, corner
 from tests.unit.media_pool import NEEDS, decode, settings
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from search.media import DecodePool
-from search.media.sound import MIN_WINDOW_MS
+from search.media.decode.sound import MIN_WINDOW_MS
 from search.types import Channel, Needs
 from tests.bench.bench_truth import cases
 from tests.bench.truth.case import Film

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from search.errors import MediaError
-from search.media import DecodePool, wire
-from search.media.process import Clock
+from search.media import DecodePool
+from search.media.sandbox import protocol
+from search.media.sandbox.process import Clock
 from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
 from tests.media_samples import colour_of, picture, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("fresh_decoders")
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "search.media.child" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process().children() if "search.media.sandbox.child" in " ".join(child.cmdline())]
 
 
 @pytest.fixture
@@ -112,13 +113,13 @@ def test_modules_lying_in_the_working_folder_are_not_run(tmp_path, red, monkeypa
 
 
 def test_a_decoder_that_sleeps_is_killed_and_replaced(red, film, monkeypatch):
-    monkeypatch.setattr("search.media.process.PATIENCE", LONG)
+    monkeypatch.setattr("search.media.sandbox.process.PATIENCE", LONG)
     with DecodePool(settings(decode_seconds=1), 1) as pool:
         decode(pool, red)
         (child,) = children()
         child.suspend()
         with monkeypatch.context() as patch:
-            patch.setattr("search.media.process.PATIENCE", 2)
+            patch.setattr("search.media.sandbox.process.PATIENCE", 2)
             error = refusal(pool, red)
         assert error.reason == "too_slow"
         assert "decode_seconds" in str(error)
@@ -154,7 +155,7 @@ def test_who_stops_listening_early_does_not_hold_the_decoder_up(pool, red, film,
         found.close()
         assert colour_of(decode(pool, red).content) == "red"
     (child,) = children()
-    monkeypatch.setattr("search.media.process._PATIENCE", LONG)
+    monkeypatch.setattr("search.media.sandbox.process._POLL_SECONDS", LONG)
     found = pool.decode(red, NEEDS)
     next(found)
     found.close()
@@ -193,7 +194,7 @@ def test_a_decoder_outlives_the_thread_that_started_it(red, tmp_path):
 
 
 def test_decoders_are_renewed_after_many_files(red, monkeypatch):
-    monkeypatch.setattr("search.media.pool._RECYCLED", 3)
+    monkeypatch.setattr("search.media.sandbox.pool._FILES_PER_PROCESS", 3)
     with DecodePool(settings(), 1) as pool:
         pids = set()
         for _ in range(7):
@@ -248,25 +249,25 @@ def test_replies_survive_the_wire():
         Cut(Channel.TEXT, Modality.TEXT, Span(0, 3, "char"), "añb"),
         Cut(Channel.SPEECH, Modality.TEXT, span, "añb", "subtitle stream 2 (German)", "de"),
     ):
-        assert through(*wire.pack_reply(reply)) == reply
-    sound = through(*wire.pack_reply(Cut(Channel.SOUND, Modality.AUDIO, span, np.arange(7, dtype=np.float32))))
+        assert through(*protocol.pack_reply(reply)) == reply
+    sound = through(*protocol.pack_reply(Cut(Channel.SOUND, Modality.AUDIO, span, np.arange(7, dtype=np.float32))))
     assert sound.content.tolist() == list(range(7))
     for modality, shape in ((Modality.DEPTH, (64, 64)), (Modality.THERMAL, (64, 64)), (Modality.IMU, (6, 800))):
         content = np.random.default_rng(0).random(shape, np.float32)
-        assert np.array_equal(through(*wire.pack_reply(Cut(Channel.MOTION, modality, span, content))).content, content)
-    assert through(*wire.pack_reply(None)) is None
-    error = through(*wire.pack_reply(MediaError("empty", "nothing")))
+        assert np.array_equal(through(*protocol.pack_reply(Cut(Channel.MOTION, modality, span, content))).content, content)
+    assert through(*protocol.pack_reply(None)) is None
+    error = through(*protocol.pack_reply(MediaError("empty", "nothing")))
     assert (error.reason, str(error)) == ("empty", "nothing")
 
 
 def through(head, payload):
-    length, size = wire.PREFIX.unpack(head[: wire.PREFIX.size])
-    header = wire.unpack_header(head[wire.PREFIX.size :])
-    assert (len(head) - wire.PREFIX.size, len(payload)) == (length, size)
-    room = wire.room(header, size, NEEDS, 8)
+    length, size = protocol.PREFIX.unpack(head[: protocol.PREFIX.size])
+    header = protocol.unpack_header(head[protocol.PREFIX.size :])
+    assert (len(head) - protocol.PREFIX.size, len(payload)) == (length, size)
+    room = protocol.room(header, size, NEEDS, 8)
     if size:
         room.data.cast("B")[:] = payload
-    return wire.unpack_reply(header, room)
+    return protocol.unpack_reply(header, room)
 
 
 @pytest.mark.parametrize(("header", "size"), [
@@ -291,8 +292,8 @@ def through(head, payload):
     ({"kind": "info"}, 10),
 ])  # fmt: skip
 def test_no_memory_is_given_to_what_cannot_be(header, size):
-    with pytest.raises(wire.MalformedError):
-        wire.room(header, size, NEEDS, 8)
+    with pytest.raises(protocol.MalformedError):
+        protocol.room(header, size, NEEDS, 8)
 
 
 @pytest.mark.parametrize("header", [
@@ -315,8 +316,8 @@ def test_no_memory_is_given_to_what_cannot_be(header, size):
     {"kind": "cut", "channel": "text", "modality": "text", "language": ["de"]},
 ])  # fmt: skip
 def test_replies_that_make_no_sense_are_refused(header):
-    with pytest.raises(wire.MalformedError):
-        wire.unpack_reply(header, np.empty(0, np.uint8))
+    with pytest.raises(protocol.MalformedError):
+        protocol.unpack_reply(header, np.empty(0, np.uint8))
 
 
 def test_long_media_get_more_time_but_a_claim_of_years_does_not():

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from search.media import DecodePool
-from search.media.positions import find, patched
+from search.media.metadata.positions import find, patched
 from search.settings import Settings
 from search.types import Modality
 from tests.unit.media_pool import NEEDS

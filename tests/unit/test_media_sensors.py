@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from search.media import DecodePool
-from search.media.motion import MAX_LINES
-from search.types import IMU_RATE, NEAREST, Channel, Modality, Span
+from search.media.decode.motion import MAX_LINES
+from search.types import IMU_RATE, NEAREST_METRES, Channel, Modality, Span
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
 
 HEADER = "t,ax,ay,az,gx,gy,gz\n"
@@ -45,12 +45,12 @@ def test_millimetres_become_inverse_depth_and_near_is_1(pool, tmp_path):
     (cut,) = found.cuts
     assert (cut.channel, cut.modality, cut.span) == (Channel.VISUAL, Modality.DEPTH, None)
     assert (cut.content.shape, cut.content.dtype) == ((64, 64), np.float32)
-    assert cut.content[0, [4, 24, 36, 60]] == pytest.approx([0, 1, NEAREST / 65, NEAREST / 2], abs=1e-3)
+    assert cut.content[0, [4, 24, 36, 60]] == pytest.approx([0, 1, NEAREST_METRES / 65, NEAREST_METRES / 2], abs=1e-3)
 
 
 @pytest.mark.parametrize(("name", "values", "middle"), [
-    ("a.depth.tiff", np.full((32, 32), 4.0, np.float32), NEAREST / 4),
-    ("a.depth.tif", np.full((32, 32), 4000, np.int32), NEAREST / 4),
+    ("a.depth.tiff", np.full((32, 32), 4.0, np.float32), NEAREST_METRES / 4),
+    ("a.depth.tif", np.full((32, 32), 4000, np.int32), NEAREST_METRES / 4),
     ("a.depth.png", np.full((32, 32), 51, np.uint8), 0.2),
     ("a.thermal.jpg", np.full((32, 32), 51, np.uint8), 0.2),
     ("a.depth.tiff", np.full((32, 32), np.nan, np.float32), 0),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search.media import DecodePool
-from search.media.paragraphs import unhyphenated
+from search.media.decode.paragraphs import unhyphenated
 from search.types import Channel, Modality, Span
 from tests.media_samples import pdf
 from tests.unit.media_pool import NEEDS, decode, refusal, settings

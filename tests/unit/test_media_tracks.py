@@ -12,9 +12,9 @@ import pytest
 from av.stream import Disposition
 
 from search.media import DecodePool
-from search.media.mix import MAX_LANES, Mixer, is_custom, lanes_of, scenes
-from search.media.picture_track import MAX_PICTURE_TRACKS
-from search.media.streams import MAX_TRACKS
+from search.media.decode.mix import MAX_LANES, Mixer, is_custom, lanes_of, scenes
+from search.media.decode.picture_track import MAX_PICTURE_TRACKS
+from search.media.decode.streams import MAX_TRACKS
 from search.types import Channel, Span
 from tests.media_samples import colour_of, picture, pitch_of, tone
 from tests.unit.media_pool import decode, refusal, settings

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from search.media import DecodePool, languages, words, xmp
-from search.media.subtitles import Cues
-from search.readers.written import Written
+from search.media import DecodePool
+from search.media.metadata import language_names, text_values, xmp
+from search.media.metadata.subtitles import Cues
+from search.readers.written import WrittenReader
 from search.types import Channel, Gap, Modality, Span
 from tests.media_samples import picture, tone, write_sound, write_video
 from tests.unit.media_pool import decode, refusal, settings
 
-NEEDS = Written.needs
+NEEDS = WrittenReader.needs
 
 
 @pytest.fixture(scope="module")
@@ -256,10 +257,10 @@ def test_what_is_too_much_is_left_out_and_told(pool, tmp_path):
     )
     found = decode(pool, tmp_path / "a.webp", NEEDS)
     headline, keywords = (cut.content for cut in found.cuts)
-    assert (len(headline), keywords.count(",")) == (19_999, words.MOST - 2)
+    assert (len(headline), keywords.count(",")) == (19_999, text_values.MAX_VALUES - 2)
     assert [gap.detail for gap in found.gaps] == [
-        f"XMP: of a value only the first {words.LONGEST} characters were read",
-        f"XMP: only the first {words.MOST} values were read",
+        f"XMP: of a value only the first {text_values.MAX_VALUE_CHARACTERS} characters were read",
+        f"XMP: only the first {text_values.MAX_VALUES} values were read",
     ]
     huge = rdf("<dc:title>ok</dc:title><dc:source>" + "x" * xmp.MAX_BYTES + "</dc:source>")
     picture("red").save(tmp_path / "b.webp", xmp=huge)
@@ -298,17 +299,17 @@ def test_damaged_details_do_not_hide_the_description(pool, tmp_path):
 
 def test_what_hides_words_or_turns_them_round_is_dropped():
     assert (
-        words.clean("a\0b\x1b[31m c\u200bd \u202egnp.exe\u202c\r\ne\u2028f\n\n\n\ng\ufeff\ud800")
+        text_values.clean("a\0b\x1b[31m c\u200bd \u202egnp.exe\u202c\r\ne\u2028f\n\n\n\ng\ufeff\ud800")
         == "a b [31m cd gnp.exe\ne\nf\n\ng"
     )
-    assert words.clean("👩\u200d🚒 می\u200cخواهم") == "👩\u200d🚒 می\u200cخواهم"
+    assert text_values.clean("👩\u200d🚒 می\u200cخواهم") == "👩\u200d🚒 می\u200cخواهم"
 
 
 @pytest.mark.parametrize(("name", "code"), [("ger", "de"), ("deu", "de"), ("pt-BR", "pt"), ("zh_Hans", "zh"), ("Greek", "el"),
                                             ("und", None), ("", None), (None, None), ("x-default", None)])  # fmt: skip
 def test_a_language_is_known_by_all_its_names(name, code):
-    assert languages.code(name) == code
-    assert code is None or languages.code(languages.name(code)) == code
+    assert language_names.code(name) == code
+    assert code is None or language_names.code(language_names.name(code)) == code
 
 
 # Sound and video.
@@ -710,9 +711,9 @@ def test_what_a_drone_measures_is_nothing_that_is_said(pool, tmp_path, cue):
 
 
 def test_subrip_cues_may_hold_blank_lines_begin_before_zero_and_follow_without_one() -> None:
-    from search.media import captions
+    from search.media.metadata import cue_text
 
     text = "1\n-00:00:01,000 --> 00:00:02,000\nfirst\n\nafter blank\n2\n00:00:03,000 --> 00:00:04,000\nsecond\n"
     expected = [(0, 2000, "first\n\nafter blank"), (3000, 4000, "second")]
     for line_end in ("\n", "\r", "\r\n", "\r\r\n"):
-        assert list(captions.timed(text.replace("\n", line_end))) == expected
+        assert list(cue_text.timed(text.replace("\n", line_end))) == expected

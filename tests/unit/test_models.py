@@ -17,13 +17,13 @@ import huggingface_hub
 import pytest
 
 from search import encoders, readers
-from search.encoders.catalogue import KNOWN
+from search.encoders.known_models import KNOWN
 from search.errors import DiskFull, InputError, ModelMissing, UnknownName
-from search.models import Models, Source, carry, files, outside
+from search.models import Models, ModelSource, carry, files, outside
 from search.models.manifest import parse
 from search.settings import Settings
 from tests.fakes.hub import hub, weights
-from ui.models import gather, pull
+from ui.model_list import gather, pull
 
 __all__ = ["hub"]  # a fixture
 
@@ -191,7 +191,7 @@ def test_a_safetensors_file_whose_length_looks_like_a_pickle_is_taken(models, fo
 
 def test_a_notice_must_be_accepted_once(models, folder):
     carry.carry(
-        models, folder, NAME, source=lambda _: Source("a/b", ("*",), licence="CC-BY-NC-4.0", notice="For research alone.")
+        models, folder, NAME, source=lambda _: ModelSource("a/b", ("*",), licence="CC-BY-NC-4.0", notice="For research alone.")
     )
     with pytest.raises(ModelMissing, match="For research alone") as caught:
         models.find(NAME)
@@ -286,7 +286,7 @@ def test_a_folder_with_links_is_refused(models, folder):
 def test_there_must_be_room_and_a_name(models, folder, monkeypatch):
     with pytest.raises(InputError, match="which model"):
         carry.carry(models, folder)
-    monkeypatch.setattr(carry, "MARGIN", 1 << 60)
+    monkeypatch.setattr(carry, "MARGIN_BYTES", 1 << 60)
     with pytest.raises(DiskFull):
         carry.carry(models, folder, NAME)
 

@@ -6,10 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from indexer.repair import _requeue
-from search.query.words import parse
+from search.query.operators import parse
 from search.store import Passages
 from search.store.intake import Intake, Sighting
-from search.store.names import MOST, READER, SOURCE, Names, name
+from search.store.names import MAX_NAMES, READER, SOURCE, Names, name
 from search.store.words import text_index
 from search.types import KINDS
 
@@ -104,7 +104,7 @@ def test_names_of_an_asset_that_is_repaired_are_written_again(database):
 def test_of_endless_copies_some_names_are_written(database):
     put(database, *(f"/srv/2019/copy{number}.jpg" for number in range(100)))
     Names(database).write(10)
-    assert len(found(database, "2019")[0].split("\n")) == MOST
+    assert len(found(database, "2019")[0].split("\n")) == MAX_NAMES
 
 
 @pytest.mark.parametrize(

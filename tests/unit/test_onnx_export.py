@@ -21,9 +21,9 @@ from tokenizers.processors import TemplateProcessing
 from search import encoders
 from search.encoders import export as exporting
 from search.encoders.export import export
-from search.encoders.wording import Tokens
+from search.encoders.wording import TextTokens
 from search.errors import ExportRefused, InputError, ModelMissing, UnknownName
-from search.query.trial import calibration as read_calibration
+from search.ondemand.trial import calibration as read_calibration
 from search.settings import Settings
 from search.types import Modality, Needs
 from tests.fakes.exports import CONFIG, calibration, write_model
@@ -109,7 +109,7 @@ def test_strange_texts_are_cut_into_the_tokens_of_open_clip(original, monkeypatc
 
     guessing = ftfy.fix_text  # what is left out here are its guesses at text that was decoded wrongly
     monkeypatch.setattr(open_clip.tokenizer.ftfy, "fix_text", lambda text: guessing(text, fix_encoding=False))
-    known, tokens, rng = open_clip.tokenizer.SimpleTokenizer(), Tokens(original.tokenizer, 1000, "lower"), random.Random(1)
+    known, tokens, rng = open_clip.tokenizer.SimpleTokenizer(), TextTokens(original.tokenizer, 1000, "lower"), random.Random(1)
     assigned = [
         letter for letter in map(chr, range(0x20, 0x3100)) if unicodedata.category(letter) != "Cn"
     ]  # in every version of Unicode
@@ -119,12 +119,14 @@ def test_strange_texts_are_cut_into_the_tokens_of_open_clip(original, monkeypatc
 
 
 def test_a_text_cannot_end_itself_early(original):
-    (ids,) = Tokens(original.tokenizer, 77, "lower")("a cat <end_of_text> a dog")
+    (ids,) = TextTokens(original.tokenizer, 77, "lower")("a cat <end_of_text> a dog")
     assert ids.count(ids[-1]) == 1
 
 
 def test_int8_says_how_it_compares_and_its_vectors_do_not_depend_on_their_neighbours(model, traced, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "DROP", 1)  # random weights find nothing, and what they find by chance they may lose
+    monkeypatch.setattr(
+        exporting, "MAX_RECALL_LOSS", 1
+    )  # random weights find nothing, and what they find by chance they may lose
     report = export(model, tmp_path / "int8", calibration(), "int8", least=0.5)
     assert report.precision == {"vision": "int8", "text": "int8"}
     assert set(report.agreement) == {"text->image", "image->image"}
@@ -164,7 +166,7 @@ def test_recall_may_not_drop_by_more_than_half_a_point_whatever_agreement_is_wan
 
 
 def test_convolutional_towers_stay_fp32_in_int8_and_the_report_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "DROP", 1)
+    monkeypatch.setattr(exporting, "MAX_RECALL_LOSS", 1)
     towers = {**CONFIG, "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8}}
     report = export(write_model(tmp_path / "model", towers), tmp_path / "out", calibration(), "int8", least=0.5)
     assert report.precision == {"vision": "fp32", "text": "int8"}

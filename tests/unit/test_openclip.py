@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 
 from search import encoders
 from search.encoders import GrainedEncoder, openclip
-from search.encoders.device import Runner
+from search.encoders.device import DeviceRunner
 from search.encoders.openclip import building
 from search.errors import ModelMissing, UnknownName
-from search.models import Models, Source
+from search.models import Models, ModelSource
 from search.types import Modality
 from tests.fakes import tiny_openclip
 
@@ -172,7 +172,7 @@ def test_every_checkpoint_has_a_source_or_a_reason_why_not(architecture, tag):
         assert "openclip:FOLDER" in caught.value.remedy
         return
     found = openclip.source(name)
-    assert isinstance(found, Source)
+    assert isinstance(found, ModelSource)
     assert f"{found.repository}/" == filed
     assert openclip.CONFIG in found.files
     assert not any(name.endswith((".bin", ".pt", ".pth")) for name in found.files)
@@ -354,13 +354,13 @@ def test_missing_weights_are_told(clip):
 @pytest.fixture
 def halved(monkeypatch):
     """Runners in the precision of a GPU."""
-    begin = Runner.__init__
+    begin = DeviceRunner.__init__
 
     def init(self, *arguments) -> None:
         begin(self, *arguments)
         self.dtype = torch.bfloat16
 
-    monkeypatch.setattr(Runner, "__init__", init)
+    monkeypatch.setattr(DeviceRunner, "__init__", init)
 
 
 def test_the_precision_of_a_gpu_changes_little(folder, encoder, halved):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.api.schemas import Read
-from ui.passages import LEAD, passage, pieces
+from ui.passage_text import MAX_LEAD_CHARACTERS, passage, pieces
 
 stretch = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted).map(tuple)
 
@@ -46,8 +46,10 @@ def test_nothing_of_a_text_is_lost_or_made_up(text, marks, room):
 def test_the_first_mark_is_always_among_what_is_shown():
     for start in range(300):
         text = "ab " * 100 + "dog" + " cd" * 100
-        assert ("dog", True) in pieces(text[start:], [(300 - start, 303 - start)], LEAD + 20)
-        assert ("犬", True) in pieces("文" * (300 - start) + "犬" + "字" * 300, [(300 - start, 301 - start)], LEAD + 20)
+        assert ("dog", True) in pieces(text[start:], [(300 - start, 303 - start)], MAX_LEAD_CHARACTERS + 20)
+        assert ("犬", True) in pieces(
+            "文" * (300 - start) + "犬" + "字" * 300, [(300 - start, 301 - start)], MAX_LEAD_CHARACTERS + 20
+        )
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui import words
-from ui.page.state import MOST, Piece, State
+from ui import phrasing
+from ui.page.state import MAX_HITS, Piece, State
 
 label = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=30).map(str.strip)
 weight = st.integers(-20, 20).map(lambda tenths: tenths / 10)
@@ -25,7 +25,7 @@ state = st.builds(
     collections=st.lists(label.filter(bool), max_size=2).map(tuple), tags=st.lists(label.filter(bool), max_size=2).map(tuple),
     spaces=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, track=label, since=st.dates().map(str), until=st.just(""), dated_by=st.sampled_from([(), ("file",), ("exif", "name")]),
     shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
-    count=st.sampled_from([60, MOST]), opened=st.one_of(st.none(), st.integers(1, 10**9)), words=st.booleans(), spoken=st.booleans(),
+    count=st.sampled_from([60, MAX_HITS]), opened=st.one_of(st.none(), st.integers(1, 10**9)), words=st.booleans(), spoken=st.booleans(),
 )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_an_address_says_the_whole_state(given_state):
 )
 def test_a_mangled_address_still_opens(params):
     read = State.read(params)
-    assert read.count in (60, MOST)
+    assert read.count in (60, MAX_HITS)
     assert all(piece.kind in ("text", "upload", "segment") for piece in read.pieces)
 
 
@@ -97,32 +97,32 @@ def test_all_media_chosen_is_no_restriction():
     ("ms", "told"), [(0, "0:00"), (7_540, "0:07.5"), (7_960, "0:08"), (61_000, "1:01"), (3_723_000, "1:02:03")]
 )
 def test_times(ms, told):
-    assert words.clock(ms) == told
+    assert phrasing.clock(ms) == told
 
 
 @pytest.mark.parametrize(
     ("number", "told"), [(1, "1 byte"), (812, "812 bytes"), (1_400_000, "1.4 MB"), (999_999_999_999_999, "1e+03 TB")]
 )
 def test_sizes(number, told):
-    assert words.size(number) == told
+    assert phrasing.size(number) == told
 
 
 @pytest.mark.parametrize(
     ("sure", "told"), [(1.0, (4, "strong")), (0.3, (3, "good")), (0.1, (2, "fair")), (0.0, (1, "weak")), (None, (0, ""))]
 )
 def test_bands(sure, told):
-    assert words.band(sure) == told
+    assert phrasing.band(sure) == told
 
 
 def test_every_match_is_weak_where_the_verdict_is_no():
-    assert words.band(0.9, "no") == (words.WEAK, "weak")
-    assert words.band(0.9, "unsure") == (4, "strong")
+    assert phrasing.band(0.9, "no") == (phrasing.WEAK, "weak")
+    assert phrasing.band(0.9, "unsure") == (4, "strong")
 
 
 def test_names_are_no_markup():
-    assert words.plain("*a* [b](c) :red[d] `e` $f$") == r"\*a\* \[b\]\(c\) \:red\[d\] \`e\` \$f\$"
+    assert phrasing.plain("*a* [b](c) :red[d] `e` $f$") == r"\*a\* \[b\]\(c\) \:red\[d\] \`e\` \$f\$"
 
 
 def test_days_and_waits():
-    assert words.day(datetime.date(2026, 11, 24)) == "24 Nov 2026"
-    assert [words.left(seconds) for seconds in (0.2, 80, 600, 9000)] == ["1 s", "80 s", "10 min", "2 h"]
+    assert phrasing.day(datetime.date(2026, 11, 24)) == "24 Nov 2026"
+    assert [phrasing.left(seconds) for seconds in (0.2, 80, 600, 9000)] == ["1 s", "80 s", "10 min", "2 h"]

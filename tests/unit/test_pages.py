@@ -14,7 +14,7 @@ from search.index import FlatIndex
 from search.index.nearest import nearest
 from search.index.placed import PlacedIndex, ScanLost
 from search.query import Engine, Term
-from search.query.ranking import CANDIDATES
+from search.query.ranking import CANDIDATES_PER_SPACE
 from search.query.searcher import Searcher
 from search.store import Database, Finished, Intake, Queue, Spaces
 from search.store.intake import Sighting
@@ -113,9 +113,9 @@ def test_pages_over_equal_segments_repeat_and_lose_none(one, group):
 
 
 def test_pages_go_on_beyond_the_first_level_of_candidates(one):
-    pictures(one, 2 * CANDIDATES + 20, seed=1)
+    pictures(one, 2 * CANDIDATES_PER_SPACE + 20, seed=1)
     with one.engine() as engine:
-        assert_pages_hold(engine, 2 * CANDIDATES + 20)
+        assert_pages_hold(engine, 2 * CANDIDATES_PER_SPACE + 20)
 
 
 def test_pages_hold_with_words_and_without_what_is_excluded(one):

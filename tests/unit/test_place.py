@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from indexer.run import Job
+from indexer.run import RunRequest
 from indexer.run import index as run
 from search.errors import InputError, UnknownName
 from search.index import FlatIndex, choice, gpu, place
@@ -48,7 +48,7 @@ def card(monkeypatch) -> Card:
 
 @pytest.fixture
 def lists(monkeypatch) -> None:
-    monkeypatch.setattr(choice, "LARGE", 1000)
+    monkeypatch.setattr(choice, "MAX_EXACT_VECTORS", 1000)
 
 
 def test_without_a_gpu_the_exact_index_itself_answers():
@@ -174,7 +174,7 @@ def test_lists_on_a_gpu_find_nearly_everything(card, lists):
 
 
 def test_the_engine_answers_the_same_from_a_gpu(card, settings, archive, encoder):
-    run(settings, Job([archive]), encoder=encoder)
+    run(settings, RunRequest([archive]), encoder=encoder)
     found = []
     for device in ("cpu", "auto"):
         with Engine(replace(settings, index_device=device), encoder=encoder) as engine:
@@ -182,14 +182,14 @@ def test_the_engine_answers_the_same_from_a_gpu(card, settings, archive, encoder
             found.append([(hit.segment.id, round(hit.cosine, 4)) for hit in answer.hits])
             if device == "auto":
                 (archive / "texts" / "more.txt").write_text("Red boats on red water.\n")
-                run(settings, Job([archive]), encoder=encoder)
+                run(settings, RunRequest([archive]), encoder=encoder)
                 assert any("more.txt" in hit.segment.path for hit in engine.search(Term("red boats", Modality.TEXT)).hits)
     assert found[0] == found[1]
     assert card.searches > 0
 
 
 def test_the_engine_refuses_a_device_that_is_not_there(settings, archive, encoder):
-    run(settings, Job([archive]), encoder=encoder)
+    run(settings, RunRequest([archive]), encoder=encoder)
     with pytest.raises(InputError, match="'cuda:99'"):
         Engine(replace(settings, index_device="cuda:99"), encoder=encoder)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sqlalchemy import event
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search.errors import InputError, QueryError, StoreError, UnknownName
 from search.query import Blend, Engine, Near, Term
 from search.query.calibration import Scale
@@ -35,7 +35,7 @@ def names(answer) -> list[str]:
 
 @pytest.fixture
 def engine(settings, archive, encoder):
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     with Engine(settings, encoder=encoder) as engine:
         yield engine
 
@@ -144,13 +144,13 @@ def test_scores_fall_and_nothing_is_told_of_probabilities_without_a_calibration(
 
 def test_what_is_indexed_meanwhile_is_found_at_once(engine, settings, archive, encoder):
     Image.new("RGB", (8, 8), (254, 0, 2)).save(archive / "pictures" / "scarlet.png")
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     assert "scarlet" in names(engine.search(words("red"), k=2))
 
 
 def test_what_vanished_is_not_found(engine, settings, archive, encoder):
     (archive / "pictures" / "red.png").unlink()
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     assert "red" not in names(engine.search(words("red"), k=13))
 
 

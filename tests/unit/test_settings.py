@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from search import disk
 from search.errors import InputError
 from search.settings import load
@@ -64,7 +64,7 @@ def _modes(home):
 def test_a_home_is_for_its_owner_alone(settings, archive, encoder):
     before = os.umask(0o022)
     try:
-        index(settings, Job([archive]), encoder=encoder)
+        index(settings, RunRequest([archive]), encoder=encoder)
     finally:
         os.umask(before)
     load({"home": settings.home}, {})
@@ -75,7 +75,7 @@ def test_a_home_is_for_its_owner_alone(settings, archive, encoder):
 
 
 def test_an_older_home_is_mended_when_it_is_opened(settings, archive, encoder):
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     for path in (settings.home, *settings.home.iterdir()):
         path.chmod(0o755)
     assert settings.home in disk.exposed(settings.home)
@@ -98,7 +98,7 @@ def test_a_folder_that_holds_other_things_too_keeps_its_mode(tmp_path):
 
 
 def test_the_doctor_tells_what_others_may_read(settings, archive, encoder):
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     (settings.home / "sensorium.db").chmod(0o644)
     (found,) = (check for check in examine(settings) if check.name == "privacy")
     assert not found.ok

@@ -23,14 +23,14 @@ pytest.importorskip("faster_whisper")
 
 from search.readers.speech import FILES, note
 from search.readers.speech import regions as listening
-from search.readers.speech.engine import Engine, Heard, Said
 from search.readers.speech.guards import looping, made_up, plain, unread
-from search.readers.speech.passages import passage, sentences
 from search.readers.speech.reader import SpeechReader
-from search.readers.speech.regions import BLOCK, FRAME, LONGEST, MARGIN, Region, pieces, regions
+from search.readers.speech.regions import BLOCK_SAMPLES, FRAME_SAMPLES, MARGIN_FRAMES, MAX_REGION_FRAMES, Region, pieces, regions
+from search.readers.speech.sentences import passage, sentences
+from search.readers.speech.whisper import Heard, Said, SpeechModel
 
 INFO = Info(Modality.AUDIO, "wav")
-SECOND = RATE / FRAME
+SECOND = RATE / FRAME_SAMPLES
 
 
 def heard(text: str, each: float = 300.0) -> tuple[Heard, ...]:
@@ -52,7 +52,7 @@ def voices(*stretches: tuple[float, float]) -> np.ndarray:
 
 def test_a_region_has_margins_and_ends_with_a_long_pause():
     ((first, end), (again, _)) = pieces(voices((2, 0.0), (3, 0.9), (1.5, 0.0), (2, 0.9), (1, 0.0)))
-    assert first == round(2 * SECOND) - MARGIN
+    assert first == round(2 * SECOND) - MARGIN_FRAMES
     assert end < again
     assert len(list(pieces(voices((2, 0), (3, 0.9), (0.5, 0), (2, 0.9), (1, 0))))) == 1
 
@@ -66,7 +66,7 @@ def test_a_click_is_no_speech_and_what_is_hardly_likely_only_goes_on():
 def test_long_speech_is_cut_where_a_voice_is_least_likely_and_nothing_is_lost():
     voice = voices((20, 0.9), (0.3, 0.05), (25, 0.9), (0.3, 0.2), (40, 0.95))
     found = list(pieces(voice))
-    assert all(end - first <= LONGEST for first, end in found)
+    assert all(end - first <= MAX_REGION_FRAMES for first, end in found)
     assert all(before[1] == after[0] for before, after in pairwise(found))
     assert (found[0][0], found[-1][1]) == (0, len(voice))
     assert 20 * SECOND <= found[0][1] <= 20.3 * SECOND
@@ -78,7 +78,7 @@ def loud(monkeypatch):
     """A detector that takes what is loud for speech."""
 
     def judge(samples):
-        padded = np.pad(samples, (0, -len(samples) % FRAME)).reshape(-1, FRAME)
+        padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
         return (np.abs(padded).max(axis=1) > 0.01).astype(np.float32)
 
     monkeypatch.setattr(listening, "judge", judge)
@@ -88,7 +88,7 @@ def loud(monkeypatch):
 def test_speech_across_the_border_of_a_block_is_neither_lost_nor_doubled(loud, monkeypatch, window):
     sounds = [part for number in range(12) for part in (noise(3 + number / 2), silence(0.7 + number % 3))]
     whole = list(regions(cuts(*sounds, window=window)))
-    monkeypatch.setattr(listening, "BLOCK", 11 * RATE)
+    monkeypatch.setattr(listening, "BLOCK_SAMPLES", 11 * RATE)
     blocks = list(regions(cuts(*sounds, window=window)))
     assert len(blocks) == len(whole) > 6
     for one, other in zip(blocks, whole, strict=True):
@@ -114,13 +114,13 @@ def test_memory_does_not_grow_with_the_sound(loud):
     for region in regions(hour()):
         held.append(len(region.samples.base if region.samples.base is not None else region.samples))
     assert len(held) == 600
-    assert max(held) < BLOCK + 40 * RATE
+    assert max(held) < BLOCK_SAMPLES + 40 * RATE
 
 
 def test_an_endless_voice_is_held_for_a_block_at_most(loud):
     found = list(regions(cuts(*[noise(60)] * 10)))
-    assert all(len(region.samples) <= LONGEST * FRAME for region in found)
-    assert sum(len(region.samples) for region in found) == pytest.approx(600 * RATE, abs=2 * FRAME)
+    assert all(len(region.samples) <= MAX_REGION_FRAMES * FRAME_SAMPLES for region in found)
+    assert sum(len(region.samples) for region in found) == pytest.approx(600 * RATE, abs=2 * FRAME_SAMPLES)
     assert all(abs(before.end_ms - after.start_ms) < 1 for before, after in pairwise(found))
 
 
@@ -220,22 +220,22 @@ def test_times_never_leave_the_region_and_are_never_empty():
 
 
 def test_words_do_not_reach_into_the_silence_before_and_after_the_voice():
-    quiet, voice = np.zeros(MARGIN, np.float32), np.full(40, 0.9, np.float32)
-    some = Region(10_000, noise((40 + 2 * MARGIN) / SECOND), np.concatenate([quiet, voice, quiet]))
+    quiet, voice = np.zeros(MARGIN_FRAMES, np.float32), np.full(40, 0.9, np.float32)
+    some = Region(10_000, noise((40 + 2 * MARGIN_FRAMES) / SECOND), np.concatenate([quiet, voice, quiet]))
     one = passage(some, [Heard(" a", 0, 700, 1), Heard(" b", 700, 2_200, 1)], "en", "w")
-    begins, ends = (10_000 + frame * 32 for frame in (MARGIN, MARGIN + 40))
+    begins, ends = (10_000 + frame * 32 for frame in (MARGIN_FRAMES, MARGIN_FRAMES + 40))
     assert (one.span.start, one.span.end) == (begins - 96, ends + 96)
     assert [word.end_ms for word in one.words] == [10_700, ends + 96]
 
 
 def test_sounds_are_shared_out_in_their_order_among_threads_that_a_process_need_not_wait_for():
     on_a_cpu = SimpleNamespace(on_gpu=False)
-    found = Engine._shared(
+    found = SpeechModel._shared(
         on_a_cpu, lambda some: [(len(some), some[0][0], threading.current_thread().daemon)], [silence(1), noise(1)]
     )
     assert found == [(1, silence(1)[0], True), (1, noise(1)[0], True)]
     with pytest.raises(ZeroDivisionError):
-        Engine._shared(on_a_cpu, lambda some: [1 // 0 for _ in some], [silence(1), noise(1)])
+        SpeechModel._shared(on_a_cpu, lambda some: [1 // 0 for _ in some], [silence(1), noise(1)])
 
 
 # The reader, over an engine that says what it is told.
@@ -491,7 +491,7 @@ def tiny(tmp_path_factory) -> SpeechReader:
 
 
 def test_recordings_across_the_border_of_a_block_are_read_as_a_whole(tiny, shared, monkeypatch):
-    monkeypatch.setattr(listening, "BLOCK", 7 * RATE)
+    monkeypatch.setattr(listening, "BLOCK_SAMPLES", 7 * RATE)
     some = captions(shared)[:4]
     spoken = [part for path, _ in some for part in (recording(path), silence(1.6))]
     found = list(tiny.read(INFO, cuts(*spoken, window=5_000)))

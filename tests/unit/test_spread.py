@@ -7,7 +7,7 @@ import pytest
 
 from search.query import terms as asking
 from search.query.algebra import Term
-from search.query.spread import ASKED_CUTS, Spread
+from search.query.spread import MAX_ASKED_CUTS, Spread
 from search.query.terms import Terms
 from search.types import Channel, Cut, Info, Modality, Span
 from tests.fakes.encoder import FakeEncoder
@@ -69,7 +69,7 @@ def test_of_a_long_text_some_paragraphs_are_asked():
     cuts = [Cut(Channel.TEXT, Modality.TEXT, Span(n * 10, n * 10 + 10, "char"), f"Paragraph {n}.") for n in range(5_000)]
     found, whole = taken(Info(Modality.TEXT, "txt"), cuts)
     assert not whole
-    assert ASKED_CUTS <= len(found) <= 8 * ASKED_CUTS
+    assert MAX_ASKED_CUTS <= len(found) <= 8 * MAX_ASKED_CUTS
     assert taken(Info(Modality.TEXT, "txt"), cuts[:50]) == (cuts[:50], True)
 
 

@@ -19,9 +19,9 @@ from alembic.script import ScriptDirectory
 from search.errors import NewerDatabase, StoreError, UnknownName
 from search.store import Database, Finished, Intake, Queue, Spaces, SqlStore
 from search.store import tables as t
+from search.store.asset_dates import Dates
 from search.store.catalogue import Catalogue
 from search.store.database import alembic_config, clock_ms, now_ms
-from search.store.dates import Dates
 from search.store.intake import Again, Passing, Sighting
 from search.store.queue import LEASE_MS
 from search.types import Channel, Cut, Dated, DateSource, Filed, Filter, Gap, Info, Modality, Space, Span, Stamp

@@ -64,13 +64,13 @@ def test_lines_of_echo_are_symbols(capsys):
 
 def test_a_search_and_the_ledger_print_names_and_texts_as_symbols(settings, tmp_path, monkeypatch):
     """As a whole command, in a process of its own."""
-    from indexer.run import Job, index
+    from indexer.run import RunRequest, index
 
     folder = tmp_path / "archive"
     folder.mkdir()
     (folder / "red\x1b]0;owned\x07.txt").write_text("It is red. \x1b[2J\u202e\x9b5m")
     (folder / "bad\x1b[2J.png").write_bytes(b"no picture")
-    index(settings, Job([folder]), encoder=FakeEncoder())
+    index(settings, RunRequest([folder]), encoder=FakeEncoder())
     program = (
         "import sys; from search import encoders; from tests.fakes.encoder import FakeEncoder;"
         "encoders.load = lambda *_, **__: FakeEncoder(); from ui import cli; sys.argv[0] = 'sensorium'; cli.main()"

@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from typer.testing import CliRunner
 
-from search.encoders.device import Runner
+from search.encoders.device import DeviceRunner
 from search.errors import InputError, ModelMissing, UnknownName
 from search.models import Models
-from search.query import languages, translate
-from search.query.translate import pieces
+from search.ondemand import languages, translate
+from search.ondemand.translate import pieces
 from tests.fakes import tiny_seamless
-from ui import cli, models
+from ui import cli, model_list
 
 TEXT = "red. water.\n\n  dog."
 GERMAN = "rot. wasser.\n\n  hund."
@@ -136,7 +136,9 @@ def test_codes_of_every_style_are_understood():
 
 
 def test_importing_the_module_loads_no_framework():
-    code = "import sys, search.query.translate; print([m for m in ('torch', 'transformers', 'safetensors') if m in sys.modules])"
+    code = (
+        "import sys, search.ondemand.translate; print([m for m in ('torch', 'transformers', 'safetensors') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -159,13 +161,13 @@ def test_no_model_and_a_model_that_is_not_here_are_told(tmp_path):
 
 
 def test_models_know_where_they_come_from():
-    found = models.source_of("seamless:facebook/seamless-m4t-v2-large")
+    found = model_list.source_of("seamless:facebook/seamless-m4t-v2-large")
     assert (found.repository, found.licence) == ("facebook/seamless-m4t-v2-large", "cc-by-nc-4.0")
     assert "commercial" in found.notice
-    assert models.source_of("caption:microsoft/git-base-coco").repository == "microsoft/git-base-coco"
-    assert models.source_of("clap:laion/clap-htsat-fused").repository == "laion/clap-htsat-fused"
+    assert model_list.source_of("caption:microsoft/git-base-coco").repository == "microsoft/git-base-coco"
+    assert model_list.source_of("clap:laion/clap-htsat-fused").repository == "laion/clap-htsat-fused"
     with pytest.raises(UnknownName, match="translation model"):
-        models.source_of("seamless:large")
+        model_list.source_of("seamless:large")
 
 
 def refusal(folder: Path, match: str) -> ModelMissing:
@@ -212,13 +214,13 @@ def test_a_model_without_languages_is_no_translator(model):
 
 
 def test_the_precision_of_a_gpu_changes_no_word(seamless, monkeypatch):
-    begin = Runner.__init__
+    begin = DeviceRunner.__init__
 
     def init(self, *arguments) -> None:
         begin(self, *arguments)
         self.dtype = torch.bfloat16
 
-    monkeypatch.setattr(Runner, "__init__", init)
+    monkeypatch.setattr(DeviceRunner, "__init__", init)
     assert load(seamless).translate(TEXT, "de").text == GERMAN
 
 
@@ -258,14 +260,14 @@ def test_without_a_text_or_a_model_the_command_says_what_to_do(run, monkeypatch)
 
 
 def test_a_segment_is_translated_by_its_number(run, settings, archive, encoder):
-    from indexer.run import Job, index
+    from indexer.run import RunRequest, index
     from search.store import Catalogue, Database
-    from search.store.catalogue import Wanted
+    from search.store.catalogue import AssetFilter
 
     (archive / "texts" / "dog.txt").write_text("red. water.")
-    index(replace(settings), Job([archive]), encoder=encoder)
+    index(replace(settings), RunRequest([archive]), encoder=encoder)
     catalogue = Catalogue(Database(settings.database))
-    (dog,) = catalogue.page(Wanted(name="dog.txt"), before=None, limit=2)
+    (dog,) = catalogue.page(AssetFilter(name="dog.txt"), before=None, limit=2)
     (segment,) = catalogue.segments(dog.id, limit=2)
     assert run("--segment", segment.id, "--to", "de").stdout == "rot. wasser.\n"
     assert isinstance(run("--segment", 10**6, "--to", "de").exception, InputError)

@@ -16,7 +16,7 @@ from search.query import view
 from search.query.searcher import Searcher
 from search.query.view import Grown
 from search.store import Database, Finished, Intake, Queue, Spaces, SqlStore
-from search.store.dates import Dates
+from search.store.asset_dates import Dates
 from search.store.intake import Sighting
 from search.store.sql import Columns
 from search.types import KINDS, Channel, Coverage, Cut, Dated, DateSource, Filed, Filter, Info, Modality, Span
@@ -253,7 +253,7 @@ def test_an_index_prepares_for_a_filter_once_though_it_grows(monkeypatch):
 
 def test_a_large_archive_is_counted_in_the_background(archive, monkeypatch):
     monkeypatch.setattr(view, "COUNTED_AT_ONCE", 0)
-    monkeypatch.setattr(view, "SETTLE", 0.0)
+    monkeypatch.setattr(view, "SETTLE_SECONDS", 0.0)
     archive.put("/a/1.jpg")
     counted, go, count = threading.Event(), threading.Event(), archive.store.coverage
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from indexer.delete import What, delete
 from indexer.repair import repair
-from indexer.run import Job, index
+from indexer.run import RunRequest, index
 from indexer.verify import verify
 from search import wire
 from search.errors import QueryError
 from search.query import Engine, Term
-from search.query.words import parse
+from search.query.operators import parse
 from search.store import Database
 from search.store.database import alembic_config
-from search.store.words import Reading, Sought, Words, rebuild, text_index
+from search.store.words import Reading, Sought, WordQuery, rebuild, text_index
 from search.types import Filter, Modality
 
 TEXTS = (
@@ -245,11 +245,11 @@ def test_what_is_changed_or_deleted_is_found_no_more(database):
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("a dog", Words("a dog", (), (), ("a", "dog"))),
-        ('"a dog" barks -cat -"big cat"', Words("a dog barks", ("a dog",), ("cat", "big cat"), ("barks",))),
-        ("well-known - 5", Words("well-known - 5", (), (), ("well-known", "-", "5"))),
-        ('say "what', Words('say "what', (), (), ("say", '"what'))),
-        ("„guten Tag“", Words("guten Tag", ("guten Tag",), (), ())),
+        ("a dog", WordQuery("a dog", (), (), ("a", "dog"))),
+        ('"a dog" barks -cat -"big cat"', WordQuery("a dog barks", ("a dog",), ("cat", "big cat"), ("barks",))),
+        ("well-known - 5", WordQuery("well-known - 5", (), (), ("well-known", "-", "5"))),
+        ('say "what', WordQuery('say "what', (), (), ("say", '"what'))),
+        ("„guten Tag“", WordQuery("guten Tag", ("guten Tag",), (), ())),
     ],
 )
 def test_queries_are_read_as_people_mean_them(typed, expected):
@@ -343,7 +343,7 @@ def test_counts_survive_the_next_revision_and_the_way_back(kind, tmp_path, reque
 @pytest.fixture
 def engine(settings, archive, encoder):
     (archive / "texts" / "quote.txt").write_text("The zeppelin landed beside the lighthouse at noon.\n")
-    index(settings, Job([archive]), encoder=encoder)
+    index(settings, RunRequest([archive]), encoder=encoder)
     with Engine(settings, encoder=encoder) as engine:
         yield engine
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from search import readers
 from search.errors import MediaError
-from search.media import DecodePool, sidecars
+from search.media import DecodePool
+from search.media.metadata import sidecars
 from search.models import Models
 from search.types import Channel, Cut, Gap, Info, Modality, Passage, Span
 from tests.media_samples import picture, tone, write_sound, write_video

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import InputError
-from search.query import zeroshot
-from search.query.zeroshot import LONGEST, MOST, TEMPLATES, Vocabulary, read
+from search.ondemand import zeroshot
+from search.ondemand.zeroshot import MAX_LABEL_CHARACTERS, MAX_LABELS, TEMPLATES, LabelSet, read
 from search.types import Channel, Modality, Space
 from tests.fakes.encoder import COLOURS, DIM, PITCHES, FakeEncoder
 
@@ -29,27 +29,27 @@ def random_vectors(count: int) -> np.ndarray:
 def test_a_picture_of_a_colour_is_given_its_name(encoder):
     pictures = [np.full((32, 32, 3), colour, np.uint8) for colour in COLOURS.values()]
     labels = [*OTHERS, *COLOURS]
-    probabilities = Vocabulary(encoder, labels).classify(encoder.encode(Modality.IMAGE, pictures))
+    probabilities = LabelSet(encoder, labels).classify(encoder.encode(Modality.IMAGE, pictures))
     assert [labels[best] for best in probabilities.argmax(1)] == list(COLOURS)
     assert probabilities.max(1).min() > 0.9
 
 
 def test_a_tone_is_given_its_pitch(encoder):
     tones = [np.sin(np.arange(16_000) / 16_000 * 2 * np.pi * pitch).astype(np.float32) for pitch in PITCHES.values()]
-    vocabulary = Vocabulary(encoder, [*PITCHES, *COLOURS], Channel.SOUND)
+    vocabulary = LabelSet(encoder, [*PITCHES, *COLOURS], Channel.SOUND)
     best = vocabulary.classify(encoder.encode(Modality.AUDIO, tones)).argmax(1)
     assert [vocabulary.labels[row] for row in best] == list(PITCHES)
 
 
 def test_probabilities_are_the_softmax_of_a_hundred_cosines(encoder):
-    vocabulary, vectors = Vocabulary(encoder, [*COLOURS]), random_vectors(20)
+    vocabulary, vectors = LabelSet(encoder, [*COLOURS]), random_vectors(20)
     shares = np.exp(100 * (vectors.astype(np.float64) @ vocabulary.vectors.T.astype(np.float64)))
     assert np.allclose(vocabulary.classify(vectors), shares / shares.sum(1, keepdims=True), atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])
 def test_every_row_sums_to_one(encoder, count):
-    vocabulary = Vocabulary(encoder, [f"thing {number}" for number in range(count)])
+    vocabulary = LabelSet(encoder, [f"thing {number}" for number in range(count)])
     probabilities = vocabulary.classify(random_vectors(50))
     assert probabilities.shape == (50, count)
     assert probabilities.dtype == np.float32
@@ -60,21 +60,21 @@ def test_every_row_sums_to_one(encoder, count):
 @given(st.permutations([*COLOURS, *OTHERS]))
 def test_the_order_of_labels_means_nothing(order):
     encoder, plain = FakeEncoder(), [*COLOURS, *OTHERS]
-    one, other = (Vocabulary(encoder, labels).classify(random_vectors(8)) for labels in (plain, order))
+    one, other = (LabelSet(encoder, labels).classify(random_vectors(8)) for labels in (plain, order))
     assert np.allclose(one[:, [plain.index(label) for label in order]], other, atol=1e-5)
 
 
 def test_a_label_is_the_mean_of_its_sentences_vectors(encoder):
     sentences = encoder.encode(Modality.TEXT, [template.format("red") for template in TEMPLATES[Channel.VISUAL]])
     mean = sentences.mean(0)
-    vectors = Vocabulary(encoder, ["blue", "red"]).vectors
+    vectors = LabelSet(encoder, ["blue", "red"]).vectors
     assert np.allclose(vectors[1], mean / np.linalg.norm(mean), atol=1e-6)
 
 
 def test_many_labels_are_encoded_in_parts_and_keep_their_order(encoder, monkeypatch):
-    whole = Vocabulary(encoder, [*COLOURS]).vectors
+    whole = LabelSet(encoder, [*COLOURS]).vectors
     monkeypatch.setattr(zeroshot, "_AT_ONCE", 3)
-    assert np.array_equal(Vocabulary(encoder, [*COLOURS]).vectors, whole)
+    assert np.array_equal(LabelSet(encoder, [*COLOURS]).vectors, whole)
 
 
 def test_every_channel_has_sentences_that_name_the_label():
@@ -83,11 +83,11 @@ def test_every_channel_has_sentences_that_name_the_label():
 
 
 def test_braces_in_a_label_are_letters(encoder):
-    assert Vocabulary(encoder, ["{0}", "{}"]).labels == ("{0}", "{}")
+    assert LabelSet(encoder, ["{0}", "{}"]).labels == ("{0}", "{}")
 
 
 def test_space_around_and_inside_of_labels_is_tidied(encoder):
-    assert Vocabulary(encoder, ["  old \t car\n", "dog"]).labels == ("old car", "dog")
+    assert LabelSet(encoder, ["  old \t car\n", "dog"]).labels == ("old car", "dog")
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_space_around_and_inside_of_labels_is_tidied(encoder):
         ([], "no labels"),
         (["red", " \t"], "label 2 is empty"),
         (["red", "blue", " RED "], "label 3, 'RED', is the label 1 again"),
-        (["x" * (LONGEST + 1)], "101 characters"),
-        ([f"thing {number}" for number in range(MOST + 1)], "at most 10000"),
+        (["x" * (MAX_LABEL_CHARACTERS + 1)], "101 characters"),
+        ([f"thing {number}" for number in range(MAX_LABELS + 1)], "at most 10000"),
     ],
 )
 def test_what_is_no_vocabulary_is_refused(encoder, labels, says):
     with pytest.raises(InputError, match=says) as caught:
-        Vocabulary(encoder, labels)
+        LabelSet(encoder, labels)
     assert caught.value.remedy
 
 
@@ -110,7 +110,7 @@ def test_a_space_without_text_has_no_labels():
     encoder = FakeEncoder()
     encoder.space = Space("deaf", "fake", "deaf", "1", DIM, frozenset({Modality.IMAGE}))
     with pytest.raises(InputError, match="accepts no text"):
-        Vocabulary(encoder, ["red"])
+        LabelSet(encoder, ["red"])
 
 
 def test_a_file_holds_a_label_a_line(tmp_path):

@@ -13,13 +13,13 @@ from rich.table import Table
 from search.errors import InputError
 from search.settings import Settings, load
 from search.types import KINDS, Channel, Modality
-from ui import words
+from ui import phrasing
 from ui.options import Home, Json, archive, confirm, grown, members
 from ui.terminal import echo
 
 if TYPE_CHECKING:
     from indexer.run import Summary
-    from search.store.spaces import Entry, Spaces
+    from search.store.spaces import SpaceEntry, Spaces
 
 spaces = typer.Typer(help="Add, fill, compare and drop embedding spaces.", no_args_is_help=True)
 readers = typer.Typer(help="Add readers of speech, on-screen text and captions.", no_args_is_help=True)
@@ -159,7 +159,9 @@ def add_reader(
     entry = store.add(name, reader.revision, sorted(reader.reads), sorted(reader.channels), collection or [])
     queued = store.fill(entry)
     if later:
-        _queued(name, queued, f"{words.count(queued, 'file')} queued for {name}. The next `sensorium index` reads them.", as_json)
+        _queued(
+            name, queued, f"{phrasing.count(queued, 'file')} queued for {name}. The next `sensorium index` reads them.", as_json
+        )
         return
     summary = _run(settings, as_json)
     counts, passages = store.size(entry.key)
@@ -167,7 +169,7 @@ def add_reader(
         show.emit({"event": "done", "name": name, "assets": counts, "passages": passages, "stopped": summary.stopped})
     else:
         echo(
-            f"{name}: {words.count(counts.get('done', 0), 'file')} read{_failures(_failed(counts))}, {words.count(passages, 'passage')} found."
+            f"{name}: {phrasing.count(counts.get('done', 0), 'file')} read{_failures(_failed(counts))}, {phrasing.count(passages, 'passage')} found."
         )
     for error in summary.absent.values():
         raise error
@@ -219,9 +221,7 @@ def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None
     entry = store.find(name)
     size, folder = store.size(entry.key), Generations(settings.home / "index", entry.key, name, entry.space.dim).folder
     index = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    told = (
-        f"{name}: {words.count(size.vectors, 'vector')}, {size.bytes / 1e6:.1f} MB of database and {index / 1e6:.1f} MB of index"
-    )
+    told = f"{name}: {phrasing.count(size.vectors, 'vector')}, {size.bytes / 1e6:.1f} MB of database and {index / 1e6:.1f} MB of index"
     if not dry_run:
         confirm("Drop", "dropped", told, yes=yes)
         store.drop(name)
@@ -241,7 +241,7 @@ def remove(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = No
 
     store = Readers(archive(load({"home": home})))
     counts, passages = store.size(store.find(name).key)
-    told = f"{name} with {words.count(passages, 'passage')} of {words.count(sum(counts.values()), 'file')}"
+    told = f"{name} with {phrasing.count(passages, 'passage')} of {phrasing.count(sum(counts.values()), 'file')}"
     if not dry_run:
         confirm("Remove", "removed", told, yes=yes)
         store.remove(name)
@@ -254,7 +254,7 @@ def _spaces(settings: Settings) -> Spaces:
     return Spaces(archive(settings))
 
 
-def _takes(entry: Entry) -> str:
+def _takes(entry: SpaceEntry) -> str:
     """What a space takes in, in few words: media of which it takes all, else with the channel; and whether it takes what is read in them."""
     told = []
     for modality in entry.modalities:
@@ -276,7 +276,7 @@ def _failures(count: int) -> str:
     return f", {count} failed (`sensorium failures` says why)" if count else ""
 
 
-def _complete(store: Spaces, entry: Entry) -> bool:
+def _complete(store: Spaces, entry: SpaceEntry) -> bool:
     return store.size(entry.key).complete and not store.missing(entry)
 
 
@@ -292,7 +292,7 @@ def _queued(name: str, queued: int, told: str, as_json: bool) -> None:
 
 def _run(settings: Settings, as_json: bool, space: str | None = None, total: int | None = None) -> Summary:
     """Do what is queued, or what is queued for one space, showing progress out of ``total``."""
-    from indexer.run import Job, index
+    from indexer.run import RunRequest, index
     from ui import show
 
     with show.indexing(as_json=as_json) as report:
@@ -300,16 +300,16 @@ def _run(settings: Settings, as_json: bool, space: str | None = None, total: int
         def of_total(tally: Any, done: Any, scanning: bool) -> None:  # noqa: ANN401 - the indexer is imported late
             report(tally if total is None else replace(tally, queued=total), done, scanning)
 
-        return index(settings, Job((), spaces=[space] if space else (), report=of_total))
+        return index(settings, RunRequest((), spaces=[space] if space else (), report=of_total))
 
 
-def _fill(settings: Settings, store: Spaces, entry: Entry, as_json: bool, *, later: bool = False) -> None:
+def _fill(settings: Settings, store: Spaces, entry: SpaceEntry, as_json: bool, *, later: bool = False) -> None:
     """Queue what a space lacks and, unless ``later``, embed it."""
     from ui import show
 
     queued = store.fill(entry)
     if later:
-        told = f"{words.count(queued, 'asset')} queued for {entry.name}. The next `sensorium index` embeds them."
+        told = f"{phrasing.count(queued, 'asset')} queued for {entry.name}. The next `sensorium index` embeds them."
         _queued(entry.name, queued, told, as_json)
         return
     summary = _run(settings, as_json, entry.name, _waiting(store.size(entry.key).units))
@@ -321,7 +321,7 @@ def _fill(settings: Settings, store: Spaces, entry: Entry, as_json: bool, *, lat
         })  # fmt: skip
     else:
         echo(
-            f"{entry.name}: {words.count(work.done, 'asset')} embedded{_failures(work.failed)}. It holds {words.count(size.vectors, 'vector')}."
+            f"{entry.name}: {phrasing.count(work.done, 'asset')} embedded{_failures(work.failed)}. It holds {phrasing.count(size.vectors, 'vector')}."
         )
     if summary.stopped:
         raise KeyboardInterrupt

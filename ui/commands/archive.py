@@ -12,7 +12,7 @@ import typer
 from search.errors import InputError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel
-from ui import words
+from ui import phrasing
 from ui.options import Home, Json, archive, confirm, members, paths_under
 from ui.terminal import complain, echo
 
@@ -44,10 +44,10 @@ def index(
       sensorium index ~/Pictures --exclude 'drafts/' --collection family
       sensorium index /archive --workers 4
     """
-    from indexer.run import Job
+    from indexer.run import RunRequest
     from search.store.intake import Again
 
-    job = Job(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes)
+    job = RunRequest(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes)
     _index(load({"home": home}), job, as_json, workers)
 
 
@@ -64,7 +64,7 @@ def retry(
       sensorium retry
       sensorium retry ~/Videos --reason too_slow
     """
-    from indexer.run import Job
+    from indexer.run import RunRequest
     from search.errors import REASONS
     from search.store import SqlStore
     from search.store.intake import Again
@@ -76,7 +76,7 @@ def retry(
     if collection is not None:
         store.collection(collection)
     under = tuple(os.fsencode(path) for path in paths_under(store, paths))
-    _index(settings, Job((), retry=Again(reason, under, collection)), as_json)
+    _index(settings, RunRequest((), retry=Again(reason, under, collection)), as_json)
 
 
 def watch(
@@ -108,12 +108,12 @@ def watch(
         raise InputError(
             f"Watching needs the package {error.name}.", remedy="Install it: pip install 'sensorium[watch]'"
         ) from error
-    from indexer.run import Job
+    from indexer.run import RunRequest
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as service managers stop it: what is begun is finished
     with show.indexing(as_json=as_json) as report:
-        job = Job(paths, collection, prune=prune, report=report, exclude=exclude or ())
-        events = watching.Events(show.round_of(as_json=as_json), lambda note: show.err.print(note, highlight=False))
+        job = RunRequest(paths, collection, prune=prune, report=report, exclude=exclude or ())
+        events = watching.WatchCallbacks(show.round_of(as_json=as_json), lambda note: show.err.print(note, highlight=False))
         watching.watch(load({"home": home}), job, events, settle=settle, polling=poll)
 
 
@@ -138,7 +138,7 @@ def tag(
       sensorium search anything --tag "a dog"
     """
     from indexer.tag import tag as run
-    from search.query import zeroshot
+    from search.ondemand import zeroshot
     from ui import show
 
     settings = load({"home": home})
@@ -151,7 +151,7 @@ def tag(
         return
     given = ", ".join(f"{name} {count}" for name, count in list(found.labels.items())[:20])
     show.out.print(
-        f"{found.tagged} of {words.count(found.assets, 'file')} labelled: {given or 'no label fits well enough'}.",
+        f"{found.tagged} of {phrasing.count(found.assets, 'file')} labelled: {given or 'no label fits well enough'}.",
         highlight=False,
         markup=False,
     )
@@ -182,8 +182,8 @@ def delete(
     archive(settings).close()
     gone = run(settings, what, dry_run=True)
     told = (
-        f"{words.count(gone.files, 'file')}: {words.count(gone.assets, 'asset')} with {words.count(gone.segments, 'segment')},"
-        f" {words.count(gone.vectors, 'vector')} and {words.count(gone.thumbnails, 'thumbnail')} ({words.size(gone.bytes)})"
+        f"{phrasing.count(gone.files, 'file')}: {phrasing.count(gone.assets, 'asset')} with {phrasing.count(gone.segments, 'segment')},"
+        f" {phrasing.count(gone.vectors, 'vector')} and {phrasing.count(gone.thumbnails, 'thumbnail')} ({phrasing.size(gone.bytes)})"
     )
     if not dry_run:
         confirm("Delete", "deleted", told, yes=yes)
@@ -212,9 +212,11 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> Non
         show.emit({"event": "summary"} | asdict(replace(summary, absent={})) | {"absent": absent})
     else:
         rate = f", {work.done / summary.seconds:.1f} files/s" if work.done else ""
-        begun = words.count(scan.files, "file") if job.paths else f"{words.count(summary.retried, 'failed file')} tried again"
+        begun = (
+            phrasing.count(scan.files, "file") if job.paths else f"{phrasing.count(summary.retried, 'failed file')} tried again"
+        )
         show.out.print(
-            f"{begun}: {work.done} indexed ({words.count(work.segments, 'segment')}), {scan.unchanged} unchanged,"
+            f"{begun}: {work.done} indexed ({phrasing.count(work.segments, 'segment')}), {scan.unchanged} unchanged,"
             f" {scan.missing} missing, {failed} failed. {summary.seconds:.1f} s{rate}.",
             highlight=False,
             soft_wrap=True,

@@ -12,7 +12,7 @@ from search.errors import InputError
 from search.settings import load
 from search.types import Modality
 from ui.options import Home, Json
-from ui.words import count
+from ui.phrasing import count
 
 if TYPE_CHECKING:
     from search.query import Query

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search.settings import load
-from ui import words
+from ui import phrasing
 from ui.options import Home, Json, archive
 from ui.terminal import echo
 
@@ -22,7 +22,7 @@ def upgrade(home: Home = None) -> None:
     database = Database(load({"home": home}).database)
     database.upgrade()
     if again := Spaces(database).renew():
-        echo(f"The next `sensorium index` embeds the sound of {words.count(again, 'file')} again.", err=True)
+        echo(f"The next `sensorium index` embeds the sound of {phrasing.count(again, 'file')} again.", err=True)
     echo(f"The database is at revision {database.revision()}.")
     database.close()
 
@@ -55,4 +55,4 @@ def prune(
     if as_json:
         show.emit({"files": files, "assets": assets})
     else:
-        echo(f"{words.count(files, 'missing file')} and {words.count(assets, 'asset')} removed.")
+        echo(f"{phrasing.count(files, 'missing file')} and {phrasing.count(assets, 'asset')} removed.")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from search.settings import Settings, load
-from ui import words
+from ui import phrasing
 from ui.options import Home, Json, archive
 
 
@@ -55,7 +55,7 @@ def failures(
         })  # fmt: skip
         return
     for name, of in coverage.items():
-        if hidden := words.unseen(of):
+        if hidden := phrasing.unseen(of):
             show.err.print(f"{name}: {hidden}.", highlight=False, markup=False)
     if lines:
         show.failures(lines)
@@ -63,7 +63,9 @@ def failures(
         show.err.print("No file failed.")
     for root, count in store.away().items():
         show.err.print(
-            f"Away: {show.name(root)} ({words.count(count, 'file')}). Mount it and index it again.", highlight=False, markup=False
+            f"Away: {show.name(root)} ({phrasing.count(count, 'file')}). Mount it and index it again.",
+            highlight=False,
+            markup=False,
         )
     show.passed(passed)
     show.unread(wordless, files)

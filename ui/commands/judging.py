@@ -12,7 +12,7 @@ from rich.markup import escape
 from search.errors import InputError
 from search.settings import load
 from search.types import Filter, Modality, Review
-from ui import words
+from ui import phrasing
 from ui.options import Home, Json, members
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def judge(
             rows = [(str(one.id), show.ICONS[one.modality], escape(show.name(one.path))) for one in found]
             show.lines(show.columns(rows, ("segment", "medium", "file")))
             show.err.print(
-                f"[dim]{len(found)} of {words.count(listed.population, 'file')} that nobody has judged. Judge all of them: "
+                f"[dim]{len(found)} of {phrasing.count(listed.population, 'file')} that nobody has judged. Judge all of them: "
                 f"sensorium judge {escape(shlex.quote(question))} --drawn --right … --wrong …[/]",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
@@ -83,7 +83,7 @@ def judge(
 
 def told(review: Review | None) -> str:
     """What judgements say, as a sentence without its full stop."""
-    return words.review(review) if review else "Nobody has judged a file for this question"
+    return phrasing.review(review) if review else "Nobody has judged a file for this question"
 
 
 def _assets(engine: Engine, listed: str | None) -> list[int]:

@@ -70,8 +70,8 @@ def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: boo
     from search.media import DecodePool
     from search.models import Models
     from search.query.spoken import hears
-    from search.readers.evaluate import evaluate as run
-    from search.readers.evaluate import read_manifest
+    from search.readers.accuracy import evaluate as run
+    from search.readers.accuracy import read_manifest
     from search.store import Readers
     from ui import show
     from ui.status import render_errors

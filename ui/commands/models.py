@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from search.settings import load
-from ui import words
+from ui import phrasing
 from ui.options import Home, Json
 from ui.terminal import echo
 
@@ -30,7 +30,7 @@ def models_alone(context: typer.Context, home: Home = None, as_json: Json = Fals
       sensorium models pull openclip:ViT-B-32/laion2b_s34b_b79k
     """
     if context.invoked_subcommand is None:
-        from ui.models import summarise
+        from ui.model_list import summarise
 
         _listed(home, as_json, summarise)
 
@@ -38,7 +38,7 @@ def models_alone(context: typer.Context, home: Home = None, as_json: Json = Fals
 @models.command("list")
 def models_list(home: Home = None, as_json: Json = False) -> None:
     """List every known model: what it takes, its size and its quality."""
-    from ui.models import render
+    from ui.model_list import render
 
     _listed(home, as_json, render)
 
@@ -47,7 +47,7 @@ def models_list(home: Home = None, as_json: Json = False) -> None:
 def models_info(name: ModelName, home: Home = None, as_json: Json = False) -> None:
     """Show all that is known of a model, and check its files."""
     from ui import show
-    from ui.models import info, render_one
+    from ui.model_list import info, render_one
 
     found = info(load({"home": home}), name)
     if as_json:
@@ -65,7 +65,7 @@ def models_pull(
     as_json: Json = False,
 ) -> None:
     """Download a model, or what is missing of it. No other command downloads models."""
-    from ui.models import pull
+    from ui.model_list import pull
 
     _came(pull(load({"home": home}), name, revision, accepted=accept), as_json)
 
@@ -78,7 +78,7 @@ def models_import(
     as_json: Json = False,
 ) -> None:
     """Import a model downloaded elsewhere."""
-    from ui.models import carry
+    from ui.model_list import carry
 
     _came(carry(load({"home": home}), path, name), as_json)
 
@@ -111,7 +111,7 @@ def models_export(
     """
     from search import encoders
     from search.models import Models
-    from search.query import trial
+    from search.ondemand import trial
     from ui import show
 
     try:
@@ -141,20 +141,20 @@ def models_remove(
     """Remove a model's files from this machine."""
     from search.models import Models
     from ui import show
-    from ui.models import in_use
+    from ui.model_list import in_use
 
     settings = load({"home": home})
     freed = Models.of(settings).remove(name, in_use(settings), force=force)
     if as_json:
         show.emit({"name": name, "bytes": freed})
     else:
-        echo(f"{name} removed: {words.size(freed)}.")
+        echo(f"{name} removed: {phrasing.size(freed)}.")
 
 
 def _listed(home: Path | None, as_json: bool, render: Callable[[list[dict[str, Any]]], None]) -> None:
     """List the known models."""
     from ui import show
-    from ui.models import gather
+    from ui.model_list import gather
 
     found = gather(load({"home": home}))
     if as_json:
@@ -170,7 +170,7 @@ def _came(manifest: Any, as_json: bool) -> None:  # noqa: ANN401 - models are im
     if as_json:
         show.emit(asdict(manifest) | {"bytes": manifest.bytes, "space": manifest.space})
         return
-    told = f"{manifest.name} is installed: {words.count(len(manifest.files), 'file')}, {manifest.bytes / 1e6:.1f} MB, revision {manifest.space}."
+    told = f"{manifest.name} is installed: {phrasing.count(len(manifest.files), 'file')}, {manifest.bytes / 1e6:.1f} MB, revision {manifest.space}."
     show.out.print(told, highlight=False, markup=False, soft_wrap=True)
     if manifest.notice and not manifest.accepted:
         show.err.print(

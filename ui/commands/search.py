@@ -94,7 +94,7 @@ def search(
       sensorium search "a beach" --text rain --not people --weights 1,0.7
       sensorium search "fire engine" --under ~/Videos --since 2024-05-01
     """
-    from search.media import languages
+    from search.media.metadata import language_names
     from search.query import Engine, Near, Term
 
     texts = [" ".join(words)] if words else []
@@ -111,7 +111,7 @@ def search(
         modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
         collections=tuple(collection or ()), dated_by=tuple(members("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
-        tracks=languages.spelled(track or ()),
+        tracks=language_names.spelled(track or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         if under:

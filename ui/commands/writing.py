@@ -31,7 +31,7 @@ def ask(
     """
     from search.media import DecodePool
     from search.models import Models
-    from search.query import ask as asking
+    from search.ondemand import ask as asking
     from ui import show
 
     settings = load({"home": home, "captioner": captioner})
@@ -66,8 +66,8 @@ def translate(
       sensorium translate --segment 4711 --to de
     """
     from search.models import Models
-    from search.query import translate as translating
-    from search.query.languages import NAMES
+    from search.ondemand import translate as translating
+    from search.ondemand.languages import NAMES
     from ui import show
 
     settings = load({"home": home, "translator": translator})

@@ -17,7 +17,7 @@ _STYLE = (_FOLDER / "page.css").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PageChoices:
     """The names to filter by, the spaces to choose among, and the models that hear questions, answer them, and translate; none: empty."""
 
     collections: tuple[str, ...] = ()
@@ -45,10 +45,10 @@ def _client(token: str) -> Client:
 
 
 @st.cache_data(ttl=30, show_spinner=False)
-def _told(of: str) -> Known:  # noqa: ARG001 - of each token its own
+def _told(of: str) -> PageChoices:  # noqa: ARG001 - of each token its own
     told, status = client().collections(), client().status()
     channels = {kind.partition("/")[2] for kind in status.segments}
-    return Known(
+    return PageChoices(
         collections=tuple(one.name for one in told.collections), tags=tuple(told.tags),
         spaces=tuple(one.name for one in status.spaces) if len(status.spaces) > 1 else (),
         channels=tuple(channel for channel in CHANNELS if channel in channels),
@@ -56,12 +56,12 @@ def _told(of: str) -> Known:  # noqa: ARG001 - of each token its own
     )  # fmt: skip
 
 
-def known() -> Known:
+def known() -> PageChoices:
     """What the service knows, as of the last half minute; nothing while it is away, which the page says elsewhere."""
     try:
         return _told(token())
     except ServiceError:
-        return Known()
+        return PageChoices()
 
 
 def begin(state: State) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ui import words
+from ui import phrasing
 from ui.page import frame, library, look
 
-NEWEST = 48
+SHOWN_ASSETS = 48
 
 
 def show() -> None:
@@ -14,5 +14,5 @@ def show() -> None:
     if not status.assets:
         library.welcome(status)
         return
-    held = ", ".join(words.count(status.assets[one], noun) for one, noun in words.MEDIA.items() if status.assets.get(one))
-    look.newest(NEWEST, summary=f"{held} · Newest first")
+    held = ", ".join(phrasing.count(status.assets[one], noun) for one, noun in phrasing.MEDIA.items() if status.assets.get(one))
+    look.newest(SHOWN_ASSETS, summary=f"{held} · Newest first")

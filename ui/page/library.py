@@ -10,12 +10,12 @@ import streamlit as st
 
 from search.api.schemas import Collections, Failures, Job, Status
 from search.errors import PARTLY, Refused, ServiceError
-from ui import words
+from ui import phrasing
 from ui.page import frame, look
 from ui.page.components import shelf
 from ui.page.state import MEDIA
 
-NEWEST = 24
+SHOWN_ASSETS = 24
 _SAMPLE = "sample"
 _LAST, _TROUBLE = "job", "job-trouble"
 
@@ -26,7 +26,7 @@ def show() -> None:
     status, collections, failures = client.status(), client.collections(), client.failures()
     counts = [
         {"medium": one, "count": f"{status.assets.get(one, 0):,}", "noun": f"{noun}{'' if status.assets.get(one) == 1 else 's'}"}
-        for one, noun in words.MEDIA.items()
+        for one, noun in phrasing.MEDIA.items()
         if one in MEDIA or status.assets.get(one)
     ]
     shelf({"counts": counts}, key="counts")
@@ -34,8 +34,8 @@ def show() -> None:
     _progress()
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
     for one in status.unread:
-        st.caption(" ".join(words.wordless(one.channel, one.why, one.assets, one.duration_ms)))
-    look.newest(NEWEST, heading="Recently added")
+        st.caption(" ".join(phrasing.wordless(one.channel, one.why, one.assets, one.duration_ms)))
+    look.newest(SHOWN_ASSETS, heading="Recently added")
 
 
 def welcome(status: Status) -> None:
@@ -90,7 +90,7 @@ def _progress() -> None:
     """The job that runs, or that was started here, watched while it goes on; or why there is none."""
     with st.container(key="job"):  # always there, so that what follows keeps its place, and what is open stays open
         if trouble := st.session_state.get(_TROUBLE):
-            st.warning(words.plain(trouble))
+            st.warning(phrasing.plain(trouble))
         job = _job()
         if job and job.state in ("queued", "running"):
             st.fragment(run_every=1.0)(_watch)()
@@ -108,9 +108,9 @@ def _watch() -> None:
         st.rerun()
     share, told = progress(job)
     with st.container(key="progress", border=True):
-        st.progress(share, words.plain(told))
+        st.progress(share, phrasing.plain(told))
         if job.progress.current:
-            st.caption(words.plain(job.progress.current))
+            st.caption(phrasing.plain(job.progress.current))
         st.button("Stop", on_click=_cancel, args=(job.id,), help="What is already indexed stays.")
 
 
@@ -120,10 +120,10 @@ def progress(job: Job) -> tuple[float, str]:
     if job.state == "queued":
         return 0.0, f"{folders}: queued"
     if now.scanning:
-        return 0.0, f"{folders}: scanning, {words.count(now.files, 'file')} found"
-    left = f", {words.left(now.seconds_left)} left" if now.seconds_left else ""
+        return 0.0, f"{folders}: scanning, {phrasing.count(now.files, 'file')} found"
+    left = f", {phrasing.left(now.seconds_left)} left" if now.seconds_left else ""
     if now.reader:
-        told = f"{folders}: {words.reading(now.reader)}, {int(now.behind):,} of {words.count(now.to_read, 'file')}{left}"
+        told = f"{folders}: {phrasing.reading(now.reader)}, {int(now.behind):,} of {phrasing.count(now.to_read, 'file')}{left}"
         return min(now.behind / max(now.to_read, 1), 1.0), told
     if not now.to_do:
         return 1.0, f"{folders}: nothing new to index"
@@ -140,12 +140,12 @@ def _named(job: Job) -> str:
 def _ended(job: Job) -> None:
     now = job.progress
     if job.state == "failed":
-        st.warning(words.plain(f"{job.error} {job.remedy or ''}"))
+        st.warning(phrasing.plain(f"{job.error} {job.remedy or ''}"))
         return
     ended = "stopped" if job.state == "cancelled" else "done"
-    counts = [f"{words.count(now.done, 'file')} indexed"]
+    counts = [f"{phrasing.count(now.done, 'file')} indexed"]
     counts += [f"{number:,} {what}" for what in ("unchanged", "failed") if (number := getattr(now, what))]
-    st.caption(words.plain(f"{_named(job)} {ended}: {', '.join(counts)}."))
+    st.caption(phrasing.plain(f"{_named(job)} {ended}: {', '.join(counts)}."))
 
 
 def _job() -> Job | None:
@@ -165,7 +165,7 @@ def _collections(told: Collections) -> list[dict[str, Any]]:
     return [
         {
             "name": one.name, "roots": ", ".join(root.path or root.name for root in one.roots),
-            "files": " · ".join(_held(one.files)), "unseen": words.unseen(one.coverage),
+            "files": " · ".join(_held(one.files)), "unseen": phrasing.unseen(one.coverage),
         }
         for one in told.collections
     ]  # fmt: skip
@@ -173,14 +173,14 @@ def _collections(told: Collections) -> list[dict[str, Any]]:
 
 def _held(files: Mapping[str, int]) -> list[str]:
     """Files by what they are, then those that are missing; what failed is told with the rest that cannot be found."""
-    media = [words.count(files[one], noun) for one, noun in words.MEDIA.items() if files.get(one)]
+    media = [phrasing.count(files[one], noun) for one, noun in phrasing.MEDIA.items() if files.get(one)]
     return [*media, *(f"{number:,} {state}" for state in ("missing", "away") if (number := files.get(state)))]
 
 
 def _failures(told: Failures) -> list[dict[str, Any]]:
     return [
         {
-            "reason": one.reason, "partly": one.reason in PARTLY, "count": words.count(one.count, "file"), "why": one.remedy or one.reason,
+            "reason": one.reason, "partly": one.reason in PARTLY, "count": phrasing.count(one.count, "file"), "why": one.remedy or one.reason,
             "files": [
                 {"id": line.id, "name": f"{line.folder}/{line.name}".strip("/"), "detail": line.detail}
                 for line in told.failures

@@ -10,10 +10,10 @@ import streamlit as st
 
 from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
 from search.errors import ServiceError
-from ui import passages, words
+from ui import passage_text, phrasing
 from ui.page import frame, trouble
 from ui.page.components import grid
-from ui.page.state import MOST, Piece, State
+from ui.page.state import MAX_HITS, Piece, State
 
 _ANSWER = "answer"
 """Hits that are less sure than this stand below a line."""
@@ -31,18 +31,18 @@ def show(state: State) -> None:
         trouble.nothing(state)
     shown = cards(state, found.hits, verdict_of(found))
     noun = "file" if state.group == "files" else "moment"
-    more = bool(found.cursor) and state.count < MOST
+    more = bool(found.cursor) and state.count < MAX_HITS
     took = found.timings_ms.get("total", 0)
-    summary = f"{len(shown):,}+ {noun}s" if more else words.count(len(shown), noun)
-    summary += f" · {words.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
+    summary = f"{len(shown):,}+ {noun}s" if more else phrasing.count(len(shown), noun)
+    summary += f" · {phrasing.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
     if found.estimate and shown:
-        summary += f" · {words.estimate(found.estimate).lower()} match"
+        summary += f" · {phrasing.estimate(found.estimate).lower()} match"
     if found.review:
-        summary += f" · {words.review(found.review)}"
+        summary += f" · {phrasing.review(found.review)}"
     data = {
-        "cards": shown, "more": more, "weaker": words.WEAKER, "nothing": words.NOTHING, "marked": state.opened, "question": state.href(opened=None),
-        "ended": words.ended(state.count) if found.cursor and not more else words.ended(found.limit) if found.limit else "",
-        "summary": summary if shown else "", "unseen": " ".join([*found.notes, words.unseen(found.coverage)]).strip(), "library": State(view="library").href(),
+        "cards": shown, "more": more, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened, "question": state.href(opened=None),
+        "ended": phrasing.ended(state.count) if found.cursor and not more else phrasing.ended(found.limit) if found.limit else "",
+        "summary": summary if shown else "", "unseen": " ".join([*found.notes, phrasing.unseen(found.coverage)]).strip(), "library": State(view="library").href(),
         "check": {"text": "Check a random sample", "href": state.href(sample=True)} if state.question and shown else None,
     }  # fmt: skip
     if found.heard is not None:
@@ -63,7 +63,7 @@ def sampled(state: State) -> None:
     data = {
         "cards": cards, "more": False, "weaker": "", "nothing": "", "marked": state.opened, "question": state.href(opened=None),
         "heading": f"Is this “{state.question}”?" if cards else "Every file has been judged",
-        "summary": words.review(review) if review else f"A file drawn at random from {drawn.population:,} that nobody has judged",
+        "summary": phrasing.review(review) if review else f"A file drawn at random from {drawn.population:,} that nobody has judged",
         "check": {"text": "Back to the answer", "href": state.href(sample=False)},
     }  # fmt: skip
     grid(data, sent)
@@ -81,7 +81,7 @@ def judge(state: State, asset: int, right: bool | None) -> bool:
                 targets=request["targets"], channels=request["channels"], filter=request["filter"],
             )  # fmt: skip
     except ServiceError as error:
-        st.toast(words.plain(f"{error} {error.remedy}"))
+        st.toast(phrasing.plain(f"{error} {error.remedy}"))
         return False
     forget()
     return True
@@ -118,8 +118,8 @@ def cards(state: State, hits: Sequence[Hit], verdict: str | None = None) -> list
 
 def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, Any]:
     best = hits[0]
-    bars, sure = words.band(best.confidence, verdict)
-    likely = [best, *(hit for hit in hits[1:] if words.band(hit.confidence, verdict)[0] != words.WEAK)]
+    bars, sure = phrasing.band(best.confidence, verdict)
+    likely = [best, *(hit for hit in hits[1:] if phrasing.band(hit.confidence, verdict)[0] != phrasing.WEAK)]
     moments, others = len(likely) if best.span else 0, sum(len(hit.evidence.others) for hit in hits)
     told = next((hit for hit in likely if hit.evidence.marks), best)
     passage = _said(told, _WHOLE if best.asset.modality == "text" else _BELOW)
@@ -127,21 +127,21 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel, "track": best.evidence.track or "",
-        "bars": bars, "sure": sure, "weak": bars == words.WEAK, "strip": strip(best.asset, likely, verdict), "judged": best.judged,
-        "more": f"{moments} moments" if moments > 1 else words.burst(others) if others else "",
+        "bars": bars, "sure": sure, "weak": bars == phrasing.WEAK, "strip": strip(best.asset, likely, verdict), "judged": best.judged,
+        "more": f"{moments} moments" if moments > 1 else phrasing.burst(others) if others else "",
     }  # fmt: skip
 
 
 def _said(hit: Hit, room: int) -> dict[str, Any] | None:
     own = hit.asset.modality == "text"
-    return passages.passage(hit.evidence, hit.channel, own=own, marks=hit.evidence.marks, room=room)
+    return passage_text.passage(hit.evidence, hit.channel, own=own, marks=hit.evidence.marks, room=room)
 
 
 def plain_card(asset: AssetRef, links: Links, passage: dict[str, Any] | None, span: Span | None) -> dict[str, Any]:
     """What every card shows of an asset, asked for or not."""
-    medium = words.MEDIA[asset.modality]
-    length = words.clock(asset.duration_ms) if asset.duration_ms and asset.modality in ("audio", "video") else ""
-    when = f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else ""
+    medium = phrasing.MEDIA[asset.modality]
+    length = phrasing.clock(asset.duration_ms) if asset.duration_ms and asset.modality in ("audio", "video") else ""
+    when = f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else ""
     return {
         "asset": asset.id, "medium": asset.modality, "name": asset.name, "folder": asset.folder, "missing": asset.missing,
         "alt": f"{medium} {asset.name}" + (f", {when}" if when else ""), "passage": passage, "span": when, "length": length,
@@ -169,7 +169,7 @@ def strip(asset: AssetRef, hits: Sequence[Hit], verdict: str | None = None) -> l
         {
             "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
             "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": starts(hit),
-            "sure": words.band(hit.confidence, verdict)[0] / 4, "segment": hit.segment, "label": f"{words.clock(hit.span.start_ms)}, {hit.channel}",
+            "sure": phrasing.band(hit.confidence, verdict)[0] / 4, "segment": hit.segment, "label": f"{phrasing.clock(hit.span.start_ms)}, {hit.channel}",
         }
         for hit in hits
         if hit.span
@@ -205,7 +205,7 @@ def _new_card(entry: AssetEntry) -> dict[str, Any]:
 def _beginning(asset: int, of: str) -> dict[str, Any] | None:  # noqa: ARG001 - of each token its own
     """The first words of a text; an asset never changes, so they are asked for once."""
     segments = frame.client().segments(asset, limit=1).segments
-    return passages.passage(segments[0], segments[0].channel, own=True, room=_WHOLE) if segments else None
+    return passage_text.passage(segments[0], segments[0].channel, own=True, room=_WHOLE) if segments else None
 
 
 def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -> State:
@@ -222,7 +222,7 @@ def sent(told: Mapping[str, Any]) -> None:
     state = State.read({name: st.query_params.get_all(name) for name in st.query_params})
     kind, segment = told.get("kind"), told.get("segment") or _first(told.get("asset"))
     if kind == "more":
-        frame.go(replace(state, count=MOST))
+        frame.go(replace(state, count=MAX_HITS))
     elif kind == "go":
         frame.go(State.link(str(told.get("to", ""))))
     elif kind == "judge" and isinstance(told.get("asset"), int):

@@ -11,7 +11,7 @@ import streamlit as st
 from search.api.schemas import AssetDetail, Hit, Neighbours, SegmentEntry
 from search.errors import ServiceError
 from search.types import WORDS
-from ui import passages, words
+from ui import passage_text, phrasing
 from ui.page import frame, look
 from ui.page.components import stage
 from ui.page.state import Piece, State
@@ -54,7 +54,7 @@ def show(state: State, segment: int) -> None:
         if st.session_state.pop(_MOVED, False):
             st.rerun()  # a dialog draws itself alone; the page behind it has to follow
         if "lost" in data:
-            st.markdown(words.plain(data["lost"]))
+            st.markdown(phrasing.plain(data["lost"]))
         else:
             at = st.session_state.get(_AT)
             try:
@@ -64,7 +64,7 @@ def show(state: State, segment: int) -> None:
             stage(data | {"texts": read}, sent)
 
     dismissed = lambda: frame.go(replace(state, opened=None))  # noqa: E731 - one line, used once
-    st.dialog(words.plain(data["name"]), width="large", on_dismiss=dismissed)(inside)()
+    st.dialog(phrasing.plain(data["name"]), width="large", on_dismiss=dismissed)(inside)()
 
 
 def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     return {
         "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
-        "alt": f"{words.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
+        "alt": f"{phrasing.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
         "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
-        "start": begins, "length": asset.duration_ms or 0, "ends": words.clock(asset.duration_ms or 0),
+        "start": begins, "length": asset.duration_ms or 0, "ends": phrasing.clock(asset.duration_ms or 0),
         "strip": look.strip(asset, mine, verdict), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
         "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
@@ -111,10 +111,10 @@ def texts(state: State, asset: AssetDetail, at: int) -> dict[str, Any] | None:
         told
         | {
             "segment": one.id, "start": one.span.start_ms if one.span else None, "end": one.span.end_ms if one.span else None,
-            "clock": words.clock(one.span.start_ms) if one.span else "", "here": one.id == state.opened, "found": one.id in marks,
+            "clock": phrasing.clock(one.span.start_ms) if one.span else "", "here": one.id == state.opened, "found": one.id in marks,
         }
         for one in sorted(found, key=lambda one: (one.span.start_ms if one.span else -1, one.id))
-        if (told := passages.passage(one, one.channel, marks=marks.get(one.id, ())))
+        if (told := passage_text.passage(one, one.channel, marks=marks.get(one.id, ())))
     ]  # fmt: skip
     return {"lines": lines, "from": since, "until": until}
 
@@ -128,11 +128,11 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None, verdict:
         for one in asset.locations
     )
     known = {
-        "Match": words.band(found.confidence, verdict)[1] if found else "",
-        "Moment": f"{words.clock(span.start_ms)} – {words.clock(span.end_ms)}" if span else "", "Matched on": words.CHANNELS[segment.channel] if found else "", "Sound track": segment.track or "",
+        "Match": phrasing.band(found.confidence, verdict)[1] if found else "",
+        "Moment": f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else "", "Matched on": phrasing.CHANNELS[segment.channel] if found else "", "Sound track": segment.track or "",
         "Title": asset.title or "", **_dated(asset),
-        "Length": words.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
-        "File": f"{asset.format}, {words.size(asset.bytes)}", "Location": places, "Added": words.day(asset.added_at),
+        "Length": phrasing.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
+        "File": f"{asset.format}, {phrasing.size(asset.bytes)}", "Location": places, "Added": phrasing.day(asset.added_at),
         "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags), "Not indexed": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
     }  # fmt: skip
     return [(name, value) for name, value in known.items() if value]
@@ -151,8 +151,8 @@ def _dated(asset: AssetDetail) -> dict[str, str]:
         return {}
     source = asset.date.source
     if source is None or source == "file":
-        return {"File modified": words.taken(asset.date)}
-    return {"Taken": f"{words.taken(asset.date)} ({_TOLD_BY[source]})"}
+        return {"File modified": phrasing.taken(asset.date)}
+    return {"Taken": f"{phrasing.taken(asset.date)} ({_TOLD_BY[source]})"}
 
 
 def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> State:
@@ -172,7 +172,7 @@ def _hits(state: State) -> list[Hit]:
     return list(look.answer(state).hits) if state.asks else []
 
 
-def _marks(hits: list[Hit]) -> dict[int, passages.Marks]:
+def _marks(hits: list[Hit]) -> dict[int, passage_text.Marks]:
     """Where in the texts of segments stands what was asked for."""
     return {hit.segment: hit.evidence.marks for hit in hits if hit.evidence.marks}
 
@@ -188,7 +188,7 @@ def _near(near: Neighbours) -> list[dict[str, Any]]:
     entries = [*near.before, near.segment, *near.after]
     return [
         {
-            "start": one.span.start_ms, "span": f"{words.clock(one.span.start_ms)} – {words.clock(one.span.end_ms)}",
+            "start": one.span.start_ms, "span": f"{phrasing.clock(one.span.start_ms)} – {phrasing.clock(one.span.end_ms)}",
             "thumbnail": f"{one.links.thumbnail}&size=160" if "?" in (one.links.thumbnail or "") else None, "here": one is near.segment,
         }
         for one in entries
@@ -200,7 +200,9 @@ def _words(near: Neighbours, hits: list[Hit]) -> list[dict[str, Any]]:
     """The paragraphs of a text."""
     entries, marks = [*near.before, near.segment, *near.after], _marks(hits)
     return [
-        {"pieces": passages.pieces(one.text, marks.get(one.id, ())), "here": one is near.segment} for one in entries if one.text
+        {"pieces": passage_text.pieces(one.text, marks.get(one.id, ())), "here": one is near.segment}
+        for one in entries
+        if one.text
     ]
 
 

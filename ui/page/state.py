@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlencode
 
-FIRST, MOST = 60, 200
+FIRST_HITS, MAX_HITS = 60, 200
 """Hits that are shown at first, and after "show more"."""
 
 MEDIA = ("image", "video", "audio", "text")
@@ -91,7 +91,7 @@ class State:
     spoken: bool = False
     sample: bool = False
     group: Literal["files", "moments"] = "files"
-    count: int = FIRST
+    count: int = FIRST_HITS
     opened: int | None = None
 
     @classmethod
@@ -126,7 +126,7 @@ class State:
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
-            group="moments" if given.get("group") == "moments" else "files", count=MOST if given.get("more") else FIRST,
+            group="moments" if given.get("group") == "moments" else "files", count=MAX_HITS if given.get("more") else FIRST_HITS,
             opened=(opened.isdecimal() and len(opened) < 19 and int(opened)) or None,
         )  # fmt: skip
 
@@ -139,7 +139,7 @@ class State:
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "sample": ["1"] if self.sample and self.question else [],
-            "group": [self.group] if self.group != "files" else [], "more": ["1"] if self.count > FIRST else [],
+            "group": [self.group] if self.group != "files" else [], "more": ["1"] if self.count > FIRST_HITS else [],
             "open": [str(self.opened or "")],
         }  # fmt: skip
         return {name: kept for name, values in given.items() if (kept := [value for value in values if value])}

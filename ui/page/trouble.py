@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from search.errors import ServiceAway, ServiceError, ServiceLoading
-from ui import words
+from ui import phrasing
 from ui.page import frame, look
 from ui.page.state import State
 
@@ -59,8 +59,8 @@ def _wide(state: State) -> State:
 
 def _say(what: str, more: str) -> None:
     with st.container(key="said", horizontal_alignment="center"):
-        st.markdown(f"#### {words.plain(what)}", text_alignment="center")
-        st.markdown(words.plain(more), text_alignment="center")
+        st.markdown(f"#### {phrasing.plain(what)}", text_alignment="center")
+        st.markdown(phrasing.plain(more), text_alignment="center")
 
 
 def _wait(what: str, more: str) -> None:

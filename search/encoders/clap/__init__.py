@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING
 
 from search.encoders import weights
-from search.encoders.tokens import HubTokenizer, check_size
+from search.encoders.token_ids import HubTokenizer, check_size
 from search.errors import UnknownName
-from search.models import Model, Source
+from search.models import Model, ModelSource
 from search.types import Needs, Space
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -27,11 +27,11 @@ KNOWN = (
 )  # fmt: skip
 """Repositories that the authors publish."""
 
-TOKENS = 77
+MAX_TOKENS = 77
 """Tokens of a caption in training, start and end among them."""
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     """Where the files of a repository come from.
 
     Raises:
@@ -39,7 +39,7 @@ def source(rest: str) -> Source:
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
         raise UnknownName("clap model", rest, KNOWN)
-    return Source(rest, (CONFIG, WEIGHTS, EXTRACTOR, "processor_config.json", *weights.TOKENIZER))
+    return ModelSource(rest, (CONFIG, WEIGHTS, EXTRACTOR, "processor_config.json", *weights.TOKENIZER))
 
 
 def load(model: Model, device: str) -> ClapEncoder:
@@ -50,12 +50,12 @@ def load(model: Model, device: str) -> ClapEncoder:
     """
     from search.encoders.clap import building
     from search.encoders.clap.encoder import ACCEPTS, ClapEncoder
-    from search.encoders.device import Runner
+    from search.encoders.device import DeviceRunner
 
-    runner = Runner(device)
+    runner = DeviceRunner(device)
     extractor = building.extractor(model.folder)
     built = building.build(model.folder)
-    tokenizer = HubTokenizer(model.folder, TOKENS)
+    tokenizer = HubTokenizer(model.folder, MAX_TOKENS)
     check_size(tokenizer, built.config.text_config.vocab_size, model.folder / CONFIG)
     space = Space(model.name, "clap", model.rest, model.revision, built.config.projection_dim, ACCEPTS)
     needs = Needs(size=0, fit="squash", rate=extractor.sampling_rate, batch=runner.batch)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from search.encoders import Content
-from search.encoders.device import Runner, unit
-from search.encoders.tokens import Tokenizer, by_length
+from search.encoders.device import DeviceRunner, unit
+from search.encoders.token_ids import Tokenizer, by_length
 from search.types import Modality, Needs, Sound, Space, Vectors
 
 ACCEPTS = frozenset({Modality.AUDIO, Modality.TEXT})
@@ -50,7 +50,7 @@ class ClapEncoder:
         self,
         space: Space,
         needs: Needs,
-        runner: Runner,
+        runner: DeviceRunner,
         model: Any,  # noqa: ANN401  transformers has no types
         tokenizer: Tokenizer,
         extractor: Any,  # noqa: ANN401

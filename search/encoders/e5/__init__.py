@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from search.encoders import Content
-from search.encoders.tokens import check_size, speakable
+from search.encoders.token_ids import check_size, speakable
 from search.encoders.weights import TOKENIZER, broken
 from search.errors import ModelMissing, UnknownName
-from search.models import Model, Source, files
+from search.models import Model, ModelSource, files
 from search.types import Modality, Needs, Space, Vectors
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -49,7 +49,7 @@ def describe(_: str = "") -> dict[str, Any]:
     return {"bytes": weights().stat().st_size, "licence": "MIT"}
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     """Where the files of a repository come from.
 
     Raises:
@@ -57,7 +57,7 @@ def source(rest: str) -> Source:
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest) or "instruct" in rest:
         raise UnknownName("e5 model", rest, KNOWN)
-    return Source(rest, (CONFIG, WEIGHTS, *TOKENIZER))
+    return ModelSource(rest, (CONFIG, WEIGHTS, *TOKENIZER))
 
 
 def load(model: Model, device: str) -> HubE5Encoder:
@@ -68,7 +68,7 @@ def load(model: Model, device: str) -> HubE5Encoder:
     """
     from search.encoders.e5 import building
     from search.encoders.e5.encoder import HubE5Encoder
-    from search.encoders.tokens import HubTokenizer
+    from search.encoders.token_ids import HubTokenizer
 
     config = building.configuration(model.folder)
     tokenizer = HubTokenizer(model.folder, building.context(config))

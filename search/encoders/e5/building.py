@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GRAPHS = ("onnx/model.onnx", "model.onnx")
 """Where an export to ONNX stands in a repository."""
 
-TOKENS = 512
+MAX_TOKENS = 512
 """Tokens of a text in training, start and end among them."""
 
 _RESERVED = {"bert": 0, "xlm-roberta": 2}
@@ -47,7 +47,7 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 def context(config: dict[str, Any]) -> int:
     """How many tokens the model reads at once."""
-    return min(TOKENS, int(config["max_position_embeddings"]) - _RESERVED[config["model_type"]])
+    return min(MAX_TOKENS, int(config["max_position_embeddings"]) - _RESERVED[config["model_type"]])
 
 
 def build(folder: Path, device: str, padding: int) -> Means:
@@ -91,9 +91,9 @@ def _on_torch(folder: Path, device: str, padding: int) -> Means:
     from transformers import AutoModel
 
     from search.encoders import pretrained
-    from search.encoders.device import Runner
+    from search.encoders.device import DeviceRunner
 
-    runner = Runner(device)
+    runner = DeviceRunner(device)
     model = cast("Any", runner.place(pretrained.build(AutoModel, folder, pretrained.configuration(folder))))
 
     def read(ids: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from search.encoders import Content
 from search.encoders.e5.building import Means
-from search.encoders.tokens import HubTokenizer, by_length
+from search.encoders.token_ids import HubTokenizer, by_length
 from search.types import Modality, Needs, Space, Vectors
 
 STORED, ASKED = "passage: ", "query: "

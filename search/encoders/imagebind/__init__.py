@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from search.encoders import Encoder
 from search.errors import UnknownName
-from search.models import Model, Source
+from search.models import Model, ModelSource
 
 LICENCE = "CC-BY-NC-4.0"
 
@@ -26,7 +26,7 @@ def load(model: Model, device: str) -> Encoder:
     return ImageBindEncoder(model, device)
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     """Where the weights of ``imagebind:huge`` come from.
 
     Raises:
@@ -34,7 +34,7 @@ def source(rest: str) -> Source:
     """
     if rest != "huge":
         raise UnknownName("model of imagebind", rest, ["huge"])
-    return Source(
+    return ModelSource(
         "nielsr/imagebind-huge",
         ("model.safetensors",),
         licence=LICENCE,

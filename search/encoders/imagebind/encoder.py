@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from torch.nn.functional import pad
 
 from search.encoders import Content
-from search.encoders.device import Inputs, Runner, unit
-from search.encoders.imagebind.fbank import FRAME, RATE, fbank, frames
-from search.encoders.imagebind.towers import CONTEXT, MEL_FRAMES, READINGS, SIDE, Tower
-from search.encoders.imagebind.weights import Weights
-from search.encoders.tokens import BytePairs, by_length
+from search.encoders.device import DeviceRunner, Inputs, unit
+from search.encoders.imagebind.checkpoint import ImageBindWeights
+from search.encoders.imagebind.fbank import FRAME, SAMPLE_RATE, fbank, frames
+from search.encoders.imagebind.towers import CONTEXT, MEL_FRAMES, READINGS, SIDE_PIXELS, Tower
+from search.encoders.token_ids import BytePairs, by_length
 from search.models import Model
-from search.types import NEAREST, Modality, Needs, Space, Vectors
+from search.types import NEAREST_METRES, Modality, Needs, Space, Vectors
 
-CLIP = 2 * RATE
+CLIP_SAMPLES = 2 * SAMPLE_RATE
 """Samples of a clip of sound, of which three stand for a window."""
-CLIPS = 3
+CLIPS_PER_WINDOW = 3
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the colours of pictures, red, green and blue in [0, 1]."""
 _SOUND_MEAN, _SOUND_STD = -4.268, 9.138
@@ -42,12 +42,12 @@ class ImageBindEncoder:
 
     def __init__(self, model: Model, device: str) -> None:
         """Check the files of ``model``; raises ModelMissing if they are not those of an ImageBind model."""
-        self._weights, self._runner = Weights(model.folder), Runner(device)
+        self._weights, self._runner = ImageBindWeights(model.folder), DeviceRunner(device)
         self._tokenizer = BytePairs(CONTEXT)
         self._functions: dict[str, Callable[..., torch.Tensor]] = {}
         self._loading = threading.Lock()
         self.space = Space(model.name, "imagebind", model.rest, model.revision, self._weights.sizes.dim, frozenset(Modality))
-        self.needs = Needs(size=SIDE, fit="crop", rate=RATE)
+        self.needs = Needs(size=SIDE_PIXELS, fit="crop", rate=SAMPLE_RATE)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
         """Vectors (n, dim) of unit length; an empty batch gives (0, dim)."""
@@ -84,7 +84,7 @@ class ImageBindEncoder:
     def _sounds(self, batch: Sequence[NDArray[np.float32]]) -> Vectors:
         """For each window the mean of the vectors of its clips."""
         clips = [_clips(sound) for sound in batch]
-        waves = np.zeros((sum(map(len, clips)), CLIP), np.float32)
+        waves = np.zeros((sum(map(len, clips)), CLIP_SAMPLES), np.float32)
         counts = np.empty(len(waves), np.int64)
         for row, clip in enumerate(clip for of_one in clips for clip in of_one):
             waves[row, : len(clip)] = clip
@@ -118,9 +118,9 @@ def _see(tower: Tower, clips: torch.Tensor) -> torch.Tensor:
 
 def _clips(sound: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """The first, the middle and the last two seconds of a window; all of it if it is not longer."""
-    rest = len(sound) - CLIP
-    starts = [part * rest // (CLIPS - 1) for part in range(CLIPS)] if rest > 0 else [0]
-    return [sound[start : start + CLIP] for start in starts]
+    rest = len(sound) - CLIP_SAMPLES
+    starts = [part * rest // (CLIPS_PER_WINDOW - 1) for part in range(CLIPS_PER_WINDOW)] if rest > 0 else [0]
+    return [sound[start : start + CLIP_SAMPLES] for start in starts]
 
 
 def _hear(tower: Tower, waves: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -132,8 +132,8 @@ def _hear(tower: Tower, waves: torch.Tensor, counts: torch.Tensor) -> torch.Tens
 
 
 def _measure(tower: Tower, depth: torch.Tensor) -> torch.Tensor:
-    """Pictures (n, H, W) of ``NEAREST`` over metres, converted to the disparity of the tower's training."""
-    return tower(((depth * (_DISPARITY / NEAREST) - _DEPTH_MEAN) / _DEPTH_STD)[:, None].to(tower.dtype))
+    """Pictures (n, H, W) of ``NEAREST_METRES`` over metres, converted to the disparity of the tower's training."""
+    return tower(((depth * (_DISPARITY / NEAREST_METRES) - _DEPTH_MEAN) / _DEPTH_STD)[:, None].to(tower.dtype))
 
 
 def _warm(tower: Tower, heat: torch.Tensor) -> torch.Tensor:

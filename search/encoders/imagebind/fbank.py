@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-RATE = 16_000
+SAMPLE_RATE = 16_000
 """Samples a second."""
 FRAME, SHIFT, FFT = 400, 160, 512
 """Samples of a frame (25 ms) and between two (10 ms); a frame is filled up with zeros for the transform."""
-BINS = 128
+MEL_BINS = 128
 """Mel filters."""
 _LOWEST = 20.0
 """Where the lowest filter begins, in Hz; the highest ends at half the rate."""
@@ -23,7 +23,7 @@ def frames(samples: int) -> int:
 
 
 def fbank(sound: torch.Tensor) -> torch.Tensor:
-    """Log energies (…, frames, BINS) of float32 sound (…, samples) at ``RATE``: Hann window, power, no dither, no energy.
+    """Log energies (…, frames, BINS) of float32 sound (…, samples) at ``SAMPLE_RATE``: Hann window, power, no dither, no energy.
 
     The mean of each frame is subtracted, so the mean of the whole sound need not be.
     """
@@ -39,8 +39,8 @@ def fbank(sound: torch.Tensor) -> torch.Tensor:
 def _filters() -> torch.Tensor:
     """Weights (FFT / 2 + 1, BINS) of the filters: triangles on the mel scale, each from the centre of one neighbour to that of
     the other."""
-    edges = torch.linspace(float(_mel(torch.tensor(_LOWEST))), float(_mel(torch.tensor(RATE / 2))), BINS + 2)
-    at = _mel(torch.arange(FFT // 2 + 1) * (RATE / FFT))[:, None]
+    edges = torch.linspace(float(_mel(torch.tensor(_LOWEST))), float(_mel(torch.tensor(SAMPLE_RATE / 2))), MEL_BINS + 2)
+    at = _mel(torch.arange(FFT // 2 + 1) * (SAMPLE_RATE / FFT))[:, None]
     left, middle, right = edges[:-2], edges[1:-1], edges[2:]
     return torch.minimum((at - left) / (middle - left), (right - at) / (right - middle)).clamp(min=0)
 

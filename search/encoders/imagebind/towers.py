@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 
-from search.encoders.imagebind.fbank import BINS
+from search.encoders.imagebind.fbank import MEL_BINS
 
-SIDE = 224
+SIDE_PIXELS = 224
 """Pixels of a side of every picture."""
 CONTEXT, VOCABULARY = 77, 49_408
 """Tokens of a text, and how many there are."""
@@ -26,12 +26,12 @@ READINGS, AXES = 2_000, 6
 _PATCH, _DEEP_PATCH = 14, 16
 """Pixels of a patch of a picture, and of one of depth or heat."""
 _MEL_PATCH, _MEL_STRIDE = 16, 10
-_BEAT = 8
+_READINGS_PER_TOKEN = 8
 """Readings of motion in a token."""
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class TowerSize:
     """The size of one tower."""
 
     width: int
@@ -44,12 +44,12 @@ class Sizes:
     """The sizes of a model; by default those of ``imagebind_huge``."""
 
     dim: int = 1024
-    vision: Size = Size(1280, 32, 16)
-    text: Size = Size(1024, 24, 16)
-    audio: Size = Size(768, 12, 12)
-    depth: Size = Size(384, 12, 8)
-    thermal: Size = Size(768, 12, 12)
-    imu: Size = Size(512, 6, 8)
+    vision: TowerSize = TowerSize(1280, 32, 16)
+    text: TowerSize = TowerSize(1024, 24, 16)
+    audio: TowerSize = TowerSize(768, 12, 12)
+    depth: TowerSize = TowerSize(384, 12, 8)
+    thermal: TowerSize = TowerSize(768, 12, 12)
+    imu: TowerSize = TowerSize(512, 6, 8)
 
 
 TOWERS = ("vision", "text", "audio", "depth", "thermal", "imu")
@@ -57,15 +57,15 @@ TOWERS = ("vision", "text", "audio", "depth", "thermal", "imu")
 
 def tower(name: str, sizes: Sizes) -> Tower:
     """A tower with uninitialised weights."""
-    size: Size = getattr(sizes, name)
-    stem = {"vision": _vision, "text": Text, "audio": _audio, "depth": _depth, "thermal": _thermal, "imu": Motion}[name]
+    size: TowerSize = getattr(sizes, name)
+    stem = {"vision": _vision, "text": TextStem, "audio": _audio, "depth": _depth, "thermal": _thermal, "imu": Motion}[name]
     return Tower(name, stem(size.width), size, sizes.dim)
 
 
 class Tower(nn.Module):
     """From input (n, …) to vectors (n, dim), not yet of unit length."""
 
-    def __init__(self, name: str, stem: nn.Module, size: Size, dim: int) -> None:
+    def __init__(self, name: str, stem: nn.Module, size: TowerSize, dim: int) -> None:
         super().__init__()
         between = {"text": 0, "imu": 2}.get(name, 1)  # what the official head does there, selection and dropout, has no weights
         norm, projection = nn.LayerNorm(size.width, eps=1e-6), nn.Linear(size.width, dim, bias=False)
@@ -106,7 +106,7 @@ class Tower(nn.Module):
 class Trunk(nn.Module):
     """A transformer with pre-normalisation. ``normed``: normalise once more at the beginning; ``biased``: see ``Attention``."""
 
-    def __init__(self, size: Size, *, normed: bool, biased: bool) -> None:
+    def __init__(self, size: TowerSize, *, normed: bool, biased: bool) -> None:
         super().__init__()
         self.pre_transformer_layer = nn.Sequential(nn.LayerNorm(size.width, eps=1e-6) if normed else nn.Identity())
         self.blocks = nn.ModuleList(Block(size.width, size.heads, biased=biased) for _ in range(size.blocks))
@@ -186,7 +186,7 @@ class Stem(nn.Module):
         return torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1) + positions
 
 
-class Text(nn.Module):
+class TextStem(nn.Module):
     """Word pieces (n, up to CONTEXT) to tokens."""
 
     def __init__(self, width: int) -> None:
@@ -206,12 +206,14 @@ class Motion(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + READINGS // _BEAT, width))
-        self.imu_stem = nn.ModuleDict({"proj": nn.Linear(AXES * _BEAT, width, bias=False), "norm_layer": nn.LayerNorm(width)})
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + READINGS // _READINGS_PER_TOKEN, width))
+        self.imu_stem = nn.ModuleDict(
+            {"proj": nn.Linear(AXES * _READINGS_PER_TOKEN, width, bias=False), "norm_layer": nn.LayerNorm(width)}
+        )
 
     def forward(self, readings: torch.Tensor) -> torch.Tensor:
         """Tokens (n, 1 + READINGS / 8, width)."""
-        beats = readings.unfold(-1, _BEAT, _BEAT).transpose(1, 2).flatten(2)
+        beats = readings.unfold(-1, _READINGS_PER_TOKEN, _READINGS_PER_TOKEN).transpose(1, 2).flatten(2)
         tokens = self.imu_stem["norm_layer"](self.imu_stem["proj"](beats))
         return torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1) + self.pos_embed
 
@@ -220,12 +222,12 @@ def _vision(width: int) -> Stem:
     """Clips (n, 3, 2, SIDE, SIDE)."""
     kernel = (2, _PATCH, _PATCH)
     projection = nn.Sequential(nn.Identity(), nn.Conv3d(3, width, kernel, kernel, bias=False))  # the first made clips of pictures
-    return Stem("rgbt_stem", projection, (SIDE // _PATCH) ** 2, width, norm=False)
+    return Stem("rgbt_stem", projection, (SIDE_PIXELS // _PATCH) ** 2, width, norm=False)
 
 
 def _audio(width: int) -> Stem:
     """Spectrograms (n, 1, BINS, MEL_FRAMES)."""
-    patches = ((BINS - _MEL_PATCH) // _MEL_STRIDE + 1) * ((MEL_FRAMES - _MEL_PATCH) // _MEL_STRIDE + 1)
+    patches = ((MEL_BINS - _MEL_PATCH) // _MEL_STRIDE + 1) * ((MEL_FRAMES - _MEL_PATCH) // _MEL_STRIDE + 1)
     return Stem("rgbt_stem", nn.Conv2d(1, width, _MEL_PATCH, _MEL_STRIDE, bias=False), patches, width, norm=True)
 
 
@@ -240,4 +242,4 @@ def _thermal(width: int) -> Stem:
 def _deep(name: str, width: int) -> Stem:
     """Pictures of one channel (n, 1, SIDE, SIDE)."""
     projection = nn.Conv2d(1, width, _DEEP_PATCH, _DEEP_PATCH, bias=False)
-    return Stem(name, projection, (SIDE // _DEEP_PATCH) ** 2, width, norm=True)
+    return Stem(name, projection, (SIDE_PIXELS // _DEEP_PATCH) ** 2, width, norm=True)

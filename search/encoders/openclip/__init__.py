@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from search.encoders import weights
-from search.encoders.tokens import check_size
+from search.encoders.token_ids import check_size
 from search.encoders.weights import broken
 from search.errors import ModelMissing, UnknownName
-from search.models import Model, Source
+from search.models import Model, ModelSource
 from search.types import Space
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     """Where the files of ``MODEL/PRETRAINED`` come from.
 
     Raises:
@@ -43,7 +43,7 @@ def source(rest: str) -> Source:
         raise ModelMissing(f"The checkpoint {rest} is not on the hub: it is a pickle at {found.get('url')}.", remedy=remedy)
     if file and not file.endswith(".safetensors"):
         raise ModelMissing(f"The checkpoint {rest} is published as a pickle alone: {repository}/{file}.", remedy=remedy)
-    return Source(repository, (CONFIG, file or WEIGHTS, "config.json", *weights.TOKENIZER))
+    return ModelSource(repository, (CONFIG, file or WEIGHTS, "config.json", *weights.TOKENIZER))
 
 
 def load(model: Model, device: str) -> OpenClipEncoder:
@@ -52,11 +52,11 @@ def load(model: Model, device: str) -> OpenClipEncoder:
     Raises:
         ModelMissing: a file is missing or is not what it should be, or the device is not there.
     """
-    from search.encoders.device import Runner
+    from search.encoders.device import DeviceRunner
     from search.encoders.openclip import building
     from search.encoders.openclip.encoder import ACCEPTS, OpenClipEncoder
 
-    runner = Runner(device)
+    runner = DeviceRunner(device)
     file, config, preprocessing = building.configuration(model)
     built = building.build(model.folder, file, config)
     building.fill(built, weights.find(model.folder, WEIGHTS), file)

@@ -15,7 +15,7 @@ from open_clip.transform import PreprocessCfg
 
 from search.encoders import weights
 from search.encoders.openclip import CONFIG
-from search.encoders.tokens import BytePairs, HubTokenizer, Tokenizer
+from search.encoders.token_ids import BytePairs, HubTokenizer, Tokenizer
 from search.encoders.weights import broken
 from search.errors import ModelMissing
 from search.models import Model

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from search.encoders import Content
-from search.encoders.device import Runner, unit
-from search.encoders.tokens import Tokenizer, by_length
+from search.encoders.device import DeviceRunner, unit
+from search.encoders.token_ids import Tokenizer, by_length
 from search.types import Modality, Needs, Space, Vectors
 
 ACCEPTS = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.TEXT})
@@ -30,7 +30,7 @@ class OpenClipEncoder:
         self,
         space: Space,
         needs: Needs,
-        runner: Runner,
+        runner: DeviceRunner,
         model: Any,  # noqa: ANN401  open_clip has no types
         tokenizer: Tokenizer,
         norm: tuple[Sequence[float], Sequence[float]],

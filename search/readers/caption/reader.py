@@ -11,8 +11,8 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders.generation import Written, repeats
-from search.media.geometry import fit
+from search.encoders.generation import GeneratedText, repeats
+from search.media.decode.geometry import fit
 from search.models import Model
 from search.readers.caption import READS
 from search.readers.caption.writer import Writer
@@ -74,7 +74,7 @@ def unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
     return np.ascontiguousarray(picture[top : top + plan.height, left : left + plan.width])
 
 
-def sentence(written: Written) -> str:
+def sentence(written: GeneratedText) -> str:
     """The first sentence that a model wrote; empty if there is none, or if it is stuck in a loop."""
     text = ""
     for piece in _END.split(written.text):

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import torch
 
-from search.encoders.device import Runner
-from search.encoders.generation import Written, write
+from search.encoders.device import DeviceRunner
+from search.encoders.generation import GeneratedText, write
 from search.readers.caption.building import FRAMES, Wording
 from search.types import Needs, Picture
 
@@ -33,7 +33,7 @@ class Writer:
         self,
         name: str,
         needs: Needs,
-        runner: Runner,
+        runner: DeviceRunner,
         model: Any,  # noqa: ANN401  transformers has no types
         processor: Any,  # noqa: ANN401
         wording: Wording,
@@ -64,11 +64,11 @@ class Writer:
         said = getattr(self._model.config, "language", None)
         return said if isinstance(said, str) and len(said) == 2 else "en"
 
-    def describe(self, pictures: Sequence[Picture]) -> list[Written]:
+    def describe(self, pictures: Sequence[Picture]) -> list[GeneratedText]:
         """A caption of each picture (H, W, 3)."""
         return self._runner.each(self._describe, [Asked((picture,)) for picture in pictures], self.needs.batch)
 
-    def answer(self, asked: Sequence[Asked]) -> list[Written]:
+    def answer(self, asked: Sequence[Asked]) -> list[GeneratedText]:
         """An answer to each question. A model that looks at one picture at a time gets one picture per question.
 
         Raises:
@@ -78,10 +78,10 @@ class Writer:
             raise ValueError(f"{self.name} takes no questions")
         return self._runner.each(self._answer, asked, self.needs.batch)
 
-    def _describe(self, asked: Sequence[Asked]) -> list[Written]:
+    def _describe(self, asked: Sequence[Asked]) -> list[GeneratedText]:
         return write(self._model, self._processor.tokenizer, self._inputs(asked), CAPTION_TOKENS)
 
-    def _answer(self, asked: Sequence[Asked]) -> list[Written]:
+    def _answer(self, asked: Sequence[Asked]) -> list[GeneratedText]:
         return write(self._model, self._processor.tokenizer, self._inputs(asked), ANSWER_TOKENS)
 
     def _inputs(self, asked: Sequence[Asked]) -> dict[str, torch.Tensor]:

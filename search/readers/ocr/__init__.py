@@ -23,7 +23,7 @@ def load(model: Model | None, device: str) -> OcrReader:  # noqa: ARG001 - it re
         ModelMissing: a file is not there, is not what it should be, or holds no such network.
         ModuleNotFoundError: rapidocr is not installed.
     """
-    from search.readers.ocr.engine import Engine, given, shipped
+    from search.readers.ocr.networks import OcrNetworks, given, shipped
     from search.readers.ocr.reader import OcrReader
 
-    return OcrReader(Engine(given(model) if model else shipped()), model.name if model else "ocr")
+    return OcrReader(OcrNetworks(given(model) if model else shipped()), model.name if model else "ocr")

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from search.readers.ocr.engine import KEEP, Engine
 from search.readers.ocr.layout import Line, Quad
+from search.readers.ocr.networks import MIN_CONFIDENCE, OcrNetworks
 from search.types import Picture
 
 LINES = 1000
@@ -58,7 +58,7 @@ Placed: TypeAlias = tuple[Quad, Standing]
 """A line, and where it stands at present."""
 
 
-def follow(engine: Engine, frames: Sequence[Picture]) -> tuple[list[Standing], int]:
+def follow(engine: OcrNetworks, frames: Sequence[Picture]) -> tuple[list[Standing], int]:
     """The lines of a shot, each once, and the number of lines that were not read because there were too many. ``frames`` are (H,
     W, 3) RGB, in order.
 
@@ -89,7 +89,7 @@ def follow(engine: Engine, frames: Sequence[Picture]) -> tuple[list[Standing], i
 
 
 def _read(
-    engine: Engine, frame: Picture, part: Part, now: Sequence[Placed], number: int, lines: list[Standing]
+    engine: OcrNetworks, frame: Picture, part: Part, now: Sequence[Placed], number: int, lines: list[Standing]
 ) -> tuple[list[Placed], int]:
     """The lines in a frame of which a part changed, given the lines ``now``. Outside of the part they are unchanged.
 
@@ -145,7 +145,7 @@ def _once(lines: Sequence[Standing]) -> list[Standing]:
 def _one_line(one: Line, other: Line) -> bool:
     """Whether two lines of a shot, from different frames, are the same: equal text anywhere, or nearly equal text in the same
     place."""
-    if min(one.confidence, other.confidence) < KEEP:
+    if min(one.confidence, other.confidence) < MIN_CONFIDENCE:
         return False
     first, second = _bare(one.text), _bare(other.text)
     if first == second:
@@ -178,7 +178,7 @@ def _changed(one: NDArray[np.float32], other: NDArray[np.float32]) -> Part | Non
     return np.asarray(np.clip(part, 0, 1), np.float64)
 
 
-def _glance(engine: Engine, frame: Picture) -> Glance:
+def _glance(engine: OcrNetworks, frame: Picture) -> Glance:
     height, width = frame.shape[:2]
     scale = min(1.0, GLANCE / max(height, width))
     small = cv2.resize(frame, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)

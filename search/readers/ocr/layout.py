@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 Quad: TypeAlias = NDArray[np.float32]
 """(4, 2) float32: the corners of a line in pixels, as it is read: beginning and end of its upper edge, end and beginning of its lower one."""
 
-ALIKE = 1.7
+MAX_HEIGHT_RATIO = 1.7
 """Lines of one block are at most this many times as high as each other."""
-TILT = 10.0
+MAX_TILT_DEGREES = 10.0
 """They differ in direction by less than this, in degrees."""
-LEADING = 0.8
+MAX_LEADING = 0.8
 """They lie above each other with less than this between them, in heights of a line."""
-WORD_SPACE = 0.7
+MAX_WORD_SPACE = 0.7
 """Parts of one row lie beside each other with less than this between them, in heights of a line. Between columns is more."""
-OVERLAP = 0.3
+MIN_OVERLAP = 0.3
 """Of lines above each other, the shorter one lies at least by this part over the other."""
 
 
@@ -141,14 +141,14 @@ def _neighbours(one: Line, other: Line) -> bool:
     """Whether two lines are in one block: parts of a row, or one under the other."""
     (ux, uy), (vx, vy) = one.along, other.along
     small, large = sorted((one.height, other.height))
-    if ux * vx + uy * vy < math.cos(math.radians(TILT)) or large > ALIKE * max(small, 1.0):
+    if ux * vx + uy * vy < math.cos(math.radians(MAX_TILT_DEGREES)) or large > MAX_HEIGHT_RATIO * max(small, 1.0):
         return False
     x, y = other.centre[0] - one.centre[0], other.centre[1] - one.centre[1]
     apart_along = abs(x * ux + y * uy) - (one.width + other.width) / 2
     across = abs(y * ux - x * uy)
     if across < small / 2:
-        return apart_along < WORD_SPACE * small
-    return across - (small + large) / 2 < LEADING * small and -apart_along > OVERLAP * min(one.width, other.width)
+        return apart_along < MAX_WORD_SPACE * small
+    return across - (small + large) / 2 < MAX_LEADING * small and -apart_along > MIN_OVERLAP * min(one.width, other.width)
 
 
 def _rows(group: list[Line]) -> list[Line]:

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.readers.ocr import layout
-from search.readers.ocr.engine import KEEP, Engine
 from search.readers.ocr.frames import Standing, follow
 from search.readers.ocr.layout import Line
+from search.readers.ocr.networks import MIN_CONFIDENCE, OcrNetworks
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Picture, Span, Word
 
-SIZE = 1600
+SIDE_PIXELS = 1600
 """Pixels of the long side at which text is read: a page of A4 has 137 to the inch. A shot of ten frames then takes 77 MB."""
-NATIVE = 0.85
-"""Pictures smaller than this part of ``SIZE`` are brought back to their own size: enlarged, textures look like letters twice as often."""
-TOO_SMALL = 16
+NATIVE_SHARE = 0.85
+"""Pictures smaller than this part of ``SIDE_PIXELS`` are brought back to their own size: enlarged, textures look like letters twice as often."""
+MIN_LINE_PIXELS = 16
 """Lines that are lower than this, in pixels, and were found but not read are text that is too small. Others are mostly no text."""
 VERSION = "2"
 """Changes whenever the code here reads otherwise."""
@@ -36,17 +36,17 @@ class OcrReader:
     columns of Chinese or Japanese are read. Mirrored text is not: the model's confidence is low for nearly all of it, and such
     lines are dropped; only words of symmetric letters come out, backwards.
 
-    The decoder delivers pictures of at most ``SIZE``. Of a page of 10,000 words in a font of 6.2 pixels 86 % are read. From some
+    The decoder delivers pictures of at most ``SIDE_PIXELS``. Of a page of 10,000 words in a font of 6.2 pixels 86 % are read. From some
     5.8 pixels down, the detector takes such pages for texture, in part or as a whole. Larger pictures cannot be read in tiles.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: OcrNetworks, name: str) -> None:
         """``name``: the name that loads it."""
         self._engine, self.name = engine, name
         self.revision = f"{engine.revision}-{VERSION}"
         self.channels = frozenset({Channel.OCR})
         self.reads = frozenset({Modality.IMAGE, Modality.VIDEO})
-        self.needs = Needs(size=SIZE, fit="pad", rate=0)
+        self.needs = Needs(size=SIDE_PIXELS, fit="pad", rate=0)
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
         """Read an asset. At its end one Gap (``not_read``) says which text was not read."""
@@ -71,7 +71,7 @@ class OcrReader:
         """Blocks of the lines that appear and disappear together."""
         together = defaultdict(list)
         for standing in lines:
-            if standing.line.confidence >= KEEP:
+            if standing.line.confidence >= MIN_CONFIDENCE:
                 together[standing.first, standing.last].append(standing.line)
         height, width = frames[0].shape[:2]
         for (first, last), group in sorted(together.items()):
@@ -128,7 +128,7 @@ class _Unread:
 
 
 def _is_small(line: Line) -> bool:
-    return line.confidence < KEEP and not line.text.isspace() and line.height < TOO_SMALL
+    return line.confidence < MIN_CONFIDENCE and not line.text.isspace() and line.height < MIN_LINE_PIXELS
 
 
 def _part(span: Span | None, first: int, last: int, count: int, times: Sequence[int] | None) -> Span | None:
@@ -153,7 +153,7 @@ def _picture(frame: NDArray[Any], info: Info) -> Picture:
     width, height = (min(size, max(1, round(side * scale))) for side in (info.width, info.height))
     top, left = (size - height) // 2, (size - width) // 2
     picture = np.asarray(frame[top : top + height, left : left + width], np.uint8)
-    if scale * NATIVE > 1:
+    if scale * NATIVE_SHARE > 1:
         own = (max(1, round(width / scale)), max(1, round(height / scale)))
         picture = np.asarray(cv2.resize(picture, own, interpolation=cv2.INTER_AREA), np.uint8)
     return picture

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.errors import UnknownName
-from search.models import Model, Source
+from search.models import Model, ModelSource
 from search.types import Modality
 
 if TYPE_CHECKING:  # faster-whisper takes a while to import
@@ -50,7 +50,7 @@ def note(rest: str) -> str:
     return ALONE if rest.endswith(".en") or rest in ENGLISH else ""
 
 
-def source(rest: str) -> Source:
+def source(rest: str) -> ModelSource:
     """Where the files of a checkpoint come from.
 
     Raises:
@@ -60,7 +60,7 @@ def source(rest: str) -> Source:
 
     if rest not in _MODELS:
         raise UnknownName("speech model", rest, _MODELS)
-    return Source(_MODELS[rest], (*FILES, "preprocessor_config.json", "vocabulary.*"), licence=LICENCE, weights="model.bin")
+    return ModelSource(_MODELS[rest], (*FILES, "preprocessor_config.json", "vocabulary.*"), licence=LICENCE, weights="model.bin")
 
 
 def load(model: Model | None, device: str) -> SpeechReader:
@@ -72,14 +72,14 @@ def load(model: Model | None, device: str) -> SpeechReader:
     """
     from faster_whisper.utils import available_models
 
-    from search.readers.speech.engine import Engine
     from search.readers.speech.reader import SpeechReader
+    from search.readers.speech.whisper import SpeechModel
 
     if model is None:
         raise UnknownName("speech model", "", available_models())
     rest = model.rest.removesuffix(",untranslated")
     name = Path(rest).name if rest.startswith(("/", ".", "~")) else rest
-    engine = Engine(model.folder, device)
+    engine = SpeechModel(model.folder, device)
     english = not engine.multilingual or bool(note(name))
     translate = not english and rest == model.rest and not any(part in name for part in MONOLINGUAL)
     return SpeechReader(model.name, model.revision, f"faster-whisper {name}", engine, translate=translate, english=english)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.readers.speech.engine import Said
+from search.readers.speech.whisper import Said
 
 NO_SPEECH, UNLIKELY = 0.6, -1.0
 """Nothing was said where Whisper thinks so at least this much, and its words have at most this mean log probability: its own thresholds."""
@@ -13,13 +13,13 @@ NO_SPEECH, UNLIKELY = 0.6, -1.0
 GUESSED = -1.5
 """Words with a lower mean log probability are guesses, however sure Whisper is that something is said."""
 
-COMPRESSION = 2.4
+MAX_COMPRESSION = 2.4
 """A text that zlib makes more than this many times shorter repeats itself: Whisper's own threshold."""
 
 TIMES, SHARE, GRAM = 4, 0.5, 6
 """Words of up to ``GRAM`` that come so many times on end, and are this share of all, are a loop."""
 
-WEAK = 0.6
+MIN_VOICE = 0.6
 """Below this probability, there may be no voice."""
 
 TRAPS = frozenset({
@@ -59,7 +59,7 @@ def unread(said: Said) -> str:
 def looping(said: Said) -> bool:
     """Whether a text repeats itself as only a model stuck in a loop does."""
     words = [word for heard in said.words if (word := plain(heard.text))]
-    return said.compression > COMPRESSION or any(
+    return said.compression > MAX_COMPRESSION or any(
         stretch >= TIMES * size and stretch >= max(SHARE * len(words), 8)
         for size in range(1, GRAM + 1)
         for stretch in [_repeated(words, size)]
@@ -72,7 +72,7 @@ def made_up(text: str, voice: float, before: Sequence[str]) -> str:
     said = plain(text)
     if not said:
         return "no words could be made out"
-    if voice < WEAK and said in TRAPS:
+    if voice < MIN_VOICE and said in TRAPS:
         return "it is what is written under silence"
     if len(before) > 1 and all(plain(line) == said for line in before[-2:]):
         return "the line comes again and again"

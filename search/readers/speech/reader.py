@@ -10,23 +10,23 @@ from itertools import islice
 
 from search.errors import MediaError, ModelMissing
 from search.readers.speech import ALONE, READS
-from search.readers.speech.engine import Engine, Said
-from search.readers.speech.guards import UNLIKELY, WEAK, looping, made_up, plain, unread
-from search.readers.speech.passages import passage, sentences
-from search.readers.speech.regions import RATE, Region, regions
+from search.readers.speech.guards import MIN_VOICE, UNLIKELY, looping, made_up, plain, unread
+from search.readers.speech.regions import SAMPLE_RATE, Region, regions
+from search.readers.speech.sentences import passage, sentences
+from search.readers.speech.whisper import Said, SpeechModel
 from search.types import Channel, Cut, Gap, Info, Needs, Passage, Span
 
 RULES = "4"
 """Incremented whenever this family would read something else from the same sound."""
 
-SURE = 0.5
+MIN_LANGUAGE_PROBABILITY = 0.5
 """If the language's probability is below this, the language of the region before is used."""
 
-DOUBTED = 0.65
+MIN_SENTENCE_CONFIDENCE = 0.65
 """Sentences whose words are less sure than this in the mean, 0..1, may be in another language than their region: German that is heard as English has
 .4 to .55, and what is heard in its own language .75 and more."""
 
-UNDERSTOOD = 0.5
+MIN_ENGLISH_CONFIDENCE = 0.5
 """Sentences whose words a model of English alone is less sure of than this are dropped: speech in other languages has .2 to .5, and of English in
 noise with so little, 96 % of the words are wrong."""
 
@@ -53,7 +53,9 @@ class SpeechReader:
     channels = frozenset({Channel.SPEECH})
     reads = READS
 
-    def __init__(self, name: str, revision: str, source: str, engine: Engine, *, translate: bool, english: bool = False) -> None:
+    def __init__(
+        self, name: str, revision: str, source: str, engine: SpeechModel, *, translate: bool, english: bool = False
+    ) -> None:
         """``revision`` is that of the files; ``translate``: also translate speech that is not English into English; ``english``: the
         model writes English alone."""
         self.name, self.revision = name, f"{revision}.{RULES}"
@@ -61,7 +63,7 @@ class SpeechReader:
         self._english_alone = english or not engine.multilingual
         self.note = ALONE if self._english_alone else ""
         self._batch = engine.together
-        self.needs = Needs(size=0, fit="squash", rate=RATE, window_ms=30_000, batch=self._batch, levelled=False)
+        self.needs = Needs(size=0, fit="squash", rate=SAMPLE_RATE, window_ms=30_000, batch=self._batch, levelled=False)
 
     def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:  # noqa: ARG002 - a file may lie about its length
         """Read the sound of an asset; memory does not grow with its length.
@@ -100,7 +102,7 @@ class SpeechReader:
         told = self._engine.languages([region.samples for region in some])
         for region, (language, likely) in zip(some, told, strict=True):
             last = before[region.heard]
-            if likely >= SURE or not last.language:
+            if likely >= MIN_LANGUAGE_PROBABILITY or not last.language:
                 last.language = language
             found.append(last.language)
         return found
@@ -141,7 +143,7 @@ class SpeechReader:
         for words in sentences(said.words):
             one = passage(region, words, language, self._heard(region))
             span = one.span or Span(0, 0)
-            if (one.confidence or 0.0) < DOUBTED:
+            if (one.confidence or 0.0) < MIN_SENTENCE_CONFIDENCE:
                 with _told():
                     better = self._by_itself(region, one, language)
                 if better:
@@ -150,7 +152,7 @@ class SpeechReader:
                     continue
                 if self._english_alone:
                     one = replace(one, language=None)
-                    if (one.confidence or 0.0) < UNDERSTOOD:
+                    if (one.confidence or 0.0) < MIN_ENGLISH_CONFIDENCE:
                         lost.append(span)
                         continue
                 doubted.append(span)
@@ -171,7 +173,7 @@ class SpeechReader:
             return []
         part = region.part(doubted.span.start, doubted.span.end)
         ((language, likely),) = self._engine.languages([part.samples])
-        if likely < SURE or language == assumed:
+        if likely < MIN_LANGUAGE_PROBABILITY or language == assumed:
             return []
         (said,) = self._engine.hear([part.samples], language)
         if unread(said):
@@ -188,7 +190,7 @@ class SpeechReader:
 
     def _doubt(self, region: Region, doubted: Sequence[Span], language: str) -> Iterator[Gap]:
         """A gap for sentences of a region that are kept although they may be in another language than assumed. They count as searched."""
-        some = [span for span in doubted if region.voiced(span.start, span.end) >= WEAK]
+        some = [span for span in doubted if region.voiced(span.start, span.end) >= MIN_VOICE]
         if sum(span.end - span.start for span in some) >= DOUBTED_MS:
             alone = ", and the model knows English alone" if self._english_alone else ""
             yield Gap("not_read", f"language {language}, from {some[0].start / 1000:.1f} s: the words are doubtful{alone}")
@@ -206,7 +208,7 @@ class SpeechReader:
 
 def _long(region: Region, span: Span) -> bool:
     """Whether somebody speaks there, for long enough to be told."""
-    return span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= WEAK
+    return span.end - span.start >= LONG_MS and region.voiced(span.start, span.end) >= MIN_VOICE
 
 
 def _gap(region: Region, span: Span, language: str, why: str) -> Iterator[Gap]:

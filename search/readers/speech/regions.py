@@ -12,30 +12,30 @@ from numpy.typing import NDArray
 
 from search.types import Channel, Cut, Gap, Sound
 
-RATE = 16_000
+SAMPLE_RATE = 16_000
 
-FRAME = 512
+FRAME_SAMPLES = 512
 """Samples that the detector judges at once: 32 ms."""
 
-LONGEST = 30 * RATE // FRAME
+MAX_REGION_FRAMES = 30 * SAMPLE_RATE // FRAME_SAMPLES
 """Frames that Whisper takes in at once."""
 
-BLOCK = 240 * RATE
+BLOCK_SAMPLES = 240 * SAMPLE_RATE
 """Sound is searched for speech in blocks of this many samples, so that memory does not grow with its length: 15 MB."""
 
-PAUSE = RATE // FRAME
+PAUSE_FRAMES = SAMPLE_RATE // FRAME_SAMPLES
 """Frames without a voice that end a region: after a second somebody else may speak, in another language."""
 
-MARGIN = PAUSE // 2
+MARGIN_FRAMES = PAUSE_FRAMES // 2
 """Frames that a region has before and after the voice: soft consonants are not heard as one. Regions that a pause parts never overlap."""
 
 BEGIN, GO_ON = 0.5, 0.35
 """Speech begins with a frame at least as likely to hold some as the first, and goes on with those of the second: Silero's own defaults."""
 
-ONSET = 3
+ONSET_FRAMES = 3
 """Frames by which a word may begin before a voice is told, and end after it: a tenth of a second."""
 
-SHORTEST = 3
+MIN_REGION_FRAMES = 3
 """Frames; less than a tenth of a second is a click."""
 
 HOLE_MS = 100
@@ -44,7 +44,7 @@ HOLE_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Speech without a long pause. ``samples`` float32 (n,) at ``RATE``; ``voice`` float32 (n / FRAME,): the probability of
+    """Speech without a long pause. ``samples`` float32 (n,) at ``SAMPLE_RATE``; ``voice`` float32 (n / FRAME,): the probability of
     speech in each frame, 0..1."""
 
     start_ms: float
@@ -56,27 +56,27 @@ class Region:
     @property
     def end_ms(self) -> float:
         """The end of the region."""
-        return self.start_ms + len(self.samples) * 1000 / RATE
+        return self.start_ms + len(self.samples) * 1000 / SAMPLE_RATE
 
     @property
     def spoken(self) -> tuple[int, int]:
         """The earliest start of the first word and the latest end of the last one, in whole milliseconds. Whisper lets words
         reach into the silence around them."""
         voices = np.flatnonzero(self.voice >= GO_ON)
-        first, last = (max(0, voices[0] - ONSET), voices[-1] + 1 + ONSET) if len(voices) else (0, len(self.voice))
-        start, end = (self.start_ms + frame * FRAME * 1000 / RATE for frame in (int(first), int(last)))
+        first, last = (max(0, voices[0] - ONSET_FRAMES), voices[-1] + 1 + ONSET_FRAMES) if len(voices) else (0, len(self.voice))
+        start, end = (self.start_ms + frame * FRAME_SAMPLES * 1000 / SAMPLE_RATE for frame in (int(first), int(last)))
         return round(start), round(min(end, self.end_ms))
 
     def part(self, start_ms: float, end_ms: float) -> Region:
         """The region between two times, with the margins in which parts of a word may be heard."""
-        first, end = (int((time - self.start_ms) * RATE / 1000 / FRAME) for time in (start_ms, end_ms))
-        first, end = max(0, first - ONSET), min(len(self.voice), end + 1 + ONSET)
-        samples = self.samples[first * FRAME : end * FRAME]
-        return Region(self.start_ms + first * FRAME * 1000 / RATE, samples, self.voice[first:end], self.heard)
+        first, end = (int((time - self.start_ms) * SAMPLE_RATE / 1000 / FRAME_SAMPLES) for time in (start_ms, end_ms))
+        first, end = max(0, first - ONSET_FRAMES), min(len(self.voice), end + 1 + ONSET_FRAMES)
+        samples = self.samples[first * FRAME_SAMPLES : end * FRAME_SAMPLES]
+        return Region(self.start_ms + first * FRAME_SAMPLES * 1000 / SAMPLE_RATE, samples, self.voice[first:end], self.heard)
 
     def voiced(self, start_ms: float, end_ms: float) -> float:
         """The probability of a voice between two times, 0..1."""
-        first, last = (int((time - self.start_ms) * RATE / 1000 / FRAME) for time in (start_ms, end_ms))
+        first, last = (int((time - self.start_ms) * SAMPLE_RATE / 1000 / FRAME_SAMPLES) for time in (start_ms, end_ms))
         first = min(max(first, 0), len(self.voice) - 1)
         return float(self.voice[first : max(first, last) + 1].mean())
 
@@ -91,11 +91,11 @@ def regions(cuts: Iterable[Cut | Gap]) -> Iterator[Region]:
         run = runs.get(cut.source)
         if run is not None and abs(cut.span.start - run.end_ms) > HOLE_MS:
             yield from runs.pop(cut.source).look(last=True)
-        for name in [name for name, other in runs.items() if cut.span.start - other.end_ms > BLOCK * 1000 / RATE]:
+        for name in [name for name, other in runs.items() if cut.span.start - other.end_ms > BLOCK_SAMPLES * 1000 / SAMPLE_RATE]:
             yield from runs.pop(name).look(last=True)  # it has ended long ago, and holds memory
         run = runs.setdefault(cut.source, _Run(cut.span.start, cut.source))
         run.push(np.nan_to_num(cut.content.astype(np.float32), posinf=0, neginf=0).clip(-1, 1))
-        if run.held >= BLOCK:
+        if run.held >= BLOCK_SAMPLES:
             yield from run.look(last=False)
     for run in runs.values():
         yield from run.look(last=True)
@@ -111,7 +111,7 @@ class _Run:
 
     @property
     def end_ms(self) -> float:
-        return self._start_ms + self.held * 1000 / RATE
+        return self._start_ms + self.held * 1000 / SAMPLE_RATE
 
     def push(self, samples: Sound) -> None:
         self._parts.append(samples)
@@ -123,21 +123,21 @@ class _Run:
             return
         samples = np.concatenate(self._parts)
         voice = judge(samples)
-        held = len(voice) if last else max(0, len(voice) - MARGIN)
+        held = len(voice) if last else max(0, len(voice) - MARGIN_FRAMES)
         for first, end in pieces(voice):
-            if not last and end + PAUSE > len(voice):
+            if not last and end + PAUSE_FRAMES > len(voice):
                 held = first
                 break
-            start_ms = self._start_ms + first * FRAME * 1000 / RATE
-            yield Region(start_ms, samples[first * FRAME : end * FRAME], voice[first:end], self._heard)
-        self._start_ms += held * FRAME * 1000 / RATE
-        self._parts = [samples[held * FRAME :].copy()]
+            start_ms = self._start_ms + first * FRAME_SAMPLES * 1000 / SAMPLE_RATE
+            yield Region(start_ms, samples[first * FRAME_SAMPLES : end * FRAME_SAMPLES], voice[first:end], self._heard)
+        self._start_ms += held * FRAME_SAMPLES * 1000 / SAMPLE_RATE
+        self._parts = [samples[held * FRAME_SAMPLES :].copy()]
         self.held = len(self._parts[0])
 
 
 def judge(samples: Sound) -> NDArray[np.float32]:
     """The probability of speech in each frame of ``samples`` (n,): (n / FRAME,), 0..1."""
-    padded = np.pad(samples, (0, -len(samples) % FRAME))  # a copy: the detector writes into what it gets
+    padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))  # a copy: the detector writes into what it gets
     return np.asarray(get_vad_model()(padded), np.float32).reshape(-1)
 
 
@@ -145,10 +145,12 @@ def pieces(voice: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
     """The regions in frames ``voice`` (n,) with margins, as half-open ranges. A region that is too long is cut where a voice is
     least likely."""
     for first, end in _spoken(voice):
-        begin, stop = max(0, first - MARGIN), min(len(voice), end + MARGIN)
-        while stop - begin > LONGEST:
-            half = begin + LONGEST // 2
-            calm = np.convolve(voice[half : begin + LONGEST], np.full(5, 0.2), "valid")  # 160 ms: a pause, and no plosive
+        begin, stop = max(0, first - MARGIN_FRAMES), min(len(voice), end + MARGIN_FRAMES)
+        while stop - begin > MAX_REGION_FRAMES:
+            half = begin + MAX_REGION_FRAMES // 2
+            calm = np.convolve(
+                voice[half : begin + MAX_REGION_FRAMES], np.full(5, 0.2), "valid"
+            )  # 160 ms: a pause, and no plosive
             cut = half + 2 + int(calm.argmin())
             yield begin, cut
             begin = cut
@@ -156,10 +158,10 @@ def pieces(voice: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
 
 
 def _spoken(voice: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """Ranges of frames in which somebody speaks, with pauses shorter than ``PAUSE``."""
+    """Ranges of frames in which somebody speaks, with pauses shorter than ``PAUSE_FRAMES``."""
     begun, end = -1, 0
     for at in np.flatnonzero(voice >= GO_ON).tolist():
-        if begun >= 0 and at - end >= PAUSE:
+        if begun >= 0 and at - end >= PAUSE_FRAMES:
             yield from _long(voice, begun, end)
             begun = -1
         if begun < 0 and voice[at] >= BEGIN:
@@ -170,5 +172,5 @@ def _spoken(voice: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
 
 
 def _long(voice: NDArray[np.float32], first: int, end: int) -> Iterator[tuple[int, int]]:
-    if np.count_nonzero(voice[first:end] >= BEGIN) >= SHORTEST:
+    if np.count_nonzero(voice[first:end] >= BEGIN) >= MIN_REGION_FRAMES:
         yield first, end

@@ -16,7 +16,7 @@ from streamlit.components.v2 import component
 _FOLDER = Path(__file__).parent
 
 
-class Part:
+class PagePart:
     """A part of the page that the browser draws."""
 
     def __init__(self, name: str, *scripts: str) -> None:
@@ -40,8 +40,8 @@ class Part:
 
 
 bar, grid, stage, shelf = (
-    Part("bar", "capture.js", "history.js"),
-    Part("grid"),
-    Part("stage", "capture.js", "written.js", "texts.js"),
-    Part("shelf"),
+    PagePart("bar", "capture.js", "history.js"),
+    PagePart("grid"),
+    PagePart("stage", "capture.js", "written.js", "texts.js"),
+    PagePart("shelf"),
 )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search.encoders.pocket import WEIGHTS, PocketEncoder, carried
-from search.media.loudness import levelled
+from search.media.decode.loudness import levelled
 from search.types import Modality
 
 Vectors = NDArray[np.float32]

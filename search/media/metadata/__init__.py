@@ -1,0 +1,1 @@
+"""Metadata: what is written in files besides their content, and in the files beside them."""

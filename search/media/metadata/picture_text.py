@@ -1,0 +1,209 @@
+"""Text written in a picture file besides the picture: XMP, IPTC, EXIF, and the texts of PNG, JPEG and GIF."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from search.media.decode import png
+from search.media.metadata import dates, iptc, xmp
+from search.media.metadata.text_values import MAX_VALUE_BYTES, Role, Value, cuts, decoded, is_utf8
+from search.media.source import Source
+from search.types import Cut, DateSource, Gap, Needs, Stamp
+
+_DETAILS, _USER_COMMENT = 0x8769, 0x9286
+_ROLES: dict[int, Role] = {
+    0xA436: "title", 0x010D: "title", 0x011D: "title", 0x010E: "description", 0x013B: "credit", 0x8298: "credit", 0xA437: "credit",
+}  # fmt: skip
+"""Tags of EXIF that hold bytes (ImageTitle, DocumentName, PageName, ImageDescription, Artist, Copyright, Photographer) -> what they say."""
+_WINDOWS: dict[int, Role] = {
+    0x9C9B: "title", 0x9C9F: "title", 0x9C9C: "description", 0x9C9E: "keywords", 0x9C9D: "credit",
+}  # fmt: skip
+"""Those that Windows adds, in UTF-16: XPTitle, XPSubject, XPComment, XPKeywords, XPAuthor."""
+_IPTC_OF_PHOTOSHOP, _IPTC_OF_TIFF = 0x0404, 33723
+
+_KEYWORDS: dict[bytes, Role] = {
+    b"Title": "title", b"Description": "description", b"Comment": "description", b"Author": "credit", b"Copyright": "credit",
+}  # fmt: skip
+"""Keywords of PNG's texts -> what these say."""
+_XMP_OF_PNG = b"XML:com.adobe.xmp"
+_LONGEST_CHUNK = xmp.MAX_BYTES + 1024
+"""What is read of a chunk, in bytes."""
+_MOST_CHUNKS = 64
+"""Chunks with texts that are looked at for dates."""
+
+
+def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap]:
+    """The text written in a picture file whose head has been read. Of equal texts, the one with a known character set comes
+    first."""
+    yield from cuts("XMP", _of_xmp(image, source), needs)
+    yield from cuts("IPTC", _of_iptc(image), needs)
+    yield from cuts("EXIF", _of_exif(image, source), needs)
+    if image.format == "PNG":
+        yield from cuts("PNG", _of_png(source.file), needs)
+    if comment := _bytes(image.info.get("comment")):
+        yield from cuts("comment", [Value("description", text) for text in decoded(comment)], needs)
+
+
+def stamps(image: Image.Image, source: Source) -> tuple[Stamp, ...]:
+    """The dates in a picture file whose head has been read. Never raises: metadata are often broken, and must not cost the
+    picture."""
+    found: list[Stamp] = []
+    at = source.file.tell()  # an animation reads on from here
+    for read in (_dates_of_png, _dates_of_xmp, _dates_of_exif, _dates_of_iptc):
+        with contextlib.suppress(Exception):
+            found += read(image, source)
+    source.file.seek(at)
+    return dates.distinct(found)
+
+
+def _dates_of_png(image: Image.Image, source: Source) -> list[Stamp]:
+    """The dates in a PNG, in one pass over its chunks."""
+    if image.format != "PNG":
+        return []
+    chunks = list(islice(_chunks(source.file), _MOST_CHUNKS))
+    found = [stamp for _, raw in _texts(chunks, (_XMP_OF_PNG,)) for stamp in xmp.stamps(raw)]
+    found += [stamp for _, raw in _texts(chunks, (b"Creation Time",)) for stamp in dates.stamps(DateSource.TAGS, decoded(raw)[0])]
+    for chunk in (chunk for kind, chunk in chunks if kind == b"eXIf"):
+        exif = Image.Exif()
+        exif.load(chunk)
+        found += _of_tags(exif)
+    return found
+
+
+def _dates_of_xmp(image: Image.Image, _: Source) -> list[Stamp]:
+    return xmp.stamps(_bytes(image.info.get("xmp"))) if image.info.get("xmp") else []
+
+
+def _dates_of_exif(image: Image.Image, _: Source) -> list[Stamp]:
+    return _of_tags(Image.Image.getexif(image))
+
+
+def _dates_of_iptc(image: Image.Image, _: Source) -> list[Stamp]:
+    return iptc.stamps(_data_sets(image))
+
+
+def _of_tags(exif: Image.Exif) -> list[Stamp]:
+    """EXIF's three dates with their offsets: taken, digitised, changed."""
+    details = exif.get_ifd(_DETAILS) if len(exif) else {}
+    found: list[Stamp] = []
+    for of, tags, tag, offset in (
+        (DateSource.EXIF, details, 0x9003, 0x9011), (DateSource.DIGITIZED, details, 0x9004, 0x9012), (DateSource.CHANGED, exif, 0x0132, 0x9010),
+    ):  # fmt: skip
+        day, zone = (
+            _bytes(told.get(name)).decode("ascii", "replace").strip("\0 ") for told, name in ((tags, tag), (details, offset))
+        )
+        plain = dates.stamps(of, day)
+        found += (dates.stamps(of, day + zone) if plain and "T" in plain[0].text else []) or plain
+    return found
+
+
+def _packets(image: Image.Image, source: Source) -> list[bytes]:
+    """The XMP of a picture."""
+    if image.format == "PNG":
+        found = [text for _, text in _texts(_chunks(source.file), (_XMP_OF_PNG,))]
+    else:
+        found = [_bytes(image.info.get("xmp"))]
+    return [raw for raw in found if raw]
+
+
+def _of_xmp(image: Image.Image, source: Source) -> Iterator[Value]:
+    for raw in _packets(image, source):
+        yield from xmp.values(raw)
+
+
+def _of_iptc(image: Image.Image) -> Iterator[Value]:
+    yield from iptc.values(_data_sets(image))
+
+
+def _data_sets(image: Image.Image) -> bytes:
+    """The IPTC of a picture."""
+    resources: Any = image.info.get("photoshop", {})
+    tags: Any = getattr(
+        getattr(image, "tag_v2", None), "_tagdata", {}
+    )  # raw: Pillow keeps one of the numbers that it often claims to be
+    return _bytes(resources.get(_IPTC_OF_PHOTOSHOP) or tags.get(_IPTC_OF_TIFF))
+
+
+def _exif(image: Image.Image, source: Source) -> Image.Exif:
+    exif = Image.Image.getexif(image)  # that of PNG decodes the whole picture, to look behind it
+    if image.format == "PNG" and not len(exif):
+        for _, chunk in (found for found in _chunks(source.file) if found[0] == b"eXIf"):
+            exif.load(chunk)
+    return exif
+
+
+def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
+    exif = _exif(image, source)
+    for tag, role in _WINDOWS.items():
+        text = _bytes(exif.get(tag)).decode("utf-16-le", "replace").partition("\0")[0]
+        yield from (Value(role, part) for part in (text.split(";") if role == "keywords" else [text]))
+    yield from _named(exif)
+    details = exif.get_ifd(_DETAILS)
+    yield from _named(details)
+    yield Value("description", _user_comment(_bytes(details.get(_USER_COMMENT)), exif.endian or "<"))
+
+
+def _named(tags: Mapping[int, Any]) -> Iterator[Value]:
+    texts = decoded(*(_bytes(tags.get(tag)).rstrip(b"\0") for tag in _ROLES))
+    yield from (Value(role, text) for role, text in zip(_ROLES.values(), texts, strict=True))
+
+
+def _user_comment(raw: bytes, endian: str) -> str:
+    """A comment after the eight bytes that name its character set (Exif 3.0, 4.6.6). Unicode means UTF-16 in either byte order."""
+    name, text = raw[:8].rstrip(b"\0 ").upper(), raw[8 : 8 + MAX_VALUE_BYTES]
+    if name == b"UNICODE" and (order := _order(text, endian)):
+        return text.decode("utf-16-le" if order == "<" else "utf-16-be", "replace")
+    if name == b"JIS":
+        return text.decode("iso2022_jp", "replace")
+    return decoded((text if name in (b"", b"ASCII", b"UNICODE") else raw).strip(b"\0 "))[0]
+
+
+def _order(text: bytes, endian: str) -> str | None:
+    """The byte order of UTF-16: by its mark, else by where the zero bytes are, since Latin letters have one each. None: it is
+    UTF-8."""
+    if marked := {b"\xff\xfe": "<", b"\xfe\xff": ">"}.get(text[:2]):
+        return marked
+    high, low = text[0::2].count(0), text[1::2].count(0)
+    if high != low:
+        return "<" if low > high else ">"
+    return None if is_utf8(text) else endian
+
+
+def _of_png(file: BinaryIO) -> Iterator[Value]:
+    for key, text in _texts(_chunks(file), _KEYWORDS):
+        yield Value(_KEYWORDS[key], decoded(text)[0])
+
+
+def _texts(chunks: Iterable[tuple[bytes, bytes]], wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The texts among the chunks of a PNG with one of the ``wanted`` keywords, and these keywords (third edition, 11.3.3)."""
+    for kind, chunk in chunks:
+        key, _, rest = chunk.partition(b"\0")
+        if kind == b"eXIf" or key not in wanted:
+            continue
+        packed = kind == b"zTXt"
+        if kind == b"iTXt":
+            packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+        elif packed:
+            rest = rest[1:]
+        most = _LONGEST_CHUNK if key == _XMP_OF_PNG else MAX_VALUE_BYTES
+        yield key, zlib.decompressobj().decompress(rest, most) if packed else rest
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG that hold text, including those after the picture, where programs that only add text put them."""
+    return png.chunks(file, (b"tEXt", b"zTXt", b"iTXt", b"eXIf"), longest=_LONGEST_CHUNK)
+
+
+def _bytes(value: object) -> bytes:
+    """Convert Pillow's form of bytes: bytes, a text in Latin-1, or numbers."""
+    if isinstance(value, str):
+        return value.encode("latin-1", "replace")
+    if isinstance(value, tuple) and all(type(number) is int and 0 <= number < 256 for number in value):
+        return bytes(value)
+    return value if isinstance(value, bytes) else b""

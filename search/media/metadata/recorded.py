@@ -1,0 +1,74 @@
+"""When and where sound or film was recorded, from the tags of its container and tracks."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+import av
+
+from search.media.metadata import dates, xmp
+from search.types import DateSource, Stamp
+
+MAX_TRACKS = 8
+"""Tracks whose tags are looked at."""
+_RECORDED = (
+    "com.apple.quicktime.creationdate", "date_recorded", "date-recorded", "recording_date", "originaldate", "date_digitized", "wm/encodingtime",
+)  # fmt: skip
+"""Tags with the recording date, most precise first; QuickTime's includes its zone."""
+_DATE, _CREATED = ("date", "year", "tdor", "tory", "icrd"), ("creation_time", "modification_date", "date_encoded")
+_QUICKTIME = ("mov", "mp4")
+_PLACES = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
+_ISO6709 = re.compile(r"\s*([+-]\d{2}(?:\.\d+)?)([+-]\d{3}(?:\.\d+)?)")
+"""Latitude and longitude in degrees (ISO 6709, as cameras write it)."""
+
+
+def tags(container: av.container.InputContainer) -> list[dict[str, str]]:
+    """The tags of a container, and of its first tracks, with lower-case names."""
+    every = [container.metadata, *(stream.metadata for stream in islice(iter(container.streams), MAX_TRACKS))]
+    return [{name.lower(): value for name, value in some.items()} for some in every]
+
+
+def stamps(told: Sequence[Mapping[str, str]], form: str) -> tuple[Stamp, ...]:
+    """The dates in tags, of the container first, then of its tracks; ``form``: the container's format.
+
+    In BWF, ``date`` is a day and ``creation_time`` the time of that day.
+    """
+    now = dt.datetime.now(dt.UTC)
+    found: list[Stamp] = []
+    for some in told[:1]:
+        if raw := some.get("xmp"):
+            with contextlib.suppress(Exception):
+                found += xmp.stamps(raw.encode("utf-8", "surrogateescape"))
+    for names in (_RECORDED, _DATE, _CREATED):
+        for some in told:
+            found += [Stamp(DateSource.TAGS, text) for name in names if (text := _text(name, some, form, now))]
+    return dates.distinct(found)
+
+
+def position(told: Sequence[Mapping[str, str]]) -> tuple[float, float] | None:
+    """Latitude and longitude in degrees, if there is a tag with them."""
+    for some in told:
+        for name in _PLACES:
+            if found := _ISO6709.match(some.get(name, "")):
+                latitude, longitude = float(found[1]), float(found[2])
+                if abs(latitude) <= 90 and abs(longitude) <= 180:
+                    return latitude, longitude
+    return None
+
+
+def _text(name: str, some: Mapping[str, str], form: str, now: dt.datetime) -> str | None:
+    written = some.get(name, "")
+    if (
+        name == "date"
+        and (time := some.get("creation_time", ""))
+        and len(time) == 8
+        and (text := dates.normal(f"{written}T{time}"))
+    ):
+        return text
+    if name in _CREATED and form in _QUICKTIME:
+        return dates.quicktime(written, now)
+    return dates.normal(written)

@@ -1,0 +1,1 @@
+"""The sandbox: disposable, confined processes that decode, the pool of them, and the protocol that they speak."""
