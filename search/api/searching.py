@@ -18,7 +18,8 @@ from search.api.service import Service
 from search.errors import Problem, QueryError
 from search.media.metadata import language_names
 from search.query import Blend, Engine, Near, Term
-from search.query.engine import ALL, MAX_DEPTH
+from search.query.engine import MAX_DEPTH
+from search.query.open_spaces import ALL
 from search.types import Filter, Modality
 
 MAX_INLINE_BYTES = 4 << 20

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -18,12 +13,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from search import encoders
 from search.encoders import Encoder, Lexical
-from search.errors import InputError, QueryError, StillLoading, StoreError, UnknownName
+from search.errors import InputError, QueryError
 from search.index import GenerationManifest
 from search.live import LiveIndex
-from search.models import Models
 from search.query import answers, xclip
 from search.query.algebra import Blend, Query, Term, parts
 from search.query.answers import StageTimes
@@ -31,6 +24,7 @@ from search.query.bursts import Bursts
 from search.query.calibration import word_scores
 from search.query.judging import review
 from search.query.moments import Moment, Ranked, gather
+from search.query.open_spaces import OpenSpaces
 from search.query.operators import parse
 from search.query.ranking import Question, QuestionMomentData, levels
 from search.query.searcher import Searcher
@@ -39,18 +33,14 @@ from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.view import View, among
 from search.settings import Settings
-from search.store import Database, Readers, Spaces, SqlStore
+from search.store import Database, Readers, SqlStore
 from search.store.judgements import MAX_QUESTION_CHARACTERS, JudgedAsset, Judgements
 from search.store.names import Names
-from search.store.spaces import matches
 from search.store.sql import Columns
 from search.store.words import WordQuery, text_index
 from search.types import KINDS, WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Sort, Space, Within
 
 EVERYTHING = Filter()
-
-ALL = "all"
-"""In the place of a space's name: every space of the archive."""
 
 MAX_HITS = 1_000
 """The most hits of one answer, and the most that are sorted by something else than how well they match."""
@@ -66,9 +56,6 @@ MAX_WORD_CANDIDATES = 300
 
 MIN_LITERAL_TEXTS = 5
 """Texts, the best that words found, that are looked at for how much of the question they hold."""
-
-RETRY_SECONDS = 30.0
-"""Seconds after which a default space that could not be opened is tried again."""
 
 
 T = TypeVar("T")
@@ -92,60 +79,27 @@ class Engine:
             InputError: the encoder is not the one that made the space's vectors.
             ModelMissing: the encoder's weights are not here.
         """
-        self._settings, self._given = settings, encoder
         self._database = Database(settings.database)
-        self.store, self.spaces = SqlStore(self._database), Spaces(self._database)
+        self.store = SqlStore(self._database)
         self.words, self.judgements = text_index(self._database), self.store.judgements
         self._names = Names(self._database)
-        self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
-        self._searchers: dict[str, Searcher] = {}
-        self._coming: dict[str, Future[Searcher]] = {}
-        self._opening, self._loader = threading.Lock(), ThreadPoolExecutor(1, "load")
-        self._following = threading.Lock()
+        self._open = OpenSpaces(settings, self._database, self.store, encoder, load)
+        self.spaces = self._open.entries
         self._readers = Readers(self._database)
         self._listener = Listener(settings, self._readers)
-        self._fixed = bool(encoder or settings.space)
         try:
-            self._begin(settings, encoder)
+            self._open.begin()
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, settings: Settings, encoder: Encoder | None) -> None:
-        """Check the archive and open its default space."""
-        if not self._database.exists():
-            raise StoreError(f"There is no archive in {settings.home}.", remedy="Run `sensorium index PATH` first.")
-        self._database.check()
-        if encoder and self.store.space_id(encoder.space) is None:
-            raise StoreError(
-                f"Nothing is indexed into the space {encoder.space.name!r}.", remedy="Run `sensorium index PATH` first."
-            )
-        self._seen = self.store.version()
-        self._default = self.spaces.find(encoder.space.name if encoder else settings.space).name
-        self._wanted, self._due = self._default, 0.0
-        self.searcher()
-
     def searcher(self, name: str = "", *, patience: float | None = None) -> Searcher:
-        """The searcher of a space, or of the default space if no name is given. It is opened on first use.
-
-        Raises:
-            StillLoading: it is not open after ``patience`` seconds, but will be.
-            UnknownName, InputError, ModelMissing: see ``__init__``.
-        """
-        name = name or self._default
-        if found := self._searchers.get(name):
-            return found
-        coming = self._open(name)
-        try:
-            return coming.result(patience)
-        except NotYet:
-            raise StillLoading(
-                f"The model of the space {name!r} is being loaded.", remedy="Ask again in a few seconds."
-            ) from None
+        """See ``OpenSpaces.searcher``."""
+        return self._open.searcher(name, patience=patience)
 
     def opened(self) -> list[Searcher]:
         """The searchers of the spaces that are open."""
-        return list(self._searchers.values())
+        return self._open.opened()
 
     def search(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
@@ -253,7 +207,7 @@ class Engine:
         """Encode the texts of many queries in one batch, so that ``rank`` finds them encoded."""
         self.follow()
         plain = [_plain(query, _said(query)) for query in queries]
-        for searcher in self._named(spaces):
+        for searcher in self._open.named(spaces):
             searcher.terms.prepare(plain)
 
     def write_generation(self) -> GenerationManifest:
@@ -262,9 +216,7 @@ class Engine:
 
     def close(self) -> None:
         """Stop everything that the engine has started."""
-        self._loader.shutdown(cancel_futures=True)
-        for searcher in self._searchers.values():
-            searcher.close()
+        self._open.close()
         self._database.close()
 
     @property
@@ -283,30 +235,8 @@ class Engine:
         return self.searcher().live
 
     def follow(self) -> int:
-        """Switch to the archive's default space once it is open, and close searchers of dropped spaces. Returns
-        ``store.version()``."""
-        version = self.store.version()
-        with self._following:  # one thread at a time, because it changes what it reads
-            if version != self._seen:
-                self._seen = version
-                self._let_go()
-            if self._fixed or self._wanted == self._default:
-                return version
-            if self._wanted in self._searchers:
-                self._default = self._wanted
-            elif time.monotonic() >= self._due:
-                self._due = time.monotonic() + RETRY_SECONDS
-                self._open(self._wanted)  # the old one answers until then
-        return version
-
-    def _let_go(self) -> None:
-        """Remove the searchers of dropped spaces, and look up the current default space. Running searches keep their reference."""
-        entries = {entry.name: entry for entry in self.spaces.all()}
-        for name, searcher in list(self._searchers.items()):
-            if name not in entries or entries[name].key != searcher.entry.key:
-                self._searchers.pop(name, None)  # running searches keep their reference; its decoder goes with it
-        before, self._wanted = self._wanted, next((entry.name for entry in entries.values() if entry.default), self._default)
-        self._due = self._due if self._wanted == before else 0.0
+        """See ``OpenSpaces.follow``."""
+        return self._open.follow()
 
     def _question(
         self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: StageTimes
@@ -442,7 +372,7 @@ class Engine:
         was meant. A phrase in quotes stays as it is."""
         if said is None or said.must:
             return said.plain if said else ""
-        knowing = [searcher.encoder for searcher in self._named(spaces) if isinstance(searcher.encoder, Lexical)]
+        knowing = [searcher.encoder for searcher in self._open.named(spaces) if isinstance(searcher.encoder, Lexical)]
         if not knowing:
             return said.plain
 
@@ -460,22 +390,12 @@ class Engine:
         does not."""
         asked: list[tuple[Searcher, Aspects]] = []
         refusal: QueryError | None = None
-        for searcher in self._named(names):
+        for searcher in self._open.named(names):
             try:
                 asked.append((searcher, searcher.encode(query, within)))
             except QueryError as error:
                 refusal = refusal or error
         return asked, refusal
-
-    def _named(self, names: Sequence[str]) -> list[Searcher]:
-        """The searchers of the named spaces; of the default space if none is named."""
-        if ALL not in names:
-            return [self.searcher(name) for name in dict.fromkeys(names or [""])]
-        found = []
-        for entry in self.spaces.all():
-            with suppress(UnknownName):  # dropped in the meantime
-                found.append(self.searcher(entry.name))
-        return found
 
     def _heard(self, query: Query) -> tuple[str, list[Query]]:
         """What is said in a recording, and the queries made from it: one by its sound, one by the text of what is said.
@@ -519,22 +439,6 @@ class Engine:
         moved = level.only(np.array([position[id_] for id_, _ in after], np.intp))
         around.given = dict(after)
         return replace(moved, scores=np.array([score for _, score in after], np.float32))
-
-    def _open(self, name: str) -> Future[Searcher]:
-        """Start to open a space, unless this is already under way. A failure is forgotten once it was reported, so the next call
-        tries again."""
-        with self._opening:
-            coming = self._coming.get(name)
-            if coming is None or (coming.done() and name not in self._searchers):
-                coming = self._coming[name] = self._loader.submit(self._make, name)
-            return coming
-
-    def _make(self, name: str) -> Searcher:
-        entry = self.spaces.find(name)
-        encoder = self._given if self._given and self._given.space.name == name else self._load(entry.encoder)
-        matches(entry, encoder.space)
-        self._searchers[name] = searcher = Searcher(self._settings, self.store, entry, encoder)
-        return searcher
 
     def __enter__(self) -> Engine:
         return self

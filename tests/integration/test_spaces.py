@@ -23,7 +23,7 @@ from search.index import Generations
 from search.index.generations import folder_name
 from search.query import Blend, Engine, Term
 from search.query.calibration import MIN_SAMPLE, NOTHING, file_of, save
-from search.query.engine import ALL, RETRY_SECONDS
+from search.query.open_spaces import ALL, RETRY_SECONDS
 from search.store import Database, Readers, Spaces, SqlStore
 from search.types import MEDIA, Channel, Filter, Modality
 from tests.fakes.partial import PICTURES, SOUNDS, Grained, Partial, Shelf
@@ -222,7 +222,7 @@ def test_a_default_whose_model_is_gone_does_not_take_over_and_is_tried_again_aft
 
     with Engine(home, load=load) as engine:
         gone, now = shelf.encoders.pop("eyes"), [time.monotonic()]
-        monkeypatch.setattr("search.query.engine.time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter))
+        monkeypatch.setattr("search.query.open_spaces.time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter))
         run("spaces", "switch", "eyes")
         assert engine.search(RED).hits[0].space == "whole"
         until(lambda: engine.search(RED).hits[0].space == "whole" and asked == ["whole", "eyes"])
@@ -336,7 +336,7 @@ def test_spaces_with_similar_names_do_not_share_a_folder(home, spaces):
     assert (home.home / "sensorium.db").exists()
     with Engine(home) as engine:
         assert engine.search(RED, spaces=["a_b"]).hits
-        assert engine._named(["a_b"])[0].live.damage is None
+        assert engine._open.named(["a_b"])[0].live.damage is None
     assert all(check.ok for check in verify(home, deep=True))
 
 
