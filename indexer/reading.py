@@ -25,7 +25,8 @@ from search.readers import Reader
 from search.store import Queue, Unit
 from search.store.intake import path_of
 from search.store.passages import Passages
-from search.store.queue import BEAT_SECONDS, Read, ReadingQueue
+from search.store.queue import BEAT_SECONDS
+from search.store.reading_queue import Read, ReadingQueue
 from search.store.spaces import SpaceEntry
 from search.types import Cut, Gap, Info, Modality, Passage
 

@@ -36,7 +36,7 @@ from search.store import Database, Intake, Passages, Queue, Readers, Spaces, Sql
 from search.store.asset_dates import Dates
 from search.store.intake import Again
 from search.store.names import Names
-from search.store.queue import ReadingQueue
+from search.store.reading_queue import ReadingQueue
 from search.store.readings import ReaderEntry
 from search.store.spaces import SpaceEntry, matches
 from search.zones import Zones

@@ -12,19 +12,18 @@ failed attempt are retried alone, so that no other file is blamed. A worker can 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, func, insert, or_, select, update
 
 from search.store import tables as t
 from search.store.asset_dates import filing
 from search.store.database import Database, clock_ms, now_ms
 from search.store.intake import note_altered, write_ledger
-from search.types import Cut, Filed, Gap, Info, Modality, Passage, Vectors
+from search.types import Cut, Filed, Gap, Info, Modality, Vectors
 
 MAX_ATTEMPTS = 3
 """A unit that was started this often and never ended is quarantined."""
@@ -192,7 +191,7 @@ class Queue:
             )  # before there are vectors: those of other spaces know of them
             for item in ours:
                 connection.execute(update(t.asset).where(t.asset.c.id == item.unit.asset).values(_describe(item)))
-                gaps = [_gap_row(gap) for gap in item.gaps]
+                gaps = [gap_row(gap) for gap in item.gaps]
                 write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, **{self._whose: self._of})
             ids = _segments(connection, ours)
             cells = [(v.tobytes(), item.frames.get(i)) for item in ours for i, v in enumerate(item.vectors.astype("<f2"))]
@@ -298,85 +297,12 @@ class Queue:
         connection.execute(update(self._work).where(leased).values(**again))
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A reader's result for a unit. ``beside``: a fingerprint of the files beside the asset's file; None: the reader does not
-    read these."""
-
-    unit: Unit
-    info: Info
-    passages: Sequence[Passage]
-    gaps: Sequence[Gap] = ()
-    beside: str | None = None
-
-
-class ReadingQueue(Queue):
-    """The assets that one reader has to read; ``of`` is the reader's key."""
-
-    _work: ClassVar[Table] = t.reading
-    _whose: ClassVar[str] = "reader_id"
-
-    def keep(self, read: Sequence[Read], source: str) -> list[Read]:
-        """Commit readings: passages as segments, gaps and the units' end, in one transaction. Earlier passages of this reader are
-        deleted.
-
-        Returns the readings that were still leased to this worker. ``source``: the reader's name, for passages without a source.
-        """
-        with self._database.writing() as connection:
-            held = self._held(connection, [item.unit for item in read])
-            ours = [item for item in read if item.unit.id in held]
-            drop_read(
-                connection, and_(t.segment.c.reader_id == self._of, t.segment.c.asset_id.in_([one.unit.asset for one in ours]))
-            )
-            for item in ours:
-                unknown = update(t.asset).where(t.asset.c.id == item.unit.asset, t.asset.c.modality.is_(None))
-                connection.execute(unknown.values(_described(item.info, item.unit)))
-                gaps = [_gap_row(gap) for gap in item.gaps]
-                write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
-                told = {"beside": item.beside, "passages": len(item.passages)}
-                connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(**told))
-            if rows := [row for item in ours for row in self._rows(connection, item, source)]:
-                connection.execute(insert(t.segment), rows)
-            self._end(connection, [item.unit.id for item in ours], state="done", reason=None)
-            return ours
-
-    def _rows(self, connection: Connection, item: Read, source: str) -> list[dict[str, Any]]:
-        c = t.segment.c
-        last = select(c.channel, func.max(c.ordinal)).where(c.asset_id == item.unit.asset).group_by(c.channel)
-        ordinals: Counter[str] = Counter({channel: ordinal + 1 for channel, ordinal in connection.execute(last)})
-        rows = []
-        for passage in item.passages:
-            span = (passage.span.unit, passage.span.start, passage.span.end) if passage.span else (None, None, None)
-            row = {
-                "asset_id": item.unit.asset, "channel": str(passage.channel), "ordinal": ordinals[passage.channel], "text": passage.text,
-                "reader_id": self._of, "source": (passage.source or source)[:200], "language": passage.language,
-                "confidence": passage.confidence, "detail": _detail(passage),
-            }  # fmt: skip
-            rows.append(row | dict(zip(("unit", "start", "end"), span, strict=True)))
-            ordinals[passage.channel] += 1
-        return rows
-
-
-def drop_read(connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition on segments
-    """Delete segments that a reader made. Indexes learn of it from ``removal``."""
-    gone = select(t.embedding.c.space_id, t.embedding.c.segment_id).join(t.segment, t.segment.c.id == t.embedding.c.segment_id)
-    connection.execute(insert(t.removal).from_select(["space_id", "segment_id"], gone.where(which).order_by(t.embedding.c.id)))
-    connection.execute(delete(t.segment).where(which))
-
-
-def _detail(passage: Passage) -> str | None:
-    """Word times, the box, and whether it is a translation, as JSON. None if there is none of these."""
-    words = [[word.start, word.end, word.start_ms, word.end_ms, word.confidence] for word in passage.words]
-    if not (words or passage.box or passage.translated):
-        return None
-    return json.dumps({"words": words, "box": passage.box, "translated": passage.translated}, separators=(",", ":"))
-
-
 def _describe(item: Finished) -> dict[str, Any]:
-    return _described(item.info, item.unit) | (filing(item.filed) if item.filed else {})
+    return described(item.info, item.unit) | (filing(item.filed) if item.filed else {})
 
 
-def _described(info: Info, unit: Unit) -> dict[str, Any]:
+def described(info: Info, unit: Unit) -> dict[str, Any]:
+    """The columns of an asset, as its decoder described it."""
     changed = unit.mtime_ns // 86_400_000_000_000
     return {
         "modality": str(info.modality),
@@ -430,7 +356,8 @@ def _packed(frames: Vectors | None) -> bytes | None:
     return None if frames is None else frames.astype("<f2").tobytes()
 
 
-def _gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:
+def gap_row(gap: Gap) -> tuple[str, str, int | None, int | None]:
+    """A gap as the ledger keeps it: reason, detail, and its start and end in milliseconds, if it has these."""
     if gap.span is None or gap.span.unit != "ms":
         return gap.reason, gap.detail, None, None
     return gap.reason, gap.detail, gap.span.start, gap.span.end

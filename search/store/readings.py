@@ -13,7 +13,7 @@ from search.errors import UnknownName
 from search.store import tables as t
 from search.store.database import Database, now_ms
 from search.store.intake import path_of
-from search.store.queue import drop_read
+from search.store.reading_queue import drop_read
 from search.store.within import WRITTEN, inside
 from search.types import Channel, Modality, Within
 

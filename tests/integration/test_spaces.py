@@ -222,7 +222,9 @@ def test_a_default_whose_model_is_gone_does_not_take_over_and_is_tried_again_aft
 
     with Engine(home, load=load) as engine:
         gone, now = shelf.encoders.pop("eyes"), [time.monotonic()]
-        monkeypatch.setattr("search.query.open_spaces.time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter))
+        monkeypatch.setattr(
+            "search.query.open_spaces.time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter)
+        )
         run("spaces", "switch", "eyes")
         assert engine.search(RED).hits[0].space == "whole"
         until(lambda: engine.search(RED).hits[0].space == "whole" and asked == ["whole", "eyes"])
