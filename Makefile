@@ -16,6 +16,8 @@ MODELS := --group models --extra asr --extra caption --extra clap --extra e5 --e
 demo: $(READY)
 	$(BIN)/sensorium demo
 
+# Bytecode is kept, whatever the environment says: tests start hundreds of processes that import the same modules.
+test: export PYTHONDONTWRITEBYTECODE =
 # A test that fails is tried once more and is told as a rerun, with what it said. More than a few such tests fail the run.
 test: $(FULL)
 	$(BIN)/pytest -n 2 --dist worksteal --reruns 1 --max-suite-reruns 6 --rerun-show-tracebacks

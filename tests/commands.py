@@ -24,8 +24,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WARM = (
-    "alembic.command", "faiss", "indexer.run", "indexer.workers", "onnxruntime", "search.encoders.pocket", "search.query",
-    "search.store", "tokenizers", "ui.cli", "ui.doctor", "ui.model_list", "ui.show", "ui.status",
+    "alembic.command", "faiss", "indexer.run", "indexer.workers", "numpy.random", "onnxruntime", "pydantic.json_schema",
+    "pydantic.type_adapter", "rich.table", "search.encoders.pocket", "search.query", "search.store", "secrets", "tokenizers",
+    "typer._adapters", "ui.cli", "ui.doctor", "ui.model_list", "ui.show", "ui.status",
 )  # fmt: skip
 """What runs import. None of these reads the environment as it is imported, or starts a thread."""
 SECONDS = 240
@@ -169,7 +170,10 @@ if __name__ == "__main__":
 
     for name in WARM:
         importlib.import_module(name)
-    gc.freeze()
+    from tests import decoders
     from ui import cli
+
+    decoders.fork()
+    gc.freeze()
 
     serve(cli.main)

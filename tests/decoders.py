@@ -1,15 +1,26 @@
-"""Decoding processes that outlive their pool: a run of the tests starts a few of them instead of some for every test.
+"""Decoding processes that need no start of the interpreter.
 
-A decoder holds no state from one file to the next, and a pool hands one on after each file; here one pool hands it on to the next. Tests of
-the pool, of confinement and of what a decoder does at its end start their own (``fresh_decoders``).
+In the process of the tests, a decoder outlives its pool: a few are started, not some for every test. A decoder holds no state from one file
+to the next, and a pool hands one on after each file; here one pool hands it on to the next. Tests of the pool, of confinement and of what a
+decoder does at its end start their own (``fresh_decoders``).
+
+Forked runs of the command line (``tests.commands``) fork their decoders as well, with everything loaded.
 """
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
+import subprocess
+import sys
 import threading
+import traceback
 from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 
-from search.media.sandbox import pool, process
+from search.media.sandbox import child, pool, process
 from search.settings import Settings
 
 KEPT = 4
@@ -78,6 +89,53 @@ class Stock:
             idle, self._idle = [one for some in self._idle.values() for one in some], defaultdict(list)
         for decoder in idle:
             decoder.end()
+
+
+FRESH = 340 << 20
+"""The address space of a decoder that was started afresh, in bytes."""
+
+
+class Forked(process.Process):
+    """A decoding process that is forked from this one, after ``fork``. It is confined as any other, and has the same room for its file."""
+
+    def _start(self, arguments: Sequence[int], control: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        self._more = max(0, mapped - FRESH)
+        told = [arguments[0] + self._more, *arguments[1:]]
+        return subprocess.Popen(
+            ["decoder"], stdin=control, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0, process_group=0,
+            restore_signals=False, preexec_fn=lambda: _decode(told, passed),
+        )  # fmt: skip
+
+    def _bound(self, name: str, most: int) -> None:
+        super()._bound(name, most + self._more if name == "AS" else most)
+
+
+def _decode(arguments: Sequence[int], passed: Sequence[int]) -> None:
+    """Be a decoder to the end, instead of a program that is executed. The descriptors up to 2 are set."""
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        kept = sorted(passed)
+        for first, last in zip([2, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
+            os.closerange(first + 1, last)
+        for name in [*os.environ]:
+            del os.environ[name]
+        sys.argv = [child.__file__, *map(str, arguments)]
+        child.main()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def fork() -> None:
+    """Have the pools of this process and of its forks fork their decoders, from what is loaded now."""
+    child._load(heif=False)
+    pool.Process = Forked
 
 
 STOCK = Stock()

@@ -43,6 +43,7 @@ import indexer.pipeline
 import search.encoders
 import search.query.calibration
 import search.readers
+from tests import decoders
 from tests.commands import orphans, say
 from tests.fakes.encoder import FakeEncoder
 from tests.fakes.reader import FakeReader
@@ -198,7 +199,7 @@ def prepare() -> None:
 
 LAZY = (
     "alembic.command", "indexer.repair", "indexer.run", "numpy.random", "pydantic.json_schema", "pydantic.type_adapter",
-    "search.query.calibrate", "ui.commands.additions", "ui.commands.judging", "ui.show", "ui.status",
+    "search.query.calibrate", "secrets", "typer._adapters", "ui.commands.additions", "ui.commands.judging", "ui.show", "ui.status",
 )  # fmt: skip
 """What commands import when they need it; the preloaded parent has it ready, since its runs are many."""
 
@@ -207,6 +208,7 @@ def preloaded() -> None:
     """Fork a run for every request ``{"argv", "env", "out", "err"}``; answers its pid, then its end and its orphans that live on."""
     for name in LAZY:
         importlib.import_module(name)
+    decoders.fork()
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours
     for line in sys.stdin:
         request = json.loads(line)

@@ -90,16 +90,7 @@ class Process:
         self._slots = Slots.create()
         arguments = (settings.decode_memory, self._slots.memory, self._slots.free, int("heic" in self._limits["formats"]))
         with theirs:
-            self._popen = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", _CHILD, *map(str, arguments)],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env=_sparse(environment()),
-                pass_fds=(self._slots.memory, self._slots.free),
-                process_group=0,
-            )
+            self._popen = self._start(arguments, theirs.fileno(), (self._slots.memory, self._slots.free))
         self._complaints = self._popen.stderr.fileno() if self._popen.stderr else -1
         os.set_blocking(self._complaints, False)
         self._control.setblocking(False)
@@ -111,6 +102,19 @@ class Process:
         self._needs = _NOTHING
         self._begun = 0.0
         self.served = 0
+
+    def _start(self, arguments: Sequence[int], control: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
+        """Start the decoder. It gets the descriptors ``control``, as its standard input, and ``passed``."""
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", _CHILD, *map(str, arguments)],
+            stdin=control,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=_sparse(environment()),
+            pass_fds=passed,
+            process_group=0,
+        )
 
     @property
     def alive(self) -> bool:
