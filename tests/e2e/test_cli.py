@@ -308,7 +308,8 @@ def test_workers_share_the_files_and_their_counts_are_told_together(tmp_path):
     assert json.loads(sensorium("status", "--json", home=home).stdout)
 
 
-def test_bench_tells_what_the_encoder_does_by_medium(tmp_path):
+def test_bench_tells_what_the_encoder_does_by_medium(tmp_path, monkeypatch):
+    monkeypatch.setenv("SENSORIUM_ENCODERS", "1")  # one thread, one batch
     told = json.loads(sensorium("bench", "--seconds", "0.01", "--json").stdout)
     assert set(told) == {"space", "threads", "encode_per_second", "scan_ms"}
     told = json.loads(sensorium("bench", "encode", "--space", "pocket", "--seconds", "0.01", "--json").stdout)
@@ -318,7 +319,8 @@ def test_bench_tells_what_the_encoder_does_by_medium(tmp_path):
     assert sensorium("bench", "encode", "--space", "pockett").returncode == 2
 
 
-def test_bench_ingest_measures_a_folder_and_leaves_nothing_behind(tmp_path):
+def test_bench_ingest_measures_a_folder_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("SENSORIUM_ENCODERS", "1")
     media, home = tmp_path / "media", tmp_path / "home"
     media.mkdir()
     for file in ("images/husky.jpg", "sounds/dog-bark.ogg"):
