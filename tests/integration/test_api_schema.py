@@ -26,7 +26,7 @@ from search.store.tokens import Role, Tokens
 from tests.fakes.encoder import FakeEncoder
 from tests.waiting import LONG
 
-CASES = int(os.environ.get("SENSORIUM_SCHEMA_CASES", "500"))
+CASES = int(os.environ.get("SENSORIUM_SCHEMA_CASES", "200"))
 REFUSED = {400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 416, 421, 422, 507}
 WRITES = {
     Role.READER: (),
