@@ -39,10 +39,11 @@ def run(*command) -> None:
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
 
 
-@pytest.fixture
-def dated(tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """The files, each telling its day in its own way."""
-    folder = tmp_path / "dated"
+    place = tmp_path_factory.mktemp("written")
+    folder = place / "dated"
     folder.mkdir()
     exif = ("exiftool", "-q", "-overwrite_original")
 
@@ -77,7 +78,7 @@ def dated(tmp_path):
     told.add_text("Creation Time", "2019-07-14T12:20:56")
     Image.effect_noise((64, 48), 90).convert("RGB").save(folder / "png-text.png", pnginfo=told)
 
-    film = tmp_path / "film.mp4"
+    film = place / "film.mp4"
     run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=1", "-pix_fmt", "yuv420p", film)
     for number, (name, *tags) in enumerate((
         ("evening-in-california.mp4", "creation_time=2019-07-15T06:30:00Z"), ("morning-in-tokyo.mp4", "creation_time=2019-07-13T21:30:00Z"),
@@ -96,6 +97,12 @@ def dated(tmp_path):
     for file in folder.iterdir():
         os.utime(file, (COPIED, COPIED))
     return folder
+
+
+@pytest.fixture
+def dated(written, tmp_path):
+    """Copies of the files, with their times."""
+    return shutil.copytree(written, tmp_path / "dated")
 
 
 def found(settings) -> dict[str, tuple[str, str]]:
