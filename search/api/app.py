@@ -14,7 +14,19 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from search.api import assets, health, index_jobs, judgement_routes, media_files, model_texts, problems, searching, uploads
+from search.api import (
+    assets,
+    casework,
+    exporting,
+    health,
+    index_jobs,
+    judgement_routes,
+    media_files,
+    model_texts,
+    problems,
+    searching,
+    uploads,
+)
 from search.api.access import Logged
 from search.api.drain import Draining
 from search.api.guard import Bounded, Guard, Shielded
@@ -39,7 +51,7 @@ def create_api(service: Service) -> FastAPI:
     api = FastAPIOffline(redoc_url=None, title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
     problems.install(api, service.places.hide)
     for router in (
-        searching.router(service), judgement_routes.router(service), assets.router(), media_files.router(service), uploads.router(service.uploads),
+        searching.router(service), exporting.router(service), casework.router(service), judgement_routes.router(service), assets.router(), media_files.router(service), uploads.router(service.uploads),
         index_jobs.router(service.jobs, service.drain), model_texts.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)

@@ -48,10 +48,10 @@ def reference(asset: Asset, places: Places, place: Location | None = None) -> s.
     )  # fmt: skip
 
 
-def entry(asset: Asset, places: Places) -> s.AssetEntry:
-    """An asset as lists show it."""
+def entry(asset: Asset, places: Places, segment: int | None = None) -> s.AssetEntry:
+    """An asset as lists show it. ``segment`` is its first one."""
     return s.AssetEntry(
-        **reference(asset, places).model_dump(), bytes=asset.size, title=asset.title, day=_day(asset.dated.first),
+        **reference(asset, places).model_dump(), bytes=asset.size, segment=segment, title=asset.title, day=_day(asset.dated.first),
         added_at=moment(asset.created_at), links=links(asset.id, asset.modality),
     )  # fmt: skip
 

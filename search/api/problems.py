@@ -87,6 +87,8 @@ MEANINGS = {
     "no-segment": (404, "No segment has this id."),
     "no-job": (404, "No index job has this id."),
     "no-failure": (404, "No line of the ledger has this id. It may have been indexed meanwhile."),
+    "no-case": (404, "No case has this id. It may have been deleted."),
+    "changed-meanwhile": (409, "Somebody else has changed the case since it was read. Read it again."),
     "no-upload": (404, "No upload has this id. Uploads expire."),
     "no-problem": (404, "No problem is called that."),
     "no-picture": (404, "Texts have no thumbnail."),

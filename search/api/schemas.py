@@ -313,6 +313,9 @@ class AssetEntry(AssetRef):
     """An asset in a list."""
 
     bytes: int
+    segment: int | None = Field(
+        default=None, description="The first of its segments, which stands for it where nothing was asked."
+    )
     title: str | None = None
     day: datetime.date | None = Field(default=None, description="The first of the days of `date`.")
     added_at: datetime.datetime
@@ -480,6 +483,148 @@ class Sprite(Wire):
     step_ms: int
 
 
+CaseName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$", strip_whitespace=True)
+]
+Note = Annotated[str, StringConstraints(max_length=20_000)]
+
+
+class CaseEntry(Wire):
+    """A case in a list."""
+
+    id: int
+    name: str
+    note: str
+    version: int = Field(description="Grows with every change.")
+    count: int = Field(description="How many exhibits it has.")
+    created_at: datetime.datetime
+    changed_at: datetime.datetime
+
+
+class CaseList(Wire):
+    """Every case, the one that was changed last first."""
+
+    cases: list[CaseEntry]
+
+
+class CaseRequest(Wire):
+    """A new case."""
+
+    name: CaseName
+    note: Note = ""
+
+
+class ExhibitRequest(Wire):
+    """A moment to collect: an asset by its id or by its SHA-256, or a stretch of it."""
+
+    asset: Id | None = None
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    start_ms: Milliseconds | None = None
+    end_ms: Milliseconds | None = None
+    note: Note = ""
+    question: Note = Field(default="", description="The question that led to it, such as the page's address.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.asset is None) == (self.sha256 is None):
+            raise ValueError("an exhibit names its medium either by asset or by sha256")
+        if (self.start_ms is None) != (self.end_ms is None) or (self.start_ms or 0) > (self.end_ms or 0):
+            raise ValueError("a stretch has a start and an end, which is not before it")
+        return self
+
+
+class Collected(Wire):
+    """Moments to put at the end of a case."""
+
+    exhibits: Annotated[list[ExhibitRequest], Field(min_length=1, max_length=1_000)]
+
+
+class CaseChange(CaseRequest):
+    """What a case is to be: exactly these exhibits, in this order. ``version`` is the one that was read."""
+
+    version: Annotated[int, Field(ge=1, le=2**53)]
+    exhibits: Annotated[list[ExhibitRequest], Field(max_length=10_000)]
+
+
+class ExhibitEntry(Wire):
+    """A collected moment. ``asset`` is null while the archive does not hold its medium."""
+
+    sha256: str
+    name: str
+    start_ms: int | None
+    end_ms: int | None
+    note: str
+    question: str
+    added_at: datetime.datetime
+    asset: AssetRef | None
+    segment: int | None = Field(description="A segment of the asset, to open it by.")
+    links: Links | None
+
+
+class CaseDetail(CaseEntry):
+    """A case with its exhibits, in their order."""
+
+    exhibits: list[ExhibitEntry]
+
+
+ExportFormat = Literal["csv", "json", "vtt", "annotations", "edl", "otio", "clips"]
+
+
+class Excerpted(Wire):
+    """A moment to export: an asset, or a stretch of it. A ``note`` stands in the export instead of what is said there."""
+
+    asset: Id
+    start_ms: Milliseconds | None = None
+    end_ms: Milliseconds | None = None
+    text: Annotated[str, StringConstraints(max_length=20_000)] = ""
+    note: Annotated[str, StringConstraints(max_length=20_000)] = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.start_ms is None) != (self.end_ms is None) or (self.start_ms or 0) > (self.end_ms or 0):
+            raise ValueError("a stretch has a start and an end, which is not before it")
+        return self
+
+
+class ExportRequest(Wire):
+    """What to export, and how: the hits of a search, or moments in an order of one's own."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "format": "otio",
+                    "title": "Boats",
+                    "search": {"query": [{"text": "boats at sunset"}], "targets": ["video"], "k": 50},
+                },
+                {
+                    "format": "clips",
+                    "title": "Harbour",
+                    "moments": [{"asset": 7, "start_ms": 1500, "end_ms": 4000, "note": "gulls"}],
+                },
+            ]
+        },
+    )
+
+    format: ExportFormat = Field(
+        description="`annotations`: W3C Web Annotations; `edl`: CMX 3600, one for each rate; `clips`: the media, cut."
+    )
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
+    search: SearchRequest | None = None
+    moments: Annotated[list[Excerpted], Field(max_length=10_000)] = []
+    exact: bool = Field(
+        default=True,
+        description="Of clips of video: encoded anew, to the frame; false: packets copied, from the key frame before.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.search is None) == (not self.moments):
+            raise ValueError("an export has either a search or moments")
+        return self
+
+
 class FetchRequest(Wire):
     """Content to search with, from the web."""
 
@@ -492,7 +637,7 @@ class Upload(Wire):
     id: str
     modality: Modality
     bytes: int
-    expires_at: datetime.datetime
+    expires_at: datetime.datetime | None = Field(description="Unless it is used before; null: it is pinned.")
 
 
 class JobRequest(Wire):

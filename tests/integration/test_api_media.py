@@ -72,7 +72,10 @@ def test_lists_page_by_key_and_filter(still):
     assert [one["name"] for one in still.get("/v1/assets", params={"name": "YELL"}).json()["assets"]] == ["yellow.png"]
     assert still.get("/v1/assets", params={"name": "archive"}).json()["assets"] == []  # only names, never folders above
     assert still.get("/v1/assets", params={"name": "%"}).json()["assets"] == []
-    assert still.get("/v1/assets", params={"collection": "other"}).json()["assets"] == []
+    assert_problem(still.get("/v1/assets", params={"collection": "other"}), 422, "unknown-name")
+    both = still.get("/v1/assets", params={"modality": ["audio", "text"], "collection": "default"}).json()["assets"]
+    assert [one["modality"] for one in both].count("audio") == 3
+    assert len(both) == 5
     assert still.get("/v1/assets", params={"state": "missing"}).json()["assets"] == []
     assert_problem(still.get("/v1/assets", params={"cursor": "nonsense"}), 422, "cursor")
     assert_problem(still.get("/v1/assets", params={"limit": 0}), 422, "validation")

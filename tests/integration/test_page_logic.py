@@ -160,7 +160,7 @@ def test_hits_of_one_file_become_one_card_with_lanes():
     ("count", "cursor", "limit", "more", "ended"),
     [
         (60, "abc", None, True, ""),
-        (look.MAX_HITS, "abc", None, False, "Only the first 200 hits can be listed"),
+        (look.MAX_HITS, "abc", None, False, "Only the first 6,000 hits can be listed"),
         (60, None, None, False, ""),
         (60, None, 40, False, "Only the first 40 hits can be listed"),
     ],
