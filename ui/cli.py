@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Archive": (archive.index, archive.watch, archive.retry, archive.delete, archive.tag),
     "Search": (search.search, search.similar, exporting.export, writing.ask, writing.translate, judging.judge),
     "State": (health.status, health.failures, health.verify, health.doctor),
-    "Service": (service.serve, service.demo),
+    "Service": (service.serve, service.demo, service.mcp),
     "Measure": (measure.evaluate, calibration.calibration),
 }
 """Titles of help -> the commands below them, in this order."""

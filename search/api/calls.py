@@ -62,6 +62,16 @@ def export(
     return Call("POST", "/exports", _bytes, json=body)
 
 
+def embeddings(
+    input: str | Sequence[str | s.EmbeddingInput | Mapping[str, Any]], *, model: str = "", encoding_format: Literal["float", "base64"] = "float"  # noqa: A002
+) -> Call[s.Embeddings]:  # fmt: skip
+    """Unit vectors of texts, pictures, sounds and videos in a space; ``model`` is its name."""
+    given = input if isinstance(input, str) else [one if isinstance(one, str) else _plain(one) for one in input]
+    return Call(
+        "POST", "/embeddings", _as(s.Embeddings), json={"input": given, "model": model, "encoding_format": encoding_format}
+    )
+
+
 def cases() -> Call[s.CaseList]:
     """Every case, the one that was changed last first."""
     return Call("GET", "/cases", _as(s.CaseList))
@@ -130,7 +140,7 @@ def forget_judgements(question: str, asset: int | None = None) -> Call[s.Forgott
 
 def assets(
     *, modality: Modality | str | Sequence[Modality | str] = (), collection: str | Sequence[str] = (), name: str | None = None,
-    state: Literal["present", "missing"] | None = None, limit: int = 50, cursor: str | None = None,
+    state: Literal["present", "missing"] | None = None, sha256: str | None = None, path: str | None = None, limit: int = 50, cursor: str | None = None,
 ) -> Call[s.Assets]:  # fmt: skip
     """A page of assets, newest first, of one modality and collection, several or all; ``name`` is part of the file's name."""
     given = {
@@ -138,6 +148,8 @@ def assets(
         "collection": _many(collection),
         "name": name,
         "state": state,
+        "sha256": sha256,
+        "path": path,
         "limit": limit,
         "cursor": cursor,
     }

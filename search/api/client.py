@@ -66,6 +66,7 @@ class Client:
 
     search = _waiting(calls.search)
     export = _waiting(calls.export)
+    embeddings = _waiting(calls.embeddings)
     cases = _waiting(calls.cases)
     make_case = _waiting(calls.make_case)
     case = _waiting(calls.case)
@@ -145,6 +146,7 @@ class AsyncClient:
 
     search = _awaiting(calls.search)
     export = _awaiting(calls.export)
+    embeddings = _awaiting(calls.embeddings)
     cases = _awaiting(calls.cases)
     make_case = _awaiting(calls.make_case)
     case = _awaiting(calls.case)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -119,6 +119,68 @@ class SearchRequest(Narrowed):
     )
 
 
+class EmbeddingInput(Wire):
+    """Something to embed: exactly one of these."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")] | None = None
+    image: Inline | None = Field(default=None, description="A picture: base64, or a data: URL.")
+    audio: Inline | None = Field(default=None, description="A sound: base64, or a data: URL.")
+    video: Inline | None = Field(default=None, description="A video: base64, or a data: URL.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in ("text", "image", "audio", "video") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"an input has exactly one of text, image, audio, video; this one has {len(given)}")
+        return self
+
+
+EmbeddingText = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")]
+
+
+class EmbeddingRequest(Wire):
+    """What OpenAI's client sends, and inputs that are not text."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"model": "pocket", "input": "a dog"}, {"input": ["a dog", "a cat"], "encoding_format": "base64"}]
+        },
+    )
+
+    input: EmbeddingText | Annotated[list[EmbeddingText | EmbeddingInput], Field(min_length=1, max_length=64)]
+    model: Annotated[str, StringConstraints(max_length=200)] = Field(
+        default="", description="The name of a space; empty: the default one."
+    )
+    encoding_format: Literal["float", "base64"] = Field(default="float", description="base64: of little-endian float32.")
+    dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = Field(default=None, description="The space's own, or an error.")
+    user: Annotated[str, StringConstraints(max_length=1_000)] | None = Field(default=None, description="Is not used.")
+
+
+class Embedded(Wire):
+    """A vector of unit length, as numbers or in base64."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(Wire):
+    """Always 0: nothing is counted."""
+
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Embeddings(Wire):
+    """Vectors in the order of the inputs. ``model`` is the space."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedded]
+    model: str
+    usage: EmbeddingUsage = EmbeddingUsage()
+
+
 class Span(Wire):
     """A half-open stretch of time, in milliseconds."""
 
@@ -166,6 +228,7 @@ class AssetRef(Wire):
     """An asset as hits and lists show it. ``folder`` is relative to the collection's root."""
 
     id: int
+    sha256: str = Field(description="Of its bytes: its identity, wherever it lies.")
     modality: Modality
     name: str
     folder: str
@@ -405,9 +468,8 @@ class Tag(Wire):
 
 
 class AssetDetail(AssetEntry):
-    """All that is known of an asset. ``sha256`` is its identity."""
+    """All that is known of an asset."""
 
-    sha256: str
     locations: list[Place]
     segments: dict[str, int] = Field(description="Segments by channel.")
     gaps: list[Gap]
@@ -808,6 +870,13 @@ class Status(Wire):
     version: str
 
 
+class Mistake(BaseModel):
+    """What of a request cannot be."""
+
+    where: str = Field(description="The field, with what it stands in: `query.limit`, `body.query.0.text`.")
+    message: str
+
+
 class Trouble(BaseModel):
     """A problem (RFC 9457). ``remedy`` says what to do; ``errors`` which fields of the request cannot be; ``request`` is the id that the log names."""
 
@@ -831,4 +900,5 @@ class Trouble(BaseModel):
     status: int
     detail: str
     remedy: str = ""
-    errors: list[dict[str, Any]] | None = None
+    errors: list[Mistake] | None = None
+    request: str | None = None

@@ -137,10 +137,10 @@ def _part(service: Service, term: s.Term) -> Term | Near:
         upload = service.uploads.find(term.upload)
         return Term(upload.path, upload.modality, f"upload {upload.id}")
     modality, data = next((kind, data) for kind in Modality if (data := getattr(term, kind, None)))
-    return Term(service.uploads.keep(_decoded(data), modality), modality, f"inlined {modality}")
+    return Term(service.uploads.keep(decoded(data), modality), modality, f"inlined {modality}")
 
 
-def _decoded(data: str) -> bytes:
+def decoded(data: str) -> bytes:
     """The bytes of plain base64 or of a data: URL (RFC 2397)."""
     if data.startswith("data:"):
         header, comma, data = data.partition(",")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,12 +62,15 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class AssetFilter:
-    """Conditions on a list of assets; None and () do not restrict. ``name`` is part of the file's name."""
+    """Conditions on a list of assets; None and () do not restrict. ``name`` is part of the file's name, ``digest`` its SHA-256;
+    ``paths`` are where it may lie."""
 
     modalities: tuple[Modality, ...] = ()
     collections: tuple[str, ...] = ()
     name: str | None = None
     present: bool | None = None
+    digest: str | None = None
+    paths: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,13 @@ class Catalogue:
             places = places.where(t.collection.c.name.in_(wanted.collections))
         if wanted.name:
             places = places.where(_named(wanted.name, postgresql=self._database.file is None))
+        if wanted.paths is not None:
+            places = places.where(where.path.in_([os.fsencode(path) for path in wanted.paths]))
         if wanted.present is not None:
             places = places.where((where.state != "missing") if wanted.present else (where.state == "missing"))
         query = select(a.id).where(a.modality.is_not(None), a.id.in_(places)).order_by(a.id.desc()).limit(limit)
+        if wanted.digest is not None:
+            query = query.where(a.digest == bytes.fromhex(wanted.digest))
         if wanted.modalities:
             query = query.where(a.modality.in_([str(one) for one in wanted.modalities]))
         if before is not None:

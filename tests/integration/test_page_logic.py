@@ -20,7 +20,7 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 def a_hit(segment: int, asset: int, start: int | None, confidence: float = 0.9, channel: str = "visual") -> s.Hit:
     ref = s.AssetRef(
-        id=asset, modality="video" if start is not None else "image", name=f"file-{asset}", folder="", collection="default", format="mp4",
+        id=asset, sha256="0" * 64, modality="video" if start is not None else "image", name=f"file-{asset}", folder="", collection="default", format="mp4",
         duration_ms=10_000 if start is not None else None,
     )  # fmt: skip
     links = s.Links(media=f"/v1/assets/{asset}/media", moment="", thumbnail=f"/v1/assets/{asset}/thumbnail")

@@ -4,6 +4,7 @@ class CaseFile {
   constructor(host) {
     this.root = el("div", { class: "part" });
     this.said = el("p", { class: "said faint", role: "status" });
+    this.changing = Promise.resolve();
     host.append(this.root);
   }
 
@@ -29,28 +30,32 @@ class CaseFile {
     const { name, note, exhibits } = this.case;
     return [
       el("div", { class: "top" }, el("a", { class: "faint", href: this.data.all, onclick: (event) => this.follow(event) }, "All cases"),
-        el("input", { class: "name", value: name, maxlength: 200, "aria-label": "Name of the case", onchange: (event) => this.change({ name: event.target.value.trim() || name }) }),
+        el("input", { class: "name", value: name, maxlength: 200, "aria-label": "Name of the case", onchange: (event) => this.change(() => ({ name: event.target.value.trim() || name })) }),
         this.formats(), this.before && el("button", { type: "button", class: "action", onclick: () => this.undo() }, "Undo"),
         el("button", { type: "button", class: "action", onclick: () => this.remove() }, "Delete")),
-      el("textarea", { class: "about", rows: 2, placeholder: "What this case is about", "aria-label": "Note on the case", onchange: (event) => this.change({ note: event.target.value }) }, note),
+      el("textarea", { class: "about", rows: 2, placeholder: "What this case is about", "aria-label": "Note on the case", onchange: (event) => this.change(() => ({ note: event.target.value })) }, note),
       exhibits.length ? el("ol", { class: "exhibits" }, exhibits.map((one, at) => this.exhibit(one, at))) : el("p", { class: "faint" }, "Nothing is collected yet. Select results with X, and press Collect."),
     ];
   }
 
   exhibit(one, at) {
-    const { exhibits } = this.case, key = `${one.sha256} ${one.start_ms}`;
-    const moved = (by) => { const some = [...exhibits]; some.splice(at, 1); some.splice(at + by, 0, one); this.change({ exhibits: some }); };
+    const key = nameOf(one), count = this.case.exhibits.length;
+    const moved = (by) => this.change(({ exhibits }) => {
+      const from = exhibits.findIndex((other) => nameOf(other) === key), some = exhibits.toSpliced(from, 1);
+      return { exhibits: some.toSpliced(Math.max(0, from + by), 0, exhibits[from]) };
+    });
+    const noted = (note) => this.change(({ exhibits }) => ({ exhibits: exhibits.map((other) => (nameOf(other) === key ? { ...other, note } : other)) }));
     const open = (event) => { if (!beside(event)) { event.preventDefault(); this.send({ kind: "open", segment: one.segment }); } };
-    const when = one.start_ms === null ? "" : `${clock(one.start_ms / 1000)} – ${clock(one.end_ms / 1000)}`;
-    const picture = one.thumbnail ? el("img", { src: `${one.thumbnail}${one.thumbnail.includes("?") ? "&" : "?"}size=160`, alt: "", loading: "lazy" }) : el("span", { class: "none" }, icon(one.medium));
+    const when = one.start_ms === null ? "" : `${tenths(one.start_ms)} – ${tenths(one.end_ms)}`;
+    const picture = one.thumbnail ? el("img", { class: one.medium, src: `${one.thumbnail}${one.thumbnail.includes("?") ? "&" : "?"}size=160`, alt: "", loading: "lazy" }) : el("span", { class: "none" }, icon(one.medium));
     return el("li", { "data-key": key },
       one.href ? el("a", { href: one.href, onclick: open, "aria-label": `Open ${one.name}` }, picture) : picture,
       el("div", { class: "wide" }, el("b", {}, one.name), el("span", { class: "faint" }, [when, one.asset === null && "no longer in the archive"].filter(Boolean).join(" · ")),
-        el("input", { value: one.note, maxlength: 20000, placeholder: "Note", "aria-label": `Note on ${one.name}`, onchange: (event) => this.change({ exhibits: exhibits.map((other) => (other === one ? { ...one, note: event.target.value } : other)) }) }),
+        el("input", { value: one.note, maxlength: 20000, placeholder: "Note", "aria-label": `Note on ${one.name}`, onchange: (event) => noted(event.target.value) }),
         one.question.startsWith("?") && el("a", { class: "faint", href: one.question, onclick: (event) => this.follow(event) }, "The search that found it")),
       button("quiet", `Move ${one.name} up`, "up", () => moved(-1), at ? {} : { disabled: true }),
-      button("quiet", `Move ${one.name} down`, "down", () => moved(1), at + 1 < exhibits.length ? {} : { disabled: true }),
-      button("quiet", `Take ${one.name} out`, "close", () => this.change({ exhibits: exhibits.filter((other) => other !== one) })));
+      button("quiet", `Move ${one.name} down`, "down", () => moved(1), at + 1 < count ? {} : { disabled: true }),
+      button("quiet", `Take ${one.name} out`, "close", () => this.change(({ exhibits }) => ({ exhibits: exhibits.filter((other) => nameOf(other) !== key) }))));
   }
 
   formats() {
@@ -63,13 +68,17 @@ class CaseFile {
     return el("select", { "aria-label": "Export as", onchange: run }, el("option", { value: "" }, "Export …"), Object.entries(FORMATS).map(([kind, label]) => el("option", { value: kind }, label)));
   }
 
-  async change(changes) {
+  // One change after the other, each of what the one before has left.
+  change(make) { return (this.changing = this.changing.then(() => this.store(make(this.case)))); }
+
+  async store(changes) {
     const before = this.case, wanted = { ...before, ...changes };
     const response = await asked("PUT", `/v1/cases/${before.id}`, restored(wanted, before.version));
-    if (!response.ok) { this.said.textContent = await sentence(response); return this.draw(); }
-    this.before = before;
-    this.case = { ...wanted, version: (await response.json()).version };
-    this.said.textContent = "Saved.";
+    this.said.textContent = response.ok ? "Saved." : await sentence(response);
+    if (response.ok) {
+      this.before = before;
+      this.case = { ...wanted, version: (await response.json()).version };
+    }
     this.draw();
   }
 
@@ -94,5 +103,7 @@ class CaseFile {
     this.send({ kind: "go", to: event.currentTarget.getAttribute("href") });
   }
 }
+
+const nameOf = (one) => `${one.sha256} ${one.start_ms} ${one.end_ms}`;
 
 export default mounted(CaseFile);

@@ -96,5 +96,3 @@ class Deck {
     this.stage.marked?.(whole ? stretch : null);
   }
 }
-
-const tenths = (ms) => `${clock(ms / 1000)}.${Math.floor(ms / 100) % 10}`;

@@ -163,6 +163,9 @@ const clock = (seconds) => {
   return hours ? `${hours}:${pad(minutes)}:${pad(whole % 60)}` : `${minutes}:${pad(whole % 60)}`;
 };
 
+// Milliseconds, with tenths of a second.
+const tenths = (ms) => `${clock(ms / 1000)}.${Math.floor(ms / 100) % 10}`;
+
 // One object a mounted part, kept over the runs of the page's script.
 const mounted = (make) => (component) => {
   const host = component.parentElement;
