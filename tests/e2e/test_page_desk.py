@@ -23,10 +23,10 @@ def test_the_place_is_kept_while_a_question_grows_and_a_new_one_begins_at_the_to
     assert all(page.locator("a[data-at]").evaluate_all("links => links.map((one) => /open=\\d+/.test(one.getAttribute('href')))"))
     assert page.locator("h1").count() == 1
     page.get_by_role("button", name="Videos", exact=True).click()
-    page.wait_for_function("location.search.includes('in=video')")
+    page.wait_for_function("() => location.search.includes('in=video')")
     page.locator(".card").nth(2).wait_for()
     page.wait_for_function(
-        "document.querySelectorAll('*') && [...document.querySelectorAll('*')].flatMap((one) => [...(one.shadowRoot?.querySelectorAll('.shot') ?? [])]).every((one) => one.classList.contains('video'))"
+        "() => [...document.querySelectorAll('*')].flatMap((one) => [...(one.shadowRoot?.querySelectorAll('.shot') ?? [])]).every((one) => one.classList.contains('video'))"
     )
     assert focused(page) == "Videos"
 
@@ -36,7 +36,7 @@ def test_the_place_is_kept_while_a_question_grows_and_a_new_one_begins_at_the_to
     page.keyboard.type("a dog")
     page.keyboard.press("Enter")
     asked(page, "q=a+dog")
-    page.wait_for_function(f"{MAIN}.scrollTop === 0")
+    page.wait_for_function(f"() => {MAIN}.scrollTop === 0")
 
     page.locator("a[data-at]").first.focus()
     page.keyboard.press("+")
