@@ -14,4 +14,5 @@ def show(state: State) -> None:
         library.welcome(status)
         return
     held = ", ".join(phrasing.count(status.assets[one], noun) for one, noun in phrasing.MEDIA.items() if status.assets.get(one))
-    look.newest(state, summary=f"{held} · Newest first")
+    later = " · The other filters count once you search" if set(state.filter()) - {"collections"} or state.channels else ""
+    look.newest(state, summary=f"{held} · Newest first{later}")

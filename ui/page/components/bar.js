@@ -210,7 +210,7 @@ class Bar {
   remember() {
     const { text, pieces } = this.data.state;
     const label = [text, ...pieces.map((one) => (one.weight < 0 ? "− " : "+ ") + (one.label || one.value))].filter(Boolean).join("  ").replace(/^\+ /, "");
-    const known = [{ to: this.data.here, label }, ...stored().filter((one) => one.label !== label)].slice(0, 8);
+    const known = [{ to: this.data.here, label }, ...stored().filter((one) => one.label !== label)].slice(0, 30);
     try { localStorage.setItem(RECENT, JSON.stringify(known)); } catch { /* a browser that keeps nothing */ }
   }
 

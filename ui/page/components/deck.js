@@ -17,7 +17,8 @@ class Deck {
     this.root = el("div", { class: "deck" },
       stage.data.medium === "video" && [act("A frame back", "‹ frame", () => this.step(-1)), act("A frame on", "frame ›", () => this.step(1))],
       act("Mark the beginning of a stretch", "In", () => this.mark("in")), act("Mark the end of a stretch", "Out", () => this.mark("out")),
-      this.told, el("span", { class: "gap" }), stage.data.strip.length > 1 && act("Next match", "Next match", () => stage.match()), this.speed);
+      this.told, (this.cut = act("Export the marked stretch as a clip", "Export clip", () => this.export())), el("span", { class: "gap" }), stage.data.strip.length > 1 && act("Next match", "Next match", () => stage.match()), this.speed);
+    this.cut.hidden = true;
     this.player.addEventListener("ratechange", () => { if (SPEEDS.includes(this.player.playbackRate)) this.speed.value = String(this.player.playbackRate); });
     this.player.addEventListener("play", () => this.still());
     this.measure();
@@ -93,6 +94,12 @@ class Deck {
     this.range.style.left = `${((from ?? 0) * 100) / length}%`;
     this.range.style.width = `${(((until ?? length) - (from ?? 0)) * 100) / length}%`;
     this.told.textContent = `${from === undefined ? "start" : tenths(from)} – ${until === undefined ? "end" : tenths(until)}`;
-    this.stage.marked?.(whole ? stretch : null);
+    this.cut.hidden = !whole;
+  }
+
+  async export() {
+    const { stretch, said, data } = this.stage;
+    said.textContent = "Exporting …";
+    said.textContent = await exported("clips", data.name, [{ asset: data.asset, start_ms: stretch.in, end_ms: stretch.out }]);
   }
 }

@@ -175,7 +175,7 @@ class Stage {
   tabbed(event) {
     const dialog = document.querySelector('[role="dialog"]');
     if (event.key !== "Tab" || !dialog) return;
-    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, audio, video");
+    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, select, audio, video");
     const stops = [...dialog.querySelectorAll("button"), ...inside].filter((stop) => stop.checkVisibility() && stop.tabIndex >= 0);
     const at = stops.indexOf(event.composedPath()[0]), step = event.shiftKey ? stops.length - 1 : 1;
     stops[at < 0 ? 0 : (at + step) % stops.length]?.focus();
