@@ -20,6 +20,7 @@ from ui.commands import (
     calibration,
     compare,
     database,
+    exporting,
     health,
     judging,
     measure,
@@ -46,9 +47,9 @@ app = typer.Typer(
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Archive": (archive.index, archive.watch, archive.retry, archive.delete, archive.tag),
-    "Search": (search.search, search.similar, writing.ask, writing.translate, judging.judge),
+    "Search": (search.search, search.similar, exporting.export, writing.ask, writing.translate, judging.judge),
     "State": (health.status, health.failures, health.verify, health.doctor),
-    "Service": (service.serve, service.demo),
+    "Service": (service.serve, service.demo, service.mcp),
     "Measure": (measure.evaluate, calibration.calibration),
 }
 """Titles of help -> the commands below them, in this order."""

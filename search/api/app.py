@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from search.api import assets, health, index_jobs, judgement_routes, media_files, model_texts, problems, searching, uploads
+from search.api import (
+    assets,
+    casework,
+    embeddings,
+    exporting,
+    health,
+    index_jobs,
+    judgement_routes,
+    media_files,
+    model_texts,
+    problems,
+    searching,
+    uploads,
+)
 from search.api.access import Logged
 from search.api.drain import Draining
 from search.api.guard import Bounded, Guard, Shielded
@@ -32,14 +46,21 @@ where a collection is configured to show them."""
 def create_api(service: Service) -> FastAPI:
     """The API, to be mounted at ``/v1``."""
     trouble: dict[int | str, dict[str, Any]] = {
-        "default": {"model": Trouble, "description": "A problem", "content": {problems.MEDIA_TYPE: {}}},
-        422: {"model": Trouble, "description": "The request cannot be", "content": {problems.MEDIA_TYPE: {}}},
-    }
+        "default": {"model": Trouble, "description": "A problem"}, 422: {"model": Trouble, "description": "The request cannot be"},
+    }  # fmt: skip
     # FastAPI's own documentation pages fetch their scripts from the web; these bring them along.
-    api = FastAPIOffline(redoc_url=None, title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
+    api = FastAPIOffline(
+        redoc_url=None,
+        title="Sensorium",
+        version=version("sensorium"),
+        description=_ABOUT,
+        responses=trouble,
+        dependencies=[Depends(problems.known_parameters)],
+    )
+    api.openapi = partial(problems.described, api.openapi)  # type: ignore[method-assign]
     problems.install(api, service.places.hide)
     for router in (
-        searching.router(service), judgement_routes.router(service), assets.router(), media_files.router(service), uploads.router(service.uploads),
+        searching.router(service), exporting.router(service), embeddings.router(service), casework.router(service), judgement_routes.router(service), assets.router(), media_files.router(service), uploads.router(service.uploads),
         index_jobs.router(service.jobs, service.drain), model_texts.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)

@@ -21,16 +21,26 @@ def router() -> APIRouter:
 
     @routes.get("/assets", operation_id="assets", summary="Assets, newest first")
     def assets(
-        seen: Sight, modality: Modality | None = None, collection: s.Words | None = None,
+        seen: Sight, modality: Annotated[list[Modality], Query(max_length=8, description="None: all.")] = [],  # noqa: B006 - FastAPI copies it
+        collection: Annotated[list[s.Words], Query(max_length=100, description="None: all.")] = [],  # noqa: B006
         name: Annotated[s.Words | None, Query(description="Part of the file's name.")] = None,
-        state: Literal["present", "missing"] | None = None,
+        state: Literal["present", "missing"] | None = None, sha256: Annotated[str, Query(pattern="^[0-9a-f]{64}$", description="Of its bytes.")] | None = None,
+        path: Annotated[s.Words | None, Query(description="Where it lies: folder and name, as hits show them.")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Cursor = None,
     ) -> s.Assets:  # fmt: skip
         """A page of assets."""
+        seen.know_collections(collection)
         present = None if state is None else state == "present"
-        found = seen.catalogue.page(AssetFilter(modality, collection, name, present), before=key_of(cursor), limit=limit + 1)
+        found = seen.catalogue.page(
+            AssetFilter(
+                tuple(modality), tuple(collection), name, present, sha256, seen.places.under(path, collection) if path else None
+            ),
+            before=key_of(cursor),
+            limit=limit + 1,
+        )
         page, following = cut(found, limit)
-        return s.Assets(assets=[links.entry(one, seen.places) for one in page], cursor=following)
+        first = seen.catalogue.first_segments([one.id for one in page])
+        return s.Assets(assets=[links.entry(one, seen.places, first.get(one.id)) for one in page], cursor=following)
 
     @routes.get("/assets/{id}", operation_id="asset", summary="An asset")
     def asset(id: s.Id, seen: Sight) -> s.AssetDetail:  # noqa: A002 - the name in the address

@@ -47,6 +47,64 @@ def search(
     return Call("POST", "/search", _as(s.Found), json=body)
 
 
+def export(
+    format: s.ExportFormat, *, title: str = "export", search: s.SearchRequest | Mapping[str, Any] | None = None,  # noqa: A002
+    moments: Sequence[s.Excerpted | Mapping[str, Any]] = (), exact: bool = True,
+) -> Call[bytes]:  # fmt: skip
+    """Export the hits of a search, or moments, as a ZIP archive with a manifest of hashes."""
+    body = {
+        "format": format,
+        "title": title,
+        "search": search and _plain(search),
+        "moments": [_plain(one) for one in moments],
+        "exact": exact,
+    }
+    return Call("POST", "/exports", _bytes, json=body)
+
+
+def embeddings(
+    input: str | Sequence[str | s.EmbeddingInput | Mapping[str, Any]], *, model: str = "", encoding_format: Literal["float", "base64"] = "float"  # noqa: A002
+) -> Call[s.Embeddings]:  # fmt: skip
+    """Unit vectors of texts, pictures, sounds and videos in a space; ``model`` is its name."""
+    given = input if isinstance(input, str) else [one if isinstance(one, str) else _plain(one) for one in input]
+    return Call(
+        "POST", "/embeddings", _as(s.Embeddings), json={"input": given, "model": model, "encoding_format": encoding_format}
+    )
+
+
+def cases() -> Call[s.CaseList]:
+    """Every case, the one that was changed last first."""
+    return Call("GET", "/cases", _as(s.CaseList))
+
+
+def make_case(name: str, *, note: str = "") -> Call[s.CaseDetail]:
+    """Begin a case."""
+    return Call("POST", "/cases", _as(s.CaseDetail), json={"name": name, "note": note})
+
+
+def case(id: int) -> Call[s.CaseDetail]:  # noqa: A002 - as the API calls it
+    """A case with its exhibits."""
+    return Call("GET", f"/cases/{id}", _as(s.CaseDetail))
+
+
+def collect(id: int, exhibits: Sequence[s.ExhibitRequest | Mapping[str, Any]]) -> Call[s.CaseDetail]:  # noqa: A002
+    """Put moments at the end of a case."""
+    return Call("POST", f"/cases/{id}/exhibits", _as(s.CaseDetail), json={"exhibits": [_plain(one) for one in exhibits]})
+
+
+def change_case(
+    id: int, version: int, *, name: str, note: str, exhibits: Sequence[s.ExhibitRequest | Mapping[str, Any]]  # noqa: A002
+) -> Call[s.CaseDetail]:  # fmt: skip
+    """Make a case what is given. Fails if somebody else has changed it since ``version``."""
+    body = {"version": version, "name": name, "note": note, "exhibits": [_plain(one) for one in exhibits]}
+    return Call("PUT", f"/cases/{id}", _as(s.CaseDetail), json=body)
+
+
+def delete_case(id: int) -> Call[None]:  # noqa: A002
+    """Delete a case."""
+    return Call("DELETE", f"/cases/{id}", _nothing)
+
+
 def judgements(question: str) -> Call[s.Judgements]:
     """People's judgements of a question's files."""
     return Call("GET", "/judgements", _as(s.Judgements), params={"question": question})
@@ -81,11 +139,20 @@ def forget_judgements(question: str, asset: int | None = None) -> Call[s.Forgott
 
 
 def assets(
-    *, modality: Modality | str | None = None, collection: str | None = None, name: str | None = None,
-    state: Literal["present", "missing"] | None = None, limit: int = 50, cursor: str | None = None,
+    *, modality: Modality | str | Sequence[Modality | str] = (), collection: str | Sequence[str] = (), name: str | None = None,
+    state: Literal["present", "missing"] | None = None, sha256: str | None = None, path: str | None = None, limit: int = 50, cursor: str | None = None,
 ) -> Call[s.Assets]:  # fmt: skip
-    """A page of assets, newest first; ``name`` is part of the file's name."""
-    given = {"modality": modality, "collection": collection, "name": name, "state": state, "limit": limit, "cursor": cursor}
+    """A page of assets, newest first, of one modality and collection, several or all; ``name`` is part of the file's name."""
+    given = {
+        "modality": _many(modality),
+        "collection": _many(collection),
+        "name": name,
+        "state": state,
+        "sha256": sha256,
+        "path": path,
+        "limit": limit,
+        "cursor": cursor,
+    }
     return Call("GET", "/assets", _as(s.Assets), params=_given(given))
 
 
@@ -155,6 +222,16 @@ def fetch(url: str) -> Call[s.Upload]:
 def get_upload(id: str) -> Call[s.Upload]:  # noqa: A002
     """What is known of an upload."""
     return Call("GET", f"/uploads/{id}", _as(s.Upload))
+
+
+def pin_upload(id: str) -> Call[s.Upload]:  # noqa: A002
+    """Keep an upload until it is deleted."""
+    return Call("PUT", f"/uploads/{id}/pin", _as(s.Upload))
+
+
+def unpin_upload(id: str) -> Call[s.Upload]:  # noqa: A002
+    """Let a pinned upload expire like any other."""
+    return Call("DELETE", f"/uploads/{id}/pin", _as(s.Upload))
 
 
 def delete_upload(id: str) -> Call[None]:  # noqa: A002
@@ -257,3 +334,8 @@ def _plain(value: s.Wire | Mapping[str, Any]) -> dict[str, Any]:
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _many(given: str | Sequence[str]) -> list[str]:
+    """One value of a repeatable parameter, or several."""
+    return [given] if isinstance(given, str) else list(given)

@@ -52,13 +52,15 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
         for path in (
             "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/segments/{id}",
             "/assets/{id}/media", "/assets/{id}/thumbnail", "/assets/{id}/preview", "/uploads/{id}", "/index-jobs", "/index-jobs/{id}",
-            "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/docs", "/docs/oauth2-redirect", "/openapi.json",
+            "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/docs", "/docs/oauth2-redirect", "/openapi.json",
         )
     },
-    **{("POST", BASE + path): READER for path in ("/search", "/uploads", "/uploads/fetch", "/assets/{id}/ask", "/segments/{id}/translate", "/judgements/sample")},
+    **{("POST", BASE + path): READER for path in ("/search", "/exports", "/embeddings", "/uploads", "/uploads/fetch", "/assets/{id}/ask", "/segments/{id}/translate", "/judgements/sample")},
     ("DELETE", f"{BASE}/uploads/{{id}}"): READER,
-    **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements")},
+    **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements", "/cases", "/cases/{id}/exhibits")},
     ("DELETE", f"{BASE}/judgements"): INGESTER,
+    ("PUT", f"{BASE}/cases/{{id}}"): INGESTER, ("DELETE", f"{BASE}/cases/{{id}}"): INGESTER,
+    ("PUT", f"{BASE}/uploads/{{id}}/pin"): INGESTER, ("DELETE", f"{BASE}/uploads/{{id}}/pin"): INGESTER,
 }  # fmt: skip
 """Method and path of each route -> the role that it takes; None: anybody. What lies outside ``/v1`` is the page, for readers."""
 

@@ -59,8 +59,9 @@ def router(service: Service) -> APIRouter:
         wanted, searcher = narrowed(seen, asked), service.searcher("")
         drawn = judging.sample(searcher, seen.judgements, asked.question, wanted, asked.count)
         assets = seen.catalogue.assets(drawn.assets.tolist())
+        first = seen.catalogue.first_segments(list(assets))
         return s.Sample(
-            files=[links.entry(assets[id_], seen.places) for id_ in drawn.assets.tolist() if id_ in assets],
+            files=[links.entry(assets[id_], seen.places, first.get(id_)) for id_ in drawn.assets.tolist() if id_ in assets],
             population=drawn.population,
         )
 

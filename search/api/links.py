@@ -42,16 +42,16 @@ def reference(asset: Asset, places: Places, place: Location | None = None) -> s.
     place = place or asset.location
     spot = places.spot(place.collection, place.path)
     return s.AssetRef(
-        id=asset.id, modality=asset.modality, name=spot.name, folder=spot.folder, collection=spot.collection, path=spot.path,
+        id=asset.id, sha256=asset.digest, modality=asset.modality, name=spot.name, folder=spot.folder, collection=spot.collection, path=spot.path,
         format=asset.format, width=asset.width, height=asset.height, duration_ms=asset.duration_ms, missing=not place.present,
         away=place.state == "away", date=None if (date := wire.date(asset.dated)) is None else s.Date.model_validate(date),
     )  # fmt: skip
 
 
-def entry(asset: Asset, places: Places) -> s.AssetEntry:
-    """An asset as lists show it."""
+def entry(asset: Asset, places: Places, segment: int | None = None) -> s.AssetEntry:
+    """An asset as lists show it. ``segment`` is its first one."""
     return s.AssetEntry(
-        **reference(asset, places).model_dump(), bytes=asset.size, title=asset.title, day=_day(asset.dated.first),
+        **reference(asset, places).model_dump(), bytes=asset.size, segment=segment, title=asset.title, day=_day(asset.dated.first),
         added_at=moment(asset.created_at), links=links(asset.id, asset.modality),
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ def detail(
         for spot, one in spots
     ]
     return s.AssetDetail(
-        **entry(asset, places).model_dump(), sha256=asset.digest, locations=locations, segments=counts,
+        **entry(asset, places).model_dump(), locations=locations, segments=counts,
         gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
         dates=[s.Stamp(source=one.source, text=one.text) for one in asset.stamps],
         tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels],

@@ -8,7 +8,9 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Query
 from fastapi.responses import JSONResponse, Response
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -87,6 +89,8 @@ MEANINGS = {
     "no-segment": (404, "No segment has this id."),
     "no-job": (404, "No index job has this id."),
     "no-failure": (404, "No line of the ledger has this id. It may have been indexed meanwhile."),
+    "no-case": (404, "No case has this id. It may have been deleted."),
+    "changed-meanwhile": (409, "Somebody else has changed the case since it was read. Read it again."),
     "no-upload": (404, "No upload has this id. Uploads expire."),
     "no-problem": (404, "No problem is called that."),
     "no-picture": (404, "Texts have no thumbnail."),
@@ -124,6 +128,36 @@ def install(api: Starlette, hide: Callable[[str], str]) -> None:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(Exception, _unexpected)
+
+
+async def known_parameters(request: Request) -> None:
+    """A dependency of every route: query parameters that it does not have are refused, so that a misspelt one is noticed.
+
+    Raises:
+        RequestValidationError: there are such parameters.
+    """
+    route = request.scope["route"]
+    known = {field.alias for field in get_flat_params(route.dependant) if isinstance(field.field_info, Query)}
+    strange = [name for name in request.query_params if name not in known]
+    if strange:
+        listed = ", ".join(sorted(known)) or "none"
+        raise RequestValidationError(
+            [
+                {"loc": ("query", name), "msg": f"there is no such parameter; known: {listed}", "type": "extra_forbidden"}
+                for name in strange
+            ]
+        )
+
+
+def described(schema: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The OpenAPI document that ``schema`` makes, with problems as ``application/problem+json``, which they are sent as."""
+    told = schema()
+    for path in told["paths"].values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                if (status == "default" or status >= "400") and "application/json" in answer.get("content", {}):
+                    answer["content"] = {MEDIA_TYPE: answer["content"].pop("application/json")}
+    return told
 
 
 def router() -> APIRouter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -119,6 +119,68 @@ class SearchRequest(Narrowed):
     )
 
 
+class EmbeddingInput(Wire):
+    """Something to embed: exactly one of these."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")] | None = None
+    image: Inline | None = Field(default=None, description="A picture: base64, or a data: URL.")
+    audio: Inline | None = Field(default=None, description="A sound: base64, or a data: URL.")
+    video: Inline | None = Field(default=None, description="A video: base64, or a data: URL.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in ("text", "image", "audio", "video") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"an input has exactly one of text, image, audio, video; this one has {len(given)}")
+        return self
+
+
+EmbeddingText = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")]
+
+
+class EmbeddingRequest(Wire):
+    """What OpenAI's client sends, and inputs that are not text."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"model": "pocket", "input": "a dog"}, {"input": ["a dog", "a cat"], "encoding_format": "base64"}]
+        },
+    )
+
+    input: EmbeddingText | Annotated[list[EmbeddingText | EmbeddingInput], Field(min_length=1, max_length=64)]
+    model: Annotated[str, StringConstraints(max_length=200)] = Field(
+        default="", description="The name of a space; empty: the default one."
+    )
+    encoding_format: Literal["float", "base64"] = Field(default="float", description="base64: of little-endian float32.")
+    dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = Field(default=None, description="The space's own, or an error.")
+    user: Annotated[str, StringConstraints(max_length=1_000)] | None = Field(default=None, description="Is not used.")
+
+
+class Embedded(Wire):
+    """A vector of unit length, as numbers or in base64."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(Wire):
+    """Always 0: nothing is counted."""
+
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Embeddings(Wire):
+    """Vectors in the order of the inputs. ``model`` is the space."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedded]
+    model: str
+    usage: EmbeddingUsage = EmbeddingUsage()
+
+
 class Span(Wire):
     """A half-open stretch of time, in milliseconds."""
 
@@ -166,6 +228,7 @@ class AssetRef(Wire):
     """An asset as hits and lists show it. ``folder`` is relative to the collection's root."""
 
     id: int
+    sha256: str = Field(description="Of its bytes: its identity, wherever it lies.")
     modality: Modality
     name: str
     folder: str
@@ -313,6 +376,9 @@ class AssetEntry(AssetRef):
     """An asset in a list."""
 
     bytes: int
+    segment: int | None = Field(
+        default=None, description="The first of its segments, which stands for it where nothing was asked."
+    )
     title: str | None = None
     day: datetime.date | None = Field(default=None, description="The first of the days of `date`.")
     added_at: datetime.datetime
@@ -402,9 +468,8 @@ class Tag(Wire):
 
 
 class AssetDetail(AssetEntry):
-    """All that is known of an asset. ``sha256`` is its identity."""
+    """All that is known of an asset."""
 
-    sha256: str
     locations: list[Place]
     segments: dict[str, int] = Field(description="Segments by channel.")
     gaps: list[Gap]
@@ -480,6 +545,148 @@ class Sprite(Wire):
     step_ms: int
 
 
+CaseName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$", strip_whitespace=True)
+]
+Note = Annotated[str, StringConstraints(max_length=20_000)]
+
+
+class CaseEntry(Wire):
+    """A case in a list."""
+
+    id: int
+    name: str
+    note: str
+    version: int = Field(description="Grows with every change.")
+    count: int = Field(description="How many exhibits it has.")
+    created_at: datetime.datetime
+    changed_at: datetime.datetime
+
+
+class CaseList(Wire):
+    """Every case, the one that was changed last first."""
+
+    cases: list[CaseEntry]
+
+
+class CaseRequest(Wire):
+    """A new case."""
+
+    name: CaseName
+    note: Note = ""
+
+
+class ExhibitRequest(Wire):
+    """A moment to collect: an asset by its id or by its SHA-256, or a stretch of it."""
+
+    asset: Id | None = None
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    start_ms: Milliseconds | None = None
+    end_ms: Milliseconds | None = None
+    note: Note = ""
+    question: Note = Field(default="", description="The question that led to it, such as the page's address.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.asset is None) == (self.sha256 is None):
+            raise ValueError("an exhibit names its medium either by asset or by sha256")
+        if (self.start_ms is None) != (self.end_ms is None) or (self.start_ms or 0) > (self.end_ms or 0):
+            raise ValueError("a stretch has a start and an end, which is not before it")
+        return self
+
+
+class Collected(Wire):
+    """Moments to put at the end of a case."""
+
+    exhibits: Annotated[list[ExhibitRequest], Field(min_length=1, max_length=1_000)]
+
+
+class CaseChange(CaseRequest):
+    """What a case is to be: exactly these exhibits, in this order. ``version`` is the one that was read."""
+
+    version: Annotated[int, Field(ge=1, le=2**53)]
+    exhibits: Annotated[list[ExhibitRequest], Field(max_length=10_000)]
+
+
+class ExhibitEntry(Wire):
+    """A collected moment. ``asset`` is null while the archive does not hold its medium."""
+
+    sha256: str
+    name: str
+    start_ms: int | None
+    end_ms: int | None
+    note: str
+    question: str
+    added_at: datetime.datetime
+    asset: AssetRef | None
+    segment: int | None = Field(description="A segment of the asset, to open it by.")
+    links: Links | None
+
+
+class CaseDetail(CaseEntry):
+    """A case with its exhibits, in their order."""
+
+    exhibits: list[ExhibitEntry]
+
+
+ExportFormat = Literal["csv", "json", "vtt", "annotations", "edl", "otio", "clips"]
+
+
+class Excerpted(Wire):
+    """A moment to export: an asset, or a stretch of it. A ``note`` stands in the export instead of what is said there."""
+
+    asset: Id
+    start_ms: Milliseconds | None = None
+    end_ms: Milliseconds | None = None
+    text: Annotated[str, StringConstraints(max_length=20_000)] = ""
+    note: Annotated[str, StringConstraints(max_length=20_000)] = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.start_ms is None) != (self.end_ms is None) or (self.start_ms or 0) > (self.end_ms or 0):
+            raise ValueError("a stretch has a start and an end, which is not before it")
+        return self
+
+
+class ExportRequest(Wire):
+    """What to export, and how: the hits of a search, or moments in an order of one's own."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "format": "otio",
+                    "title": "Boats",
+                    "search": {"query": [{"text": "boats at sunset"}], "targets": ["video"], "k": 50},
+                },
+                {
+                    "format": "clips",
+                    "title": "Harbour",
+                    "moments": [{"asset": 7, "start_ms": 1500, "end_ms": 4000, "note": "gulls"}],
+                },
+            ]
+        },
+    )
+
+    format: ExportFormat = Field(
+        description="`annotations`: W3C Web Annotations; `edl`: CMX 3600, one for each rate; `clips`: the media, cut."
+    )
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
+    search: SearchRequest | None = None
+    moments: Annotated[list[Excerpted], Field(max_length=10_000)] = []
+    exact: bool = Field(
+        default=True,
+        description="Of clips of video: encoded anew, to the frame; false: packets copied, from the key frame before.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.search is None) == (not self.moments):
+            raise ValueError("an export has either a search or moments")
+        return self
+
+
 class FetchRequest(Wire):
     """Content to search with, from the web."""
 
@@ -492,7 +699,7 @@ class Upload(Wire):
     id: str
     modality: Modality
     bytes: int
-    expires_at: datetime.datetime
+    expires_at: datetime.datetime | None = Field(description="Unless it is used before; null: it is pinned.")
 
 
 class JobRequest(Wire):
@@ -663,6 +870,13 @@ class Status(Wire):
     version: str
 
 
+class Mistake(BaseModel):
+    """What of a request cannot be."""
+
+    where: str = Field(description="The field, with what it stands in: `query.limit`, `body.query.0.text`.")
+    message: str
+
+
 class Trouble(BaseModel):
     """A problem (RFC 9457). ``remedy`` says what to do; ``errors`` which fields of the request cannot be; ``request`` is the id that the log names."""
 
@@ -686,4 +900,5 @@ class Trouble(BaseModel):
     status: int
     detail: str
     remedy: str = ""
-    errors: list[dict[str, Any]] | None = None
+    errors: list[Mistake] | None = None
+    request: str | None = None

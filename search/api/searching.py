@@ -36,12 +36,17 @@ def router(service: Service) -> APIRouter:
 
         Small media may be inlined as base64; larger ones go through `POST /v1/uploads`. A segment's own asset is not found again.
         """
-        if any(term.text is None and term.segment is None for term in asked.query):
-            engine, query = await service.decoding.run(_understand, service, asked)
-            return await service.searching.run(_answer, service, seen, engine, query, asked)
-        return await service.searching.run(lambda: _answer(service, seen, *_understand(service, asked), asked))
+        return await searched(service, seen, asked)
 
     return routes
+
+
+async def searched(service: Service, seen: Seen, asked: s.SearchRequest) -> s.Found:
+    """The answer to a search, when its turn comes."""
+    if any(term.text is None and term.segment is None for term in asked.query):
+        engine, query = await service.decoding.run(_understand, service, asked)
+        return await service.searching.run(_answer, service, seen, engine, query, asked)
+    return await service.searching.run(lambda: _answer(service, seen, *_understand(service, asked), asked))
 
 
 def _understand(service: Service, asked: s.SearchRequest) -> tuple[Engine, Blend]:
@@ -99,12 +104,24 @@ def _answer(service: Service, seen: Seen, engine: Engine, query: Blend, asked: s
 
 
 def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
-    """The filter of a request."""
+    """The filter of a request.
+
+    Raises:
+        UnknownName: there is no such collection.
+        Problem: the folder leads out of its root, or holds nothing (422).
+    """
     where = asked.filter
+    seen.know_collections(where.collections)
+    under = seen.places.under(where.under, where.collections) if where.under else ()
+    if under and not seen.store.holds_under(under):
+        raise Problem(
+            422, "folder", "The folder holds nothing", f"Nothing that is indexed lies under {where.under}.",
+            remedy="Write it as hits show it, such as 2024/harbour. Names are case-sensitive.",
+        )  # fmt: skip
     return Filter(
         modalities=tuple(dict.fromkeys(asked.targets)), channels=tuple(dict.fromkeys(asked.channels)),
         collections=tuple(dict.fromkeys(where.collections)),
-        under=seen.places.under(where.under, where.collections) if where.under else (),
+        under=under,
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
         dated_by=tuple(dict.fromkeys(where.dated_by)),
         shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=language_names.spelled(where.tracks), within=seen.within,
@@ -120,10 +137,10 @@ def _part(service: Service, term: s.Term) -> Term | Near:
         upload = service.uploads.find(term.upload)
         return Term(upload.path, upload.modality, f"upload {upload.id}")
     modality, data = next((kind, data) for kind in Modality if (data := getattr(term, kind, None)))
-    return Term(service.uploads.keep(_decoded(data), modality), modality, f"inlined {modality}")
+    return Term(service.uploads.keep(decoded(data), modality), modality, f"inlined {modality}")
 
 
-def _decoded(data: str) -> bytes:
+def decoded(data: str) -> bytes:
     """The bytes of plain base64 or of a data: URL (RFC 2397)."""
     if data.startswith("data:"):
         header, comma, data = data.partition(",")

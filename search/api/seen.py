@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from fastapi import Depends, Request
 
 from search.api.places import Places
 from search.api.problems import not_found
+from search.errors import UnknownName
 from search.settings import Settings
 from search.store import Catalogue, Database, Labels, Readers, SqlStore
 from search.store.catalogue import Asset
@@ -38,6 +40,13 @@ class Seen:
         if (found := self.catalogue.assets([id_]).get(id_)) is None:
             raise not_found("asset", id_)
         return found
+
+    def know_collections(self, names: Sequence[str]) -> None:
+        """Raise UnknownName where one of the collections does not exist."""
+        known = list(self.places.collections())
+        for name in names:
+            if name not in known:
+                raise UnknownName("collection", name, known)
 
     def counts(self) -> dict[str, Any]:
         """How much there is, and of what no reader has read. While the archive changes without pause, counting takes at most a

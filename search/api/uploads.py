@@ -44,9 +44,14 @@ class Upload:
     bytes: int
     used_at: float
 
+    @property
+    def pinned(self) -> bool:
+        """Whether it is kept until somebody deletes it."""
+        return _is_pinned(self.path)
+
 
 class Uploads:
-    """Files named ``id.modality.suffix``. When a file was last used is its access time, set here: its modification time stays,
+    """Files named ``id.modality.suffix``, or ``id.modality.pinned.suffix``. When a file was last used is its access time, set here: its modification time stays,
     since query vectors are remembered by that. Thread-safe."""  # fmt: skip
 
     def __init__(self, settings: Settings, pool: DecodePool, decoding: Turns) -> None:
@@ -134,8 +139,20 @@ class Uploads:
         """Delete an upload; raises Problem (404) if there is none."""
         self.find(id_).path.unlink(missing_ok=True)
 
-    def expires_at(self, upload: Upload) -> datetime.datetime:
-        """When an upload expires unless it is used."""
+    def pin(self, id_: str, *, pinned: bool) -> Upload:
+        """Keep an upload until it is deleted, or let it expire again; raises Problem (404) if there is none."""
+        path = self.find(id_).path
+        id_, modality, *rest = path.name.split(".")
+        suffix = [part for part in rest if part != _PINNED]
+        changed = path.with_name(".".join([id_, modality, *([_PINNED] if pinned else []), *suffix]))
+        path.rename(changed)
+        _touch(changed)
+        return _upload(changed)
+
+    def expires_at(self, upload: Upload) -> datetime.datetime | None:
+        """When an upload expires unless it is used; None: it is pinned."""
+        if upload.pinned:
+            return None
         return datetime.datetime.fromtimestamp(upload.used_at + self._settings.upload_hours * 3600, datetime.UTC)
 
     def sweep(self) -> None:
@@ -144,7 +161,7 @@ class Uploads:
         for path in self._files():
             with contextlib.suppress(FileNotFoundError):
                 stat = path.stat()
-                if max(stat.st_atime, stat.st_mtime) < oldest:
+                if max(stat.st_atime, stat.st_mtime) < oldest and not _is_pinned(path):
                     path.unlink()
 
     def _begin(self, announced: int | None) -> Path:
@@ -266,6 +283,16 @@ def router(uploads: Uploads) -> APIRouter:
         """What is known of an upload."""
         return _entry(uploads, uploads.find(id))
 
+    @routes.put("/{id}/pin", operation_id="pin_upload", summary="Keep an upload")
+    def pin(id: s.UploadId) -> s.Upload:  # noqa: A002
+        """Keep an upload until it is deleted, so that what refers to it, such as a link to the page, goes on working."""
+        return _entry(uploads, uploads.pin(id, pinned=True))
+
+    @routes.delete("/{id}/pin", operation_id="unpin_upload", summary="Let an upload expire")
+    def unpin(id: s.UploadId) -> s.Upload:  # noqa: A002
+        """Let a pinned upload expire like any other."""
+        return _entry(uploads, uploads.pin(id, pinned=False))
+
     @routes.delete("/{id}", status_code=204, operation_id="delete_upload", summary="Forget an upload")
     def delete(id: s.UploadId) -> Response:  # noqa: A002
         """Forget an upload now."""
@@ -283,6 +310,13 @@ def _upload(path: Path) -> Upload:
     id_, modality, *_ = path.name.split(".")
     stat = path.stat()
     return Upload(id_, path, Modality(modality), stat.st_size, max(stat.st_atime, stat.st_mtime))
+
+
+_PINNED = "pinned"
+
+
+def _is_pinned(path: Path) -> bool:
+    return _PINNED in path.name.split(".")[2:3]
 
 
 def _touch(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,12 +62,15 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class AssetFilter:
-    """Conditions on a list of assets; None does not restrict. ``name`` is part of the file's name."""
+    """Conditions on a list of assets; None and () do not restrict. ``name`` is part of the file's name, ``digest`` its SHA-256;
+    ``paths`` are where it may lie."""
 
-    modality: Modality | None = None
-    collection: str | None = None
+    modalities: tuple[Modality, ...] = ()
+    collections: tuple[str, ...] = ()
     name: str | None = None
     present: bool | None = None
+    digest: str | None = None
+    paths: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +102,19 @@ class Catalogue:
         """The newest ``limit`` assets with ids below ``before``."""
         a, where = t.asset.c, t.location.c
         places: Select[Any] = select(where.asset_id).join(t.collection).where(where.asset_id.is_not(None), *inside(self._within))
-        if wanted.collection is not None:
-            places = places.where(t.collection.c.name == wanted.collection)
+        if wanted.collections:
+            places = places.where(t.collection.c.name.in_(wanted.collections))
         if wanted.name:
             places = places.where(_named(wanted.name, postgresql=self._database.file is None))
+        if wanted.paths is not None:
+            places = places.where(where.path.in_([os.fsencode(path) for path in wanted.paths]))
         if wanted.present is not None:
             places = places.where((where.state != "missing") if wanted.present else (where.state == "missing"))
         query = select(a.id).where(a.modality.is_not(None), a.id.in_(places)).order_by(a.id.desc()).limit(limit)
-        if wanted.modality is not None:
-            query = query.where(a.modality == str(wanted.modality))
+        if wanted.digest is not None:
+            query = query.where(a.digest == bytes.fromhex(wanted.digest))
+        if wanted.modalities:
+            query = query.where(a.modality.in_([str(one) for one in wanted.modalities]))
         if before is not None:
             query = query.where(a.id < before)
         with self._database.reading() as connection:
@@ -130,6 +138,13 @@ class Catalogue:
         for row in rows:
             by_asset.setdefault(row.id, []).append(row)
         return {id_: _asset(some) for id_, some in by_asset.items()}
+
+    def first_segments(self, assets: Sequence[int]) -> dict[int, int]:
+        """The first segment of each asset that has any."""
+        s = t.segment.c
+        query = select(s.asset_id, func.min(s.id)).where(s.asset_id.in_(list(assets)), _IS_NO_NAME, *legible(self._within))
+        with self._database.reading() as connection:
+            return {asset: first for asset, first in connection.execute(query.group_by(s.asset_id))}  # noqa: C416
 
     def segments(
         self, asset: int, *, after: int = 0, limit: int, channel: Channel | None = None, from_ms: int | None = None,

@@ -475,7 +475,8 @@ class SqlStore:
 
     def holds_under(self, paths: Sequence[str]) -> bool:
         """Whether any file of the archive, present or not, lies at or under one of the paths."""
-        query = select(t.location.c.id).join(t.collection).where(*_places(Filter(under=tuple(paths)))).limit(1)
+        wanted = Filter(under=tuple(paths), within=self.within)
+        query = select(t.location.c.id).join(t.collection).where(*_places(wanted)).limit(1)
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0014"
+REVISION = "0018"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -341,6 +341,35 @@ judgement = Table(
     Column("scope", String(16)),  # the filter that it was drawn under
     Column("judged_at", BigInteger, nullable=False),
     UniqueConstraint("question", "asset_id"),
+    sqlite_autoincrement=True,
+)
+
+
+casefile = Table(
+    "casefile",
+    metadata,
+    _key(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("note", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),  # grows with every change
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+exhibit = Table(
+    "exhibit",
+    metadata,
+    _key(),
+    _to("casefile", index=True),
+    Column("position", Integer, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),  # of the medium, which may leave the archive and come back
+    Column("name", String(500), nullable=False),  # as it was called then
+    Column("start_ms", BigInteger),  # None: all of it
+    Column("end_ms", BigInteger),
+    Column("note", Text, nullable=False),
+    Column("question", Text, nullable=False),  # that led to it
+    Column("added_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -42,7 +42,7 @@ def test_the_library_counts_and_says_what_failed_and_what_is_new(served, open_pa
     assert [int(number) for number in re.findall(r"\d+", counts)] == [6, 3, 3, 4]
     assert page.get_by_text("16 of 17 files searchable, 1 failed").count() == 1
     page.get_by_role("heading", name="Recently added").wait_for()
-    assert page.get_by_role("heading").all_inner_texts() == ["Collections", "What failed", "Recently added"]
+    assert page.get_by_role("heading").all_inner_texts() == ["Sensorium", "Collections", "What failed", "Recently added"]
     page.get_by_text("Which files").click()
     page.get_by_text("images/broken.jpg").wait_for()
     page.get_by_role("button", name="Retry", exact=True).click()

@@ -104,10 +104,10 @@ def test_a_file_that_has_changed_is_said(tight, open_page, place):
         os.utime(sound, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_more_is_shown_when_asked_for(tight, open_page):
+def test_more_is_shown_as_the_end_comes_into_sight(tight, open_page):
     page = open_page(f"{tight.address}/?q=noise&in=image")
     assert len(cards(page)) == 60
-    page.get_by_role("button", name="Show more").click()
+    page.locator("a[data-at]").last.focus()
     asked(page, "more=1")
     page.wait_for_function(
         "() => [...document.querySelectorAll('*')].some((node) => node.shadowRoot?.querySelectorAll('a[data-at]').length > 60)"

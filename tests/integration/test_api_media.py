@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import io
 import os
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -72,7 +74,10 @@ def test_lists_page_by_key_and_filter(still):
     assert [one["name"] for one in still.get("/v1/assets", params={"name": "YELL"}).json()["assets"]] == ["yellow.png"]
     assert still.get("/v1/assets", params={"name": "archive"}).json()["assets"] == []  # only names, never folders above
     assert still.get("/v1/assets", params={"name": "%"}).json()["assets"] == []
-    assert still.get("/v1/assets", params={"collection": "other"}).json()["assets"] == []
+    assert_problem(still.get("/v1/assets", params={"collection": "other"}), 422, "unknown-name")
+    both = still.get("/v1/assets", params={"modality": ["audio", "text"], "collection": "default"}).json()["assets"]
+    assert [one["modality"] for one in both].count("audio") == 3
+    assert len(both) == 5
     assert still.get("/v1/assets", params={"state": "missing"}).json()["assets"] == []
     assert_problem(still.get("/v1/assets", params={"cursor": "nonsense"}), 422, "cursor")
     assert_problem(still.get("/v1/assets", params={"limit": 0}), 422, "validation")
@@ -341,3 +346,58 @@ def test_a_film_is_as_long_as_what_was_decoded(http, archive, settings, encoder,
         answer = http.post("/v1/search", json=question)
         assert answer.status_code == 200, answer.text
         assert (name in [hit["asset"]["name"] for hit in answer.json()["hits"]]) is found
+
+
+def test_an_asset_is_found_by_its_content_and_by_where_it_lies(still):
+    (red,) = still.get("/v1/assets", params={"name": "red.png"}).json()["assets"]
+    assert [one["id"] for one in still.get("/v1/assets", params={"sha256": red["sha256"]}).json()["assets"]] == [red["id"]]
+    assert still.get("/v1/assets", params={"sha256": "0" * 64}).json()["assets"] == []
+    assert [one["id"] for one in still.get("/v1/assets", params={"path": "pictures/red.png"}).json()["assets"]] == [red["id"]]
+    (hit,) = still.post("/v1/search", json={"query": [{"text": "red"}], "targets": ["image"], "k": 1}).json()["hits"]
+    assert hit["asset"]["sha256"] == red["sha256"]
+    assert still.get(f"/v1/segments/{red['segment']}").json()["asset"]["id"] == red["id"]
+
+
+@pytest.mark.parametrize(
+    "address", ["/v1/assets?modalty=audio", "/v1/status?x=1", "/v1/assets/1/thumbnail?t=1&sise=160", "/v1/uploads?nam=a"]
+)
+def test_a_misspelt_parameter_is_told_everywhere(still, address):
+    answer = still.post(address, content=b"") if "uploads" in address else still.get(address)
+    assert_problem(answer, 422, "validation")
+    assert "there is no such parameter" in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("where", [{"collections": ["defualt"]}, {"under": "no/such/folder"}])
+def test_a_filter_that_names_nothing_is_told(still, where):
+    answer = still.post("/v1/search", json={"query": [{"text": "red"}], "filter": where})
+    assert answer.status_code == 422
+    assert answer.json()["remedy"]
+
+
+def test_problems_have_a_schema_under_their_own_media_type(still):
+    told = still.get("/v1/openapi.json").json()
+    reference = {"$ref": "#/components/schemas/Trouble"}
+    answers = [
+        (status, answer["content"])
+        for path in told["paths"].values() for operation in path.values() for status, answer in operation["responses"].items()
+        if status == "default" or status >= "400"
+    ]  # fmt: skip
+    assert len(answers) > 60
+    assert all(content == {"application/problem+json": {"schema": reference}} for _, content in answers)
+    assert told["components"]["schemas"]["Mistake"]["required"] == ["where", "message"]
+
+
+def test_embeddings_have_the_shape_that_openai_clients_read(still):
+    picture = base64.b64encode((Path(still.settings.roots) / "pictures" / "red.png").read_bytes()).decode()
+    told = still.post("/v1/embeddings", json={"model": "", "input": ["red", {"image": picture}, "blue"]}).json()
+    red, shown, blue = (np.array(one["embedding"]) for one in told["data"])
+    assert [one["index"] for one in told["data"]] == [0, 1, 2]
+    assert np.isclose(np.linalg.norm(red), 1, atol=1e-5)
+    assert red @ shown > blue @ shown
+    packed = still.post(
+        "/v1/embeddings", json={"model": told["model"], "input": "red", "encoding_format": "base64", "user": "me"}
+    ).json()
+    assert np.allclose(np.frombuffer(base64.b64decode(packed["data"][0]["embedding"]), "<f4"), red, atol=1e-6)
+    assert_problem(still.post("/v1/embeddings", json={"input": []}), 422, "validation")
+    assert_problem(still.post("/v1/embeddings", json={"input": "a", "dimensions": 7}), 422, "input")
+    assert_problem(still.post("/v1/embeddings", json={"input": "a", "model": "none"}), 422, "unknown-name")

@@ -20,7 +20,7 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 def a_hit(segment: int, asset: int, start: int | None, confidence: float = 0.9, channel: str = "visual") -> s.Hit:
     ref = s.AssetRef(
-        id=asset, modality="video" if start is not None else "image", name=f"file-{asset}", folder="", collection="default", format="mp4",
+        id=asset, sha256="0" * 64, modality="video" if start is not None else "image", name=f"file-{asset}", folder="", collection="default", format="mp4",
         duration_ms=10_000 if start is not None else None,
     )  # fmt: skip
     links = s.Links(media=f"/v1/assets/{asset}/media", moment="", thumbnail=f"/v1/assets/{asset}/thumbnail")
@@ -160,7 +160,7 @@ def test_hits_of_one_file_become_one_card_with_lanes():
     ("count", "cursor", "limit", "more", "ended"),
     [
         (60, "abc", None, True, ""),
-        (look.MAX_HITS, "abc", None, False, "Only the first 200 hits can be listed"),
+        (look.MAX_HITS, "abc", None, False, "Only the first 6,000 hits can be listed"),
         (60, None, None, False, ""),
         (60, None, 40, False, "Only the first 40 hits can be listed"),
     ],

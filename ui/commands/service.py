@@ -23,6 +23,31 @@ def demo(
     run(keep, as_json=as_json)
 
 
+def mcp(
+    address: Annotated[str, typer.Option(help="The address of the service.")] = "http://127.0.0.1:8571",
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="SENSORIUM_TOKEN", help="A token of the service. On this machine, that of the home is used."),
+    ] = None,
+) -> None:
+    """Give language models the archive: a server of the Model Context Protocol on standard input and output.
+
+    Its tools only read. They ask a running service: start it with `sensorium serve`.
+
+    Examples:
+      sensorium mcp
+      SENSORIUM_TOKEN=... sensorium mcp --address https://media.example.org
+    """
+    try:
+        from search.api.client import Client
+        from ui.mcp_server import build
+    except ModuleNotFoundError as error:
+        raise InputError(f"This needs the package {error.name}.", remedy="Install it: pip install 'sensorium[mcp]'") from error
+
+    with Client(address, token=token) as client:
+        build(client).run("stdio")
+
+
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 8571,

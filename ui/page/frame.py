@@ -67,7 +67,11 @@ def known() -> PageChoices:
 def begin(state: State) -> None:
     """Set the window up; comes before anything is drawn."""
     about = (
-        "Library" if state.view == "library" else state.text or ", ".join(piece.label or piece.value for piece in state.pieces)
+        "Library"
+        if state.view == "library"
+        else "Cases"
+        if state.view == "case"
+        else state.text or ", ".join(piece.label or piece.value for piece in state.pieces)
     )
     st.set_page_config(
         page_title=f"{about[:60]} · Sensorium" if about else "Sensorium", page_icon=str(_FOLDER / "mark.svg"), layout="wide",

@@ -13,14 +13,13 @@ from search.errors import PARTLY, Refused, ServiceError
 from ui import phrasing
 from ui.page import frame, look
 from ui.page.components import shelf
-from ui.page.state import MEDIA
+from ui.page.state import MEDIA, State
 
-SHOWN_ASSETS = 24
 _SAMPLE = "sample"
 _LAST, _TROUBLE = "job", "job-trouble"
 
 
-def show() -> None:
+def show(state: State) -> None:
     """Draw the library."""
     client = frame.client()
     status, collections, failures = client.status(), client.collections(), client.failures()
@@ -35,21 +34,24 @@ def show() -> None:
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
     for one in status.unread:
         st.caption(" ".join(phrasing.wordless(one.channel, one.why, one.assets, one.duration_ms)))
-    look.newest(SHOWN_ASSETS, heading="Recently added")
+    look.newest(state, heading="Recently added")
 
 
 def welcome(status: Status) -> None:
     """An empty archive: how to fill it, and the sample to try it with."""
     collections = frame.client().collections()
     with st.container(key="welcome", horizontal_alignment="center"):
-        st.markdown("#### The archive is empty", text_alignment="center")
         st.markdown(
+            f"#### {'The first files are being indexed' if status.job else 'The archive is empty'}", text_alignment="center"
+        )
+        st.markdown(
+            "They appear here as they come in." if status.job else
             "Fill it from a folder of this machine: add one below, or run `sensorium index PATH`. "
             "Then search its images, videos, sounds and texts with any of them.", text_alignment="center",
         )  # fmt: skip
         if _SAMPLE in {root.name for root in collections.roots} and not status.job:
             st.button("Try it with the sample archive", type="primary", on_click=_start, args=([_SAMPLE], "sample"))
-    _progress()
+    _progress(empty=True)
     _add(collections)
 
 
@@ -86,24 +88,25 @@ def _ask(job: Callable[[str], Job]) -> None:
         st.session_state[_TROUBLE] = f"{error} {error.remedy}"
 
 
-def _progress() -> None:
-    """The job that runs, or that was started here, watched while it goes on; or why there is none."""
+def _progress(*, empty: bool = False) -> None:
+    """The job that runs, or that was started here, watched while it goes on; or why there is none. ``empty``: the archive is, so far."""
     with st.container(key="job"):  # always there, so that what follows keeps its place, and what is open stays open
         if trouble := st.session_state.get(_TROUBLE):
             st.warning(phrasing.plain(trouble))
         job = _job()
         if job and job.state in ("queued", "running"):
-            st.fragment(run_every=1.0)(_watch)()
+            st.fragment(run_every=1.0)(_watch)(empty)
         elif job:
             _ended(job)
 
 
-def _watch() -> None:
+def _watch(empty: bool) -> None:
     try:
         job = _job()
+        filled = empty and bool(frame.client().status().assets)
     except ServiceError:
         return  # the page says it as soon as anything is asked
-    if job is None or job.state not in ("queued", "running"):
+    if filled or job is None or job.state not in ("queued", "running"):
         look.forget()
         st.rerun()
     share, told = progress(job)
@@ -120,7 +123,11 @@ def progress(job: Job) -> tuple[float, str]:
     if job.state == "queued":
         return 0.0, f"{folders}: queued"
     if now.scanning:
-        return 0.0, f"{folders}: scanning, {phrasing.count(now.files, 'file')} found"
+        indexed = f", {now.done + now.failed:,} indexed" if now.done + now.failed else ""
+        return (
+            0.0,
+            f"{folders}: scanning, {phrasing.count(now.files, 'file')} found{indexed}" if now.files else f"{folders}: starting",
+        )
     left = f", {phrasing.left(now.seconds_left)} left" if now.seconds_left else ""
     if now.reader:
         told = f"{folders}: {phrasing.reading(now.reader)}, {int(now.behind):,} of {phrasing.count(now.to_read, 'file')}{left}"

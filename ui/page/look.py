@@ -9,14 +9,16 @@ from typing import Any
 import streamlit as st
 
 from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
-from search.errors import ServiceError
+from search.errors import Refused, ServiceError
 from ui import passage_text, phrasing
 from ui.page import frame, trouble
 from ui.page.components import grid
-from ui.page.state import MAX_HITS, Piece, State
+from ui.page.state import FIRST_HITS, MAX_HITS, Piece, State
 
 _ANSWER = "answer"
 """Hits that are less sure than this stand below a line."""
+_PAGE = 200
+"""Hits or files that one request asks for, at most."""
 _BELOW, _WHOLE = 180, 600
 """Characters of a passage on a card: below a picture, and in its place."""
 
@@ -59,7 +61,7 @@ def sampled(state: State) -> None:
         state.question, 1, targets=request["targets"], channels=request["channels"], filter=request["filter"]
     )
     review = frame.client().judgements(state.question).review if not state.narrowed else answer(state).review
-    cards = [_new_card(one) | {"judges": True} for one in drawn.files]
+    cards = [_new_card(state, one) | {"judges": True} for one in drawn.files]
     data = {
         "cards": cards, "more": False, "weaker": "", "nothing": "", "marked": state.opened, "question": state.href(opened=None),
         "heading": f"Is this “{state.question}”?" if cards else "Every file has been judged",
@@ -90,10 +92,19 @@ def judge(state: State, asset: int, right: bool | None) -> bool:
 def answer(state: State) -> Found:
     """The answer to a state's question; asked once, however often the page is drawn again."""
     request = state.request()
-    kept = st.session_state.get(_ANSWER)
-    if kept and kept[0] == request:
-        return kept[1]  # type: ignore[no-any-return]
-    found = frame.client().search(**request)
+    wanted, kept = request.pop("k"), st.session_state.get(_ANSWER)
+    found: Found | None = kept[1] if kept and kept[0] == request else None
+    if found is None:
+        found = frame.client().search(**request, k=min(wanted, _PAGE))
+    while found.cursor and len(found.hits) < wanted:
+        try:
+            more = frame.client().search(**request, k=min(wanted - len(found.hits), _PAGE), cursor=found.cursor)
+        except Refused as error:
+            if error.kind != "stale-cursor":
+                raise
+            more = frame.client().search(**request, k=min(wanted, _PAGE))  # the archive has changed: from the beginning
+            found = more.model_copy(update={"hits": []})
+        found = found.model_copy(update={"hits": [*found.hits, *more.hits], "cursor": more.cursor, "limit": more.limit})
     st.session_state[_ANSWER] = (request, found)
     return found
 
@@ -126,7 +137,7 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
     if passage:
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
-        "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel, "track": best.evidence.track or "",
+        "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel if best.span or best.channel not in ("visual", "text") else "", "track": best.evidence.track or "",
         "bars": bars, "sure": sure, "weak": bars == phrasing.WEAK, "strip": strip(best.asset, likely, verdict), "judged": best.judged,
         "more": f"{moments} moments" if moments > 1 else phrasing.burst(others) if others else "",
     }  # fmt: skip
@@ -144,8 +155,9 @@ def plain_card(asset: AssetRef, links: Links, passage: dict[str, Any] | None, sp
     when = f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else ""
     return {
         "asset": asset.id, "medium": asset.modality, "name": asset.name, "folder": asset.folder, "missing": asset.missing,
+        "day": phrasing.taken(asset.date) if asset.date and asset.date.source not in (None, "file") else "",
         "alt": f"{medium} {asset.name}" + (f", {when}" if when else ""), "passage": passage, "span": when, "length": length,
-        "thumbnail": links.thumbnail, "preview": links.preview, "start": span.start_ms if span else 0, "format": asset.format,
+        "thumbnail": links.thumbnail, "preview": links.preview, "start": span.start_ms if span else 0, "ends": span.end_ms if span else 0, "format": asset.format,
     }  # fmt: skip
 
 
@@ -176,28 +188,38 @@ def strip(asset: AssetRef, hits: Sequence[Hit], verdict: str | None = None) -> l
     ]  # fmt: skip
 
 
-def newest(limit: int, *, heading: str = "", summary: str = "") -> None:
-    """Draw what came last into the archive, without a question."""
-    entries = frame.client().assets(limit=limit).assets
-    cards = [_new_card(entry) for entry in entries]
-    if cards:
+def newest(state: State, *, heading: str = "", summary: str = "") -> None:
+    """Draw the archive without a question, newest first: the media and collections that the state names, as far as it was walked."""
+    entries, cursor = walked(state)
+    if entries:
         data = {
-            "cards": cards,
-            "more": False,
-            "weaker": "",
-            "nothing": "",
-            "marked": None,
-            "question": "",
-            "heading": heading,
-            "summary": summary,
-        }
+            "cards": [_new_card(state, entry) for entry in entries], "more": bool(cursor) and state.count < MAX_HITS, "weaker": "", "nothing": "",
+            "marked": state.opened, "question": state.href(opened=None), "heading": heading, "summary": summary,
+            "ended": f"Only the newest {state.count:,} files can be listed. Choose a medium, or search." if cursor and state.count >= MAX_HITS else "",
+        }  # fmt: skip
         grid(data, sent, key="newest")
+    else:
+        trouble.nothing(state)
 
 
-def _new_card(entry: AssetEntry) -> dict[str, Any]:
+def walked(state: State) -> tuple[list[AssetEntry], str | None]:
+    """The newest files of the state's media and collections, at most as many as it counts; and the cursor to those that follow."""
+    found: list[AssetEntry] = []
+    cursor = None
+    while len(found) < state.count and (cursor or not found):
+        page = frame.client().assets(
+            modality=state.targets, collection=state.collections, limit=min(state.count - len(found), _PAGE), cursor=cursor
+        )
+        found, cursor = [*found, *page.assets], page.cursor
+        if cursor is None:
+            break
+    return found, cursor
+
+
+def _new_card(state: State, entry: AssetEntry) -> dict[str, Any]:
     begins = _beginning(entry.id, frame.token()) if entry.modality == "text" else None
     return plain_card(entry, entry.links, begins, None) | {
-        "segment": None, "href": None, "channel": "", "track": "", "bars": 0, "sure": "", "weak": False, "strip": [], "more": "",
+        "segment": entry.segment, "href": state.href(opened=entry.segment) if entry.segment else None, "channel": "", "track": "", "bars": 0, "sure": "", "weak": False, "strip": [], "more": "",
     }  # fmt: skip
 
 
@@ -220,22 +242,26 @@ def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -
 def sent(told: Mapping[str, Any]) -> None:
     """What the grid sends: a card to open, one to add to the question, a wish for more, or a link to follow."""
     state = State.read({name: st.query_params.get_all(name) for name in st.query_params})
-    kind, segment = told.get("kind"), told.get("segment") or _first(told.get("asset"))
+    kind, segment = told.get("kind"), told.get("segment")
     if kind == "more":
-        frame.go(replace(state, count=MAX_HITS))
+        frame.go(replace(state, count=min(state.count + FIRST_HITS, MAX_HITS)))
     elif kind == "go":
         frame.go(State.link(str(told.get("to", ""))))
     elif kind == "judge" and isinstance(told.get("asset"), int):
         judge(state, told["asset"], told.get("right") is True)
     elif kind == "open" and isinstance(segment, int):
         frame.go(replace(state, opened=segment))
+    elif kind == "with" and isinstance(told.get("cards"), list):
+        frame.go(_with(state, told["cards"]))
     elif kind == "add" and isinstance(segment, int):
         frame.go(similar(state, segment, str(told.get("medium")), str(told.get("name")), add=True))
 
 
-def _first(asset: Any) -> int | None:  # noqa: ANN401 - whatever a browser sent
-    """The first segment of an asset, which stands for it where nothing was asked."""
-    if not isinstance(asset, int):
-        return None
-    segments = frame.client().segments(asset, limit=1).segments
-    return segments[0].id if segments else None
+def _with(state: State, cards: Sequence[Any]) -> State:
+    """The state that asks for more like several cards."""
+    pieces = [
+        Piece.of({"kind": "segment", "value": one.get("segment"), "medium": one.get("medium"), "label": one.get("name")})
+        for one in cards
+        if isinstance(one, Mapping)
+    ]
+    return replace(state, text="", pieces=tuple(piece for piece in pieces if piece)[:16], opened=None, count=FIRST_HITS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from search.errors import ServiceError
-from ui.page import frame, home, library, look, moment, question, trouble
+from ui.page import casebook, frame, home, library, look, moment, question, trouble
 from ui.page.state import State
 
 
@@ -16,11 +16,13 @@ def main() -> None:
     question.show(state)
     try:
         if state.view == "library":
-            library.show()
+            library.show(state)
+        elif state.view == "case":
+            casebook.show(state)
         elif state.asks:
             look.show(state)
         else:
-            home.show()
+            home.show(state)
         if state.opened is not None:
             moment.show(state, state.opened)
     except ServiceError as error:

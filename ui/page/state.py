@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlencode
 
-FIRST_HITS, MAX_HITS = 60, 200
-"""Hits that are shown at first, and after "show more"."""
+FIRST_HITS, MAX_HITS = 60, 6_000
+"""Hits, or files, that are shown at first and at most; so many more follow whenever the end comes into sight."""
 
 MEDIA = ("image", "video", "audio", "text")
 CHANNELS = ("visual", "sound", "text", "speech", "ocr", "caption", "motion")
@@ -69,11 +69,14 @@ class State:
     """A question and how its answer is looked at. ``since`` and ``until`` are ISO days; lengths are in seconds.
 
     ``words`` asks a single text by its words alone, ``spoken`` a single recording by what is said in it too. Neither holds for anything else.
+    ``weight`` is that of ``text``, where there is something else to weigh it against; ``count`` is a multiple of ``FIRST_HITS``.
     ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
     """
 
-    view: Literal["search", "library"] = "search"
+    view: Literal["search", "library", "case"] = "search"
+    case: int | None = None
     text: str = ""
+    weight: float = 1.0
     pieces: tuple[Piece, ...] = ()
     targets: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
@@ -100,10 +103,10 @@ class State:
         one = {name: values[0] for name, values in params.items() if values}
         return cls.of(
             {
-                "text": one.get("q", ""), "pieces": [Piece.read(told) for told in params.get("with", ())],
+                "text": one.get("q", ""), "weight": one.get("weight"), "pieces": [Piece.read(told) for told in params.get("with", ())],
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","), "dated_by": one.get("dated", "").split(","),
-                "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"),
-                "more": one.get("more") == "1", "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
+                "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
+                "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
             }
             | {name: one.get(name, "") for name in ("under", "track", "since", "until", "shortest", "longest")}
         )  # fmt: skip
@@ -117,29 +120,28 @@ class State:
     def of(cls, given: Mapping[str, Any]) -> Self:
         """A state from what a browser sent."""
         pieces = (Piece.of(one) if isinstance(one, Mapping) else one for one in _list(given.get("pieces")))
-        opened = _text(given.get("opened"))
         return cls(
-            view="library" if given.get("view") == "library" else "search",
-            text=_text(given.get("text")).strip(), pieces=tuple(one for one in pieces if isinstance(one, Piece)),
+            view=given["view"] if given.get("view") in ("library", "case") else "search", case=_id(given.get("case")),
+            text=_text(given.get("text")).strip(), weight=abs(_weight(given.get("weight"))) or 1.0, pieces=tuple(one for one in pieces if isinstance(one, Piece)),
             targets=_among(given.get("targets"), MEDIA), channels=_among(given.get("channels"), CHANNELS),
             collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
-            group="moments" if given.get("group") == "moments" else "files", count=MAX_HITS if given.get("more") else FIRST_HITS,
-            opened=(opened.isdecimal() and len(opened) < 19 and int(opened)) or None,
+            group="moments" if given.get("group") == "moments" else "files", count=_count(given.get("count")),
+            opened=_id(given.get("opened")),
         )  # fmt: skip
 
     def params(self) -> dict[str, list[str]]:
         """The state as the parameters of an address; ``read`` turns it back."""
         given: dict[str, list[str]] = {
-            "view": [self.view] if self.view != "search" else [], "q": [self.text], "with": [str(piece) for piece in self.pieces],
+            "view": [self.view] if self.view != "search" else [], "case": [str(self.case or "")], "q": [self.text], "weight": [f"{self.weight:g}"] if self.text and self.weight != 1 else [], "with": [str(piece) for piece in self.pieces],
             "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
             "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "track": [self.track], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "sample": ["1"] if self.sample and self.question else [],
-            "group": [self.group] if self.group != "files" else [], "more": ["1"] if self.count > FIRST_HITS else [],
+            "group": [self.group] if self.group != "files" else [], "more": [str(self.count // FIRST_HITS - 1)] if self.count > FIRST_HITS else [],
             "open": [str(self.opened or "")],
         }  # fmt: skip
         return {name: kept for name, values in given.items() if (kept := [value for value in values if value])}
@@ -175,7 +177,8 @@ class State:
 
     def request(self) -> dict[str, Any]:
         """The arguments of the search that answers this."""
-        terms = [{"text": self.text}] if self.text else []
+        weight = {} if self.weight == 1 or not self.pieces else {"weight": self.weight}
+        terms = [{"text": self.text, **weight}] if self.text else []
         return {
             "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
             "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
@@ -215,6 +218,20 @@ def _weight(given: Any) -> float:  # noqa: ANN401
     except (TypeError, ValueError, OverflowError):
         return 1.0
     return 1.0 if math.isnan(number) else min(max(number, -2.0), 2.0)
+
+
+def _id(given: Any) -> int | None:  # noqa: ANN401
+    told = _text(given)
+    return (told.isdecimal() and len(told) < 19 and int(told)) or None
+
+
+def _pages(told: str) -> int:
+    """How much is shown after so many times more."""
+    return FIRST_HITS * (1 + int(told)) if told.isascii() and told.isdecimal() and len(told) < 5 else FIRST_HITS
+
+
+def _count(given: Any) -> int:  # noqa: ANN401
+    return min(max(FIRST_HITS, given - given % FIRST_HITS), MAX_HITS) if isinstance(given, int) else FIRST_HITS
 
 
 def _day(given: Any) -> str:  # noqa: ANN401

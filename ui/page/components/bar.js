@@ -1,8 +1,21 @@
 // Ask: the box with its pieces, the toggles, the filters, what was asked before.
 
-const RECENT = "sensorium.recent", TYPED = "sensorium.typed", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
+const RECENT = "sensorium.recent", TYPED = "sensorium.typed", PENDING = "sensorium.pending", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
 const SOURCES = ["sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file"]; // of dates, as state.py has them
-const pictures = new Map(); // what this browser knows of its uploads: id -> address of a picture
+const PICTURES = "sensorium.pictures", KEPT_PICTURES = 40;
+
+// What this browser knows of its uploads: id -> a small picture as a data: address, kept over reloads.
+const pictures = {
+  known() { try { return JSON.parse(localStorage.getItem(PICTURES)) ?? {}; } catch { return {}; } },
+  get(id) { return this.known()[id]; },
+  async add(id, file) {
+    const bitmap = await createImageBitmap(file), scale = 48 / Math.max(bitmap.width, bitmap.height);
+    const canvas = el("canvas", { width: Math.max(1, Math.round(bitmap.width * scale)), height: Math.max(1, Math.round(bitmap.height * scale)) });
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const kept = [...Object.entries(this.known()), [id, canvas.toDataURL("image/jpeg", 0.8)]].slice(-KEPT_PICTURES);
+    localStorage.setItem(PICTURES, JSON.stringify(Object.fromEntries(kept)));
+  },
+};
 
 class Bar {
   constructor(host) {
@@ -11,7 +24,7 @@ class Bar {
     this.waiting = [];
     this.input = el("input", {
       class: "words", type: "text", enterkeyhint: "search", autocomplete: "off", spellcheck: "false", "aria-label": "What to look for",
-      placeholder: "Describe it, or drop, paste or record something", oninput: () => this.open(null),
+      placeholder: "Describe it, or drop, paste or record something", oninput: () => { this.open(null); this.draw(); },
       onfocus: () => this.input.value || this.draft?.pieces.length || this.open("recent"),
     });
     this.file = el("input", { type: "file", multiple: true, accept: "image/*,audio/*,video/*,.mkv", hidden: true, "aria-label": "Files to search with" });
@@ -24,7 +37,7 @@ class Bar {
     this.said = el("div", { role: "status", "aria-live": "polite" });
     this.nav = el("span", { class: "nav" });
     this.home = el("a", { class: "mark", href: "/", onclick: (event) => this.follow(event, "") }, icon("audio"), "Sensorium");
-    this.root = el("div", { class: "part bar" }, el("div", { class: "line" }, this.home, this.asking, this.nav), this.below, this.said);
+    this.root = el("div", { class: "part bar" }, el("h1", { class: "unseen" }, "Sensorium"), el("div", { class: "line" }, this.home, this.asking, this.nav), this.below, this.said);
     host.append(this.root);
     this.hear();
     this.watch();
@@ -32,9 +45,11 @@ class Bar {
 
   update(data) {
     const told = JSON.stringify(data.state);
-    this.data = data;
     if (told !== this.told) {
+      if (this.told && question(this.data.here) !== question(data.here)) this.top();
       this.told = told;
+      this.pending = null;
+      this.data = data;
       this.draft = structuredClone(data.state);
       this.input.value = data.state.text;
       this.open(this.input.matches(":focus") && !data.asks ? "recent" : null);
@@ -43,21 +58,27 @@ class Bar {
       if (!this.drawn) this.restore();
       this.drawn = true;
     }
+    this.data = data;
     this.draw();
+  }
+
+  // A new question is read from its beginning.
+  top() {
+    for (let node = this.host.host ?? this.host; node; node = node.parentElement) node.scrollTop = 0;
   }
 
   draw() {
     const chips = [...this.draft.pieces.map((piece) => this.chip(piece)), ...this.waiting.map((name) =>
-      el("span", { class: "chip waiting" }, icon("file"), el("span", { class: "label" }, name)))];
+      el("span", { class: "chip waiting", "data-key": `waiting ${name}` }, icon("file"), el("span", { class: "label" }, name)))];
     const go = el("button", { type: "submit", class: "go" }, "Search");
-    if (!this.input.isConnected) this.box.replaceChildren(icon("search"), this.input, this.more, go);
-    this.box.querySelectorAll(".chip").forEach((chip) => chip.remove());
-    this.input.before(...chips);
-    const library = this.data.state.view === "library";
-    this.nav.replaceChildren(el("a", { class: `toggle${library ? " active" : ""}`, href: this.data.library, onclick: (event) => this.follow(event, this.data.library) }, icon("shelf"), "Library"));
+    renew(this.box, icon("search"), chips, this.input, this.own(), this.more, go);
+    const view = this.data.state.view, library = view !== "search";
+    const to = (name, mark, label) => el("a", { class: `toggle${view === name ? " active" : ""}`, "data-key": name, href: this.data[name], onclick: (event) => this.follow(event, this.data[name]) }, icon(mark), label);
+    renew(this.nav, to("case", "case", "Cases"), to("library", "shelf", "Library"),
+      el("button", { type: "button", class: "toggle", title: "Keys", "aria-label": "Keys", onclick: () => keys(this.root) }, "?"));
     this.below.hidden = library;
     this.below.style.display = library ? "none" : "";
-    this.below.replaceChildren(...this.toggles(), el("span", { class: "gap" }), this.groups());
+    renew(this.below, ...this.toggles(), el("span", { class: "gap" }), this.groups());
     this.folded();
   }
 
@@ -65,16 +86,24 @@ class Bar {
     const less = piece.weight < 0, name = piece.label || (piece.kind === "text" ? piece.value : MEDIA[piece.medium]);
     const picture = piece.kind === "upload" ? pictures.get(piece.value) : this.data.pictures[piece.value];
     const change = (weight) => { piece.weight = Math.round(weight * 100) / 100; this.draw(); this.send_if_asked(); };
-    const slider = el("input", {
-      type: "range", min: "0.1", max: "2", step: "0.1", value: Math.abs(piece.weight), "aria-label": `Weight of ${name}`, title: `Weight ${Math.abs(piece.weight)}`,
-      onchange: (event) => change((less ? -1 : 1) * event.target.valueAsNumber),
-      onkeydown: (event) => event.stopPropagation(),
-    });
-    return el("span", { class: `chip${less ? " less" : ""}` },
+    const slider = weight(name, Math.abs(piece.weight), (value) => change(less ? -value : value));
+    return el("span", { class: `chip${less ? " less" : ""}`, "data-key": `${piece.kind} ${piece.value}` },
       picture && piece.medium !== "audio" ? el("img", { src: picture, alt: "" }) : icon(piece.medium),
       el("span", { class: "label", title: name }, name), slider,
       button("small", less ? `Include ${name}` : `Exclude ${name}`, "minus", () => change(-piece.weight), { "aria-pressed": String(less) }),
+      piece.kind === "upload" && button("small", `Keep ${name}, so that links to this search go on working`, "pin", () => this.pin(piece, name)),
       button("small", `Remove ${name}`, "close", () => { this.draft.pieces = this.draft.pieces.filter((one) => one !== piece); this.draw(); this.send_if_asked(); }));
+  }
+
+  async pin(piece, name) {
+    const response = await fetch(`/v1/uploads/${piece.value}/pin`, { method: "PUT" }).catch(() => null);
+    this.say(!response ? "The service does not answer. Try again in a moment." : response.ok ? `${name} is kept until somebody deletes it.` : await sentence(response), !response?.ok);
+  }
+
+  // The weight of the text in the box, as soon as there is something else to weigh it against.
+  own() {
+    if (!this.draft.pieces.length || !this.input.value.trim()) return null;
+    return weight("the text", this.draft.weight, (value) => { this.draft.weight = value; this.draw(); this.send_if_asked(); });
   }
 
   toggles() {
@@ -82,18 +111,18 @@ class Bar {
     const media = Object.entries(MEDIA).map(([name, label]) => {
       const on = targets.includes(name);
       const press = () => { this.draft.targets = on ? targets.filter((one) => one !== name) : [...targets, name]; this.draw(); this.send_if_asked(); };
-      return el("button", { type: "button", class: "toggle", "aria-pressed": String(on), onclick: press }, icon(name), label);
+      return el("button", { type: "button", class: "toggle", "data-key": name, "aria-pressed": String(on), onclick: press }, icon(name), label);
     });
-    const fold = el("button", { type: "button", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!this.unfolded), onclick: () => { this.unfolded = !this.unfolded; this.draw(); } },
+    const fold = el("button", { type: "button", "data-key": "filters", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!this.unfolded), onclick: () => { this.unfolded = !this.unfolded; this.draw(); } },
       icon("filter"), active.length ? `Filters (${active.length})` : "Filters");
-    const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", title: `Remove the filter ${label}`, "aria-label": `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
+    const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", "data-key": `filter ${label}`, title: `Remove the filter ${label}`, "aria-label": `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
     return [...media, fold, ...chips, ...this.switches()];
   }
 
   // How a question is taken that is a single text, or a single sound that somebody may speak in.
   switches() {
     const { alone, known } = this.data, written = known.channels.some((one) => ["text", "speech", "ocr", "caption"].includes(one));
-    const one = (name, label, title, mark) => el("button", { type: "button", class: "toggle", title, "aria-pressed": String(this.draft[name]), onclick: () => { this.draft[name] = !this.draft[name]; this.draw(); this.send_if_asked(); } }, icon(mark), label);
+    const one = (name, label, title, mark) => el("button", { type: "button", class: "toggle", "data-key": name, title, "aria-pressed": String(this.draft[name]), onclick: () => { this.draft[name] = !this.draft[name]; this.draw(); this.send_if_asked(); } }, icon(mark), label);
     return [
       alone === "text" && written && one("words", "Words only", "Search what is said and written by its words, and nothing by meaning", "text"),
       alone === "sound" && known.hears && one("spoken", "Search what is said in it", `${known.hears} hears the words, which are asked too`, "record"),
@@ -118,20 +147,18 @@ class Bar {
   }
 
   folded() {
-    if (!this.unfolded || this.data.state.view === "library") { this.filters?.remove(); this.filters = null; return; }
+    if (!this.unfolded || this.data.state.view !== "search") { this.filters?.remove(); this.filters = null; return; }
     const d = this.draft, set = (name, value) => { d[name] = value; this.draw(); this.send_if_asked(); };
     const field = (label, name, type, more = {}) => el("label", {}, label, el("input", { type, value: d[name] ?? "", onchange: (event) => set(name, type === "number" ? event.target.valueAsNumber || null : event.target.value.trim()), ...more }));
     const many = (label, name, known) => known.length > 0 && el("fieldset", {}, el("legend", {}, label), el("div", { class: "many" }, known.map((one) =>
       el("button", { type: "button", class: "toggle", "aria-pressed": String(d[name].includes(one)), onclick: () => set(name, d[name].includes(one) ? d[name].filter((other) => other !== one) : [...d[name], one]) }, one))));
-    const focused = this.filters?.contains(this.host.activeElement) ? this.host.activeElement.parentElement.textContent : null;
-    const filters = el("div", { class: "filters" },
+    const filters = [
       many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", this.data.known.channels),
       field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Sound track", "track", "text", { placeholder: "German, 2, commentary", title: "A language, a number, or words of its title" }), field("Since", "since", "date"), field("Until", "until", "date"),
       many("Dated by", "dated_by", SOURCES),
-      field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 }));
-    this.filters ? this.filters.replaceWith(filters) : this.below.after(filters);
-    this.filters = filters;
-    if (focused) [...filters.querySelectorAll("label")].find((one) => one.textContent === focused)?.querySelector("input").focus();
+      field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 })];
+    if (!this.filters) this.below.after((this.filters = el("div", { class: "filters" })));
+    renew(this.filters, filters);
   }
 
   open(name) {
@@ -183,7 +210,7 @@ class Bar {
   remember() {
     const { text, pieces } = this.data.state;
     const label = [text, ...pieces.map((one) => (one.weight < 0 ? "− " : "+ ") + (one.label || one.value))].filter(Boolean).join("  ").replace(/^\+ /, "");
-    const known = [{ to: this.data.here, label }, ...stored().filter((one) => one.label !== label)].slice(0, 8);
+    const known = [{ to: this.data.here, label }, ...stored().filter((one) => one.label !== label)].slice(0, 30);
     try { localStorage.setItem(RECENT, JSON.stringify(known)); } catch { /* a browser that keeps nothing */ }
   }
 
@@ -196,7 +223,7 @@ class Bar {
     for (const file of files) {
       try {
         const kept = await upload(file);
-        if (file.type.startsWith("image/")) pictures.set(kept.id, URL.createObjectURL(file));
+        if (file.type.startsWith("image/")) await pictures.add(kept.id, file).catch(() => {}); // a format that is only the service's, or a browser that keeps nothing
         this.draft.pieces.push({ kind: "upload", value: kept.id, weight: 1, medium: kept.modality, label: file.name.replaceAll("~", "-") });
       } catch (error) { failed.push(`${file.name}: ${error.message}`); }
       this.waiting.shift();
@@ -212,11 +239,17 @@ class Bar {
     if (!this.draft.text && !this.draft.pieces.length) return this.say("Type what to look for, or add a picture, a sound or a video.");
     if (!this.draft.pieces.length || this.draft.text || this.draft.pieces.some((one) => one.weight > 0)) {
       this.input.blur();
+      this.pending = JSON.stringify(this.draft) === this.told ? null : this.draft; // until its answer comes
       this.send({ kind: "ask", state: this.draft });
     } else this.say("Every term is excluded. Add one to look for.");
   }
 
-  send_if_asked() { if (this.data.asks || this.draft.pieces.length) this.input.value.trim() || this.draft.pieces.length ? this.ask() : this.send({ kind: "go", to: "" }); }
+  // A filter changes what is shown: the answer, or without a question the archive.
+  send_if_asked() {
+    const { pieces } = this.draft, typed = this.input.value.trim();
+    if (typed || pieces.length) { if (this.data.asks || pieces.length) this.ask(); } // what is typed and not asked yet waits for Enter
+    else this.send({ kind: "ask", state: { ...this.draft, text: "" } });
+  }
 
   follow(event, to) {
     if (beside(event)) return;
@@ -224,8 +257,8 @@ class Bar {
     this.send({ kind: "go", to });
   }
 
-  say(text) {
-    this.said.replaceChildren(...(text ? [el("p", { class: "said bad" }, text, button("quiet", "Dismiss", "close", () => this.say("")))] : []));
+  say(text, bad = true) {
+    this.said.replaceChildren(...(text ? [el("p", { class: `said${bad ? " bad" : ""}` }, text, button("quiet", "Dismiss", "close", () => this.say("")))] : []));
   }
 
   hear() {
@@ -235,7 +268,11 @@ class Bar {
         event.preventDefault();
         this.input.focus();
         this.input.select();
-      } else if (event.key === "Escape" && this.panel) this.open(null);
+      } else if (event.key === "?" && !typing(event) && !document.querySelector('[role="dialog"]')) {
+        event.preventDefault();
+        keys(this.root);
+      } else if (event.key === "Escape" && this.root.querySelector("dialog.keys")) keys(this.root);
+      else if (event.key === "Escape" && this.panel) this.open(null);
       else if (event.key === "Escape" && typing(event)) this.input.blur();
     });
     listen(host, document, "pointerdown", (event) => { if (this.panel && !event.composedPath().includes(this.asking)) this.open(null); });
@@ -271,19 +308,38 @@ class Bar {
   // again, whose address says everything. What was typed is kept.
   back() {
     if (!this.gone) return;
-    try { sessionStorage.setItem(TYPED, this.input.value); } catch { /* then it has to be typed again */ }
+    try {
+      sessionStorage.setItem(TYPED, this.input.value);
+      if (this.pending) sessionStorage.setItem(PENDING, JSON.stringify(this.pending));
+    } catch { /* then it has to be typed again */ }
     location.reload();
   }
 
-  // What was typed before the page was loaded again.
+  // What was typed before the page was loaded again; what was asked meanwhile is asked now, so that the answer belongs to it.
   restore() {
     try {
+      const pending = sessionStorage.getItem(PENDING);
+      sessionStorage.removeItem(PENDING);
+      if (pending) setTimeout(() => this.send({ kind: "ask", state: JSON.parse(pending) }));
       const typed = sessionStorage.getItem(TYPED);
       sessionStorage.removeItem(TYPED);
       if (typed) this.input.value = typed;
     } catch { /* nothing was kept */ }
   }
 }
+
+// A slider for what a part of the question weighs.
+const weight = (name, value, change) => el("input", {
+  type: "range", class: "weight", min: "0.1", max: "2", step: "0.1", value, "aria-label": `Weight of ${name}`, title: `Weight of ${name}: ${value}`, "data-key": "weight",
+  onchange: (event) => change(Math.round(event.target.valueAsNumber * 10) / 10), onkeydown: (event) => event.stopPropagation(),
+});
+
+// What is asked in an address, without how much of the answer is shown.
+const question = (address) => {
+  const params = new URLSearchParams(address);
+  for (const name of ["more", "open"]) params.delete(name);
+  return params.toString();
+};
 
 function stored() {
   try { return JSON.parse(localStorage.getItem(RECENT)) ?? []; } catch { return []; }

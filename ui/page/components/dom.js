@@ -12,10 +12,12 @@ const ICONS = {
   file: "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4", filter: "M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4",
   clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2", shelf: "M4 5h4v14H4zM10 5h4v14h-4zM16 6l4-1 2 13-4 1z",
   similar: "M4 4h9v9H4zM11 16v4h9v-9h-4", frame: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
+  pin: "M9 4h6l-1 6 3 3H7l3-3zM12 13v7",
   link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
   download: "M12 4v12M7 11l5 5 5-5M4 20h16", model: "M11 3l2 6 6 2-6 2-2 6-2-6-6-2 6-2zM19 16v5M16.5 18.5h5", ask: "M4 5h16v11h-9l-5 4v-4H4z",
   translate: "M4 6h10M9 4v2M12 6c-1 4-4 7-8 8M6 9c1 3 3 5 6 6M12 20l4.5-10L21 20M13.5 17h6",
-  retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7",
+  retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7", up: "M5 15l7-7 7 7", down: "M5 9l7 7 7-7",
+  case: "M4 8h16v11H4zM9 8V5h6v3M4 13h16",
 };
 
 function icon(name) {
@@ -32,13 +34,63 @@ function el(tag, given = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    if (name.startsWith("on")) hears(node, name.slice(2), value);
     else if (name === "style") for (const [key, one] of Object.entries(value)) node.style.setProperty(key, one);
     else if (["value", "checked", "muted", "currentTime"].includes(name)) node[name] = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...present(children));
   return node;
+}
+
+const present = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+
+// What a node does at an event, which `renew` may replace.
+function hears(node, type, act) {
+  node.acts ??= {};
+  if (!(type in node.acts)) node.addEventListener(type, (event) => node.acts[type]?.(event));
+  node.acts[type] = act;
+}
+
+// The children of `parent` become `fresh`. A child with the same data-key, or else the next of the same kind, stays and takes on what is new:
+// so focus, the caret, what is scrolled and what is unfolded stay.
+function renew(parent, ...fresh) {
+  fresh = present(fresh).map((one) => (one instanceof Node ? one : document.createTextNode(one)));
+  const free = new Set([...parent.childNodes].filter((one) => !fresh.includes(one)));
+  const like = (node) => [...free].find((one) => one.nodeName === node.nodeName && one.dataset?.key === node.dataset?.key);
+  const kept = fresh.map((node) => {
+    const old = node.parentNode === parent ? null : like(node);
+    if (!old) return node;
+    free.delete(old);
+    return patched(old, node);
+  });
+  free.forEach((one) => one.remove());
+  let next = parent.firstChild;
+  for (const node of kept) {
+    if (node === next) next = next.nextSibling;
+    else parent.insertBefore(node, next);
+  }
+}
+
+function patched(node, fresh) {
+  if (node.nodeType === Node.TEXT_NODE) {
+    if (node.data !== fresh.data) node.data = fresh.data;
+    return node;
+  }
+  for (const { name } of [...node.attributes]) if (!fresh.hasAttribute(name) && !(name === "open" && node.localName === "details")) node.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  for (const type of new Set([...Object.keys(node.acts ?? {}), ...Object.keys(fresh.acts ?? {})])) hears(node, type, fresh.acts?.[type]);
+  if ("value" in fresh && fresh.localName !== "button" && node !== node.getRootNode().activeElement && node.value !== fresh.value) node.value = fresh.value;
+  renew(node, ...fresh.childNodes);
+  return node;
+}
+
+// Draws anew what may hold the focus, which then goes to the control of the same name.
+function refocused(root, draw) {
+  const name = (node) => node.getAttribute("aria-label") ?? node.textContent, held = root.getRootNode().activeElement;
+  const before = held && root.contains(held) ? name(held) : null;
+  draw();
+  if (before !== null) [...root.querySelectorAll("button, a, input, summary")].find((one) => name(one) === before)?.focus({ preventScroll: true });
 }
 
 const button = (kind, label, mark, onclick, more = {}) =>
@@ -55,6 +107,28 @@ const marked = (pieces) => pieces.map(([text, asked]) => (asked ? el("mark", {},
 
 // Where a text comes from: in a word or two, and in full for who rests on it.
 const origin = (one) => el("span", { class: "origin", title: [one.label, one.by].filter(Boolean).join(": ") }, icon(one.mark), [one.label, one.sure && `${one.sure} confidence`].filter(Boolean).join(" · "));
+
+// What keys do. The one list: `?` shows it.
+const KEYS = {
+  "Everywhere": [["/", "Go to the search box"], ["?", "Show or hide these keys"], ["Esc", "Close"]],
+  "Results": [["← → ↑ ↓", "From card to card"], ["Enter", "Open"], ["+", "Add to the search"],
+    ["X", "Select; with Shift, all from the last one to this"]],
+  "An open moment": [["Space or K", "Play or pause"], ["J L", "Back or forward; again for faster"], [", .", "A frame back or on"], ["< >", "Slower or faster"],
+    ["I O", "Mark where a stretch begins and ends"], ["N", "Next match: in this file, then in the next"], ["← →", "Previous or next hit"], ["Z", "Zoom into a picture"], ["+", "Add to the search"]],
+};
+
+// Shows the keys, or hides them.
+function keys(root) {
+  const open = root.querySelector("dialog.keys");
+  if (open) return open.remove();
+  const close = () => box.remove();
+  const box = el("dialog", { class: "keys", open: true, "aria-label": "Keys" }, button("quiet", "Close", "close", close),
+    Object.entries(KEYS).map(([part, known]) => [el("h2", {}, part), el("dl", {}, known.map(([key, what]) => [
+      el("dt", {}, key.split(" ").map((one) => (one === "or" ? " or " : [el("kbd", {}, one), " "]))), el("dd", {}, what)]))]));
+  box.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); close(); } });
+  root.append(box);
+  box.querySelector("button").focus();
+}
 
 // A listener on the document that goes when the part that wanted it has gone.
 function listen(host, target, type, handle, options) {
@@ -88,6 +162,9 @@ const clock = (seconds) => {
   const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
   return hours ? `${hours}:${pad(minutes)}:${pad(whole % 60)}` : `${minutes}:${pad(whole % 60)}`;
 };
+
+// Milliseconds, with tenths of a second.
+const tenths = (ms) => `${clock(ms / 1000)}.${Math.floor(ms / 100) % 10}`;
 
 // One object a mounted part, kept over the runs of the page's script.
 const mounted = (make) => (component) => {

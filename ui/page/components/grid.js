@@ -4,13 +4,17 @@ class Grid {
   constructor(host) {
     this.host = host;
     this.summary = el("p", { class: "summary", role: "status" });
-    this.list = el("ul");
+    this.list = el("ul", { "aria-label": "Results" });
     this.heading = el("h2");
+    this.items = new Map();
     this.partly = el("a", { class: "partly", title: "The library says why", onclick: (event) => this.follow(event) });
     this.check = el("a", { class: "partly", onclick: (event) => this.follow(event) });
     this.heard = el("p", { class: "heard" });
     this.head = el("div", { class: "head" }, this.summary, this.partly, this.check, this.heard);
-    this.root = el("div", { class: "part" }, this.heading, this.head, this.list);
+    this.tray = new Tray(this);
+    this.foot = el("div", { class: "foot" });
+    this.sight = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.further());
+    this.root = el("div", { class: "part" }, this.heading, this.head, this.list, this.foot, this.tray.root);
     host.append(this.root);
     this.list.addEventListener("click", (event) => this.clicked(event));
     this.list.addEventListener("keydown", (event) => this.pressed(event));
@@ -19,10 +23,11 @@ class Grid {
 
   update(data) {
     const told = JSON.stringify(data.cards);
-    for (const [part, told] of [[this.heading, data.heading], [this.summary, data.summary], [this.partly, data.unseen]]) {
+    for (const [part, told] of [[this.heading, data.heading || "Results"], [this.summary, data.summary], [this.partly, data.unseen]]) {
       part.textContent = told ?? "";
       part.hidden = !told;
     }
+    this.heading.classList.toggle("unseen", !data.heading);
     this.head.hidden = !data.summary && !data.unseen && !data.heard;
     this.head.classList.toggle("alone", !data.cards.length);
     this.partly.href = data.library ?? "";
@@ -36,12 +41,19 @@ class Grid {
       this.cards = data.cards;
       this.draw(data);
     }
-    this.button?.remove();
-    this.button = data.more ? el("button", { type: "button", class: "action more", onclick: () => this.send({ kind: "more" }) }, "Show more") : null;
-    if (!this.button && data.ended) this.button = el("p", { class: "ended" }, data.ended);
-    if (this.button) this.root.append(this.button);
-    this.mark(data.marked);
     this.root.dataset.question = data.question;
+    this.asked = false;
+    renew(this.foot, data.more ? el("button", { type: "button", class: "action more", onclick: () => this.further() }, "Show more") : data.ended ? el("p", { class: "ended" }, data.ended) : null);
+    this.mark(data.marked);
+    this.sight.disconnect(); // what is in sight again is told again
+    this.sight.observe(this.foot);
+  }
+
+  // More is fetched before the end comes into sight.
+  further() {
+    if (this.asked || !this.foot.querySelector("button")) return;
+    this.asked = true;
+    this.send({ kind: "more" });
   }
 
   draw(data) {
@@ -52,9 +64,29 @@ class Grid {
         apart = true;
         items.push(el("li", { class: "rule" }, at ? data.weaker : data.nothing));
       }
-      items.push(this.card(card, at));
+      items.push(this.kept(card, at));
     });
-    this.list.replaceChildren(...items);
+    this.items = new Map(items.filter((one) => one.told).map((one) => [one.told, one]));
+    refocused(this.list, () => renew(this.list, items));
+    this.chosen();
+  }
+
+  // Marks the cards that are in the tray.
+  chosen() {
+    for (const link of this.links()) {
+      const on = this.tray.has(this.cards[link.dataset.at]);
+      link.parentElement.classList.toggle("chosen", on);
+      link.setAttribute("aria-description", on ? "selected" : "");
+    }
+  }
+
+  // A card that was there stays the same node, so that its picture is not loaded again and the focus stays.
+  kept(card, at) {
+    const told = JSON.stringify(card), item = this.items.get(told) ?? this.card(card, at);
+    item.told = told;
+    item.dataset.key = told;
+    item.querySelector("a[data-at]").dataset.at = at;
+    return item;
   }
 
   card(card, at) {
@@ -63,9 +95,9 @@ class Grid {
     if (card.strip.length) shot.append(el("span", { class: "strip" }, card.strip.map((one) =>
       el("i", { style: place(one) }))));
     if (card.medium === "video" && card.preview) this.hover(shot, card);
-    const where = [card.span, card.channel, card.track, card.more].filter(Boolean).join(" · ") || card.folder || card.format;
+    const where = [card.span, card.channel, card.track, card.more, !card.span && card.day, !card.span && card.folder].filter(Boolean).join(" · ") || card.format;
     const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;
-    const link = el("a", { href: card.href ?? "#", "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
+    const link = el("a", { href: card.href, "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
       shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));
     const said = card.judged === true ? "right" : card.judged === false ? "wrong" : "";
     if (said) shot.append(el("span", { class: `judged ${said}`, title: `Judged ${said}` }, icon(said === "right" ? "check" : "close"), el("span", { class: "unseen" }, `Judged ${said}`)));
@@ -91,9 +123,8 @@ class Grid {
 
   picture(card) {
     if (!card.thumbnail) return el("span", { class: "quote" }, card.passage ? marked(card.passage.pieces) : card.name);
-    const lost = () => image.replaceWith(el("span", { class: "lost" }, "No preview available"));
-    const image = el("img", { loading: "lazy", decoding: "async", alt: card.alt, src: card.thumbnail + (card.thumbnail.includes("?") ? "&" : "?") + "size=320", onerror: lost });
-    return image;
+    const lost = (event) => event.currentTarget.replaceWith(el("span", { class: "lost" }, "No preview available"));
+    return el("img", { loading: "lazy", decoding: "async", alt: card.alt, src: card.thumbnail + (card.thumbnail.includes("?") ? "&" : "?") + "size=320", onerror: lost });
   }
 
   // The sheet of frames is asked for when a pointer rests on the card for the first time.
@@ -137,7 +168,9 @@ class Grid {
 
   clicked(event) {
     const link = event.target.closest("a[data-at]");
-    if (!link || beside(event)) return;
+    if (!link) return;
+    if (event.shiftKey && !event.ctrlKey && !event.metaKey) { event.preventDefault(); return this.tray.toggle(Number(link.dataset.at), true); }
+    if (beside(event)) return;
     event.preventDefault();
     this.send({ kind: "open", ...this.about(this.cards[link.dataset.at]) });
   }
@@ -153,6 +186,9 @@ class Grid {
     if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
     const card = this.cards[link.dataset.at];
     if (event.key === "+" && card.segment) this.send({ kind: "add", ...this.about(card) });
+    else if (event.key.toLowerCase() === "x") this.tray.toggle(Number(link.dataset.at), event.shiftKey);
+    else if (event.key === " ") link.click();
+    else if (event.key === "Escape" && this.tray.chosen.size) this.tray.clear();
     else if (!this.step(event.key, link)) return;
     event.preventDefault();
     event.stopPropagation();

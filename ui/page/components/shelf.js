@@ -10,7 +10,7 @@ class Shelf {
     const told = JSON.stringify(data);
     if (told === this.told) return;
     this.told = told;
-    this.root.replaceChildren(...[this.counts(data), this.collections(data), this.failures(data)].flat().filter(Boolean));
+    renew(this.root, this.counts(data), this.collections(data), this.failures(data));
   }
 
   counts({ counts }) {

@@ -3,7 +3,7 @@
 class Stage {
   constructor(host) {
     this.host = host;
-    this.root = el("div", { class: "part" });
+    this.root = el("div", { class: "part", tabindex: "-1" });
     host.append(this.root);
     listen(host, document, "keydown", (event) => this.pressed(event));
     listen(host, window, "keydown", (event) => this.tabbed(event), true);
@@ -11,7 +11,11 @@ class Stage {
 
   update(data) {
     const { texts, judged, ...rest } = data, told = JSON.stringify(rest);
-    if (told !== this.told) this.show(rest, told);
+    if (told !== this.told) {
+      const first = !this.told;
+      refocused(this.root, () => this.show(rest, told));
+      if (first) requestAnimationFrame(() => this.root.focus({ preventScroll: true })); // not on the button that closes: Space plays
+    }
     this.texts.update(texts);
     this.judged = judged;
     for (const [right, choice] of this.choices) choice.setAttribute("aria-pressed", String(judged === right));
@@ -20,8 +24,9 @@ class Stage {
   show(data, told) {
     this.told = told;
     this.data = data;
-    this.player = null;
+    this.player = this.deck = null;
     this.zero = 0;
+    this.stretch = {};
     this.said = el("p", { class: "said faint", role: "status" });
     const screen = this.screen();
     this.texts = new Texts(this, data.translates);
@@ -35,7 +40,7 @@ class Stage {
     const { medium, media, poster, name, start, alt } = this.data;
     const frame = el("div", { class: `screen ${medium}` });
     const fail = async () => frame.replaceChildren(el("p", { class: "trouble" }, await this.reason()));
-    if (["image", "depth", "thermal"].includes(medium)) frame.append(el("img", { src: poster, alt, onerror: fail }));
+    if (["image", "depth", "thermal"].includes(medium)) frame.append(this.zoomed(el("img", { src: poster, alt, onerror: fail })));
     else if (medium === "imu") frame.append(el("p", {}, "Readings of motion can be downloaded, but not played."));
     else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, marked(one.pieces))));
     else {
@@ -51,8 +56,22 @@ class Stage {
       this.player.addEventListener("seeked", () => this.player.play().catch(() => {}), { once: true });
       this.player.src = media;
       frame.append(this.player);
+      this.deck = new Deck(this);
     }
     return frame;
+  }
+
+  // A press shows a picture as large as it is, and again as large as there is room.
+  zoomed(image) {
+    const { media, poster, format } = this.data;
+    const whole = /^(jpe?g|png|webp|gif|avif)$/i.test(format) ? media : poster;
+    const press = () => {
+      const on = box.classList.toggle("whole");
+      box.setAttribute("aria-pressed", String(on));
+      if (on && image.getAttribute("src") !== whole) image.src = whole;
+    };
+    const box = el("button", { type: "button", class: "zoom", title: "Zoom", "aria-label": "Zoom", "aria-pressed": "false", onclick: press }, image);
+    return (this.zoom = box);
   }
 
   // Why the medium cannot be played: what the service says of it, else the browser lacks the format.
@@ -74,8 +93,8 @@ class Stage {
       type: "button", title: `Jump to ${one.label}`, "aria-label": `Jump to ${one.label}`, "aria-current": String(one.segment === this.data.segment),
       style: place(one),
       onclick: (event) => { event.stopPropagation(); this.seek(one.at); },
-    })), this.needle);
-    return [bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, strip.length ? "matches in this file" : ""), el("span", {}, ends))];
+    })), this.deck.range, this.needle);
+    return [this.deck.root, bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, strip.length ? "matches in this file" : ""), el("span", {}, ends))];
   }
 
   near() {
@@ -156,7 +175,7 @@ class Stage {
   tabbed(event) {
     const dialog = document.querySelector('[role="dialog"]');
     if (event.key !== "Tab" || !dialog) return;
-    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, audio, video");
+    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, select, audio, video");
     const stops = [...dialog.querySelectorAll("button"), ...inside].filter((stop) => stop.checkVisibility() && stop.tabIndex >= 0);
     const at = stops.indexOf(event.composedPath()[0]), step = event.shiftKey ? stops.length - 1 : 1;
     stops[at < 0 ? 0 : (at + step) % stops.length]?.focus();
@@ -165,12 +184,26 @@ class Stage {
   }
 
   pressed(event) {
-    if (typing(event) || event.ctrlKey || event.metaKey || event.altKey || event.composedPath()[0] === this.player) return;
-    if (event.key === "ArrowRight" && this.data.after) this.send({ kind: "open", segment: this.data.after });
-    else if (event.key === "ArrowLeft" && this.data.before) this.send({ kind: "open", segment: this.data.before });
-    else if (event.key === "+") this.send({ kind: "add" });
-    else return;
+    if (event.defaultPrevented || typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = event.composedPath()[0], key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (key === " " && /^(BUTTON|A|SUMMARY)$/.test(at.tagName)) return; // Space presses what has the focus
+    if (key.startsWith("Arrow") && at === this.player) return; // the player's own
+    if (key === "ArrowRight" && this.data.after) this.send({ kind: "open", segment: this.data.after });
+    else if (key === "ArrowLeft" && this.data.before) this.send({ kind: "open", segment: this.data.before });
+    else if (key === "+") this.send({ kind: "add" });
+    else if (key === "?") keys(this.root);
+    else if (key === "z" && this.zoom) this.zoom.click();
+    else if (key === "n") this.match();
+    else if (!this.deck?.pressed(key)) return;
     event.preventDefault();
+  }
+
+  // The next match: in this file, else in the next one that has any.
+  match() {
+    const next = this.player && this.data.strip.map((one) => one.at).sort((a, b) => a - b).find((at) => at > this.now + 250);
+    if (next !== undefined && next !== null && next !== false) this.seek(next);
+    else if (this.data.after) this.send({ kind: "open", segment: this.data.after });
+    else this.said.textContent = "There is no further match.";
   }
 }
 

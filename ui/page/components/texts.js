@@ -42,10 +42,10 @@ class Texts {
   // Who heard, read or wrote the lines; where there are several, a press hides one's.
   sources() {
     const known = new Map(this.lines.map((one) => [`${one.label} ${one.by}`, one]));
-    this.legend.replaceChildren(...[...known].map(([key, one]) => {
+    renew(this.legend, [...known].map(([key, one]) => {
       const told = [icon(one.mark), [one.label, one.by].filter(Boolean).join(": ")];
       if (known.size < 2) return el("span", { class: "origin" }, told);
-      const press = () => { this.hidden.has(key) ? this.hidden.delete(key) : this.hidden.add(key); this.sources(); this.legend.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus(); };
+      const press = () => { this.hidden.has(key) ? this.hidden.delete(key) : this.hidden.add(key); this.sources(); };
       return el("button", { type: "button", class: "origin", "data-key": key, "aria-pressed": String(!this.hidden.has(key)), onclick: press }, told);
     }));
     for (const one of this.lines) one.row.hidden = this.hidden.has(`${one.label} ${one.by}`);

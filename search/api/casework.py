@@ -1,0 +1,126 @@
+"""Cases over HTTP: shared by everybody who may see the whole archive."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from search.api import links
+from search.api import schemas as s
+from search.api.links import moment
+from search.api.seen import Seen, Sight
+from search.api.service import Service
+from search.errors import Problem
+from search.store.cases import Casefile, Cases, Exhibit
+from search.store.catalogue import Asset
+from search.types import Span
+
+
+def router(service: Service) -> APIRouter:
+    """The routes of cases."""
+    routes = APIRouter(prefix="/cases", tags=["cases"])
+    cases = Cases(service.database)
+
+    def told(id_: int, seen: Seen) -> s.CaseDetail:
+        case, exhibits = cases.get(id_)
+        assets = cases.assets([one.digest for one in exhibits])
+        known = seen.catalogue.assets(sorted(set(assets.values())))
+        first = seen.catalogue.first_segments(list(known))
+        return s.CaseDetail(
+            **_entry(case).model_dump(),
+            exhibits=[_told(one, seen, known.get(assets.get(one.digest, 0)), first) for one in exhibits],
+        )
+
+    @routes.get("", operation_id="cases", summary="Every case")
+    def every(seen: Sight) -> s.CaseList:
+        """Every case, the one that was changed last first."""
+        _whole(seen)
+        return s.CaseList(cases=[_entry(one) for one in cases.all()])
+
+    @routes.post("", status_code=201, operation_id="make_case", summary="Begin a case")
+    def make(asked: s.CaseRequest, seen: Sight, response: Response) -> s.CaseDetail:
+        """An empty case."""
+        _whole(seen)
+        id_ = cases.make(asked.name, asked.note)
+        response.headers["Location"] = f"{s.BASE}/cases/{id_}"
+        return told(id_, seen)
+
+    @routes.get("/{id}", operation_id="case", summary="A case")
+    def get(id: s.Id, seen: Sight) -> s.CaseDetail:  # noqa: A002 - the name in the address
+        """A case with its exhibits. Those whose medium has left the archive are still there, without links."""
+        _whole(seen)
+        return told(id, seen)
+
+    @routes.post("/{id}/exhibits", operation_id="collect", summary="Collect moments")
+    def collect(id: s.Id, asked: s.Collected, seen: Sight) -> s.CaseDetail:  # noqa: A002
+        """Put moments at the end of a case. Those that it has already are left out."""
+        _whole(seen)
+        cases.add(id, [_exhibit(one, seen, cases, {}) for one in asked.exhibits])
+        return told(id, seen)
+
+    @routes.put("/{id}", operation_id="change_case", summary="Change a case")
+    def change(id: s.Id, asked: s.CaseChange, seen: Sight) -> s.CaseDetail:  # noqa: A002
+        """Rename, note, order or take out: the case becomes what is sent. To undo a change, send what was there before.
+
+        Fails with `changed-meanwhile` if somebody else has changed it since `version`.
+        """
+        _whole(seen)
+        before = {(one.digest, one.start_ms, one.end_ms): one for one in cases.get(id)[1]}
+        exhibits = [_exhibit(one, seen, cases, before) for one in asked.exhibits]
+        cases.change(id, asked.version, name=asked.name, note=asked.note, exhibits=exhibits)
+        return told(id, seen)
+
+    @routes.delete("/{id}", status_code=204, operation_id="delete_case", summary="Delete a case")
+    def delete(id: s.Id, seen: Sight) -> Response:  # noqa: A002
+        """Delete a case. The media stay."""
+        _whole(seen)
+        cases.delete(id)
+        return Response(status_code=204)
+
+    return routes
+
+
+def _whole(seen: Seen) -> None:
+    """Cases tell of the whole archive."""
+    if seen.within is not None:
+        raise Problem(
+            403, "limited", "The token is limited to collections", "Cases may tell of other collections.",
+            remedy="Use a token for the whole archive.",
+        )  # fmt: skip
+
+
+def _exhibit(
+    asked: s.ExhibitRequest, seen: Seen, cases: Cases, before: dict[tuple[str, int | None, int | None], Exhibit]
+) -> Exhibit:
+    """What is to be collected. Who names a medium by its content may name one that has left the archive, if the case had it before."""
+    id_ = asked.asset if asked.asset is not None else cases.assets([asked.sha256 or ""]).get(asked.sha256 or "")
+    known = before.get((asked.sha256 or "", asked.start_ms, asked.end_ms))
+    if id_ is not None:
+        asset = seen.asset(id_)
+        digest, name = asset.digest, seen.places.spot(asset.location.collection, asset.location.path).name
+    elif gone := next((one for one in before.values() if one.digest == asked.sha256), None):
+        digest, name = gone.digest, gone.name
+    else:
+        raise Problem(
+            404,
+            "no-asset",
+            "There is no such asset",
+            f"There is no asset with the content {asked.sha256}.",
+            remedy="Take it from a hit.",
+        )
+    return Exhibit(digest, name, asked.start_ms, asked.end_ms, asked.note, asked.question, known.added_at if known else None)
+
+
+def _entry(case: Casefile) -> s.CaseEntry:
+    return s.CaseEntry(
+        id=case.id, name=case.name, note=case.note, version=case.version, count=case.count, created_at=moment(case.created_at),
+        changed_at=moment(case.changed_at),
+    )  # fmt: skip
+
+
+def _told(one: Exhibit, seen: Seen, asset: Asset | None, first: dict[int, int]) -> s.ExhibitEntry:
+    span = None if one.start_ms is None or one.end_ms is None else Span(one.start_ms, one.end_ms)
+    return s.ExhibitEntry(
+        sha256=one.digest, name=one.name, start_ms=one.start_ms, end_ms=one.end_ms, note=one.note, question=one.question,
+        added_at=moment(one.added_at or 0), asset=links.reference(asset, seen.places) if asset else None, segment=first.get(asset.id) if asset else None,
+        links=links.links(asset.id, asset.modality, span) if asset else None,
+    )  # fmt: skip

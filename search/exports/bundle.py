@@ -1,0 +1,121 @@
+"""A bundle: the files of one export, with a manifest of their hashes and of those of the media."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import BinaryIO, Final
+
+from search.errors import InputError
+from search.exports import lists, timelines
+from search.exports.excerpt import Excerpt
+
+FORMATS: Final = ("csv", "json", "vtt", "annotations", "edl", "otio", "clips")
+MANIFEST = "manifest.json"
+
+Cutter = Callable[[Excerpt], tuple[str, bytes]]
+"""Cuts an excerpt: the suffix of its file, and its bytes."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every file in a bundle, so that the same export has the same bytes but for its manifest."""
+
+
+def bundle(
+    file: BinaryIO, format: str, title: str, excerpts: Sequence[Excerpt], cut: Cutter | None = None, *, left_out: Mapping[str, str] | None = None,  # noqa: A002
+) -> None:  # fmt: skip
+    """Write an export into ``file`` as a ZIP archive. ``cut`` is called for ``clips`` alone; the manifest tells what was ``left_out`` and why.
+
+    Raises:
+        InputError: there is nothing that this format can tell of, or the format is not known.
+    """
+    made = []
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files(format, title, excerpts, cut):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+            made.append({"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+        archive.writestr(
+            zipfile.ZipInfo(MANIFEST, _EPOCH), manifest(format, title, made, excerpts, left_out or {}), zipfile.ZIP_DEFLATED
+        )
+
+
+def files(
+    format: str, title: str, excerpts: Sequence[Excerpt], cut: Cutter | None = None  # noqa: A002
+) -> Iterator[tuple[str, bytes]]:  # fmt: skip
+    """The files of an export, by name; raises as ``bundle`` does."""
+    name = slug(title)
+    timed = [one for one in excerpts if one.timed]
+    if format not in FORMATS:
+        raise InputError(f"There is no export {format!r}.", remedy=f"Choose one of {', '.join(FORMATS)}.")
+    if not excerpts or (format in ("vtt", "edl", "otio", "clips") and not timed):
+        raise InputError(
+            "There is nothing to export." if not excerpts else f"None of it is sound or video, which {format} is made of.",
+            remedy="Choose moments of sound or video; or export as csv, json or annotations.",
+        )
+    if format == "csv":
+        yield f"{name}.csv", lists.as_csv(excerpts).encode()
+    elif format == "json":
+        yield f"{name}.json", lists.as_json(title, excerpts).encode()
+    elif format == "annotations":
+        yield f"{name}.jsonld", lists.as_annotations(title, excerpts).encode()
+    elif format == "otio":
+        yield f"{name}.otio", timelines.as_otio(title, excerpts).encode()
+    elif format == "edl":
+        for rate, text in timelines.as_edls(title, excerpts).items():
+            yield f"{name}-{rate}.edl", text.encode("ascii", "replace")
+    elif format == "vtt":
+        yield from _subtitles(timed)
+    elif cut is not None:
+        for number, one in enumerate(timed, 1):
+            suffix, content = cut(one)
+            yield f"{number:03}-{slug(one.name)}.{suffix}", content
+
+
+def _subtitles(timed: Sequence[Excerpt]) -> Iterator[tuple[str, bytes]]:
+    """A file of cues for each medium, all with names of their own."""
+    by_medium: dict[str, list[Excerpt]] = {}
+    for one in timed:
+        by_medium.setdefault(one.sha256, []).append(one)
+    for number, some in enumerate(by_medium.values(), 1):
+        yield f"{number:03}-{slug(some[0].name)}.vtt", lists.as_vtt(some).encode()
+
+
+def manifest(
+    format: str, title: str, made: Sequence[dict[str, object]], excerpts: Sequence[Excerpt], left_out: Mapping[str, str]  # noqa: A002
+) -> str:  # fmt: skip
+    """What an export holds, and the media that it is of, each with its SHA-256."""
+    media = {
+        one.sha256: {
+            "name": one.name,
+            "folder": one.folder,
+            "collection": one.collection,
+            "bytes": one.size,
+            "sha256": one.sha256,
+        }
+        for one in excerpts
+    }
+    told = {
+        "program": f"sensorium {version('sensorium')}", "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "title": title, "format": format, "files": list(made), "media": list(media.values()),
+        "left_out": [{"name": name, "why": why} for name, why in left_out.items()],
+    }  # fmt: skip
+    return json.dumps(told, ensure_ascii=False, indent=1)
+
+
+def slug(title: str) -> str:
+    """A title as the name of a file: letters, digits and hyphens of any script, at most sixty."""
+    return re.sub(r"[^\w.-]+", "-", title).strip("-._")[:60] or "export"
+
+
+def zipped(
+    format: str, title: str, excerpts: Sequence[Excerpt], cut: Cutter | None = None, *, left_out: Mapping[str, str] | None = None,  # noqa: A002
+) -> bytes:  # fmt: skip
+    """``bundle`` in memory."""
+    file = io.BytesIO()
+    bundle(file, format, title, excerpts, cut, left_out=left_out)
+    return file.getvalue()

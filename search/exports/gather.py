@@ -1,0 +1,86 @@
+"""From what was found to what is exported: each moment with its medium, and for timelines with how the medium counts its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from search.errors import MediaError, Problem
+from search.exports.bundle import Cutter
+from search.exports.excerpt import Excerpt
+from search.exports.timecode import FrameClock
+from search.media import clips
+from search.media.opening import Held
+from search.store.catalogue import Asset
+from search.types import Modality
+
+Opener = Callable[[Asset], AbstractContextManager[Held]]
+"""Opens the file of an asset, which must still be the one that was indexed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is to be exported: an asset, or from ``start_ms`` to ``end_ms`` of it, and what is said of it."""
+
+    asset: int
+    start_ms: int | None = None
+    end_ms: int | None = None
+    channel: str = ""
+    confidence: float | None = None
+    text: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Locus:
+    """Where callers find an asset: its names, and its ``source``, an address or a path."""
+
+    collection: str
+    folder: str
+    name: str
+    source: str
+
+
+def excerpts(
+    moments: Sequence[Chosen], assets: Mapping[int, Asset], locus: Callable[[Asset], Locus], open_: Opener | None
+) -> tuple[list[Excerpt], dict[str, str]]:  # fmt: skip
+    """The moments as excerpts, and what was left out: names, and why. With ``open_``, videos are asked how they count their frames."""
+    clocks: dict[int, FrameClock | None] = {}
+    left_out: dict[str, str] = {}
+    made = []
+    for one in moments:
+        if (asset := assets.get(one.asset)) is None:
+            left_out[f"asset {one.asset}"] = "It is no longer in the archive."
+            continue
+        place = locus(asset)
+        if open_ and asset.modality is Modality.VIDEO and asset.id not in clocks:
+            try:
+                with open_(asset) as file:
+                    rate, timecode = clips.counted(file)
+                clocks[asset.id] = FrameClock.told(rate, timecode) if rate else None
+            except (MediaError, Problem) as error:
+                left_out[place.name] = str(error)
+                clocks[asset.id] = None
+        if place.name in left_out:
+            continue
+        made.append(
+            Excerpt(
+                asset.id, asset.digest, place.name, place.folder, place.collection, place.source, asset.modality, asset.format, asset.size,
+                asset.duration_ms, one.start_ms, one.end_ms, one.channel, one.confidence, one.text, one.note, clocks.get(asset.id),
+            )
+        )  # fmt: skip
+    return made, left_out
+
+
+def cutter(assets: Mapping[int, Asset], open_: Opener, *, exact: bool = True) -> Cutter:
+    """Cuts clips of these assets. A whole medium is cut up to the longest clip."""
+
+    def cut(one: Excerpt) -> tuple[str, bytes]:
+        start, end = one.stretch
+        with open_(assets[one.asset]) as file:
+            return clips.cut(
+                file, one.modality, start, min(end, start + clips.MOST_MS) if one.end_ms is None else end, exact=exact
+            )
+
+    return cut

@@ -1,0 +1,129 @@
+"""The page as a desk: the place is kept, the keyboard does everything, what was found is collected and handed on."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+
+from tests.e2e.conftest import asked, cards
+
+FOCUS = "() => { let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement; return at; }"
+MAIN = "document.querySelector('[data-testid=stMain]')"
+
+
+def focused(page) -> str:
+    """The name of what has the focus."""
+    return page.evaluate(f"() => {{ const at = ({FOCUS})(); return at.getAttribute('aria-label') ?? at.textContent; }}")
+
+
+def test_the_place_is_kept_while_a_question_grows_and_a_new_one_begins_at_the_top(served, open_page):
+    page = open_page(served.address, height=500)
+    page.locator("a[data-at]").first.wait_for()
+    assert all(page.locator("a[data-at]").evaluate_all("links => links.map((one) => /open=\\d+/.test(one.getAttribute('href')))"))
+    assert page.locator("h1").count() == 1
+    page.get_by_role("button", name="Videos", exact=True).click()
+    page.wait_for_function("() => location.search.includes('in=video')")
+    page.locator(".card").nth(2).wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].flatMap((one) => [...(one.shadowRoot?.querySelectorAll('.shot') ?? [])]).every((one) => one.classList.contains('video'))"
+    )
+    assert focused(page) == "Videos"
+
+    page.evaluate(f"{MAIN}.scrollTop = 200")
+    assert page.locator(".box input.words").bounding_box()["y"] >= 0  # the bar stays in sight
+    page.keyboard.press("/")
+    page.keyboard.type("a dog")
+    page.keyboard.press("Enter")
+    asked(page, "q=a+dog")
+    page.wait_for_function(f"() => {MAIN}.scrollTop === 0")
+
+    page.locator("a[data-at]").first.focus()
+    page.keyboard.press("+")
+    asked(page, "with=segment")
+    weight = page.get_by_label("Weight of the text")
+    weight.focus()
+    for told in ("0.9", "0.8", "0.7"):
+        page.keyboard.press("ArrowLeft")
+        asked(page, f"weight={told}")
+        assert focused(page) == "Weight of the text"
+
+
+def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog")
+    cards(page)
+    page.locator("a[data-at]").first.focus()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+X")
+    tray = page.get_by_role("region", name="Selected")
+    tray.get_by_text("3 selected").wait_for()
+    with page.expect_download() as saved:
+        tray.get_by_label("Export as").select_option("json")
+    with zipfile.ZipFile(saved.value.path()) as archive:
+        assert len(json.loads(archive.read("a-dog.json"))["excerpts"]) == 3
+    tray.get_by_role("button", name="Collect").click()
+    page.get_by_label("Name of a case").fill("Dogs")
+    page.keyboard.press("Enter")
+    tray.get_by_text("3 moments added to Dogs.").wait_for()
+    open_page.shoot(page, "collected")
+    tray.get_by_role("link", name="Open the case").click()
+    page.locator(".exhibits li").nth(2).wait_for()
+    first = page.locator(".exhibits li b").first.text_content()
+    page.get_by_label(f"Note on {first}").fill("barks")
+    page.get_by_role("button", name=f"Move {first} down").click()
+    page.wait_for_function(
+        "first => [...document.querySelectorAll('*')].flatMap((one) => [...(one.shadowRoot?.querySelectorAll('.exhibits b') ?? [])])[1]?.textContent === first",
+        arg=first,
+    )
+    open_page.shoot(page, "case")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone.").wait_for()
+    assert page.get_by_label(f"Note on {first}").input_value() == "barks"
+
+
+def test_the_player_is_driven_by_keys_wherever_the_focus_is(served, open_page):
+    page = open_page(f"{served.address}/?q=a+cat&in=video")
+    cards(page)
+    page.locator("a[data-at]").first.press("Enter")
+    player = page.locator(".stage video")
+    player.wait_for()
+    page.wait_for_function(f"() => {{ const at = ({FOCUS})(); return at.matches('.part'); }}")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some((one) => one.shadowRoot?.querySelector('video')?.readyState >= 2)"
+    )
+    paused = "node => node.paused"
+    was = player.evaluate(paused)
+    page.keyboard.press("Space")
+    page.wait_for_function(
+        "was => [...document.querySelectorAll('*')].some((one) => one.shadowRoot?.querySelector('video')?.paused === !was)",
+        arg=was,
+    )
+    page.keyboard.press(".")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some((one) => one.shadowRoot?.querySelector('video')?.paused)"
+    )
+    page.keyboard.press("i")
+    page.get_by_text(re.compile(r"^\d+:\d\d\.\d – end$")).wait_for()
+    page.keyboard.press(">")
+    assert page.get_by_label("Speed").input_value() == "1.5"
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    open_page.shoot(page, "keys")
+
+
+def test_a_question_that_is_asked_while_the_service_is_away_is_answered_when_it_is_back(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog")
+    cards(page)
+    served.stop()
+    try:
+        page.get_by_text("Connection lost. Reconnecting…").wait_for()
+        box = page.locator(".box input.words")
+        box.fill("a cat")
+        box.press("Enter")
+    finally:
+        served.start()
+    asked(page, "q=a+cat")
+    assert box.input_value() == "a cat"
+    assert page.get_by_role("dialog").count() == 0

@@ -1,0 +1,109 @@
+"""`sensorium export`: what a search found, as files for other programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.errors import InputError
+from search.settings import load
+from ui.options import Home, Json, archive
+from ui.terminal import echo
+
+if TYPE_CHECKING:
+    from search.exports.gather import Chosen, Locus
+    from search.media.opening import Held
+    from search.store.catalogue import Asset
+
+
+def export(
+    answer: Annotated[
+        Path, typer.Argument(metavar="ANSWER", help="What `sensorium search --json` printed; - reads it from standard input.")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The ZIP archive to write.")],
+    format: Annotated[str, typer.Option(help="csv, json, vtt, annotations, edl, otio or clips.")] = "json",  # noqa: A002
+    title: Annotated[str | None, typer.Option(help="The title of the export. Default: the name of the file.")] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Cut clips at key frames, without encoding them anew.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Export what a search found, with a manifest of hashes.
+
+    Timelines count whole frames of each video's own rate, from its own start timecode.
+
+    Examples:
+      sensorium search boats --in video -k 20 --json | sensorium export - --format otio --to boats.zip
+      sensorium search "a dog" --json | sensorium export - --format clips --to dogs.zip
+    """
+    from search.exports.bundle import bundle
+    from search.exports.gather import cutter, excerpts
+    from search.store import Catalogue
+
+    moments = _moments(answer)
+    catalogue = Catalogue(archive(load({"home": home})))
+    assets = catalogue.assets(sorted({one.asset for one in moments}))
+    some, left_out = excerpts(moments, assets, _locus, _held if format in ("edl", "otio", "json", "clips") else None)
+    part = to.with_name(f"{to.name}.part")
+    try:
+        with part.open("wb") as file:
+            bundle(file, format, title or to.stem, some, cutter(assets, _held, exact=not copy), left_out=left_out)
+        part.replace(to)
+    except OSError as error:
+        raise InputError(f"{to} cannot be written: {error.strerror}.", remedy="Choose another place with --to.") from None
+    finally:
+        part.unlink(missing_ok=True)
+    for name, why in left_out.items():
+        echo(f"Left out: {name}. {why}", err=True)
+    echo(json.dumps({"file": str(to), "moments": len(some), "left_out": left_out}) if as_json else f"{to}: {len(some)} moments")
+
+
+def _moments(answer: Path) -> list[Chosen]:
+    from search.exports.gather import Chosen
+
+    try:
+        told: dict[str, Any] = json.loads(sys.stdin.read() if str(answer) == "-" else answer.read_text("utf-8"))
+        return [
+            Chosen(
+                hit["asset"]["id"], (hit["span"] or {}).get("start_ms"), (hit["span"] or {}).get("end_ms"), hit["channel"], hit["confidence"],
+                hit["evidence"].get("text") or "",
+            )
+            for hit in told["hits"]
+        ]  # fmt: skip
+    except OSError as error:
+        raise InputError(
+            f"{answer} cannot be read: {error.strerror}.", remedy="Name what `sensorium search --json` printed."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{answer} is no answer of a search.", remedy="Name what `sensorium search --json` printed.") from None
+
+
+def _locus(asset: Asset) -> Locus:
+    from search.exports.gather import Locus
+
+    path = os.fsencode(asset.location.path).decode("utf-8", "replace")
+    return Locus(asset.location.collection, os.path.dirname(path), os.path.basename(path), path)
+
+
+@contextmanager
+def _held(asset: Asset) -> Iterator[Held]:
+    """The file of an asset, which must be as it was indexed."""
+    from search.errors import MediaError
+    from search.media.opening import Held, opened
+
+    with ExitStack() as kept:
+        for place in asset.locations:
+            descriptor = None
+            with suppress(MediaError):
+                descriptor = kept.enter_context(opened(Path(place.path)))
+            found = None if descriptor is None else os.fstat(descriptor)
+            if found and descriptor is not None and (found.st_size, found.st_mtime_ns) == (place.size, place.mtime_ns):
+                yield Held(Path(place.path), descriptor)
+                return
+        raise MediaError("vanished", "The file is no longer as it was indexed.")

@@ -1,0 +1,97 @@
+// The tray: cards that were chosen, and what to do with all of them. It lives in this browser until something is done with it.
+
+class Tray {
+  constructor(grid) {
+    this.grid = grid;
+    this.chosen = new Map(); // key of a card -> the card
+    this.last = null;
+    this.told = el("span", { role: "status" });
+    this.root = el("div", { class: "tray", role: "region", "aria-label": "Selected", hidden: true });
+  }
+
+  static key(card) { return `${card.asset} ${card.segment}`; }
+
+  has(card) { return this.chosen.has(Tray.key(card)); }
+
+  // Chooses a card or lets it go; with `range`, all from the last one to it.
+  toggle(at, range) {
+    const { cards } = this.grid, from = this.last === null ? at : this.last;
+    const on = range ? true : !this.has(cards[at]);
+    const some = range ? cards.slice(Math.min(from, at), Math.max(from, at) + 1) : [cards[at]];
+    for (const card of some) on ? this.chosen.set(Tray.key(card), card) : this.chosen.delete(Tray.key(card));
+    this.last = at;
+    this.told.replaceChildren();
+    this.draw();
+  }
+
+  clear() {
+    this.chosen.clear();
+    this.last = null;
+    this.draw();
+  }
+
+  draw() {
+    this.grid.chosen();
+    const count = this.chosen.size;
+    this.root.hidden = !count && !this.told.hasChildNodes();
+    const act = (label, run, kind = "action") => el("button", { type: "button", class: kind, onclick: run }, label);
+    renew(this.root, el("b", {}, count ? `${count} selected` : ""), count > 0 && [
+      act("Collect", () => this.collecting(), "action chief"), this.formats(), act("Search with these", () => this.grid.send({ kind: "with", cards: this.about() })),
+      act("Clear", () => this.clear()),
+    ], this.form, this.told);
+  }
+
+  about() { return [...this.chosen.values()].map((card) => this.grid.about(card)); }
+
+  formats() {
+    return el("select", { "aria-label": "Export as", "data-key": "formats", onchange: (event) => { const kind = event.target.value; event.target.value = ""; if (kind) this.export(kind); } },
+      el("option", { value: "" }, "Export …"), Object.entries(FORMATS).map(([kind, label]) => el("option", { value: kind }, label)));
+  }
+
+  say(...said) {
+    this.told.replaceChildren(...said);
+    this.draw();
+  }
+
+  moments() {
+    return [...this.chosen.values()].map((card) => ({ asset: card.asset, ...(card.ends ? { start_ms: card.start, end_ms: card.ends } : {}) }));
+  }
+
+  async export(format) {
+    this.say("Exporting …");
+    this.say(await exported(format, (new URLSearchParams(location.search).get("q") || "export").slice(0, 100), this.moments()));
+  }
+
+  // Which case: one that is there, or a new one by its name.
+  async collecting() {
+    const response = await asked("GET", "/v1/cases");
+    if (!response.ok) return this.say(await sentence(response));
+    const { cases } = await response.json();
+    const name = el("input", { list: "cases", maxlength: 200, required: true, placeholder: "Name of a case", "aria-label": "Name of a case", value: cases[0]?.name ?? "" });
+    this.form = el("form", { class: "into", onsubmit: (event) => { event.preventDefault(); this.collect(cases, name.value.trim()); } },
+      name, el("datalist", { id: "cases" }, cases.map((one) => el("option", { value: one.name }))), el("button", { type: "submit", class: "action" }, "Add"));
+    this.draw();
+    this.root.querySelector(".into input").focus();
+  }
+
+  async collect(cases, typed) {
+    const name = typed || this.root.querySelector(".into input").value.trim(), known = cases.find((one) => one.name === name);
+    if (!name) return this.say("Give the case a name.");
+    const made = await asked(known ? "GET" : "POST", known ? `/v1/cases/${known.id}` : "/v1/cases", known ? undefined : { name });
+    if (!made.ok) return this.say(await sentence(made));
+    const before = await made.json(), exhibits = this.moments().map((one) => ({ ...one, question: location.search.slice(0, 2000) }));
+    const response = await asked("POST", `/v1/cases/${before.id}/exhibits`, { exhibits });
+    if (!response.ok) return this.say(await sentence(response));
+    const after = await response.json(), count = after.count - before.count;
+    this.form = null;
+    this.clear();
+    this.say(`${count} ${count === 1 ? "moment" : "moments"} added to ${name}. `,
+      el("a", { class: "partly", href: `?view=case&case=${before.id}` }, "Open the case"), " ",
+      el("button", { type: "button", class: "action", onclick: () => this.undo(before, after) }, "Undo"));
+  }
+
+  async undo(before, after) {
+    const response = await asked("PUT", `/v1/cases/${before.id}`, restored(before, after.version));
+    this.say(response.ok ? "Undone." : await sentence(response));
+  }
+}
