@@ -24,6 +24,7 @@ from ui.commands import (
     judging,
     measure,
     models,
+    provenance,
     search,
     service,
     tokens,
@@ -46,7 +47,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Archive": (archive.index, archive.watch, archive.retry, archive.delete, archive.tag),
-    "Search": (search.search, search.similar, writing.ask, writing.translate, judging.judge),
+    "Search": (search.search, search.similar, writing.ask, writing.translate, judging.judge, provenance.provenance),
     "State": (health.status, health.failures, health.verify, health.doctor),
     "Service": (service.serve, service.demo),
     "Measure": (measure.evaluate, calibration.calibration),

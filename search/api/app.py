@@ -39,7 +39,7 @@ def create_api(service: Service) -> FastAPI:
     api = FastAPIOffline(redoc_url=None, title="Sensorium", version=version("sensorium"), description=_ABOUT, responses=trouble)
     problems.install(api, service.places.hide)
     for router in (
-        searching.router(service), judgement_routes.router(service), assets.router(), media_files.router(service), uploads.router(service.uploads),
+        searching.router(service), judgement_routes.router(service), assets.router(service), media_files.router(service), uploads.router(service.uploads),
         index_jobs.router(service.jobs, service.drain), model_texts.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)
