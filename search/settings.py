@@ -60,6 +60,7 @@ class Settings:
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     login           a TOML file by which people log in to the page through an OpenID Connect provider; empty: by tokens alone
+    trust_anchors   a file of certificates, in PEM, that one trusts: content credentials signed under them are told as trusted; empty: none
     show_positions  collections whose files are served with the positions that they tell, separated by commas; ``*``: all
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
     log_level       what the service writes into its log: ``debug``, ``info``, ``warning`` or ``error``, and what is graver
@@ -97,6 +98,7 @@ class Settings:
     index_kind: str = "exact"
     roots: str = ""
     show_paths: str = ""
+    trust_anchors: str = ""
     show_positions: str = ""
     login: str = ""
     hosts: str = ""

@@ -239,12 +239,71 @@ class Filed:
     zone: str | None = None
 
 
+class Origin(StrEnum):
+    """How a file came about, as it states itself: made by a model, changed by one, or captured by a camera or recorder and not edited
+    since."""
+
+    GENERATED = "generated"
+    EDITED = "edited"
+    CAPTURED = "captured"
+
+
+class Credentials(StrEnum):
+    """What came of checking a file's content credentials (C2PA): ``remote``, they lie at an address, which is not fetched;
+    ``invalid``, what they say does not match the file or their signature; ``valid``; ``trusted``, valid and signed under one of
+    one's own anchors."""
+
+    REMOTE = "remote"
+    INVALID = "invalid"
+    VALID = "valid"
+    TRUSTED = "trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a file states of its making, and the ``evidence``, a sentence. No credentials: it is not signed. No origin: it does not
+    state one, or its credentials are invalid."""
+
+    origin: Origin | None
+    credentials: Credentials | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A step in the making of a file, as its signer states it. ``relation`` tells what it is to the next step: parent, component
+    or input; empty for the file itself. ``problems`` are what C2PA calls failures, by their codes. ``sources`` are the IPTC codes of
+    digital source types. ``made_from`` are the steps before it."""
+
+    title: str
+    signer: str
+    software: str
+    signed_at: str | None
+    actions: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    relation: str = ""
+    problems: tuple[str, ...] = ()
+    made_from: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenanceReport:
+    """All that a file states of its making: its ``provenance``, every piece of ``evidence``, the signed ``claim``, and the ``link``
+    to credentials that lie elsewhere."""
+
+    provenance: Provenance
+    evidence: tuple[str, ...] = ()
+    claim: Claim | None = None
+    link: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Info:
     """What probing found out about an asset. Sizes are in pixels as displayed, the duration in milliseconds. None: the asset has
     no such value.
 
-    ``stamps`` are the dates written in it; ``position`` is its latitude and longitude in degrees.
+    ``stamps`` are the dates written in it; ``position`` is its latitude and longitude in degrees; ``provenance`` is what it states
+    of its making, if it states anything.
     """
 
     modality: Modality
@@ -255,6 +314,7 @@ class Info:
     stamps: tuple[Stamp, ...] = ()
     title: str | None = None
     position: tuple[float, float] | None = None
+    provenance: Provenance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +445,7 @@ class Filter:
     on which the asset may have been taken; assets without a date are excluded. ``dated_by`` are the allowed sources of the date.
     Durations are in milliseconds; assets without a duration are excluded. ``tags``: an asset needs one of them. ``tracks``: only
     what was heard in one of these sound tracks is found. A track is given by its language (ISO 639-1), its number, or words of
-    its name.
+    its name. ``origins``: only files that state one of these origins are found.
 
     ``within`` are the collections that whoever asks may see. To them, the others do not exist.
     """
@@ -401,6 +461,7 @@ class Filter:
     longest_ms: int | None = None
     tags: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
     within: Within = field(default=None, repr=False)
 
     @property

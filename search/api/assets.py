@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -9,13 +10,15 @@ from fastapi import APIRouter, Query
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
+from search.api.media_files import held
 from search.api.problems import not_found
-from search.api.seen import Sight
+from search.api.seen import Seen, Sight
+from search.api.service import Service
 from search.store.catalogue import AssetFilter
-from search.types import Channel, Modality
+from search.types import Channel, Modality, ProvenanceReport
 
 
-def router() -> APIRouter:
+def router(service: Service) -> APIRouter:
     """The routes of assets and segments."""
     routes = APIRouter(tags=["assets"])
 
@@ -48,6 +51,14 @@ def router() -> APIRouter:
         found, catalogue = seen.asset(id), seen.catalogue
         return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), seen.labels.of(id), seen.places)
 
+    @routes.get("/assets/{id}/provenance", operation_id="provenance", summary="What an asset states of its making")
+    async def provenance(id: s.Id, seen: Sight) -> s.ProvenanceReport:  # noqa: A002 - the name in the address
+        """What the asset's file states of its making, and what came of checking its content credentials, now.
+
+        Nothing is fetched: neither credentials that lie at an address, nor the state of certificates.
+        """
+        return s.ProvenanceReport.model_validate(asdict(await service.decoding.run(_provenance, service, seen, id)))
+
     @routes.get("/assets/{id}/segments", operation_id="segments", summary="The segments of an asset")
     def segments(
         id: s.Id, seen: Sight, channel: Channel | None = None,  # noqa: A002 - the name in the address
@@ -77,3 +88,8 @@ def router() -> APIRouter:
         return s.Neighbours(segment=entries[at], before=entries[:at], after=entries[at + 1 :], asset=reference)
 
     return routes
+
+
+def _provenance(service: Service, seen: Seen, id_: int) -> ProvenanceReport:
+    with held(seen.asset(id_), seen.places) as file:
+        return service.pool.provenance(file)

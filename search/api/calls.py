@@ -170,6 +170,11 @@ def segments(
     return Call("GET", f"/assets/{asset}/segments", _as(s.Segments), params=_given(given))
 
 
+def provenance(asset: int) -> Call[s.ProvenanceReport]:
+    """All that an asset's file states of its making."""
+    return Call("GET", f"/assets/{asset}/provenance", _as(s.ProvenanceReport))
+
+
 def segment(id: int, *, around: int = 3) -> Call[s.Neighbours]:  # noqa: A002
     """A segment with its neighbours in time."""
     return Call("GET", f"/segments/{id}", _as(s.Neighbours), params={"around": around})

@@ -50,7 +50,7 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
     **{
         ("GET", BASE + path): READER
         for path in (
-            "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/segments/{id}",
+            "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/assets/{id}/provenance", "/segments/{id}",
             "/assets/{id}/media", "/assets/{id}/thumbnail", "/assets/{id}/preview", "/uploads/{id}", "/index-jobs", "/index-jobs/{id}",
             "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/docs", "/docs/oauth2-redirect", "/openapi.json",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import asdict
 from urllib.parse import quote
 
 from search import wire
@@ -77,6 +78,7 @@ def detail(
         gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
         dates=[s.Stamp(source=one.source, text=one.text) for one in asset.stamps],
         tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels],
+        provenance=s.Provenance.model_validate(asdict(asset.provenance)) if asset.provenance else None,
     )  # fmt: skip
 
 

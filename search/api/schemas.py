@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from search.types import Channel, DateSource, Grouping, Modality, Sort
+from search.types import Channel, Credentials, DateSource, Grouping, Modality, Origin, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
@@ -69,6 +69,9 @@ class Where(Wire):
     tracks: Annotated[list[Words], Field(max_length=20)] = Field(
         default=[],
         description="Sound tracks, by language, number or words of their titles; one is enough. Finds sound and speech alone.",
+    )
+    origins: Annotated[list[Origin], Field(max_length=10)] = Field(
+        default=[], description="How a file came about, as it states itself; one is enough. What states none is left out."
     )
 
 
@@ -467,6 +470,40 @@ class Tag(Wire):
     score: float
 
 
+class Provenance(Wire):
+    """What a file states of its making. Nothing is guessed. `evidence` is a sentence."""
+
+    origin: Origin | None = None
+    credentials: Credentials | None = Field(
+        default=None, description="What came of checking its content credentials (C2PA); absent: it has none."
+    )
+    evidence: str
+
+
+class Claim(Wire):
+    """A step in the making of a file, as its signer states it. `sources` are codes of IPTC's digital source types; `problems` are
+    C2PA's codes of failures."""
+
+    title: str
+    signer: str
+    software: str
+    signed_at: str | None = None
+    actions: list[str]
+    sources: list[str]
+    relation: str = Field(description="What it is to the next step: parent, component or input; empty for the file itself.")
+    problems: list[str]
+    made_from: list[Claim]
+
+
+class ProvenanceReport(Wire):
+    """All that a file states of its making. `link` is where credentials lie that are not in it; they are not fetched."""
+
+    provenance: Provenance
+    evidence: list[str]
+    claim: Claim | None = None
+    link: str | None = None
+
+
 class AssetDetail(AssetEntry):
     """All that is known of an asset."""
 
@@ -474,6 +511,7 @@ class AssetDetail(AssetEntry):
     segments: dict[str, int] = Field(description="Segments by channel.")
     gaps: list[Gap]
     dates: list[Stamp] = Field(default=[], description="All dates that were found of it, the most telling of each source first.")
+    provenance: Provenance | None = Field(default=None, description="What it states of its making; absent: nothing.")
     tags: list[Tag] = Field(description="Likeliest first.")
 
 

@@ -124,7 +124,8 @@ def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
         under=under,
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
         dated_by=tuple(dict.fromkeys(where.dated_by)),
-        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=language_names.spelled(where.tracks), within=seen.within,
+        shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=language_names.spelled(where.tracks),
+        origins=tuple(dict.fromkeys(where.origins)), within=seen.within,
     )  # fmt: skip
 
 

@@ -17,8 +17,15 @@ from search.media.sniff import (
 )
 
 __all__ = [
-    "EXTENSIONS", "HEAD_BYTES", "DecodePool", "ending", "extra_of", "is_media", "is_media_inside", "is_readerless", "sniff", "suffix_of", "versions",
+    "EXTENSIONS", "HEAD_BYTES", "DecodePool", "ending", "extra_of", "is_media", "is_media_inside", "is_readerless", "provenance_readable", "sniff", "suffix_of", "versions",
 ]  # fmt: skip
+
+
+def provenance_readable() -> bool:
+    """Whether content credentials can be read: the extra ``provenance`` is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("c2pa") is not None
 
 
 def versions() -> dict[str, str]:

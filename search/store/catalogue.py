@@ -17,7 +17,7 @@ from search.store.intake import path_of
 from search.store.names import READER
 from search.store.sql import SEGMENT, segment_of
 from search.store.within import inside, legible
-from search.types import Channel, Dated, Modality, Segment, Span, Stamp, Within
+from search.types import Channel, Credentials, Dated, Modality, Origin, Provenance, Segment, Span, Stamp, Within
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A stored asset. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``stamps`` are all dates that were found in it."""
+    """A stored asset. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``stamps`` are all dates that were found in it.
+    ``provenance`` is what it states of its making, as it was indexed; None: it states nothing."""
 
     id: int
     digest: str
@@ -53,6 +54,7 @@ class Asset:
     created_at: int
     locations: tuple[Location, ...]
     stamps: tuple[Stamp, ...] = ()
+    provenance: Provenance | None = None
 
     @property
     def location(self) -> Location:
@@ -297,7 +299,15 @@ def _asset(rows: list[Any]) -> Asset:
     return Asset(
         id=one.id, digest=one.digest.hex(), size=one.size, modality=Modality(one.modality), format=one.format,
         width=one.width, height=one.height, duration_ms=one.duration_ms, title=one.title, dated=dated_of(one),
-        created_at=one.created_at, locations=tuple(locations), stamps=stamps_of(one.stamps),
+        created_at=one.created_at, locations=tuple(locations), stamps=stamps_of(one.stamps), provenance=_provenance(one),
+    )  # fmt: skip
+
+
+def _provenance(one: Any) -> Provenance | None:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    if not one.provenance:
+        return None
+    return Provenance(
+        Origin(one.origin) if one.origin else None, Credentials(one.credentials) if one.credentials else None, one.provenance
     )  # fmt: skip
 
 

@@ -304,7 +304,11 @@ def _describe(item: Finished) -> dict[str, Any]:
 def described(info: Info, unit: Unit) -> dict[str, Any]:
     """The columns of an asset, as its decoder described it."""
     changed = unit.mtime_ns // 86_400_000_000_000
-    return {
+    of = info.provenance
+    stated = (
+        {"origin": of.origin, "credentials": of.credentials, "provenance": of.evidence} if of else {}
+    )  # another worker may not read it
+    return stated | {
         "modality": str(info.modality),
         "format": info.format,
         "width": info.width,

@@ -35,6 +35,7 @@ from search.types import (
     Filter,
     Ids,
     Modality,
+    Origin,
     Segment,
     Space,
     Span,
@@ -285,6 +286,8 @@ class SqlStore:
             mask &= ~np.isin(columns.ids, self._illegible(wanted.within, columns.ids))
         if wanted.tags:
             mask &= np.isin(columns.assets, self._tagged(wanted.tags, wanted.within))
+        if wanted.origins:
+            mask &= np.isin(columns.assets, self._made(wanted.origins))
         if wanted.tracks:
             mask &= np.isin(columns.ids, self._heard(wanted.tracks, wanted.within))
         if wanted.since is not None:
@@ -504,6 +507,12 @@ class SqlStore:
         if unknown := set(tags) - {row.name for row in rows}:
             raise UnknownName("tag", min(unknown), Labels(self._database, within).names())
         return np.fromiter((row.asset_id for row in rows), np.int64, len(rows))
+
+    def _made(self, origins: Sequence[Origin]) -> Ids:
+        """Assets that state one of the origins, (n,)."""
+        with self._database.reading() as connection:
+            query = select(t.asset.c.id).where(t.asset.c.origin.in_([str(origin) for origin in origins]))
+            return np.fromiter(connection.execute(query).scalars(), np.int64)
 
     def _heard(self, tracks: Sequence[str], within: Within) -> Ids:
         """Segments that were heard in one of the tracks, (n,)."""

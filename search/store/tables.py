@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0018"
+REVISION = "0020"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -101,6 +101,9 @@ asset = Table(
     Column("dated_by", String(16)),  # where the date comes from; None: to be looked for
     Column("taken_at", String(32)),  # the date as it is written, in local time where the zone is known: ISO 8601, may be partial
     Column("stamps", Text),  # all dates that were found, with where they come from: JSON
+    Column("origin", String(16)),  # how it came about, as it states itself; None: it does not
+    Column("credentials", String(16)),  # what came of checking its content credentials; None: it has none
+    Column("provenance", Text),  # the evidence for both, a sentence
     Column("zone", String(64)),  # that the setting gave for a time in UTC, "" for none; None: none was asked for
     Column("dates_beside", String(64)),  # a fingerprint of the files beside it that may tell its date
     Column("created_at", BigInteger, nullable=False),

@@ -35,7 +35,7 @@ def ask(
     from ui import show
 
     settings = load({"home": home, "captioner": captioner})
-    path = _path(settings, asset)
+    path = path_of_asset(settings, asset)
     writer = asking.load(settings.captioner, Models.of(settings), settings.device)
     with DecodePool(settings, 1) as pool:
         found = asking.ask(writer, pool, path, question, at_ms=None if at is None else round(at * 1000))
@@ -96,7 +96,7 @@ def _said(settings: Settings, segment: int) -> tuple[str, str | None]:
     return found.text, catalogue.language(segment)
 
 
-def _path(settings: Settings, asset: str) -> Path:
+def path_of_asset(settings: Settings, asset: str) -> Path:
     """The file of an asset that is stated by its number, or by the file itself."""
     if not asset.isascii() or not asset.isdigit():
         return Path(asset).absolute()

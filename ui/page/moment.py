@@ -130,7 +130,7 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None, verdict:
     known = {
         "Match": phrasing.band(found.confidence, verdict)[1] if found else "",
         "Moment": f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else "", "Matched on": phrasing.CHANNELS[segment.channel] if found else "", "Sound track": segment.track or "",
-        "Title": asset.title or "", **_dated(asset),
+        "Title": asset.title or "", **_dated(asset), "Origin": asset.provenance.evidence if asset.provenance else "",
         "Length": phrasing.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
         "File": f"{asset.format}, {phrasing.size(asset.bytes)}", "Location": places, "Added": phrasing.day(asset.added_at),
         "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags), "Not indexed": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),

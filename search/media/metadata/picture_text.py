@@ -103,7 +103,7 @@ def _of_tags(exif: Image.Exif) -> list[Stamp]:
     return found
 
 
-def _packets(image: Image.Image, source: Source) -> list[bytes]:
+def packets(image: Image.Image, source: Source) -> list[bytes]:
     """The XMP of a picture."""
     if image.format == "PNG":
         found = [text for _, text in _texts(_chunks(source.file), (_XMP_OF_PNG,))]
@@ -112,8 +112,19 @@ def _packets(image: Image.Image, source: Source) -> list[bytes]:
     return [raw for raw in found if raw]
 
 
+def texts(file: BinaryIO, wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The texts of a PNG with one of the ``wanted`` keywords, and these keywords."""
+    return _texts(_chunks(file), wanted)
+
+
+def comment(image: Image.Image, source: Source) -> str:
+    """The user comment of a picture's EXIF."""
+    exif = _exif(image, source)
+    return _user_comment(_bytes(exif.get_ifd(_DETAILS).get(_USER_COMMENT)), exif.endian or "<")
+
+
 def _of_xmp(image: Image.Image, source: Source) -> Iterator[Value]:
-    for raw in _packets(image, source):
+    for raw in packets(image, source):
         yield from xmp.values(raw)
 
 
@@ -144,9 +155,8 @@ def _of_exif(image: Image.Image, source: Source) -> Iterator[Value]:
         text = _bytes(exif.get(tag)).decode("utf-16-le", "replace").partition("\0")[0]
         yield from (Value(role, part) for part in (text.split(";") if role == "keywords" else [text]))
     yield from _named(exif)
-    details = exif.get_ifd(_DETAILS)
-    yield from _named(details)
-    yield Value("description", _user_comment(_bytes(details.get(_USER_COMMENT)), exif.endian or "<"))
+    yield from _named(exif.get_ifd(_DETAILS))
+    yield Value("description", comment(image, source))
 
 
 def _named(tags: Mapping[int, Any]) -> Iterator[Value]:

@@ -91,6 +91,14 @@ def stamps(raw: bytes) -> list[Stamp]:
     return [stamp for name, text, _ in found for stamp in dates.stamps(_DATES[name], text)]
 
 
+def source_types(raw: bytes) -> list[str]:
+    """The codes of IPTC's digital source types in XMP, such as ``digitalCapture``; of damaged XMP, those before the damage."""
+    reader = _Reader({f"{_EXT} DigitalSourceType": None})
+    with contextlib.suppress(NotXmp, expat.ExpatError):
+        reader.parse(raw)
+    return [text.strip().rstrip("/").rpartition("/")[2] for _, text, _ in reader.found]
+
+
 class _Reader:
     """Follows the elements, and keeps the texts of those with a name in ``names``, at any depth."""
 

@@ -1,6 +1,6 @@
 """The disposable process that decodes. Opened files come in over the socket at standard input; answers go back.
 
-It is run as ``python -P -m search.media.sandbox.child MEMORY SLOTS FREE HEIF`` by ``process.py``. It loads everything that decoding
+It is run as ``python -P -m search.media.sandbox.child MEMORY SLOTS FREE HEIF ANCHORS`` by ``process.py``. It loads everything that decoding
 needs, gives up everything else (``confine.py``), and only then reads the first byte of a file. It keeps no state between files,
 except colour transforms, which depend only on the bytes of a profile.
 """
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from search.errors import MediaError
-from search.media.metadata import positions
+from search.media.metadata import positions, provenance
 from search.media.sandbox import confine, protocol
 from search.media.sandbox.slots import SLOT_BYTES, Slots
 from search.media.sniff import HEAD_BYTES
@@ -49,28 +49,31 @@ _DESCRIPTORS = 32
 
 def main() -> None:
     """Serve until the parent closes the socket."""
-    memory, shared, free, heif = (int(argument) for argument in sys.argv[1:])
+    memory, shared, free, heif = (int(argument) for argument in sys.argv[1:5])
     os.dup2(2, 1)
-    _load(heif=bool(heif))
+    _load(heif=bool(heif), anchors=sys.argv[5])
     control, slots = socket.socket(fileno=os.dup(0)), Slots.attach(shared, free)
     _confine(memory, threads=bool(heif))
     while request := _receive(control):
-        header, descriptor = request
+        header, descriptor, beside = request
         with os.fdopen(descriptor, "rb") as file:
             source = Source(file, os.fstat(descriptor).st_size, file.read(HEAD_BYTES), header["suffix"])
             file.seek(0)
             limits = Limits(**header["limits"])
             modality = Modality(header["modality"])
-            if header["needs"] is None:
-                found: Iterator[protocol.Reply] = positions.find(file, source.size, modality)
+            found: Iterator[protocol.Reply]
+            if header["task"] == "positions":
+                found = positions.find(file, source.size, modality)
+            elif header["task"] == "provenance":
+                found = iter([provenance.find(source, modality, limits, beside)])
             else:
-                found = decode(modality, source, Needs(**header["needs"]), limits)
+                found = provenance.told(decode(modality, source, Needs(**header["needs"]), limits), source, limits)
             for reply in _answer(modality, found, limits):
                 _send(control, slots, reply)
 
 
-def _load(*, heif: bool) -> None:
-    """Import everything that any file may need. The garbage collector then ignores these objects."""
+def _load(*, heif: bool, anchors: str) -> None:
+    """Import everything that any file may need, and read the certificates that one trusts. The garbage collector then ignores these objects."""
     import encodings
 
     import av
@@ -83,6 +86,7 @@ def _load(*, heif: bool) -> None:
         from search.media.decode import images
 
         images.learn_heif()
+    provenance.learn(anchors)
     gc.freeze()
 
 
@@ -123,14 +127,18 @@ def decode(modality: Modality, source: Source, needs: Needs, limits: Limits) -> 
     return read(source, needs, limits)
 
 
-def _receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """The next request and its file; None: there will be no more."""
-    prefix, descriptors, _, _ = socket.recv_fds(control, protocol.PREFIX.size, 1)
+def _receive(control: socket.socket) -> tuple[dict[str, Any], int, bytes | None] | None:
+    """The next request, its file, and the content of a file beside it, if one comes along; None: there will be no more."""
+    prefix, descriptors, _, _ = socket.recv_fds(control, protocol.PREFIX.size, 2)
     if not prefix:
         return None
     prefix += _exactly(control, protocol.PREFIX.size - len(prefix))
     length, _ = protocol.PREFIX.unpack(prefix)
-    return protocol.unpack_header(_exactly(control, length)), descriptors[0]
+    beside = None
+    for descriptor in descriptors[1:]:
+        with os.fdopen(descriptor, "rb") as file:
+            beside = file.read(provenance.MAX_MANIFEST_BYTES)
+    return protocol.unpack_header(_exactly(control, length)), descriptors[0], beside
 
 
 def _exactly(control: socket.socket, length: int) -> bytes:

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from search.errors import MediaError
+from search.errors import InputError, MediaError
 from search.media.opening import Held
 from search.media.sandbox.process import Process
 from search.settings import Settings
-from search.types import Cut, Gap, Info, Needs, Patch
+from search.types import Cut, Gap, Info, Needs, Patch, ProvenanceReport
 
 _FILES_PER_PROCESS = 800
 """A process is replaced after this many files, so that leaks in codecs stay small. Starting one takes as long as decoding 150
@@ -27,7 +27,13 @@ class DecodePool:
     """
 
     def __init__(self, settings: Settings, size: int) -> None:
-        """Start the processes. The constructor does not wait for them."""
+        """Start the processes. The constructor does not wait for them.
+
+        Raises:
+            InputError: the setting ``trust_anchors`` names no file of certificates.
+        """
+        if settings.trust_anchors:
+            _check_anchors(Path(settings.trust_anchors))
         self._settings, self.size = settings, max(1, size)
         self.within: Sequence[bytes] = ()
         """The real folders that files must lie in, wherever links lead; none: anywhere."""
@@ -78,8 +84,22 @@ class DecodePool:
         """
         process = self._borrow()
         try:
-            process.ask(path, None, self.within)
+            process.ask(path, "positions", self.within)
             return process.patches()
+        finally:
+            self._give_back(process)
+
+    def provenance(self, path: Path | Held) -> ProvenanceReport:
+        """All that a file states of its making. Credentials in a file of the same name that ends in ``.c2pa`` count as its own.
+
+        Raises:
+            MediaError: it cannot be looked through.
+            RuntimeError: the pool is closed.
+        """
+        process = self._borrow()
+        try:
+            process.ask(path, "provenance", self.within, (path.path if isinstance(path, Held) else path).with_suffix(".c2pa"))
+            return process.provenance()
         finally:
             self._give_back(process)
 
@@ -118,3 +138,15 @@ class DecodePool:
         fresh = Process(self._settings)
         self._all.add(fresh)
         return fresh
+
+
+def _check_anchors(file: Path) -> None:
+    try:
+        wrong = "" if b"-----BEGIN CERTIFICATE-----" in file.read_bytes() else "it holds no certificate in PEM"
+    except OSError as error:
+        wrong = error.strerror or str(error)
+    if wrong:
+        raise InputError(
+            f"The setting trust_anchors names {file}, which cannot be used: {wrong}.",
+            remedy="Name a file of certificates, or leave it empty.",
+        )

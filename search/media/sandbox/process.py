@@ -25,7 +25,7 @@ from search.media.sandbox.wall_limit import PATIENCE, WallLimit
 from search.media.sniff import HEAD_BYTES, sensed, sniff
 from search.media.source import picture_formats
 from search.settings import Settings
-from search.types import Cut, Gap, Info, Modality, Needs, Patch
+from search.types import Cut, Gap, Info, Modality, Needs, Patch, ProvenanceReport
 
 _CHUNK_BYTES = 1 << 16
 """What is read of the socket at once, in bytes."""
@@ -88,7 +88,13 @@ class Process:
         self._seconds = settings.decode_seconds
         self._control, theirs = socket.socketpair()
         self._slots = Slots.create()
-        arguments = (settings.decode_memory, self._slots.memory, self._slots.free, int("heic" in self._limits["formats"]))
+        arguments = (
+            settings.decode_memory,
+            self._slots.memory,
+            self._slots.free,
+            int("heic" in self._limits["formats"]),
+            settings.trust_anchors,
+        )
         with theirs:
             self._popen = self._start(arguments, theirs.fileno(), (self._slots.memory, self._slots.free))
         self._complaints = self._popen.stderr.fileno() if self._popen.stderr else -1
@@ -121,29 +127,34 @@ class Process:
         """Whether the process still runs."""
         return self._popen.poll() is None
 
-    def ask(self, path: Path | Held, needs: Needs | None, within: Sequence[bytes] = ()) -> None:
+    def ask(
+        self, path: Path | Held, wanted: Needs | protocol.Task, within: Sequence[bytes] = (), beside: Path | None = None
+    ) -> None:  # fmt: skip
         """Open a file, unless it is, and pass it to the decoder, which cannot open files itself. For ``within`` see ``opened``.
-
-        Without ``needs``, its positions are asked for.
+        ``beside`` is a file that comes along, if it is there.
 
         Raises:
             MediaError: the file cannot be opened, or has no content to decode; ``killed``, the process died while it was idle.
         """
-        self._needs = needs or _NOTHING
+        self._needs = wanted if isinstance(wanted, Needs) else _NOTHING
         name = os.fspath(path.path if isinstance(path, Held) else path)
         suffix = os.path.splitext(name)[1].lower()
-        with opened(path, within) as file:
+        with contextlib.ExitStack() as stack:
+            files = [file := stack.enter_context(opened(path, within))]
+            if beside is not None:
+                with contextlib.suppress(MediaError):
+                    files.append(stack.enter_context(opened(beside, within)))
             modality = sniff(head(file, HEAD_BYTES), suffix, sensed(name))
             streams = modality in (Modality.AUDIO, Modality.VIDEO)
             memory = self._settings.decode_memory if streams else min(self._settings.image_memory, self._settings.decode_memory)
             self._bound("AS", memory)
             self._begun = self._used()
             self._allow(self._seconds, since=self._begun)
-            request = protocol.pack_request(modality, suffix, needs, self._limits | {"memory": memory})
+            request = protocol.pack_request(modality, suffix, wanted, self._limits | {"memory": memory})
             self.served += 1
             self._busy = True
             try:
-                socket.send_fds(self._control, [request], [file])  # it fits: the socket is empty
+                socket.send_fds(self._control, [request], files)  # it fits: the socket is empty
             except OSError as error:
                 raise MediaError("killed", self._epitaph()) from error
 
@@ -161,7 +172,7 @@ class Process:
                 raise reply
             if reply is None:
                 return
-            if isinstance(reply, Patch):
+            if isinstance(reply, (Patch, ProvenanceReport)):
                 break
             gaps += isinstance(reply, Gap)
             told += isinstance(reply, Info)
@@ -193,6 +204,23 @@ class Process:
                 break
             found.append(reply)
         raise self._liar("replies that are no patches, or too many")
+
+    def provenance(self) -> ProvenanceReport:
+        """The reply to a request for provenance.
+
+        Raises:
+            MediaError: as of ``replies``.
+        """
+        clock = WallLimit(self._seconds * PATIENCE)
+        report, end = self._reply(clock), None
+        if isinstance(report, ProvenanceReport):
+            end = self._reply(clock)
+        for reply in (report, end):
+            if isinstance(reply, MediaError):
+                raise reply
+        if isinstance(report, ProvenanceReport) and end is None:
+            return report
+        raise self._liar("a reply that is no provenance")
 
     def settle(self) -> bool:
         """Finish the current request and return whether the process can go on. It gets a moment for this, and is then killed."""

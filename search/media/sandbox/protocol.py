@@ -3,8 +3,8 @@
 A message is ``u32 header length | u64 payload length | header``, little-endian. For each piece of the payload follows one byte:
 the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload and comes with the
 opened file. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, perhaps an ``info`` with the decoded
-duration, and then ``end``; where positions are asked for, any number of ``patch``, and then ``end``. ``error`` may replace any of
-them and is the last. The parent trusts nothing that it reads here: a
+duration, and then ``end``; where positions are asked for, any number of ``patch``, and then ``end``; where provenance is, one
+``provenance`` and ``end``. ``error`` may replace any of them and is the last. The parent trusts nothing that it reads here: a
 malicious file may have taken over the decoder.
 """
 
@@ -23,7 +23,24 @@ from numpy.typing import NDArray
 
 from search.errors import REASONS, MediaError
 from search.media.metadata import dates
-from search.types import IMU_RATE, Channel, Cut, DateSource, Gap, Info, Modality, Needs, Patch, Span, Stamp
+from search.types import (
+    IMU_RATE,
+    Channel,
+    Claim,
+    Credentials,
+    Cut,
+    DateSource,
+    Gap,
+    Info,
+    Modality,
+    Needs,
+    Origin,
+    Patch,
+    Provenance,
+    ProvenanceReport,
+    Span,
+    Stamp,
+)  # fmt: skip
 
 PREFIX = struct.Struct("<IQ")
 MAX_HEADER_BYTES = 64 * 1024
@@ -39,9 +56,14 @@ _BYTES = (Modality.IMAGE, Modality.VIDEO)
 """Modalities with bytes as content; the others have float32."""
 _AXES = 6
 """Numbers in a reading of motion."""
+_CLAIMS, _DEPTH, _SENTENCES = 100, 30, 100
+"""The most claims of a file, how deep they may lie, and the most texts in a list."""
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
-Reply: TypeAlias = Info | Cut | Gap | Patch | MediaError | None
+Task: TypeAlias = Literal["positions", "provenance"]
+"""What can be asked of a file besides its content."""
+
+Reply: TypeAlias = Info | Cut | Gap | Patch | ProvenanceReport | MediaError | None
 """A reply of a decoder; None: the request is done."""
 
 
@@ -55,10 +77,10 @@ def pack(header: Mapping[str, Any], length: int = 0) -> bytes:
     return PREFIX.pack(len(encoded), length) + encoded
 
 
-def pack_request(modality: Modality, suffix: str, needs: Needs | None, limits: Mapping[str, Any]) -> bytes:
-    """A request to decode the file that comes with it; without ``needs``, to find its positions. Only the suffix of its name is
-    sent."""
-    return pack({"modality": modality, "suffix": suffix, "needs": needs and asdict(needs), "limits": dict(limits)})
+def pack_request(modality: Modality, suffix: str, wanted: Needs | Task, limits: Mapping[str, Any]) -> bytes:
+    """A request to decode the file that comes with it, or for something else of it. Only the suffix of its name is sent."""
+    task, needs = (wanted, None) if isinstance(wanted, str) else ("decode", asdict(wanted))
+    return pack({"modality": modality, "suffix": suffix, "task": task, "needs": needs, "limits": dict(limits)})
 
 
 def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
@@ -75,6 +97,8 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
         stamps = [[stamp.source, stamp.text] for stamp in reply.stamps]
         told = asdict(reply) | {"title": (reply.title or "")[:_DETAIL] or None, "stamps": stamps}
         return pack({"kind": "info", **told}), memoryview(b"")
+    if isinstance(reply, ProvenanceReport):
+        return pack({"kind": "provenance", **asdict(reply)}), memoryview(b"")
     if isinstance(reply, Patch):
         return pack({"kind": "patch", "offset": reply.offset, "content": reply.content.hex()}), memoryview(b"")
     content = reply.content
@@ -173,7 +197,16 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
         duration = _number(header.get("duration_ms"), _LONGEST)
         modality, form = _member(Modality, header.get("modality")), _word(header.get("format"))[:_FORMAT]
         stamps, title = _stamps(header.get("stamps")), _words(header.get("title"))
-        return Info(modality, form, width, height, duration, stamps, title, _position(header.get("position")))
+        of = header.get("provenance")
+        return Info(
+            modality, form, width, height, duration, stamps, title, _position(header.get("position")), None if of is None else _provenance(of)
+        )  # fmt: skip
+    if kind == "provenance":
+        claim = header.get("claim")
+        return ProvenanceReport(
+            _provenance(header.get("provenance")), _sentences(header.get("evidence")), None if claim is None else _claim(claim, [0]),
+            _words(header.get("link")),
+        )  # fmt: skip
     if kind == "cut":
         modality = _member(Modality, header.get("modality"))
         content = payload.tobytes().decode("utf-8", "replace").replace("\0", " ") if modality is Modality.TEXT else payload
@@ -204,6 +237,34 @@ def _patch(header: Mapping[str, Any]) -> Patch:
         return Patch(offset, bytes.fromhex(content))
     except ValueError:
         raise MalformedError("a patch without bytes") from None
+
+
+def _provenance(value: object) -> Provenance:
+    if not isinstance(value, dict):
+        raise MalformedError("a provenance that is none")
+    origin, credentials = value.get("origin"), value.get("credentials")
+    return Provenance(
+        None if origin is None else _member(Origin, origin), None if credentials is None else _member(Credentials, credentials),
+        _word(value.get("evidence")),
+    )  # fmt: skip
+
+
+def _claim(value: object, count: list[int], depth: int = 0) -> Claim:
+    """A claim and those behind it; ``count`` holds how many there are so far."""
+    count[0] += 1
+    if not isinstance(value, dict) or depth > _DEPTH or count[0] > _CLAIMS or not isinstance(value.get("made_from"), list):
+        raise MalformedError("a claim that is none, or too many")
+    return Claim(
+        _word(value.get("title")), _word(value.get("signer")), _word(value.get("software")), _words(value.get("signed_at")),
+        _sentences(value.get("actions")), _sentences(value.get("sources")), _word(value.get("relation")),
+        _sentences(value.get("problems")), tuple(_claim(one, count, depth + 1) for one in value["made_from"]),
+    )  # fmt: skip
+
+
+def _sentences(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _SENTENCES:
+        raise MalformedError("a list of texts that is none")
+    return tuple(map(_word, value))
 
 
 def _times(value: object, span: Span | None, shape: tuple[int, ...]) -> tuple[int, ...] | None:
