@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0014"
+REVISION = "0019"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
