@@ -94,7 +94,10 @@ def measure(size: int, load: Graphs) -> Choice:
 def _read(file: Path) -> dict[str, Choice]:
     """What is remembered; nothing if the file is not there or not ours."""
     try:
-        return {str(key): Choice(**{name: float(value) for name, value in one.items()}) for key, one in json.loads(file.read_bytes()).items()}
+        return {
+            str(key): Choice(**{name: float(value) for name, value in one.items()})
+            for key, one in json.loads(file.read_bytes()).items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -75,7 +75,11 @@ def quantise(folder: Path, paths: list[Path]) -> None:
         options.optimized_model_filepath = str(plain)
         options.log_severity_level = 3
         ort.InferenceSession(whole(folder, "vision.onnx"), options, providers=["CPUExecutionProvider"])
-        network = [node.name for node in onnx.load(str(plain)).graph.node if node.name.startswith("/vision/") and node.op_type in QUANTISED]
+        network = [
+            node.name
+            for node in onnx.load(str(plain)).graph.node
+            if node.name.startswith("/vision/") and node.op_type in QUANTISED
+        ]
         quantize_static(
             plain, quantised, Pictures(paths), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(QUANTISED), nodes_to_quantize=network,
             per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
