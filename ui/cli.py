@@ -48,7 +48,15 @@ app = typer.Typer(
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Archive": (archive.index, archive.watch, archive.retry, archive.delete, archive.tag),
-    "Search": (search.search, search.similar, exporting.export, writing.ask, writing.translate, judging.judge, provenance.provenance),
+    "Search": (
+        search.search,
+        search.similar,
+        exporting.export,
+        writing.ask,
+        writing.translate,
+        judging.judge,
+        provenance.provenance,
+    ),
     "State": (health.status, health.failures, health.verify, health.doctor),
     "Service": (service.serve, service.demo, service.mcp),
     "Measure": (measure.evaluate, calibration.calibration),

@@ -115,6 +115,8 @@ def _models(settings: Settings) -> Iterable[Check]:
     encoder = encoders.load(encoder_name(Database(settings.database), settings.space), models, settings.device)
     encoder.encode(Modality.TEXT, ["a test"])
     yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")
+    if (choice := getattr(encoder, "choice", None)) is not None:
+        yield Check("model", True, f"{encoder.space.name} on this machine: {choice}")
 
 
 def _disk(settings: Settings) -> Iterable[Check]:

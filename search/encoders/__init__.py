@@ -3,7 +3,8 @@
 A name is ``family:model``, or just the family. A family is a module here, or one that another package registers under the entry
 point group ``sensorium.encoders``. A family whose models are separate files has ``load(model: Model, device: str) -> Encoder``
 and ``source(rest: str) -> Source``, which says where they come from. A family that includes weights has ``CARRIED``, the names
-(without the family) that need no model, ``carried(rest: str) -> Encoder`` and ``describe(rest: str)``. Importing a family loads
+(without the family) that need no model, ``carried(rest: str) -> Encoder`` and ``describe(rest: str)``; and, if there were other
+revisions before, ``SUCCESSORS``, the names of those with the names of what follows them. Importing a family loads
 no framework.
 """
 
@@ -160,6 +161,16 @@ def carried(name: str) -> bool:
         ModelMissing: a package that it needs is not installed.
     """
     return name.partition(":")[2] in getattr(family(name), "CARRIED", ())
+
+
+def successor(name: str) -> str:
+    """The encoder of the revision that follows; empty if there is none, or the family is not known here."""
+    of, _, rest = name.partition(":")
+    try:
+        followed: Mapping[str, str] = getattr(family(name), "SUCCESSORS", {})
+    except (UnknownName, ModelMissing):
+        return ""
+    return f"{of}:{followed[rest]}".rstrip(":") if rest in followed else ""
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -488,3 +488,36 @@ def test_shots_keep_their_frames_and_are_reranked(home, spaces):
             engine.search(Blend(((1, RED), (1, LOW))), spaces=["grained"], rerank=True)
         with pytest.raises(QueryError, match="words and frames"):
             engine.search(RED, rerank=True)
+
+
+def test_an_archive_of_the_former_pocket_revision_is_searched_and_moves_to_the_newer_one(settings, archive, monkeypatch):
+    from dataclasses import replace
+
+    index(replace(settings, space="pocket:1"), RunRequest([archive]))
+    monkeypatch.setenv("SENSORIUM_HOME", str(settings.home))
+    spaces = Spaces(Database(settings.database))
+    (old,) = spaces.all()
+    assert (old.name, old.encoder, old.space.revision) == ("pocket", "pocket:1", "1")
+    run("index", str(archive))
+    assert [entry.name for entry in spaces.all()] == ["pocket"]  # a later run goes on with the revision that is there
+    listed = run("spaces", "list")
+    assert "sensorium spaces upgrade pocket" in listed.stderr
+    assert json.loads(run("spaces", "list", "--json").stdout)["spaces"][0]["newer"] == "pocket"
+    query = Term("a red picture", Modality.TEXT)
+    with Engine(settings) as engine:
+        before = engine.search(query).hits
+        assert {hit.space for hit in before} == {"pocket"}
+        told = run("spaces", "upgrade", "--later")
+        assert "spaces switch pocket:2" in told.stderr
+        assert {hit.space for hit in engine.search(query).hits} == {"pocket"}
+        told = run("spaces", "upgrade")
+        assert "spaces drop pocket" in told.stdout
+        until(lambda: {hit.space for hit in engine.search(query).hits} == {"pocket:2"})
+        after = engine.search(query).hits
+        assert {hit.segment.id for hit in after} == {hit.segment.id for hit in before}
+        run("spaces", "drop", "pocket", "--yes")
+        assert [hit.segment.id for hit in engine.search(query).hits] == [hit.segment.id for hit in after]
+    (new,) = spaces.all()
+    assert (new.name, new.encoder, new.space.revision, new.default) == ("pocket:2", "pocket", "2", True)
+    assert all(check.ok for check in verify(settings, deep=True))
+    run("spaces", "upgrade", code=1)

@@ -136,7 +136,8 @@ def test_silence_and_single_colours_have_vectors(real):
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 @pytest.mark.parametrize("name", sorted(path.name for path in WEIGHTS.iterdir()))
-def test_altered_weights_are_never_loaded(tmp_path, name, damage):
+def test_altered_weights_are_never_loaded(tmp_path, monkeypatch, name, damage):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing is remembered"))
     shutil.copytree(WEIGHTS, tmp_path / "weights")
     file = tmp_path / "weights" / name
     content = bytearray(file.read_bytes())
@@ -181,7 +182,7 @@ def test_the_manifest_names_every_file_and_the_card_every_licence():
     assert "EfficientNet-Lite" in notice
     assert "MiniLM" in notice
     assert "multilingual-e5" in notice
-    assert pocket.describe()["bytes"] < 52e6
+    assert pocket.describe()["bytes"] < 52.5e6
 
 
 def test_importing_an_encoder_loads_no_weights():

@@ -539,3 +539,26 @@ def test_a_pool_without_a_connection_left_is_told_in_our_words(tmp_path):
         other.submit(database.version).result()
     assert "again" in caught.value.remedy
     database.close()
+
+
+@pytest.mark.usefixtures("migrations")
+def test_spaces_of_the_first_pocket_encoders_keep_them(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    rows = [
+        ("pocket", "1+levelled", "pocket:1"), ("older", "1", "pocket:1"), ("pocket:multilingual", "1-a55d+levelled", "pocket:multilingual:1"),
+        ("e5", "1-a55d", "e5"), ("onnx:./pocket", "17", "onnx:./pocket"),
+    ]  # fmt: skip
+    with database.engine.execution_options(sensorium_write=True).begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0014")
+        for name, revision, _ in rows:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO space (name, family, model, revision, dim, accepts, encoder, is_default, kinds, collections, created_at)"
+                    " VALUES (:name, 'f', 'm', :revision, 8, 'text', :encoder, false, '', '[]', 1)"
+                ),
+                {"name": name, "revision": revision, "encoder": "pocket" if name == "older" else name},
+            )
+    database.upgrade()
+    assert [(entry.name, entry.encoder) for entry in Spaces(database).all()] == [(name, encoder) for name, _, encoder in rows]

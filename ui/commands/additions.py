@@ -33,7 +33,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")]
 @spaces.command("list")
 def list_spaces(home: Home = None, as_json: Json = False) -> None:
     """List the spaces: what they hold, what waits, and the default."""
-    from search import wire
+    from search import encoders, wire
     from ui import show
 
     store = _spaces(load({"home": home}))
@@ -41,7 +41,8 @@ def list_spaces(home: Home = None, as_json: Json = False) -> None:
     if as_json:
         show.emit({
             "spaces": [
-                wire.space(entry) | {"units": size.units, "vectors": size.vectors, "bytes": size.bytes, "missing": missing}
+                wire.space(entry)
+                | {"units": size.units, "vectors": size.vectors, "bytes": size.bytes, "missing": missing, "newer": encoders.successor(entry.encoder)}
                 for entry, size, missing in rows
             ]
         })  # fmt: skip
@@ -56,6 +57,12 @@ def list_spaces(home: Home = None, as_json: Json = False) -> None:
             f"{size.vectors:,}", f"{size.bytes / 1e6:.1f} MB", str(missing + _waiting(size.units) or ""),
         )  # fmt: skip
     show.out.print(table)
+    for entry, _, _ in rows:
+        if newer := encoders.successor(entry.encoder):
+            show.err.print(
+                f"{entry.name} is of an earlier revision of {newer}, and goes on as it is. To move to the newer one: sensorium spaces upgrade {entry.name}",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
 
 
 @readers.command("list")
@@ -183,6 +190,42 @@ def fill(name: str, home: Home = None, as_json: Json = False) -> None:
     settings = load({"home": home})
     store = _spaces(settings)
     _fill(settings, store, store.find(name), as_json)
+
+
+@spaces.command()
+def upgrade(
+    name: Annotated[str, typer.Argument(help="The space; by default the default space.")] = "",
+    later: Later = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Move a space to the newer revision of its encoder.
+
+    A space of that revision is made beside it and filled. If the old one is the default, it answers until then, and afterwards
+    the new one does. The old one stays until it is dropped.
+    """
+    from search import encoders
+    from search.models import Models
+
+    settings = load({"home": home})
+    store = _spaces(settings)
+    old = store.find(name)
+    encoder = encoders.successor(old.encoder)
+    if not encoder:
+        raise InputError(
+            f"There is no newer revision of {old.encoder} than that of {old.name}.", remedy="See `sensorium spaces list`."
+        )
+    space = encoders.load(encoder, Models.of(settings), settings.device).space
+    space = replace(space, name=f"{old.name}:{space.revision.partition('-')[0]}")
+    new = store.add(space, encoder, old.kinds, old.collections)
+    _fill(settings, store, new, as_json, later=later)
+    if later or not _complete(store, new):
+        echo(f"{old.name} is searched until {new.name} is complete. Then: sensorium spaces switch {new.name}", err=True)
+        return
+    if store.find(old.name).default:
+        store.switch(new.name)
+        echo(f"{new.name} is the default space now.", err=as_json)
+    echo(f"{old.name} can be dropped: sensorium spaces drop {old.name}", err=as_json)
 
 
 @spaces.command()

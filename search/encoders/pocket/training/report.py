@@ -25,6 +25,11 @@ def session(model: Path | bytes) -> ort.InferenceSession:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def whole(folder: Path, name: str) -> bytes:
+    """A picture graph with its weights: ``vision.onnx`` or ``vision.int8.onnx``."""
+    return (folder / "vision.weights.onnx").read_bytes() + (folder / name).read_bytes()
+
+
 def encode_texts(folder: Path, texts: list[str]) -> NDArray[np.float32]:
     """Joint vectors (n, dim) of texts, one at a time as the program does it."""
     graph, tokenizer = session(folder / "text.onnx"), Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -39,7 +44,7 @@ def encode_texts(folder: Path, texts: list[str]) -> NDArray[np.float32]:
 
 def encode_pictures(folder: Path, paths: list[Path], size: int) -> NDArray[np.float32]:
     """Joint vectors (n, dim) of pictures, squashed to ``size``."""
-    graph, rows = session(folder / "vision.onnx"), []
+    graph, rows = session(whole(folder, "vision.onnx")), []
     for start in range(0, len(paths), 8):
         batch = [
             np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BICUBIC))

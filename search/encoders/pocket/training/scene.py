@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from backbones import SIZE, Text, Vision, text_folder
-from export import export_text, export_vision
+from export import export_text, export_vision, split
 from features import Captions, picture_features, read_captions, text_features, tokenize
 from held_out import split_pictures
 from numpy.typing import NDArray
@@ -139,12 +139,13 @@ def main() -> None:
     image_scene = Ensemble([image for image, _ in heads], projection).eval()
     text_scene = Ensemble([text_head for _, text_head in heads], projection).eval()
     export_vision(ImageTower(vision, image_scene, class_vectors(text)).eval(), given.out / "vision.onnx")
+    split(given.out / "vision.onnx", given.out / "vision.weights.onnx")
     export_text(TextTower(text, text_scene).eval(), given.out / "text.onnx")
     shutil.copyfile(text_folder() / "tokenizer.json", given.out / "tokenizer.json")
     stamp(
         given.out,
         {
-            "name": "pocket", "revision": "1", "dim": SCENE + CONCEPT, "scene": SCENE, "concept": CONCEPT, "b": WEIGHT,
+            "name": "pocket", "revision": "2", "dim": SCENE + CONCEPT, "scene": SCENE, "concept": CONCEPT, "b": WEIGHT,
             "image": {"size": SIZE, "fit": "squash"},
         },
     )  # fmt: skip
