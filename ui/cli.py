@@ -24,6 +24,7 @@ from ui.commands import (
     judging,
     measure,
     models,
+    narrowing,
     search,
     service,
     tokens,
@@ -46,7 +47,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Archive": (archive.index, archive.watch, archive.retry, archive.delete, archive.tag),
-    "Search": (search.search, search.similar, writing.ask, writing.translate, judging.judge),
+    "Search": (search.search, search.similar, narrowing.facets, writing.ask, writing.translate, judging.judge),
     "State": (health.status, health.failures, health.verify, health.doctor),
     "Service": (service.serve, service.demo),
     "Measure": (measure.evaluate, calibration.calibration),
@@ -54,6 +55,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
 """Titles of help -> the commands below them, in this order."""
 
 GROUPS = {
+    "Search": {"fields": narrowing.fields},
     "State": {"db": database.db},
     "Service": {"tokens": tokens.app},
     "Measure": {"bench": measure.measuring},

@@ -65,6 +65,7 @@ class Client:
         self._http = httpx2.Client(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _waiting(calls.search)
+    facets = _waiting(calls.facets)
     judgements = _waiting(calls.judgements)
     judge = _waiting(calls.judge)
     sample = _waiting(calls.sample)
@@ -135,6 +136,7 @@ class AsyncClient:
         self._http = httpx2.AsyncClient(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _awaiting(calls.search)
+    facets = _awaiting(calls.facets)
     judgements = _awaiting(calls.judgements)
     judge = _awaiting(calls.judge)
     sample = _awaiting(calls.sample)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0014"
+REVISION = "0016"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -342,6 +342,17 @@ judgement = Table(
     Column("judged_at", BigInteger, nullable=False),
     UniqueConstraint("question", "asset_id"),
     sqlite_autoincrement=True,
+)
+
+field = Table(  # own fields of assets, imported by people
+    "field",
+    metadata,
+    _key(),
+    _to("asset"),
+    Column("name", String(100), nullable=False, index=True),
+    Column("text", Text, nullable=False),  # the value as it was given
+    Column("number", Float),  # the value where it is a number
+    UniqueConstraint("asset_id", "name"),
 )
 
 

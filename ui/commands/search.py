@@ -14,6 +14,7 @@ import typer
 from search.errors import InputError, UnknownName
 from search.settings import load
 from search.types import Channel, DateSource, Filter, Modality
+from ui.commands.narrowing import narrowed
 from ui.options import Home, Json, members, paths_under
 from ui.terminal import echo
 
@@ -70,6 +71,12 @@ def search(
         list[str] | None,
         filtering(help="Only this sound track: a language, a number, or words of its title. Repeated: any of them."),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        filtering(
+            metavar="FILTER", help="Only files with this value of `sensorium facets`, such as size:1..10. May be repeated."
+        ),
+    ] = None,
     space: Annotated[list[str] | None, asking(help="Search in this space. May be repeated; 'all' searches every space.")] = None,
     rerank: Annotated[
         bool, asking("--rerank", help="Reorder the best shots with X-CLIP, word by word and frame by frame.")
@@ -114,8 +121,9 @@ def search(
         tracks=language_names.spelled(track or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
+        wanted = narrowed(engine, wanted, where or ())
         if under:
-            wanted = replace(wanted, under=paths_under(engine.store, under))
+            wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, under)))
             _check_under(engine.store, under, wanted.under)
         if spoken:
             found = engine.spoken(
