@@ -182,6 +182,14 @@ class Needs:
     lasts_ms: int | None = None
 
 
+class Shape(StrEnum):
+    """How a picture or video lies, as it is displayed."""
+
+    LANDSCAPE = "landscape"
+    PORTRAIT = "portrait"
+    SQUARE = "square"
+
+
 class DateSource(StrEnum):
     """The source of a date, most trusted first.
 
@@ -447,6 +455,11 @@ class Filter:
     what was heard in one of these sound tracks is found. A track is given by its language (ISO 639-1), its number, or words of
     its name. ``origins``: only files that state one of these origins are found.
 
+    File sizes are in bytes. Pixels are width times height, and ``shapes`` how a picture lies; assets without a size in pixels are
+    excluded. ``languages`` (ISO 639-1) and confidences, 0..1, are of what a reader read; everything else is excluded.
+    ``speech``: whether the asset has speech that was read. ``fields`` are own fields, each with a value or a range of numbers
+    ``low..high``, either end of which may be left out. All named fields must fit; of several values for one field, one must.
+
     ``within`` are the collections that whoever asks may see. To them, the others do not exist.
     """
 
@@ -462,6 +475,16 @@ class Filter:
     tags: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ()
     origins: tuple[Origin, ...] = ()
+    smallest_bytes: int | None = None
+    largest_bytes: int | None = None
+    fewest_pixels: int | None = None
+    most_pixels: int | None = None
+    shapes: tuple[Shape, ...] = ()
+    languages: tuple[str, ...] = ()
+    least_confidence: float | None = None
+    most_confidence: float | None = None
+    speech: bool | None = None
+    fields: tuple[tuple[str, str], ...] = ()
     within: Within = field(default=None, repr=False)
 
     @property

@@ -62,7 +62,12 @@ class Stock:
 
     def __call__(self, settings: Settings) -> Kept:
         """A decoder, a used one if there is one of the kind: what it was started with is the same."""
-        kind = (process._CHILD, settings.decode_memory, "heic" in process.picture_formats(settings.image_formats))
+        kind = (
+            process._CHILD,
+            settings.decode_memory,
+            "heic" in process.picture_formats(settings.image_formats),
+            settings.trust_anchors,
+        )
         while True:
             with self._lock:
                 kept = self._idle[kind].pop() if self._idle[kind] else None
@@ -98,10 +103,10 @@ FRESH = 340 << 20
 class Forked(process.Process):
     """A decoding process that is forked from this one, after ``fork``. It is confined as any other, and has the same room for its file."""
 
-    def _start(self, arguments: Sequence[int], control: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    def _start(self, arguments: Sequence[int | str], control: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         self._more = max(0, mapped - FRESH)
-        told = [arguments[0] + self._more, *arguments[1:]]
+        told = [int(arguments[0]) + self._more, *arguments[1:]]
         return subprocess.Popen(
             ["decoder"], stdin=control, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0, process_group=0,
             restore_signals=False, preexec_fn=lambda: _decode(told, passed),
@@ -111,7 +116,7 @@ class Forked(process.Process):
         super()._bound(name, most + self._more if name == "AS" else most)
 
 
-def _decode(arguments: Sequence[int], passed: Sequence[int]) -> None:
+def _decode(arguments: Sequence[int | str], passed: Sequence[int]) -> None:
     """Be a decoder to the end, instead of a program that is executed. The descriptors up to 2 are set."""
     code = 1
     try:
@@ -134,7 +139,7 @@ def _decode(arguments: Sequence[int], passed: Sequence[int]) -> None:
 
 def fork() -> None:
     """Have the pools of this process and of its forks fork their decoders, from what is loaded now."""
-    child._load(heif=False)
+    child._load(heif=False, anchors="")
     pool.Process = Forked
 
 

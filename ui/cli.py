@@ -25,6 +25,7 @@ from ui.commands import (
     judging,
     measure,
     models,
+    narrowing,
     provenance,
     search,
     service,
@@ -51,6 +52,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Search": (
         search.search,
         search.similar,
+        narrowing.facets,
         exporting.export,
         writing.ask,
         writing.translate,
@@ -64,6 +66,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
 """Titles of help -> the commands below them, in this order."""
 
 GROUPS = {
+    "Search": {"fields": narrowing.fields},
     "State": {"db": database.db},
     "Service": {"tokens": tokens.app},
     "Measure": {"bench": measure.measuring},

@@ -105,6 +105,21 @@ def delete_case(id: int) -> Call[None]:  # noqa: A002
     return Call("DELETE", f"/cases/{id}", _nothing)
 
 
+def facets(
+    *names: str, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (),
+    filter: s.Where | Mapping[str, Any] | None = None, space: str = "",  # noqa: A002
+) -> Call[s.Facets]:  # fmt: skip
+    """How many of the files that pass a filter have each value of the facets with these names, or of all."""
+    body = {
+        "facets": list(names),
+        "targets": list(targets),
+        "channels": list(channels),
+        "filter": _plain(filter or {}),
+        "space": space,
+    }
+    return Call("POST", "/facets", _as(s.Facets), json=body)
+
+
 def judgements(question: str) -> Call[s.Judgements]:
     """People's judgements of a question's files."""
     return Call("GET", "/judgements", _as(s.Judgements), params={"question": question})

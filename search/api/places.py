@@ -71,6 +71,13 @@ class Places:
         shown = printable(path) if self.shown(collection) else None
         return Spot(collection, "" if folder == "." else printable(folder), printable(os.path.basename(path)), shown)
 
+    def relative(self, folder: str) -> str:
+        """A folder relative to the root that it lies in, as filters take it; empty for the root itself."""
+        root = max(
+            (root for some in self.collections().values() for root in some if _inside(folder, root)), key=len, default=folder
+        )
+        return "" if folder == root else printable(os.path.relpath(folder, root))
+
     def shown(self, collection: str | None) -> bool:
         """Whether a collection's absolute paths may be shown."""
         return "*" in self._shown or collection in self._shown

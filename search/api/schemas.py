@@ -7,12 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from search.types import Channel, Credentials, DateSource, Grouping, Modality, Origin, Sort
+from search.types import Channel, Credentials, DateSource, Grouping, Modality, Origin, Shape, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 Inline = Annotated[str, StringConstraints(min_length=1)]
 Milliseconds = Annotated[int, Field(ge=0, le=2**53)]
+Bytes = Annotated[int, Field(ge=0, le=2**53)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$"), Field(description="The id of an upload.")]
 
 CONTENTS = ("text", "image", "audio", "video", "upload", "segment")
@@ -47,6 +49,15 @@ class Term(Wire):
         return self
 
 
+class FieldIs(Wire):
+    """An own field and its value."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+    value: Words = Field(
+        description="A text, in any case, or a range of numbers: `1..10`, `1..` or `..10`.", examples=["Canon R5", "100..800"]
+    )
+
+
 class Where(Wire):
     """What of the archive may be found. What is absent does not restrict."""
 
@@ -72,6 +83,22 @@ class Where(Wire):
     )
     origins: Annotated[list[Origin], Field(max_length=10)] = Field(
         default=[], description="How a file came about, as it states itself; one is enough. What states none is left out."
+    )
+    smallest_bytes: Bytes | None = Field(default=None, description="The size of the file.")
+    largest_bytes: Bytes | None = None
+    fewest_pixels: Bytes | None = Field(default=None, description="Width times height. What has neither is not found.")
+    most_pixels: Bytes | None = None
+    shapes: Annotated[list[Shape], Field(max_length=3)] = Field(
+        default=[], description="How pictures lie, as they are displayed."
+    )
+    languages: Annotated[list[Words], Field(max_length=100)] = Field(
+        default=[], description="Of what a reader read, ISO 639-1; one is enough. Finds only what was read."
+    )
+    least_confidence: Share | None = Field(default=None, description="How sure its reader was. Finds only what was read.")
+    most_confidence: Share | None = None
+    speech: bool | None = Field(default=None, description="Whether the file has speech that was read.")
+    fields: Annotated[list[FieldIs], Field(max_length=50)] = Field(
+        default=[], description="Own fields. Every field that is named must fit, by one of the values given for it."
     )
 
 
@@ -182,6 +209,42 @@ class Embeddings(Wire):
     data: list[Embedded]
     model: str
     usage: EmbeddingUsage = EmbeddingUsage()
+
+
+class FacetsRequest(Narrowed):
+    """A wish for the facets of what passes a filter."""
+
+    facets: Annotated[list[Words], Field(max_length=100)] = Field(
+        default=[],
+        description="Their names; none: all that some file has a value of. Own fields are `field.NAME`.",
+        examples=[["date", "tag"]],
+    )
+    space: Annotated[str, StringConstraints(max_length=200)] = Field(
+        default="", description="Files are counted that this space holds something of; none: the default."
+    )
+
+
+class FacetValue(Wire):
+    """A value and the number of files that have it. Ranges are `low..high`: seconds, megabytes, millions of pixels."""
+
+    value: str
+    files: int
+
+
+class Facet(Wire):
+    """A property of files, and its values."""
+
+    name: str
+    values: list[FacetValue]
+    more: int = Field(description="Further values, which few files have, that are left out.")
+
+
+class Facets(Wire):
+    """How many files and segments pass a filter, and their facets."""
+
+    files: int
+    segments: int
+    facets: list[Facet]
 
 
 class Span(Wire):

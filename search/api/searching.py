@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -13,12 +14,14 @@ from fastapi import APIRouter
 
 from search.api import links
 from search.api import schemas as s
+from search.api.places import printable
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem, QueryError
 from search.media.metadata import language_names
 from search.query import Blend, Engine, Near, Term
 from search.query.engine import MAX_DEPTH
+from search.query.facets import Facet
 from search.query.open_spaces import ALL
 from search.types import Filter, Modality
 
@@ -38,6 +41,14 @@ def router(service: Service) -> APIRouter:
         """
         return await searched(service, seen, asked)
 
+    @routes.post("/facets", summary="Count by facet", operation_id="facets")
+    async def facets(asked: s.FacetsRequest, seen: Sight) -> s.Facets:
+        """How many of the files that pass a filter have each value: media, channels, years, lengths, sizes, folders, tags, own fields and so on.
+
+        Folders are those right below the filter's folder, or below the roots.
+        """
+        return await service.searching.run(_facets, service, seen, asked)
+
     return routes
 
 
@@ -47,6 +58,23 @@ async def searched(service: Service, seen: Seen, asked: s.SearchRequest) -> s.Fo
         engine, query = await service.decoding.run(_understand, service, asked)
         return await service.searching.run(_answer, service, seen, engine, query, asked)
     return await service.searching.run(lambda: _answer(service, seen, *_understand(service, asked), asked))
+
+
+def _facets(service: Service, seen: Seen, asked: s.FacetsRequest) -> s.Facets:
+    if asked.space:
+        service.searcher(asked.space)
+    found = service.engine().facets(narrowed(seen, asked), asked.facets, space=asked.space)
+    return s.Facets(files=found.files, segments=found.segments, facets=[_facet(one, seen) for one in found.facets])
+
+
+def _facet(found: Facet, seen: Seen) -> s.Facet:
+    """A facet as callers see it: folders are relative to their roots, and those of one name are counted together."""
+    counts = Counter[str]()
+    for one in found.values:
+        counts[seen.places.relative(one.value) if found.name == "folder" else printable(one.value)] += one.files
+    return s.Facet(
+        name=found.name, values=[s.FacetValue(value=value, files=files) for value, files in counts.items()], more=found.more
+    )
 
 
 def _understand(service: Service, asked: s.SearchRequest) -> tuple[Engine, Blend]:
@@ -125,7 +153,11 @@ def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
         dated_by=tuple(dict.fromkeys(where.dated_by)),
         shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=language_names.spelled(where.tracks),
-        origins=tuple(dict.fromkeys(where.origins)), within=seen.within,
+        origins=tuple(dict.fromkeys(where.origins)),
+        smallest_bytes=where.smallest_bytes, largest_bytes=where.largest_bytes, fewest_pixels=where.fewest_pixels, most_pixels=where.most_pixels,
+        shapes=tuple(dict.fromkeys(where.shapes)), languages=tuple(dict.fromkeys(where.languages)), least_confidence=where.least_confidence,
+        most_confidence=where.most_confidence, speech=where.speech, fields=tuple(dict.fromkeys((one.name, one.value) for one in where.fields)),
+        within=seen.within,
     )  # fmt: skip
 
 

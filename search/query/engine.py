@@ -22,6 +22,7 @@ from search.query.algebra import Blend, Query, Term, parts
 from search.query.answers import StageTimes
 from search.query.bursts import Bursts
 from search.query.calibration import word_scores
+from search.query.facets import FacetCounter, Faceted
 from search.query.judging import review
 from search.query.moments import Moment, Ranked, gather
 from search.query.open_spaces import OpenSpaces
@@ -82,7 +83,7 @@ class Engine:
         self._database = Database(settings.database)
         self.store = SqlStore(self._database)
         self.words, self.judgements = text_index(self._database), self.store.judgements
-        self._names = Names(self._database)
+        self._names, self._facets = Names(self._database), FacetCounter(self.store)
         self._open = OpenSpaces(settings, self._database, self.store, encoder, load)
         self.spaces = self._open.entries
         self._readers = Readers(self._database)
@@ -202,6 +203,13 @@ class Engine:
         assets = assets[np.argsort(-scores, kind="stable")] if len(found) > 1 else assets
         _, first = np.unique(assets, return_index=True)
         return np.asarray(assets[np.sort(first)][:k], np.int64)
+
+    def facets(self, wanted: Filter = EVERYTHING, names: Sequence[str] = (), *, space: str = "") -> Faceted:
+        """How many of the files that pass a filter have each value of its facets: see ``FacetCounter.count``. Files are counted of
+        which the space, or the default space, holds something."""
+        version = self.follow()
+        searcher = self.searcher(space)
+        return self._facets.count(searcher, searcher.current(version), wanted, names)
 
     def prepare(self, queries: Sequence[Query], spaces: Sequence[str] = ()) -> None:
         """Encode the texts of many queries in one batch, so that ``rank`` finds them encoded."""
@@ -451,7 +459,9 @@ _SHOT = KINDS.index(Kind(Modality.VIDEO, Channel.VISUAL))
 
 _NONE = np.empty(0, np.int64)
 _DAYS, _CODES = _NONE.astype(np.int32), _NONE.astype(np.int8)
-_NO_ROWS = Columns(_NONE, _NONE, _CODES, _NONE, _DAYS, _DAYS, _CODES, _NONE, _NONE, _CODES)
+_NO_ROWS = Columns(
+    _NONE, _NONE, _CODES, _NONE, _DAYS, _DAYS, _CODES, _NONE, _NONE, _CODES, _NONE, _DAYS, _DAYS, _NONE, _NONE.astype(np.float32)
+)
 _NOTHING_FOUND = (_NONE, _NONE.astype(np.float32), _NO_ROWS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -16,6 +16,21 @@ from search.types import Filter, Ids, Review
 
 MAX_DRAWN = 1_000
 """Files of a sample, at most."""
+
+
+_ALWAYS = frozenset({
+    "modalities", "channels", "collections", "under", "since", "until", "dated_by", "shortest_ms", "longest_ms", "tags", "tracks",
+})  # fmt: skip
+"""What a filter's identifier always contains; the rest only where it restricts, so that stored identifiers stay what they are."""
+
+
+class _Told(str):
+    """A text whose ``repr`` is the text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +86,13 @@ def judge(
 
 def scope_of(wanted: Filter) -> str:
     """An identifier for a filter. A sample drawn under one filter says nothing about another."""
-    told = repr(wanted) if wanted.within is None else repr((wanted, wanted.within))
+    given = (
+        f"{one.name}={value!r}"
+        for one in fields(Filter)
+        if one.repr and ((value := getattr(wanted, one.name)) != one.default or one.name in _ALWAYS)
+    )
+    told = f"Filter({', '.join(given)})"
+    told = told if wanted.within is None else repr((_Told(told), wanted.within))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

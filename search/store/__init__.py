@@ -2,6 +2,7 @@
 
 from search.store.catalogue import Catalogue
 from search.store.database import Database
+from search.store.fields import Fields
 from search.store.intake import Intake
 from search.store.jobs import JobBook
 from search.store.judgements import Judgements
@@ -13,5 +14,5 @@ from search.store.spaces import Spaces
 from search.store.sql import SqlStore
 
 __all__ = [
-    "Catalogue", "Database", "Finished", "Intake", "JobBook", "Judgements", "Labels", "Passages", "Queue", "Readers", "Spaces", "SqlStore", "Unit",
+    "Catalogue", "Database", "Fields", "Finished", "Intake", "JobBook", "Judgements", "Labels", "Passages", "Queue", "Readers", "Spaces", "SqlStore", "Unit",
 ]  # fmt: skip

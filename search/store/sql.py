@@ -19,6 +19,7 @@ from search.errors import REASONS, InputError, UnknownName
 from search.store import tables as t
 from search.store.asset_dates import dated_of
 from search.store.database import Database
+from search.store.fields import Fields
 from search.store.intake import path_of, under, unit_vectors
 from search.store.judgements import Judgements
 from search.store.labels import Labels
@@ -37,6 +38,7 @@ from search.types import (
     Modality,
     Origin,
     Segment,
+    Shape,
     Space,
     Span,
     Vectors,
@@ -62,6 +64,9 @@ _SOURCE_CODE = {str(source): code for code, source in enumerate(SOURCES)}
 UNITS = ("", "ms", "char")
 """What spans count, by the codes of ``Columns.units``."""
 
+SHAPES = tuple(Shape)
+"""How pictures lie, by the codes of ``shapes_of``."""
+
 _KIND_CODE = {(str(kind.modality), str(kind.channel)): code for code, kind in enumerate(KINDS)}
 
 
@@ -72,7 +77,8 @@ class Columns:
     ``kinds`` are positions in ``KINDS``. ``durations`` are milliseconds, -1 for none. ``days`` to ``last_days`` (both included,
     from 1970) are the days on which the asset may have been taken, ``NO_DAY`` if unknown. ``sources`` are positions in
     ``SOURCES``, -1 for none. ``starts`` and ``ends`` are those of the segment's span, ``units`` positions in ``UNITS``, 0 for no
-    span. Segments whose locations are all missing are left out.
+    span. ``sizes`` are bytes of the file; ``widths`` and ``heights`` pixels, 0 for none. ``languages`` are ``language_code``s, 0
+    for none, and ``confidences`` a reader's, -1 for none. Segments whose locations are all missing are left out.
     """
 
     ids: Ids
@@ -85,6 +91,11 @@ class Columns:
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     units: NDArray[np.int8]
+    sizes: NDArray[np.int64]
+    widths: NDArray[np.int32]
+    heights: NDArray[np.int32]
+    languages: NDArray[np.int64]
+    confidences: NDArray[np.float32]
 
     def only(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Columns:
         """The rows that a mask (n,) or positions (m,) select."""
@@ -100,6 +111,56 @@ class Columns:
     def __add__(self, other: Columns) -> Columns:
         """The rows of both, one after the other."""
         return Columns(*(np.concatenate(both) for both in zip(self, other, strict=True)))
+
+
+Pairs = tuple[Ids, Ids, list[str]]
+"""Assets (n,), codes of values (n,), and the values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What facets need beside ``Columns``, of the collections that a caller sees.
+
+    Files that are not missing, one row each: ``assets``, positions ``in_collection`` in ``collections`` and ``in_folder`` in
+    ``folders``, all (n,). ``roots`` are those of each collection. ``labels`` are the tags of assets, ``fields`` their own fields by
+    name, and ``spoken`` the assets (m,) with speech that was read.
+    """
+
+    assets: Ids
+    in_collection: Ids
+    in_folder: Ids
+    collections: list[str]
+    folders: list[str]
+    roots: dict[str, list[str]]
+    labels: Pairs
+    fields: dict[str, Pairs]
+    spoken: Ids
+
+
+def _coded_pairs(pairs: Sequence[tuple[int, str]]) -> Pairs:
+    """Assets with a value each, as arrays."""
+    codes: dict[str, int] = {}
+    values = np.array([codes.setdefault(value, len(codes)) for _, value in pairs], np.int64)
+    return np.array([asset for asset, _ in pairs], np.int64), values, list(codes)
+
+
+def shapes_of(columns: Columns) -> NDArray[np.int8]:
+    """How the picture of each row lies (n,): positions in ``SHAPES``, -1 for what has no size in pixels."""
+    wide = np.sign(columns.widths - columns.heights)
+    code = np.where(
+        wide > 0, SHAPES.index(Shape.LANDSCAPE), np.where(wide < 0, SHAPES.index(Shape.PORTRAIT), SHAPES.index(Shape.SQUARE))
+    )
+    return np.where((columns.widths > 0) & (columns.heights > 0), code, -1).astype(np.int8)
+
+
+def language_code(language: str) -> int:
+    """A language as a number, so that a column of them is an array: its first seven bytes in lower case."""
+    return int.from_bytes(language.lower().encode()[:7], "big")
+
+
+def language_of(code: int) -> str:
+    """The language of a ``language_code``."""
+    return code.to_bytes(7, "big").lstrip(b"\0").decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,14 +329,19 @@ class SqlStore:
             starts=np.fromiter((row[8] or 0 for row in rows), np.int64, count),
             ends=np.fromiter((row[9] or 0 for row in rows), np.int64, count),
             units=np.fromiter((0 if row[8] is None else UNITS.index(row[10]) for row in rows), np.int8, count),
+            sizes=np.fromiter((row[11] for row in rows), np.int64, count),
+            widths=np.fromiter((row[12] or 0 for row in rows), np.int32, count),
+            heights=np.fromiter((row[13] or 0 for row in rows), np.int32, count),
+            languages=np.fromiter((language_code(row[14]) if row[14] else 0 for row in rows), np.int64, count),
+            confidences=np.fromiter((-1 if row[15] is None else row[15] for row in rows), np.float32, count),
         )
 
     def select(self, columns: Columns, wanted: Filter) -> NDArray[np.bool_]:
         """A mask (n,) of the rows of ``columns`` that pass a filter.
 
         Raises:
-            UnknownName: a collection or a tag that does not exist.
-            InputError: an invalid date.
+            UnknownName: a collection, a tag or a field that does not exist.
+            InputError: an invalid date, or a range that ends before it begins.
         """
         mask = np.ones(len(columns.ids), np.bool_)
         if wanted.modalities or wanted.channels:
@@ -300,6 +366,33 @@ class SqlStore:
             mask &= columns.durations >= max(wanted.shortest_ms, 0)
         if wanted.longest_ms is not None:
             mask &= (columns.durations <= wanted.longest_ms) & (columns.durations >= 0)
+        return mask & self._of_traits(columns, wanted)
+
+    def _of_traits(self, columns: Columns, wanted: Filter) -> NDArray[np.bool_]:
+        """A mask (n,) of the rows of ``columns`` that pass a filter's sizes, pixels, shapes, languages, confidence, speech and
+        fields."""
+        mask = np.ones(len(columns.ids), np.bool_)
+        if wanted.smallest_bytes is not None:
+            mask &= columns.sizes >= wanted.smallest_bytes
+        if wanted.largest_bytes is not None:
+            mask &= columns.sizes <= wanted.largest_bytes
+        if wanted.fewest_pixels is not None or wanted.most_pixels is not None:
+            pixels = columns.widths.astype(np.int64) * columns.heights
+            most = np.iinfo(np.int64).max if wanted.most_pixels is None else wanted.most_pixels
+            mask &= (pixels > 0) & (pixels >= (wanted.fewest_pixels or 0)) & (pixels <= most)
+        if wanted.shapes:
+            mask &= np.isin(shapes_of(columns), [SHAPES.index(shape) for shape in wanted.shapes])
+        if wanted.languages:
+            mask &= np.isin(columns.languages, [language_code(one) for one in wanted.languages])
+        if wanted.least_confidence is not None:
+            mask &= columns.confidences >= np.float32(max(wanted.least_confidence, 0))
+        if wanted.most_confidence is not None:
+            mask &= (columns.confidences >= 0) & (columns.confidences <= np.float32(wanted.most_confidence))
+        if wanted.speech is not None:
+            mask &= np.isin(columns.assets, self._spoken(wanted.within)) == wanted.speech
+        for name in dict.fromkeys(name for name, _ in wanted.fields):
+            values = [value for of, value in wanted.fields if of == name]
+            mask &= np.isin(columns.assets, Fields(self._database, wanted.within).assets(name, values))
         return mask
 
     def segments(self, ids: Sequence[int], wanted: Filter | None = None) -> dict[int, Segment]:
@@ -489,12 +582,44 @@ class SqlStore:
         with self._database.reading() as connection:
             return [path_of(path) for path in connection.execute(query).scalars()]
 
+    def tables(self, within: Within) -> Tables:
+        """What facets need beside the columns, in the newest state of the database."""
+        where, c, label = t.location.c, t.collection.c, t.label.c
+        files = (
+            select(where.asset_id, c.name, where.path)
+            .select_from(t.location.join(t.collection))
+            .where(where.state != "missing", where.asset_id.is_not(None), *inside(within))
+        )
+        labels = select(label.asset_id, label.name).where(*seen(within, label.asset_id)).distinct()
+        with self._database.reading() as connection:
+            rows = connection.execute(files).all()
+            places: dict[bytes, int] = {}
+            in_folder = np.fromiter(
+                (places.setdefault(os.path.dirname(row[2]), len(places)) for row in rows), np.int64, len(rows)
+            )
+            assets, in_collection, collections = _coded_pairs([(row[0], row[1]) for row in rows])
+            own: dict[str, list[tuple[int, str]]] = {}
+            for asset, name, value in Fields(self._database, within).rows():
+                own.setdefault(name, []).append((asset, value))
+            return Tables(
+                assets, in_collection, in_folder, collections, [path_of(path) for path in places],
+                SqlStore(self._database, within).collections(), _coded_pairs([(row[0], row[1]) for row in connection.execute(labels)]),
+                {name: _coded_pairs(pairs) for name, pairs in sorted(own.items())}, self._spoken(within),
+            )  # fmt: skip
+
     def _illegible(self, within: Within, some: Ids) -> Ids:
         """Segments that were read from files which may lie in another collection, (n,): see ``legible``. Of a few ``some``, only
         these are looked up."""
         s = t.segment.c
         query = select(s.id).where(*(not_(one) for one in legible(within)))
         query = query.where(s.id.in_(some.tolist()) if len(some) <= _FEW else and_(*seen(within, s.asset_id)))
+        with self._database.reading() as connection:
+            return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def _spoken(self, within: Within) -> Ids:
+        """Assets with speech that was read, (n,)."""
+        s = t.segment.c
+        query = select(s.asset_id).where(s.channel == str(Channel.SPEECH), *seen(within, s.asset_id), *legible(within)).distinct()
         with self._database.reading() as connection:
             return np.fromiter(connection.execute(query).scalars(), np.int64)
 
@@ -557,7 +682,10 @@ def _columns() -> Select[Any]:
     """The query for ``Columns``. It includes segments whose files are missing."""
     s, a = t.segment.c, t.asset.c
     last = func.coalesce(a.last_day, a.day)
-    columns = (s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, last, a.dated_by, s.start, s.end, s.unit)
+    columns = (
+        s.id, s.asset_id, a.modality, s.channel, a.duration_ms, a.day, last, a.dated_by, s.start, s.end, s.unit, a.size, a.width, a.height,
+        s.language, s.confidence,
+    )  # fmt: skip
     return select(*columns).join(t.asset, a.id == s.asset_id)
 
 

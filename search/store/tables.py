@@ -347,6 +347,17 @@ judgement = Table(
     sqlite_autoincrement=True,
 )
 
+field = Table(  # own fields of assets, imported by people
+    "field",
+    metadata,
+    _key(),
+    _to("asset"),
+    Column("name", String(100), nullable=False, index=True),
+    Column("text", Text, nullable=False),  # the value as it was given
+    Column("number", Float),  # the value where it is a number
+    UniqueConstraint("asset_id", "name"),
+)
+
 
 casefile = Table(
     "casefile",

@@ -36,10 +36,17 @@ def legible(within: Within) -> list[Any]:
     collection."""
     if within is None:
         return []
-    s, where = t.segment.c, t.location.alias()
-    elsewhere = exists().where(where.c.asset_id == s.asset_id, where.c.collection_id.not_in(_keys(within)))
+    s = t.segment.c
     of_files = select(t.reader.c.id).where(t.reader.c.name == WRITTEN)
-    return [s.reader_id.is_(None) | ((s.reader_id != READER) & s.reader_id.not_in(of_files)) | ~elsewhere]
+    return [s.reader_id.is_(None) | ((s.reader_id != READER) & s.reader_id.not_in(of_files)) | alone(within, s.asset_id)[0]]
+
+
+def alone(within: Within, asset: Any) -> list[Any]:  # noqa: ANN401 - a column of SQLAlchemy
+    """Conditions on the key of an asset: none of its files lies in another collection."""
+    if within is None:
+        return []
+    where = t.location.alias()
+    return [~exists().where(where.c.asset_id == asset, where.c.collection_id.not_in(_keys(within)))]
 
 
 def _keys(within: tuple[str, ...]) -> Any:  # noqa: ANN401 - a query of SQLAlchemy

@@ -195,6 +195,11 @@ class Around:
             starts,
             ends,
             np.full(len(ids), unit, np.int8),
+            none,
+            none.astype(np.int32),
+            none.astype(np.int32),
+            none,
+            none.astype(np.float32),
         )
         self.scores = scores.astype(np.float32)
 

@@ -13,7 +13,8 @@ import typer
 
 from search.errors import InputError, UnknownName
 from search.settings import load
-from search.types import Channel, DateSource, Filter, Modality, Origin
+from search.types import Channel, DateSource, Filter, Modality
+from ui.commands.narrowing import narrowed
 from ui.options import Home, Json, members, paths_under
 from ui.terminal import echo
 
@@ -70,11 +71,10 @@ def search(
         list[str] | None,
         filtering(help="Only this sound track: a language, a number, or words of its title. Repeated: any of them."),
     ] = None,
-    origin: Annotated[
-        str | None,
+    where: Annotated[
+        list[str] | None,
         filtering(
-            metavar="ORIGINS",
-            help="Only files that state how they came about, comma-separated: generated (by a model), edited (by a model), captured.",
+            metavar="FILTER", help="Only files with this value of `sensorium facets`, such as size:1..10. May be repeated."
         ),
     ] = None,
     space: Annotated[list[str] | None, asking(help="Search in this space. May be repeated; 'all' searches every space.")] = None,
@@ -118,11 +118,12 @@ def search(
         modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
         collections=tuple(collection or ()), dated_by=tuple(members("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
-        tracks=language_names.spelled(track or ()), origins=tuple(members("origin", Origin, origin)),
+        tracks=language_names.spelled(track or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
+        wanted = narrowed(engine, wanted, where or ())
         if under:
-            wanted = replace(wanted, under=paths_under(engine.store, under))
+            wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, under)))
             _check_under(engine.store, under, wanted.under)
         if spoken:
             found = engine.spoken(

@@ -109,7 +109,7 @@ class Process:
         self._begun = 0.0
         self.served = 0
 
-    def _start(self, arguments: Sequence[int], control: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    def _start(self, arguments: Sequence[int | str], control: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
         """Start the decoder. It gets the descriptors ``control``, as its standard input, and ``passed``."""
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", _CHILD, *map(str, arguments)],

@@ -1,0 +1,317 @@
+"""Facets: for each property that a filter can ask for, how many files have each of its values.
+
+Files are counted, not segments. Those are counted that pass a filter and of which a space holds something. What the columns of a
+view tell is counted in them. Folders, collections, tags and own fields are read from the database once for each of its states.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import UnknownName
+from search.query.searcher import Searcher
+from search.query.view import View
+from search.store import SqlStore
+from search.store.sql import NO_DAY, SHAPES, SOURCES, Columns, Tables, language_of, shapes_of
+from search.types import KINDS, Channel, Filter, Modality, Within
+
+LONGEST_FACET = 100
+"""Values of a facet that are told; the most frequent ones."""
+
+FIELD = "field."
+"""Before the name of an own field, where it stands beside the facets of the archive."""
+
+SECONDS = (10, 60, 300, 1_800)
+MEGABYTES = (0.1, 1, 10, 100, 1_000)
+MEGAPIXELS = (0.5, 2, 8, 24)
+CONFIDENCES = (0.5, 0.7, 0.9)
+"""Where ranges begin. A value on an edge counts in the higher range."""
+
+Counts = list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A value, as filters take it, and the number of files that have it. Ranges are written ``low..high``."""
+
+    value: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A property and its values: ranges and years in their order, everything else by number of files. ``more`` further values are
+    left out."""
+
+    name: str
+    values: tuple[FacetValue, ...]
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Faceted:
+    """The ``files`` and ``segments`` that pass a filter, and their facets."""
+
+    files: int
+    segments: int
+    facets: tuple[Facet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """The segments that pass a filter: their rows (n,), one row for each asset (m,), and whether an asset passes, by its id."""
+
+    columns: Columns
+    rows: NDArray[np.intp]
+    firsts: NDArray[np.intp]
+    assets: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, searcher: Searcher, view: View, wanted: Filter) -> _Passing:
+        columns, targets = view.columns, searcher.targets(view, wanted, ())
+        mask = np.zeros(len(columns.ids), np.bool_)
+        if sum(map(len, targets.values())) == len(mask):
+            mask[:] = True
+        else:
+            for ids in targets.values():
+                mask[np.searchsorted(columns.ids, ids)] = True
+        rows = np.flatnonzero(mask)
+        row_of = np.full(int(columns.assets.max(initial=0)) + 1, -1, np.intp)
+        row_of[columns.assets[rows]] = rows
+        assets = row_of >= 0
+        return cls(columns, rows, row_of[assets], assets)
+
+    def has(self, assets: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """A mask (n,) of those assets (n,) that pass."""
+        within = assets < len(self.assets)
+        return within & self.assets[np.where(within, assets, 0)]
+
+    def each(self, codes: NDArray[np.integer], count: int) -> NDArray[np.intp]:
+        """How many assets have a segment with each of ``count`` codes, (count,). ``codes`` (n,) are those of ``rows``; negative
+        ones do not count."""
+        found = np.empty(count, np.intp)
+        assets, seen = self.columns.assets[self.rows], np.zeros(len(self.assets), np.bool_)
+        for code in range(count):
+            seen[:] = False
+            seen[assets[codes == code]] = True
+            found[code] = np.count_nonzero(seen)
+        return found
+
+
+@dataclass(slots=True)
+class Tabled:
+    """What the database says of assets beside the columns of a view, in one of its states, for callers ``within`` collections."""
+
+    version: int
+    tables: Tables
+    children: dict[tuple[str, ...], tuple[list[str], NDArray[np.int64]]] = field(default_factory=dict)
+
+    def below(self, bases: tuple[str, ...]) -> tuple[list[str], NDArray[np.int64]]:
+        """The folders right below some folders, or these themselves; and for each known folder the one that it lies in, -1 for
+        none."""
+        if bases not in self.children:
+            names: dict[str, int] = {}
+            codes = [names.setdefault(found, len(names)) if (found := _below(one, bases)) else -1 for one in self.tables.folders]
+            self.children[bases] = list(names), np.array(codes, np.int64)
+        return self.children[bases]
+
+
+class FacetCounter:
+    """Counts facets of one archive. Threads may count at the same time."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store, self._lock = store, threading.Lock()
+        self._tabled: dict[Within, Tabled] = {}
+
+    def count(self, searcher: Searcher, view: View, wanted: Filter, names: Sequence[str] = ()) -> Faceted:
+        """The facets with these names, or all that some file has a value of. Own fields are named ``field.NAME``.
+
+        Raises:
+            UnknownName: a facet, or a name in the filter, that is not there.
+            InputError: see ``SqlStore.select``.
+        """
+        passing = _Passing.of(searcher, view, wanted)
+        tabled = self._known(wanted.within)
+        own = {FIELD + name: name for name in tabled.tables.fields}
+        for name in names:
+            if name not in _COUNTED and name not in _TABLED and name not in own:
+                raise UnknownName("facet", name, [*_COUNTED, *_TABLED, *own])
+        facets = []
+        for name in dict.fromkeys(names) if names else (*_COUNTED, *_TABLED, *own):
+            if name in _COUNTED:
+                found, ordered = _COUNTED[name](passing), name in _ORDERED
+            elif name in _TABLED:
+                found, ordered = _TABLED[name](passing, tabled, wanted), name in _ORDERED
+            else:
+                found, ordered = _of_pairs(passing, *tabled.tables.fields[own[name]]), False
+            told = [(value, files) for value, files in found if files]
+            if not ordered:
+                told.sort(key=lambda one: (-one[1], one[0]))
+            if told or names:
+                values = tuple(FacetValue(*one) for one in told[:LONGEST_FACET])
+                facets.append(Facet(name, values, len(told) - len(values)))
+        return Faceted(len(passing.firsts), len(passing.rows), tuple(facets))
+
+    def _known(self, within: Within) -> Tabled:
+        version = self._store.version()
+        with self._lock:
+            known = self._tabled.get(within)
+            if known is None or known.version != version:
+                if len(self._tabled) >= _CALLERS:
+                    self._tabled.clear()
+                known = self._tabled[within] = Tabled(version, self._store.tables(within))
+            return known
+
+
+_CALLERS = 16
+"""Sets of collections, each of some callers, for which tables are kept."""
+
+
+def _kinds(passing: _Passing, of: Callable[[int], str], names: Sequence[str]) -> Counts:
+    """Files by what their kinds say."""
+    codes = np.array([names.index(of(code)) for code in range(len(KINDS))])
+    counts = passing.each(codes[passing.columns.kinds[passing.rows]], len(names))
+    return list(zip(names, counts.tolist(), strict=True))
+
+
+def _modalities(passing: _Passing) -> Counts:
+    return _kinds(passing, lambda code: str(KINDS[code].modality), [str(one) for one in Modality])
+
+
+def _channels(passing: _Passing) -> Counts:
+    return _kinds(passing, lambda code: str(KINDS[code].channel), [str(one) for one in Channel])
+
+
+def _years(passing: _Passing) -> Counts:
+    days = passing.columns.days[passing.firsts]
+    years, counts = np.unique(
+        days[days != NO_DAY].astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64), return_counts=True
+    )
+    return [
+        (f"{1970 + year:04d}", count)
+        for year, count in zip(years.tolist(), counts.tolist(), strict=True)
+        if _is_year(1970 + year)
+    ]
+
+
+def _is_year(year: int) -> bool:
+    return datetime.MINYEAR <= year <= datetime.MAXYEAR
+
+
+def _sources(passing: _Passing) -> Counts:
+    return _coded(passing.columns.sources[passing.firsts], [str(one) for one in SOURCES])
+
+
+def _shapes(passing: _Passing) -> Counts:
+    return _coded(shapes_of(passing.columns.only(passing.firsts)), [str(one) for one in SHAPES])
+
+
+def _coded(codes: NDArray[np.int8], names: Sequence[str]) -> Counts:
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    return list(zip(names, counts.tolist(), strict=True))
+
+
+def _durations(passing: _Passing) -> Counts:
+    durations = passing.columns.durations[passing.firsts]
+    return _ranges(durations[durations >= 0] / 1000, SECONDS)
+
+
+def _sizes(passing: _Passing) -> Counts:
+    return _ranges(passing.columns.sizes[passing.firsts] / 1e6, MEGABYTES)
+
+
+def _pixels(passing: _Passing) -> Counts:
+    at, columns = passing.firsts, passing.columns
+    pixels = columns.widths[at].astype(np.float64) * columns.heights[at]
+    return _ranges(pixels[pixels > 0] / 1e6, MEGAPIXELS)
+
+
+def _ranges(values: NDArray[np.floating], edges: Sequence[float]) -> Counts:
+    counts = np.bincount(np.searchsorted(np.array(edges, np.float64), values, "right"), minlength=len(edges) + 1)
+    return list(zip(_ranged(edges), counts.tolist(), strict=True))
+
+
+def _ranged(edges: Sequence[float]) -> list[str]:
+    """The ranges between edges, as filters take them."""
+    ends = ["", *(f"{edge:g}" for edge in edges), ""]
+    return [f"{low}..{high}" for low, high in pairwise(ends)]
+
+
+def _languages(passing: _Passing) -> Counts:
+    codes = passing.columns.languages[passing.rows]
+    known = np.unique(codes[codes != 0])
+    at = np.where(codes != 0, np.searchsorted(known, codes), -1)
+    return [(language_of(code), count) for code, count in zip(known.tolist(), passing.each(at, len(known)).tolist(), strict=True)]
+
+
+def _confidences(passing: _Passing) -> Counts:
+    given = passing.columns.confidences[passing.rows]
+    at = np.where(given >= 0, np.searchsorted(np.array(CONFIDENCES, np.float32), given, "right"), -1)
+    return list(zip(_ranged(CONFIDENCES), passing.each(at, len(CONFIDENCES) + 1).tolist(), strict=True))
+
+
+def _of_pairs(passing: _Passing, assets: NDArray[np.int64], codes: NDArray[np.int64], values: Sequence[str]) -> Counts:
+    """Files by value, from pairs (n,) of an asset and the code of a value. A pair may be there twice."""
+    here = passing.has(assets) & (codes >= 0)
+    pairs = np.unique(assets[here] * np.int64(max(len(values), 1)) + codes[here])
+    counts = np.bincount(pairs % max(len(values), 1), minlength=len(values))
+    return list(zip(values, counts.tolist(), strict=True))
+
+
+def _collections(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
+    tables = tabled.tables
+    if wanted.collections:  # a file may lie in others as well, which were not asked for
+        keep = [name in wanted.collections for name in tables.collections]
+        codes = (
+            np.where(np.array(keep, np.bool_)[tables.in_collection], tables.in_collection, -1) if keep else tables.in_collection
+        )
+        return _of_pairs(passing, tables.assets, codes, tables.collections)
+    return _of_pairs(passing, tables.assets, tables.in_collection, tables.collections)
+
+
+def _folders(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
+    tables = tabled.tables
+    roots = [root for name, some in tables.roots.items() if not wanted.collections or name in wanted.collections for root in some]
+    names, below = tabled.below(tuple(sorted(wanted.under or roots)))
+    codes = below[tables.in_folder] if len(below) else tables.in_folder
+    return _of_pairs(passing, tables.assets, codes, names)
+
+
+def _below(folder: str, bases: Sequence[str]) -> str | None:
+    """The folder right below the innermost base in which a folder lies, or the base itself; None: it lies in none."""
+    inside = [base.rstrip("/") for base in bases if folder == base or folder.startswith(base.rstrip("/") + "/")]
+    if not inside:
+        return None
+    base = max(inside, key=len)
+    step = folder[len(base) + 1 :].partition(os.sep)[0]
+    return f"{base}/{step}" if step else base or "/"
+
+
+def _tags(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001 - one signature for all
+    return _of_pairs(passing, *tabled.tables.labels)
+
+
+def _speech(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+    spoken = int(np.count_nonzero(passing.has(tabled.tables.spoken)))
+    return [("yes", spoken), ("no", len(passing.firsts) - spoken)]
+
+
+_COUNTED: dict[str, Callable[[_Passing], Counts]] = {
+    "modality": _modalities, "channel": _channels, "date": _years, "dated_by": _sources, "duration": _durations, "size": _sizes,
+    "pixels": _pixels, "shape": _shapes, "language": _languages, "confidence": _confidences,
+}  # fmt: skip
+_TABLED: dict[str, Callable[[_Passing, Tabled, Filter], Counts]] = {
+    "collection": _collections, "folder": _folders, "tag": _tags, "speech": _speech,
+}  # fmt: skip
+_ORDERED = frozenset({"date", "duration", "size", "pixels", "confidence"})
+
+FACETS = (*_COUNTED, *_TABLED)
+"""The names of the facets of every archive."""

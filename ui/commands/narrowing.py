@@ -1,0 +1,151 @@
+"""`sensorium facets` and `sensorium fields`: what an archive can be narrowed by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.errors import InputError
+from search.settings import load
+from search.types import Filter, Modality
+from ui import phrasing
+from ui.options import Home, Json, archive, members, paths_under
+from ui.terminal import echo
+
+if TYPE_CHECKING:
+    from search.query import Engine
+
+fields = typer.Typer(help="Import own fields of files, to filter by.", no_args_is_help=True)
+
+SHOWN = 12
+"""Values of a facet that the terminal shows."""
+
+SOME_UNKNOWN = 4
+"""Exit code: some files of a table are not in the archive."""
+
+
+def narrowed(engine: Engine, wanted: Filter, where: Sequence[str]) -> Filter:
+    """A filter that options like ``size:1..10`` narrow further. Folders are as they are typed in this folder.
+
+    Raises:
+        InputError: one of them is no filter.
+    """
+    from search.query.narrowing import narrowed_by
+
+    for one in where:
+        key, colon, value = one.partition(":")
+        if not colon:
+            raise InputError(
+                f"--where: {one!r} is no filter.", remedy="Write a name, a colon and a value, such as shape:portrait."
+            )
+        if key in ("under", "folder"):
+            wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, [Path(value)])))
+        else:
+            wanted = narrowed_by(wanted, key, value)
+    return wanted
+
+
+def facets(
+    names: Annotated[list[str] | None, typer.Argument(metavar="FACETS", help="Facets to count. Default: all.")] = None,
+    targets: Annotated[
+        str | None, typer.Option("--in", metavar="MEDIA", help="Media to count, comma-separated: image, audio, video, text.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILTER", help="Only files with this value, such as shape:portrait. May be repeated."),
+    ] = None,
+    space: Annotated[str, typer.Option(help="Count the files that this space holds. Default: the default space.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Count files by media, date, length, size, folder, tag, own field and so on.
+
+    Each value can be given to --where, here and in `search`. Durations are in seconds, sizes in megabytes, pixels in millions.
+
+    Examples:
+      sensorium facets
+      sensorium facets date tag --in image
+      sensorium facets folder --where under:~/Videos --where duration:60..300
+    """
+    from search.query import Engine
+    from ui import show
+
+    with Engine(load({"home": home})) as engine:
+        wanted = narrowed(engine, Filter(modalities=tuple(members("modality", Modality, targets))), where or ())
+        found = engine.facets(wanted, names or (), space=space)
+    if as_json:
+        show.emit(asdict(found))
+        return
+    for facet in found.facets:
+        told = [f"{show.name(one.value) if facet.name == 'folder' else one.value} {one.files:,}" for one in facet.values[:SHOWN]]
+        left = len(facet.values) - len(told) + facet.more
+        echo(f"{facet.name:<12} {' · '.join(told)}{f' · {left:,} more' if left > 0 else ''}".rstrip())
+    show.err.print(f"[dim]{phrasing.count(found.files, 'file')}, {phrasing.count(found.segments, 'segment')}[/]", highlight=False)
+
+
+@fields.command("import")
+def import_fields(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A CSV file with a column of paths, or the JSON of `exiftool -json`.")
+    ],
+    path_column: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column that names the files. Default: SourceFile, path or file.")
+    ] = "",
+    column: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Import only this column. May be repeated.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and change nothing.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Import fields of files from a table. Empty cells remove a field from a file.
+
+    Relative paths begin at the table's folder.
+
+    Examples:
+      exiftool -csv -n -Model -ISO ~/Pictures > fields.csv && sensorium fields import fields.csv
+      sensorium search boats --where "field.Model:Canon R5" --where field.ISO:100..400
+    """
+    from indexer.own_fields import import_table
+    from ui import show
+
+    told = import_table(archive(load({"home": home})), table, path_column=path_column, columns=column or (), dry=dry_run)
+    if as_json:
+        show.emit(asdict(told))
+    else:
+        echo(f"{', '.join(told.fields)}: {'would be ' if dry_run else ''}set for {phrasing.count(told.assets, 'file')}.")
+        if told.unknown:
+            named = ", ".join(map(show.name, told.names))
+            echo(
+                f"{phrasing.count(told.unknown, 'row')} name no file of the archive: {named}{' …' if told.unknown > len(told.names) else ''}.",
+                err=True,
+            )
+    if told.unknown:
+        raise typer.Exit(SOME_UNKNOWN)
+
+
+@fields.command("list")
+def list_fields(home: Home = None, as_json: Json = False) -> None:
+    """List the fields, and how many files have each."""
+    from search.store import Fields
+    from ui import show
+
+    found = Fields(archive(load({"home": home}))).names()
+    if as_json:
+        show.emit(found)
+        return
+    for name, count in found.items():
+        echo(f"{name}  {phrasing.count(count, 'file')}")
+    if not found:
+        show.err.print("No fields yet. `sensorium fields import TABLE` imports some.", highlight=False)
+
+
+@fields.command("drop")
+def drop_field(name: Annotated[str, typer.Argument(metavar="NAME", help="The field to remove.")], home: Home = None) -> None:
+    """Remove a field from all files."""
+    from search.store import Fields
+
+    count = Fields(archive(load({"home": home}))).drop(name)
+    echo(f"{name} removed from {phrasing.count(count, 'file')}.")
