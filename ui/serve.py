@@ -33,7 +33,7 @@ from search.store.tokens import Tokens
 from ui.compressed import Compressed
 from ui.login import OpenIdLogin
 
-PAGE = Path(__file__).parent / "page" / "app.py"
+PAGE = Path(__file__).parent / "page" / "main.py"
 """The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
 
 LAST_SECONDS = 5

@@ -199,7 +199,7 @@ def test_a_kill_between_the_steps_of_publishing_leaves_the_old_model_or_the_new_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("search.models.Manifest.write" if step == "rename" else "shutil.rmtree", die)
+        patch.setattr("search.models.ModelManifest.write" if step == "rename" else "shutil.rmtree", die)
         with pytest.raises(KeyboardInterrupt):
             pull(models, NAME, SOURCE)
     found = models.find(NAME)

@@ -14,7 +14,7 @@ from tests.waiting import LONG
 from ui import phrasing
 from ui.page import frame, library, look, moment
 
-SCRIPT = Path(frame.__file__).parent / "app.py"
+SCRIPT = Path(frame.__file__).parent / "main.py"
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 

@@ -16,7 +16,7 @@ import pytest
 from search.errors import MediaError
 from search.media import DecodePool
 from search.media.sandbox import protocol
-from search.media.sandbox.process import Clock
+from search.media.sandbox.wall_limit import WallLimit
 from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
 from tests.media_samples import colour_of, picture, tone, write_sound, write_video
 from tests.unit.media_pool import NEEDS, decode, refusal, settings
@@ -321,7 +321,7 @@ def test_replies_that_make_no_sense_are_refused(header):
 
 
 def test_long_media_get_more_time_but_a_claim_of_years_does_not():
-    clock = Clock(10)
+    clock = WallLimit(10)
     clock.extend(Info(Modality.VIDEO, "mp4", duration_ms=120_000))
     assert clock._left == pytest.approx(30)
     clock.extend(Cut(Channel.SOUND, Modality.AUDIO, Span(0, 60_000), "x"))
