@@ -19,7 +19,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from indexer.run import RunRequest, index
 from search import encoders
-from search.query import ALL, Engine, Term
+from search.query import Engine, Term
+from search.query.open_spaces import ALL
 from search.settings import Settings
 from search.store import Database, Spaces
 from search.types import Answer, Modality

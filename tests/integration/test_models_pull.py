@@ -146,9 +146,9 @@ def test_bytes_that_the_hash_denies_are_never_taken(hub, models):
 PULL = """
 import sys
 from pathlib import Path
-from search.models import Models, Source
+from search.models import Models, ModelSource
 from search.models.hub import pull
-pull(Models(Path(sys.argv[1])), "fake:small", Source("maker/small", ("*.safetensors", "*.json")))
+pull(Models(Path(sys.argv[1])), "fake:small", ModelSource("maker/small", ("*.safetensors", "*.json")))
 """
 
 
