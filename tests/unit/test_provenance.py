@@ -217,6 +217,33 @@ def test_a_film_carries_credentials_and_is_decoded_as_before(pool, folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "mime"),
+    [
+        ("a.wav", "pcm_s16le", "audio/wav"), ("a.flac", "flac", "audio/flac"), ("a.mp3", "mp3", "audio/mpeg"),
+        ("a.m4a", "aac", "audio/mp4"), ("a.avi", "pcm_s16le", "video/avi"),
+    ],
+)  # fmt: skip
+def test_sounds_carry_credentials(pool, folder, name, codec, mime):
+    import av
+    import numpy as np
+
+    file = folder / name
+    with av.open(str(file), "w") as container:
+        track = container.add_stream(codec, rate=44_100, layout="mono")
+        tone = (8_000 * np.sin(np.arange(44_100) / 20)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+        frame.sample_rate = 44_100
+        resampler = av.AudioResampler(track.format, "mono", 44_100, frame_size=track.frame_size or None)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(track.encode(part))
+        container.mux(track.encode())
+    plain = file.read_bytes()
+    assert pool.provenance(file).evidence == ()
+    file.write_bytes(signed(plain, created("trainedAlgorithmicMedia"), form=mime)[0])
+    assert pool.provenance(file).provenance.origin is Origin.GENERATED
+
+
 @pytest.mark.parametrize("content", [b"", b"no certificate"])
 def test_anchors_that_are_none_are_refused(settings, folder, content):
     file = folder / "none.pem"

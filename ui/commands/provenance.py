@@ -37,7 +37,7 @@ def provenance(
     """Show what a file states of its making.
 
     Content credentials (C2PA) are checked against the file, in it or in a file of the same name that ends in .c2pa. Nothing is fetched.
-    The setting trust_anchors names certificates that you trust. MKV, WebM and Ogg files carry no credentials.
+    The setting trust_anchors names certificates that you trust. MKV, WebM and Ogg files carry no credentials; those of PDF are not read.
 
     Examples:
       sensorium provenance photo.jpg

@@ -49,18 +49,22 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"II\*\0|MM\0\*", "image/tiff"), (rb"....ftyp(?:heic|heix|hevc|mif1|msf1)", "image/heic"),
         (rb"....ftypavi[fs]", "image/avif"), (rb"....ftypM4A ", "audio/mp4"), (rb"....ftypqt  ", "video/quicktime"),
         (rb"....ftyp", "video/mp4"), (rb"\0\0\0\x0cJXL ", "image/jxl"), (rb"fLaC", "audio/flac"),
-        (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", "audio/mpeg"), (rb"%PDF-", "application/pdf"),
+        (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", "audio/mpeg"),
     )
 )  # fmt: skip
-"""First bytes of formats that can carry credentials. Matroska, WebM and Ogg cannot."""
+"""First bytes of formats that can carry credentials. Matroska, WebM and Ogg cannot. PDF can, but c2pa 0.91 reads it in
+threads, which a decoder may not have."""
 
 _SETTINGS = re.compile(r"\bSteps: \d+, .*\bSampler: ", re.DOTALL)
 _PROMPTS = (b"parameters", b"prompt", b"invokeai_metadata", b"sd-metadata", b"Dream")
 """Keywords of the texts in PNG under which generators write their prompts."""
 
+_SIGNED = re.compile(rb"c2pa|provenance")
+"""What stands in the first or last bytes of a file with credentials, or with their address."""
 _MARKS = re.compile(rb"DigitalSourceType|Steps: |S\0?t\0e\0p\0s\0:|" + b"|".join(name + rb"\0" for name in _PROMPTS))
 """What stands in the first bytes of a picture that states an origin besides its credentials."""
-_HEAD_BYTES = 256 << 10
+_END_BYTES = 256 << 10
+"""What is looked through of each end of a file, in bytes."""
 
 _reading: Any = None
 """What c2pa-python reads with; None: it is not installed, or ``learn`` was not called."""
@@ -84,17 +88,23 @@ def told(found: Iterator[Found], source: Source, limits: Limits) -> Iterator[Fou
     for number, one in enumerate(found):
         if number == 0 and isinstance(one, Info):
             at = source.file.tell()
-            report = find(source, one.modality, limits)
+            report = find(source, one.modality, limits, looks=True)
             source.file.seek(at)
             yield replace(one, provenance=report.provenance) if report.evidence else one
         else:
             yield one
 
 
-def find(source: Source, modality: Modality, limits: Limits, manifest: bytes | None = None) -> ProvenanceReport:
-    """All that a file states of its making. ``manifest`` are credentials from a file beside it, for one that carries none. Never raises: metadata are often
-    broken, and must not cost the file."""
-    report = _signed(source, None)
+def find(
+    source: Source, modality: Modality, limits: Limits, manifest: bytes | None = None, *, looks: bool = False
+) -> ProvenanceReport:
+    """All that a file states of its making. ``manifest`` are credentials from a file beside it, for one that carries none.
+
+    ``looks``: credentials are read only if a look at both ends of the file finds a sign of them. Never raises: metadata are often
+    broken, and must not cost the file.
+    """
+    nothing = ProvenanceReport(Provenance(None, None, ""))
+    report = nothing if looks and not _may_be_signed(source) else _signed(source, None)
     if manifest and report.provenance.credentials in (None, Credentials.REMOTE):
         report = _signed(source, manifest)
     stated = list[tuple[Origin, str]]()
@@ -106,6 +116,15 @@ def find(source: Source, modality: Modality, limits: Limits, manifest: bytes | N
     if of.origin is None and stated and of.credentials is not Credentials.INVALID:
         of = Provenance(stated[0][0], of.credentials, stated[0][1])
     return replace(report, provenance=of, evidence=evidence)
+
+
+def _may_be_signed(source: Source) -> bool:
+    """Whether an end of a file has a sign of credentials."""
+    for at in {0, max(0, source.size - _END_BYTES)}:
+        source.file.seek(at)
+        if _SIGNED.search(source.file.read(_END_BYTES)):
+            return True
+    return False
 
 
 def _signed(source: Source, manifest: bytes | None) -> ProvenanceReport:
@@ -251,7 +270,7 @@ def _text(value: object) -> str:
 def _stated(source: Source, limits: Limits) -> Iterator[tuple[Origin, str]]:
     """The origins that XMP and generators write into a picture, with the evidence."""
     source.file.seek(0)
-    if not _MARKS.search(source.file.read(_HEAD_BYTES)):
+    if not _MARKS.search(source.file.read(_END_BYTES)):
         return
     source.file.seek(0)
     with images.opened(source, limits) as image:
