@@ -91,7 +91,6 @@ def test_a_hit_has_the_shape_that_programs_rely_on(indexed):
     }
     assert set(hit["asset"]) == {"id", "modality", "path", "date"}
     assert 0 <= hit["span"]["start_ms"] < hit["span"]["end_ms"] <= 12_100
-    assert 0 <= hit["confidence"] <= 1
 
 
 def test_the_moment_is_where_the_shot_is(indexed):

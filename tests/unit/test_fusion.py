@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from search.query.calibration import word_scores
 from search.query.fusion import by_score, by_words
@@ -43,14 +41,3 @@ def test_words_and_meaning_are_strongest_together_and_neither_is_weakened_by_the
     meaning = np.array([3.0, 3.0, NONE, 3.0, 0.1], np.float32)
     words = np.array([NONE, 3.0, 3.0, 0.1, 5.0], np.float32)
     assert by_words(meaning, words) == pytest.approx([3, 6 / np.sqrt(2), 3, 3, 5], abs=0.01)
-
-
-@given(
-    st.lists(st.tuples(*[st.one_of(st.none(), st.floats(-5, 5, width=32))] * 3).filter(any), min_size=1, max_size=20),
-    st.randoms(),
-)
-def test_the_order_in_which_segments_come_changes_nothing(rows, random):
-    scores = np.array([[NONE if cell is None else cell for cell in row] for row in rows], np.float32)
-    order = list(range(len(rows)))
-    random.shuffle(order)
-    assert np.allclose(by_score(scores)[order], by_score(scores[order]))
