@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,25 +138,40 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+@pytest.fixture(scope="session")
+def tabs() -> dict[str, list]:
+    """Tabs that one test hands on to the next, by the language of their browser: it reads the page's scripts and styles once."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def open_page(browser, request, tmp_path):
+def open_page(browser, tabs, request, tmp_path):
     """Opens pages; ``shoot`` takes a picture of one if SENSORIUM_SCREENSHOTS names a folder. Afterwards one of each is taken, if the test has
-    failed too; and a script that complained is a failure."""
+    failed too; and a script that complained is a failure. ``own``: a tab that no other test has had or gets, for what would stay in it."""
     pages, complaints = [], []
 
+    def wrong(error) -> None:
+        complaints.append(str(error))
+
+    def said(message) -> None:
+        if "Content Security Policy" in message.text:
+            complaints.append(message.text)
+
     def open_(
-        address: str, *, width: int = 1600, height: int = 1000, dark: bool = False, permissions=(), locale: str = "en-US"
+        address: str, *, width: int = 1600, height: int = 1000, dark: bool = False, permissions=(), locale: str = "en-US", own: bool = False
     ):  # fmt: skip
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light",
-            permissions=list(permissions), accept_downloads=True, locale=locale,
-        )  # fmt: skip
-        page = context.new_page()
+        handed = not (own or permissions)
+        if handed and tabs[locale]:
+            page = tabs[locale].pop()
+        else:
+            page = browser.new_context(permissions=list(permissions), accept_downloads=True, locale=locale).new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if dark else "light")
         page.set_default_timeout(LONG * 1000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if "Content Security Policy" in said.text else None)
+        page.on("pageerror", wrong)
+        page.on("console", said)
+        pages.append((page, tabs[locale] if handed else None))
         page.goto(address)
-        pages.append(page)
         return page
 
     def shoot(page, moment: str) -> None:
@@ -166,10 +182,31 @@ def open_page(browser, request, tmp_path):
 
     open_.shoot = shoot
     yield open_
-    for number, page in enumerate(pages):
+    for number, (page, idle) in enumerate(pages):
         shoot(page, str(number or ""))
-        page.context.close()
+        page.remove_listener("pageerror", wrong)
+        page.remove_listener("console", said)
+        if idle is None or complaints or request.node.stash.get(FAILED, False) or not emptied(page):
+            page.context.close()
+        else:
+            idle.append(page)
     assert not complaints
+
+
+def emptied(page) -> bool:
+    """Take from a tab what a test has left in it: what the page stored, cookies, the cache, the page itself. False: it cannot be."""
+    from playwright.sync_api import Error
+
+    try:
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        page.goto("about:blank")
+        page.context.clear_cookies()
+        browser = page.context.new_cdp_session(page)
+        browser.send("Network.clearBrowserCache")
+        browser.detach()
+    except Error:
+        return False
+    return page.context.pages == [page]
 
 
 def cards(page) -> list[str]:

@@ -19,7 +19,7 @@ def opened(page, name: str):
 
 def test_a_video_starts_at_the_moment_and_the_strip_jumps(served, open_page):
     ranges = []
-    page = open_page(f"{served.address}/?q=a+dog&in=video")
+    page = open_page(f"{served.address}/?q=a+dog&in=video", own=True)
     page.on("response", lambda answer: ranges.append(answer.status) if "/media" in answer.url else None)
     dialog = opened(page, "pets.mp4")
     video = dialog.locator("video")

@@ -72,7 +72,7 @@ def test_a_full_folder_of_uploads_is_told_and_what_was_added_stays(tight, open_p
 
 
 def test_an_upload_that_is_cut_is_told_and_can_be_sent_again(tight, open_page):
-    page = open_page(tight.address)
+    page = open_page(tight.address, own=True)
     page.route("**/v1/uploads?*", lambda route: route.abort("connectionreset"))
     choose(page, SAMPLE / "images/espresso-cup.jpg")
     page.get_by_text(re.compile(r"^espresso-cup\.jpg: The service does not answer")).wait_for()
