@@ -209,7 +209,10 @@ class _Pass:
         title = container_tags.mended(told.get("title", ""))[0] or None
         everywhere = recorded.tags(self._container)
         stamps, position = recorded.stamps(everywhere, self._format), recorded.position(everywhere)
-        words = {"title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms}
+        first = None if self._start is None else max(round(self._start * 1000), 0)
+        words = {
+            "title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms, "first_stamp_ms": first,
+        }  # fmt: skip
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
         width, height = round(self._film.width * aspect_of(self._film)), self._film.height
