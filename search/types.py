@@ -311,7 +311,8 @@ class Info:
     no such value.
 
     ``stamps`` are the dates written in it; ``position`` is its latitude and longitude in degrees; ``provenance`` is what it states
-    of its making, if it states anything.
+    of its making, if it states anything; ``first_stamp_ms`` is the first time stamp of sound or a film, on
+    the file's own clock.
     """
 
     modality: Modality
@@ -323,6 +324,7 @@ class Info:
     title: str | None = None
     position: tuple[float, float] | None = None
     provenance: Provenance | None = None
+    first_stamp_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,12 +69,12 @@ def router(service: Service) -> APIRouter:
 
         Of those that have times only the ones that reach into the stretch from `from_ms` to `until_ms`; what has none belongs to all of it.
         """
-        seen.asset(id)
+        asset = seen.asset(id)
         found = seen.catalogue.segments(
             id, after=key_of(cursor) or 0, limit=limit + 1, channel=channel, from_ms=from_ms, until_ms=until_ms
         )
         page, following = cut(found, limit)
-        return s.Segments(segments=[links.segment(one) for one in page], cursor=following)
+        return s.Segments(segments=[links.segment(one, asset) for one in page], cursor=following)
 
     @routes.get("/segments/{id}", operation_id="segment", summary="A segment and its neighbours in time")
     def segment(id: s.Id, seen: Sight, around: Annotated[int, Query(ge=0, le=50)] = 3) -> s.Neighbours:  # noqa: A002
@@ -83,8 +83,9 @@ def router(service: Service) -> APIRouter:
         at = next((at for at, one in enumerate(near) if one.id == id), None)
         if at is None:
             raise not_found("segment", id)
-        entries = [links.segment(one) for one in near]
-        reference = links.reference(seen.asset(near[at].asset), seen.places)
+        asset = seen.asset(near[at].asset)
+        entries = [links.segment(one, asset) for one in near]
+        reference = links.reference(asset, seen.places)
         return s.Neighbours(segment=entries[at], before=entries[:at], after=entries[at + 1 :], asset=reference)
 
     return routes

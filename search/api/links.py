@@ -15,11 +15,17 @@ from search.store.catalogue import Asset, LedgerLine, Location
 from search.types import Channel, Coverage, Hit, Modality, Segment, Span
 
 
-def links(asset: int, modality: Modality, span: Span | None = None, starts_ms: int | None = None) -> s.Links:
-    """The links of an asset, or of the moment ``span`` in it. The moment plays from ``starts_ms`` if that is given."""
-    here = f"{BASE}/assets/{asset}"
+def links(asset: Asset, span: Span | None = None, starts_ms: int | None = None) -> s.Links:
+    """The links of an asset, or of the moment ``span`` in it. The moment plays from ``starts_ms`` if that is given.
+
+    Times of media fragments count on the clock of the file, all others from its first stamp.
+    """
+    here, modality = f"{BASE}/assets/{asset.id}", asset.modality
     timed = span if span and span.unit == "ms" else None
-    seconds = f"#t={_seconds(timed.start if starts_ms is None else starts_ms)},{_seconds(timed.end)}" if timed else ""
+    zero = asset.first_stamp_ms or 0
+    seconds = (
+        f"#t={_seconds(zero + (timed.start if starts_ms is None else starts_ms))},{_seconds(zero + timed.end)}" if timed else ""
+    )
     at = f"?t={_seconds((timed.start + timed.end) // 2)}" if timed and modality is Modality.VIDEO else ""
     pictured = modality not in (Modality.TEXT, Modality.IMU)
     return s.Links(
@@ -34,7 +40,7 @@ def hit(found: Hit, asset: Asset, places: Places) -> s.Hit:
     values = wire.hit(found)
     place = next((one for one in asset.locations if one.path == found.segment.path), asset.location)
     values["asset"] = reference(asset, places, place)
-    values["links"] = links(asset.id, asset.modality, found.span, found.starts_ms)
+    values["links"] = links(asset, found.span, found.starts_ms)
     return s.Hit.model_validate(values)
 
 
@@ -53,7 +59,7 @@ def entry(asset: Asset, places: Places, segment: int | None = None) -> s.AssetEn
     """An asset as lists show it. ``segment`` is its first one."""
     return s.AssetEntry(
         **reference(asset, places).model_dump(), bytes=asset.size, segment=segment, title=asset.title, day=_day(asset.dated.first),
-        added_at=moment(asset.created_at), links=links(asset.id, asset.modality),
+        added_at=moment(asset.created_at), links=links(asset),
     )  # fmt: skip
 
 
@@ -82,13 +88,13 @@ def detail(
     )  # fmt: skip
 
 
-def segment(found: Segment) -> s.SegmentEntry:
-    """A segment of an asset."""
+def segment(found: Segment, asset: Asset) -> s.SegmentEntry:
+    """A segment of ``asset``."""
     chars = found.span if found.span and found.span.unit == "char" else None
     return s.SegmentEntry(
         id=found.id, asset=found.asset, channel=Channel(found.channel), span=span(found.span), **wire.read(found),
         characters=s.Characters(start=chars.start, end=chars.end) if chars else None,
-        links=links(found.asset, found.modality, found.span),
+        links=links(asset, found.span),
     )  # fmt: skip
 
 

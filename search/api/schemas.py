@@ -266,8 +266,8 @@ class Links(Wire):
 
     media: str
     moment: str = Field(
-        description="The media, with the moment as a media fragment. Times count from the file's first stamp. Where that is not 0 (pieces of"
-        " recordings, cuts), Chromium counts from the stamp and Firefox from 0: a player adds its `currentTime` after `loadeddata`.",
+        description="The media, with the moment as a media fragment. Its times count on the clock of the file, as Chromium plays it: a piece"
+        " of a recording may begin at one hour. Firefox always counts from 0.",
         examples=["/v1/assets/7/media#t=12.5,18"],
     )
     thumbnail: str | None = None
@@ -336,7 +336,7 @@ class Evidence(Read):
     characters: Characters | None = None
     others: list[int] = Field(
         default=[],
-        description="Segments of the other photographs of a burst that answer too, best first: this hit stands for them.",
+        description="Segments of the other photographs of a burst, and of the film behind a photograph, that answer too, best first: this hit stands for them.",
     )
 
 

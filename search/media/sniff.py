@@ -30,7 +30,7 @@ _SUFFIXES = {
     "dv mxf gxf ogm mk3d tp trp ivf y4m h264 264 avc hevc h265 265 insv lrv",
     Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv amr awb "
     "ape tta m4r 3ga adts spx",
-    Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt ass ssa ttml dfxp lrc scc pdf",
+    Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt ass ssa ttml dfxp lrc scc pdf docx docm odt",
 }
 
 _RAW = "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
@@ -40,7 +40,7 @@ _EXTRAS: dict[str, tuple[str, Modality, str]] = {"raw": ("rawpy", Modality.IMAGE
 _UNREAD = (
     "psb jxl hdr dpx cin fits svg svgz eps ai xcf kra djvu "
     "rm rmvb wtv dvr-ms r3d braw ari swf mlv dsf dff mpc mp+ shn tak ra mid midi "
-    "doc docx odt rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox"
+    "doc rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox"
 )
 _TAKEN, _MISSING = dict[str, Modality](), dict[str, str]()
 for _extra, (_module, _modality, _names) in _EXTRAS.items():
@@ -90,6 +90,7 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01", Modality.VIDEO),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", Modality.IMAGE),
     (0, b"\xff\x4f\xff\x51\0", Modality.IMAGE),
+    (30, b"mimetypeapplication/vnd.oasis.opendocument.text", Modality.TEXT),
     (3, b"STL23.01", Modality.TEXT),
     (3, b"STL24.01", Modality.TEXT),
     (3, b"STL25.01", Modality.TEXT),
@@ -100,6 +101,8 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
 )
 _RAW_MAGIC = (b"FUJIFILMCCD-RAW", b"IIRO\x08\0\0\0", b"IIRS\x08\0\0\0", b"IIU\0\x18\0\0\0")
 """Of Fujifilm, Olympus and Panasonic."""
+_PACKED, _DOCUMENTS = b"PK\3\4", (".docx", ".docm", ".odt")
+"""The first bytes of ZIP archives, and the suffixes of documents that are such archives."""
 _RIFF = {b"WAVE": Modality.AUDIO, b"AVI ": Modality.VIDEO, b"WEBP": Modality.IMAGE}
 _NETPBM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d{1,6}\s+(?:#[^\n]*\n\s*)*\d{1,6}\s")
 _BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
@@ -179,7 +182,7 @@ def sniff(head: bytes, suffix: str, hint: Modality | None = None) -> Modality:
     if not head:
         raise MediaError("empty", "the file has no bytes")
     named = EXTENSIONS.get(suffix.lower())
-    found = _binary(head)
+    found = Modality.TEXT if is_packed(head) and suffix.lower() in _DOCUMENTS else _binary(head)
     if found is not None:
         return hint if hint and found is Modality.IMAGE and hint is not Modality.IMU else found
     if _FOREIGN.match(head):
@@ -195,6 +198,11 @@ def sniff(head: bytes, suffix: str, hint: Modality | None = None) -> Modality:
     if named is None:
         raise MediaError("unsupported", "neither a known format nor a text")
     return named
+
+
+def is_packed(head: bytes) -> bool:
+    """Whether a file begins like a ZIP archive."""
+    return head.startswith(_PACKED)
 
 
 def is_text(head: bytes) -> bool:

@@ -1,4 +1,7 @@
-"""Bursts: photographs taken in quick succession that look alike are one hit, the best of them; the others are counted."""
+"""Bursts: photographs taken in quick succession that look alike are one hit, the best of them; the others are counted.
+
+So are a photograph and the film that a phone took with it and left beside it (Apple's Live Photos).
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,12 @@ MAX_GAP_SECONDS = 2
 MAX_NUMBER_GAP = 3
 """Otherwise their names are camera-made (JEITA CP-3461: DSC_2007), and their numbers differ by at most this."""
 
+MAX_LIVE_MS = 5_000
+"""The maximum length of a film that a phone takes with a photograph, in milliseconds. Apple's last about three seconds."""
+
+_LIVE_STILLS, _LIVE_FILMS = (".heic", ".heif", ".jpg", ".jpeg"), (".mov", ".mp4")
+"""The suffixes of such a photograph and of its film. Both have one name in one folder; Google Takeout calls the film .MP4."""
+_FILMS = [KINDS.index(Kind(Modality.VIDEO, channel)) for channel in (Channel.VISUAL, Channel.SOUND)]
 _STILL = KINDS.index(Kind(Modality.IMAGE, Channel.VISUAL))
 _UNTOLD = (None, DateSource.FILE, DateSource.CHANGED, DateSource.TAKEOUT)
 """Sources of dates that are not precise to the second."""
@@ -36,7 +45,7 @@ class Bursts:
         """``around`` gives the kinds of segments; files lie where the filter of the question finds them."""
         self._question, self._store, self._around, self._wanted = question, store, around, wanted
         self._frames: list[_Frame] = []
-        self._assets = set[int]()
+        self._assets, self._films_behind = set[int](), set[int]()
         self.others: dict[int, tuple[int, ...]] = {}
         """Of the best frame of a burst, the segments that stand behind it, best first."""
 
@@ -46,21 +55,24 @@ class Bursts:
         if not self._question.scans or not len(level.ids):
             return level
         rows = self._around.rows(level.ids)
-        stills = level.ids[(rows.kinds == _STILL) & (rows.units == 0)]
-        known = self._store.segments(stills.tolist(), self._wanted)
+        films = np.isin(rows.kinds, _FILMS) & (rows.durations >= 0) & (rows.durations <= MAX_LIVE_MS)
+        shown = level.ids[(rows.kinds == _STILL) & (rows.units == 0) | films].tolist()
+        known = self._store.segments(shown, self._wanted)
         before = len(self._frames)
-        for segment in (known[id_] for id_ in stills.tolist() if id_ in known):
-            if segment.asset not in self._assets:  # of several pages the best one
+        for segment in (known[id_] for id_ in shown if id_ in known):
+            if segment.asset not in self._assets:  # of several pages or shots the best one
                 self._assets.add(segment.asset)
                 self._frames.append(_Frame.of(segment))
         ranks = {frame.id: rank for rank, frame in enumerate(self._frames)}
         behind: list[int] = []
-        for burst in _bursts(self._frames, self._alike):
-            best, *others = sorted((frame.id for frame in burst), key=ranks.__getitem__)
-            new = [id_ for id_ in others if ranks[id_] >= before]
-            self.others[best] = (*self.others.get(best, ()), *new)
-            behind += new
-        return level.only(~np.isin(level.ids, np.array(behind, np.int64))) if behind else level
+        for burst in _with_films(_bursts([frame for frame in self._frames if not frame.is_film], self._alike), self._frames):
+            best, *others = sorted(burst, key=lambda frame: ranks[frame.id])
+            new = [frame for frame in others if ranks[frame.id] >= before]
+            self.others[best.id] = (*self.others.get(best.id, ()), *(frame.id for frame in new))
+            behind += [frame.id for frame in new]
+            self._films_behind |= {frame.asset for frame in new if frame.is_film}
+        hidden = np.isin(level.ids, np.array(behind, np.int64)) | np.isin(rows.assets, np.array([*self._films_behind], np.int64))
+        return level.only(~hidden) if hidden.any() else level
 
     def _alike(self, pairs: Sequence[tuple[_Frame, _Frame]]) -> list[bool]:
         """Which pairs look alike, in the first space that holds both."""
@@ -77,10 +89,14 @@ class Bursts:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A photograph: its segment, folder, file name before and after the last number, that number, and the time it was taken, if
-    known."""
+    """A photograph or a short film: its segment and asset, its path without the suffix, and which of the two it is; of a
+    photograph its folder, file name before and after the last number, that number, and the time it was taken, if known."""
 
     id: int
+    asset: int
+    stem: str
+    suffix: str
+    is_film: bool
     folder: str
     name: tuple[str, str]
     number: int
@@ -91,7 +107,11 @@ class _Frame:
         folder, name = os.path.split(segment.path)
         number = _NUMBER.search(name)
         at, end = number.span() if number else (len(name), len(name))
-        return cls(segment.id, folder, (name[:at], name[end:]), int(name[at:end] or -1), _taken(segment))
+        stem, suffix = os.path.splitext(segment.path)
+        return cls(
+            segment.id, segment.asset, stem.casefold(), suffix.lower(), segment.modality is Modality.VIDEO, folder,
+            (name[:at], name[end:]), int(name[at:end] or -1), _taken(segment),
+        )  # fmt: skip
 
     def follows(self, other: _Frame) -> bool:
         """Whether it may have been taken directly after another one."""
@@ -134,4 +154,17 @@ def _bursts(frames: Sequence[_Frame], alike: Callable[[Sequence[tuple[_Frame, _F
             bursts[-1].append(other)
         else:
             bursts.append([one, other])
+    return bursts
+
+
+def _with_films(bursts: list[list[_Frame]], frames: Sequence[_Frame]) -> list[list[_Frame]]:
+    """The bursts among some photographs and films, together with the films that belong to photographs, in bursts or alone."""
+    films = {frame.stem: frame for frame in frames if frame.is_film and frame.suffix in _LIVE_FILMS}
+    grouped = {frame.id: burst for burst in bursts for frame in burst}
+    for still in frames:
+        if not still.is_film and still.suffix in _LIVE_STILLS and still.stem in films:
+            burst = grouped.get(still.id)
+            if burst is None:
+                bursts.append(burst := [still])
+            burst.append(films.pop(still.stem))
     return bursts

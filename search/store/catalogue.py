@@ -39,7 +39,8 @@ class Location:
 @dataclass(frozen=True, slots=True)
 class Asset:
     """A stored asset. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``stamps`` are all dates that were found in it.
-    ``provenance`` is what it states of its making, as it was indexed; None: it states nothing."""
+    ``provenance`` is what it states of its making, as it was indexed; None: it states nothing.
+    ``first_stamp_ms`` is where its clock begins, if it is sound or a film."""
 
     id: int
     digest: str
@@ -55,6 +56,7 @@ class Asset:
     locations: tuple[Location, ...]
     stamps: tuple[Stamp, ...] = ()
     provenance: Provenance | None = None
+    first_stamp_ms: int | None = None
 
     @property
     def location(self) -> Location:
@@ -300,6 +302,7 @@ def _asset(rows: list[Any]) -> Asset:
         id=one.id, digest=one.digest.hex(), size=one.size, modality=Modality(one.modality), format=one.format,
         width=one.width, height=one.height, duration_ms=one.duration_ms, title=one.title, dated=dated_of(one),
         created_at=one.created_at, locations=tuple(locations), stamps=stamps_of(one.stamps), provenance=_provenance(one),
+        first_stamp_ms=one.first_stamp_ms,
     )  # fmt: skip
 
 

@@ -314,6 +314,7 @@ def described(info: Info, unit: Unit) -> dict[str, Any]:
         "width": info.width,
         "height": info.height,
         "duration_ms": info.duration_ms,
+        "first_stamp_ms": info.first_stamp_ms,
         "title": info.title,
         "day": changed,
         "last_day": changed,

@@ -95,6 +95,7 @@ asset = Table(
     Column("width", Integer),
     Column("height", Integer),
     Column("duration_ms", BigInteger),
+    Column("first_stamp_ms", BigInteger),  # of sound and films, on the file's own clock; times of segments count from it
     Column("title", Text),
     Column("day", Integer),  # days since 1970: the first on which it may have been taken, or else last changed
     Column("last_day", Integer),  # the last one: another where the date is partial or its zone unknown

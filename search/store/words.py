@@ -475,10 +475,13 @@ def _ranked(
         chosen += some[allowed(some)].tolist() if allowed else some.tolist()
         start, more = start + more, min(4 * more, NEWEST[-1])
     rows = connection.execute(_TEXTS, {"ids": chosen[:most]}).all() if chosen else []
-    texts = [(row.id, terms(across.get(row.id, row.text)), 1.0 if row.confidence is None else row.confidence) for row in rows]
-    lengths = [len(found) for row, (_, found, _) in zip(rows, texts, strict=True) if row.reader_id != READER]  # names are short
+    texts = [(row, terms(across.get(row.id, row.text))) for row in rows]
+    lengths = [len(found) for row, found in texts if row.reader_id != READER]  # names are short
     usual = max(sum(lengths) / max(len(lengths), 1), 1.0)
-    scored = [(id_, _score(sought, found, sure, len(found) / usual)) for id_, found, sure in texts]
+    scored = []
+    for row, found in texts:
+        length = 1.0 if row.reader_id == READER else len(found) / usual  # the length of a name says how deep its folder lies
+        scored.append((row.id, _score(sought, found, 1.0 if row.confidence is None else row.confidence, length)))
     best = sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
     return list(zip([id_ for id_, _ in best], sought.evidence(np.array([score for _, score in best])).tolist(), strict=True))
 

@@ -334,6 +334,12 @@ def test_a_film_is_as_long_as_what_was_decoded(http, archive, settings, encoder,
     run.index(settings, run.RunRequest([archive]), encoder=encoder)
     film = find(name)
     assert film["duration_ms"] == pytest.approx(wanted, abs=50)
+    first, *_ = http.get(f"/v1/assets/{film['id']}/segments").json()["segments"]
+    begins = "3600," if name == "piece.mkv" else "0,"
+    assert first["span"]["start_ms"] == 0
+    assert (
+        first["links"]["moment"].partition("#t=")[2].startswith(begins)
+    )  # fragments count as Chromium does, on the file's clock
     plan = http.get(film["links"]["preview"], params={"info": 1}).json()
     assert plan["count"] == wanted // 500
     sheet = Image.open(io.BytesIO(http.get(film["links"]["preview"]).content))

@@ -1,4 +1,4 @@
-"""Photographs of a burst are one hit, the best of them, which tells the others."""
+"""Photographs of a burst are one hit, the best of them, which tells the others; so are a photograph and the film taken with it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from search import wire
 from search.query import Engine, Term
 from search.types import Filter, Modality
 from tests.fakes.encoder import COLOURS
+from tests.media_samples import tone, write_video
 
 RED = Term("red", Modality.TEXT)
 NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001  as EXIF has it, without a zone
@@ -36,10 +37,10 @@ def photo(path, colour="red", taken=None, dark=0):
 def found(settings, tmp_path, encoder):
     """Index what lies in a folder and give the hits to a text: (name, names of the others)."""
 
-    def ask(group="moment", **options):
+    def ask(group="moment", within=(Modality.IMAGE,), **options):
         index(settings, RunRequest([tmp_path / "photos"]), encoder=encoder)
         with Engine(settings, encoder=encoder) as engine:
-            answer = engine.search(RED, Filter(modalities=(Modality.IMAGE,)), k=100, group=group, **options)
+            answer = engine.search(RED, Filter(modalities=within), k=100, group=group, **options)
             known = engine.store.segments([id_ for hit in answer.hits for id_ in hit.others])
             for hit in answer.hits:
                 assert wire.hit(hit)["evidence"].get("others", []) == list(hit.others)
@@ -92,3 +93,35 @@ def test_a_burst_longer_than_a_level_is_one_hit(found, tmp_path, monkeypatch):
     assert set(hits) >= {"rose.png"}
     assert sum(1 + len(others) for others in hits.values()) == 31
     assert len(hits) <= 12
+
+
+BOTH = (Modality.IMAGE, Modality.VIDEO)
+
+
+@pytest.mark.parametrize(("dark", "best"), [(9, "IMG_0001.JPG"), (600, "IMG_0001.MOV")])
+def test_a_photograph_and_the_film_taken_with_it_are_one_hit(found, tmp_path, dark, best):
+    """The better of the two. A long film is one of its own, and so is one in another folder."""
+    folder = tmp_path / "photos"
+    (folder / "a").mkdir(parents=True)
+    write_video(folder / "live.mov", [("red", 1.5), ("blue", 1.5)], sound=tone(220, 3)).rename(folder / "IMG_0001.MOV")
+    photo(folder / "IMG_0001.jpg", dark=dark)
+    (folder / "IMG_0001.jpg").rename(folder / "IMG_0001.JPG")
+    write_video(folder / "a" / "IMG_0001.mov", [("red", 2.0)])
+    write_video(folder / "IMG_0400.mov", [("red", 8.0)])
+    photo(folder / "IMG_0400.jpg", dark=2)
+    hits = found(within=BOTH)
+    assert sorted(len(others) for _, others in hits if others) == [1]
+    (others,) = (others for one, others in hits if one == best and others)
+    assert {best, *others} == {"IMG_0001.JPG", "IMG_0001.MOV"}
+    names = [one for one, _ in hits]
+    assert not {*others} & {*names}
+    assert {"IMG_0001.mov", "IMG_0400.mov", "IMG_0400.jpg"} <= {*names}
+    assert "IMG_0001.MOV" in [one for one, _ in found(group="segment", within=BOTH)]
+
+
+def test_the_film_of_a_photograph_in_a_burst_stands_behind_the_burst(found, tmp_path):
+    for number in range(3):
+        photo(tmp_path / "photos" / f"IMG_{2000 + number}.jpg", dark=9 + number)
+    write_video(tmp_path / "photos" / "IMG_2002.mov", [("red", 2.0)])
+    ((best, others),) = found(within=BOTH)
+    assert sorted([best, *others]) == ["IMG_2000.jpg", "IMG_2001.jpg", "IMG_2002.jpg", "IMG_2002.mov"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -226,3 +228,93 @@ def test_of_an_endless_text_the_beginning_is_read(pool, tmp_path, write):
         cuts, last = cuts + 1, found
     assert cuts > 400
     assert last.reason == "not_sampled"
+
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/"'
+ODT = "application/vnd.oasis.opendocument.text"
+ODF = "urn:oasis:names:tc:opendocument:xmlns"
+O = f'xmlns:office="{ODF}:office:1.0" xmlns:text="{ODF}:text:1.0" xmlns:meta="{ODF}:meta:1.0"'  # noqa: E741
+
+
+def packed(**parts):
+    """A ZIP archive; ``__`` in a name stands for a slash, and its suffix is .xml unless it has one of its own."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(
+                name.replace("__", "/").replace("_jpg", ".jpg"),
+                content,
+                zipfile.ZIP_DEFLATED if name != "mimetype" else zipfile.ZIP_STORED,
+            )
+    return raw.getvalue()
+
+
+def docx(body, declared="", **more):
+    """A DOCX file with this body."""
+    xml = {f"{name}.xml" if "jpg" not in name else name: content for name, content in more.items()}
+    return packed(
+        **{"word__document.xml": f'<?xml version="1.0"?>{declared}<w:document {W}><w:body>{body}</w:body></w:document>', **xml}
+    )
+
+
+def run(text, properties=""):
+    return f'<w:r>{properties}<w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def test_a_docx_is_read_as_it_is_seen_on_paper(pool, write):
+    hidden = run("secretword", "<w:rPr><w:vanish/></w:rPr>")
+    body = (
+        f"<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr>{run('The copper lan')}{run('tern hangs')}<w:r><w:br/></w:r>{run('in the hall of the harbour.')}{hidden}</w:p>"
+        f"<w:tbl><w:tr><w:tc><w:p>{run('The first cell of the table &amp; its text.')}</w:p></w:tc></w:tr></w:tbl>"
+        f"<w:p><w:del><w:r><w:delText>deletedword</w:delText></w:r></w:del><w:r><w:instrText>PAGE</w:instrText></w:r>"
+        f"<mc:AlternateContent><mc:Choice>{run('This box stands here once and not twice.')}</mc:Choice><mc:Fallback>{run('fallbackword')}</mc:Fallback></mc:AlternateContent></w:p>"
+    )
+    core = f"<core {DC}><dc:title>Harbour report</dc:title><dcterms:created>2019-07-14T12:20:56Z</dcterms:created></core>"
+    footnotes = (
+        f"<w:footnotes {W}><w:footnote><w:p>{run('A footnote says who lit it every evening.')}</w:p></w:footnote></w:footnotes>"
+    )
+    path = write("a.docx", docx(body, docProps__core=core, word__footnotes=footnotes, word__media__image1_jpg=b"x"))
+    found = decode(pool, path)
+    assert words(found) == [
+        "The copper lantern hangs\nin the hall of the harbour.",
+        "The first cell of the table & its text.",
+        "This box stands here once and not twice.",
+        "A footnote says who lit it every evening.",
+    ]
+    assert (found.info.modality, found.info.format, found.info.title) == (Modality.TEXT, "docx", "Harbour report")
+    assert [stamp.text for stamp in found.info.stamps] == ["2019-07-14T12:20:56Z"]
+    assert [gap.detail for gap in found.gaps] == ["the pictures in the document are not searched (1)"]
+
+
+def test_an_odt_is_read_whatever_it_is_called(pool, write):
+    body = (
+        "<text:tracked-changes><text:p>deletedword</text:p></text:tracked-changes><text:h>The Harbour</text:h>\n"
+        "<text:p>A copper\n   lantern<text:s text:c='2'/>and a <text:span>bell</text:span><text:tab/>hang<office:annotation><text:p>commentword</text:p></office:annotation>ing here.</text:p>"
+    )
+    parts = {
+        "mimetype": ODT, "content.xml": f"<office:document-content {O}><office:body><office:text>{body}</office:text></office:body></office:document-content>",
+        "meta.xml": f"<office:document-meta {O} {DC}><office:meta><meta:creation-date>1999-02-03T04:05:06</meta:creation-date></office:meta></office:document-meta>",
+    }  # fmt: skip
+    for name in ("a.odt", "a.bin"):
+        found = decode(pool, write(name, packed(**parts)))
+        assert words(found) == ["The Harbour\n\nA copper lantern  and a bell\thanging here."]
+        assert [stamp.text for stamp in found.info.stamps] == ["1999-02-03T04:05:06"]
+        assert found.gaps == []
+
+
+BOMB = "<!DOCTYPE w [<!ENTITY a 'aaaaaaaaaa'>]>"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (docx(f"<w:p>{run('A long enough text of this file.')}</w:p>")[:-40], "truncated"), (docx("<w:p/>"), "no_content"),
+        (docx("<w:p/>", word__media__a_jpg=b"x"), "no_content"), (docx(f"<w:p>{run('cut &amp; ')}"), "undecodable"),
+        (docx(f"<w:p>{run('&a;')}</w:p>", BOMB), "unsupported"), (packed(some__thing=b"x"), "unsupported"),
+        (packed(**{"mimetype": ODT, "content.xml": b"\x8f\x01\x02 encrypted"}), "undecodable"), (b"PK\3\4", "truncated"), (b"", "empty"),
+        (b"\xd0\xcf\x11\xe0" + bytes(600), "not_text"), (docx("<w:p>" + " " * 50_000_001 + "</w:p>"), "too_large"),
+    ],
+)  # fmt: skip
+def test_a_damaged_document_is_refused_and_says_why(pool, write, content, reason):
+    assert refusal(pool, write("a.docx", content)).reason == reason

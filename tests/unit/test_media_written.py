@@ -544,8 +544,77 @@ def test_closed_captions_in_the_pictures_are_told(pool, tmp_path, letters, told)
     path.write_bytes(made)
     gaps = [gap.detail for gap in decode(pool, path, replace(NEEDS, size=64, metadata=False)).gaps]
     assert [gap for gap in gaps if "captions" in gap] == [
-        "the pictures carry closed captions (CEA-608 or 708), which are not read"
+        "closed captions in the pictures (CEA-608 or 708) are searched only where the reader `written` has read them"
     ] * told
+
+
+def pop_on(text: str) -> list[bytes]:
+    """Pop-on captions: pairs of letters with odd parity, and empty ones until the next second."""
+    codes = [
+        b"\x14\x20",
+        b"\x14\x2e",
+        b"\x14\x70",
+        *(text[at : at + 2].encode().ljust(2, b"\0") for at in range(0, len(text), 2)),
+        b"\x14\x2f",
+    ]
+    pairs = [bytes(letter | (0x80 if letter.bit_count() % 2 == 0 else 0) for letter in pair) for pair in codes]
+    return pairs + [b"\x80\x80"] * (30 - len(pairs))
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("ts", "libx264"), ("mkv", "libx264"), ("ts", "mpeg2video")])
+@pytest.mark.parametrize("field", [0, 1])
+def test_closed_captions_in_the_pictures_are_read(pool, tmp_path, suffix, codec, field):
+    """What stands in the second field is told."""
+    path, letters = (
+        tmp_path / f"a.{suffix}",
+        [pair for text in ("THE GOVERNOR VETOED", "THE BILL TODAY", "") for pair in pop_on(text)],
+    )
+    with av.open(path, "w") as out:
+        film = out.add_stream(
+            codec,
+            30,
+            options={"bf": "0", "tune": "zerolatency", "x264-params": "slices=1:sliced-threads=0"}
+            if codec == "libx264"
+            else {"bf": "0"},
+        )
+        film.width = film.height = 64
+        film.pix_fmt = "yuv420p"
+        for at, pair in enumerate(letters):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), at * 2, np.uint8), format="rgb24")
+            frame.pts = at
+            data = b"GA94\3\x41\xff" + bytes([0xFC | field]) + pair + b"\xff"
+            for packet in film.encode(frame):
+                out.mux(with_captions(packet, data, codec))
+        out.mux(film.encode())
+    found = decode(pool, path, NEEDS)
+    if field:
+        assert [gap.detail for gap in found.gaps] == ["of the closed captions, only the first channel (CC1) is read"]
+        assert found.cuts == []
+        return
+    assert [(cut.content, cut.source) for cut in found.cuts] == [
+        ("THE GOVERNOR VETOED", "closed captions"), ("THE BILL TODAY", "closed captions"),
+    ]  # fmt: skip
+    assert [cut.span.start for cut in found.cuts] == [
+        pytest.approx(13 * 1000 / 30, abs=70),
+        pytest.approx(1000 + 10 * 1000 / 30, abs=70),
+    ]
+    assert found.gaps == []
+
+
+def with_captions(packet: av.Packet, data: bytes, codec: str) -> av.Packet:
+    """A packet with caption data before its slices."""
+    raw = bytes(packet)
+    if codec == "mpeg2video":
+        at = raw.index(b"\0\0\1\1")
+        raw = raw[:at] + b"\0\0\1\xb2" + data + raw[at:]
+    else:
+        message = b"\xb5\0\x31" + data
+        at = next(at for at in (raw.find(b"\0\0\1" + bytes([kind])) for kind in (0x65, 0x41, 0x61, 0x21, 0x01, 0x25)) if at >= 0)
+        raw = raw[:at] + b"\0\0\1\6\4" + bytes([len(message)]) + message + b"\x80" + raw[at:]
+    made = av.Packet(raw)
+    made.stream, made.pts, made.dts, made.time_base = packet.stream, packet.pts, packet.dts, packet.time_base
+    made.is_keyframe = packet.is_keyframe
+    return made
 
 
 # Texts beside media.

@@ -10,7 +10,7 @@ from search.query.operators import parse
 from search.store import Passages
 from search.store.intake import Intake, Sighting
 from search.store.names import MAX_NAMES, READER, SOURCE, Names, name
-from search.store.words import text_index
+from search.store.words import ALL_WORDS_BONUS, text_index
 from search.types import KINDS
 
 
@@ -43,6 +43,18 @@ def test_a_file_is_found_by_its_name_and_that_of_its_folder(database):
         rows = connection.execute(sa.text("SELECT channel, reader_id, source, unit FROM segment")).all()
     assert [tuple(row) for row in rows] == [("text", READER, SOURCE, None)] * 2
     assert Passages(database).missing(1, KINDS, 10) == []
+
+
+def test_all_words_of_a_question_in_a_name_count_however_long_the_name_and_without_any_other_text(database):
+    put(database, "/srv/2019/scans/letters/box seven/A003_C017_0531KX.mov")
+    put(database, "/srv/2019/b.jpg", digest=b"2")
+    while Names(database).write(1):
+        pass
+    (_, nats), *others = text_index(database).search(parse("A003_C017"), 10)
+    assert nats >= ALL_WORDS_BONUS
+    assert not others
+    (_, nats), *others = text_index(database).search(parse("letters of 2018"), 10)
+    assert nats < 1  # some of the words are no evidence
 
 
 def test_the_words_follow_a_file_that_is_renamed_copied_or_gone(database):

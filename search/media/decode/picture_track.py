@@ -163,7 +163,10 @@ class PictureTrack:
         else:
             yield from self.damage.gaps()
         if self._captioned:
-            yield Gap("not_read", "the pictures carry closed captions (CEA-608 or 708), which are not read")
+            yield Gap(
+                "not_read",
+                "closed captions in the pictures (CEA-608 or 708) are searched only where the reader `written` has read them",
+            )
 
     def _keep(self, packet: av.Packet[Any]) -> None:
         """Keep a packet, and forget the groups of pictures that have been looked at."""

@@ -19,7 +19,7 @@ from search.media.decode.screen import Screen
 from search.media.decode.sound import SoundWindows
 from search.media.decode.track import Damage, TrackClock, name_of, track_ms
 from search.media.ffmpeg import DECODERS, DEMUXERS, PROTOCOL
-from search.media.metadata import container_tags, language_names, recorded, subtitles
+from search.media.metadata import closed_captions, container_tags, language_names, recorded, subtitles
 from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Span
 
@@ -130,6 +130,7 @@ class _Pass:
             if self._needs.metadata:
                 yield from container_tags.read(self._container, self._format, self._needs)
                 yield from subtitles.inside(self._container, self._needs)
+                yield from closed_captions.inside(self._container, self._needs)
             return
         waiting: list[Found] | None = []
         for cut in self._cuts():
@@ -208,7 +209,10 @@ class _Pass:
         title = container_tags.mended(told.get("title", ""))[0] or None
         everywhere = recorded.tags(self._container)
         stamps, position = recorded.stamps(everywhere, self._format), recorded.position(everywhere)
-        words = {"title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms}
+        first = None if self._start is None else max(round(self._start * 1000), 0)
+        words = {
+            "title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms, "first_stamp_ms": first,
+        }  # fmt: skip
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
         width, height = round(self._film.width * aspect_of(self._film)), self._film.height

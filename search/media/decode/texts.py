@@ -1,4 +1,4 @@
-"""Texts: prose, Markdown, HTML, subtitles and PDF, cut into paragraphs."""
+"""Texts: prose, Markdown, HTML, subtitles, PDF, DOCX and ODT, cut into paragraphs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from search.errors import MediaError
-from search.media.decode import markup
+from search.media.decode import markup, office
 from search.media.decode.paragraphs import paragraphs, unhyphenated
 from search.media.metadata import cue_text, dates, subtitles, takeout, text_values, timed, xmp
 from search.media.metadata.charset import declared, guess
-from search.media.sniff import is_text
+from search.media.sniff import is_packed, is_text
 from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
 
@@ -42,6 +42,9 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         from search.media.decode import pages
 
         yield from pages.read(source, needs, limits)
+        return
+    if is_packed(source.head):
+        yield from office.read(source, needs, limits)
         return
     if needs.metadata:
         yield from _beside(source, needs)

@@ -199,7 +199,8 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
         stamps, title = _stamps(header.get("stamps")), _words(header.get("title"))
         of = header.get("provenance")
         return Info(
-            modality, form, width, height, duration, stamps, title, _position(header.get("position")), None if of is None else _provenance(of)
+            modality, form, width, height, duration, stamps, title, _position(header.get("position")),
+            None if of is None else _provenance(of), _number(header.get("first_stamp_ms"), _LONGEST),
         )  # fmt: skip
     if kind == "provenance":
         claim = header.get("claim")

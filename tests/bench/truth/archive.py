@@ -46,6 +46,7 @@ class Asset:
     duration_ms: int | None
     parts: Sequence[Part]
     gaps: Sequence[tuple[str, str, int | None, int | None]]
+    first_stamp_ms: int | None = None
 
     def of(self, channel: str) -> list[Part]:
         """Its segments of a channel."""
@@ -80,7 +81,7 @@ class Archive:
                 "SELECT reason, detail, start_ms, end_ms FROM ledger WHERE path = ?", (os.fsencode(path),)
             ).fetchall()
             row = database.execute(
-                "SELECT asset.id, modality, width, height, duration_ms FROM asset JOIN location ON location.asset_id = asset.id WHERE path = ?",
+                "SELECT asset.id, modality, width, height, duration_ms, first_stamp_ms FROM asset JOIN location ON location.asset_id = asset.id WHERE path = ?",
                 (os.fsencode(path),),
             ).fetchone()
             if row is None:
@@ -94,7 +95,7 @@ class Archive:
             Part(channel, start if unit == "ms" else None, end if unit == "ms" else None, text, self._content(channel, vector))
             for channel, unit, start, end, text, vector in parts
         ]
-        return Asset(*row, parts=found, gaps=list(dict.fromkeys([*gaps, *own])))
+        return Asset(*row[:5], found, list(dict.fromkeys([*gaps, *own])), row[5])
 
     def count(self) -> dict[str, int]:
         """How many files there are by name."""

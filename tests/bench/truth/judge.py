@@ -86,6 +86,8 @@ class Judge:
             if film.end < film.times[-1]:
                 raise ValueError(f"Chromium ends it at {film.end:.2f} s, before its last frame")
             yield self._reference(film, path)
+            zero = (asset.first_stamp_ms or 0) / 1000
+            yield "clock", f"begins at {shown.start:.2f} s", f"{zero:.2f} s", abs(zero - shown.start) * 1000 <= TOLERANCE_MS
         if not film.still:
             yield _lasting(film.end, asset)
         yield self._moments(film, path, asset)
