@@ -13,7 +13,7 @@ import typer
 
 from search.errors import InputError, UnknownName
 from search.settings import load
-from search.types import Channel, DateSource, Filter, Modality
+from search.types import Channel, DateSource, Filter, Modality, Origin
 from ui.commands.narrowing import narrowed
 from ui.options import Home, Json, members, paths_under
 from ui.terminal import echo
@@ -71,6 +71,13 @@ def search(
         list[str] | None,
         filtering(help="Only this sound track: a language, a number, or words of its title. Repeated: any of them."),
     ] = None,
+    origin: Annotated[
+        str | None,
+        filtering(
+            metavar="ORIGINS",
+            help="Only files that state how they came about, comma-separated: generated (by a model), edited (by a model), captured.",
+        ),
+    ] = None,
     where: Annotated[
         list[str] | None,
         filtering(
@@ -118,7 +125,7 @@ def search(
         modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
         collections=tuple(collection or ()), dated_by=tuple(members("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
-        tracks=language_names.spelled(track or ()),
+        tracks=language_names.spelled(track or ()), origins=tuple(members("origin", Origin, origin)),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         wanted = narrowed(engine, wanted, where or ())
