@@ -122,6 +122,8 @@ def test_a_question_that_is_asked_while_the_service_is_away_is_answered_when_it_
         box = page.locator(".box input.words")
         box.fill("a cat")
         box.press("Enter")
+        page.locator("a[data-at]").first.click()
+        assert page.get_by_role("dialog").count() == 0
     finally:
         served.start()
     asked(page, "q=a+cat")

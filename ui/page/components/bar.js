@@ -298,6 +298,7 @@ class Bar {
     const look = async () => {
       if (!this.host.isConnected) return clearInterval(timer);
       const alive = await fetch("/livez", { cache: "no-store" }).then((response) => response.ok).catch(() => false);
+      window.sensoriumAway = !alive;
       if (alive) this.back();
       else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, "Connection lost. Reconnecting…")));
     };
