@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Response
 
 from search.api import links
 from search.api import schemas as s
 from search.api.links import moment
+from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem
@@ -54,7 +57,7 @@ def router(service: Service) -> APIRouter:
     def collect(id: s.Id, asked: s.Collected, seen: Sight) -> s.CaseDetail:  # noqa: A002
         """Put moments at the end of a case. Those that it has already are left out."""
         _whole(seen)
-        cases.add(id, [_exhibit(one, seen, cases, {}) for one in asked.exhibits])
+        cases.add(id, _exhibits(asked.exhibits, seen, cases, []))
         return told(id, seen)
 
     @routes.put("/{id}", operation_id="change_case", summary="Change a case")
@@ -64,8 +67,7 @@ def router(service: Service) -> APIRouter:
         Fails with `changed-meanwhile` if somebody else has changed it since `version`.
         """
         _whole(seen)
-        before = {(one.digest, one.start_ms, one.end_ms): one for one in cases.get(id)[1]}
-        exhibits = [_exhibit(one, seen, cases, before) for one in asked.exhibits]
+        exhibits = _exhibits(asked.exhibits, seen, cases, cases.get(id)[1])
         cases.change(id, asked.version, name=asked.name, note=asked.note, exhibits=exhibits)
         return told(id, seen)
 
@@ -88,26 +90,31 @@ def _whole(seen: Seen) -> None:
         )  # fmt: skip
 
 
-def _exhibit(
-    asked: s.ExhibitRequest, seen: Seen, cases: Cases, before: dict[tuple[str, int | None, int | None], Exhibit]
-) -> Exhibit:
-    """What is to be collected. Who names a medium by its content may name one that has left the archive, if the case had it before."""
-    id_ = asked.asset if asked.asset is not None else cases.assets([asked.sha256 or ""]).get(asked.sha256 or "")
-    known = before.get((asked.sha256 or "", asked.start_ms, asked.end_ms))
-    if id_ is not None:
-        asset = seen.asset(id_)
-        digest, name = asset.digest, seen.places.spot(asset.location.collection, asset.location.path).name
-    elif gone := next((one for one in before.values() if one.digest == asked.sha256), None):
-        digest, name = gone.digest, gone.name
-    else:
-        raise Problem(
-            404,
-            "no-asset",
-            "There is no such asset",
-            f"There is no asset with the content {asked.sha256}.",
-            remedy="Take it from a hit.",
+def _exhibits(asked: Sequence[s.ExhibitRequest], seen: Seen, cases: Cases, before: Sequence[Exhibit]) -> list[Exhibit]:
+    """What is to be collected. Who names a medium by its content may name one that has left the archive, if the case had it ``before``.
+
+    Raises:
+        Problem: there is no such asset (404).
+    """
+    ids = cases.assets([one.sha256 for one in asked if one.sha256])
+    assets = seen.catalogue.assets(sorted({*ids.values(), *(one.asset for one in asked if one.asset)}))
+    gone, added = (
+        {one.digest: one.name for one in before},
+        {(one.digest, one.start_ms, one.end_ms): one.added_at for one in before},
+    )
+    made = []
+    for one in asked:
+        asset = assets.get(one.asset or ids.get(one.sha256 or "", 0))
+        if asset is not None:
+            digest, name = asset.digest, seen.places.spot(asset.location.collection, asset.location.path).name
+        elif one.sha256 in gone:
+            digest, name = one.sha256, gone[one.sha256]
+        else:
+            raise not_found("asset", one.asset or one.sha256)
+        made.append(
+            Exhibit(digest, name, one.start_ms, one.end_ms, one.note, one.question, added.get((digest, one.start_ms, one.end_ms)))
         )
-    return Exhibit(digest, name, asked.start_ms, asked.end_ms, asked.note, asked.question, known.added_at if known else None)
+    return made
 
 
 def _entry(case: Casefile) -> s.CaseEntry:

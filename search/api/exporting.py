@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 
 from search.api import links
 from search.api import schemas as s
@@ -16,13 +18,15 @@ from search.api.searching import searched
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem
-from search.exports.bundle import slug, zipped
+from search.exports.bundle import bundle, slug
 from search.exports.gather import Chosen, Locus, cutter, excerpts
 from search.media.opening import Held
 from search.store.catalogue import Asset
 
-MAX_CLIPS = 100
-"""The number of clips in one export."""
+MAX_CLIPS, MAX_CLIPS_MS = 100, 1_200_000
+"""The clips of one export: how many, and how long together, in milliseconds."""
+
+_CHUNK_BYTES = 1 << 20
 
 
 def router(service: Service) -> APIRouter:
@@ -42,19 +46,16 @@ def router(service: Service) -> APIRouter:
         moments = [
             Chosen(one.asset, one.start_ms, one.end_ms, text=one.text, note=one.note) for one in asked.moments
         ] if asked.search is None else [_moment(hit) for hit in (await searched(service, seen, asked.search)).hits]  # fmt: skip
-        made = await service.picturing.run(_made, asked, moments, seen)
+        file = await service.picturing.run(_made, asked, moments, seen)
         name = f"{slug(asked.title)}-{asked.format}.zip"
-        return Response(made, media_type="application/zip", headers={"Content-Disposition": links.attachment(name, inline=False)})
+        headers = {"Content-Disposition": links.attachment(name, inline=False)}
+        return StreamingResponse(_chunks(file), media_type="application/zip", headers=headers)
 
     return routes
 
 
-def _made(asked: s.ExportRequest, moments: list[Chosen], seen: Seen) -> bytes:
-    if asked.format == "clips" and len(moments) > MAX_CLIPS:
-        raise Problem(
-            422, "input", "There are too many clips", f"An export has at most {MAX_CLIPS} clips; this one has {len(moments)}.",
-            remedy="Export them in parts, or as a timeline.",
-        )  # fmt: skip
+def _made(asked: s.ExportRequest, moments: list[Chosen], seen: Seen) -> BinaryIO:
+    """The export, in a file that is gone once it is closed."""
     assets = seen.catalogue.assets(sorted({one.asset for one in moments}))
 
     def opening(asset: Asset) -> AbstractContextManager[Held]:
@@ -63,7 +64,25 @@ def _made(asked: s.ExportRequest, moments: list[Chosen], seen: Seen) -> bytes:
     some, left_out = excerpts(
         moments, assets, _locus(seen.places), opening if asked.format in ("edl", "otio", "json", "clips") else None
     )
-    return zipped(asked.format, asked.title, some, cutter(assets, opening, exact=asked.exact), left_out=left_out)
+    lasts_ms = sum(end - start for start, end in (one.stretch for one in some))
+    if asked.format == "clips" and (len(some) > MAX_CLIPS or lasts_ms > MAX_CLIPS_MS):
+        raise Problem(
+            422, "input", "There are too many clips",
+            f"The clips of an export are at most {MAX_CLIPS}, and at most {MAX_CLIPS_MS // 1000} s together; these are {len(some)}, of {lasts_ms // 1000} s.",
+            remedy="Export them in parts, or as a timeline.",
+        )  # fmt: skip
+    with ExitStack() as kept:
+        file = kept.enter_context(TemporaryFile())
+        bundle(file, asked.format, asked.title, some, cutter(assets, opening, exact=asked.exact), left_out=left_out)
+        file.seek(0)
+        kept.pop_all()  # whoever sends it closes it
+        return file
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _locus(places: Places) -> Callable[[Asset], Locus]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import BinaryIO, Final
 
-from search.errors import InputError
+from search.errors import InputError, MediaError, Problem
 from search.exports import lists, timelines
 from search.exports.excerpt import Excerpt
 
@@ -34,20 +34,18 @@ def bundle(
     Raises:
         InputError: there is nothing that this format can tell of, or the format is not known.
     """
-    made = []
+    made, missed = [], dict(left_out or {})
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files(format, title, excerpts, cut):
+        for name, content in files(format, title, excerpts, cut, missed):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
             made.append({"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
-        archive.writestr(
-            zipfile.ZipInfo(MANIFEST, _EPOCH), manifest(format, title, made, excerpts, left_out or {}), zipfile.ZIP_DEFLATED
-        )
+        archive.writestr(zipfile.ZipInfo(MANIFEST, _EPOCH), manifest(format, title, made, excerpts, missed), zipfile.ZIP_DEFLATED)
 
 
 def files(
-    format: str, title: str, excerpts: Sequence[Excerpt], cut: Cutter | None = None  # noqa: A002
+    format: str, title: str, excerpts: Sequence[Excerpt], cut: Cutter | None = None, missed: dict[str, str] | None = None  # noqa: A002
 ) -> Iterator[tuple[str, bytes]]:  # fmt: skip
-    """The files of an export, by name; raises as ``bundle`` does."""
+    """The files of an export, by name; raises as ``bundle`` does. Clips that cannot be cut are noted in ``missed``, with why."""
     name = slug(title)
     timed = [one for one in excerpts if one.timed]
     if format not in FORMATS:
@@ -72,7 +70,13 @@ def files(
         yield from _subtitles(timed)
     elif cut is not None:
         for number, one in enumerate(timed, 1):
-            suffix, content = cut(one)
+            try:
+                suffix, content = cut(one)
+            except (MediaError, Problem) as error:
+                if missed is None:
+                    raise
+                missed[f"{number:03} {one.name}"] = str(error)
+                continue
             yield f"{number:03}-{slug(one.name)}.{suffix}", content
 
 

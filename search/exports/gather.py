@@ -47,6 +47,7 @@ def excerpts(
 ) -> tuple[list[Excerpt], dict[str, str]]:  # fmt: skip
     """The moments as excerpts, and what was left out: names, and why. With ``open_``, videos are asked how they count their frames."""
     clocks: dict[int, FrameClock | None] = {}
+    unread: set[int] = set()
     left_out: dict[str, str] = {}
     made = []
     for one in moments:
@@ -54,15 +55,15 @@ def excerpts(
             left_out[f"asset {one.asset}"] = "It is no longer in the archive."
             continue
         place = locus(asset)
-        if open_ and asset.modality is Modality.VIDEO and asset.id not in clocks:
+        if open_ and asset.modality is Modality.VIDEO and asset.id not in clocks and asset.id not in unread:
             try:
                 with open_(asset) as file:
                     rate, timecode = clips.counted(file)
                 clocks[asset.id] = FrameClock.told(rate, timecode) if rate else None
             except (MediaError, Problem) as error:
                 left_out[place.name] = str(error)
-                clocks[asset.id] = None
-        if place.name in left_out:
+                unread.add(asset.id)
+        if asset.id in unread:
             continue
         made.append(
             Excerpt(
@@ -80,7 +81,7 @@ def cutter(assets: Mapping[int, Asset], open_: Opener, *, exact: bool = True) ->
         start, end = one.stretch
         with open_(assets[one.asset]) as file:
             return clips.cut(
-                file, one.modality, start, min(end, start + clips.MOST_MS) if one.end_ms is None else end, exact=exact
+                file, one.modality, start, min(end, start + clips.MAX_CLIP_MS) if one.end_ms is None else end, exact=exact
             )
 
     return cut

@@ -10,10 +10,10 @@ from search.media.opening import Held
 from search.media.previews import execute, source
 from search.types import Modality
 
-MOST_MS = 600_000
+MAX_CLIP_MS = 300_000
 """The longest clip, in milliseconds."""
 
-CUT_SECONDS = 300
+CUT_PROCESSOR_SECONDS = 300
 """Processor time of one clip."""
 
 _RATE = re.compile(r"\] config in time_base: \S+, frame_rate: (\d+)/(\d+)")
@@ -44,20 +44,21 @@ def cut(file: Held, modality: Modality, start_ms: int, end_ms: int, *, exact: bo
         MediaError: it cannot be read.
     """
     length = end_ms - start_ms
-    if not 0 < length <= MOST_MS:
+    if not 0 < length <= MAX_CLIP_MS:
         raise InputError(
-            f"A clip of {length / 1000:g} s cannot be cut.", remedy=f"It lasts more than 0 s, and at most {MOST_MS // 1000} s."
+            f"A clip of {length / 1000:g} s cannot be cut.",
+            remedy=f"It lasts more than 0 s, and at most {MAX_CLIP_MS // 1000} s.",
         )
     from_here = source(ss=f"{start_ms / 1000:.3f}")
     lasts = {"t": f"{length / 1000:.3f}", "map_metadata": -1}
     if modality is Modality.AUDIO:
         made = from_here.audio.output("pipe:1", format="flac", acodec="flac", **lasts)
-        return "flac", execute(file, made, seconds=CUT_SECONDS)[0]
+        return "flac", execute(file, made, seconds=CUT_PROCESSOR_SECONDS)[0]
     if not exact:
         made = from_here.output("pipe:1", format="matroska", vcodec="copy", acodec="copy", sn=None, dn=None, **lasts)
-        return "mkv", execute(file, made, seconds=CUT_SECONDS)[0]
+        return "mkv", execute(file, made, seconds=CUT_PROCESSOR_SECONDS)[0]
     made = from_here.output(
         "pipe:1", format="mp4", vcodec="libx264", preset="veryfast", crf=18, pix_fmt="yuv420p", acodec="aac", threads=1,
         vf="pad=ceil(iw/2)*2:ceil(ih/2)*2", movflags="frag_keyframe+empty_moov+default_base_moof", sn=None, dn=None, **lasts,
     )  # fmt: skip
-    return "mp4", execute(file, made, seconds=CUT_SECONDS)[0]
+    return "mp4", execute(file, made, seconds=CUT_PROCESSOR_SECONDS)[0]

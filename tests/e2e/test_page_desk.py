@@ -41,6 +41,14 @@ def test_the_place_is_kept_while_a_question_grows_and_a_new_one_begins_at_the_to
     page.locator("a[data-at]").first.focus()
     page.keyboard.press("+")
     asked(page, "with=segment")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Folder", exact=True).wait_for()
+    assert page.locator("datalist#folders option").evaluate_all("found => found.map((one) => one.value)") == [
+        "images",
+        "sounds",
+        "texts",
+        "videos",
+    ]
     weight = page.get_by_label("Weight of the text")
     weight.focus()
     for told in ("0.9", "0.8", "0.7"):
@@ -122,6 +130,8 @@ def test_a_question_that_is_asked_while_the_service_is_away_is_answered_when_it_
         box = page.locator(".box input.words")
         box.fill("a cat")
         box.press("Enter")
+        page.locator("a[data-at]").first.click()
+        assert page.get_by_role("dialog").count() == 0
     finally:
         served.start()
     asked(page, "q=a+cat")

@@ -65,6 +65,15 @@ class FakeService:
     def collections(self):
         return s.Collections(collections=[], roots=[s.Root(name="sample")], tags={})
 
+    def facets(self, *names):
+        return s.Facets(
+            files=2,
+            segments=2,
+            facets=[
+                s.Facet(name=name, values=[s.FacetValue(value=one, files=1) for one in ("b", "a")], more=0) for name in names
+            ],
+        )
+
     def assets(self, **_):
         return s.Assets(assets=[], cursor=None)
 
@@ -106,6 +115,30 @@ def test_a_question_is_asked_once_however_often_the_page_is_drawn(service):
     page = run(q="a dog")
     page.run()
     assert len(service.asked) == 1
+
+
+def test_folders_to_filter_by_are_those_that_hold_files(service):
+    assert frame._folders() == ("a", "b")
+
+
+def test_more_hits_come_page_by_page_and_an_answer_is_begun_anew_when_the_archive_changes(service, monkeypatch):
+    changes = iter([True, False, False])
+
+    def search(**asked):
+        service.asked.append(asked)
+        if asked.get("cursor") and next(changes):
+            raise Refused("Changed.", problem={"type": "/v1/problems/stale-cursor"})
+        return service_search(**{name: value for name, value in asked.items() if name != "cursor"}).model_copy(
+            update={"cursor": "next"}
+        )
+
+    service_search = service.search
+    service.hits = [a_hit(number, number, None) for number in range(1, 101)]
+    monkeypatch.setattr(service, "search", search)
+    look.forget()
+    found = look.answer(look.State(text="a dog", count=300))
+    assert len(found.hits) == 300
+    assert [one["k"] for one in service.asked if "cursor" not in one][:2] == [200, 200]
 
 
 def test_an_empty_archive_offers_the_sample_and_says_why_it_cannot_be_taken(service):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.errors import InputError
+from search.errors import InputError, MediaError
 from search.exports import Excerpt, FrameClock
 from search.exports.bundle import FORMATS, zipped
 from search.exports.lists import as_vtt
@@ -160,3 +160,14 @@ def test_nothing_is_not_exported():
         zipped("csv", "All", [])
     with pytest.raises(InputError, match="sound or video"):
         zipped("edl", "All", [excerpt("cat.jpg", modality=Modality.IMAGE)])
+
+
+def test_a_clip_that_cannot_be_cut_is_left_out_and_told():
+    def cut(one):
+        if one.name == "gone.mp4":
+            raise MediaError("vanished", "The file is gone.")
+        return "mp4", b"cut"
+
+    with zipfile.ZipFile(io.BytesIO(zipped("clips", "All", [excerpt("gone.mp4"), excerpt()], cut))) as archive:
+        assert archive.namelist() == ["002-harbour.mp4.mp4", "manifest.json"]
+        assert json.loads(archive.read("manifest.json"))["left_out"] == [{"name": "001 gone.mp4", "why": "The file is gone."}]

@@ -38,9 +38,12 @@ def export(
 
     Timelines count whole frames of each video's own rate, from its own start timecode.
 
+    Pipe what `sensorium search --json` prints into it, or name a file.
+
     Examples:
-      sensorium search boats --in video -k 20 --json | sensorium export - --format otio --to boats.zip
-      sensorium search "a dog" --json | sensorium export - --format clips --to dogs.zip
+      sensorium search boats --in video --json > boats.json
+      sensorium export boats.json --format otio --to boats.zip
+      sensorium export - --format clips --to clips.zip
     """
     from search.exports.bundle import bundle
     from search.exports.gather import cutter, excerpts

@@ -36,7 +36,7 @@ def mcp(
 
     Examples:
       sensorium mcp
-      SENSORIUM_TOKEN=... sensorium mcp --address https://media.example.org
+      sensorium mcp --address https://media.example.org
     """
     try:
         from search.api.client import Client

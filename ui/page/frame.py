@@ -24,6 +24,7 @@ class PageChoices:
     tags: tuple[str, ...] = ()
     spaces: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     hears: str = ""
     answers: str = ""
     translates: str = ""
@@ -51,9 +52,15 @@ def _told(of: str) -> PageChoices:  # noqa: ARG001 - of each token its own
     return PageChoices(
         collections=tuple(one.name for one in told.collections), tags=tuple(told.tags),
         spaces=tuple(one.name for one in status.spaces) if len(status.spaces) > 1 else (),
-        channels=tuple(channel for channel in CHANNELS if channel in channels),
+        channels=tuple(channel for channel in CHANNELS if channel in channels), folders=_folders() if status.engine == "ready" else (),
         hears=status.hears or "", answers=status.answers or "", translates=status.translates or "",
     )  # fmt: skip
+
+
+def _folders() -> tuple[str, ...]:
+    """The folders that hold files, in the order of their names; where there are many, those with the most files."""
+    found = client().facets("folder").facets
+    return tuple(sorted(one.value for facet in found for one in facet.values if one.value))
 
 
 def known() -> PageChoices:

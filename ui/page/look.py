@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from search.api.schemas import AssetEntry, AssetRef, Found, Hit, Links, Span
+from search.api.schemas import AssetEntry, AssetRef, Assets, Found, Hit, Links, Span
 from search.errors import Refused, ServiceError
 from ui import passage_text, phrasing
 from ui.page import frame, trouble
@@ -19,6 +19,9 @@ _ANSWER = "answer"
 """Hits that are less sure than this stand below a line."""
 _PAGE = 200
 """Hits or files that one request asks for, at most."""
+_RESTARTS = 3
+"""How often an answer is begun anew because the archive changes while its pages are read."""
+_WALKED = "walked"
 _BELOW, _WHOLE = 180, 600
 """Characters of a passage on a card: below a picture, and in its place."""
 
@@ -96,15 +99,18 @@ def answer(state: State) -> Found:
     found: Found | None = kept[1] if kept and kept[0] == request else None
     if found is None:
         found = frame.client().search(**request, k=min(wanted, _PAGE))
+    restarts = 0
     while found.cursor and len(found.hits) < wanted:
         try:
             more = frame.client().search(**request, k=min(wanted - len(found.hits), _PAGE), cursor=found.cursor)
         except Refused as error:
-            if error.kind != "stale-cursor":
+            if error.kind != "stale-cursor" or restarts == _RESTARTS:
                 raise
-            more = frame.client().search(**request, k=min(wanted, _PAGE))  # the archive has changed: from the beginning
-            found = more.model_copy(update={"hits": []})
-        found = found.model_copy(update={"hits": [*found.hits, *more.hits], "cursor": more.cursor, "limit": more.limit})
+            restarts += 1  # the archive has changed: from the beginning
+            found = frame.client().search(**request, k=min(wanted, _PAGE))
+        else:
+            hits = [*found.hits, *more.hits]
+            found = found.model_copy(update={"hits": hits, "cursor": more.cursor, "limit": more.limit})
     st.session_state[_ANSWER] = (request, found)
     return found
 
@@ -117,6 +123,7 @@ def verdict_of(found: Found) -> str | None:
 def forget() -> None:
     """Have the next look ask again."""
     st.session_state.pop(_ANSWER, None)
+    st.session_state.pop(_WALKED, None)
 
 
 def cards(state: State, hits: Sequence[Hit], verdict: str | None = None) -> list[dict[str, Any]]:
@@ -203,15 +210,21 @@ def newest(state: State, *, heading: str = "", summary: str = "") -> None:
 
 
 def walked(state: State) -> tuple[list[AssetEntry], str | None]:
-    """The newest files of the state's media and collections, at most as many as it counts; and the cursor to those that follow."""
+    """The newest files of the state's media and collections, at most as many as it counts; and the cursor to those that follow.
+
+    The first page is asked for each time, and those below it once: what comes in is newer than what they hold.
+    """
+    kept: dict[Any, Assets] = st.session_state.setdefault(_WALKED, {})
     found: list[AssetEntry] = []
     cursor = None
-    while len(found) < state.count and (cursor or not found):
-        page = frame.client().assets(
-            modality=state.targets, collection=state.collections, limit=min(state.count - len(found), _PAGE), cursor=cursor
-        )
+    while not found or (cursor and len(found) < state.count):
+        key = (state.targets, state.collections, cursor)
+        page = kept.get(key) if cursor else None
+        if page is None:
+            page = frame.client().assets(modality=state.targets, collection=state.collections, limit=FIRST_HITS, cursor=cursor)
+            kept[key] = page
         found, cursor = [*found, *page.assets], page.cursor
-        if cursor is None:
+        if not page.assets:
             break
     return found, cursor
 

@@ -154,7 +154,8 @@ class Bar {
       el("button", { type: "button", class: "toggle", "aria-pressed": String(d[name].includes(one)), onclick: () => set(name, d[name].includes(one) ? d[name].filter((other) => other !== one) : [...d[name], one]) }, one))));
     const filters = [
       many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", this.data.known.channels),
-      field("Folder", "under", "text", { placeholder: "2024/harbour" }), field("Sound track", "track", "text", { placeholder: "German, 2, commentary", title: "A language, a number, or words of its title" }), field("Since", "since", "date"), field("Until", "until", "date"),
+      field("Folder", "under", "text", { placeholder: this.data.known.folders[0] ?? "2024/harbour", list: "folders" }),
+      el("datalist", { id: "folders" }, this.data.known.folders.map((one) => el("option", { value: one }))), field("Sound track", "track", "text", { placeholder: "German, 2, commentary", title: "A language, a number, or words of its title" }), field("Since", "since", "date"), field("Until", "until", "date"),
       many("Dated by", "dated_by", SOURCES),
       field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 })];
     if (!this.filters) this.below.after((this.filters = el("div", { class: "filters" })));
@@ -298,6 +299,7 @@ class Bar {
     const look = async () => {
       if (!this.host.isConnected) return clearInterval(timer);
       const alive = await fetch("/livez", { cache: "no-store" }).then((response) => response.ok).catch(() => false);
+      window.sensoriumAway = !alive;
       if (alive) this.back();
       else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, "Connection lost. Reconnecting…")));
     };

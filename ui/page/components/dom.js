@@ -170,7 +170,7 @@ const tenths = (ms) => `${clock(ms / 1000)}.${Math.floor(ms / 100) % 10}`;
 const mounted = (make) => (component) => {
   const host = component.parentElement;
   host.part ??= new make(host);
-  host.part.send = (value) => component.setTriggerValue("sent", value);
+  host.part.send = (value) => window.sensoriumAway || component.setTriggerValue("sent", value); // what is sent to nobody gets lost, in a dialog of Streamlit's
   host.part.update(component.data);
 };
 
