@@ -9,6 +9,7 @@ from urllib.parse import quote
 from search import wire
 from search.api import schemas as s
 from search.api.places import Places
+from search.api.prefixed import public
 from search.api.schemas import BASE
 from search.errors import REASONS
 from search.store.catalogue import Asset, LedgerLine, Location
@@ -17,7 +18,7 @@ from search.types import Channel, Coverage, Hit, Modality, Segment, Span
 
 def links(asset: int, modality: Modality, span: Span | None = None, starts_ms: int | None = None) -> s.Links:
     """The links of an asset, or of the moment ``span`` in it. The moment plays from ``starts_ms`` if that is given."""
-    here = f"{BASE}/assets/{asset}"
+    here = public(f"{BASE}/assets/{asset}")
     timed = span if span and span.unit == "ms" else None
     seconds = f"#t={_seconds(timed.start if starts_ms is None else starts_ms)},{_seconds(timed.end)}" if timed else ""
     at = f"?t={_seconds((timed.start + timed.end) // 2)}" if timed and modality is Modality.VIDEO else ""
