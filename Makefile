@@ -9,6 +9,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 # The demo needs no model family but the pocket space, which needs no torch: several gigabytes less to fetch.
 LIGHT := --group dev --extra heic --extra login --extra mcp --extra postgres --extra provenance --extra raw --extra serve --extra watch --extra zones
 MODELS := --group models --extra asr --extra caption --extra clap --extra e5 --extra export --extra imagebind --extra multilingual --extra ocr --extra openclip --extra translate
+ENGINES := --group engines --extra milvus --extra pgvector --extra ray
 
 .PHONY: demo test check bench lock format
 .DEFAULT_GOAL := demo
@@ -37,7 +38,7 @@ format: $(FULL)
 
 lock: $(UV)
 	$(COMPILE) --upgrade $(LIGHT) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --upgrade $(LIGHT) $(MODELS) --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --upgrade $(LIGHT) $(MODELS) $(ENGINES) --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 # uv comes through pip into a folder of its own, so that nothing outside this checkout changes.
 $(UV):

@@ -14,10 +14,14 @@ from search import cache
 from search.errors import InputError
 from search.index.generations import INDEX, folder_name
 from search.live import LiveIndex
+from search.mirror import mirrored
 from search.query import calibration
 from search.settings import Settings
 from search.store import Database, Intake, SqlStore, words
 from search.store.intake import Deleted
+
+PATIENCE_SECONDS = 30.0
+"""Seconds for which a deletion waits for a server that keeps vectors too. Until it has forgotten them, the deletion goes on in each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,9 @@ def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
         live = LiveIndex(store, settings.home, space, key)
         live.write()
         live.generations.drop_former()
+        with mirrored(settings, store, key, space) as mirror:
+            if mirror is not None:
+                mirror.follow(scrub=True, patience=PATIENCE_SECONDS)
     drop_strangers(settings.home, store)
     words.scrub(database)
     database.flush()

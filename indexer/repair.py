@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, text
 from indexer.delete import drop_strangers
 from indexer.verify import Check, Harm, examine
 from search.live import LiveIndex
+from search.mirror import mirrored
 from search.settings import Settings
 from search.store import Database, SqlStore
 from search.store.database import now_ms
@@ -93,6 +94,11 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
         if space.name in harm.spaces or harm.assets or harm.dangling:
             count = LiveIndex(store, settings.home, space, key, fresh=True).write().count
             yield f"The index of {space.name} was written again: {count} segments."
+        if space.name in harm.mirrors or harm.assets or harm.dangling:
+            with mirrored(settings, store, key, space) as mirror:
+                if mirror is not None:
+                    mirror.follow(anew=True)
+                    yield f"{mirror.address.name} was filled again with the vectors of {space.name}."
 
 
 def _requeue(connection: Connection, assets: Sequence[int]) -> None:

@@ -25,10 +25,11 @@ from indexer.redate import redate
 from indexer.scan import FolderScan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
-from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError
+from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError, VectorsAway
 from search.live import LiveIndex
 from search.locks import Worker
 from search.media import DecodePool
+from search.mirror import mirrored
 from search.models import Models
 from search.readers import Reader
 from search.settings import Settings
@@ -57,6 +58,9 @@ QUEUE_POLL_SECONDS = 0.2
 """Seconds between two checks whether a scan has queued anything."""
 
 Report = Callable[[Tally, Progress, bool], None]
+
+Load = Callable[[str], Encoder]
+"""Loads an encoder by its name."""
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
@@ -172,6 +176,7 @@ class Indexer:
         """The changes (``SqlStore.version``) after which spaces and readers were those of the archive, readers had all that they are to read, and
         no asset was without a file."""
         self._within: Sequence[bytes] = ()
+        self._passing, self._halted = threading.Event(), False
         self._follow()
         self._take_back()
 
@@ -181,6 +186,11 @@ class Indexer:
         configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
         self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
         self._pool.within = self._within
+
+    def halt(self) -> None:
+        """Stop like Ctrl-C does, from another thread."""
+        self._halted = True
+        self._passing.set()
 
     @_outlasting
     def collection(self, name: str, roots: Sequence[bytes]) -> int:
@@ -195,7 +205,8 @@ class Indexer:
     def bring(
         self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False
     ) -> bool:
-        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``. False if stopped by Ctrl-C.
+        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``. False if stopped by Ctrl-C
+        or ``halt``.
 
         With ``lingers`` it continues with what others queue, until it is stopped.
         """
@@ -253,6 +264,12 @@ class Indexer:
             space_run.live.refresh()
         written = space_run.live.write().generation if space_run.live.due() else None
         space_run.live.generations.tidy()
+        with mirrored(self._settings, self.store, space_run.entry.key, space_run.entry.space) as mirror:
+            try:
+                if mirror is not None:
+                    mirror.follow(patience=self._patience)
+            except VectorsAway as error:  # everything is indexed, and found without it
+                self.absent[f"{mirror.address.name if mirror else ''} for {space_run.entry.name}"] = error
         return written
 
     def _outlast(self, error: DatabaseAway) -> None:
@@ -289,9 +306,11 @@ class Indexer:
     ) -> list[tuple[int, bytes]] | None:
         """Scan in a separate thread while the first space's pipeline runs in this one; then run the other spaces.
 
-        Returns the files that changed during the pass, with their collections; None if stopped by Ctrl-C.
+        Returns the files that changed during the pass, with their collections; None if stopped by Ctrl-C or ``halt``.
         """
-        stop = threading.Event()
+        stop = self._passing = threading.Event()
+        if self._halted:
+            stop.set()
         self._follow()
         takers = [space_run.entry.key for space_run in self.space_runs if self._takes(space_run, collection)]
         scan = FolderScan(
@@ -333,7 +352,7 @@ class Indexer:
             thread.join()
         if failed:
             raise failed[0]
-        return None if interrupted else changed
+        return None if interrupted or self._halted else changed
 
     def _work(
         self, space_run: SpaceRun, scan: threading.Thread, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]
@@ -431,9 +450,11 @@ class Indexer:
 @contextmanager
 def indexer(
     settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = (), exclude: Sequence[str] = (),
-    patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
+    patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None, load: Load | None = None,
 ) -> Iterator[Indexer]:  # fmt: skip
     """An Indexer for the home of ``settings``: for all of its spaces, the named ones, or that of ``encoder`` alone.
+
+    ``load`` loads encoders by name; by default they are loaded in this process.
 
     For ``patience`` and ``stop`` see ``Indexer``. A database that cannot be reached yet is waited for as long.
 
@@ -459,10 +480,10 @@ def indexer(
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # starts while the database is being opened
             database.attend(patience, stop)
             database.upgrade()
-            load, known = _Loader(settings, encoder), Spaces(database)
+            loader, known = _Loader(settings, encoder, load), Spaces(database)
             known.renew()
-            entries = partial(_entries, settings, known, load, spaces)
-            yield Indexer(settings, entries, load, database, pool, worker, exclude, patience, stop)
+            entries = partial(_entries, settings, known, loader, spaces)
+            yield Indexer(settings, entries, loader, database, pool, worker, exclude, patience, stop)
     finally:
         database.close()
         worker.close()
@@ -471,13 +492,14 @@ def indexer(
 class _Loader:
     """Loads encoders by name, each once. A given encoder counts as loaded."""
 
-    def __init__(self, settings: Settings, given: Encoder | None) -> None:
-        self._settings, self.given = settings, given
+    def __init__(self, settings: Settings, given: Encoder | None, load: Load | None = None) -> None:
+        self._settings, self.given, self._load = settings, given, load
         self._loaded = {given.space.name: given} if given else {}
 
     def __call__(self, name: str) -> Encoder:
         if name not in self._loaded:
-            self._loaded[name] = encoders.load(name, Models.of(self._settings), self._settings.device)
+            here = partial(encoders.load, models=Models.of(self._settings), device=self._settings.device)
+            self._loaded[name] = (self._load or here)(name)
         return self._loaded[name]
 
 
@@ -494,8 +516,8 @@ def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[
     return sorted(entries, key=lambda entry: not entry.default)
 
 
-def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None) -> Summary:
-    """Bring the archive up to date with the files.
+def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None, load: Load | None = None) -> Summary:
+    """Bring the archive up to date with the files. ``load``: see ``indexer``.
 
     A second run over unchanged files decodes nothing. A run continues where a killed one stopped. Ctrl-C ends it after the files
     being decoded.
@@ -509,7 +531,7 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
     gone = {root: path for path, root in zip(job.paths, roots, strict=True) if not os.path.lexists(path)}
     if gone and (unknown := _never_there(settings, job.collection, list(gone))) is not None:
         raise InputError(f"{gone[unknown]} is not there.", remedy="Check the path. Nothing was changed.")
-    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS) as running:
+    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS, load=load) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
         if job.confined:
             running.confine()
@@ -581,7 +603,12 @@ def kept_away(files: int, roots: Mapping[str, int]) -> tuple[str, str]:
 
 
 def rebuild(settings: Settings) -> dict[str, int]:
-    """Write the index of every space again from SQL, without embedding anything. Returns the number of segments in each."""
+    """Write the index of every space again from SQL, without embedding anything, and what a server keeps of it. Returns the number
+    of segments in each.
+
+    Raises:
+        VectorsAway: that server cannot be reached.
+    """
     database = Database(settings.database)
     try:
         database.check()
@@ -590,6 +617,9 @@ def rebuild(settings: Settings) -> dict[str, int]:
         for key, space in store.spaces():
             live = LiveIndex(store, settings.home, space, key, fresh=True)
             written[space.name] = live.write().count
+            with mirrored(settings, store, key, space) as mirror:
+                if mirror is not None:
+                    mirror.follow(anew=True, patience=OUTAGE_SECONDS)
         return written
     finally:
         database.close()

@@ -57,11 +57,13 @@ class Settings:
     decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
     index_device    where an index is scanned: ``cpu``, ``cuda:0``, …; ``auto``: on the first GPU, where FAISS was built for them and sees one
     index_kind      ``exact``: every vector is looked at; ``ivf``: of some 200,000 on, only those in lists near the query, at a recall of .95
+    vectors         a server that also keeps the vectors and scans them: ``milvus://host:port/db``, ``milvus:///folder/file.db`` or ``pgvector``
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     login           a TOML file by which people log in to the page through an OpenID Connect provider; empty: by tokens alone
     trust_anchors   a file of certificates, in PEM, that one trusts: content credentials signed under them are told as trusted; empty: none
     show_positions  collections whose files are served with the positions that they tell, separated by commas; ``*``: all
+    prefix          the path under which a proxy publishes the service, such as ``/archive``; empty: none
     hosts           names, besides addresses and localhost, under which the service may be called, separated by commas
     log_level       what the service writes into its log: ``debug``, ``info``, ``warning`` or ``error``, and what is graver
     log_json        the service's log is an object of JSON a line
@@ -69,6 +71,7 @@ class Settings:
     fetch_urls      the service fetches content to search with from public addresses that callers name, by https
     upload_bytes    the largest upload, in bytes
     upload_quota    what all uploads together may take, in bytes
+    uploads         where uploads lie; by default ``uploads`` under ``home``. Services of one archive behind a proxy share the folder
     upload_hours    how long an upload is kept after it was last used
     cache_bytes     what thumbnails and previews may take on disk, in bytes
     """
@@ -96,11 +99,13 @@ class Settings:
     decode_memory: int = 3 << 30
     index_device: str = "auto"
     index_kind: str = "exact"
+    vectors: str = ""
     roots: str = ""
     show_paths: str = ""
     trust_anchors: str = ""
     show_positions: str = ""
     login: str = ""
+    prefix: str = ""
     hosts: str = ""
     log_level: str = "info"
     log_json: bool = False
@@ -108,6 +113,7 @@ class Settings:
     fetch_urls: bool = False
     upload_bytes: int = 256 << 20
     upload_quota: int = 4 << 30
+    uploads: Path | None = None
     upload_hours: int = 24
     cache_bytes: int = 2 << 30
 
@@ -149,6 +155,11 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         merged |= values
         told |= dict.fromkeys(values, where)
     settings = Settings(**{name: _convert(name, known[name].type, value, told.get(name, "")) for name, value in merged.items()})
+    if settings.prefix and not re.fullmatch(r"(/[\w.~-]+)+", settings.prefix):
+        raise InputError(
+            f"Setting prefix is {settings.prefix!r} {told.get('prefix', '')}.",
+            remedy="Write a path without an end, such as /archive.",
+        )
     _check_hosts(settings.hosts, told.get("hosts", ""))
     if settings.log_level not in LEVELS:
         raise InputError(
@@ -165,7 +176,7 @@ def pack(settings: Settings) -> dict[str, Any]:
 
 def unpack(told: Mapping[str, Any]) -> Settings:
     """Settings from the output of ``pack``."""
-    paths: dict[str, Any] = {name: Path(told[name]) for name in ("home", "models") if told.get(name) is not None}
+    paths: dict[str, Any] = {name: Path(told[name]) for name in ("home", "models", "uploads") if told.get(name) is not None}
     return Settings(**{**told, **paths})
 
 

@@ -17,8 +17,9 @@ from search.settings import Settings
 from tests import commands, decoders, schema
 from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder
 from tests.postgres import postgres, postgres_url
+from tests.vectors import milvus, pgvector_url, unused, vector_server
 
-__all__ = ["postgres", "postgres_url"]  # fixtures
+__all__ = ["milvus", "pgvector_url", "postgres", "postgres_url", "unused", "vector_server"]  # fixtures
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

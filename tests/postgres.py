@@ -31,7 +31,9 @@ def programs() -> Path | None:
 class Server:
     """A server with its socket and its data in ``folder``. PostgreSQL refuses to run as root: then it runs as its own user, or as nobody."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: Path | None = None) -> None:
+        """``where`` its programs are; by default those of ``programs``."""
+        self._where = where or programs()
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a socket has 107 bytes at most
         self._user = _user()
         if self._user is not None:
@@ -60,18 +62,17 @@ class Server:
         return f"postgresql://sensorium@/{name}?host={self.folder}"
 
     def _call(self, program: str, *arguments: str) -> None:
-        where = programs()
-        assert where is not None
-        command = [str(where / program), "-D", str(self.folder / "data"), *arguments]
+        assert self._where is not None
+        command = [str(self._where / program), "-D", str(self.folder / "data"), *arguments]
         environment = os.environ | {"LC_ALL": "C.UTF-8"}
         with (self.folder / "log").open("ab") as log:
             subprocess.run(command, user=self._user, env=environment, cwd="/", stdout=log, stderr=log, check=True)
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(where: Path | None = None) -> Iterator[Server]:
     """Run a server; everything of it goes in the end."""
-    made = Server()
+    made = Server(where)
     try:
         made.start()
         try:

@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from search.api.identity import LOGIN, Caller
+from search.api.prefixed import public
 from search.errors import InputError, UnknownName
 from search.store.tokens import Role, checked
 
@@ -112,7 +113,7 @@ class OpenIdLogin:
         async def begin(_: Request) -> RedirectResponse:
             from streamlit.auth_util import encode_provider_token
 
-            return RedirectResponse(f"/auth/login?provider={encode_provider_token(self.provider)}")
+            return RedirectResponse(public(f"/auth/login?provider={encode_provider_token(self.provider)}"))
 
         return Route(LOGIN, begin)
 

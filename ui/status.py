@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -9,17 +10,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from search import wire
+from search.errors import SensoriumError
+from search.mirror import mirrored
 from search.settings import Settings
-from search.store import Readers, Spaces, SqlStore
+from search.store import Database, Readers, Spaces, SqlStore
 from ui import phrasing, show
 from ui.options import archive
 
 
 def gather(settings: Settings) -> dict[str, Any]:
     """Counts of everything in the archive; raises StoreError where there is none."""
-    database = archive(settings)
-    store = SqlStore(database)
-    file = database.file
+    with closing(archive(settings)) as database:
+        return _gathered(settings, database)
+
+
+def _gathered(settings: Settings, database: Database) -> dict[str, Any]:
+    store, file = SqlStore(database), database.file
     return {
         "home": str(settings.home),
         "database_bytes": file.stat().st_size if file else None,
@@ -29,6 +35,7 @@ def gather(settings: Settings) -> dict[str, Any]:
         "passed": [asdict(one) for one in store.passed()],
         "away": store.away(),
         "unread": [asdict(one) for one in Readers(database).unread()],
+        "vectors": _vectors(settings, store),
     }
 
 
@@ -60,12 +67,45 @@ def render(found: dict[str, Any]) -> None:
         rows.append((title, " ".join(phrasing.wordless(one["channel"], one["why"], one["assets"], one["duration_ms"]))))
     spaces = ", ".join(f"{space['name']} ({space['dim']} dimensions)" for space in found["spaces"])
     rows.append(("spaces", spaces or "none"))
+    rows += [("vectors", told["where"] + (f": {told['error']}" if told["error"] else _filled(told))) for told in found["vectors"]]
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     for row in rows:
         table.add_row(*map(escape, row))
     show.out.print(table)
+
+
+def _vectors(settings: Settings, store: SqlStore) -> list[dict[str, Any]]:
+    """Of each space, how far a server that keeps vectors too is filled. Empty if none is set."""
+    found = []
+    for key, space in store.spaces():
+        with mirrored(settings, store, key, space) as mirror:
+            if mirror is None:
+                return []
+            told: dict[str, Any] = {"space": space.name, "where": mirror.address.name, "behind": None, "error": ""}
+            if mirror.address.scheme == "milvus":
+                told["consistency"] = mirror.address.consistency
+            try:
+                if mark := mirror.mark():
+                    told["behind"] = len(store.added(key, after=mark.embedding)[0])
+            except SensoriumError as error:
+                told["error"] = str(error)
+            found.append(told)
+    return found
+
+
+def _filled(told: dict[str, Any]) -> str:
+    """How far a server is filled with a space."""
+    behind, level = told["behind"], told.get("consistency")
+    how = f", consistency {level}" if level else ""
+    if behind is None:
+        return f" holds nothing of {told['space']} yet{how}"
+    return (
+        f" holds all of {told['space']}{how}"
+        if not behind
+        else f" lacks {phrasing.count(behind, 'segment')} of {told['space']}{how}"
+    )
 
 
 def _files(found: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from indexer.verify import leftovers, rows
 from indexer.verify.brute_force import answers_agree
 from indexer.verify.checks import Check, Harm
+from indexer.verify.elsewhere import kept_elsewhere
 from indexer.verify.vectors import IndexFiles, StoredVectors
 from search.settings import Settings
 from search.store import Database
@@ -50,6 +51,7 @@ def examine(settings: Settings, *, deep: bool = False) -> tuple[list[Check], Har
                 truth = StoredVectors(connection, row.id, space)
                 checks += truth.checks(harm)
                 checks += IndexFiles(settings.home, truth).checks(harm, deep=deep)
+                checks += kept_elsewhere(settings, database, truth, harm, deep=deep)
                 if deep and truth.sound and len(truth.ids):
                     checks.append(answers_agree(settings, truth))
             checks.append(leftovers.strangers(connection, harm, settings.home))

@@ -25,7 +25,7 @@ class Harm:
 
     It holds the ids of assets to embed again, of assets whose names are not written, of units without a ledger line, and of
     readings that lost passages; rows with dangling references (table, row); id counters that lag behind (table, least);
-    pictures without an asset; spaces with a damaged index; whether the word index is damaged; and whether there are indexes of
+    pictures without an asset; spaces with a damaged index, and those of which a server keeps something else; whether the word index is damaged; and whether there are indexes of
     spaces that are gone.
     """
 
@@ -37,5 +37,6 @@ class Harm:
     counters: dict[str, int] = field(default_factory=dict)
     pictures: list[Path] = field(default_factory=list)
     spaces: set[str] = field(default_factory=set)
+    mirrors: set[str] = field(default_factory=set)
     words: bool = False
     strangers: bool = False

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -34,6 +35,7 @@ from search.api.drain import Draining
 from search.api.guard import Bounded, Guard, Shielded
 from search.api.identity import Access, Identified, within_of
 from search.api.metrics import Measured
+from search.api.prefixed import Prefixed, Rooted, public
 from search.api.schemas import BASE, Trouble
 from search.api.service import Service
 
@@ -65,6 +67,7 @@ def create_api(service: Service) -> FastAPI:
     ):  # fmt: skip
         api.include_router(router)
     api.state.seen = lambda scope: service.seen(within_of(scope))
+    api.add_middleware(Rooted)
     api.add_middleware(Bounded, unbounded=f"{BASE}/uploads")
     api.add_middleware(Measured, metrics=service.metrics)
     return api
@@ -82,7 +85,7 @@ def guards(service: Service, access: Access | None, scripts: Sequence[str] = ())
     """
     identified = [] if access is None else [Middleware(Identified, access=access)]
     return [
-        Middleware(Logged), Middleware(Shielded, scripts=scripts), Middleware(Draining, drain=service.drain),
+        Middleware(Prefixed, prefix=service.settings.prefix), Middleware(Logged), Middleware(Shielded, scripts=scripts), Middleware(Draining, drain=service.drain),
         Middleware(Guard, hosts=service.settings.hosts.split(",")), *identified,
     ]  # fmt: skip
 
@@ -99,7 +102,9 @@ def create_app(service: Service, access: Access | None = None) -> Starlette:
         yield
         service.close()
 
-    front = Route("/", RedirectResponse(f"{BASE}/docs"))
-    app = Starlette(routes=[*routes(service), front], middleware=guards(service, access), lifespan=lifespan)
+    def front(_: Request) -> RedirectResponse:
+        return RedirectResponse(public(f"{BASE}/docs"))
+
+    app = Starlette(routes=[*routes(service), Route("/", front)], middleware=guards(service, access), lifespan=lifespan)
     problems.install(app, service.places.hide)
     return app

@@ -129,5 +129,5 @@ def _told(one: Exhibit, seen: Seen, asset: Asset | None, first: dict[int, int]) 
     return s.ExhibitEntry(
         sha256=one.digest, name=one.name, start_ms=one.start_ms, end_ms=one.end_ms, note=one.note, question=one.question,
         added_at=moment(one.added_at or 0), asset=links.reference(asset, seen.places) if asset else None, segment=first.get(asset.id) if asset else None,
-        links=links.links(asset.id, asset.modality, span) if asset else None,
+        links=links.links(asset, span) if asset else None,
     )  # fmt: skip

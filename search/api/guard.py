@@ -79,7 +79,8 @@ class Guard:
         if not self._ours(host):
             return Problem(
                 421, "foreign-host", "This service is not called that", "The Host header names another service.",
-                remedy="Call it by its address or as localhost, or add the name to the setting hosts.",
+                remedy="Call it by its address or as localhost, or add the name to the setting hosts."
+                " Behind a proxy, let it pass on the name that it was called by (nginx: proxy_set_header Host $http_host).",
             )  # fmt: skip
         unsafe = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         origin = headers.get("origin")
@@ -89,7 +90,8 @@ class Guard:
         if unsafe and foreign:
             return Problem(
                 403, "foreign-origin", "Another site sent this", "The request comes from another origin.",
-                remedy="Send it from the service's own page, or from a program.",
+                remedy="Send it from the service's own page, or from a program. Behind a proxy, let it pass on the name that it was called by"
+                " (nginx: proxy_set_header Host $http_host), and add that name to the setting hosts.",
             )  # fmt: skip
         return None
 

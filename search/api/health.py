@@ -19,6 +19,7 @@ from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
 from search.api.index_jobs import Token
 from search.api.places import Places, printable
+from search.api.prefixed import public
 from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.api.service import Service
@@ -77,7 +78,7 @@ def router(service: Service) -> APIRouter:
         if missing := set(asked.failures) - lines.keys():
             raise not_found("failure", min(missing))
         job = service.jobs.ask_again(asked, sorted({line.path for line in lines.values()}), key, seen)
-        response.headers["Location"] = f"{s.BASE}/index-jobs/{job.id}"
+        response.headers["Location"] = public(f"{s.BASE}/index-jobs/{job.id}")
         return service.jobs.tell(job, seen)
 
     return routes

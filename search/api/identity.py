@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from search import disk
 from search.api.client import cookie_name
+from search.api.prefixed import public
 from search.api.problems import of, respond
 from search.api.schemas import BASE
 from search.errors import InputError, Problem, SensoriumError
@@ -287,7 +288,7 @@ def _welcome(scope: Scope, headers: Headers, secret: str) -> Response:
     """Set the cookie, and redirect to the same address without the token."""
     rest = urlencode([(name, value) for name, value in _query(scope) if name != "token"])
     answer = RedirectResponse(
-        f"/?{rest}" if rest else "/", 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        public(f"/?{rest}" if rest else "/"), 303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     )
     secure = scope.get("scheme") == "https"
     name = cookie_name(headers.get("host", ""))
@@ -298,7 +299,8 @@ def _welcome(scope: Scope, headers: Headers, secret: str) -> Response:
 def _refused(scope: Scope, headers: Headers, *, login: bool = False) -> Response:
     """A 401 answer: a form for people, a problem for programs. With ``login``, the form leads to it."""
     if "text/html" in headers.get("accept", "") and not scope["path"].startswith(BASE):
-        return _shown_to_people(_BEGINNING + (_LOG_IN if login else "") + _FORM, 401, WWW_Authenticate="Bearer")
+        form = (_LOG_IN.format(public(LOGIN)) if login else "") + _FORM.format(public("/"))
+        return _shown_to_people(_BEGINNING + form, 401, WWW_Authenticate="Bearer")
     return respond(
         Problem(
             401, "token", "A token is needed", "The request shows no token that holds.",
@@ -310,7 +312,7 @@ def _refused(scope: Scope, headers: Headers, *, login: bool = False) -> Response
 
 def _unknown() -> Response:
     """A 403 answer for somebody who has logged in and may do nothing."""
-    return _shown_to_people(_BEGINNING + _NO_ROLE, 403)
+    return _shown_to_people(_BEGINNING + _NO_ROLE.format(public(LOGGING_OUT)), 403)
 
 
 def _shown_to_people(html: str, status: int, **headers: str) -> Response:
@@ -322,8 +324,8 @@ def _shown_to_people(html: str, status: int, **headers: str) -> Response:
 
 
 _BEGINNING = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Sensorium</title><h1>Sensorium</h1>'
-_LOG_IN = f'<p><a href="{LOGIN}">Log in</a></p>'
-_NO_ROLE = f'<p>Your account may do nothing here. Ask whoever runs this service.</p><p><a href="{LOGGING_OUT}">Log out</a></p>'
+_LOG_IN = '<p><a href="{}">Log in</a></p>'
+_NO_ROLE = '<p>Your account may do nothing here. Ask whoever runs this service.</p><p><a href="{}">Log out</a></p>'
 _FORM = """
 <p>Open the address that <code>sensorium serve</code> printed, or enter a token.</p>
-<form action="/"><label>Token <input type="password" name="token" autofocus required></label> <button>Open</button></form></html>"""
+<form action="{}"><label>Token <input type="password" name="token" autofocus required></label> <button>Open</button></form></html>"""

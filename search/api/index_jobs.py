@@ -27,6 +27,7 @@ from search.api.cursors import Cursor, cut, key_of
 from search.api.drain import Drain
 from search.api.identity import still
 from search.api.places import overlaps, printable
+from search.api.prefixed import public
 from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.errors import DatabaseAway, Problem, SensoriumError
@@ -296,7 +297,7 @@ def _limited(collection: str) -> Problem:
 def _covered(other: Job, title: str) -> Problem:
     return Problem(
         409, "job-covers", title, f"Job {other.id} is {other.state} on it.",
-        remedy="Wait for it, or cancel it.", Location=f"/v1/index-jobs/{other.id}",
+        remedy="Wait for it, or cancel it.", Location=public(f"{s.BASE}/index-jobs/{other.id}"),
     )  # fmt: skip
 
 
@@ -323,7 +324,7 @@ def router(jobs: IndexJobs, drain: Drain) -> APIRouter:
         Paths are absolute, or begin with the name of a root as `GET /v1/collections` lists it.
         """
         job = jobs.ask(asked, key, seen)
-        response.headers["Location"] = f"{s.BASE}/index-jobs/{job.id}"
+        response.headers["Location"] = public(f"{s.BASE}/index-jobs/{job.id}")
         return jobs.tell(job, seen)
 
     @routes.get("", operation_id="jobs", summary="Index jobs, newest first")
@@ -349,9 +350,7 @@ def router(jobs: IndexJobs, drain: Drain) -> APIRouter:
     async def events(id: s.Id, request: Request, seen: Sight) -> StreamingResponse:  # noqa: A002
         """Server-sent events: first how the job is now, then every change, until it has ended, or the service. Coming back misses nothing."""
         await asyncio.to_thread(jobs.get, id, seen)
-        return StreamingResponse(
-            _events(jobs, id, seen, request, drain), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        return StreamingResponse(_events(jobs, id, seen, request, drain), media_type="text/event-stream", headers=_AS_IT_COMES)
 
     @routes.get("/{id}/errors", operation_id="job_errors", summary="What a job could not index")
     def errors(id: s.Id, seen: Sight, limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: Cursor = None) -> s.Failures:  # noqa: A002
@@ -363,6 +362,10 @@ def router(jobs: IndexJobs, drain: Drain) -> APIRouter:
         return links.failures(some, catalogue.reasons(job.collection or None, spell=spell), seen.places, following)
 
     return routes
+
+
+_AS_IT_COMES = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Headers of events. A proxy, such as nginx, keeps an answer back until it has a page of it, unless it is told not to."""
 
 
 async def _events(jobs: IndexJobs, id_: int, seen: Seen, request: Request, drain: Drain) -> AsyncIterator[str]:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from search import wire
 from search.api import schemas as s
 from search.api.places import Places
+from search.api.prefixed import public
 from search.api.schemas import BASE
 from search.errors import REASONS
 from search.store.catalogue import Asset, LedgerLine, Location
@@ -20,7 +21,7 @@ def links(asset: Asset, span: Span | None = None, starts_ms: int | None = None) 
 
     Times of media fragments count on the clock of the file, all others from its first stamp.
     """
-    here, modality = f"{BASE}/assets/{asset.id}", asset.modality
+    here, modality = public(f"{BASE}/assets/{asset.id}"), asset.modality
     timed = span if span and span.unit == "ms" else None
     zero = asset.first_stamp_ms or 0
     seconds = (

@@ -57,7 +57,7 @@ class Uploads:
     def __init__(self, settings: Settings, pool: DecodePool, decoding: Turns) -> None:
         """``decoding``: the turns for decoding an upload to find out its type."""
         self._settings, self._pool, self._decoding = settings, pool, decoding
-        self._folder = settings.home / "uploads"
+        self._folder = settings.uploads or settings.home / "uploads"
 
     async def receive(self, chunks: AsyncIterator[bytes], announced: int | None, name: Callable[[], str]) -> Upload:
         """Write the arriving bytes, counting them, then find out the type, with the help of ``name``. If it is cut off, too large

@@ -182,6 +182,10 @@ class Bitmap:
         self._bits = np.packbits(mask, bitorder="little")
         self.selector = faiss.IDSelectorBitmap(self._bits)
 
+    def mask(self, count: int) -> NDArray[np.bool_]:
+        """The mask (count,) that it was made of."""
+        return np.unpackbits(self._bits, count=count, bitorder="little").astype(np.bool_)
+
     def has(self, at: Ids) -> NDArray[np.bool_]:
         """A mask of the positions that it lets through; False for -1."""
         bits = self._bits[np.maximum(at, 0) >> 3] >> (np.maximum(at, 0) & 7)

@@ -76,16 +76,22 @@ class PlacedIndex:
     narrow filter, a k above the device's maximum, a lost device. The interface documents the methods.
     """
 
-    def __init__(self, flat: FlatIndex, make: Make, groups: Sequence[Ids] = ()) -> None:
-        """``groups`` (m,) are ids, each in at most one group. Ids in no group form one more group."""
+    def __init__(self, flat: FlatIndex, make: Make, groups: Sequence[Ids] = (), beside: Ids | None = None) -> None:
+        """``groups`` (m,) are ids, each in at most one group. Ids in no group form one more group; but those ``beside`` (n,) are in
+        the small part, like later additions."""
         self.flat, self._make, self._of = flat, make, groups
+        self._beside = np.empty(0, np.int64) if beside is None else beside
         self.rebuild()
 
     def rebuild(self) -> None:
         """Make the scans again from everything live."""
         self._fresh = FlatIndex(self.flat.dim)
         self._groups: list[_Group] | None = []
-        rest = self.flat.ids()
+        every = self.flat.ids()
+        beside = np.intersect1d(self._beside, every)
+        if len(beside):
+            self._fresh.add(beside, self.flat.reconstruct(beside))
+        rest = np.setdiff1d(every, beside, assume_unique=True)
         groups = [np.intersect1d(group, rest) for group in self._of]
         groups.append(np.setdiff1d(rest, np.concatenate(groups)) if groups else rest)
         groups = [group for group in groups if len(group)]

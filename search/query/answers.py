@@ -45,9 +45,9 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 def state(question: Question) -> str:
-    """An identifier for the archive state in which a question was ranked. It covers the database and every index that was
-    searched."""
-    views = [(scan.searcher.entry.key, scan.view.state, scan.view.live.generation) for scan in question.scans]
+    """An identifier for the archive state in which a question was ranked: the database, and the calibration of every space that was
+    searched. It is the same in every service of the archive."""
+    views = [(scan.searcher.entry.key, scan.view.state[0], scan.view.fingerprint) for scan in question.scans]
     return digest(question.version, views)
 
 

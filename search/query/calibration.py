@@ -222,6 +222,15 @@ def stamp(home: Path, space: Space) -> int:
     return hash((found.st_mtime_ns, found.st_ino, found.st_size))
 
 
+def fingerprint(home: Path, space: Space) -> str:
+    """A hash of the calibration that was made for a space of an archive, the same in every home that holds it; empty if there is
+    none."""
+    try:
+        return hashlib.sha256(file_of(home, space).read_bytes()).hexdigest()[:16]
+    except OSError:
+        return ""
+
+
 def load(home: Path, space: Space, encoder: object) -> tuple[Calibration, str | None]:
     """The calibration of a space, and the reason if one could not be used. The calibration made for this archive comes first,
     then the encoder's own, then none."""

@@ -17,8 +17,9 @@ from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError, UnknownName
 from search.index import GenerationManifest, Generations, nearest, place, similarities
 from search.live import LiveIndex
+from search.mirror import Mirror
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import Calibration, Direction, Scale, load, spread_of, stamp
+from search.query.calibration import Calibration, Direction, Scale, fingerprint, load, spread_of, stamp
 from search.query.gate import Gate
 from search.query.terms import Aspects, Terms, Vector, unit
 from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
@@ -57,7 +58,9 @@ class Searcher:
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
         self._generations = Generations(settings.home / "index", entry.key, self.space.name, self.space.dim)
         self._gate = Gate()
-        self._place = partial(place, device=settings.index_device, kind=settings.index_kind)
+        self._mirror = Mirror.of(settings, store, entry.key, self.space)
+        here = partial(place, device=settings.index_device, kind=settings.index_kind)
+        self._place = here if self._mirror is None else self._mirror.place
         self._refreshing = threading.Lock()
         self._due = 0.0
         self._covering = Covering(store, self._key)
@@ -72,6 +75,8 @@ class Searcher:
         """Stop everything that was started."""
         self._covering.close()
         self.terms.close()
+        if self._mirror is not None:
+            self._mirror.close()
 
     def encode(self, query: Query, within: Within = None) -> Aspects:
         """The query's unit vectors by channel: the weighted sum of its terms'. Segments are taken from the collections ``within``.
@@ -142,16 +147,18 @@ class Searcher:
 
     def _state(self, version: int) -> tuple[int, int, int]:
         """What a view depends on: the version of the database, the written generations, and the calibration."""
-        return version, self._generations.stamp(), stamp(self._home, self.space)
+        opened = self._generations.stamp() + (0 if self._mirror is None else self._mirror.epoch)
+        return version, opened, stamp(self._home, self.space)
 
     def _look(self, before: View | None = None) -> View:
         """The view of the newest state. Of the view ``before``, only what has changed is read again."""
         state = self._state(self.store.version())
         view = self._look_at_segments(state, before)
         if before and before.state[2] == state[2]:
-            return replace(view, calibration=before.calibration, complaint=before.complaint)
+            return replace(view, calibration=before.calibration, complaint=before.complaint, fingerprint=before.fingerprint)
         calibration, complaint = load(self._home, self.space, self.encoder)
-        return replace(view, calibration=calibration, complaint=complaint, profiles={})
+        print_ = fingerprint(self._home, self.space)
+        return replace(view, calibration=calibration, complaint=complaint, fingerprint=print_, profiles={})
 
     def _look_at_segments(self, state: tuple[int, int, int], before: View | None) -> View:
         """Read what filters and samples need, and update the index. Of the view ``before``, only what has changed is read again.

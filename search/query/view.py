@@ -148,6 +148,7 @@ class View:
     room: tuple[Grown[Any], ...] = ()
     calibration: Calibration = NOTHING
     complaint: str | None = None
+    fingerprint: str = ""
 
     @classmethod
     def of(

@@ -208,6 +208,11 @@ class SqlStore:
         """All spaces of the archive with their keys."""
         return [(entry.key, entry.space) for entry in Spaces(self._database).all()]
 
+    def made_at(self, space: int) -> int:
+        """When a space was made, in milliseconds since 1970: with its key, it tells it from those of other archives."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(t.space.c.created_at).where(t.space.c.id == space)).scalar_one())
+
     def embeddings(self, space: int, dim: int, *, after: int = 0) -> Iterator[tuple[int, Ids, Vectors]]:
         """Committed vectors with sequence numbers above ``after``, in order and in batches: last number, ids (n,), vectors."""
         c = t.embedding.c
@@ -288,6 +293,21 @@ class SqlStore:
         of_space = t.embedding.c.space_id == space
         query = _columns().join(t.embedding, t.embedding.c.segment_id == t.segment.c.id).where(of_space)
         return self._read(query.where(_met())) if assets is None else self._read_some(query, t.segment.c.asset_id, assets)
+
+    def kinds(self, space: int, ids: Ids | None = None) -> tuple[Ids, NDArray[np.int8]]:
+        """The segments that a space holds, ascending (n,), and the position of each one's kind in ``KINDS``; with ``ids``, of these
+        only. Those whose files are missing are among them."""
+        e, s, a = t.embedding.c, t.segment.c, t.asset.c
+        query = select(s.id, a.modality, s.channel).join(t.embedding, e.segment_id == s.id).join(t.asset, a.id == s.asset_id)
+        query = query.where(e.space_id == space).order_by(s.id)
+        found: list[tuple[int, int]] = []
+        with self._database.reading() as connection:
+            for start in range(0, 1 if ids is None else len(ids), _VARIABLES):
+                some = query if ids is None else query.where(s.id.in_(ids[start : start + _VARIABLES].tolist()))
+                found += [(id_, _KIND_CODE.get((modality, channel), -1)) for id_, modality, channel in connection.execute(some)]
+        found.sort()
+        rows = np.array(found, np.int64).reshape(-1, 2)
+        return rows[:, 0], rows[:, 1].astype(np.int8)
 
     def allowed(self, ids: Ids, wanted: Filter, without: Sequence[int] = ()) -> NDArray[np.bool_]:
         """A mask (n,) of the segments (n,), of any space or none, that pass a filter and are not of assets in ``without``.

@@ -123,6 +123,19 @@ def test_only_the_front_door_takes_a_token_in_the_address(door):
     assert "set-cookie" not in door.get("/?token=wrong", follow_redirects=False).headers
 
 
+def test_whoever_comes_through_a_prefix_stays_below_it(indexed, encoder):
+    service = Service(replace(indexed, prefix="/archive"), load=lambda _: encoder, runner=lambda *_: None)
+    tokens = Tokens(service.database)
+    secret = tokens.add("me", Role.READER, days=1)[1]
+    with TestClient(create_app(service, Access(tokens, indexed.home, local=True)), base_url="http://localhost:8571") as http:
+        asked = http.get("/", headers={"Accept": "text/html"})
+        assert asked.status_code == 401
+        assert '<form action="/archive/">' in asked.text
+        for path in ("/", "/archive/"):
+            answer = http.get(f"{path}?token={secret}&q=red", follow_redirects=False)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/archive/?q=red")
+
+
 def test_a_person_without_a_token_is_shown_where_to_get_one(door):
     answer = door.get("/", headers={"Accept": "text/html"})
     assert answer.status_code == 401

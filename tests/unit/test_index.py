@@ -15,6 +15,7 @@ from search.errors import DiskFull, IndexDamaged
 from search.index import FlatIndex, Generations, VectorIndex, flat, gpu
 from search.index.ivf import IvfScan
 from search.index.placed import PlacedIndex
+from search.index.remote import Address, Mark, RemoteScan, RemoteVectors, connect
 from tests.fakes.faiss_gpu import Card
 from tests.fakes.index import FakeIndex
 
@@ -47,13 +48,48 @@ BUILDERS = {
     "gpu, faked": lambda dim, card: Settled(FlatIndex(dim), card().flat),
     "gpu ivf, faked": lambda dim, card: Settled(FlatIndex(dim), card().ivf),
     "gpu": lambda dim, _: Settled(FlatIndex(dim), gpu.Gpu(0).flat),
+    "milvus": None,
+    "pgvector": None,
 }
+
+
+def kept(remote):
+    """Makes scans of a server that keeps all of the index anew. The server goes all out, so that nothing is missed."""
+
+    def make(flat, ids, samples) -> RemoteScan:
+        remote.begin()
+        remote.put(ids, np.full(len(ids), 3, np.int8), flat.reconstruct(ids))
+        remote.settle(Mark(1, 1))
+        return RemoteScan(remote, flat, ids, 3, samples, pytest.fail, recall=1)
+
+    return make
+
+
+@pytest.fixture
+def server(request, unused):
+    """Opens the vectors of a space on the server of a name."""
+    opened = []
+
+    def opener(name: str) -> RemoteVectors:
+        if name == "milvus":
+            address = Address.parse(request.getfixturevalue("milvus").url, "sqlite://")
+        else:
+            address = Address.parse("pgvector", request.getfixturevalue("pgvector_url"))
+        opened.append(connect(address, unused, DIM))
+        return opened[-1]
+
+    yield opener
+    for remote in opened:
+        remote.drop()
+        remote.close()
 
 
 @pytest.fixture(params=BUILDERS)
 def index(request, monkeypatch) -> VectorIndex:
     if request.param == "gpu" and not gpu.count():
         pytest.skip("no GPU here, or no faiss-gpu")
+    if request.param in ("milvus", "pgvector"):
+        return Settled(FlatIndex(DIM), kept(request.getfixturevalue("server")(request.param)))
 
     def card() -> gpu.Gpu:
         Card().install(monkeypatch)

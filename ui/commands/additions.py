@@ -256,6 +256,7 @@ def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None
     """Remove a space with its vectors and its index."""
     from indexer.delete import drop_strangers
     from search.index import Generations
+    from search.mirror import mirrored
     from search.store import SqlStore
     from ui import show
 
@@ -267,6 +268,9 @@ def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None
     told = f"{name}: {phrasing.count(size.vectors, 'vector')}, {size.bytes / 1e6:.1f} MB of database and {index / 1e6:.1f} MB of index"
     if not dry_run:
         confirm("Drop", "dropped", told, yes=yes)
+        with mirrored(settings, SqlStore(archive(settings)), entry.key, entry.space) as mirror:
+            if mirror is not None:
+                mirror.remote.drop()  # first: once the space is gone, nothing tells that it is there
         store.drop(name)
         drop_strangers(settings.home, SqlStore(archive(settings)))
     if as_json:
