@@ -89,6 +89,18 @@ class PocketWeights:
         except (OSError, ValueError) as error:
             raise _broken(f"{file} cannot be read: {error}.") from error
 
+    def described(self, name: str) -> tuple[int, str]:
+        """The size and the SHA-256 of a file, as the manifest tells them.
+
+        Raises:
+            ModelMissing: it does not.
+        """
+        try:
+            told = self.manifest["files"][name]
+            return int(told["bytes"]), str(told["sha256"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise _broken(f"{self.folder / 'manifest.json'} is damaged: it does not describe {name}.") from error
+
     def read(self, name: str) -> bytes:
         """The content of a file.
 
@@ -99,7 +111,8 @@ class PocketWeights:
             content = (self.folder / name).read_bytes()
         except OSError as error:
             raise _broken(f"{self.folder / name} cannot be read: {error}.") from error
-        if hashlib.sha256(content).hexdigest() != self.manifest["files"][name]["sha256"]:
+        size, sha256 = self.described(name)
+        if len(content) != size or hashlib.sha256(content).hexdigest() != sha256:
             raise _broken(f"{self.folder / name} is not the file that the manifest names: its SHA-256 differs.")
         return content
 
@@ -183,7 +196,7 @@ class PocketEncoder:
         """
         if self._former:
             return None
-        hashes = [self._weights.manifest["files"][name]["sha256"] for name in (STORED, *VISION.values())]
+        hashes = [self._weights.described(name)[1] for name in (STORED, *VISION.values())]
         return picture_graph.chosen(self.needs.size, " ".join(hashes), lambda precision: self._load(VISION[precision]))
 
     @cached_property
