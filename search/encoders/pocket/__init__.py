@@ -124,7 +124,7 @@ class PocketEncoder:
 
     def __init__(self, weights: Path = WEIGHTS, *, former: bool = False) -> None:
         """Read the manifest of ``weights``; raises ModelMissing if there is none. ``former``: the former revision of the space."""
-        self._weights, self._former = PocketWeights(weights), former
+        self._weights, self._former, self.cache = PocketWeights(weights), former, cast("Path | None", None)
         space = self._weights.manifest["space"]
         self.space = Space("pocket", "pocket", "pocket", FORMER if former else space["revision"], space["dim"], MEDIA)
         self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
@@ -187,7 +187,6 @@ class PocketEncoder:
     def _run(self, graph: ort.InferenceSession, inputs: dict[str, NDArray[Any]]) -> Vectors:
         return cast("Vectors", graph.run([self.OUTPUT], inputs)[0])
 
-    @cached_property
     def choice(self) -> Choice | None:
         """Why pictures are seen in int8 or in float32 on this machine; None for the former revision, which has no choice.
 
@@ -197,11 +196,14 @@ class PocketEncoder:
         if self._former:
             return None
         hashes = [self._weights.described(name)[1] for name in (STORED, *VISION.values())]
-        return picture_graph.chosen(self.needs.size, " ".join(hashes), lambda precision: self._load(VISION[precision]))
+        return picture_graph.chosen(
+            self.needs.size, " ".join(hashes), lambda precision: self._load(VISION[precision]), self.cache
+        )
 
     @cached_property
     def _vision(self) -> ort.InferenceSession:
-        return self._load(VISION[self.choice.precision if self.choice else "fp32"])
+        choice = self.choice()
+        return self._load(VISION[choice.precision if choice else "fp32"])
 
     @cached_property
     def _text(self) -> ort.InferenceSession:

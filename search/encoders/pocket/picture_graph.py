@@ -2,7 +2,8 @@
 
 Both stand on the same weights, and their vectors may stand side by side in one archive (MODEL_CARD.md). On a processor without
 instructions for 8-bit products int8 may be slower, or overflow and change the vectors. So both graphs are timed on the same
-pictures at first use, and their vectors compared. What came of it is remembered for the machine, in the user's cache folder.
+pictures at first use, and their vectors compared. What came of it is remembered for the machine in the cache of the home, and by
+the process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from search import disk
 
@@ -28,6 +28,8 @@ FASTER = 1.1
 
 ALIKE = 0.95
 """The least mean cosine between vectors of both graphs. It is .99 for the pictures below, and .997 for photographs."""
+
+FILE = "picture_graph.json"
 
 PICTURES, ROUNDS = 2, 3
 """Pictures in a run, and runs of each graph, of which the fastest counts."""
@@ -55,20 +57,25 @@ class Choice:
         return f"pictures in {self.precision}: {measured}"
 
 
-def chosen(size: int, weights: str, load: Graphs, file: Path | None = None) -> Choice:
-    """The choice for this machine, measured if it is not remembered in ``file``, by default one in the user's cache folder.
+_known: dict[str, Choice] = {}
+"""What this process has measured or read."""
 
-    ``size`` is the side of pictures, ``weights`` tells the graphs from others.
+
+def chosen(size: int, weights: str, load: Graphs, cache: Path | None = None) -> Choice:
+    """The choice for this machine, measured if it is not remembered in the folder ``cache``.
+
+    ``size`` is the side of pictures, ``weights`` tells the graphs from others. A home that is not there is not made.
     """
-    file = file or user_cache_path("sensorium", appauthor=False) / "picture_graph.json"
     key = hashlib.sha256(f"{weights} {ort.__version__} {_processor()}".encode()).hexdigest()[:16]
-    remembered = _read(file)
-    if key not in remembered:
-        remembered[key] = measure(size, load)
-        with contextlib.suppress(OSError):  # then it is measured again by the next process
-            file.parent.mkdir(parents=True, exist_ok=True)
-            disk.replace(file, json.dumps({name: asdict(one) for name, one in remembered.items()}).encode())
-    return remembered[key]
+    remembered = _read(cache / FILE) if cache else {}
+    if key not in _known:
+        _known[key] = remembered[key] if key in remembered else measure(size, load)
+    if cache and key not in remembered:
+        with contextlib.suppress(OSError):  # then the next process measures again
+            cache.mkdir(mode=0o700, exist_ok=True)
+            every = remembered | {key: _known[key]}
+            disk.replace(cache / FILE, json.dumps({name: asdict(one) for name, one in every.items()}).encode())
+    return _known[key]
 
 
 def measure(size: int, load: Graphs) -> Choice:
