@@ -35,10 +35,10 @@ def pictures():
 @pytest.mark.parametrize(
     ("measured", "precision"),
     [
-        (Choice(100, 45, 0.99), "int8"),
-        (Choice(46, 45, 0.99), "fp32"),
-        (Choice(30, 45, 0.99), "fp32"),
-        (Choice(100, 45, 0.9), "fp32"),
+        (Choice(100, 45, 0.998), "int8"),
+        (Choice(46, 45, 0.998), "fp32"),
+        (Choice(30, 45, 0.998), "fp32"),
+        (Choice(100, 45, 0.98), "fp32"),
         (Choice(100, 45, float("nan")), "fp32"),
     ],
 )
