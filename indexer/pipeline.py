@@ -39,6 +39,9 @@ from search.zones import Zones
 MAX_WAITING_CUTS = 48
 """The maximum number of decoded cuts that wait for the encoder. A shot of ten frames has some two megabytes."""
 
+PATIENCE_SECONDS = 0.5
+"""How long content waits for a batch to fill while other kinds keep the encoder busy."""
+
 COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 """A transaction is written when this many units are done, or the first of them has waited this long."""
 
@@ -152,6 +155,10 @@ class Pipeline:
             max(MAX_WAITING_CUTS, 2 * self._batch)
         )
         self._waiting: dict[Modality, list[_Piece]] = {modality: [] for modality in Modality}
+        self._oldest = dict.fromkeys(Modality, 0.0)
+        """When the first piece that waits, of each modality, came."""
+        self._served: Modality | None = None
+        """The modality of the last batch."""
         self._encoding: dict[Future[_Encoded], list[_Piece]] = {}
         self._complete: list[_Work] = []
         self._leased: dict[int, Unit] = {}
@@ -257,6 +264,8 @@ class Pipeline:
             if work.info is None or Kind(work.info.modality, item.channel) not in self._kinds:
                 return
             text = isinstance(item.content, str)
+            if not self._waiting[item.modality]:
+                self._oldest[item.modality] = time.monotonic()
             self._waiting[item.modality].append(_Piece(work, len(work.cuts), item.modality, item.content))
             work.cuts.append(item if text else replace(item, content=_NOTHING))  # pictures and sound are not kept
         elif isinstance(item, Gap):
@@ -287,13 +296,18 @@ class Pipeline:
         return any(kind.modality is modality and not kind.read and kind not in self._kinds for kind in KINDS)
 
     def _send(self, executor: ThreadPoolExecutor, *, full: bool) -> None:
+        """Submit batches. With ``full`` only full ones, and those of kinds that have waited long: a rare kind would otherwise wait
+        until the encoder has nothing else to do."""
+        now = time.monotonic()
         for modality, waiting in self._waiting.items():
-            while waiting and (not full or sum(piece.weight for piece in waiting) >= self._batch):
+            late = self._served not in (None, modality) and now - self._oldest[modality] > PATIENCE_SECONDS
+            while waiting and (not full or late or sum(piece.weight for piece in waiting) >= self._batch):
                 count, weight = 0, 0
                 while count < len(waiting) and weight < self._batch:
                     weight += waiting[count].weight
                     count += 1
                 batch, waiting[:count] = waiting[:count], []
+                self._oldest[modality], self._served = now, modality
                 contents = [piece.content for piece in batch]
                 self._encoding[executor.submit(self._encode, modality, contents)] = batch
 

@@ -128,7 +128,11 @@ def ingest(settings: Settings, path: Path, seconds: float, report: Any) -> dict[
     """Index a folder into a home that is dropped again: what was done a second from end to end, and how busy the stages were.
 
     ``of_encoder`` is the share of the rate that the encoder alone would have reached on the same mix of media, measured before and after.
-    ``busy`` are shares of the whole time: of the decoding processes by their processor time, of the encoding threads by the clock.
+    ``stages`` tells of decoding, encoding, and everything else (scanning, hashing, writing) the ``seconds`` that they took, how many
+    run at once (``lanes``), and the files a second that they would allow if they had their cores for themselves (``limit``). Seconds are
+    of the processor; of an encoder on a GPU, by the clock. ``cores`` has the same for all stages together on the cores that there
+    are. ``busy`` are the shares of the whole time for which stages were busy, and ``binds`` the stage with the lowest limit, or
+    ``neither`` if it was idle most of the time.
 
     Raises:
         InputError: there is nothing at ``path``, or nothing in it that can be searched.
@@ -141,19 +145,22 @@ def ingest(settings: Settings, path: Path, seconds: float, report: Any) -> dict[
     found, counting = _encode(encoder, settings, seconds), Counting(encoder)
     with tempfile.TemporaryDirectory() as home:
         own = replace(settings, home=Path(home), database_url="")
-        before = _children()
+        before, own_before = _children(), time.process_time()
         summary = index(own, RunRequest([path], report=report), encoder=counting)
-        decoding = _children() - before
+        decoding, parent = _children() - before, time.process_time() - own_before
     if not counting.done:
         raise InputError(f"Nothing in {path} could be indexed.", remedy="Name a folder with images, sound, video or text.")
     took, done = summary.seconds, {UNITS[modality]: done for modality, done in counting.done.items()}
     after = _rates(encoder, settings, seconds, counting.done)
     alone = {unit: (rate + after.get(unit, rate)) / 2 for unit, rate in found["per_second"].items()}
-    busy = {
-        "decode": round(decoding / took / (settings.decoders or settings.cores), 3),
-        "encode": round(counting.seconds / took / found["threads"], 3),
+    files, encoding = summary.progress.done, counting.seconds
+    stages = {
+        "decode": _stage(decoding, settings.decoders or settings.cores, files),
+        "encode": _stage(encoding, found["threads"], files),
+        "store": _stage(max(parent - counting.processor, 0.0), 1, files),
     }
-    most = max(busy, key=lambda stage: busy[stage])
+    busy = {name: round(stage["seconds"] / took / stage["lanes"], 3) for name, stage in stages.items()}
+    most = min(stages, key=lambda name: stages[name]["limit"])
     return found | {
         "per_second": {unit: round(count / took, 1) for unit, count in done.items()},
         "encoder_per_second": {unit: round(rate, 1) for unit, rate in alone.items()},
@@ -161,29 +168,41 @@ def ingest(settings: Settings, path: Path, seconds: float, report: Any) -> dict[
         "files": summary.progress.done,
         "failed": summary.progress.failed + summary.scan.rejected,
         "seconds": round(took, 2),
+        "stages": stages,
+        "cores": _stage(decoding + parent, settings.cores, files),
         "busy": busy,
         "binds": most if busy[most] >= BUSY else "neither",
     }
 
 
+def _stage(seconds: float, lanes: int, files: int) -> dict[str, float]:
+    """What a stage of indexing took in all its lanes, and the files a second that it allows."""
+    return {"seconds": round(seconds, 3), "lanes": lanes, "limit": round(files * lanes / max(seconds, 1e-3), 1)}
+
+
 class Counting:
-    """An encoder that counts what another one does: ``done`` in the units of each medium, in ``seconds`` over all threads."""
+    """An encoder that counts what another one does: ``done`` in the units of each medium, in ``seconds`` over all threads.
+
+    Of an encoder on a processor these are the ``processor`` seconds, which other programs do not lengthen.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder, self.space, self.needs = encoder, encoder.space, encoder.needs
         self._counting = threading.Lock()
         self.done: dict[Modality, float] = {}
-        self.seconds = 0.0
+        self.seconds = self.processor = 0.0
+        self._on_processor = not getattr(getattr(encoder, "_runner", None), "on_gpu", False)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
         """What the other one makes of it."""
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.thread_time()
         vectors = self._encoder.encode(modality, batch)
-        took = time.perf_counter() - began
+        took, used = time.perf_counter() - began, time.thread_time() - used
         weight = sum(_weight(modality, content, self.needs.rate) for content in batch)
         with self._counting:
             self.done[modality] = self.done.get(modality, 0.0) + weight
-            self.seconds += took
+            self.seconds += used if self._on_processor else took
+            self.processor += used
         return vectors
 
 
@@ -251,9 +270,13 @@ def render_rates(found: dict[str, Any]) -> None:
         table.add_row(
             "of the encoder's own rate", f"{found['of_encoder']:.0%}", f"{found['files']} files in {found['seconds']} s"
         )
+        for name, stage in found["stages"].items():
+            told = f"{stage['seconds']} s in {stage['lanes']} at once, busy {found['busy'][name]:.0%}"
+            table.add_row(f"{name} alone", f"{stage['limit']} files a second", told)
         table.add_row(
-            "busy", ", ".join(f"{stage} {share:.0%}" for stage, share in found["busy"].items()), f"binds: {found['binds']}"
+            "all on the cores that there are", f"{found['cores']['limit']} files a second", f"{found['cores']['lanes']} cores"
         )
+        table.add_row("binds", found["binds"], "")
     show.out.print(table)
     show.out.print(f"[dim]{how}[/]", highlight=False)
 

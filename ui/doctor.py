@@ -115,7 +115,7 @@ def _models(settings: Settings) -> Iterable[Check]:
     encoder = encoders.load(encoder_name(Database(settings.database), settings.space), models, settings.device)
     encoder.encode(Modality.TEXT, ["a test"])
     yield Check("model", True, f"{encoder.space.name}, revision {encoder.space.revision}, {encoder.space.dim} dimensions")
-    if (choice := getattr(encoder, "choice", None)) is not None:
+    if isinstance(encoder, encoders.SelfMeasuring) and (choice := encoder.choice()) is not None:
         yield Check("model", True, f"{encoder.space.name} on this machine: {choice}")
 
 

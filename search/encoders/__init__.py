@@ -116,6 +116,17 @@ class Calibrated(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class SelfMeasuring(Encoder, Protocol):
+    """An encoder that finds out at first use what suits this machine, and remembers it in the folder ``cache``, if it is told one."""
+
+    cache: Path | None
+
+    def choice(self) -> object | None:
+        """What it chose and why, as text; None: it has no choice."""
+        ...
+
+
 def ask(encoder: Encoder, texts: Sequence[str]) -> Vectors:
     """Vectors (n, dim) of unit length for texts as questions."""
     return encoder.ask(texts) if isinstance(encoder, Asymmetric) else encoder.encode(Modality.TEXT, texts)
@@ -219,6 +230,8 @@ def load(name: str, models: Models | None = None, device: str = "auto") -> Encod
     try:
         if carried(name):
             encoder: Encoder = module.carried(rest)
+            if isinstance(encoder, SelfMeasuring) and models is not None:
+                encoder.cache = models.cache
         elif models is None and outside(name) is None:
             raise ModelMissing(f"The model {name} is not here: no models folder was named.")
         else:

@@ -67,14 +67,14 @@ class Model:
 class Models:
     """The models in a folder. Several processes may use it at a time; to change a model, a process holds its lock."""
 
-    def __init__(self, folder: Path, *, offline: bool = False) -> None:
-        """``offline``: nothing is ever fetched."""
-        self.folder, self.offline = folder, offline
+    def __init__(self, folder: Path, *, offline: bool = False, cache: Path | None = None) -> None:
+        """``offline``: nothing is ever fetched. ``cache``: the folder in which encoders keep what they measured; None: nowhere."""
+        self.folder, self.offline, self.cache = folder, offline, cache
 
     @classmethod
     def of(cls, settings: Settings) -> Models:
         """The models of the settings."""
-        return cls(settings.models or settings.home / "models", offline=settings.offline)
+        return cls(settings.models or settings.home / "models", offline=settings.offline, cache=settings.home / "cache")
 
     def find(self, name: str) -> Model:
         """A model's files, each read and checked against its SHA-256. Nothing is fetched.

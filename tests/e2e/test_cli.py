@@ -329,8 +329,11 @@ def test_bench_ingest_measures_a_folder_and_leaves_nothing_behind(tmp_path, monk
     assert (told["files"], told["failed"]) == (2, 0)
     assert set(told["per_second"]) == {"images", "audio_seconds"}
     assert told["of_encoder"] > 0
-    assert set(told["busy"]) == {"decode", "encode"}
-    assert told["binds"] in {"decode", "encode", "neither"}
+    assert set(told["busy"]) == set(told["stages"]) == {"decode", "encode", "store"}
+    assert all(stage["seconds"] > 0 and stage["limit"] > 0 for stage in (*told["stages"].values(), told["cores"]))
+    lowest = min(told["stages"], key=lambda name: told["stages"][name]["limit"])
+    assert told["binds"] in {lowest, "neither"}
+    assert told["cores"]["seconds"] >= 0.99 * sum(stage["seconds"] for stage in told["stages"].values())
     assert not list(tmp_path.rglob("sensorium.db"))
     assert "binds" in sensorium("bench", "ingest", media, "--seconds", "0.01").stdout
     assert sensorium("bench", "ingest", tmp_path / "away").returncode == 2

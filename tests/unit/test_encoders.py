@@ -137,7 +137,7 @@ def test_silence_and_single_colours_have_vectors(real):
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 @pytest.mark.parametrize("name", sorted(path.name for path in WEIGHTS.iterdir()))
 def test_altered_weights_are_never_loaded(tmp_path, monkeypatch, name, damage):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing is remembered"))
+    monkeypatch.setattr("search.encoders.pocket.picture_graph._known", {})
     shutil.copytree(WEIGHTS, tmp_path / "weights")
     file = tmp_path / "weights" / name
     content = bytearray(file.read_bytes())

@@ -57,10 +57,11 @@ def list_spaces(home: Home = None, as_json: Json = False) -> None:
             f"{size.vectors:,}", f"{size.bytes / 1e6:.1f} MB", str(missing + _waiting(size.units) or ""),
         )  # fmt: skip
     show.out.print(table)
+    here = {entry.encoder for entry, _, _ in rows}
     for entry, _, _ in rows:
-        if newer := encoders.successor(entry.encoder):
+        if (newer := encoders.successor(entry.encoder)) and newer not in here:
             show.err.print(
-                f"{entry.name} is of an earlier revision of {newer}, and goes on as it is. To move to the newer one: sensorium spaces upgrade {entry.name}",
+                f"{entry.name} is of an earlier revision of the encoder {newer} and is searched as it is. To move it on: sensorium spaces upgrade {entry.name}",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
 

@@ -89,6 +89,18 @@ class PocketWeights:
         except (OSError, ValueError) as error:
             raise _broken(f"{file} cannot be read: {error}.") from error
 
+    def described(self, name: str) -> tuple[int, str]:
+        """The size and the SHA-256 of a file, as the manifest tells them.
+
+        Raises:
+            ModelMissing: it does not.
+        """
+        try:
+            told = self.manifest["files"][name]
+            return int(told["bytes"]), str(told["sha256"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise _broken(f"{self.folder / 'manifest.json'} is damaged: it does not describe {name}.") from error
+
     def read(self, name: str) -> bytes:
         """The content of a file.
 
@@ -99,7 +111,8 @@ class PocketWeights:
             content = (self.folder / name).read_bytes()
         except OSError as error:
             raise _broken(f"{self.folder / name} cannot be read: {error}.") from error
-        if hashlib.sha256(content).hexdigest() != self.manifest["files"][name]["sha256"]:
+        size, sha256 = self.described(name)
+        if len(content) != size or hashlib.sha256(content).hexdigest() != sha256:
             raise _broken(f"{self.folder / name} is not the file that the manifest names: its SHA-256 differs.")
         return content
 
@@ -111,7 +124,7 @@ class PocketEncoder:
 
     def __init__(self, weights: Path = WEIGHTS, *, former: bool = False) -> None:
         """Read the manifest of ``weights``; raises ModelMissing if there is none. ``former``: the former revision of the space."""
-        self._weights, self._former = PocketWeights(weights), former
+        self._weights, self._former, self.cache = PocketWeights(weights), former, cast("Path | None", None)
         space = self._weights.manifest["space"]
         self.space = Space("pocket", "pocket", "pocket", FORMER if former else space["revision"], space["dim"], MEDIA)
         self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
@@ -174,7 +187,6 @@ class PocketEncoder:
     def _run(self, graph: ort.InferenceSession, inputs: dict[str, NDArray[Any]]) -> Vectors:
         return cast("Vectors", graph.run([self.OUTPUT], inputs)[0])
 
-    @cached_property
     def choice(self) -> Choice | None:
         """Why pictures are seen in int8 or in float32 on this machine; None for the former revision, which has no choice.
 
@@ -183,12 +195,15 @@ class PocketEncoder:
         """
         if self._former:
             return None
-        hashes = [self._weights.manifest["files"][name]["sha256"] for name in (STORED, *VISION.values())]
-        return picture_graph.chosen(self.needs.size, " ".join(hashes), lambda precision: self._load(VISION[precision]))
+        hashes = [self._weights.described(name)[1] for name in (STORED, *VISION.values())]
+        return picture_graph.chosen(
+            self.needs.size, " ".join(hashes), lambda precision: self._load(VISION[precision]), self.cache
+        )
 
     @cached_property
     def _vision(self) -> ort.InferenceSession:
-        return self._load(VISION[self.choice.precision if self.choice else "fp32"])
+        choice = self.choice()
+        return self._load(VISION[choice.precision if choice else "fp32"])
 
     @cached_property
     def _text(self) -> ort.InferenceSession:
