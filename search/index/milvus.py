@@ -91,7 +91,7 @@ class MilvusVectors:
             schema.add_field("number", DataType.INT64)
             schema.add_field("v", DataType.FLOAT_VECTOR, dim=self._dim)
             graph = client.prepare_index_params()
-            graph.add_index("v", index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 128})
+            graph.add_index("v", index_type="HNSW", metric_type="IP", params={"M": 32, "efConstruction": 400})
             level = self._address.consistency
             client.create_collection(
                 self._name, schema=schema, index_params=graph, consistency_level=level, timeout=BUILD_SECONDS
