@@ -500,6 +500,16 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class StepFound:
+    """Where a step of a pattern was found: the segment, its stretch, and the probability, 0..1, that it is what was asked for."""
+
+    segment: int
+    channel: Channel
+    span: Span
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A found moment: neighbouring segments of one asset and channel.
 
@@ -511,7 +521,8 @@ class Hit:
     ``marks`` are the characters ``[start, end)`` of the segment's text that match words of the query. ``starts_ms`` is when the
     first of them is heard or seen, or else the start of the moment. ``stretch`` is the longer part of the asset that is equally
     good; ``span`` is its best part. ``judged`` is people's judgement whether the file answers the question; None: nobody judged
-    it. ``others`` are segments of the other photographs of the same burst that also answer, best first.
+    it. ``others`` are segments of the other photographs of the same burst that also answer, best first. ``steps``: where the steps
+    of a pattern were found; the hit is then the moment that spans them, and its segment that of the first step.
     """
 
     rank: int
@@ -527,6 +538,7 @@ class Hit:
     stretch: Span | None = None
     judged: bool | None = None
     others: tuple[int, ...] = ()
+    steps: tuple[StepFound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,10 @@ def hit(found: Hit) -> dict[str, Any]:
         "segment": segment.id,
         "judged": found.judged,
         "evidence": evidence,
+        "steps": [
+            {"segment": one.segment, "channel": str(one.channel), "span": _time(one.span), "chance": round(one.chance, 4)}
+            for one in found.steps
+        ],
     }
 
 

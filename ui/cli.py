@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         search.search,
         search.similar,
         narrowing.facets,
+        narrowing.contrast,
         exporting.export,
         writing.ask,
         writing.translate,

@@ -93,7 +93,10 @@ def lines(some: Iterable[str]) -> None:
 
 def said(hit: Hit) -> list[str]:
     """What stands below a hit: of a text the words, those that were asked for in bold, and who read it; else its sound track."""
-    segment, found = hit.segment, []
+    segment, found = hit.segment, list[str]()
+    if hit.steps:
+        places = (f"{span(one.span)} {one.channel} {one.chance:.0%}" for one in hit.steps)
+        found.append(f"[dim]{' → '.join(places)}[/]")
     if segment.text:
         cut = passage_text.pieces(segment.text, hit.marks, 140)
         texts = [(escape(" ".join(text.split("\n"))), marked) for text, marked in cut]

@@ -32,17 +32,18 @@ class Call(Generic[T]):
 
 
 def search(
-    query: str | Sequence[s.Term | Mapping[str, Any]], *, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (),
-    filter: s.Where | Mapping[str, Any] | None = None, group: Grouping = "moment",  # noqa: A002
+    query: str | Sequence[s.Term | Mapping[str, Any]] = (), *, form: str | None = None, targets: Sequence[Modality | str] = (),
+    channels: Sequence[Channel | str] = (), filter: s.Where | Mapping[str, Any] | None = None, group: Grouping = "moment",  # noqa: A002
     k: int = 20, cursor: str | None = None, spaces: Sequence[str] = (), rerank: bool = False,
-    words: bool = False, spoken: bool = False, sort: Sort = "match",
+    words: bool = False, spoken: bool = False, sort: Sort = "match", diverse: bool = False,
 ) -> Call[s.Found]:  # fmt: skip
-    """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``."""
+    """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``; ``form`` is a question in
+    the text form, in its place."""
     terms = [{"text": query}] if isinstance(query, str) else [_plain(term) for term in query]
     body = {
         "query": terms, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
         "group": group, "k": k, "cursor": cursor, "spaces": list(spaces), "rerank": rerank,
-        "words": words, "spoken": spoken, "sort": sort,
+        "words": words, "spoken": spoken, "sort": sort, "form": form, "diverse": diverse,
     }  # fmt: skip
     return Call("POST", "/search", _as(s.Found), json=body)
 
@@ -118,6 +119,13 @@ def facets(
         "space": space,
     }
     return Call("POST", "/facets", _as(s.Facets), json=body)
+
+
+def contrast(these: s.Narrowed | Mapping[str, Any], those: s.Narrowed | Mapping[str, Any], *, most: int = 20) -> Call[s.Contrast]:
+    """What sets the files of one part of the archive apart from those of another. A part is given like
+    ``{"targets": ["image"], "filter": {"collections": ["a"]}}``."""
+    body = {"these": _plain(these), "those": _plain(those), "most": most}
+    return Call("POST", "/contrast", _as(s.Contrast), json=body)
 
 
 def judgements(question: str) -> Call[s.Judgements]:

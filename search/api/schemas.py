@@ -121,11 +121,19 @@ class SearchRequest(Narrowed):
                 {"query": [{"text": "a horse"}, {"text": "people", "weight": -0.5}], "filter": {"collections": ["default"]}},
                 {"query": [{"text": '"fire engine" -ladder'}], "words": True},
                 {"query": [{"segment": 17}], "group": "asset"},
+                {"form": 'siren ~30s> crowd -"police car" in:video since:2024-05'},
             ]
         },
     )
 
-    query: Annotated[list[Term], Field(min_length=1, max_length=16)]
+    query: Annotated[list[Term], Field(max_length=16)] = Field(
+        default=[], description="Terms that are added up; at least one, unless there is a `form`."
+    )
+    form: Annotated[str, StringConstraints(min_length=1, max_length=4_000)] | None = Field(
+        default=None,
+        description="The question in its text form, in the place of `query`: patterns, exclusions and filters in one line.",
+        examples=['siren ~30s> crowd -"police car" in:video'],
+    )
     spaces: list[Annotated[str, StringConstraints(max_length=200)]] = Field(
         default=[], max_length=16, description="Spaces to search, fused; `all`: every one; none: the default."
     )
@@ -139,6 +147,9 @@ class SearchRequest(Narrowed):
     words: bool = Field(
         default=False, description="Search texts by their words alone, not by meaning; for a single text. Without it, by both."
     )
+    diverse: bool = Field(
+        default=False, description="Put the best 200 hits into an order in which like ones do not stand together."
+    )
     group: Grouping = "moment"
     sort: Sort = Field(
         default="match", description="The order of the best 1,000 hits: best, newest or longest first, or by the file's name."
@@ -147,6 +158,12 @@ class SearchRequest(Narrowed):
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         default=None, description="What an answer to this same query gave, for the hits after its last."
     )
+
+    @model_validator(mode="after")
+    def _asks(self) -> Self:
+        if bool(self.query) == (self.form is not None):
+            raise ValueError("a search has either terms in query, or a form")
+        return self
 
 
 class EmbeddingInput(Wire):
@@ -247,6 +264,35 @@ class Facets(Wire):
     facets: list[Facet]
 
 
+class ContrastRequest(Wire):
+    """Two parts of the archive to compare."""
+
+    these: Narrowed
+    those: Narrowed
+    most: Annotated[int, Field(ge=1, le=200)] = Field(default=20, description="Differences of each sort, for either side.")
+
+
+class Difference(Wire):
+    """A tag or a word, and how many files have it on both sides."""
+
+    value: str
+    these: int
+    those: int
+    deviations: float = Field(
+        description="The difference of log-odds in standard deviations: above 0 it sets these apart, below 0 those."
+    )
+
+
+class Contrast(Wire):
+    """What sets these files apart from those."""
+
+    these: int = Field(description="How many files they are.")
+    those: int
+    tags: list[Difference]
+    words: list[Difference] = Field(description="Of what was read or written in the files.")
+    limited: bool = Field(description="Not everything was read for the words, as it is too much.")
+
+
 class Span(Wire):
     """A half-open stretch of time, in milliseconds."""
 
@@ -340,6 +386,15 @@ class Evidence(Read):
     )
 
 
+class StepFound(Wire):
+    """Where a step of a pattern was found."""
+
+    segment: int
+    channel: Channel
+    span: Span
+    chance: float = Field(description="The probability that it is what was asked for, 0 to 1.")
+
+
 class Hit(Wire):
     """A moment that was found. ``score`` is in log-odds, and compares across media."""
 
@@ -358,6 +413,9 @@ class Hit(Wire):
         default=None, description="Whether people said that its file answers the question; null: nobody did."
     )
     evidence: Evidence
+    steps: list[StepFound] = Field(
+        default=[], description="Where the steps of a pattern were found: the span is from the first to the last."
+    )
     links: Links
 
 

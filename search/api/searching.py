@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from fastapi import APIRouter
 
@@ -19,7 +19,8 @@ from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem, QueryError
 from search.media.metadata import language_names
-from search.query import Blend, Engine, Near, Term
+from search.query import Blend, Engine, Near, Query, Term, Then, form
+from search.query.algebra import every_term
 from search.query.engine import MAX_DEPTH
 from search.query.facets import Facet
 from search.query.open_spaces import ALL
@@ -49,15 +50,25 @@ def router(service: Service) -> APIRouter:
         """
         return await service.searching.run(_facets, service, seen, asked)
 
+    @routes.post("/contrast", summary="Compare two parts", operation_id="contrast")
+    async def contrast(asked: s.ContrastRequest, seen: Sight) -> s.Contrast:
+        """What sets some files apart from others: tags and words, with the number of files that have them."""
+        return await service.searching.run(_contrast, service, seen, asked)
+
     return routes
 
 
 async def searched(service: Service, seen: Seen, asked: s.SearchRequest) -> s.Found:
     """The answer to a search, when its turn comes."""
-    if any(term.text is None and term.segment is None for term in asked.query):
-        engine, query = await service.decoding.run(_understand, service, asked)
-        return await service.searching.run(_answer, service, seen, engine, query, asked)
-    return await service.searching.run(lambda: _answer(service, seen, *_understand(service, asked), asked))
+    if any(term.text is None and term.segment is None for term in asked.query) or "upload:" in (asked.form or ""):
+        engine, query, wanted = await service.decoding.run(_understand, service, seen, asked)
+        return await service.searching.run(_answer, service, seen, engine, query, wanted, asked)
+    return await service.searching.run(lambda: _answer(service, seen, *_understand(service, seen, asked), asked))
+
+
+def _contrast(service: Service, seen: Seen, asked: s.ContrastRequest) -> s.Contrast:
+    found = service.engine().contrast(narrowed(seen, asked.these), narrowed(seen, asked.those), most=asked.most)
+    return s.Contrast.model_validate(asdict(found))
 
 
 def _facets(service: Service, seen: Seen, asked: s.FacetsRequest) -> s.Facets:
@@ -77,17 +88,34 @@ def _facet(found: Facet, seen: Seen) -> s.Facet:
     )
 
 
-def _understand(service: Service, asked: s.SearchRequest) -> tuple[Engine, Blend]:
-    """The engine and the query. Decodes and encodes the query's files, which may take long, before the request's turn."""
+def _understand(service: Service, seen: Seen, asked: s.SearchRequest) -> tuple[Engine, Query | Then, Filter]:
+    """The engine, the query and the filter. Decodes and encodes the query's files, which may take long, before the request's turn."""
     engine = service.engine()
     names = _spaces(service, asked)
-    query = Blend(tuple((term.weight, _part(service, term)) for term in asked.query))
-    for weight, part in query.parts:
-        if weight and isinstance(part, Term) and part.modality is not Modality.TEXT:
+    query, wanted = _stated(service, seen, asked)
+    for part in every_term(query):
+        if isinstance(part, Term) and part.modality is not Modality.TEXT:
             for name in names:
                 with suppress(QueryError):  # told where it is asked, unless another space knows what to make of it
                     service.searcher(name).terms.encode(part)  # which remembers it
-    return engine, query
+    return engine, query, wanted
+
+
+def _stated(service: Service, seen: Seen, asked: s.SearchRequest) -> tuple[Query | Then, Filter]:
+    """The query and the filter that a request states, in terms or in the text form."""
+    wanted = narrowed(seen, asked)
+    if asked.form is None:
+        return Blend(tuple((term.weight, _part(service, term)) for term in asked.query)), wanted
+
+    def opens(kind: str, value: str) -> Term:
+        if kind != "upload":
+            raise QueryError("A service opens no files by their names.", remedy="Upload the file, and write upload: and its id.")
+        upload = service.uploads.find(value)
+        return Term(upload.path, upload.modality, f"upload {upload.id}")
+
+    found = form.read(asked.form, replace(wanted, under=()), opens)
+    below = [path for folder in found.filter.under for path in seen.places.under(folder, found.filter.collections)]
+    return found.query, replace(found.filter, under=(*wanted.under, *below))
 
 
 def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
@@ -98,20 +126,23 @@ def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
     return names or [""]
 
 
-def _answer(service: Service, seen: Seen, engine: Engine, query: Blend, asked: s.SearchRequest) -> s.Found:
+def _answer(
+    service: Service, seen: Seen, engine: Engine, query: Query | Then, wanted: Filter, asked: s.SearchRequest
+) -> s.Found:  # fmt: skip
     offset, state = _place(asked)
-    wanted = narrowed(seen, asked)
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
     k = min(asked.k, MAX_DEPTH - offset)
     if asked.spoken:
+        if isinstance(query, Then):
+            raise QueryError("A pattern is no spoken question.", remedy="Ask without spoken.")
         answer = engine.spoken(
             query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces, sort=asked.sort
         )  # fmt: skip
     else:
         answer = engine.search(
             query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank,
-            words=asked.words, sort=asked.sort,
+            words=asked.words, sort=asked.sort, diverse=asked.diverse,
         )  # fmt: skip
     service.metrics.searched(answer.timings_ms)
     if state not in (None, answer.state):

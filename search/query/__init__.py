@@ -1,6 +1,6 @@
 """Queries: their algebra, and the engine that answers them."""
 
-from search.query.algebra import Blend, Near, Query, Term
+from search.query.algebra import Blend, Link, Near, Query, Step, Term, Then
 from search.query.engine import Engine
 
-__all__ = ["Blend", "Engine", "Near", "Query", "Term"]
+__all__ = ["Blend", "Engine", "Link", "Near", "Query", "Step", "Term", "Then"]

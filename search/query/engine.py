@@ -17,12 +17,16 @@ from search.encoders import Encoder, Lexical
 from search.errors import InputError, QueryError
 from search.index import GenerationManifest
 from search.live import LiveIndex
-from search.query import answers, xclip
-from search.query.algebra import Blend, Query, Term, parts
+from search.query import answers, sequences, xclip
+from search.query.algebra import Blend, Query, Term, Then, parts
 from search.query.answers import StageTimes
 from search.query.bursts import Bursts
 from search.query.calibration import word_scores
+from search.query.contrast import Contrast, Contraster
+from search.query.diversity import DIVERSE
+from search.query.diversity import diverse as diversified
 from search.query.facets import FacetCounter, Faceted
+from search.query.form import negation
 from search.query.judging import review
 from search.query.moments import Moment, Ranked, gather
 from search.query.open_spaces import OpenSpaces
@@ -103,9 +107,9 @@ class Engine:
         return self._open.opened()
 
     def search(
-        self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
+        self, query: Query | Then, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
         group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
-        words: bool = False, sort: Sort = "match", line: float | None = None,
+        words: bool = False, sort: Sort = "match", line: float | None = None, diverse: bool = False,
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
@@ -120,17 +124,30 @@ class Engine:
         ``sort`` reorders the best ``MAX_HITS`` hits before they are cut; hits that score below ``line`` are dropped. The list
         does not depend on ``k`` and ``offset``: pages of one ``Answer.state`` neither repeat nor lose a hit.
 
+        ``diverse`` reorders the best ``DIVERSE`` hits, so that like ones do not stand together; only where ``sort`` is ``match``.
+
+        A ``Then`` finds the moments in which its steps follow each other, see ``sequences``; ``group`` has no meaning for it.
+
         Raises:
             QueryError: terms that cancel out, a file that cannot be read, an unknown segment; no space knows a term, and nothing says it;
-                ``words`` for what is no single text.
+                ``words`` for what is no single text; ``words`` or ``rerank`` for a pattern.
             UnknownName: a collection or a space that is not there.
             InputError: ``k`` or ``offset`` out of range.
         """
         _within_limits(k, offset)
+        if isinstance(query, Then):
+            if rerank or words:
+                raise QueryError(
+                    "A pattern of several steps is neither re-ranked nor searched by its words alone.",
+                    remedy="Ask without --rerank and --words.",
+                )
+            return self._sequence(query, wanted, k, offset, without, spaces, sort, line)
         clock = StageTimes()
         question = self._question(query, wanted, without, spaces, words=words or None, clock=clock)
-        depth = offset + k + 1 if sort == "match" else MAX_HITS + 1
+        depth = max(offset + k + 1, DIVERSE if diverse else 0) if sort == "match" else MAX_HITS + 1
         listed, first, judgements = self._listed(question, wanted, group, depth, rerank=rerank, clock=clock)
+        if diverse and sort == "match":
+            listed = self._spread_out(question, listed)
         view = question.scans[0].view if question.scans else self.searcher().current(question.version)
         competitors = answers.competitors(question.scans) if question.scans else self._texts(view, wanted, without)
         outlook = self._outlook(question, first, judgements, sum(competitors.values()), wanted)
@@ -211,6 +228,12 @@ class Engine:
         searcher = self.searcher(space)
         return self._facets.count(searcher, searcher.current(version), wanted, names)
 
+    def contrast(self, these: Filter, those: Filter, *, most: int = 20) -> Contrast:
+        """What sets the files that pass one filter apart from those that pass another: see ``Contraster.contrast``."""
+        version = self.follow()
+        searcher = self.searcher()
+        return Contraster(self.store, self._facets).contrast(searcher, searcher.current(version), these, those, most)
+
     def prepare(self, queries: Sequence[Query], spaces: Sequence[str] = ()) -> None:
         """Encode the texts of many queries in one batch, so that ``rank`` finds them encoded."""
         self.follow()
@@ -277,6 +300,46 @@ class Engine:
         clock.lap("filter")
         return question
 
+    def _sequence(
+        self, pattern: Then, wanted: Filter, k: int, offset: int, without: Sequence[int], spaces: Sequence[str], sort: Sort, line: float | None
+    ) -> Answer:  # fmt: skip
+        """The answer to an ordered pattern: see ``search``."""
+        clock = StageTimes()
+
+        def ask(query: Query, channels: tuple[Channel, ...]) -> Question:
+            of_step = replace(wanted, channels=sequences.narrowest(wanted.channels, channels))
+            return self._question(query, of_step, without, spaces, words=None, clock=clock)
+
+        found = sequences.find(pattern, ask)
+        clock.lap("match")
+        above = [one for one in found.found if line is None or one.score >= line]
+        if sort != "match":
+            known = self.store.segments([one.steps[0].segment for one in above[:MAX_HITS]], wanted)
+            above = [one for one in above[:MAX_HITS] if one.steps[0].segment in known]
+            paths = [(one.steps[0].segment, known[one.steps[0].segment].path) for one in above]
+            above = [above[at] for at in answers.in_order(paths, sort, self.store)]
+        page = list(enumerate(above, 1))[offset : offset + k]
+        shown = self.store.segments([one.steps[0].segment for _, one in page], wanted)
+        clock.lap("hydrate")
+        scans = found.questions[0].scans
+        calibrated = bool(scans) and bool(scans[0].view.calibration.shared)
+        hits = tuple(
+            Hit(
+                rank=rank, score=one.score, confidence=one.chance if calibrated else None, cosine=0.0, space=scans[0].space.name if scans else "",
+                segment=shown[one.steps[0].segment], span=one.span, evidence=tuple(step.segment for step in one.steps),
+                starts_ms=one.span.start, steps=one.steps,
+            )
+            for rank, one in page
+            if one.steps[0].segment in shown
+        )  # fmt: skip
+        view = scans[0].view if scans else self.searcher().current(found.questions[0].version)
+        notes = (sequences.LIMITED,) if found.limited else ()
+        more = len(above) > offset + k
+        return Answer(
+            hits, view.live.generation, sum(answers.competitors(scans).values()), view.seen(wanted), clock.total(), more=more,
+            state=answers.digest(*(answers.state(one) for one in found.questions)), notes=notes,
+        )  # fmt: skip
+
     def _with_found(self, question: Question, found: Sequence[tuple[int, float]], limit: int, named: bool) -> Question:
         """The question with what its words found: where spaces are named, of what these hold."""
         said, scans = question.said, question.scans
@@ -339,6 +402,20 @@ class Engine:
             found = [replace(moment, others=bursts.others.get(moment.best, ())) for moment in found]
         clock.lap("scan")
         return found, first, judgements
+
+    def _spread_out(self, question: Question, listed: list[Moment]) -> list[Moment]:
+        """The moments in an order in which like ones do not stand together, by the vectors of the first space."""
+        head = listed[:DIVERSE]
+        if not question.scans or not head:
+            return listed
+        scan, ids = question.scans[0], np.array([moment.best for moment in head], np.int64)
+        vectors = np.zeros((len(ids), scan.space.dim), np.float32)
+        with question.reading():
+            held = scan.view.live.index.holds(ids)
+            known, of_known = np.unique(ids[held], return_inverse=True)
+            vectors[held] = scan.view.live.index.reconstruct(known)[of_known]
+        order = diversified(np.array([moment.score for moment in head], np.float32), vectors)
+        return [*(head[at] for at in order), *listed[DIVERSE:]]
 
     def _outlook(
         self, question: Question, first: Ranked, judgements: Sequence[Judgement], segments: int, wanted: Filter
@@ -485,10 +562,14 @@ def _said(query: Query) -> WordQuery | None:
 
 
 def _notes(question: Question) -> tuple[str, ...]:
-    """How a misspelt question was read, and what was left out of the question's files, each note once."""
+    """How a misspelt question was read, what it does not exclude, and what was left out of its files, each note once."""
     terms = [term for weight, term in parts(question.query) if weight and isinstance(term, Term)]
+    hint = negation(question.said.plain) if question.said and not question.said.must else None
+    hints = (f"Words like “without” exclude nothing. The text form does: {hint}",) if hint else ()
     if question.said and terms[0].content != question.said.plain:
-        return (f"Searched as “{terms[0].content}”.",)
+        return (f"Searched as “{terms[0].content}”.", *hints)
+    if hints:
+        return hints
     told = (scan.searcher.terms.told(term) for scan in question.scans for term in terms if isinstance(term.content, Path))
     return tuple(dict.fromkeys(filter(None, told)))
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class _Passing:
         within = assets < len(self.assets)
         return within & self.assets[np.where(within, assets, 0)]
 
-    def each(self, codes: NDArray[np.integer], count: int) -> NDArray[np.intp]:
+    def each(self, codes: NDArray[Any], count: int) -> NDArray[np.intp]:
         """How many assets have a segment with each of ``count`` codes, (count,). ``codes`` (n,) are those of ``rows``; negative
         ones do not count."""
         found = np.empty(count, np.intp)
@@ -159,6 +160,14 @@ class FacetCounter:
                 values = tuple(FacetValue(*one) for one in told[:LONGEST_FACET])
                 facets.append(Facet(name, values, len(told) - len(values)))
         return Faceted(len(passing.firsts), len(passing.rows), tuple(facets))
+
+    def tagged(self, within: Within) -> dict[int, list[str]]:
+        """The tags of assets."""
+        assets, codes, values = self._known(within).tables.labels
+        found: dict[int, list[str]] = {}
+        for asset, code in zip(assets.tolist(), codes.tolist(), strict=True):
+            found.setdefault(asset, []).append(values[code])
+        return found
 
     def _known(self, within: Within) -> Tabled:
         version = self._store.version()
@@ -234,7 +243,7 @@ def _pixels(passing: _Passing) -> Counts:
     return _ranges(pixels[pixels > 0] / 1e6, MEGAPIXELS)
 
 
-def _ranges(values: NDArray[np.floating], edges: Sequence[float]) -> Counts:
+def _ranges(values: NDArray[np.float64], edges: Sequence[float]) -> Counts:
     counts = np.bincount(np.searchsorted(np.array(edges, np.float64), values, "right"), minlength=len(edges) + 1)
     return list(zip(_ranged(edges), counts.tolist(), strict=True))
 
@@ -258,12 +267,15 @@ def _confidences(passing: _Passing) -> Counts:
     return list(zip(_ranged(CONFIDENCES), passing.each(at, len(CONFIDENCES) + 1).tolist(), strict=True))
 
 
-def _of_pairs(passing: _Passing, assets: NDArray[np.int64], codes: NDArray[np.int64], values: Sequence[str]) -> Counts:
-    """Files by value, from pairs (n,) of an asset and the code of a value. A pair may be there twice."""
+def _of_pairs(
+    passing: _Passing, assets: NDArray[np.int64], codes: NDArray[np.int64], values: Sequence[str], *, distinct: bool = True
+) -> Counts:  # fmt: skip
+    """Files by value, from pairs (n,) of an asset and the code of a value. A pair may be there twice, unless they are ``distinct``."""
     here = passing.has(assets) & (codes >= 0)
-    pairs = np.unique(assets[here] * np.int64(max(len(values), 1)) + codes[here])
-    counts = np.bincount(pairs % max(len(values), 1), minlength=len(values))
-    return list(zip(values, counts.tolist(), strict=True))
+    found = codes[here]
+    if not distinct:
+        found = np.unique(assets[here] * np.int64(max(len(values), 1)) + found) % max(len(values), 1)
+    return list(zip(values, np.bincount(found, minlength=len(values)).tolist(), strict=True))
 
 
 def _collections(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
@@ -273,8 +285,8 @@ def _collections(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
         codes = (
             np.where(np.array(keep, np.bool_)[tables.in_collection], tables.in_collection, -1) if keep else tables.in_collection
         )
-        return _of_pairs(passing, tables.assets, codes, tables.collections)
-    return _of_pairs(passing, tables.assets, tables.in_collection, tables.collections)
+        return _of_pairs(passing, tables.assets, codes, tables.collections, distinct=False)
+    return _of_pairs(passing, tables.assets, tables.in_collection, tables.collections, distinct=False)
 
 
 def _folders(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
@@ -282,7 +294,7 @@ def _folders(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
     roots = [root for name, some in tables.roots.items() if not wanted.collections or name in wanted.collections for root in some]
     names, below = tabled.below(tuple(sorted(wanted.under or roots)))
     codes = below[tables.in_folder] if len(below) else tables.in_folder
-    return _of_pairs(passing, tables.assets, codes, names)
+    return _of_pairs(passing, tables.assets, codes, names, distinct=False)
 
 
 def _below(folder: str, bases: Sequence[str]) -> str | None:

@@ -80,7 +80,8 @@ def narrowed_by(wanted: Filter, key: str, value: str) -> Filter:
     if key in _RANGES:
         return replace(wanted, **_ends(key, value))
     if key in ("since", "until"):
-        return replace(wanted, **{key: day_of(value, last=key == "until")})
+        day = day_of(value, last=key == "until")
+        return replace(wanted, since=day) if key == "since" else replace(wanted, until=day)
     if key == "date":
         first, dots, last = value.partition("..")
         since = day_of(first, last=False) if first or not dots else None
@@ -142,7 +143,7 @@ def _member(key: str, kind: type[StrEnum], value: str) -> StrEnum:
         ) from None
 
 
-def _ends(key: str, value: str) -> dict[str, float]:
+def _ends(key: str, value: str) -> dict[str, Any]:
     """The parts of a filter that a range sets."""
     ends, bounds = _RANGES[key], bounds_of(value)
     if bounds is None or min(bounds[0] if bounds[0] > -_MOST else 0, bounds[1]) < 0:
@@ -170,4 +171,4 @@ _EXAMPLES = {
 
 
 def _number(value: float) -> str:
-    return f"{value:.12g}"
+    return repr(value).removesuffix(".0")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sqlalchemy import delete, func, insert, select
@@ -157,5 +158,5 @@ class Fields:
             np.int64,
         )
 
-    def _seen(self) -> list[object]:
+    def _seen(self) -> list[Any]:
         return [*seen(self._within, t.field.c.asset_id), *alone(self._within, t.field.c.asset_id)]

@@ -627,6 +627,19 @@ class SqlStore:
                 {name: _coded_pairs(pairs) for name, pairs in sorted(own.items())}, self._spoken(within),
             )  # fmt: skip
 
+    def texts(self, assets: Ids, limit: int, within: Within) -> list[tuple[int, str]]:
+        """What was read or written in some assets: asset and text, newest first, at most ``limit``. Names of files are left out."""
+        s, found = t.segment.c, list[tuple[int, str]]()
+        query = select(s.asset_id, s.text).where(s.text.is_not(None), s.reader_id.is_distinct_from(READER), *legible(within))
+        with self._database.reading() as connection:
+            for start in range(0, len(assets), _VARIABLES):
+                some = assets[::-1][start : start + _VARIABLES].tolist()
+                rows = connection.execute(query.where(s.asset_id.in_(some)).order_by(s.id.desc()).limit(limit - len(found)))
+                found += [(row[0], row[1]) for row in rows]
+                if len(found) >= limit:
+                    break
+        return found
+
     def _illegible(self, within: Within, some: Ids) -> Ids:
         """Segments that were read from files which may lie in another collection, (n,): see ``legible``. Of a few ``some``, only
         these are looked up."""

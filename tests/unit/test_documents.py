@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,11 @@ def test_code_of_the_readme_stands_in_an_example():
 def test_the_demo_in_the_readme_fits_eighty_columns():
     (shown,) = re.findall(r"What `make demo` prints.*?```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_picture_of_the_grammar_is_drawn_from_it(monkeypatch):
+    spec = importlib.util.spec_from_file_location("railroad", ROOT / "docs" / "railroad.py")
+    railroad = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "railroad", railroad)
+    spec.loader.exec_module(railroad)
+    assert railroad.picture() == (ROOT / "docs" / "form.svg").read_text(encoding="utf-8"), "Run `python docs/railroad.py`."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from search.errors import InputError
 from search.settings import load
@@ -85,6 +86,36 @@ def facets(
         left = len(facet.values) - len(told) + facet.more
         echo(f"{facet.name:<12} {' · '.join(told)}{f' · {left:,} more' if left > 0 else ''}".rstrip())
     show.err.print(f"[dim]{phrasing.count(found.files, 'file')}, {phrasing.count(found.segments, 'segment')}[/]", highlight=False)
+
+
+def contrast(
+    these: Annotated[list[str], typer.Option(metavar="FILTER", help="These files, such as date:2023. May be repeated.")],
+    those: Annotated[list[str], typer.Option(metavar="FILTER", help="Those files, such as date:2024. May be repeated.")],
+    most: Annotated[int, typer.Option(help="Differences of each sort, for either side.")] = 10,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Say what sets some files apart from others: tags and words, with the number of files that have them.
+
+    Examples:
+      sensorium contrast --these date:2023 --those date:2024
+      sensorium contrast --these collection:harbour --these in:video --those collection:fair
+    """
+    from search.query import Engine
+    from ui import show
+
+    with Engine(load({"home": home})) as engine:
+        found = engine.contrast(narrowed(engine, Filter(), these), narrowed(engine, Filter(), those), most=most)
+    if as_json:
+        show.emit(asdict(found))
+        return
+    for title, some in (("tags", found.tags), ("words", found.words)):
+        rows = [(escape(one.value), f"{one.these:,}", f"{one.those:,}", f"{one.deviations:+.1f}") for one in some]
+        if rows:
+            show.lines(show.columns(rows, (title, "these", "those", "deviations")))
+    if not found.tags and not found.words:
+        show.err.print("No tag or word sets them apart.")
+    show.err.print(f"[dim]{phrasing.count(found.these, 'file')}, and {phrasing.count(found.those, 'file')}[/]", highlight=False)
 
 
 @fields.command("import")

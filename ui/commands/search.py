@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.cells import cell_len
 
 from search.errors import InputError, UnknownName
 from search.settings import load
@@ -19,7 +20,7 @@ from ui.options import Home, Json, members, paths_under
 from ui.terminal import echo
 
 if TYPE_CHECKING:
-    from search.query import Query
+    from search.query import Engine, Query, Then
 
 asking, filtering, output = (partial(typer.Option, rich_help_panel=title) for title in ("Ask", "Filter", "Output"))
 """Options of a search, by group of its help."""
@@ -89,9 +90,13 @@ def search(
         bool, asking("--rerank", help="Reorder the best shots with X-CLIP, word by word and frame by frame.")
     ] = False,
     spoken: Annotated[bool, asking("--spoken", help="--audio is a spoken question: also search for what is said in it.")] = False,
+    in_form: Annotated[
+        bool, asking("--form", help='TEXT is a question in the text form: siren ~30s> crowd -"police car" in:video.')
+    ] = False,
     by_words: Annotated[bool, asking("--words", help="Search texts by their words only, not by meaning.")] = False,
     group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
     sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
+    diverse: Annotated[bool, output("--diverse", help="An order in which like hits do not stand together.")] = False,
     estimate: Annotated[bool, output("--estimate", help="Estimate how many files match.")] = False,
     k: Annotated[int, output("-k", help="Number of hits.")] = 10,
     offset: Annotated[int, output(help="Number of hits to skip.")] = 0,
@@ -107,9 +112,10 @@ def search(
       sensorium search --image photo.jpg --in audio,text
       sensorium search "a beach" --text rain --not people --weights 1,0.7
       sensorium search "fire engine" --under ~/Videos --since 2024-05-01
+      sensorium search --form 'siren ~30s> crowd -"police car" in:video'
     """
     from search.media.metadata import language_names
-    from search.query import Engine, Near, Term
+    from search.query import Engine, Near, Term, Then
 
     texts = [" ".join(words)] if words else []
     terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
@@ -120,7 +126,11 @@ def search(
     for modality, files in given:
         terms += [Term(file, modality) for file in files or []]
     terms += [Near(number) for number in segment or []]
-    query = _blend(terms, without or [], weights)
+    if in_form and (len(terms) != 1 or not texts or without or weights is not None):
+        raise InputError(
+            "--form takes one text and no other term.", remedy="Write the terms into the form: siren +image:a.jpg -rain."
+        )
+    query: Query | Then = _blend(terms, without or [], weights)
     wanted = Filter(
         modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
         collections=tuple(collection or ()), dated_by=tuple(members("source of dates", DateSource, dated_by)),
@@ -129,17 +139,21 @@ def search(
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         wanted = narrowed(engine, wanted, where or ())
+        if in_form:
+            query, wanted = _formed(engine, texts[0], wanted)
         if under:
             wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, under)))
             _check_under(engine.store, under, wanted.under)
         if spoken:
+            if isinstance(query, Then):
+                raise InputError("A pattern is no spoken question.", remedy="Ask without --spoken.")
             found = engine.spoken(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), sort=_sorting(sort)
             )  # fmt: skip
         else:
             found = engine.search(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
-                sort=_sorting(sort),
+                sort=_sorting(sort), diverse=diverse,
             )  # fmt: skip
         _show(found, as_json, estimate=estimate)
 
@@ -197,6 +211,19 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
             raise InputError(f"--weights has {len(numbers)} numbers for {len(terms)} terms.", remedy="Give one number per term.")
     negative = [(-0.5, Term(one, Modality.TEXT)) for one in without]
     return Blend((*zip(numbers, terms, strict=True), *negative))
+
+
+def _formed(engine: Engine, text: str, wanted: Filter) -> tuple[Query | Then, Filter]:
+    """The query and the filter that a text in the form means. Folders are as they are typed here."""
+    from search.query import form
+
+    try:
+        found = form.read(text, replace(wanted, under=()))
+    except form.FormError as error:
+        echo(f"{text}\n{' ' * cell_len(text[: error.at])}^", err=True)
+        raise
+    under = paths_under(engine.store, [Path(one).expanduser() for one in found.filter.under])
+    return found.query, replace(found.filter, under=(*wanted.under, *under))
 
 
 def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> None:  # noqa: ANN401

@@ -68,6 +68,8 @@ class Piece:
 class State:
     """A question and how its answer is looked at. ``since`` and ``until`` are ISO days; lengths are in seconds.
 
+    A ``text`` that begins with an equals sign and stands alone is a question in the text form.
+
     ``words`` asks a single text by its words alone, ``spoken`` a single recording by what is said in it too. Neither holds for anything else.
     ``weight`` is that of ``text``, where there is something else to weigh it against; ``count`` is a multiple of ``FIRST_HITS``.
     ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
@@ -159,11 +161,16 @@ class State:
     def alone(self) -> Literal["text", "sound", ""]:
         """What the question is where it is one thing: a text, or a sound that was brought along."""
         if self.text or len(self.pieces) != 1:
-            return "text" if self.text and not self.pieces else ""
+            return "text" if self.text and not self.pieces and self.form is None else ""
         (piece,) = self.pieces
         if piece.weight <= 0:
             return ""
         return "text" if piece.kind == "text" else "sound" if (piece.kind, piece.medium) == ("upload", "audio") else ""
+
+    @property
+    def form(self) -> str | None:
+        """The question in the text form, where it is written like a formula: behind an equals sign, and alone. None: it is a text."""
+        return self.text[1:].strip() or None if self.text.startswith("=") and not self.pieces else None
 
     @property
     def question(self) -> str:
@@ -178,9 +185,9 @@ class State:
     def request(self) -> dict[str, Any]:
         """The arguments of the search that answers this."""
         weight = {} if self.weight == 1 or not self.pieces else {"weight": self.weight}
-        terms = [{"text": self.text, **weight}] if self.text else []
+        terms = [{"text": self.text, **weight}] if self.text and self.form is None else []
         return {
-            "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
+            **({} if self.form is None else {"form": self.form}), "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
             "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
             "words": self.words and self.alone == "text", "spoken": self.spoken and self.alone == "sound",
         }  # fmt: skip
