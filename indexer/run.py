@@ -21,6 +21,7 @@ from indexer.delete import drop_strangers, scrub, unscrubbed
 from indexer.exclude import Exclusions
 from indexer.pipeline import Pipeline, Progress
 from indexer.reading import ReadingContext, embed, read
+from indexer.recalibrate import recalibrate
 from indexer.redate import redate
 from indexer.scan import FolderScan, Tally
 from search import disk, encoders, readers
@@ -57,6 +58,9 @@ OUTAGE_SECONDS = 600.0
 QUEUE_POLL_SECONDS = 0.2
 """Seconds between two checks whether a scan has queued anything."""
 
+UNCALIBRATED = "Every file is done. Calibrating was stopped, and nothing of it was kept. To do it: sensorium spaces calibrate"
+"""What is told if Ctrl-C came at the very end of a run."""
+
 Report = Callable[[Tally, Progress, bool], None]
 
 Load = Callable[[str], Encoder]
@@ -86,6 +90,7 @@ class Summary:
 
     ``removed`` counts assets that no file holds any more. ``generation`` is None if none was due. ``absent``: spaces and readers
     that wait, with the reason. ``kept_away``: files that should have been forgotten but were kept because they are away.
+    ``calibrated``: sentences about the spaces that were calibrated.
     """
 
     scan: Tally
@@ -98,6 +103,7 @@ class Summary:
     collection: str = ""
     absent: dict[str, SensoriumError] = field(default_factory=dict)
     kept_away: int = 0
+    calibrated: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ class RunRequest:
     ``exclude`` are gitignore patterns of what to leave out, in addition to the setting's.
 
     ``spaces``: work only on these; none: all. ``lingers``: when nothing is left to do, wait for what others find, until
-    interrupted. ``confined``: read nothing outside the configured roots and those of collections, not even through links.
+    interrupted. ``confined``: read nothing outside the configured roots and those of collections, not even through links. ``calibrates``: at the end, calibrate the spaces that have many new labels.
     """
 
     paths: Sequence[Path]
@@ -121,6 +127,7 @@ class RunRequest:
     exclude: Sequence[str] = ()
     yes: bool = False
     confined: bool = False
+    calibrates: bool = False
 
 
 class SpaceRun:
@@ -131,6 +138,11 @@ class SpaceRun:
         self.live: LiveIndex | None = None
         self.embedded = 0
         """The id up to which the space has vectors of all passages."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the space's encoder was needed."""
+        return "encoder" in vars(self)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -256,6 +268,12 @@ class Indexer:
         if unscrubbed(self._settings.home):
             scrub(self._settings, self._database, self.store)
         return removed, written[0] if written else None
+
+    def calibrate(self) -> list[str]:
+        """Calibrate the spaces that are due and whose encoder was needed in this run. Returns what happened, in sentences."""
+        known = [space_run for space_run in self.space_runs if space_run.loaded]
+        told = (recalibrate(self._settings, one.entry.space, one.encoder) for one in known)
+        return [sentence for sentence in told if sentence]
 
     def _tidy(self, space_run: SpaceRun) -> int | None:
         if space_run.live is None:
@@ -551,6 +569,11 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
             if not summary.kept_away:
                 running.prune(work[0][0], away=job.yes)
         summary.removed, summary.generation = running.tidy()
+        if job.calibrates and not summary.stopped:
+            try:
+                summary.calibrated = running.calibrate()
+            except KeyboardInterrupt:
+                summary.calibrated = [UNCALIBRATED]
         summary.absent = running.absent
     summary.seconds = time.monotonic() - began
     return summary

@@ -39,6 +39,9 @@ POLL_SECONDS = 10.0
 FULL_DISK_SECONDS = 30.0
 """Seconds between two tries while the disk is full."""
 
+CALIBRATE_SECONDS = 300.0
+"""Seconds between two looks at whether a space is to be calibrated."""
+
 _REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "fuse", "virtiofs", "vboxsf", "drvfs", "lustre", "davfs", "ncp")
 """File systems that other machines may change without this one being notified. Beginnings of their names."""
 
@@ -97,7 +100,7 @@ class _Watching:
         self._collection = running.collection(job.collection, roots)
         self._identities = {root: _identity(root) for root in roots}
         self._unsettled: dict[bytes, tuple[float, object]] = {}
-        self._scanned = -RESCAN_SECONDS
+        self._scanned, self._calibrated = -RESCAN_SECONDS, -CALIBRATE_SECONDS
 
     def note(self, paths: Iterable[bytes]) -> None:
         """Record changes."""
@@ -139,8 +142,19 @@ class _Watching:
                     raise
             else:
                 self._events.round(Round(scan, progress, missing + scan.missing))
-                return going_on
+                return going_on and self._calibrate()
         return False
+
+    def _calibrate(self) -> bool:
+        """Calibrate the spaces that are due, at most once in some minutes. False if stopped by Ctrl-C."""
+        if self._job.calibrates and time.monotonic() - self._calibrated >= CALIBRATE_SECONDS:
+            try:
+                for sentence in self._running.calibrate():
+                    self._events.note(sentence)
+            except KeyboardInterrupt:
+                return False
+            self._calibrated = time.monotonic()
+        return True
 
     def _concerns(self, path: bytes) -> bool:
         """Whether a change may concern media or their sidecars: the path is under a root and not left out."""

@@ -36,6 +36,9 @@ ALIKE = 0.5
 ARCHIVE_SIZES = (3, 10, 30, 100, 300, 1_000)
 """Segments of the archives that are asked."""
 
+ARCHIVES_PER_SIZE = 20
+"""Archives of a size that questions without an answer share, since an archive takes much longer to look at than a question."""
+
 MIN_QUESTIONS = 60
 """The least number of known-answer questions for measuring a direction, and of labels for an archive to calibrate itself."""
 
@@ -68,17 +71,17 @@ def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda 
             f"The space {searcher.space.name!r} knows no text.", remedy="Calibrate a space that can be asked in words."
         )
     rng, view = np.random.default_rng(0), searcher.current(searcher.store.version())
+    asked = list(_labels(searcher, view, rng))
+    if not asked:
+        raise _nothing_known()
     brought = c.brought(searcher.space, searcher.encoder)
     foreign = [text for domain in FOREIGN.values() for pair in domain for text in pair]
     heard = [text for domain in SOUNDS.values() for text in domain]
     bank = ask(searcher.encoder, [*foreign, *heard])
     base = brought or _cohort(searcher, view, bank, rng)
-    cases = list(_cases(searcher, view, base, rng, list(zip([*foreign, *heard], bank, strict=True)), progress))
+    cases = list(_cases(searcher, view, base, rng, asked, list(zip([*foreign, *heard], bank, strict=True)), progress))
     if not any(case.right for case in cases):
-        raise InputError(
-            "The archive has nothing whose answer is known: no passages beside pictures or sounds, and no judgements.",
-            remedy="Have speech, captions or texts of media read (`sensorium readers add`), or judge answers (`sensorium judge`), and try again.",
-        )
+        raise _nothing_known()
     made = fit(replace(base, directions={}, shared={}), cases)
     told = labels(searcher)
     if brought is None:
@@ -86,6 +89,13 @@ def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda 
     ours = {key: one for key, one in made.directions.items() if one.present >= MIN_QUESTIONS}
     merged = {key: _merged(one, ours.get(key)) for key, one in brought.directions.items()}
     return replace(brought, directions=merged, made="built in, measured by the archive" if ours else "built in", labels=told)
+
+
+def _nothing_known() -> InputError:
+    return InputError(
+        "The archive has nothing whose answer is known: no passages beside pictures or sounds, and no judgements.",
+        remedy="Have speech, captions or texts of media read (`sensorium readers add`), or judge answers (`sensorium judge`), and try again.",
+    )
 
 
 def _merged(built_in: c.Direction, own: c.Direction | None) -> c.Direction:
@@ -105,12 +115,10 @@ def _cohort(searcher: Searcher, view: View, bank: Vectors, rng: np.random.Genera
 
 
 def _cases(
-    searcher: Searcher, view: View, base: c.Calibration, rng: np.random.Generator, foreign: Sequence[tuple[str, NDArray[np.float32]]],
-    progress: Callable[[int, int], None],
+    searcher: Searcher, view: View, base: c.Calibration, rng: np.random.Generator, asked: Sequence[tuple[str, frozenset[int]]],
+    foreign: Sequence[tuple[str, NDArray[np.float32]]], progress: Callable[[int, int], None],
 ) -> Iterator[Case]:  # fmt: skip
-    asked = list(_labels(searcher, view, rng))
-    texts = [text for text, _ in asked]
-    vectors = ask(searcher.encoder, texts) if texts else np.empty((0, searcher.space.dim), np.float32)
+    vectors = ask(searcher.encoder, [text for text, _ in asked])
     near = vectors @ vectors.T
     absent = [(len(text.split()), vector) for text, vector in foreign]
     absent += [(1, vector) for vector in ask(searcher.encoder, list(MEANINGLESS))]
@@ -123,21 +131,25 @@ def _cases(
         for number, (text, own) in enumerate(asked):
             progress(number, len(asked))
             right = np.isin(assets, sorted(own))
-            resembling = {asset for at in np.flatnonzero(near[number] >= ALIKE) for asset in asked[at][1]}
+            resembling = {asset for at in np.flatnonzero(near[number] >= ALIKE).tolist() for asset in asked[at][1]}
             gone = right | np.isin(assets, sorted(resembling))
             if right.any() and number % 2 == 0:
-                yield _case(
-                    base, kind, rows, vectors[number], len(text.split()), np.flatnonzero(right), ~gone | right, rng, foreign=False
-                )
+                yield _case(base, kind, rows, vectors[number], len(text.split()), np.flatnonzero(right), ~gone | right, rng)
             elif right.any():
-                yield _case(base, kind, rows, vectors[number], len(text.split()), np.empty(0, np.intp), ~gone, rng, foreign=False)
+                yield _case(base, kind, rows, vectors[number], len(text.split()), np.empty(0, np.intp), ~gone, rng)
+        drawn: dict[tuple[int, int], Archive] = {}
         for words, vector in absent:
-            yield _case(base, kind, rows, vector, words, np.empty(0, np.intp), np.ones(len(ids), np.bool_), rng, foreign=True)
+            progress(len(asked), len(asked))
+            size = min(int(rng.choice(ARCHIVE_SIZES)), len(rows))
+            key = size, int(rng.integers(ARCHIVES_PER_SIZE))
+            if key not in drawn:
+                drawn[key] = Archive.of(base, kind, rows[np.sort(rng.permutation(len(rows))[:size])])
+            yield Case(drawn[key], Modality.TEXT, vector, words, frozenset(), foreign=True)
 
 
 def _case(
     base: c.Calibration, kind: Kind, rows: Vectors, vector: NDArray[np.float32], words: int, right: NDArray[np.intp],
-    allowed: NDArray[np.bool_], rng: np.random.Generator, *, foreign: bool,
+    allowed: NDArray[np.bool_], rng: np.random.Generator,
 ) -> Case:  # fmt: skip
     """A question for a part of the archive. The part contains the right segments (m,), and random ones of the ``allowed`` (n,) up
     to a random size."""
@@ -149,7 +161,7 @@ def _case(
     if not len(chosen):
         chosen = np.flatnonzero(allowed)[:1] if allowed.any() else np.zeros(1, np.intp)
     places = frozenset(np.flatnonzero(np.isin(chosen, right)).tolist())
-    return Case(Archive.of(base, kind, rows[chosen]), Modality.TEXT, vector, words, places, foreign)
+    return Case(Archive.of(base, kind, rows[chosen]), Modality.TEXT, vector, words, places)
 
 
 def _labels(searcher: Searcher, view: View, rng: np.random.Generator) -> Iterator[tuple[str, frozenset[int]]]:

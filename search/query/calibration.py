@@ -56,6 +56,9 @@ SIZES = (10, 100)
 SENTENCE = 8
 """From this many words on, a question is a sentence. Longer questions are nearer to texts by chance, so they have their own lines."""
 
+MAX_WORDS = 40
+"""The number of words from which on a longer question counts as no longer: none that a calibration was fitted on was."""
+
 CLASSES = 2 * (len(SIZES) + 1)
 """Lines of a direction: by the size of the archive, for short questions first and then for sentences."""
 
@@ -176,8 +179,13 @@ class Calibration:
 
     def addition(self, segments: int, words: int) -> float:
         """The term that is added to the log-odds of all hits of a question."""
-        shared, size, length = self.shared, math.log10(max(segments, 1)), math.log(max(words, 1))
+        shared, size, length = self.shared, math.log10(max(segments, 1)), log_words(words)
         return shared["offset"] + shared["log_segments"] * size + shared["log_words"] * length
+
+
+def log_words(words: int) -> float:
+    """The logarithm of the number of words in a question, for the models: at least 0, and bounded by ``MAX_WORDS``."""
+    return math.log(min(max(words, 1), MAX_WORDS))
 
 
 def line_class(segments: int, words: int) -> int:

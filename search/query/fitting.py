@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from search.query.calibration import CLASSES, Calibration, Direction, line_class, znorm
+from search.query.calibration import CLASSES, Calibration, Direction, line_class, log_words, znorm
 from search.query.verdict import BEST, Profile, alike, features
 from search.types import Kind, Modality, Vectors
 
@@ -28,6 +28,13 @@ HITS = 10
 
 NEAR_MISS = 0.3
 """The weight of an absent question with neighbours in the archive, relative to a foreign one. There are many, and few people mean them by "not here"."""
+
+THINNED = 0.2
+"""The weight of a question of whose answers some were taken away, relative to one that has all of them. Such questions show how little may be there, but
+most archives hold as much of a thing as they do by nature."""
+
+ANSWERED = 1 / 3
+"""The share of questions that are taken to have an answer, where the probability of a hit is fitted."""
 
 FOLDS = 5
 BINS = 10
@@ -65,7 +72,7 @@ class Case:
     question is not text.
 
     ``foreign``: nothing in the archive is like what is asked for. Otherwise an absent answer was removed, and similar content may
-    remain.
+    remain. ``thinned``: some answers were taken away, so that few are left.
     """
 
     archive: Archive
@@ -74,17 +81,24 @@ class Case:
     words: int
     right: frozenset[int]
     foreign: bool = False
+    thinned: bool = False
+
+    @property
+    def weight(self) -> float:
+        """How much the case counts."""
+        return THINNED if self.thinned else 1.0 if self.right or self.foreign else NEAR_MISS
 
 
 @dataclass(slots=True)
 class _Table:
-    """The cases of a direction: features (n, f), and whether the answer is there (n,). For their hits: case, z, log10 of
-    segments, log of words, right, each (hits,)."""
+    """The cases of a direction: features (n, f), whether the answer is there (n,), and weights (n,). For their hits: case, z, log10
+    of segments, log of words, right, each (hits,)."""
 
     names: list[str]
     features: Numbers
     present: Numbers
     foreign: NDArray[np.bool_]
+    weights: Numbers
     classes: NDArray[np.intp]
     case: NDArray[np.intp]
     z: Numbers
@@ -105,7 +119,7 @@ def fit(calibration: Calibration, cases: Sequence[Case]) -> Calibration:
         absent, present = int((1 - table.present).sum()), int(table.present.sum())
         if min(absent, present) < FEWEST:
             continue
-        weights = _balanced(table.present) * np.where((table.present == 0) & ~table.foreign, NEAR_MISS, 1.0)
+        weights = _balanced(table)
         table.logits = _crossed(table.features, table.present, np.arange(len(table.present)), weights)
         beta = logistic(table.features, table.present, weights)
         verdict = {"": float(beta[0])} | dict(zip(table.names, map(float, beta[1:]), strict=True))
@@ -160,11 +174,21 @@ def logistic(x: Numbers, y: Numbers, weights: Numbers, ridge: float = _RIDGE) ->
     return np.concatenate([[beta[0] - slopes @ mean], slopes])
 
 
-def reliability(chances: Numbers, right: Numbers) -> tuple[float, tuple[tuple[float, float, int], ...]]:
-    """The expected calibration error, 0..1, and the bins of a reliability diagram: mean chance, share of right ones, how many."""
+def reliability(
+    chances: Numbers, right: Numbers, weights: Numbers | None = None
+) -> tuple[float, tuple[tuple[float, float, int], ...]]:
+    """The expected calibration error, 0..1, and the bins of a reliability diagram: mean chance, share of right ones, how many.
+    All (n,); hits of weight 0 do not count."""
+    weights = np.ones(len(chances)) if weights is None else weights
     places = np.minimum((chances * BINS).astype(int), BINS - 1)
-    bins = [(float(chances[places == at].mean()), float(right[places == at].mean()), int((places == at).sum())) for at in range(BINS) if (places == at).any()]  # fmt: skip
-    return sum(count * abs(chance - share) for chance, share, count in bins) / max(len(chances), 1), tuple(bins)
+    bins, error = list[tuple[float, float, int]](), 0.0
+    for at in range(BINS):
+        here = (places == at) & (weights > 0)
+        if here.any():
+            chance, share = (float(np.average(some[here], weights=weights[here])) for some in (chances, right))
+            bins.append((chance, share, int(here.sum())))
+            error += float(weights[here].sum()) * abs(chance - share)
+    return error / max(float(weights.sum()), 1e-9), tuple(bins)
 
 
 def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
@@ -182,7 +206,7 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
         magnitude = math.log10(len(vectors))
         deviations = znorm(cosines[best], cohort, case.vector)
         hits += [
-            (number, float(one), magnitude, math.log(max(case.words, 1)), float(int(row) in case.right))
+            (number, float(one), magnitude, log_words(case.words), float(int(row) in case.right))
             for one, row in zip(deviations, best, strict=True)
         ]
     names = sorted(rows[0])
@@ -190,12 +214,14 @@ def _table(calibration: Calibration, cases: Sequence[Case]) -> _Table:
     z, size, words, right = (np.array([hit[at] for hit in hits], np.float64) for at in (1, 2, 3, 4))
     present = np.array([float(bool(case.right)) for case in cases])
     foreign = np.array([case.foreign for case in cases])
+    weights = np.array([case.weight for case in cases])
     classes = np.array([line_class(len(case.archive.vectors), case.words) for case in cases])
     return _Table(
         names,
         np.array([[row[name] for name in names] for row in rows]),
         present,
         foreign,
+        weights,
         classes,
         of_case,
         z,
@@ -219,7 +245,7 @@ def _with_hits(
         own[:, 3 * at : 3 * at + 3] = np.column_stack([np.ones(len(table.z)), table.z, table.logits[table.case]])
         columns.append(np.column_stack([own, table.size, table.words]))
         rights.append(table.right)
-        weights.append(np.full(len(table.z), 1000.0 / len(table.z)))
+        weights.append(_of_hits(table) * 1000.0)
         cases.append(table.case + before)
         before += len(table.present)
     x, y, w, case = np.concatenate(columns), np.concatenate(rights), np.concatenate(weights), np.concatenate(cases)
@@ -227,7 +253,7 @@ def _with_hits(
     crossed = 1 / (1 + np.exp(-_crossed(x, y, case, w)))
     made, at = {}, 0
     for number, (key, table) in enumerate(tables.items()):
-        error, bins = reliability(crossed[at : at + len(table.z)], table.right)
+        error, bins = reliability(crossed[at : at + len(table.z)], table.right, _of_hits(table))
         at += len(table.z)
         offset, slope, here = (float(weight) for weight in beta[1 + 3 * number : 4 + 3 * number])
         made[key] = replace(directions[key], slope=max(slope, 0.05), offset=offset, here=max(here, 0.0), error=error, bins=bins)
@@ -249,7 +275,14 @@ def _folds(case: NDArray[np.intp]) -> Iterator[NDArray[np.bool_]]:
     return (of_case[case] == fold for fold in range(FOLDS))
 
 
-def _balanced(y: Numbers) -> Numbers:
-    """Weights (n,) that give both classes the same total weight."""
-    ones = y.sum()
-    return np.asarray(np.where(y == 1, len(y) / (2 * max(ones, 1)), len(y) / (2 * max(len(y) - ones, 1))), np.float64)
+def _balanced(table: _Table, share: float = 0.5) -> Numbers:
+    """The weights (n,) of the cases, scaled so that those whose answer is there have this share of the total, which is n."""
+    there = table.present == 1
+    sums = [max(float(table.weights[some].sum()), 1e-9) for some in (there, ~there)]
+    return np.asarray(table.weights * np.where(there, share / sums[0], (1 - share) / sums[1]) * len(there), np.float64)
+
+
+def _of_hits(table: _Table) -> Numbers:
+    """The weights (hits,) of the hits, 1 in all."""
+    weights = _balanced(table, ANSWERED)[table.case]
+    return np.asarray(weights / weights.sum(), np.float64)

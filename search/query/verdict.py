@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search.query.calibration import Calibration, Direction, line_class, spread_of
+from search.query.calibration import Calibration, Direction, line_class, log_words, spread_of
 from search.types import Ids, Kind, Modality, Vectors
 
 BEST = 5
@@ -126,7 +126,7 @@ def features(
     found = {
         "z1": float(z[0]), "z5": float(z.mean()), "t1": float(t[0]), "t5": float(t.mean()),
         "share2": float(_top(both[None], SHARES[0])[0]), "share5": float(_top(both[None], SHARES[1])[0]),
-        "log_segments": math.log10(max(segments, 1)), "log_words": math.log(max(words, 1)),
+        "log_segments": math.log10(max(segments, 1)), "log_words": log_words(words),
     }  # fmt: skip
     for number, (start, end) in enumerate(calibration.parts):
         found[f"part{number}"] = float(_cosine(best[:BEST, start:end], vector[start:end]).mean())

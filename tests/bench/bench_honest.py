@@ -290,7 +290,9 @@ def few(folder: Path) -> Iterator[Figure]:
             ) as engine:
                 for text in ("a dog", "dog") if content == "pictures" else ("a dog barking", "the sound of a dog barking"):
                     right = (lambda name: name in names) if content == "pictures" else (lambda name: name.startswith("dog_bark"))
-                    yield first(engine, text, f"{count} {content} of dogs among {len(others)} others", right)
+                    name = f"{count} {content} of dogs among {len(others)} others"
+                    yield medium(engine, text, name, Modality.IMAGE if content == "pictures" else Modality.AUDIO)
+                    yield first(engine, text, name, right)
 
 
 def first(engine: Engine, text: str, name: str, right: Callable[[str], bool]) -> Figure:
@@ -298,6 +300,13 @@ def first(engine: Engine, text: str, name: str, right: Callable[[str], bool]) ->
     answer = engine.search(Term(text, TEXT), k=50)
     place = next((hit.rank for hit in answer.hits if right(Path(hit.segment.path).name)), 999)
     return Figure(f"situation: {text!r}, {name}: rank of the first right one", float(place), "", most=1)
+
+
+def medium(engine: Engine, text: str, name: str, right: Modality) -> Figure:
+    """Where the right medium begins."""
+    answer = engine.search(Term(text, TEXT), k=50)
+    place = next((hit.rank for hit in answer.hits if hit.segment.modality is right), 999)
+    return Figure(f"situation: {text!r}, {name}: rank of the first one of the right medium", float(place), "", most=1)
 
 
 def cost(folder: Path) -> Iterator[Figure]:

@@ -121,3 +121,46 @@ def test_scores_and_probabilities_fall_together_and_none_is_told_where_nothing_i
     assert chances == sorted(chances, reverse=True)
     assert answer.estimate.low <= answer.estimate.expected <= answer.estimate.high
     assert sample.search(ask("an elephant"), Filter(modalities=(Modality.IMAGE,))).found.questions >= 59
+
+
+@pytest.mark.parametrize(
+    "question", ["x", "?!", "... -- ...", "красный мотоцикл", "赤いオートバイ", "zq " * 1000], ids=["letter", "marks", "dots", "russian", "japanese", "long"]
+)  # fmt: skip
+def test_a_question_that_means_nothing_here_is_answered_and_not_called_found(sample, question):
+    answer = sample.search(ask(question), k=100)
+    chances = [hit.confidence for hit in answer.hits if hit.confidence is not None]
+    assert all(0 <= chance <= 1 for chance in chances)
+    assert chances == sorted(chances, reverse=True)
+    assert answer.found is None or answer.found.verdict != "yes"
+
+
+def test_a_thousand_words_are_searched(sample):
+    answer = sample.search(ask("a red motorcycle stands in the street " * 143), k=100)
+    pictures = [hit for hit in answer.hits if hit.segment.modality is Modality.IMAGE]
+    assert Path(pictures[0].segment.path).name == "red-motorcycle.jpg"
+    assert all(0 < hit.confidence < 1 for hit in answer.hits)
+
+
+def test_an_archive_of_one_item_and_one_of_equal_items_answer(tmp_path):
+    picture = Image.open(SAMPLE / "images" / "red-motorcycle.jpg").convert("RGB")
+    equal = [tmp_path / f"copy-{number}.png" for number in range(4)]
+    for number, path in enumerate(equal):
+        picture.save(path, compress_level=number + 1)
+    for name, files in (("one", equal[:1]), ("equal", equal)):
+        with Engine(archive(tmp_path / name, files)) as engine:
+            there, away = (engine.search(ask(text)) for text in ("a red motorcycle", "a bar chart"))
+            assert len({hit.confidence for hit in there.hits}) == 1
+            assert there.found.verdict == "yes"
+            assert away.found.verdict != "yes"
+            assert there.found.probability > away.found.probability
+            assert there.hits[0].confidence > away.hits[0].confidence
+
+
+def test_a_filter_that_leaves_one_segment_judges_that_one(sample):
+    (hit,) = sample.search(ask("an elephant"), Filter(modalities=(Modality.IMAGE,)), k=1).hits
+    alone = Filter(under=(hit.segment.path,))
+    there, away = (sample.search(ask(text), alone) for text in ("an elephant", "a bar chart"))
+    assert [one.segment.path for one in (*there.hits, *away.hits)] == 2 * [hit.segment.path]
+    assert there.found.verdict == "yes"
+    assert away.found.verdict != "yes"
+    assert there.hits[0].confidence > away.hits[0].confidence

@@ -61,7 +61,7 @@ class Watched:
 def watched(settings, folder: Path, **options):
     found, stop = Watched(settings, folder), threading.Event()
     events = watching.WatchCallbacks(found.rounds.append, found.notes.append)
-    job = RunRequest([folder], prune=options.pop("prune", False))
+    job = RunRequest([folder], prune=options.pop("prune", False), calibrates=options.pop("calibrates", False))
     failed = []
 
     def go():
@@ -88,6 +88,22 @@ def watched(settings, folder: Path, **options):
 def folder(tmp_path):
     picture(tmp_path / "watched" / "first.png", 1)
     return tmp_path / "watched"
+
+
+def test_watching_looks_at_times_whether_a_space_is_to_be_calibrated(settings, folder, monkeypatch):
+    looked = []
+
+    def recalibrate(_, space, encoder):
+        looked.append((space.name, encoder))
+        return f"The space {space.name} was calibrated."
+
+    monkeypatch.setattr(run, "recalibrate", recalibrate)
+    with watched(settings, folder, calibrates=True) as found:
+        found.wait(lambda: found.notes)
+        picture(folder / "second.png", 2)
+        found.wait(lambda: len(found.rounds) == 2)
+        assert found.notes == ["The space fake was calibrated."]
+        assert looked == [("fake", found.encoder)]  # and not after each round
 
 
 @pytest.mark.parametrize("polling", [False, True])

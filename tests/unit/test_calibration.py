@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from search.errors import InputError
 from search.query.answers import chapman
 from search.query.calibration import (
+    MAX_WORDS,
     Calibration,
     Direction,
     Scale,
     file_of,
     line_class,
     load,
+    log_words,
     pack,
     spread_of,
     unpack,
@@ -217,6 +219,12 @@ def test_scores_far_out_have_a_probability_without_a_warning():
 def test_a_probability_is_the_logistic_of_the_score_and_what_all_hits_share():
     expected = 1 / (1 + math.exp(-(2.0 - 1.0 - 1.5 * 2 + 0.2 * math.log(5))))
     assert calibration().probability(np.array([2.0], np.float32), 100, 5)[0] == pytest.approx(expected)
+
+
+def test_a_question_longer_than_any_that_was_fitted_on_counts_as_long_as_these():
+    assert log_words(0) == log_words(1) == 0
+    assert log_words(3) < log_words(MAX_WORDS) == log_words(1_000)
+    assert calibration().addition(100, MAX_WORDS) == calibration().addition(100, 1_000)
 
 
 def test_the_scale_of_a_sample_is_blind_to_its_best_answers():

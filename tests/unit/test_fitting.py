@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from search.query.calibration import Calibration
-from search.query.fitting import FALSE_SHARE, FEWEST, Archive, Case, conformal, fit, logistic, reliability
+from search.query.fitting import FALSE_SHARE, FEWEST, NEAR_MISS, THINNED, Archive, Case, conformal, fit, logistic, reliability
 from search.query.verdict import judge
 from search.types import Channel, Kind, Modality
 
@@ -99,6 +100,40 @@ def test_the_expected_calibration_error_is_the_mean_distance_of_chance_and_share
     assert bins == (pytest.approx((0.05, 0.0, 10)), pytest.approx((0.95, 0.8, 30)))
     assert error == pytest.approx((10 * 0.05 + 30 * 0.15) / 40)
     assert reliability(np.array([1.0]), np.array([1.0]))[0] == 0
+
+
+def test_the_calibration_error_counts_hits_by_their_weight():
+    chances, right = np.array([0.05, 0.05, 0.95]), np.array([0.0, 1.0, 1.0])
+    error, bins = reliability(chances, right, np.array([3.0, 1.0, 4.0]))
+    assert bins == (pytest.approx((0.05, 0.25, 2)), pytest.approx((0.95, 1.0, 1)))
+    assert error == pytest.approx((4 * 0.2 + 4 * 0.05) / 8)
+    assert reliability(chances, right, np.array([1.0, 0.0, 0.0])) == (pytest.approx(0.05), ((0.05, 0.0, 1),))
+
+
+def test_probabilities_take_a_third_of_the_questions_to_have_an_answer_however_many_of_either_were_asked():
+    """Asking more questions that nothing answers does not make a hit less probable."""
+    rng = np.random.default_rng(9)
+    calibration = cohort(rng)
+    some = cases(rng, calibration, 300)
+    made = [fit(calibration, [*some, *more]) for more in ([], 5 * [case for case in some if not case.right])]
+    chances = []
+    for one in made:
+        direction = one.directions[TEXT, Modality.IMAGE]
+        scores = np.array([direction.slope * z + direction.here * 1.0 + direction.offset for z in (2.0, 4.0)], np.float32)
+        chances.append(one.probability(scores, 50, 3))
+    assert chances[0] == pytest.approx(chances[1], abs=0.05)
+
+
+def test_a_question_some_of_whose_answers_were_taken_away_counts_a_fifth():
+    rng = np.random.default_rng(10)
+    calibration = cohort(rng)
+    (there,) = cases(rng, calibration, 2)[1:]
+    assert [one.weight for one in (there, replace(there, thinned=True))] == [1.0, THINNED]
+    assert replace(there, right=frozenset(), foreign=False).weight == NEAR_MISS
+    plain, hidden = cases(rng, calibration, 200), cases(rng, calibration, 200, nearness=0.3)
+    thinned = [replace(case, thinned=bool(case.right)) for case in hidden]
+    kept = [passing(fit(calibration, [*plain, *some]), cases(rng, calibration, 400))[0] for some in (hidden, thinned)]
+    assert kept[1] >= kept[0]
 
 
 def test_what_was_fitted_tells_new_questions_apart_and_keeps_its_line():

@@ -348,7 +348,10 @@ def _run(settings: Settings, as_json: bool, space: str | None = None, total: int
         def of_total(tally: Any, done: Any, scanning: bool) -> None:  # noqa: ANN401 - the indexer is imported late
             report(tally if total is None else replace(tally, queued=total), done, scanning)
 
-        return index(settings, RunRequest((), spaces=[space] if space else (), report=of_total))
+        summary = index(settings, RunRequest((), spaces=[space] if space else (), report=of_total, calibrates=True))
+    for sentence in summary.calibrated:
+        show.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    return summary
 
 
 def _fill(settings: Settings, store: Spaces, entry: SpaceEntry, as_json: bool, *, later: bool = False) -> None:

@@ -64,7 +64,7 @@ def index(
     from indexer.run import RunRequest
     from search.store.intake import Again
 
-    job = RunRequest(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes)
+    job = RunRequest(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes, calibrates=True)
     if engine not in ENGINES:
         raise UnknownName("engine", engine, ENGINES)
     settings = load({"home": home})
@@ -139,7 +139,7 @@ def watch(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as service managers stop it: what is begun is finished
     with show.indexing(as_json=as_json) as report:
-        job = RunRequest(paths, collection, prune=prune, report=report, exclude=exclude or ())
+        job = RunRequest(paths, collection, prune=prune, report=report, exclude=exclude or (), calibrates=True)
         events = watching.WatchCallbacks(show.round_of(as_json=as_json), lambda note: show.err.print(note, highlight=False))
         watching.watch(load({"home": home}), job, events, settle=settle, polling=poll)
 
@@ -250,7 +250,7 @@ def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1, others
         )
         if summary.stopped:
             show.err.print("Stopped. Run the same command again to continue.")
-        for sentence in show.not_taken(scan):
+        for sentence in (*show.not_taken(scan), *summary.calibrated):
             show.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
         if failed:
             show.err.print("`sensorium failures` lists the failed files, why they failed, and what to do.")

@@ -10,7 +10,7 @@
 ``/usr/share/wordnet`` of the Debian packages tuxpaint-stamps-default and wordnet-base. The impostor cohort is of what the towers were trained on, of
 objects, and of frequent nouns; the models are fitted on one half of the held-out pictures and on the learned recordings, and reported on the other half and on the
 held-out recordings. Foreign questions come from ``search/query/questions.py``, those of the report from ``tests/bench/absent.py``. Without ``--out`` nothing is
-written. It takes some five minutes on one core, and four more for the vectors the first time; the same inputs give the same bytes.
+written. It takes some seven minutes on one core, and four more for the vectors the first time; the same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def report(calibration: Calibration, cases: Sequence[Case]) -> None:
             f"{float(over[mask].mean()):5.3f}" if mask.any() else "    -"
             for mask in (there, ~there & table.foreign, ~there & ~table.foreign)
         ]
-        area, (error, _) = auc(logits[there], logits[~there]), reliability(chances, table.right)
+        area, (error, _) = auc(logits[there], logits[~there]), reliability(chances, table.right, fitting._of_hits(table))
         print(f"{key[0]:5} -> {key[1]:5} {there.sum():6}/{(~there).sum():5}  {area:.3f}", *shares, f" {error:.3f}")
 
 

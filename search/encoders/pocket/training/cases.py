@@ -32,7 +32,13 @@ SHARED = 20
 """Archives of a size that foreign questions share."""
 
 RIGHT = (1, 1, 2, 3, 5, 8)
-"""How many right answers are left in an archive, at most."""
+"""How many right answers are left in an archive that is thinned, at most."""
+
+WHOLE = 0.5
+"""The share of archives that hold as many right answers as one of their size does by nature."""
+
+SEEN = 300
+"""Phrases for what is seen that sounds are asked for. Sounds of something else must not stand above the picture of it."""
 
 SAME, ALIKE = 0.8, 0.5
 """Cosines of the concept halves of captions that mean nearly the same, and that have something in common."""
@@ -137,17 +143,19 @@ class Cases:
         size: int, *, present: bool,
     ) -> None:  # fmt: skip
         """Ask an archive of ``size`` of the pool (n, dim), in which some that are ``right`` are left, or nothing that is ``gone`` or right.
-        ``text`` is the question, if it is one."""
-        rng = self._rng
+        ``text`` is the question, if it is one. Of the right ones there are as many as by nature, or fewer."""
+        rng, usual = self._rng, max(round(len(right) * size / len(pool)), 1)
+        most = usual if rng.random() < WHOLE else int(rng.choice(RIGHT))
         apart = sorted(right if present else right | gone)
         others = np.setdiff1d(np.arange(len(pool)), apart)
-        left = np.array(sorted(right), np.intp)[rng.permutation(len(right))[: int(rng.choice(RIGHT))]] if present else []
+        left = np.array(sorted(right), np.intp)[rng.permutation(len(right))[:most]] if present else []
         drawn = others[rng.permutation(len(others))[: max(size - len(left), 0)]]
         rows = np.sort(np.concatenate([np.asarray(left[:size], np.intp), drawn]))
         if not len(rows) or (present and not len(left)):
             return
         answers = frozenset(int(at) for at in np.flatnonzero(np.isin(rows, left)))
-        self.made.append(Case(self._archive(content, asked, pool[rows]), asked, vector, len(text.split()), answers))
+        archive, thinned = self._archive(content, asked, pool[rows]), present and most < usual
+        self.made.append(Case(archive, asked, vector, len(text.split()), answers, thinned=thinned))
 
     def foreign(
         self, content: Modality, pool: Vectors, asked: Sequence[tuple[str, NDArray[np.float32], set[int]]], sizes: Sequence[Sequence[int]]
@@ -194,7 +202,7 @@ class Half:
     foreign_sounds: list[tuple[str, NDArray[np.float32]]]
 
 
-def build(calibration: Calibration, half: Half, count: int = 200, seed: int = 0) -> list[Case]:
+def build(calibration: Calibration, half: Half, count: int = 300, seed: int = 0) -> list[Case]:
     """The cases of a half, of each kind about ``count``."""
     cases = Cases(calibration, np.random.default_rng(seed))
     pictures(cases, half, count, np.random.default_rng(seed + 1))
@@ -264,7 +272,7 @@ def texts(cases: Cases, half: Half, count: int, rng: np.random.Generator) -> Non
 
 
 def sounds(cases: Cases, half: Half, rng: np.random.Generator) -> None:
-    """Names of classes and foreign questions ask for sounds."""
+    """Names of classes, phrases for what is seen, and foreign questions ask for sounds."""
     pool = np.concatenate([half.clips, half.other_sounds])
     labels = np.array([*half.labels, *[""] * len(half.other_sounds)])
     for turn in range(6):
@@ -272,6 +280,15 @@ def sounds(cases: Cases, half: Half, rng: np.random.Generator) -> None:
             right = set(np.flatnonzero(labels == label).tolist())
             size = int(rng.choice((1, 3, 10, 30, 100, 200)))
             cases.add(AUDIO, TEXT, pool, vector, text, right, right, size, present=(turn + number) % 2 == 0)
+    meant = concept(np.stack([vector for _, _, vector in half.asked_sounds]))
+    of = [label for label, _, _ in half.asked_sounds]
+    for phrase, vector in [half.phrases[at] for at in rng.permutation(len(half.phrases))[:SEEN]]:
+        sounding = {of[at] for at in np.flatnonzero(meant @ concept(vector[None])[0] > ALIKE)}
+        sounding |= {label for label, words in TOGETHER.items() if set(telling(phrase)).intersection(words)}
+        gone = set(np.flatnonzero(np.isin(labels, sorted(sounding))).tolist())
+        cases.add(
+            AUDIO, TEXT, pool[: len(half.clips)], vector, phrase, set(), gone, int(rng.choice((10, 30, 100, 300))), present=False
+        )
     nothing = [(text, vector, set[int]()) for text, vector in half.foreign_sounds]
     cases.foreign(AUDIO, half.clips, nothing, ((3, 10), (30,), (60,), (90,)))
 
