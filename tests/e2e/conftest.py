@@ -200,6 +200,7 @@ def emptied(page) -> bool:
     try:
         page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         page.goto("about:blank")
+        page.mouse.move(0, 0)  # else it would hover over the next page
         page.context.clear_cookies()
         browser = page.context.new_cdp_session(page)
         browser.send("Network.clearBrowserCache")
