@@ -385,6 +385,20 @@ class Detail:
     translated: bool = False
 
 
+Box: TypeAlias = "tuple[float, float, float, float]"
+"""A part of a picture: left, top, width and height in percent of the picture's, as ``xywh=percent:`` of W3C media fragments."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCodes:
+    """The codes of the windows of a picture, or of the frame on screen at ``at_ms`` of the shot ``span``: see
+    ``search/index/window_codes.py``."""
+
+    span: Span | None
+    codes: bytes
+    at_ms: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A part of an asset that could not be searched, for the ledger. The rest of the asset is indexed."""
@@ -509,7 +523,8 @@ class Hit:
     ``marks`` are the characters ``[start, end)`` of the segment's text that match words of the query. ``starts_ms`` is when the
     first of them is heard or seen, or else the start of the moment. ``stretch`` is the longer part of the asset that is equally
     good; ``span`` is its best part. ``judged`` is people's judgement whether the file answers the question; None: nobody judged
-    it. ``others`` are segments of the other photographs of the same burst that also answer, best first.
+    it. ``others`` are segments of the other photographs of the same burst that also answer, best first. ``box`` is the part of the
+    picture, or of the frame at ``starts_ms``, that answers; None: the picture as a whole.
     """
 
     rank: int
@@ -525,6 +540,7 @@ class Hit:
     stretch: Span | None = None
     judged: bool | None = None
     others: tuple[int, ...] = ()
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

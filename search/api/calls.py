@@ -35,14 +35,14 @@ def search(
     query: str | Sequence[s.Term | Mapping[str, Any]], *, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (),
     filter: s.Where | Mapping[str, Any] | None = None, group: Grouping = "moment",  # noqa: A002
     k: int = 20, cursor: str | None = None, spaces: Sequence[str] = (), rerank: bool = False,
-    words: bool = False, spoken: bool = False, sort: Sort = "match",
+    words: bool = False, spoken: bool = False, sort: Sort = "match", region: bool = False,
 ) -> Call[s.Found]:  # fmt: skip
     """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``."""
     terms = [{"text": query}] if isinstance(query, str) else [_plain(term) for term in query]
     body = {
         "query": terms, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
         "group": group, "k": k, "cursor": cursor, "spaces": list(spaces), "rerank": rerank,
-        "words": words, "spoken": spoken, "sort": sort,
+        "words": words, "spoken": spoken, "sort": sort, "region": region,
     }  # fmt: skip
     return Call("POST", "/search", _as(s.Found), json=body)
 

@@ -139,6 +139,10 @@ class SearchRequest(Narrowed):
     words: bool = Field(
         default=False, description="Search texts by their words alone, not by meaning; for a single text. Without it, by both."
     )
+    region: bool = Field(
+        default=False,
+        description="Search for parts of pictures, and say where they are. Needs the reader `regions`; by meaning alone.",
+    )
     group: Grouping = "moment"
     sort: Sort = Field(
         default="match", description="The order of the best 1,000 hits: best, newest or longest first, or by the file's name."
@@ -147,6 +151,13 @@ class SearchRequest(Narrowed):
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         default=None, description="What an answer to this same query gave, for the hits after its last."
     )
+
+    @model_validator(mode="after")
+    def _region_alone(self) -> Self:
+        given = [name for name in ("spoken", "rerank", "words") if getattr(self, name)] + ["sort"] * (self.sort != "match")
+        if self.region and given:
+            raise ValueError(f"a search by region does not go with {given[0]}")
+        return self
 
 
 class EmbeddingInput(Wire):
@@ -340,6 +351,16 @@ class Evidence(Read):
     )
 
 
+class Box(Wire):
+    """A part of a picture, in percent of its width and height, and as a fragment of W3C Media Fragments."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    fragment: str = Field(examples=["xywh=percent:11.5,4,33.33,33.33"])
+
+
 class Hit(Wire):
     """A moment that was found. ``score`` is in log-odds, and compares across media."""
 
@@ -359,6 +380,10 @@ class Hit(Wire):
     )
     evidence: Evidence
     links: Links
+    box: Box | None = Field(
+        default=None,
+        description="The part of the picture, or of the frame at `evidence.starts_ms`, that answers; null: all of it.",
+    )
 
 
 class Coverage(Wire):

@@ -104,7 +104,9 @@ def _answer(service: Service, seen: Seen, engine: Engine, query: Blend, asked: s
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
     k = min(asked.k, MAX_DEPTH - offset)
-    if asked.spoken:
+    if asked.region:
+        answer = engine.regions(query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces)
+    elif asked.spoken:
         answer = engine.spoken(
             query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces, sort=asked.sort
         )  # fmt: skip

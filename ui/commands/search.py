@@ -83,6 +83,10 @@ def search(
     ] = False,
     spoken: Annotated[bool, asking("--spoken", help="--audio is a spoken question: also search for what is said in it.")] = False,
     by_words: Annotated[bool, asking("--words", help="Search texts by their words only, not by meaning.")] = False,
+    region: Annotated[
+        bool,
+        asking("--region", help="Search for a part of a picture, and say where it is. Needs `sensorium readers add regions`."),
+    ] = False,
     group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
     sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
     estimate: Annotated[bool, output("--estimate", help="Estimate how many files match.")] = False,
@@ -100,6 +104,7 @@ def search(
       sensorium search --image photo.jpg --in audio,text
       sensorium search "a beach" --text rain --not people --weights 1,0.7
       sensorium search "fire engine" --under ~/Videos --since 2024-05-01
+      sensorium search "a traffic light" --region
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term
@@ -125,7 +130,10 @@ def search(
         if under:
             wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, under)))
             _check_under(engine.store, under, wanted.under)
-        if spoken:
+        if region:
+            _check_region({"--spoken": spoken, "--words": by_words, "--rerank": rerank, "--sort": sort != "match"})
+            found = engine.regions(query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or ())
+        elif spoken:
             found = engine.spoken(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), sort=_sorting(sort)
             )  # fmt: skip
@@ -197,6 +205,12 @@ def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> Non
     if not store.holds_under(under):
         named = ", ".join(map(str, given))
         echo(f"The archive has no files under {named}. `sensorium status` lists its folders.", err=True)
+
+
+def _check_region(others: dict[str, bool]) -> None:
+    """Raises InputError for an option that a search by region does not know."""
+    if given := [name for name, is_given in others.items() if is_given]:
+        raise InputError(f"--region does not go with {given[0]}.", remedy=f"Leave out one of them: --region or {given[0]}.")
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type
