@@ -35,7 +35,7 @@ from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.view import View, among
-from search.readers.regions import FAMILY as REGIONS
+from search.readers.windows import FAMILY as REGIONS
 from search.settings import Settings
 from search.store import Database, Readers, SqlStore
 from search.store.judgements import MAX_QUESTION_CHARACTERS, JudgedAsset, Judgements

@@ -28,7 +28,7 @@ FAMILIES = {
     "ocr": "search.readers.ocr",
     "caption": "search.readers.caption",
     "written": "search.readers.written",
-    "regions": "search.readers.regions",
+    "regions": "search.readers.windows",
 }
 """Family -> module."""
 

@@ -27,7 +27,7 @@ from search.index.window_codes import WindowCodes, pack
 from search.query import Engine, Near, Term
 from search.query.engine import EVERYTHING
 from search.query.region_search import Regions
-from search.readers.regions import RegionReader
+from search.readers.windows import RegionReader
 from search.store import Database, Intake, Readers
 from search.store.region_rows import RegionRows
 from search.types import Filter, Modality
