@@ -1,7 +1,7 @@
 """One-bit codes of windows of pictures, and their scan: by Hamming distance for candidates, by the question's own numbers for scores.
 
 A code holds the signs of a vector, and the factor that makes their dot product with a question an unbiased estimate of the
-vector's own: RaBitQ without its rotation (Gao and Long 2024, arXiv 2405.12497). A window of 384 dimensions takes 50 bytes.
+vector's own: RaBitQ without its rotation, which made no difference here (Gao and Long 2024, arXiv 2405.12497). A window of 384 dimensions takes 50 bytes.
 """
 
 from __future__ import annotations
