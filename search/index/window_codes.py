@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-CANDIDATE_WINDOWS = 4_096
+CANDIDATE_WINDOWS = 2_048
 """Windows, the nearest by Hamming distance, that are scored."""
 
 Scores = NDArray[np.float32]
@@ -72,16 +72,17 @@ class WindowCodes:
         faiss.omp_set_num_threads(1)  # applies to the calling thread only
         count = min(CANDIDATE_WINDOWS, self._scan.ntotal)
         _, found = self._scan.search(np.packbits(question > 0)[None], count)
-        at = np.unique(found[0][found[0] >= 0] // self.windows)
-        scores = self.scores(question, at).max(axis=1)
-        order = np.lexsort((at, -scores))
-        return at[order], scores[order]
+        windows = np.sort(found[0][found[0] >= 0])
+        bits, factors = self._bits.reshape(-1, self.dim // 8)[windows], self._factors.reshape(-1)[windows]
+        scores = _products(question, bits, factors)
+        at, first = np.unique(windows // self.windows, return_index=True)
+        best = np.maximum.reduceat(scores, first)
+        order = np.lexsort((at, -best))
+        return at[order], best[order]
 
     def scores(self, question: NDArray[np.float32], at: NDArray[np.intp]) -> Scores:
         """The estimated dot products (m, windows) of a question (dim,) with the windows of the pictures at positions (m,)."""
-        signs = np.unpackbits(self._bits[at], axis=2).astype(np.float32)
-        products = 2 * (signs @ question) - question.sum()
-        return cast("Scores", (products * self._factors[at]).astype(np.float32))
+        return _products(question, self._bits[at], self._factors[at])
 
     @property
     def _bits(self) -> NDArray[np.uint8]:
@@ -89,3 +90,9 @@ class WindowCodes:
         codes = self._scan.xb
         raw = faiss.rev_swig_ptr(codes.data(), codes.size()) if codes.size() else np.empty(0, np.uint8)
         return cast("NDArray[np.uint8]", raw.reshape(-1, self.windows, self.dim // 8))
+
+
+def _products(question: NDArray[np.float32], bits: NDArray[np.uint8], factors: NDArray[np.float16]) -> Scores:
+    """The estimated dot products (...) of a question (dim,) with windows: their signs (..., dim / 8) and factors (...)."""
+    signs = np.unpackbits(bits, axis=-1).astype(np.float32)
+    return cast("Scores", ((2 * (signs @ question) - question.sum()) * factors).astype(np.float32))

@@ -218,21 +218,23 @@ class Engine:
         regions.follow(version)
         clock.lap("filter")
         question = encoder.pointer(asked[Channel.VISUAL], searcher.nature(query, view)[0])
-        found, searched = regions.search(question, view, targets, wanted, left_out)
+        answered = regions.search(question, view, targets, wanted, left_out)
+        found, searched = answered.pictures, answered.searched
         clock.lap("scan")
         if group == "asset":
             assets = self.store.assets(np.array([one.segment for one in found], np.int64))
             found = [found[at] for at in np.sort(np.unique(assets, return_index=True)[1])]
         page = found[offset : offset + k]
+        boxes = regions.boxes(question, answered, page)
         known = self.store.segments([one.segment for one in page], wanted)
         clock.lap("hydrate")
         judged = {one.asset: one.right for one in self._judged(query, wanted)}
         hits = tuple(
             Hit(
                 rank=rank, score=one.score, confidence=None, cosine=one.product, space=searcher.space.name, segment=segment, span=segment.span,
-                evidence=(one.segment,), starts_ms=one.at_ms, judged=judged.get(segment.asset), box=one.box,
+                evidence=(one.segment,), starts_ms=one.at_ms, judged=judged.get(segment.asset), box=box,
             )
-            for rank, one in enumerate(page, offset + 1)
+            for rank, (one, box) in enumerate(zip(page, boxes, strict=True), offset + 1)
             if (segment := known.get(one.segment))
         )  # fmt: skip
         more = len(found) > offset + k

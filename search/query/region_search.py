@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,14 +31,23 @@ PICTURED = (Kind(Modality.IMAGE, Channel.VISUAL), Kind(Modality.VIDEO, Channel.V
 
 @dataclass(frozen=True, slots=True)
 class FoundPicture:
-    """A picture in which a window answers: its segment, the score in log-odds and as a dot product, the part that answers, and when
-    the frame is on screen (None: it is a still)."""
+    """A picture in which a window answers: its segment, the score in log-odds and as a dot product, when the frame is on screen
+    (None: it is a still), and its position among the codes that were searched."""
 
     segment: int
     score: float
     product: float
-    box: Box
     at_ms: int | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRegions:
+    """The pictures that were found, best first; how many were searched; and the codes that were."""
+
+    pictures: list[FoundPicture]
+    searched: int
+    codes: WindowCodes
 
 
 class Regions:
@@ -73,25 +83,30 @@ class Regions:
 
     def search(
         self, question: NDArray[np.float32], view: View, targets: dict[Kind, Ids], wanted: Filter, without: tuple[int, ...]
-    ) -> tuple[list[FoundPicture], int]:
-        """The pictures whose windows answer, best first, and how many were searched. ``question`` (dim,) is what windows are compared
+    ) -> FoundRegions:
+        """The pictures whose windows answer. ``question`` (dim,) is what windows are compared
         with; ``targets`` are the segments that pass ``wanted`` and are not of assets in ``without``."""
         with self._gate.shared():
             at, codes = self._within(view, targets, wanted, without)
             best, products = codes.best(question)
             if not len(best):
-                return [], len(at)
+                return FoundRegions([], len(at), codes)
             some = np.argsort(mixed(np.arange(len(at), dtype=np.int64)))[:SAMPLED_SEGMENTS]
             scale = Scale.of(codes.scores(question, some).max(axis=1))
-            windows = codes.scores(question, best)
             rows = _only(self._known, at[best])
-        segments = self._segments(view, targets, rows)
-        scores = scale.score(products)
-        return [
-            FoundPicture(segment, float(score), float(product), self.box(own), None if time < 0 else int(time))
-            for segment, score, product, own, time in zip(segments, scores, products, windows, rows.at, strict=True)
+        found = zip(self._segments(view, targets, rows), scale.score(products), products, rows.at, best, strict=True)
+        pictures = [
+            FoundPicture(segment, float(score), float(product), None if time < 0 else int(time), int(position))
+            for segment, score, product, time, position in found
             if segment
-        ], len(at)
+        ]
+        return FoundRegions(pictures, len(at), codes)
+
+    def boxes(self, question: NDArray[np.float32], found: FoundRegions, some: Sequence[FoundPicture]) -> list[Box]:
+        """The parts of ``some`` of the found pictures that answer."""
+        with self._gate.shared():
+            windows = found.codes.scores(question, np.array([one.position for one in some], np.intp))
+        return [self.box(own) for own in windows]
 
     def _within(
         self, view: View, targets: dict[Kind, Ids], wanted: Filter, without: tuple[int, ...]
@@ -115,8 +130,10 @@ class Regions:
         columns, kinds = view.columns, [KINDS.index(kind) for kind in PICTURED]
         mine = view.rows(np.unique(rows.assets))
         mine = mine[np.isin(columns.kinds[mine], kinds)]
-        allowed = np.concatenate([np.empty(0, np.int64), *(targets[kind] for kind in PICTURED if kind in targets)])
-        mine = mine[np.isin(columns.ids[mine], allowed)]
+        ids, allowed = columns.ids[mine], np.zeros(len(mine), np.bool_)
+        for kind in PICTURED:
+            allowed |= among(ids, targets.get(kind, _NONE))
+        mine = mine[allowed]
         found: dict[tuple[int, int], int] = {}
         for asset, start, unit, id_ in zip(
             columns.assets[mine], columns.starts[mine], columns.units[mine], columns.ids[mine], strict=True
