@@ -293,3 +293,17 @@ def test_the_pocket_space_points_at_what_stands_in_a_corner():
             right += x <= (left + width / 2) * 2.6 <= x + 100 and y <= (top + height / 2) * 2.6 <= y + 100
     assert right >= 13
     assert (WEIGHTS / "windows.onnx").stat().st_size < 20_000
+
+
+def test_the_windows_are_the_same_on_the_graph_of_either_precision():
+    sample = Path(__file__).parents[2] / "data" / "sample" / "images"
+    pixels = np.stack([
+        np.asarray(Image.open(sample / name).convert("RGB").resize((260, 260))) for name in ("meadow.jpg", "fire-engine.jpg", "cat-portrait.jpg")
+    ])  # fmt: skip
+    former, now = PocketEncoder(former=True), PocketEncoder()
+    graph = now._session(now._graph("vision.int8.onnx") + (WEIGHTS / "windows.onnx").read_bytes())
+    whole, low = former.regions(list(pixels)), graph.run(["windows"], {"pixels": pixels})[0]
+    assert whole.shape == low.shape == (3, 16, 384)
+    cosines = (whole * low).sum(axis=2) / np.linalg.norm(whole, axis=2) / np.linalg.norm(low, axis=2)
+    assert cosines.mean() > 0.9
+    assert former.region_revision == now.region_revision
