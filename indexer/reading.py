@@ -28,7 +28,7 @@ from search.store.passages import Passages
 from search.store.queue import BEAT_SECONDS
 from search.store.reading_queue import Read, ReadingQueue
 from search.store.spaces import SpaceEntry
-from search.types import Cut, Gap, Info, Modality, Passage
+from search.types import Cut, Gap, Info, Modality, Passage, PictureCodes
 
 PASSAGES_PER_COMMIT = 64
 """Passages that are embedded, and committed, together."""
@@ -183,7 +183,8 @@ def _read(context: ReadingContext, reader: Reader, reading: _Reading) -> Read | 
         return MediaError("reader", f"{type(error).__name__}: {error}")
     info = [one for one in found if isinstance(one, Info)][-1]
     passages = [one for one in found if isinstance(one, Passage) and one.text.strip()]
-    return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside)
+    pictures = [one for one in found if isinstance(one, PictureCodes)]
+    return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside, pictures)
 
 
 def _heard(context: ReadingContext, reader: Reader, replies: Iterator[Info | Cut | Gap], reading: _Reading) -> Iterator[Any]:
@@ -221,7 +222,7 @@ def _end(queue: ReadingQueue, reader: Reader, unit: Unit, future: Future[Read | 
     found = future.result()
     if isinstance(found, Read) and unchanged_since(unit.path, unit.size, unit.mtime_ns):
         progress.read += len(queue.keep([found], reader.name))
-        progress.passages += len(found.passages)
+        progress.passages += len(found.passages) + len(found.pictures)
     elif isinstance(found, Read) or found.reason == "vanished":
         if os.path.lexists(unit.path):
             queue.hand_back([unit])

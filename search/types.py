@@ -387,6 +387,20 @@ class Detail:
     translated: bool = False
 
 
+Box: TypeAlias = "tuple[float, float, float, float]"
+"""A part of a picture: left, top, width and height in percent of the picture's, as ``xywh=percent:`` of W3C media fragments."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCodes:
+    """The codes of the windows of a picture, or of the frame on screen at ``at_ms`` of the shot ``span``: see
+    ``search/index/window_codes.py``."""
+
+    span: Span | None
+    codes: bytes
+    at_ms: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A part of an asset that could not be searched, for the ledger. The rest of the asset is indexed."""
@@ -523,6 +537,7 @@ class Hit:
     good; ``span`` is its best part. ``judged`` is people's judgement whether the file answers the question; None: nobody judged
     it. ``others`` are segments of the other photographs of the same burst that also answer, best first. ``steps``: where the steps
     of a pattern were found; the hit is then the moment that spans them, and its segment that of the first step.
+    ``box`` is the part of the picture, or of the frame at ``starts_ms``, that answers; None: the picture as a whole.
     """
 
     rank: int
@@ -539,6 +554,7 @@ class Hit:
     judged: bool | None = None
     others: tuple[int, ...] = ()
     steps: tuple[StepFound, ...] = ()
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

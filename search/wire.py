@@ -6,7 +6,7 @@ import datetime
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from search.types import Answer, Coverage, Dated, Hit, Segment, Span
+from search.types import Answer, Box, Coverage, Dated, Hit, Segment, Span
 
 if TYPE_CHECKING:  # the client, which knows no database, imports this too
     from search.store.spaces import SpaceEntry
@@ -77,7 +77,15 @@ def hit(found: Hit) -> dict[str, Any]:
             {"segment": one.segment, "channel": str(one.channel), "span": _time(one.span), "chance": round(one.chance, 4)}
             for one in found.steps
         ],
+        "box": None if found.box is None else box(found.box),
     }
+
+
+def box(found: Box) -> dict[str, Any]:
+    """A part of a picture as JSON values: percent, and the W3C media fragment."""
+    left, top, width, height = (round(number, 2) for number in found)
+    fragment = "xywh=percent:" + ",".join(f"{number:g}" for number in (left, top, width, height))
+    return {"left": left, "top": top, "width": width, "height": height, "fragment": fragment}
 
 
 def date(dated: Dated | None) -> dict[str, Any] | None:

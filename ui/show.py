@@ -106,6 +106,8 @@ def said(hit: Hit) -> list[str]:
         told = passage_text.origin(segment.channel, segment.source, segment.confidence, translated=translated)
         sure = f" ({told['sure']} confidence)" if told["sure"] else ""
         found.append(f"[dim italic]{told['label']}{sure}, {escape(told['by'])}[/]")
+    elif hit.box:
+        found.append(f"[dim]{phrasing.place(hit.box)}[/]")
     elif segment.track:
         found.append(f"[dim italic]{escape(segment.track)}[/]")
     return found

@@ -35,7 +35,7 @@ def search(
     query: str | Sequence[s.Term | Mapping[str, Any]] = (), *, form: str | None = None, targets: Sequence[Modality | str] = (),
     channels: Sequence[Channel | str] = (), filter: s.Where | Mapping[str, Any] | None = None, group: Grouping = "moment",  # noqa: A002
     k: int = 20, cursor: str | None = None, spaces: Sequence[str] = (), rerank: bool = False,
-    words: bool = False, spoken: bool = False, sort: Sort = "match", diverse: bool = False,
+    words: bool = False, spoken: bool = False, sort: Sort = "match", diverse: bool = False, region: bool = False,
 ) -> Call[s.Found]:  # fmt: skip
     """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``; ``form`` is a question in
     the text form, in its place."""
@@ -43,7 +43,7 @@ def search(
     body = {
         "query": terms, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
         "group": group, "k": k, "cursor": cursor, "spaces": list(spaces), "rerank": rerank,
-        "words": words, "spoken": spoken, "sort": sort, "form": form, "diverse": diverse,
+        "words": words, "spoken": spoken, "sort": sort, "form": form, "diverse": diverse, "region": region,
     }  # fmt: skip
     return Call("POST", "/search", _as(s.Found), json=body)
 

@@ -150,6 +150,10 @@ class SearchRequest(Narrowed):
     diverse: bool = Field(
         default=False, description="Put the best 200 hits into an order in which like ones do not stand together."
     )
+    region: bool = Field(
+        default=False,
+        description="Search for parts of pictures, and say where they are. Needs the reader `regions`; by meaning alone.",
+    )
     group: Grouping = "moment"
     sort: Sort = Field(
         default="match", description="The order of the best 1,000 hits: best, newest or longest first, or by the file's name."
@@ -163,6 +167,17 @@ class SearchRequest(Narrowed):
     def _asks(self) -> Self:
         if bool(self.query) == (self.form is not None):
             raise ValueError("a search has either terms in query, or a form")
+        return self
+
+    @model_validator(mode="after")
+    def _region_alone(self) -> Self:
+        given = (
+            [name for name in ("spoken", "rerank", "words") if getattr(self, name)]
+            + ["sort"] * (self.sort != "match")
+            + ["diverse"] * self.diverse
+        )
+        if self.region and given:
+            raise ValueError(f"a search by region does not go with {given[0]}")
         return self
 
 
@@ -395,6 +410,16 @@ class StepFound(Wire):
     chance: float = Field(description="The probability that it is what was asked for, 0 to 1.")
 
 
+class Box(Wire):
+    """A part of a picture, in percent of its width and height, and as a fragment of W3C Media Fragments."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    fragment: str = Field(examples=["xywh=percent:11.5,4,33.33,33.33"])
+
+
 class Hit(Wire):
     """A moment that was found. ``score`` is in log-odds, and compares across media."""
 
@@ -417,6 +442,10 @@ class Hit(Wire):
         default=[], description="Where the steps of a pattern were found: the span is from the first to the last."
     )
     links: Links
+    box: Box | None = Field(
+        default=None,
+        description="The part of the picture, or of the frame at `evidence.starts_ms`, that answers; null: all of it.",
+    )
 
 
 class Coverage(Wire):

@@ -133,7 +133,11 @@ def _answer(
     segments = [term.segment for term in asked.query if term.segment is not None]
     own = sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
     k = min(asked.k, MAX_DEPTH - offset)
-    if asked.spoken:
+    if asked.region:
+        if isinstance(query, Then):
+            raise QueryError("A pattern is not searched by region.", remedy="Ask without region.")
+        answer = engine.regions(query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces)
+    elif asked.spoken:
         if isinstance(query, Then):
             raise QueryError("A pattern is no spoken question.", remedy="Ask without spoken.")
         answer = engine.spoken(

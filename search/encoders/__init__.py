@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from search.errors import InputError, ModelMissing, UnknownName
 from search.models import Model, Models, ModelSource, outside
-from search.types import Modality, Needs, Space, Vectors
+from search.types import Box, Modality, Needs, Space, Vectors
 
 Content = NDArray[np.uint8] | NDArray[np.float32] | str
 """The content of a ``Cut``: a picture, frames, sound or text, in the form that ``Needs`` specifies."""
@@ -90,6 +90,27 @@ class GrainedEncoder(Encoder, Protocol):
 
     def words(self, text: str) -> Vectors:
         """Vectors (words, dim) of a text's tokens in the joint space, of unit length, the last for the text as a whole."""
+        ...
+
+
+@runtime_checkable
+class RegionalEncoder(Encoder, Protocol):
+    """An encoder that can also tell what the windows of a picture show."""
+
+    windows: tuple[Box, ...]
+    """The windows of every picture."""
+    region_revision: str
+    """Changes whenever the vectors of windows may change."""
+
+    def regions(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Vectors (n, windows, d) of pictures (H, W, 3), as ``Needs`` specifies them. Their mean over all pictures is about 0."""
+        ...
+
+    def pointer(self, vector: NDArray[np.float32], asked: Modality) -> NDArray[np.float32]:
+        """What a question's vector (dim,) looks for in a window (d,): windows are ranked by their dot products with it.
+
+        ``asked`` is the modality of the question. What all questions of it have in common is subtracted.
+        """
         ...
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.encoders import Encoder, Lexical
+from search.encoders import Encoder, Lexical, RegionalEncoder
 from search.errors import InputError, QueryError
 from search.index import GenerationManifest
 from search.live import LiveIndex
@@ -32,15 +33,18 @@ from search.query.moments import Moment, Ranked, gather
 from search.query.open_spaces import OpenSpaces
 from search.query.operators import parse
 from search.query.ranking import Question, QuestionMomentData, levels
+from search.query.region_search import Regions
 from search.query.searcher import Searcher
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.view import View, among
+from search.readers.windows import FAMILY as REGIONS
 from search.settings import Settings
 from search.store import Database, Readers, SqlStore
 from search.store.judgements import MAX_QUESTION_CHARACTERS, JudgedAsset, Judgements
 from search.store.names import Names
+from search.store.region_rows import RegionRows
 from search.store.sql import Columns
 from search.store.words import WordQuery, text_index
 from search.types import KINDS, WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Sort, Space, Within
@@ -92,6 +96,9 @@ class Engine:
         self.spaces = self._open.entries
         self._readers = Readers(self._database)
         self._listener = Listener(settings, self._readers)
+        self._region_rows = RegionRows(self._database)
+        self._regions: dict[tuple[int, int], Regions] = {}
+        self._opening = threading.Lock()
         try:
             self._open.begin()
         except BaseException:
@@ -201,6 +208,77 @@ class Engine:
             found[0], hits=hits, timings_ms=clock.total(), heard=heard, more=more, limit=len(order) if cut and not more else None,
             state=answers.digest(heard, [answer.state for answer in found]),
         )  # fmt: skip
+
+    def regions(
+        self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0, group: Grouping = "moment",
+        without: Sequence[int] = (), spaces: Sequence[str] = (),
+    ) -> Answer:  # fmt: skip
+        """The ``k`` pictures and shots, after the first ``offset``, of which a part answers best. Each hit tells its ``box``.
+
+        Only the windows are searched that the reader ``regions`` has coded; by meaning alone, in one space. A hit is a picture, or
+        a shot; with ``group`` ``asset`` a file. The list ends where windows are no candidates any more.
+
+        Raises:
+            QueryError, UnknownName: see ``search``.
+            InputError: ``k`` or ``offset`` out of range; the archive has no regions, or none of the space that is named.
+        """
+        _within_limits(k, offset)
+        clock = StageTimes()
+        version = self.follow()
+        searcher, regions = self._regional(spaces)
+        encoder = cast("RegionalEncoder", searcher.encoder)
+        query = _plain(query, _said(query))
+        asked = searcher.encode(query, wanted.within)
+        clock.lap("encode")
+        view, left_out = searcher.current(version), tuple(without)
+        targets = searcher.targets(view, wanted, left_out)
+        regions.follow(version)
+        clock.lap("filter")
+        question = encoder.pointer(asked[Channel.VISUAL], searcher.nature(query, view)[0])
+        answered = regions.search(question, view, targets, wanted, left_out)
+        found, searched = answered.pictures, answered.searched
+        clock.lap("scan")
+        if group == "asset":
+            assets = self.store.assets(np.array([one.segment for one in found], np.int64))
+            found = [found[at] for at in np.sort(np.unique(assets, return_index=True)[1])]
+        page = found[offset : offset + k]
+        boxes = regions.boxes(question, answered, page)
+        known = self.store.segments([one.segment for one in page], wanted)
+        clock.lap("hydrate")
+        judged = {one.asset: one.right for one in self._judged(query, wanted)}
+        hits = tuple(
+            Hit(
+                rank=rank, score=one.score, confidence=None, cosine=one.product, space=searcher.space.name, segment=segment, span=segment.span,
+                evidence=(one.segment,), starts_ms=one.at_ms, judged=judged.get(segment.asset), box=box,
+            )
+            for rank, (one, box) in enumerate(zip(page, boxes, strict=True), offset + 1)
+            if (segment := known.get(one.segment))
+        )  # fmt: skip
+        more = len(found) > offset + k
+        return Answer(
+            hits, view.live.generation, searched, view.seen(wanted), clock.total(), more=more,
+            limit=None if more or len(found) == searched else len(found), state=answers.digest(version, view.state, "regions"),
+        )  # fmt: skip
+
+    def _regional(self, spaces: Sequence[str]) -> tuple[Searcher, Regions]:
+        """The first of the named spaces, or of all, that regions are of; and these regions."""
+        readers = [entry for entry in self._readers.all() if entry.name == REGIONS]
+        if not readers:
+            raise InputError(
+                "The archive has no regions.", remedy="Have its pictures read for them: sensorium readers add regions"
+            )
+        reader = readers[0]
+        for searcher in self._open.named(spaces):
+            if isinstance(searcher.encoder, RegionalEncoder) and searcher.encoder.region_revision == reader.revision:
+                with self._opening:
+                    key = (reader.key, searcher.entry.key)
+                    if key not in self._regions:
+                        self._regions[key] = Regions(self._region_rows, reader.key, searcher.encoder)
+                    return searcher, self._regions[key]
+        raise InputError(
+            f"The regions of the archive are of another space than {', '.join(spaces) or 'the default'}.",
+            remedy="Search in the pocket space: --space pocket. After an update, read them again: sensorium readers add regions",
+        )
 
     def rank(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = (),

@@ -266,7 +266,7 @@ class Searcher:
 
     def prepare(self, query: Query, asked: Aspects, view: View, wanted: Filter, without: tuple[int, ...]) -> SpaceScan:
         """The scan of a question in a ``view``: the scale of each kind for this question, and the ids that may be found."""
-        modality, words = self._nature(query, view)
+        modality, words = self.nature(query, view)
         targets = self.targets(view, wanted, without)
         spreads: dict[tuple[int, int], tuple[float, float]] = {}
         scales = {kind: self._scale(view, kind, _vector(asked, kind), modality, spreads) for kind in targets}
@@ -285,7 +285,7 @@ class Searcher:
         spreads.setdefault(key, spread_of(cohort, vector))
         return Scale.at(*spreads[key], *slopes)
 
-    def _nature(self, query: Query, view: View) -> tuple[Modality, int]:
+    def nature(self, query: Query, view: View) -> tuple[Modality, int]:
         """The two values of a query that its calibration needs: the modality of its heaviest term, and the number of words in its
         texts."""
         terms = [(weight, term) for weight, term in parts(query) if weight > 0] or list(parts(query))

@@ -19,7 +19,7 @@ from search.encoders import lacking, module_of, offline
 from search.encoders.known_models import KnownModel
 from search.errors import InputError
 from search.models import Models, ModelSource, outside
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, PictureCodes
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ FAMILIES = {
     "ocr": "search.readers.ocr",
     "caption": "search.readers.caption",
     "written": "search.readers.written",
+    "regions": "search.readers.windows",
 }
 """Family -> module."""
 
@@ -44,13 +45,13 @@ class Reader(Protocol):
     revision: str
     """Changes whenever what it would read may change."""
     channels: frozenset[Channel]
-    """What it fills."""
+    """What it fills; none: it yields codes of pictures."""
     reads: frozenset[Modality]
     """The assets that it looks at."""
     needs: Needs
     """What is decoded for it: windows of sound, frames, metadata."""
 
-    def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | Gap]:
+    def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | PictureCodes | Gap]:
         """Read an asset. Its cuts come in order of time as they are decoded; none is kept in memory longer than needed.
 
         Gaps in the input can be ignored. A Gap that the reader yields says what it could not read, and why.

@@ -13,12 +13,12 @@ from sqlalchemy import Connection, Table, and_, delete, func, insert, select, up
 from search.store import tables as t
 from search.store.intake import write_ledger
 from search.store.queue import Queue, Unit, described, gap_row
-from search.types import Gap, Info, Passage
+from search.types import Gap, Info, Passage, PictureCodes
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A reader's result for a unit. ``beside``: a fingerprint of the files beside the asset's file; None: the reader does not
+    """A reader's result for a unit: passages, or codes of ``pictures``. ``beside``: a fingerprint of the files beside the asset's file; None: the reader does not
     read these."""
 
     unit: Unit
@@ -26,6 +26,7 @@ class Read:
     passages: Sequence[Passage]
     gaps: Sequence[Gap] = ()
     beside: str | None = None
+    pictures: Sequence[PictureCodes] = ()
 
 
 class ReadingQueue(Queue):
@@ -35,8 +36,8 @@ class ReadingQueue(Queue):
     _whose: ClassVar[str] = "reader_id"
 
     def keep(self, read: Sequence[Read], source: str) -> list[Read]:
-        """Commit readings: passages as segments, gaps and the units' end, in one transaction. Earlier passages of this reader are
-        deleted.
+        """Commit readings: passages as segments, codes of pictures, gaps and the units' end, in one transaction. What this reader read of
+        them before is deleted.
 
         Returns the readings that were still leased to this worker. ``source``: the reader's name, for passages without a source.
         """
@@ -46,17 +47,27 @@ class ReadingQueue(Queue):
             drop_read(
                 connection, and_(t.segment.c.reader_id == self._of, t.segment.c.asset_id.in_([one.unit.asset for one in ours]))
             )
+            of_ours = t.region.c.asset_id.in_([one.unit.asset for one in ours])
+            connection.execute(delete(t.region).where(t.region.c.reader_id == self._of, of_ours))
             for item in ours:
                 unknown = update(t.asset).where(t.asset.c.id == item.unit.asset, t.asset.c.modality.is_(None))
                 connection.execute(unknown.values(described(item.info, item.unit)))
                 gaps = [gap_row(gap) for gap in item.gaps]
                 write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
-                told = {"beside": item.beside, "passages": len(item.passages)}
+                told = {"beside": item.beside, "passages": len(item.passages) + len(item.pictures)}
                 connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(**told))
             if rows := [row for item in ours for row in self._rows(connection, item, source)]:
                 connection.execute(insert(t.segment), rows)
+            if codes := [self._coded(item, one) for item in ours for one in item.pictures]:
+                connection.execute(insert(t.region), codes)
             self._end(connection, [item.unit.id for item in ours], state="done", reason=None)
             return ours
+
+    def _coded(self, item: Read, one: PictureCodes) -> dict[str, Any]:
+        start, end = (one.span.start, one.span.end) if one.span else (None, None)
+        return {
+            "asset_id": item.unit.asset, "reader_id": self._of, "start": start, "end": end, "at_ms": one.at_ms, "codes": one.codes,
+        }  # fmt: skip
 
     def _rows(self, connection: Connection, item: Read, source: str) -> list[dict[str, Any]]:
         c = t.segment.c

@@ -146,13 +146,14 @@ class Readers:
             return [SidecarReading(reading, path, told, bool(here)) for reading, path, told, here in connection.execute(query)]
 
     def size(self, key: int) -> tuple[dict[str, int], int]:
-        """The number of readings by state, and of passages."""
+        """The number of readings by state, and of passages and pictures with codes."""
         c = t.reading.c
         states = select(c.state, func.count()).where(c.reader_id == key).group_by(c.state)
         passages = select(func.count()).where(t.segment.c.reader_id == key)
+        pictures = select(func.count()).where(t.region.c.reader_id == key)
         with self._database.reading() as connection:
             counts = {state: count for state, count in connection.execute(states)}  # noqa: C416
-            return counts, connection.execute(passages).scalar_one()
+            return counts, connection.execute(passages).scalar_one() + connection.execute(pictures).scalar_one()
 
     def unread(self, within: Within = None) -> list[Unread]:
         """Speech and on-screen text that no reader has read, of some collections. Subtitles also count as a reading of speech."""

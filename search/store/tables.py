@@ -211,6 +211,19 @@ reading = Table(  # like unit: an asset that is to be read by a reader
     Index("ix_reading_reader_id_state", "reader_id", "state"),
 )
 
+region = Table(  # what the windows of a picture, or of a frame of a shot, show
+    "region",
+    metadata,
+    _key(),
+    _to("asset", index=True),
+    _to("reader", index=True),
+    Column("start", BigInteger),  # of the shot, in milliseconds; None: it is a picture
+    Column("end", BigInteger),
+    Column("at_ms", BigInteger),  # when the frame is on screen
+    Column("codes", LargeBinary, nullable=False),  # see search/index/window_codes.py
+    sqlite_autoincrement=True,
+)
+
 space = Table(
     "space",
     metadata,

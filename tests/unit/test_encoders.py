@@ -152,6 +152,7 @@ def test_altered_weights_are_never_loaded(tmp_path, monkeypatch, name, damage):
         for modality in sorted(MEDIA):
             encoder.encode(modality, contents(encoder, modality)[:1])
         encoder.calibration()
+        encoder.regions([np.zeros((260, 260, 3), np.uint8)])
 
     with pytest.raises(ModelMissing, match=name.removesuffix(".json")):
         use()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.cells import cell_len
@@ -94,6 +94,10 @@ def search(
         bool, asking("--form", help='TEXT is a question in the text form: siren ~30s> crowd -"police car" in:video.')
     ] = False,
     by_words: Annotated[bool, asking("--words", help="Search texts by their words only, not by meaning.")] = False,
+    region: Annotated[
+        bool,
+        asking("--region", help="Search for a part of a picture, and say where it is. Needs `sensorium readers add regions`."),
+    ] = False,
     group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
     sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
     diverse: Annotated[bool, output("--diverse", help="An order in which like hits do not stand together.")] = False,
@@ -113,6 +117,7 @@ def search(
       sensorium search "a beach" --text rain --not people --weights 1,0.7
       sensorium search "fire engine" --under ~/Videos --since 2024-05-01
       sensorium search --form 'siren ~30s> crowd -"police car" in:video'
+      sensorium search "a traffic light" --region
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term, Then
@@ -144,7 +149,13 @@ def search(
         if under:
             wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, under)))
             _check_under(engine.store, under, wanted.under)
-        if spoken:
+        if region:
+            _check_region({
+                "--spoken": spoken, "--words": by_words, "--rerank": rerank, "--sort": sort != "match", "--diverse": diverse,
+                "a pattern": isinstance(query, Then),
+            })  # fmt: skip
+            found = engine.regions(cast("Query", query), wanted, k=k, offset=offset, group=_grouping(group), spaces=space or ())
+        elif spoken:
             if isinstance(query, Then):
                 raise InputError("A pattern is no spoken question.", remedy="Ask without --spoken.")
             found = engine.spoken(
@@ -231,6 +242,12 @@ def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> Non
     if not store.holds_under(under):
         named = ", ".join(map(str, given))
         echo(f"The archive has no files under {named}. `sensorium status` lists its folders.", err=True)
+
+
+def _check_region(others: dict[str, bool]) -> None:
+    """Raises InputError for an option that a search by region does not know."""
+    if given := [name for name, is_given in others.items() if is_given]:
+        raise InputError(f"--region does not go with {given[0]}.", remedy=f"Leave out one of them: --region or {given[0]}.")
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type

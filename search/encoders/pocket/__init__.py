@@ -10,6 +10,7 @@ which see pictures in float32 alone.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -25,7 +26,7 @@ from search.encoders import Content
 from search.encoders.pocket import picture_graph
 from search.encoders.pocket.picture_graph import Choice
 from search.errors import ModelMissing
-from search.types import MEDIA, Modality, Needs, Space, Vectors
+from search.types import MEDIA, Box, Modality, Needs, Space, Vectors
 
 CARRIED = ("", "1", "multilingual", "multilingual:1")
 """Names without the family's that need no model."""
@@ -72,6 +73,25 @@ def carried(rest: str = "") -> PocketEncoder:
 
         return MultilingualEncoder(former=former)
     return PocketEncoder(former=former)
+
+
+WINDOWS = "windows.onnx"
+"""The nodes of the windows of pictures, which are appended to the picture graph."""
+
+_CELLS, _SIDE, _STEP = 9, 3, 2
+"""Cells of the last feature map along a side; of a window; and from one window to the next. ``training/windows.py`` says the same."""
+
+_CELL_PIXELS, _FIRST_PIXEL = 32, 3
+"""What a cell takes of a picture of 260 pixels, and the middle of the first: the padding of the convolutions puts the outer cells
+on the edges."""
+
+
+def _windows(size: int) -> tuple[Box, ...]:
+    """The windows of a picture of ``size`` pixels, row by row."""
+    middles = [_FIRST_PIXEL + _CELL_PIXELS * (cell + _SIDE // 2) for cell in range(0, _CELLS - _SIDE + 1, _STEP)]
+    half = _CELL_PIXELS * _SIDE / 2
+    along = [(max(middle - half, 0) * 100 / size, min(middle + half, size) * 100 / size) for middle in middles]
+    return tuple((left, top, right - left, bottom - top) for top, bottom in along for left, right in along)
 
 
 class PocketWeights:
@@ -127,6 +147,7 @@ class PocketEncoder:
         self._weights, self._former, self.cache = PocketWeights(weights), former, cast("Path | None", None)
         space = self._weights.manifest["space"]
         self.space = Space("pocket", "pocket", "pocket", FORMER if former else space["revision"], space["dim"], MEDIA)
+        self.windows, self._concept = _windows(space["image"]["size"]), int(space["concept"])
         self.needs = Needs(size=space["image"]["size"], fit=space["image"]["fit"], rate=16_000, window_ms=5_000, characters=1_000)
 
     def encode(self, modality: Modality, batch: Sequence[Content]) -> Vectors:
@@ -155,6 +176,35 @@ class PocketEncoder:
         pieces = [piece.removeprefix("##") for piece in self._tokenizer.encode(_speakable(text), add_special_tokens=False).tokens]
         letters = [len(piece) for piece in pieces if piece.isalpha() and piece != "a"]
         return sum(length for length in letters if length == 1) / max(sum(letters), 1)
+
+    @property
+    def region_revision(self) -> str:
+        """Changes with the weights that the vectors of windows come from, whatever their precision."""
+        hashes = [self._weights.manifest["files"][name]["sha256"] for name in (STORED, WINDOWS)]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+
+    def regions(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Vectors (n, 16, 384): the concept halves of average pools of the last feature map, less their mean over pictures."""
+        rows = [
+            self._tapped.run(["windows"], {"pixels": np.stack(pictures[start : start + BATCH_ITEMS])})[0]
+            for start in range(0, len(pictures), BATCH_ITEMS)
+        ]
+        return np.concatenate([np.empty((0, len(self.windows), self._concept), np.float32), *rows])
+
+    def pointer(self, vector: NDArray[np.float32], asked: Modality) -> NDArray[np.float32]:
+        """The concept half (384,) of a vector (768,), less the mean over the cohort's questions of this modality."""
+        return cast("NDArray[np.float32]", self._half(vector) - self._means.get(asked, np.float32(0)))
+
+    def _half(self, vectors: Vectors) -> Vectors:
+        half = vectors[..., -self._concept :]
+        return cast("Vectors", half / np.maximum(np.linalg.norm(half, axis=-1, keepdims=True), 1e-9))
+
+    @cached_property
+    def _means(self) -> dict[Modality, NDArray[np.float32]]:
+        """By modality of questions the mean concept half (384,) of the cohort's."""
+        with np.load(io.BytesIO(self._weights.read("calibration.npz"))) as stored:
+            asked = {one: stored.get(f"questions/{one}") for one in (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)}
+        return {one: self._half(rows.astype(np.float32)).mean(axis=0) for one, rows in asked.items() if rows is not None}
 
     def _videos(self, shots: Sequence[NDArray[np.uint8]]) -> Vectors:
         frames = self.encode(Modality.IMAGE, [frame for shot in shots for frame in shot])
@@ -202,8 +252,17 @@ class PocketEncoder:
 
     @cached_property
     def _vision(self) -> ort.InferenceSession:
-        choice = self.choice()
-        return self._load(VISION[choice.precision if choice else "fp32"])
+        return self._load(self._pictures)
+
+    @property
+    def _pictures(self) -> str:
+        """The file of the picture graph of this machine."""
+        return VISION[choice.precision if (choice := self.choice()) else "fp32"]
+
+    @cached_property
+    def _tapped(self) -> ort.InferenceSession:
+        """The picture graph with the nodes of its windows, which follow its bytes: protobuf merges concatenated messages."""
+        return self._session(self._graph(self._pictures) + self._weights.read(WINDOWS))
 
     @cached_property
     def _text(self) -> ort.InferenceSession:
@@ -221,12 +280,15 @@ class PocketEncoder:
         return tokenizer
 
     def _load(self, name: str) -> ort.InferenceSession:
+        return self._session(self._graph(name))
+
+    def _session(self, graph: bytes) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = (
             1  # callers bring a thread a core: faster than one run on all
         )
         options.log_severity_level = 3
-        return ort.InferenceSession(self._graph(name), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def _graph(self, name: str) -> bytes:
         """An ONNX model. Those of pictures follow the weights that they share, since protobuf merges concatenated messages."""

@@ -43,6 +43,11 @@ class MultilingualEncoder(PocketEncoder):
         revision = f"{FORMER if former else space['revision']}-{self._e5.space.revision}"
         self.space = Space("pocket:multilingual", "pocket", "multilingual", revision, space["dim"], MEDIA)
 
+    @property
+    def region_revision(self) -> str:
+        """Empty: its texts do not compare with windows, which are of the pocket space."""
+        return ""
+
     def calibration(self) -> bytes | None:
         """None: the cohort of the pocket space has vectors of the pocket space."""
         return None
