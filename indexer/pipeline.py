@@ -13,7 +13,6 @@ import os
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder, GrainedEncoder
-from search.errors import ClusterAway, DatabaseAway, MediaError, ModelMissing, SensoriumError
+from search.errors import DatabaseAway, MediaError, ModelMissing, SensoriumError
 from search.media import DecodePool
 from search.media.metadata import dating
 from search.settings import Settings
@@ -72,17 +71,6 @@ class Progress:
         """Count one more failed file."""
         self.failed += 1
         self.failures[reason] = self.failures.get(reason, 0) + 1
-
-
-def added(own: Progress, others: Sequence[Progress]) -> Progress:
-    """The progress of several workers together, as this process's ``own``."""
-    every = [own, *others]
-    return replace(
-        own, done=sum(one.done for one in every), failed=sum(one.failed for one in every),
-        segments=sum(one.segments for one in every), media_ms=sum(one.media_ms for one in every),
-        read=sum(one.read for one in every), passages=sum(one.passages for one in every),
-        failures=dict(sum((Counter(one.failures) for one in every), Counter())),
-    )  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -173,7 +161,6 @@ class Pipeline:
 
         Raises:
             ModelMissing: the encoder has no weights for what it is given.
-            ClusterAway: it runs elsewhere, and cannot be reached.
         """
         decoders = self._pool.size
         encoders = self._settings.encoders or self._settings.cores
@@ -334,9 +321,7 @@ class Pipeline:
             if (error := future.exception()) is None:
                 for piece, found in zip(batch, future.result(), strict=True):
                     piece.keep(*found)
-            elif isinstance(
-                error, ModelMissing | ClusterAway
-            ):  # not the files' fault: all other files would fail in the same way
+            elif isinstance(error, ModelMissing):  # not the files' fault: all other files would fail in the same way
                 raise error
             else:
                 self._encode_singly(batch, error)
@@ -348,7 +333,7 @@ class Pipeline:
         for piece in batch:
             try:
                 piece.keep(*self._encode(piece.modality, [piece.content])[0])
-            except (ModelMissing, ClusterAway):
+            except ModelMissing:
                 raise
             except Exception:  # noqa: BLE001 - any failure of a model is this file's failure
                 piece.work.error = MediaError("encoder", f"{type(error).__name__}: {error}")

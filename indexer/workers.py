@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import replace
 from types import TracebackType
 
-from indexer.pipeline import Progress, added
+from indexer.pipeline import Progress
 from indexer.run import Report
 from search.media.sandbox.process import environment
 from search.settings import Settings, pack
@@ -25,7 +26,6 @@ class Workers:
         self._cards = _cards() if count else []
         self._done: list[Progress] = [Progress() for _ in range(count)]
         self.errors: list[str] = []
-        self.load = None  # each loads its encoders by itself
 
     def __enter__(self) -> Workers:
         self._processes = [self._start(number) for number in range(1, self._count + 1)]
@@ -46,7 +46,13 @@ class Workers:
 
     def together(self, own: Progress) -> Progress:
         """The progress of all processes, with this process's ``own``."""
-        return added(own, self._done)
+        every = [own, *self._done]
+        return replace(
+            own, done=sum(one.done for one in every), failed=sum(one.failed for one in every),
+            segments=sum(one.segments for one in every), media_ms=sum(one.media_ms for one in every),
+            read=sum(one.read for one in every), passages=sum(one.passages for one in every),
+            failures=dict(sum((Counter(one.failures) for one in every), Counter())),
+        )  # fmt: skip
 
     def reporting(self, report: Report) -> Report:
         """A report function that reports the progress of all processes."""

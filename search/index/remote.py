@@ -238,6 +238,8 @@ class RemoteScan:
             ]
             if min(self.recall, default=1.0) >= recall:
                 return
+            if min(self.recall) >= MIN_RECALL and self.effort >= 8 * LEAST_EFFORT:
+                return  # a graph that does not lead everywhere gets no better, only slower
             if self.effort >= self._remote.most_effort:
                 if min(self.recall) >= MIN_RECALL:
                     return

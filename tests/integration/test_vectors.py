@@ -213,7 +213,7 @@ def recall(index, queries: np.ndarray, **options) -> float:
 
 def test_each_direction_finds_nearly_everything_filtered_too(large):
     index, _ = large
-    pictures, texts = index.flat.reconstruct(np.arange(5, 4001, 100)), index.flat.reconstruct(np.arange(4005, 6001, 50))
+    pictures, texts = index.flat.reconstruct(np.arange(5, 4001, 16)), index.flat.reconstruct(np.arange(4005, 6001, 8))
     assert all(min(scan.recall) >= 0.95 for scan in index.scans)
     for queries in (pictures, texts):
         for within in (np.arange(1, 4001), np.arange(4001, 6001)):

@@ -20,9 +20,6 @@ SOME_FAILED = 4
 """Exit code: the run ended, and some files could not be indexed."""
 
 
-ENGINES = ("local", "ray")
-
-
 def index(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and files.", show_default=False)],
     collection: Annotated[str, typer.Option(help="The collection that the files go into.")] = "default",
@@ -34,20 +31,7 @@ def index(
         list[str] | None,
         typer.Option(help="A gitignore pattern to leave out; !PATTERN includes again. May be repeated."),
     ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            help="Number of indexing processes. With several GPUs, each uses its own. By default 1; with Ray, one a node.", min=0
-        ),
-    ] = 0,
-    engine: Annotated[str, typer.Option(help="local: processes on this machine; ray: on a Ray cluster, too.")] = "local",
-    address: Annotated[
-        str, typer.Option(help="With Ray: the address of the cluster's head; auto: the one that runs here.")
-    ] = "auto",
-    encoders: Annotated[
-        int, typer.Option(help="With Ray: actors that encode for all workers. By default as many as the GPUs allow.", min=0)
-    ] = 0,
-    gpus: Annotated[float, typer.Option(help="With Ray: the part of a GPU that each of them takes. By default 1.", min=0)] = 0.0,
+    workers: Annotated[int, typer.Option(help="Number of indexing processes. With several GPUs, each uses its own.", min=1)] = 1,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -59,23 +43,12 @@ def index(
       sensorium index ~/Pictures ~/Videos
       sensorium index ~/Pictures --exclude 'drafts/' --collection family
       sensorium index /archive --workers 4
-      sensorium index /archive --engine ray --address 10.0.0.1:6379
     """
     from indexer.run import RunRequest
     from search.store.intake import Again
 
     job = RunRequest(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes, calibrates=True)
-    if engine not in ENGINES:
-        raise UnknownName("engine", engine, ENGINES)
-    settings = load({"home": home})
-    if engine == "local":
-        _index(settings, job, as_json, workers or 1)
-        return
-    try:
-        from indexer.cluster import Cluster
-    except ModuleNotFoundError as error:
-        raise InputError(f"Ray needs the package {error.name}.", remedy="Install it: pip install 'sensorium[ray]'") from error
-    _index(settings, job, as_json, others=Cluster(settings, address, paths, workers=workers, towers=encoders, gpus=gpus))
+    _index(load({"home": home}), job, as_json, workers)
 
 
 def retry(
@@ -221,14 +194,14 @@ def delete(
         echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
 
 
-def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1, others: Any = None) -> None:  # noqa: ANN401 - the indexer is imported late
-    """Run an index job and print its result. ``others`` work on it too: a ``Cluster``, or by default ``Workers`` of this machine."""
+def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
+    """Run an index job and print its result."""
     from indexer.run import index as run
     from indexer.workers import Workers
     from ui import show
 
-    with show.indexing(as_json=as_json) as report, others or Workers(settings, workers - 1) as others:
-        summary = run(settings, replace(job, report=others.reporting(report)), load=others.load)
+    with show.indexing(as_json=as_json) as report, Workers(settings, workers - 1) as others:
+        summary = run(settings, replace(job, report=others.reporting(report)))
     summary.progress = others.together(summary.progress)
     for error in others.errors:
         show.err.print(f"A worker ended early. The others took over its files. {error}", highlight=False, markup=False)
