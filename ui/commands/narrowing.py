@@ -99,7 +99,7 @@ def contrast(
 
     Examples:
       sensorium contrast --these date:2023 --those date:2024
-      sensorium contrast --these collection:harbour --these in:video --those collection:fair
+      sensorium contrast --these collection:harbour --those collection:fair
     """
     from search.query import Engine
     from ui import show
@@ -136,8 +136,9 @@ def import_fields(
     Relative paths begin at the table's folder.
 
     Examples:
-      exiftool -csv -n -Model -ISO ~/Pictures > fields.csv && sensorium fields import fields.csv
-      sensorium search boats --where "field.Model:Canon R5" --where field.ISO:100..400
+      exiftool -csv -n -Model -ISO ~/Pictures > fields.csv
+      sensorium fields import fields.csv
+      sensorium search boats --where "field.Model:Canon R5"
     """
     from indexer.own_fields import import_table
     from ui import show
