@@ -63,9 +63,6 @@ UNCALIBRATED = "Every file is done. Calibrating was stopped, and nothing of it w
 
 Report = Callable[[Tally, Progress, bool], None]
 
-Load = Callable[[str], Encoder]
-"""Loads an encoder by its name."""
-
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
@@ -114,7 +111,8 @@ class RunRequest:
     ``exclude`` are gitignore patterns of what to leave out, in addition to the setting's.
 
     ``spaces``: work only on these; none: all. ``lingers``: when nothing is left to do, wait for what others find, until
-    interrupted. ``confined``: read nothing outside the configured roots and those of collections, not even through links. ``calibrates``: at the end, calibrate the spaces that have many new labels.
+    interrupted. ``confined``: read nothing outside the configured roots and those of collections, not even through links.
+    ``calibrates``: at the end, calibrate the spaces that have many new labels.
     """
 
     paths: Sequence[Path]
@@ -188,7 +186,6 @@ class Indexer:
         """The changes (``SqlStore.version``) after which spaces and readers were those of the archive, readers had all that they are to read, and
         no asset was without a file."""
         self._within: Sequence[bytes] = ()
-        self._passing, self._halted = threading.Event(), False
         self._follow()
         self._take_back()
 
@@ -198,11 +195,6 @@ class Indexer:
         configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
         self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
         self._pool.within = self._within
-
-    def halt(self) -> None:
-        """Stop like Ctrl-C does, from another thread."""
-        self._halted = True
-        self._passing.set()
 
     @_outlasting
     def collection(self, name: str, roots: Sequence[bytes]) -> int:
@@ -217,8 +209,7 @@ class Indexer:
     def bring(
         self, collection: int, paths: Sequence[bytes], report: Report, scan: Tally, progress: Progress, *, lingers: bool = False
     ) -> bool:
-        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``. False if stopped by Ctrl-C
-        or ``halt``.
+        """Bring the archive up to date with files and folders, counting in ``scan`` and ``progress``. False if stopped by Ctrl-C.
 
         With ``lingers`` it continues with what others queue, until it is stopped.
         """
@@ -324,11 +315,9 @@ class Indexer:
     ) -> list[tuple[int, bytes]] | None:
         """Scan in a separate thread while the first space's pipeline runs in this one; then run the other spaces.
 
-        Returns the files that changed during the pass, with their collections; None if stopped by Ctrl-C or ``halt``.
+        Returns the files that changed during the pass, with their collections; None if stopped by Ctrl-C.
         """
-        stop = self._passing = threading.Event()
-        if self._halted:
-            stop.set()
+        stop = threading.Event()
         self._follow()
         takers = [space_run.entry.key for space_run in self.space_runs if self._takes(space_run, collection)]
         scan = FolderScan(
@@ -370,7 +359,7 @@ class Indexer:
             thread.join()
         if failed:
             raise failed[0]
-        return None if interrupted or self._halted else changed
+        return None if interrupted else changed
 
     def _work(
         self, space_run: SpaceRun, scan: threading.Thread, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]
@@ -468,11 +457,9 @@ class Indexer:
 @contextmanager
 def indexer(
     settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = (), exclude: Sequence[str] = (),
-    patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None, load: Load | None = None,
+    patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
 ) -> Iterator[Indexer]:  # fmt: skip
     """An Indexer for the home of ``settings``: for all of its spaces, the named ones, or that of ``encoder`` alone.
-
-    ``load`` loads encoders by name; by default they are loaded in this process.
 
     For ``patience`` and ``stop`` see ``Indexer``. A database that cannot be reached yet is waited for as long.
 
@@ -498,7 +485,7 @@ def indexer(
         with DecodePool(settings, settings.decoders or settings.cores) as pool:  # starts while the database is being opened
             database.attend(patience, stop)
             database.upgrade()
-            loader, known = _Loader(settings, encoder, load), Spaces(database)
+            loader, known = _Loader(settings, encoder), Spaces(database)
             known.renew()
             entries = partial(_entries, settings, known, loader, spaces)
             yield Indexer(settings, entries, loader, database, pool, worker, exclude, patience, stop)
@@ -510,14 +497,13 @@ def indexer(
 class _Loader:
     """Loads encoders by name, each once. A given encoder counts as loaded."""
 
-    def __init__(self, settings: Settings, given: Encoder | None, load: Load | None = None) -> None:
-        self._settings, self.given, self._load = settings, given, load
+    def __init__(self, settings: Settings, given: Encoder | None) -> None:
+        self._settings, self.given = settings, given
         self._loaded = {given.space.name: given} if given else {}
 
     def __call__(self, name: str) -> Encoder:
         if name not in self._loaded:
-            here = partial(encoders.load, models=Models.of(self._settings), device=self._settings.device)
-            self._loaded[name] = (self._load or here)(name)
+            self._loaded[name] = encoders.load(name, Models.of(self._settings), self._settings.device)
         return self._loaded[name]
 
 
@@ -534,8 +520,8 @@ def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[
     return sorted(entries, key=lambda entry: not entry.default)
 
 
-def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None, load: Load | None = None) -> Summary:
-    """Bring the archive up to date with the files. ``load``: see ``indexer``.
+def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None) -> Summary:
+    """Bring the archive up to date with the files.
 
     A second run over unchanged files decodes nothing. A run continues where a killed one stopped. Ctrl-C ends it after the files
     being decoded.
@@ -549,7 +535,7 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
     gone = {root: path for path, root in zip(job.paths, roots, strict=True) if not os.path.lexists(path)}
     if gone and (unknown := _never_there(settings, job.collection, list(gone))) is not None:
         raise InputError(f"{gone[unknown]} is not there.", remedy="Check the path. Nothing was changed.")
-    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS, load=load) as running:
+    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
         if job.confined:
             running.confine()
