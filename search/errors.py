@@ -12,7 +12,6 @@ SensoriumError
 │   ├── NewerDatabase     was written by a newer Sensorium
 │   └── DatabaseAway      cannot be reached at the moment: what failed may be tried again from its start
 ├── VectorsAway           the server that keeps vectors beside the database cannot be reached at the moment
-├── ClusterAway           the Ray cluster that works for this process cannot be reached, or does not answer
 ├── DiskFull              no room to write
 ├── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
 ├── Problem               what the service answers instead of what was asked for: an HTTP status, a kind, a title
@@ -106,10 +105,6 @@ class DatabaseAway(StoreError):
 
 class VectorsAway(SensoriumError):
     """The server that keeps vectors beside the database cannot be reached. SQL holds everything that it holds."""
-
-
-class ClusterAway(SensoriumError):
-    """The Ray cluster that works for this process cannot be reached, or does not answer."""
 
 
 class DiskFull(SensoriumError):
