@@ -30,6 +30,7 @@ class Schema:
             return migrate(config, revision)
         kind = connection.dialect.name
         with self._lock:
+            kind += "".join(str(row) for row in _collations(connection)) if kind == "postgresql" else ""
             if kind not in self._noted:
                 statements: list[tuple[str, Any]] = []
 
@@ -46,3 +47,8 @@ class Schema:
         for statement, parameters in self._noted[kind]:
             cursor.execute(statement, parameters or ())
         return cursor.close()
+
+
+def _collations(connection: Any) -> Any:
+    """What migrations ask of a server: one without ICU gets other statements."""
+    return connection.exec_driver_sql("SELECT count(*) FROM pg_collation WHERE collname = 'und-x-icu'").scalars()

@@ -84,11 +84,9 @@ def execute(
     command = ffmpeg.compile(
         output.global_args("-nostdin", "-hide_banner", "-loglevel", level), cmd=imageio_ffmpeg.get_ffmpeg_exe()
     )
-    # A small program confines itself and becomes ffmpeg. In a process with threads, no code may run between fork and exec.
-    confined = (sys.executable, "-I", "-S", confine.__file__, str(seconds), str(MEMORY_BYTES))
     with opened(path if isinstance(path, Held) else Path(path)) as file:
         process = subprocess.Popen(  # noqa: S603
-            [*confined, *command], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0, env={}
+            [*confined(seconds), *command], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0, env={}
         )
     try:
         made, complaints = process.communicate(timeout=PATIENCE * seconds)
@@ -106,3 +104,11 @@ def execute(
         said = told.strip().splitlines()
         raise MediaError("undecodable", said[-1][:300] if said else "there is nothing at that time")
     return made, told
+
+
+def confined(seconds: int) -> tuple[str, ...]:
+    """The beginning of a command that confines what follows, with ``seconds`` of processor time.
+
+    A small program confines itself and becomes ffmpeg: in a process with threads, no code may run between fork and exec.
+    """
+    return (sys.executable, "-I", "-S", confine.__file__, str(seconds), str(MEMORY_BYTES))

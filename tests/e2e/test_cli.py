@@ -88,6 +88,8 @@ def test_a_hit_has_the_shape_that_programs_rely_on(indexed):
         "segment",
         "judged",
         "evidence",
+        "steps",
+        "box",
     }
     assert set(hit["asset"]) == {"id", "modality", "path", "date"}
     assert 0 <= hit["span"]["start_ms"] < hit["span"]["end_ms"] <= 12_100

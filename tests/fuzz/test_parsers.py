@@ -246,8 +246,8 @@ def test_any_search_is_answered_or_refused(service, told):
     except ValidationError:
         return
     try:
-        engine, query = searching._understand(service, asked)
-        found = searching._answer(service, service.whole, engine, query, asked)
+        engine, query, wanted = searching._understand(service, service.whole, asked)
+        found = searching._answer(service, service.whole, engine, query, wanted, asked)
     except SensoriumError:
         return
     assert len(found.hits) <= asked.k

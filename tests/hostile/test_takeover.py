@@ -184,7 +184,7 @@ def test_previews_are_confined_as_well(tmp_path, canary):
     with pytest.raises(MediaError):
         previews.wave(str(tmp_path / "a.mp4"), 160, 60)
     run = [
-        *previews._CONFINED,
+        *previews.confined(30),
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-nostdin",
         "-loglevel",

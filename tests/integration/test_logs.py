@@ -32,17 +32,17 @@ def lines(capsys):
 
 def test_a_request_has_an_id_that_its_problem_and_its_line_name(still, lines):
     written = lines("info", as_json=True)
-    answer = still.get("/v1/assets/987654?secret=red", headers={"X-Request-Id": "from-a-proxy.1"})
+    answer = still.get("/v1/assets/987654/segments?channel=sound", headers={"X-Request-Id": "from-a-proxy.1"})
     assert_problem(answer, 404, "no-asset")
     assert answer.json()["request"] == answer.headers["x-request-id"] == "from-a-proxy.1"
     (told,) = written()
     line = json.loads(told)
     assert line["request"] == "from-a-proxy.1"
-    assert (line["method"], line["route"], line["status"], line["level"]) == ("GET", "/v1/assets/{id}", 404, "info")
+    assert (line["method"], line["route"], line["status"], line["level"]) == ("GET", "/v1/assets/{id}/segments", 404, "info")
     assert line["ms"] >= 0
     assert datetime.datetime.fromisoformat(line["time"]).tzinfo is not None
     assert "987654" not in told
-    assert "secret" not in told
+    assert "sound" not in told
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 65, "a b", 'x"y', "é"])

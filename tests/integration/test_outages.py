@@ -65,16 +65,20 @@ class Watcher:
         for done, mode in list(self.marks.items()):
             if progress.done >= done and not any(thread.is_alive() for thread in self.threads):
                 del self.marks[done]
-                thread = threading.Thread(target=self.restart, args=(mode,))
+                gone = threading.Event()
+                thread = threading.Thread(target=self.restart, args=(mode, gone))
                 thread.start()  # the run goes on, and meets it wherever it is
                 self.threads.append(thread)
+                if self.told is not None:
+                    assert gone.wait(LONG)  # or the run might end before the server does
 
-    def restart(self, mode: str) -> None:
+    def restart(self, mode: str, gone: threading.Event) -> None:
         if self.told is None:
             self.mortal.restart(mode, 1.0)
             return
         before = told_of(self.told, "cannot be reached")
         self.mortal.stop(mode)
+        gone.set()
         try:
             until(lambda: told_of(self.told, "cannot be reached") > before)
         finally:

@@ -197,7 +197,7 @@ def test_status_speaks_of_files_and_problems_not_of_units_and_the_ledger(capsys)
         "home": "/home/sensorium", "database_bytes": 4_200_000, "collections": {"default": ["/archive"]}, "away": {},
         "spaces": [{"name": "pocket", "dim": 768}], "files": {"present": 1_204, "missing": 2}, "assets": {"audio": 1, "image": 1_203},
         "segments": {"image/visual": 1_203, "audio/sound": 1}, "units": {"done": 1_200, "pending": 3, "quarantined": 1},
-        "ledger": {"too_slow": 1}, "passed": [], "unread": [{"channel": "speech", "why": "none", "assets": 1, "duration_ms": 0}],
+        "ledger": {"too_slow": 1}, "passed": [], "unread": [{"channel": "speech", "why": "none", "assets": 1, "duration_ms": 0}], "vectors": [],
     }  # fmt: skip
     status.render(found)
     told = " ".join(capsys.readouterr().out.split())

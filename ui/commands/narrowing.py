@@ -136,7 +136,6 @@ def import_fields(
     Relative paths begin at the table's folder.
 
     Examples:
-      exiftool -csv -n -Model -ISO ~/Pictures > fields.csv
       sensorium fields import fields.csv
       sensorium search boats --where "field.Model:Canon R5"
     """
