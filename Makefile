@@ -21,7 +21,7 @@ demo: $(READY)
 test: export PYTHONDONTWRITEBYTECODE =
 # A test that fails is tried once more and is told as a rerun, with what it said. More than a few such tests fail the run.
 test: $(FULL)
-	$(BIN)/pytest -n 2 --dist worksteal --reruns 1 --max-suite-reruns 6 --rerun-show-tracebacks
+	$(BIN)/pytest -n 3 --dist worksteal --reruns 1 --max-suite-reruns 6 --rerun-show-tracebacks
 
 check: $(FULL)
 	$(BIN)/ruff format --check .

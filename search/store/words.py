@@ -480,7 +480,9 @@ def _ranked(
     usual = max(sum(lengths) / max(len(lengths), 1), 1.0)
     scored = []
     for row, found in texts:
-        length = 1.0 if row.reader_id == READER else len(found) / usual  # the length of a name says how deep its folder lies
+        length = len(found) / usual
+        if row.reader_id == READER:
+            length = min(length, 1.0)  # a long name is one whose folder lies deep
         scored.append((row.id, _score(sought, found, 1.0 if row.confidence is None else row.confidence, length)))
     best = sorted([one for one in scored if one[1] > 0], key=lambda one: (-one[1], -one[0]))[:limit]
     return list(zip([id_ for id_, _ in best], sought.evidence(np.array([score for _, score in best])).tolist(), strict=True))

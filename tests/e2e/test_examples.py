@@ -70,9 +70,9 @@ def test_a_folder_is_indexed_and_asked_in_python(first):
 
 
 def test_the_service_is_asked_with_a_text_and_with_a_file(served, archive, tmp_path):
-    by_text = example("ask_the_service", served.address, "a husky dog", home=tmp_path).splitlines()
+    by_text = example("ask_the_service", served.address, "a fire engine", home=tmp_path).splitlines()
     assert len(by_text) == 3
-    assert any(" husky.jpg visual http" in line for line in by_text)
+    assert any(" fire-engine.jpg visual http" in line for line in by_text)
     by_file = example("ask_the_service", served.address, archive / "images" / "husky.jpg", home=tmp_path)
     assert " husky.jpg visual http" in by_file
 

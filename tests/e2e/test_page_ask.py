@@ -197,7 +197,7 @@ def test_what_is_no_media_is_refused_in_a_sentence_and_the_rest_is_kept(served, 
 
 def test_nothing_asked_is_said(served, open_page):
     page = open_page(served.address)
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_text("Type what to look for, or add a picture, a sound or a video.").wait_for()
 
 
