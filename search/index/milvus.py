@@ -91,7 +91,9 @@ class MilvusVectors:
             schema.add_field("number", DataType.INT64)
             schema.add_field("v", DataType.FLOAT_VECTOR, dim=self._dim)
             graph = client.prepare_index_params()
-            if "lite" in client.get_server_version(timeout=ANSWER_SECONDS):  # the graphs of Milvus Lite 3.2 do not lead to some vectors, however hard one looks
+            if "lite" in client.get_server_version(
+                timeout=ANSWER_SECONDS
+            ):  # the graphs of Milvus Lite 3.2 do not lead to some vectors, however hard one looks
                 graph.add_index("v", index_type="FLAT", metric_type="IP", params={})
             else:
                 graph.add_index("v", index_type="HNSW", metric_type="IP", params={"M": 32, "efConstruction": 400})
