@@ -311,6 +311,10 @@ def _tags(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa:
     return _of_pairs(passing, *tabled.tables.labels)
 
 
+def _origins(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+    return _of_pairs(passing, *tabled.tables.origins)
+
+
 def _speech(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
     spoken = int(np.count_nonzero(passing.has(tabled.tables.spoken)))
     return [("yes", spoken), ("no", len(passing.firsts) - spoken)]
@@ -321,7 +325,7 @@ _COUNTED: dict[str, Callable[[_Passing], Counts]] = {
     "pixels": _pixels, "shape": _shapes, "language": _languages, "confidence": _confidences,
 }  # fmt: skip
 _TABLED: dict[str, Callable[[_Passing, Tabled, Filter], Counts]] = {
-    "collection": _collections, "folder": _folders, "tag": _tags, "speech": _speech,
+    "collection": _collections, "folder": _folders, "tag": _tags, "origin": _origins, "speech": _speech,
 }  # fmt: skip
 _ORDERED = frozenset({"date", "duration", "size", "pixels", "confidence"})
 

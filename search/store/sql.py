@@ -123,7 +123,7 @@ class Tables:
 
     Files that are not missing, one row each: ``assets``, positions ``in_collection`` in ``collections`` and ``in_folder`` in
     ``folders``, all (n,). ``roots`` are those of each collection. ``labels`` are the tags of assets, ``fields`` their own fields by
-    name, and ``spoken`` the assets (m,) with speech that was read.
+    name, ``spoken`` the assets (m,) with speech that was read, and ``origins`` how assets came about, as they state it.
     """
 
     assets: Ids
@@ -135,6 +135,7 @@ class Tables:
     labels: Pairs
     fields: dict[str, Pairs]
     spoken: Ids
+    origins: Pairs
 
 
 def _coded_pairs(pairs: Sequence[tuple[int, str]]) -> Pairs:
@@ -611,6 +612,8 @@ class SqlStore:
             .where(where.state != "missing", where.asset_id.is_not(None), *inside(within))
         )
         labels = select(label.asset_id, label.name).where(*seen(within, label.asset_id)).distinct()
+        a = t.asset.c
+        origins = select(a.id, a.origin).where(a.origin.is_not(None), *seen(within, a.id))
         with self._database.reading() as connection:
             rows = connection.execute(files).all()
             places: dict[bytes, int] = {}
@@ -625,6 +628,7 @@ class SqlStore:
                 assets, in_collection, in_folder, collections, [path_of(path) for path in places],
                 SqlStore(self._database, within).collections(), _coded_pairs([(row[0], row[1]) for row in connection.execute(labels)]),
                 {name: _coded_pairs(pairs) for name, pairs in sorted(own.items())}, self._spoken(within),
+                _coded_pairs([(row[0], row[1]) for row in connection.execute(origins)]),
             )  # fmt: skip
 
     def texts(self, assets: Ids, limit: int, within: Within) -> list[tuple[int, str]]:

@@ -41,6 +41,8 @@ def test_origins_are_kept_filtered_and_told(start, indexed, stated, encoder):
     assert names(["generated", "captured"]) == ["dream.jpg", "shot.jpg"]
     assert names(["edited"]) == []
     assert http.post("/v1/search", json={"query": [{"text": "red"}], "filter": {"origins": ["made up"]}}).status_code == 422
+    counted = http.post("/v1/facets", json={"facets": ["origin"]}).json()["facets"]
+    assert {one["value"]: one["files"] for one in counted[0]["values"]} == {"generated": 1, "captured": 1}
     known = {one["name"]: one["id"] for one in http.get("/v1/assets?limit=200").json()["assets"]}
     detail = http.get(f"/v1/assets/{known['dream.jpg']}").json()["provenance"]
     assert (detail["origin"], detail["credentials"]) == ("generated", "valid")
