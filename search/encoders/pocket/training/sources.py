@@ -41,7 +41,7 @@ class Sources:
 
     def __init__(self, cache: Path) -> None:
         """``cache`` is the folder in which vectors are remembered."""
-        self._encoder: PocketEncoder = carried()
+        self._encoder: PocketEncoder = carried("1")  # float32, the same on every machine
         self._cache = cache
         self._weights = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(WEIGHTS.glob("*.onnx")))).hexdigest()
         cache.mkdir(parents=True, exist_ok=True)
