@@ -470,6 +470,7 @@ class Filter:
     Durations are in milliseconds; assets without a duration are excluded. ``tags``: an asset needs one of them. ``tracks``: only
     what was heard in one of these sound tracks is found. A track is given by its language (ISO 639-1), its number, or words of
     its name. ``origins``: only files that state one of these origins are found.
+    ``after_segment``: only segments with a larger number, which came later, are found.
 
     File sizes are in bytes. Pixels are width times height, and ``shapes`` how a picture lies; assets without a size in pixels are
     excluded. ``languages`` (ISO 639-1) and confidences, 0..1, are of what a reader read; everything else is excluded.
@@ -491,6 +492,7 @@ class Filter:
     tags: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ()
     origins: tuple[Origin, ...] = ()
+    after_segment: int | None = None
     smallest_bytes: int | None = None
     largest_bytes: int | None = None
     fewest_pixels: int | None = None

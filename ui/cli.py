@@ -27,6 +27,7 @@ from ui.commands import (
     models,
     narrowing,
     provenance,
+    saved,
     search,
     service,
     tokens,
@@ -67,7 +68,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
 """Titles of help -> the commands below them, in this order."""
 
 GROUPS = {
-    "Search": {"fields": narrowing.fields},
+    "Search": {"fields": narrowing.fields, "saved": saved.saved},
     "State": {"db": database.db},
     "Service": {"tokens": tokens.app},
     "Measure": {"bench": measure.measuring},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
 
 from httpx2 import Response
 
@@ -71,6 +72,26 @@ def embeddings(
     return Call(
         "POST", "/embeddings", _as(s.Embeddings), json={"input": given, "model": model, "encoding_format": encoding_format}
     )
+
+
+def saved() -> Call[s.SavedQuestionList]:
+    """Every saved question, by name."""
+    return Call("GET", "/saved", _as(s.SavedQuestionList))
+
+
+def save(name: str, form: str) -> Call[s.SavedQuestionEntry]:
+    """Save a question in the text form under a name."""
+    return Call("PUT", f"/saved/{quote(name, safe='')}", _as(s.SavedQuestionEntry), json={"form": form})
+
+
+def seen(name: str, until: int) -> Call[s.SavedQuestionEntry]:
+    """Note up to which segment hits of a saved question have been shown."""
+    return Call("PUT", f"/saved/{quote(name, safe='')}/seen", _as(s.SavedQuestionEntry), json={"until": until})
+
+
+def forget_saved(name: str) -> Call[None]:
+    """Forget a saved question."""
+    return Call("DELETE", f"/saved/{quote(name, safe='')}", _nothing)
 
 
 def cases() -> Call[s.CaseList]:

@@ -53,13 +53,14 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
         for path in (
             "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/assets/{id}/provenance", "/segments/{id}",
             "/assets/{id}/media", "/assets/{id}/thumbnail", "/assets/{id}/preview", "/uploads/{id}", "/index-jobs", "/index-jobs/{id}",
-            "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/docs", "/docs/oauth2-redirect", "/openapi.json",
+            "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/saved", "/docs", "/docs/oauth2-redirect", "/openapi.json",
         )
     },
     **{("POST", BASE + path): READER for path in ("/search", "/facets", "/contrast", "/exports", "/embeddings", "/uploads", "/uploads/fetch", "/assets/{id}/ask", "/segments/{id}/translate", "/judgements/sample")},
     ("DELETE", f"{BASE}/uploads/{{id}}"): READER,
     **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements", "/cases", "/cases/{id}/exhibits")},
     ("DELETE", f"{BASE}/judgements"): INGESTER,
+    ("PUT", f"{BASE}/saved/{{name}}"): INGESTER, ("PUT", f"{BASE}/saved/{{name}}/seen"): INGESTER, ("DELETE", f"{BASE}/saved/{{name}}"): INGESTER,
     ("PUT", f"{BASE}/cases/{{id}}"): INGESTER, ("DELETE", f"{BASE}/cases/{{id}}"): INGESTER,
     ("PUT", f"{BASE}/uploads/{{id}}/pin"): INGESTER, ("DELETE", f"{BASE}/uploads/{{id}}/pin"): INGESTER,
 }  # fmt: skip

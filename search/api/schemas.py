@@ -84,6 +84,9 @@ class Where(Wire):
     origins: Annotated[list[Origin], Field(max_length=10)] = Field(
         default=[], description="How a file came about, as it states itself; one is enough. What states none is left out."
     )
+    after_segment: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+        default=None, description="Only segments with a larger number: what came later."
+    )
     smallest_bytes: Bytes | None = Field(default=None, description="The size of the file.")
     largest_bytes: Bytes | None = None
     fewest_pixels: Bytes | None = Field(default=None, description="Width times height. What has neither is not found.")
@@ -755,6 +758,35 @@ class CaseList(Wire):
     """Every case, the one that was changed last first."""
 
     cases: list[CaseEntry]
+
+
+class SavedQuestionRequest(Wire):
+    """A question to save, in the text form."""
+
+    form: Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
+
+
+class SavedQuestionEntry(Wire):
+    """A saved question. To ask for what is new: search with its form and the filter `after_segment` of `seen_until`."""
+
+    name: str
+    form: str
+    seen_until: int
+    saved_at: datetime.datetime
+    asked_at: datetime.datetime | None = Field(default=None, description="When it was last asked for what is new.")
+
+
+class SavedQuestionList(Wire):
+    """Every saved question, by name, and the number of the newest segment."""
+
+    questions: list[SavedQuestionEntry]
+    last_segment: int
+
+
+class SavedQuestionSeen(Wire):
+    """What has been shown: segments up to this number."""
+
+    until: Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class CaseRequest(Wire):

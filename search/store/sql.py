@@ -373,6 +373,8 @@ class SqlStore:
             mask &= ~np.isin(columns.ids, self._illegible(wanted.within, columns.ids))
         if wanted.tags:
             mask &= np.isin(columns.assets, self._tagged(wanted.tags, wanted.within))
+        if wanted.after_segment is not None:
+            mask &= columns.ids > wanted.after_segment
         if wanted.origins:
             mask &= np.isin(columns.assets, self._made(wanted.origins))
         if wanted.tracks:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0020"
+REVISION = "0021"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -372,6 +372,18 @@ field = Table(  # own fields of assets, imported by people
     UniqueConstraint("asset_id", "name"),
 )
 
+
+saved = Table(  # questions that are saved under a name
+    "saved",
+    metadata,
+    _key(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("form", Text, nullable=False),  # in the text form
+    Column("saved_at", BigInteger, nullable=False),
+    Column("seen_until", BigInteger, nullable=False),  # segments up to this number are not new to it
+    Column("asked_at", BigInteger),  # when it was last asked for what is new
+    sqlite_autoincrement=True,
+)
 
 casefile = Table(
     "casefile",

@@ -145,7 +145,7 @@ def search(
     with Engine(load({"home": home})) as engine:
         wanted = narrowed(engine, wanted, where or ())
         if in_form:
-            query, wanted = _formed(engine, texts[0], wanted)
+            query, wanted = stated_in_form(engine, texts[0], wanted)
         if under:
             wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, under)))
             _check_under(engine.store, under, wanted.under)
@@ -166,7 +166,7 @@ def search(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
                 sort=_sorting(sort), diverse=diverse,
             )  # fmt: skip
-        _show(found, as_json, estimate=estimate)
+        show_answer(found, as_json, estimate=estimate)
 
 
 def similar(
@@ -188,10 +188,11 @@ def similar(
     with Engine(load({"home": home})) as engine:
         known = engine.store.segments([segment])
         own = [found.asset for found in known.values()]
-        _show(engine.search(Near(segment), wanted, k=k, without=own), as_json)
+        show_answer(engine.search(Near(segment), wanted, k=k, without=own), as_json)
 
 
-def _show(answer: Any, as_json: bool, *, estimate: bool = False) -> None:  # noqa: ANN401
+def show_answer(answer: Any, as_json: bool, *, estimate: bool = False) -> None:  # noqa: ANN401
+    """Print an answer. Exits with 3 if nothing is found."""
     from search import wire
     from ui import show
 
@@ -224,7 +225,7 @@ def _blend(terms: list[Any], without: list[str], weights: str | None) -> Query:
     return Blend((*zip(numbers, terms, strict=True), *negative))
 
 
-def _formed(engine: Engine, text: str, wanted: Filter) -> tuple[Query | Then, Filter]:
+def stated_in_form(engine: Engine, text: str, wanted: Filter) -> tuple[Query | Then, Filter]:
     """The query and the filter that a text in the form means. Folders are as they are typed here."""
     from search.query import form
 

@@ -1,0 +1,72 @@
+"""Saved questions over HTTP: shared by everybody who may see the whole archive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from search.api import schemas as s
+from search.api.links import moment
+from search.api.seen import Seen, Sight
+from search.api.service import Service
+from search.errors import Problem, QueryError
+from search.query import Term, form
+from search.store.saved import SavedQuestion, SavedQuestions
+
+Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/]+$")]
+
+
+def router(service: Service) -> APIRouter:
+    """The routes of saved questions."""
+    routes = APIRouter(prefix="/saved", tags=["saved"])
+    questions = SavedQuestions(service.database)
+
+    @routes.get("", operation_id="saved", summary="Saved questions")
+    def every(seen: Sight) -> s.SavedQuestionList:
+        """Every saved question, by name."""
+        _whole(seen)
+        return s.SavedQuestionList(questions=[_entry(one) for one in questions.all()], last_segment=questions.last_segment())
+
+    @routes.put("/{name}", operation_id="save", summary="Save a question")
+    def save(name: Name, asked: s.SavedQuestionRequest, seen: Sight) -> s.SavedQuestionEntry:
+        """Save a question in the text form under a name. One of the same name is replaced. What is in the archive by now is not new to it."""
+        _whole(seen)
+        form.read(asked.form, opens=_opens)
+        return _entry(questions.save(name, asked.form))
+
+    @routes.put("/{name}/seen", operation_id="seen", summary="Note what has been shown")
+    def seen_until(name: Name, told: s.SavedQuestionSeen, seen: Sight) -> s.SavedQuestionEntry:
+        """Note up to which segment hits have been shown. Take `last_segment` from before the search."""
+        _whole(seen)
+        questions.get(name)
+        questions.seen(name, told.until)
+        return _entry(questions.get(name))
+
+    @routes.delete("/{name}", status_code=204, operation_id="forget_saved", summary="Forget a saved question")
+    def forget(name: Name, seen: Sight) -> Response:
+        """Forget a saved question."""
+        _whole(seen)
+        questions.delete(name)
+        return Response(status_code=204)
+
+    return routes
+
+
+def _opens(kind: str, value: str) -> Term:  # noqa: ARG001 - as the form calls it
+    raise QueryError("A saved question names no files.", remedy="Ask in words, or like a segment: segment:17.")
+
+
+def _entry(one: SavedQuestion) -> s.SavedQuestionEntry:
+    return s.SavedQuestionEntry(
+        name=one.name, form=one.form, seen_until=one.seen_until, saved_at=moment(one.saved_at),
+        asked_at=moment(one.asked_at) if one.asked_at is not None else None,
+    )  # fmt: skip
+
+
+def _whole(seen: Seen) -> None:
+    if seen.within is not None:
+        raise Problem(
+            403, "limited", "The token is limited to collections", "Saved questions may tell of other collections.",
+            remedy="Use a token for the whole archive.",
+        )  # fmt: skip

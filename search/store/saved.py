@@ -1,0 +1,75 @@
+"""Saved questions: texts in the form that can be asked again under a name, and asked for what is new since they were last asked so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from search.errors import UnknownName
+from search.store import tables as t
+from search.store.database import Database, now_ms
+
+MAX_FORM_CHARACTERS = 2_000
+"""Characters of a question in the text form."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedQuestion:
+    """A question under a name. Segments up to the number ``seen_until`` are not new to it. ``asked_at`` is when it was last asked for
+    what is new, in milliseconds since 1970; None: it never was."""
+
+    name: str
+    form: str
+    saved_at: int
+    seen_until: int
+    asked_at: int | None = None
+
+
+class SavedQuestions:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[SavedQuestion]:
+        """Every saved question, by name."""
+        with self._database.reading() as connection:
+            return [_saved(row) for row in connection.execute(select(t.saved).order_by(t.saved.c.name))]
+
+    def get(self, name: str) -> SavedQuestion:
+        """A saved question; raises UnknownName if there is none of that name."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(t.saved).where(t.saved.c.name == name)).first()
+        if row is None:
+            raise UnknownName("saved question", name, [one.name for one in self.all()])
+        return _saved(row)
+
+    def save(self, name: str, form: str) -> SavedQuestion:
+        """Save a question, in the place of one of the same name. What is in the archive already is not new to it."""
+        with self._database.writing(quiet=True) as connection:
+            connection.execute(delete(t.saved).where(t.saved.c.name == name))
+            last = connection.execute(select(func.coalesce(func.max(t.segment.c.id), 0))).scalar_one()
+            connection.execute(insert(t.saved).values(name=name, form=form, saved_at=now_ms(), seen_until=last))
+        return self.get(name)
+
+    def last_segment(self) -> int:
+        """The largest number of a segment; 0: there is none."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.coalesce(func.max(t.segment.c.id), 0))).scalar_one())
+
+    def seen(self, name: str, until: int) -> None:
+        """Note that what came up to a segment has been shown."""
+        with self._database.writing(quiet=True) as connection:
+            connection.execute(update(t.saved).where(t.saved.c.name == name).values(seen_until=until, asked_at=now_ms()))
+
+    def delete(self, name: str) -> None:
+        """Forget a saved question; raises UnknownName if there is none of that name."""
+        self.get(name)
+        with self._database.writing(quiet=True) as connection:
+            connection.execute(delete(t.saved).where(t.saved.c.name == name))
+
+
+def _saved(row: Any) -> SavedQuestion:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    return SavedQuestion(row.name, row.form, row.saved_at, row.seen_until, row.asked_at)
