@@ -34,7 +34,7 @@ from ui.compressed import Compressed
 from ui.login import OpenIdLogin
 
 PAGE = Path(__file__).parent / "page" / "main.py"
-"""The page: a Streamlit script, mounted if it is there. It finds the API through the variable SENSORIUM_SERVICE."""
+"""The page: a Streamlit script. It finds the API through the variable SENSORIUM_SERVICE."""
 
 LAST_SECONDS = 5
 """Seconds after the drain until what does not even take its problem is cut off."""
@@ -55,11 +55,10 @@ def run(
     with _bound(host, port) as listening, _written_beside(settings) as beside:
         port = listening.getsockname()[1]
         service = Service(beside, runner=SubprocessRunner(settings) if beside is settings else None)
-        with_page = page and PAGE.exists()
-        login = OpenIdLogin.read(Path(settings.login).expanduser()) if with_page and settings.login else None
+        login = OpenIdLogin.read(Path(settings.login).expanduser()) if page and settings.login else None
         access = _access(service, host, tokens=tokens, login=login)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        app = _with_page(service, access, _reachable(host, address)) if with_page else create_app(service, access)
+        app = _with_page(service, access, _reachable(host, address)) if page else create_app(service, access)
         last = settings.drain_seconds + LAST_SECONDS
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=last, server_header=False)
         ready(address, (access and access.local) or "")

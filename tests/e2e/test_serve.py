@@ -94,7 +94,7 @@ def test_the_page_and_the_api_are_one_process(tmp_path, monkeypatch, encoder):
     from search.settings import Settings
     from ui import serve as module
 
-    assert module.PAGE.is_file()  # without it, the API is served alone
+    assert module.PAGE.is_file()
     page = tmp_path / "app.py"
     page.write_text("import streamlit as st\nst.write('hello')\n")
     monkeypatch.setattr(module, "PAGE", page)
