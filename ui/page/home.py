@@ -13,6 +13,8 @@ def show(state: State) -> None:
     if not status.assets:
         library.welcome(status)
         return
+    if status.job:
+        library.watched()
     held = ", ".join(phrasing.count(status.assets[one], noun) for one, noun in phrasing.MEDIA.items() if status.assets.get(one))
     later = " · The other filters count once you search" if set(state.filter()) - {"collections"} or state.channels else ""
     look.newest(state, summary=f"{held} · Newest first{later}")

@@ -30,7 +30,7 @@ def show(state: State) -> None:
     ]
     shelf({"counts": counts}, key="counts")
     _add(collections)
-    _progress()
+    watched()
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
     for one in status.unread:
         st.caption(" ".join(phrasing.wordless(one.channel, one.why, one.assets, one.duration_ms)))
@@ -51,7 +51,7 @@ def welcome(status: Status) -> None:
         )  # fmt: skip
         if _SAMPLE in {root.name for root in collections.roots} and not status.job:
             st.button("Try it with the sample archive", type="primary", on_click=_start, args=([_SAMPLE], "sample"))
-    _progress(empty=True)
+    watched(empty=True)
     _add(collections)
 
 
@@ -88,7 +88,7 @@ def _ask(job: Callable[[str], Job]) -> None:
         st.session_state[_TROUBLE] = f"{error} {error.remedy}"
 
 
-def _progress(*, empty: bool = False) -> None:
+def watched(*, empty: bool = False) -> None:
     """The job that runs, or that was started here, watched while it goes on; or why there is none. ``empty``: the archive is, so far."""
     with st.container(key="job"):  # always there, so that what follows keeps its place, and what is open stays open
         if trouble := st.session_state.get(_TROUBLE):
