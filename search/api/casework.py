@@ -12,7 +12,6 @@ from search.api.links import moment
 from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.api.service import Service
-from search.errors import Problem
 from search.store.cases import Casefile, Cases, Exhibit
 from search.store.catalogue import Asset
 from search.types import Span
@@ -36,13 +35,13 @@ def router(service: Service) -> APIRouter:
     @routes.get("", operation_id="cases", summary="Every case")
     def every(seen: Sight) -> s.CaseList:
         """Every case, the one that was changed last first."""
-        _whole(seen)
+        seen.check_whole("Cases")
         return s.CaseList(cases=[_entry(one) for one in cases.all()])
 
     @routes.post("", status_code=201, operation_id="make_case", summary="Begin a case")
     def make(asked: s.CaseRequest, seen: Sight, response: Response) -> s.CaseDetail:
         """An empty case."""
-        _whole(seen)
+        seen.check_whole("Cases")
         id_ = cases.make(asked.name, asked.note)
         response.headers["Location"] = f"{s.BASE}/cases/{id_}"
         return told(id_, seen)
@@ -50,13 +49,13 @@ def router(service: Service) -> APIRouter:
     @routes.get("/{id}", operation_id="case", summary="A case")
     def get(id: s.Id, seen: Sight) -> s.CaseDetail:  # noqa: A002 - the name in the address
         """A case with its exhibits. Those whose medium has left the archive are still there, without links."""
-        _whole(seen)
+        seen.check_whole("Cases")
         return told(id, seen)
 
     @routes.post("/{id}/exhibits", operation_id="collect", summary="Collect moments")
     def collect(id: s.Id, asked: s.Collected, seen: Sight) -> s.CaseDetail:  # noqa: A002
         """Put moments at the end of a case. Those that it has already are left out."""
-        _whole(seen)
+        seen.check_whole("Cases")
         cases.add(id, _exhibits(asked.exhibits, seen, cases, []))
         return told(id, seen)
 
@@ -66,7 +65,7 @@ def router(service: Service) -> APIRouter:
 
         Fails with `changed-meanwhile` if somebody else has changed it since `version`.
         """
-        _whole(seen)
+        seen.check_whole("Cases")
         exhibits = _exhibits(asked.exhibits, seen, cases, cases.get(id)[1])
         cases.change(id, asked.version, name=asked.name, note=asked.note, exhibits=exhibits)
         return told(id, seen)
@@ -74,20 +73,11 @@ def router(service: Service) -> APIRouter:
     @routes.delete("/{id}", status_code=204, operation_id="delete_case", summary="Delete a case")
     def delete(id: s.Id, seen: Sight) -> Response:  # noqa: A002
         """Delete a case. The media stay."""
-        _whole(seen)
+        seen.check_whole("Cases")
         cases.delete(id)
         return Response(status_code=204)
 
     return routes
-
-
-def _whole(seen: Seen) -> None:
-    """Cases tell of the whole archive."""
-    if seen.within is not None:
-        raise Problem(
-            403, "limited", "The token is limited to collections", "Cases may tell of other collections.",
-            remedy="Use a token for the whole archive.",
-        )  # fmt: skip
 
 
 def _exhibits(asked: Sequence[s.ExhibitRequest], seen: Seen, cases: Cases, before: Sequence[Exhibit]) -> list[Exhibit]:

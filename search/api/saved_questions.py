@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Response
 
 from search.api import schemas as s
 from search.api.links import moment
-from search.api.seen import Seen, Sight
+from search.api.seen import Sight
 from search.api.service import Service
-from search.errors import Problem, QueryError
+from search.errors import QueryError
 from search.query import Term, form
 from search.store.saved import SavedQuestion, SavedQuestions
 
@@ -25,20 +25,20 @@ def router(service: Service) -> APIRouter:
     @routes.get("", operation_id="saved", summary="Saved questions")
     def every(seen: Sight) -> s.SavedQuestionList:
         """Every saved question, by name."""
-        _whole(seen)
+        seen.check_whole("Saved questions")
         return s.SavedQuestionList(questions=[_entry(one) for one in questions.all()], last_segment=questions.last_segment())
 
     @routes.put("/{name}", operation_id="save", summary="Save a question")
     def save(name: Name, asked: s.SavedQuestionRequest, seen: Sight) -> s.SavedQuestionEntry:
         """Save a question in the text form under a name. One of the same name is replaced. What is in the archive by now is not new to it."""
-        _whole(seen)
+        seen.check_whole("Saved questions")
         form.read(asked.form, opens=_opens)
         return _entry(questions.save(name, asked.form))
 
     @routes.put("/{name}/seen", operation_id="seen", summary="Note what has been shown")
     def seen_until(name: Name, told: s.SavedQuestionSeen, seen: Sight) -> s.SavedQuestionEntry:
         """Note up to which segment hits have been shown. Take `last_segment` from before the search."""
-        _whole(seen)
+        seen.check_whole("Saved questions")
         questions.get(name)
         questions.seen(name, told.until)
         return _entry(questions.get(name))
@@ -46,7 +46,7 @@ def router(service: Service) -> APIRouter:
     @routes.delete("/{name}", status_code=204, operation_id="forget_saved", summary="Forget a saved question")
     def forget(name: Name, seen: Sight) -> Response:
         """Forget a saved question."""
-        _whole(seen)
+        seen.check_whole("Saved questions")
         questions.delete(name)
         return Response(status_code=204)
 
@@ -62,11 +62,3 @@ def _entry(one: SavedQuestion) -> s.SavedQuestionEntry:
         name=one.name, form=one.form, seen_until=one.seen_until, saved_at=moment(one.saved_at),
         asked_at=moment(one.asked_at) if one.asked_at is not None else None,
     )  # fmt: skip
-
-
-def _whole(seen: Seen) -> None:
-    if seen.within is not None:
-        raise Problem(
-            403, "limited", "The token is limited to collections", "Saved questions may tell of other collections.",
-            remedy="Use a token for the whole archive.",
-        )  # fmt: skip

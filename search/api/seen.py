@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from search.api.places import Places
 from search.api.problems import not_found
-from search.errors import UnknownName
+from search.errors import Problem, UnknownName
 from search.settings import Settings
 from search.store import Catalogue, Database, Labels, Readers, SqlStore
 from search.store.catalogue import Asset
@@ -40,6 +40,14 @@ class Seen:
         if (found := self.catalogue.assets([id_]).get(id_)) is None:
             raise not_found("asset", id_)
         return found
+
+    def check_whole(self, what: str) -> None:
+        """Raise Problem (403) for who is limited to collections: ``what`` may tell of others."""
+        if self.within is not None:
+            raise Problem(
+                403, "limited", "The token is limited to collections", f"{what} may tell of other collections.",
+                remedy="Use a token for the whole archive.",
+            )  # fmt: skip
 
     def know_collections(self, names: Sequence[str]) -> None:
         """Raise UnknownName where one of the collections does not exist."""

@@ -48,9 +48,9 @@ class SavedQuestions:
 
     def save(self, name: str, form: str) -> SavedQuestion:
         """Save a question, in the place of one of the same name. What is in the archive already is not new to it."""
+        last = self.last_segment()
         with self._database.writing(quiet=True) as connection:
             connection.execute(delete(t.saved).where(t.saved.c.name == name))
-            last = connection.execute(select(func.coalesce(func.max(t.segment.c.id), 0))).scalar_one()
             connection.execute(insert(t.saved).values(name=name, form=form, saved_at=now_ms(), seen_until=last))
         return self.get(name)
 
