@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -45,11 +45,13 @@ LEAVE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ReadingContext:
-    """The environment of readers: the decoding processes, how many assets are read at once, and the event that stops them."""
+    """The environment of readers: the decoding processes, how many assets are read at once, the event that stops them, and the
+    roots of the collections."""
 
     pool: DecodePool
     threads: int
     stop: threading.Event
+    roots: Sequence[bytes]
 
 
 @dataclass(eq=False, slots=True)
@@ -74,8 +76,10 @@ class _Reading:
 
 def read(
     context: ReadingContext, queue: ReadingQueue, reader: Reader, progress: Progress, report: Callable[[Progress], None]
-) -> None:
+) -> list[tuple[int, bytes]]:
     """Process a reader's queue. If the reader fails on an asset, the ledger gets the reason and the next asset is read.
+
+    Returns the files that are not what was scanned, each with the key of its collection: they must be scanned again.
 
     Raises:
         ModelMissing: the reader's weights are not here.
@@ -87,6 +91,7 @@ def read(
     for _ in range(context.threads):  # daemons: a hanging one must not keep the process alive, as an executor's thread would
         threading.Thread(target=_work, args=(context, reader, work), name="read", daemon=True).start()
     running: dict[Future[Read | MediaError], _Reading] = {}
+    changed: list[tuple[int, bytes]] = []
     progress.reader, progress.to_read, progress.behind = reader.name, queue.left(), 0.0
     began = counted = time.monotonic()
     try:
@@ -101,7 +106,7 @@ def read(
                 break
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
-                _end(queue, reader, running.pop(future).unit, future, progress)
+                changed += _end(context, queue, reader, running.pop(future).unit, future, progress)
             longest = max(running.values(), key=lambda reading: reading.silent, default=None)
             if longest is not None and longest.silent > HANGS_SECONDS:
                 del running[longest.harvest]  # others may be blocked on it
@@ -120,6 +125,7 @@ def read(
         wait(running, LEAVE_SECONDS)
         with contextlib.suppress(DatabaseAway):  # report the original error instead; leases time out by themselves
             queue.hand_back([reading.unit for reading in running.values()])
+    return changed
 
 
 def embed(
@@ -215,21 +221,31 @@ def _heard(context: ReadingContext, reader: Reader, replies: Iterator[Info | Cut
     reading.since = None
 
 
-def _end(queue: ReadingQueue, reader: Reader, unit: Unit, future: Future[Read | MediaError], progress: Progress) -> None:
+def _end(
+    context: ReadingContext,
+    queue: ReadingQueue,
+    reader: Reader,
+    unit: Unit,
+    future: Future[Read | MediaError],
+    progress: Progress,
+) -> list[tuple[int, bytes]]:
+    """End a reading. Returns its file, with the key of its collection, if it has changed since it was scanned."""
     if (error := future.exception()) is not None:
         queue.hand_back([unit])
         raise error
     found = future.result()
-    if isinstance(found, Read) and unchanged_since(unit.path, unit.size, unit.mtime_ns):
+    if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
+        gone = not os.path.lexists(unit.path)
+        queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, context.roots))
+        return [] if gone else [(unit.collection, unit.path)]
+    if isinstance(found, Read):
         progress.read += len(queue.keep([found], reader.name))
         progress.passages += len(found.passages) + len(found.pictures)
-    elif isinstance(found, Read) or found.reason == "vanished":
-        if os.path.lexists(unit.path):
-            queue.hand_back([unit])
-        else:
-            queue.forget(unit, gone=True, away=mounts.is_away(unit.path, unit.device))
+    elif found.reason == "vanished":
+        queue.hand_back([unit])
     elif queue.fail(unit, found.reason, str(found)):
         progress.count_failure(found.reason)
+    return []
 
 
 def _beat(queue: Queue, over: threading.Event) -> None:

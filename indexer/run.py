@@ -351,7 +351,7 @@ class Indexer:
             while not stop.is_set() and self._names.write(NAMES_PER_COMMIT):
                 report(tally, progress, False)
             redate(self.dates, self._pool, self._zones, stop, lambda: report(tally, progress, False))
-            self._read(stop, progress, lambda now: report(tally, now, False))
+            changed += self._read(stop, progress, lambda now: report(tally, now, False))
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -391,10 +391,11 @@ class Indexer:
     def _roots(self) -> list[bytes]:
         return [os.fsencode(root) for roots in self.store.collections().values() for root in roots]
 
-    def _read(self, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]) -> None:
+    def _read(self, stop: threading.Event, progress: Progress, report: Callable[[Progress], None]) -> list[tuple[int, bytes]]:
         """Let the readers read what waits for them, and embed what they read. A reader whose model is not installed keeps its
-        queue."""
-        place = ReadingContext(self._pool, self._settings.readers or self._settings.cores, stop)
+        queue. Returns the files that are not what was scanned, with their collections."""
+        changed: list[tuple[int, bytes]] = []
+        place = ReadingContext(self._pool, self._settings.readers or self._settings.cores, stop, self._roots())
         version = self.store.version()
         for reader_run in self.reader_runs:
             if version != self._filled:
@@ -402,7 +403,7 @@ class Indexer:
             if stop.is_set() or not reader_run.queue.waiting():
                 continue
             try:
-                read(place, reader_run.queue, self._reader(reader_run.entry), progress, report)
+                changed += read(place, reader_run.queue, self._reader(reader_run.entry), progress, report)
             except (ModelMissing, InputError, ReaderHangs) as error:
                 self.absent[reader_run.entry.name] = error
         passages = Passages(self._database)
@@ -413,6 +414,7 @@ class Indexer:
             if passages.missing(space_run.entry.key, space_run.entry.kinds, 1, after=space_run.embedded):
                 embed(passages, space_run.entry, space_run.encoder, stop, lambda _: report(progress), after=space_run.embedded)
             space_run.embedded = space_run.embedded if stop.is_set() else last
+        return changed
 
     def _reader(self, entry: ReaderEntry) -> Reader:
         reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)

@@ -8,9 +8,11 @@ import threading
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from indexer import reading
+from indexer import run as run_
 from indexer.run import RunRequest, index
 from indexer.verify import verify
 from search import encoders, readers
@@ -289,6 +291,28 @@ def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settin
     film.with_suffix(".en.srt").unlink()
     index(settings, RunRequest([archive]))
     assert Readers(Database(settings.database)).size(1)[1] == before
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_is_not_what_was_scanned_is_scanned_again_before_it_is_read(home, archive, encoder, monkeypatch, gone):
+    """A reader that is added to an archive meets the files as they are now, since no folder is scanned before."""
+    monkeypatch.setattr(run_, "SETTLE_SECONDS", 0.0)
+    file = archive / "pictures" / "red.png"
+    if gone:
+        file.unlink()
+    else:
+        Image.new("RGB", (60, 40), "blue").save(file)
+    add()
+    with Engine(home, encoder=encoder) as engine:
+        wanted = Filter(channels=(Channel.OCR,), modalities=(Modality.IMAGE,))
+        seen = {
+            hit.segment.path.rpartition("/")[2]: hit.segment.text
+            for hit in engine.search(Term("blue", Modality.TEXT), wanted, k=20).hits
+        }
+    assert seen.get("red.png") == (None if gone else "blue")
+    assert seen["blue.png"] == "blue"
+    if not gone:
+        assert all(check.ok for check in verify(home, deep=True))
 
 
 def test_a_run_with_nothing_to_do_changes_nothing(home, archive, reader):
