@@ -97,7 +97,7 @@ def build(client: Client) -> MCPServer:
 
     @tool
     def list_collections() -> CallToolResult:
-        """The collections of the archive, with how many files of each medium they hold."""
+        """The collections of the archive, the first 500 of them, with how many files of each medium they hold."""
         told = client.collections()
         return _result({"collections": [{"name": one.name, "files": one.files} for one in told.collections], "labels": told.tags})
 

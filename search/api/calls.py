@@ -326,9 +326,9 @@ def status() -> Call[s.Status]:
     return Call("GET", "/status", _as(s.Status))
 
 
-def collections() -> Call[s.Collections]:
-    """Collections, and the folders that may be indexed."""
-    return Call("GET", "/collections", _as(s.Collections))
+def collections(*, limit: int = 500, cursor: str | None = None) -> Call[s.Collections]:
+    """A page of the collections, and the folders that may be indexed."""
+    return Call("GET", "/collections", _as(s.Collections), params=_given({"limit": limit, "cursor": cursor}))
 
 
 def failures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from itertools import islice
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -27,8 +28,8 @@ from search.query.spoken import hears
 from search.store.spaces import SpaceEntry
 from search.types import Coverage
 
-MAX_TAGS = 100
-"""The most tags that a list names."""
+MAX_TAGS, MAX_ROOTS = 100, 1_000
+"""The most tags and roots that a list names."""
 
 
 def router(service: Service) -> APIRouter:
@@ -41,21 +42,22 @@ def router(service: Service) -> APIRouter:
         return _status(service, seen)
 
     @routes.get("/collections", operation_id="collections", summary="Collections and roots")
-    def collections(seen: Sight) -> s.Collections:
-        """Every collection with its files by modality and how much of it can be found, and the folders that index jobs may name."""
-        places, known = seen.places, seen.places.collections()
-        files, covered = seen.catalogue.collections(), service.coverage()
-        roots = [_root(places, path, shown=places.shown(None)) for path in places.roots().values()]
+    def collections(seen: Sight, limit: Annotated[int, Query(ge=1, le=1_000)] = 500, cursor: Cursor = None) -> s.Collections:
+        """A page of the collections, oldest first, each with its files by modality and how much of it can be found; and the folders that
+        index jobs may name."""
+        page, following = cut(seen.catalogue.collections(after=key_of(cursor) or 0, limit=limit + 1), limit)
+        places, known, covered = seen.places, seen.places.collections(), service.coverage([one.name for one in page])
         entries = [
             s.Collection(
-                name=name,
-                roots=[_root(places, path, shown=places.shown(name)) for path in paths],
-                files=files.get(name, {}),
-                coverage=links.coverage(covered.get(name, Coverage())),
+                name=one.name,
+                roots=[_root(places, path, shown=places.shown(one.name)) for path in known.get(one.name, ())],
+                files=one.files,
+                coverage=links.coverage(covered.get(one.name, Coverage())),
             )
-            for name, paths in known.items()
+            for one in page
         ]
-        return s.Collections(collections=entries, roots=roots, tags=seen.labels.names(MAX_TAGS))
+        roots = [_root(places, path, shown=places.shown(None)) for path in islice(places.roots().values(), MAX_ROOTS)]
+        return s.Collections(collections=entries, cursor=following, roots=roots, tags=seen.labels.names(MAX_TAGS))
 
     @routes.get("/failures", operation_id="failures", summary="What could not be searched, and why")
     def failures(

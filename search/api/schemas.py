@@ -1039,9 +1039,10 @@ class Collection(Wire):
 
 
 class Collections(Wire):
-    """Every collection, and the folders that index jobs may name."""
+    """A page of the collections, and the folders that index jobs may name: at most 1,000 of them."""
 
     collections: list[Collection]
+    cursor: str | None
     roots: list[Root]
     tags: dict[str, int] = Field(description="The most frequent labels of `sensorium tag`: to how many assets each was given.")
 

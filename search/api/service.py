@@ -7,7 +7,7 @@ import math
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Literal
 
@@ -31,7 +31,7 @@ from search.ondemand import ask, translate
 from search.query import Engine
 from search.query.searcher import Searcher
 from search.settings import Settings
-from search.store import Database, Readers, Spaces
+from search.store import Database, Readers, Spaces, SqlStore
 from search.store.spaces import encoder_name
 from search.types import Coverage, Within
 
@@ -189,12 +189,13 @@ class Service:
         """The current generation of the index; None while there is no engine."""
         return self._engine.live.generation if self._engine else None
 
-    def coverage(self) -> dict[str, Coverage]:
-        """How much of each collection a search in the default space can see."""
+    def coverage(self, collections: Sequence[str]) -> dict[str, Coverage]:
+        """How much of each of these collections a search in the default space can see."""
+        store = SqlStore(self.database, tuple(collections))
         if self._engine is not None:
             self._engine.follow()
-            return self.store.coverage(self._engine.searcher().entry.key)
-        return self.store.coverage(self.spaces.find(self.settings.space).key) if self.spaces.all() else {}
+            return store.coverage(self._engine.searcher().entry.key)
+        return store.coverage(self.spaces.find(self.settings.space).key) if self.spaces.all() else {}
 
     def searcher(self, name: str) -> Searcher:
         """The searcher of a space; see ``engine``. Waits a few seconds for a space that is not open yet.

@@ -88,7 +88,7 @@ def calibrate(searcher: Searcher, progress: Callable[[int, int], None] = lambda 
         return replace(made, made="from the archive", labels=told)
     ours = {key: one for key, one in made.directions.items() if one.present >= MIN_QUESTIONS}
     merged = {key: _merged(one, ours.get(key)) for key, one in brought.directions.items()}
-    return replace(brought, directions=merged, made="built in, measured by the archive" if ours else "built in", labels=told)
+    return replace(brought, directions=merged, made=f"{c.BUILT_IN}, measured by the archive" if ours else c.BUILT_IN, labels=told)
 
 
 def _nothing_known() -> InputError:
@@ -106,12 +106,14 @@ def _merged(built_in: c.Direction, own: c.Direction | None) -> c.Direction:
 
 def _cohort(searcher: Searcher, view: View, bank: Vectors, rng: np.random.Generator) -> c.Calibration:
     contents: dict[Modality, Vectors] = {}
+    segments: dict[Modality, Ids] = {}
     for code, kind in enumerate(KINDS):
         content = Modality.IMAGE if kind.content is Modality.VIDEO else kind.content
         ids = view.columns.ids[view.columns.kinds == code]
         if len(ids) >= c.MIN_SAMPLE and content not in contents:
-            contents[content] = searcher.vectors(view, _some(ids, COHORT, rng))
-    return c.Calibration(contents, {Modality.TEXT: bank}, {})
+            segments[content] = _some(ids, COHORT, rng)
+            contents[content] = searcher.vectors(view, segments[content])
+    return c.Calibration(contents, {Modality.TEXT: bank}, {}, segments=segments)
 
 
 def _cases(

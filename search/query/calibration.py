@@ -18,7 +18,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ from numpy.typing import NDArray
 
 from search import disk
 from search.errors import InputError
-from search.types import Kind, Modality, Space, Vectors
+from search.types import Ids, Kind, Modality, Space, Vectors
+
+BUILT_IN = "built in"
+"""How calibrations begin to say how they were ``made`` that hold nothing of the archive."""
 
 SAMPLED_SEGMENTS = 1_000
 """Segments in the sample of a kind."""
@@ -133,7 +136,8 @@ class Calibration:
     keyed by the question's modality and the segment's content. ``parts`` are ranges of dimensions that discriminate better
     separately than together; ``wording`` is the one in which texts are compared with each other. ``shared`` are the weights that
     the probabilities of all directions share: ``offset``, ``log_segments`` and ``log_words``. ``digest`` is the SHA-256 of the
-    file. ``labels`` is the number of labels in the archive when the calibration was made from them.
+    file. ``labels`` is the number of labels in the archive when the calibration was made from them. ``segments`` are the ids (n,) of
+    the segments that contents were drawn from, ascending, where these are the archive's own.
     """
 
     contents: Mapping[Modality, Vectors]
@@ -142,9 +146,10 @@ class Calibration:
     parts: tuple[tuple[int, int], ...] = ()
     wording: tuple[int, int] | None = None
     shared: Mapping[str, float] = field(default_factory=dict)
-    made: str = "built in"
+    made: str = BUILT_IN
     digest: str = ""
     labels: int = 0
+    segments: Mapping[Modality, Ids] = field(default_factory=dict)
     _worded: dict[Modality, Vectors] = field(default_factory=dict)
 
     def worded(self, asked: Modality) -> Vectors:
@@ -269,9 +274,32 @@ def save(home: Path, space: Space, calibration: Calibration) -> Path:
     return file
 
 
+def forget(home: Path, space: Space, present: Ids) -> None:
+    """Remove deleted content from the calibration that was made for a space of an archive: what was drawn from segments that are not
+    ``present``, ids (n,) ascending. A cohort that gets too small for that, or does not know its segments, is removed whole; the
+    next run of the indexer makes another one."""
+    file = file_of(home, space)
+    try:
+        made = unpack(file.read_bytes(), space.dim)
+    except FileNotFoundError:
+        return
+    except InputError:
+        file.unlink(missing_ok=True)
+        return
+    if made.made.startswith(BUILT_IN):
+        return
+    kept = {modality: np.isin(made.segments.get(modality, ()), present) for modality in made.contents}
+    if any(len(kept[modality]) != len(rows) or kept[modality].sum() < MIN_SAMPLE for modality, rows in made.contents.items()):
+        file.unlink(missing_ok=True)
+    elif not all(rows.all() for rows in kept.values()):
+        contents = {modality: rows[kept[modality]] for modality, rows in made.contents.items()}
+        segments = {modality: made.segments[modality][rows] for modality, rows in kept.items()}
+        save(home, space, replace(made, contents=contents, segments=segments))
+
+
 def pack(calibration: Calibration) -> bytes:
     """A calibration as a file: vectors in 8 bits with a scale a row."""
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = {f"segments/{modality}": ids for modality, ids in calibration.segments.items()}
     for name, some in (("contents", calibration.contents), ("questions", calibration.questions)):
         for modality, vectors in some.items():
             scale = np.abs(vectors).max(axis=1, keepdims=True).clip(1e-9) / 127
@@ -319,8 +347,12 @@ def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN4
     if head["format"] != FORMAT:
         raise ValueError(f"it has the format {head['format']!r}, not {FORMAT}")
     sets: dict[str, dict[Modality, Vectors]] = {"contents": {}, "questions": {}}
+    segments: dict[Modality, Ids] = {}
     for name in (name for name in file.files if name.count("/") == 1):
         of, modality = name.split("/")
+        if of == "segments":
+            segments[Modality(modality)] = np.asarray(file[name], np.int64)
+            continue
         vectors = np.asarray(file[name].astype(np.float32) * file[f"{name}/scale"], np.float32)
         if vectors.ndim != 2 or vectors.shape[1] != dim or not np.isfinite(vectors).all() or len(vectors) < 2:
             raise ValueError(f"{name} has the shape {vectors.shape}, not (n, {dim})")
@@ -332,7 +364,7 @@ def _calibration(file: Any, dim: int, digest: str) -> Calibration:  # noqa: ANN4
     wording = (int(head["wording"][0]), int(head["wording"][1])) if head["wording"] else None
     return Calibration(
         sets["contents"], sets["questions"], directions, tuple((int(a), int(b)) for a, b in head["parts"]),
-        wording, shared, str(head["made"]), digest, int(head.get("labels", 0)),
+        wording, shared, str(head["made"]), digest, int(head.get("labels", 0)), segments,
     )  # fmt: skip
 
 

@@ -96,6 +96,15 @@ _IS_NO_NAME = t.segment.c.reader_id.is_distinct_from(READER)
 """Names of files are words that are found, and no segments that are shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class CollectionFiles:
+    """A collection and its files by modality, with extra counts for ``missing``, ``away`` and ``failed``."""
+
+    id: int
+    name: str
+    files: dict[str, int]
+
+
 class Catalogue:
     """Reads for lists and details, ``within`` some collections. Every method is one transaction."""
 
@@ -203,22 +212,24 @@ class Catalogue:
             rows = connection.execute(select(s.channel, func.count()).where(held).group_by(s.channel))
             return {channel: count for channel, count in rows}  # noqa: C416 - rows are no pairs to mypy
 
-    def collections(self) -> dict[str, dict[str, int]]:
-        """Every collection's files by modality, with extra counts for ``missing``, ``away`` and ``failed``."""
+    def collections(self, *, after: int = 0, limit: int = 1_000) -> list[CollectionFiles]:
+        """Collections with ids above ``after``, in the order in which they were made."""
         where, c = t.location.c, t.collection.c
         kind = case((where.state != "present", where.state), (t.asset.c.modality.is_(None), "failed"), else_=t.asset.c.modality)
+        some = select(c.id).where(c.id > after, *inside(self._within, c.id)).order_by(c.id).limit(limit)
         query = (
-            select(c.name, kind, func.count(where.id))
+            select(c.id, c.name, kind, func.count(where.id))
             .select_from(t.collection.outerjoin(t.location).outerjoin(t.asset, t.asset.c.id == where.asset_id))
-            .where(*inside(self._within, c.id))
-            .group_by(c.name, kind)
-            .order_by(c.name)
+            .where(c.id.in_(some))
+            .group_by(c.id, c.name, kind)
+            .order_by(c.id)
         )
-        found: dict[str, dict[str, int]] = {}
+        found: dict[int, CollectionFiles] = {}
         with self._database.reading() as connection:
-            for name, of, count in connection.execute(query):
-                found.setdefault(name, {}).update({of: count} if count else {})
-        return found
+            for id_, name, of, count in connection.execute(query):
+                files = found.setdefault(id_, CollectionFiles(id_, name, {})).files
+                files.update({of: count} if count else {})
+        return [*found.values()]
 
     def ledger(
         self, *, asset: int | None = None, reason: str | None = None, collection: str | None = None,

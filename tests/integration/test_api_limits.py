@@ -437,6 +437,13 @@ def test_a_hundred_thousand_collections_cost_a_limited_caller_nothing(doors):
         assert doors.post("/v1/search", headers=headers, json={"query": [{"text": "red"}]}).json()["hits"]
         assert doors.get("/v1/assets", headers=headers).json()["assets"]
     assert len(doors.get("/v1/status", headers=admin).json()["collections"]) == 100_002
+    page = doors.get("/v1/collections", headers=admin, params={"limit": 2}).json()
+    assert ([one["name"] for one in page["collections"]], len(page["roots"])) == (["mine", "theirs"], 1_000)
+    after = doors.get("/v1/collections", headers=admin, params={"limit": 2, "cursor": page["cursor"]}).json()
+    assert [(one["name"], [root["name"] for root in one["roots"]]) for one in after["collections"]] == [
+        (name, [name]) for name in ("c100000", "c100001")
+    ]
+    assert doors.get("/v1/collections", headers=mine, params={"limit": 1}).json()["cursor"] is None
 
 
 def test_what_lies_beside_the_other_copy_of_a_file_is_not_read_here(doors, folders, encoder):

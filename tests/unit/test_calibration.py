@@ -21,10 +21,12 @@ from search.query.calibration import (
     Direction,
     Scale,
     file_of,
+    forget,
     line_class,
     load,
     log_words,
     pack,
+    save,
     spread_of,
     unpack,
     word_scores,
@@ -174,6 +176,27 @@ def test_a_byte_that_has_changed_is_harmless_or_told():
         with suppress(InputError):  # anything else that is raised fails the test
             assert unpack(bytes(content), DIM).contents.keys() <= set(Modality)
         content[at] = before
+
+
+def test_a_calibration_forgets_what_was_deleted_and_goes_where_it_cannot(tmp_path):
+    space = Space("some", "fake", "", "1", DIM, frozenset({TEXT}))
+    drawn = replace(calibration(), segments={IMAGE: np.arange(60), TEXT: np.arange(100, 150)})
+    save(tmp_path, space, drawn)
+    present = np.setdiff1d(np.arange(150), [3, 4, 149])
+    forget(tmp_path, space, present)
+    kept = load(tmp_path, space, None)[0]
+    assert kept.segments[IMAGE].tolist() == [*range(3), *range(5, 60)]
+    np.testing.assert_allclose(kept.contents[IMAGE], np.delete(units(60, 1), [3, 4], 0), atol=0.01)
+    assert (len(kept.contents[TEXT]), kept.directions) == (49, drawn.directions)
+    forget(tmp_path, space, present[:20])  # too few are left to tell how unrelated contents score
+    assert not file_of(tmp_path, space).exists()
+    for made in (b"damaged", pack(calibration())):  # the second does not know what its rows were drawn from
+        file_of(tmp_path, space).write_bytes(made)
+        forget(tmp_path, space, present)
+        assert not file_of(tmp_path, space).exists()
+    save(tmp_path, space, replace(calibration(), made="built in, measured by the archive"))
+    forget(tmp_path, space, present)
+    assert len(load(tmp_path, space, None)[0].contents[IMAGE]) == 60
 
 
 def test_a_calibration_of_another_space_is_refused():

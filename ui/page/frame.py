@@ -47,10 +47,10 @@ def _client(token: str) -> Client:
 
 @st.cache_data(ttl=30, show_spinner=False)
 def _told(of: str) -> PageChoices:  # noqa: ARG001 - of each token its own
-    told, status = client().collections(), client().status()
+    told, status = client().collections(limit=1), client().status()
     channels = {kind.partition("/")[2] for kind in status.segments}
     return PageChoices(
-        collections=tuple(one.name for one in told.collections), tags=tuple(told.tags),
+        collections=tuple(status.collections), tags=tuple(told.tags),
         spaces=tuple(one.name for one in status.spaces) if len(status.spaces) > 1 else (),
         channels=tuple(channel for channel in CHANNELS if channel in channels), folders=_folders() if status.engine == "ready" else (),
         hears=status.hears or "", answers=status.answers or "", translates=status.translates or "",

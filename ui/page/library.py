@@ -32,6 +32,8 @@ def show(state: State) -> None:
     _add(collections)
     watched()
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
+    if collections.cursor:
+        st.caption(f"The first {len(collections.collections):,} of {len(status.collections):,} collections are shown.")
     for one in status.unread:
         st.caption(" ".join(phrasing.wordless(one.channel, one.why, one.assets, one.duration_ms)))
     look.newest(state, heading="Recently added")
