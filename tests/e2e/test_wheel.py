@@ -41,9 +41,10 @@ def test_it_indexes_away_from_the_checkout(installed, tmp_path):
     assert "note.txt" in done.stdout
 
 
-def test_it_is_typed_and_carries_its_licences(installed):
+def test_it_is_typed_carries_its_licences_and_leaves_training_out(installed):
     for package in ("search", "indexer", "ui"):
         assert (installed / package / "py.typed").exists()
     (licences,) = installed.glob("*.dist-info/licenses")
     assert (licences / "LICENSE").exists()
     assert (licences / "search" / "encoders" / "pocket" / "NOTICE").exists()
+    assert not (installed / "search" / "encoders" / "pocket" / "training").exists()
