@@ -31,7 +31,7 @@ from search.media.metadata import dating
 from search.settings import Settings
 from search.store import Finished, Queue, Unit
 from search.store.intake import path_of
-from search.store.queue import BEAT_SECONDS
+from search.store.queue import BEAT_SECONDS, LARGE_BYTES
 from search.types import KINDS, Channel, Cut, Filed, Gap, Info, Kind, Modality, Needs, Picture, Vectors
 from search.zones import Zones
 
@@ -40,6 +40,9 @@ MAX_WAITING_CUTS = 48
 
 PATIENCE_SECONDS = 0.5
 """How long content waits for a batch to fill while other kinds keep the encoder busy."""
+
+LEASE_PAUSE_SECONDS = 0.5
+"""How long no units are leased if only large files wait."""
 
 COMMIT_UNITS, COMMIT_SECONDS = 64, 0.5
 """A transaction is written when this many units are done, or the first of them has waited this long."""
@@ -118,6 +121,49 @@ _Encoded: TypeAlias = "list[tuple[NDArray[np.float32], Vectors | None]]"
 """Of each content its vector (dim,), and the vectors (frames, dim) of its frames where there are any."""
 
 
+class _Leased:
+    """Units that no decoder has started, in the order in which they came, for several threads."""
+
+    def __init__(self) -> None:
+        self._units: list[Unit] = []
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def sizes(self) -> tuple[int, int]:
+        """How many units of smaller and of large files wait."""
+        with self._changed:
+            large = sum(unit.size >= LARGE_BYTES for unit in self._units)
+            return len(self._units) - large, large
+
+    def put(self, unit: Unit) -> None:
+        """Add a unit."""
+        with self._changed:
+            self._units.append(unit)
+            self._changed.notify()
+
+    def get(self, *, large_first: bool) -> Unit | None:
+        """Wait for a unit and take it: the first of a large file, or of a smaller one, if there is one, else the first of any. None
+        after ``close``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._units or self._closed)
+            if not self._units:
+                return None
+            at = next((at for at, unit in enumerate(self._units) if (unit.size >= LARGE_BYTES) is large_first), 0)
+            return self._units.pop(at)
+
+    def clear(self) -> list[Unit]:
+        """Take all units."""
+        with self._changed:
+            taken, self._units = self._units, []
+            return taken
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
 class Pipeline:
     """Processes the units of a queue, once: until the scan has ended and none are left."""
 
@@ -138,7 +184,7 @@ class Pipeline:
         self.changed: list[tuple[int, bytes]] = []
         """Files that changed while they were read, each with the key of its collection."""
         self._stop, self._abandoned = stop, threading.Event()
-        self._units: queue.Queue[Unit | None] = queue.Queue()
+        self._units = _Leased()
         self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(
             max(MAX_WAITING_CUTS, 2 * self._batch)
         )
@@ -152,6 +198,7 @@ class Pipeline:
         self._leased: dict[int, Unit] = {}
         self._committed = time.monotonic()
         self._last: int | None = None
+        self._next_lease = 0.0
 
     def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None], take_back: Callable[[], None]) -> None:
         """Work until ``scanning`` returns False and everything queued by then has ended, here or in other processes.
@@ -165,7 +212,9 @@ class Pipeline:
         decoders = self._pool.size
         encoders = self._settings.encoders or self._settings.cores
         with ThreadPoolExecutor(encoders, "encode") as executor:
-            threads = [threading.Thread(target=self._decode, daemon=True) for _ in range(decoders)]
+            threads = [
+                threading.Thread(target=self._decode, args=(number > 0,), daemon=True) for number in range(decoders)
+            ]  # the first one keeps to smaller files while there are any
             for thread in (*threads, threading.Thread(target=self._beat, name="heartbeat", daemon=True)):
                 thread.start()
             try:
@@ -181,13 +230,18 @@ class Pipeline:
     def _feed(self, decoders: int, scanning: Callable[[], bool]) -> bool:
         """Lease units for idle decoders. Returns whether there is anything to do here."""
         if self._stop.is_set():
-            self._hand_back(self._unbegun())
+            self._hand_back(self._units.clear())
             return bool(self._leased)
         more = scanning()  # asked first, so that what was queued before the scan ended is seen below
-        if self._units.qsize() < decoders:
-            for unit in self._queue.lease(4 * decoders, suspect=not self._leased and not more):
+        small, large = self._units.sizes()
+        if small < decoders and time.monotonic() >= self._next_lease:
+            units = self._queue.lease(4 * decoders, large=max(decoders - 1 - large, 0), suspect=not self._leased and not more)
+            for unit in units:
                 self._leased[unit.id] = unit
                 self._units.put(unit)
+            small, large = self._units.sizes()
+            if large and not small:  # no decoder is idle
+                self._next_lease = time.monotonic() + LEASE_PAUSE_SECONDS
         if not self._leased and more:
             time.sleep(0.02)
         return bool(self._leased) or more
@@ -210,9 +264,9 @@ class Pipeline:
             with contextlib.suppress(SensoriumError):
                 self._queue.beat()
 
-    def _decode(self) -> None:
+    def _decode(self, large_first: bool) -> None:
         """A decode thread: decodes unit by unit and puts the cuts into the bounded queue."""
-        while (unit := self._units.get()) is not None:
+        while (unit := self._units.get(large_first=large_first)) is not None:
             work = _Work(unit)
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):  # it may have been scanned long ago
                 self._decoded.put((work, MediaError("vanished", "It is not what was scanned.")))
@@ -374,16 +428,6 @@ class Pipeline:
             del self._leased[work.unit.id]
         self._committed = time.monotonic()
 
-    def _unbegun(self) -> list[Unit]:
-        """Take back the units that no decoder has started."""
-        units: list[Unit] = []
-        try:
-            while unit := self._units.get_nowait():
-                units.append(unit)
-        except queue.Empty:
-            pass
-        return units
-
     def _hand_back(self, units: Sequence[Unit]) -> None:
         self._queue.hand_back(units)
         for unit in units:
@@ -392,9 +436,8 @@ class Pipeline:
     def _abandon(self, threads: Sequence[threading.Thread]) -> None:
         """End the decode threads and return uncommitted units. There are some only if ``run`` was interrupted."""
         self._abandoned.set()
-        self._unbegun()
-        for _ in threads:
-            self._units.put(None)
+        self._units.clear()
+        self._units.close()
         while any(thread.is_alive() for thread in threads):
             try:
                 self._decoded.get(timeout=0.05)  # a thread may be waiting for space in the queue

@@ -25,7 +25,7 @@ from search.readers import Reader
 from search.store import Queue, Unit
 from search.store.intake import path_of
 from search.store.passages import Passages
-from search.store.queue import BEAT_SECONDS
+from search.store.queue import BEAT_SECONDS, LARGE_BYTES
 from search.store.reading_queue import Read, ReadingQueue
 from search.store.spaces import SpaceEntry
 from search.types import Cut, Gap, Info, Modality, Passage, PictureCodes
@@ -96,9 +96,9 @@ def read(
     began = counted = time.monotonic()
     try:
         while not context.stop.is_set():
-            for unit in (
-                queue.lease(context.threads - len(running), suspect=not running) if len(running) < context.threads else ()
-            ):
+            crowded = sum(one.unit.size >= LARGE_BYTES for one in running.values()) >= context.threads - 1
+            free = context.threads - len(running)
+            for unit in queue.lease(free, large=0 if crowded else None, suspect=not running) if free else ():
                 reading = _Reading(unit, over)
                 running[reading.harvest] = reading
                 work.put(reading)

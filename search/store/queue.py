@@ -28,6 +28,9 @@ from search.types import Cut, Filed, Gap, Info, Modality, Vectors
 MAX_ATTEMPTS = 3
 """A unit that was started this often and never ended is quarantined."""
 
+LARGE_BYTES = 1 << 26
+"""From this size on a file is large: it may keep a decoder for minutes, while hundreds of photographs wait."""
+
 LEASE_MS = 60_000
 """How long a lease lasts without a heartbeat."""
 
@@ -77,9 +80,10 @@ class Queue:
     _work: ClassVar[Table] = t.unit
     _whose: ClassVar[str] = "space_id"
 
-    def lease(self, count: int, *, suspect: bool = False) -> list[Unit]:
-        """Lease up to ``count`` units that have no attempt yet, and count the attempt. With ``suspect``, if there are none, lease
-        one unit that was started before.
+    def lease(self, count: int, *, large: int | None = None, suspect: bool = False) -> list[Unit]:
+        """Lease up to ``count`` units that have no attempt yet, and count the attempt. With ``large``, these are units of smaller
+        files while there are any, and so many of large files besides. With ``suspect``, if there are none, lease one unit that was
+        started before.
 
         A suspect unit may crash its worker. Ask for one only when no other unit is being worked on.
         """
@@ -89,8 +93,12 @@ class Queue:
         with self._database.writing(quiet=True) as connection:
             now = clock_ms(connection)
             self._take_back(connection, self._ran_out(now))
-            fresh = self._units().where(c.state == "pending", c.attempts == 0).order_by(c.id).limit(count)
-            rows = connection.execute(fresh).all()
+            fresh, size = self._units().where(c.state == "pending", c.attempts == 0).order_by(c.id), t.location.c.size
+            rows = [] if large is None else connection.execute(fresh.where(size < LARGE_BYTES).limit(count)).all()
+            if not rows:
+                rows = connection.execute(fresh.limit(count)).all()
+            elif large:
+                rows = [*rows, *connection.execute(fresh.where(size >= LARGE_BYTES).limit(large))]
             if not rows and suspect:
                 begun = self._units().where(c.state == "pending").order_by(c.attempts, c.id).limit(1)
                 rows = connection.execute(begun).all()

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,12 @@ from indexer.walk import Excluded, Obstacle, Unnamed, walk
 from search.errors import DiskFull, ModelMissing
 from search.media import DecodePool
 from search.query import Engine, Term
-from search.store import Database, Queue, SqlStore
+from search.store import Database, Queue, SqlStore, queue
 from search.store import tables as t
 from search.store.intake import Again, Sighting
 from search.types import Filter, Modality
 from tests.fakes.encoder import FakeEncoder
+from tests.waiting import LONG
 
 
 @pytest.fixture
@@ -249,6 +251,33 @@ def test_a_queued_file_that_has_changed_stays_in_its_collection(settings, tmp_pa
     assert sorted((name, os.path.basename(os.path.dirname(bytes(path).decode()))) for name, path in found) == [
         (name, name) for name in (("one", "two") if also else ("one",))
     ]
+
+
+@pytest.mark.parametrize("decoders", [1, 2])
+def test_photographs_do_not_wait_behind_films(go, archive, settings, store, monkeypatch, decoders):
+    """Large files that come first in the queue leave a decoder to the others, or, if there is only one, come last."""
+    go()
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM embedding")
+        connection.exec_driver_sql("UPDATE unit SET state = 'pending', attempts = 0")
+    large = {"high.wav", "low.wav", "middle.wav"}
+    for module in (pipeline, queue):
+        monkeypatch.setattr(module, "LARGE_BYTES", min(path.stat().st_size for path in (archive / "tones").iterdir()))
+    others, begun, decode = threading.Semaphore(0), list[str](), DecodePool.decode
+
+    def noted(self, path, needs):
+        begun.append(path.name)
+        if path.name in large and decoders > 1:
+            assert others.acquire(timeout=LONG), "no other file was decoded meanwhile"
+        yield from decode(self, path, needs)
+        if path.name not in large:
+            others.release()
+
+    monkeypatch.setattr(DecodePool, "decode", noted)
+    summary = index(replace(settings, decoders=decoders), RunRequest([]), encoder=FakeEncoder())
+    assert summary.progress.done == len(begun) == 13
+    if decoders == 1:
+        assert set(begun[-3:]) == large
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(go, archive, settings, store, monkeypatch):

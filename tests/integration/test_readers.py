@@ -19,7 +19,7 @@ from search import encoders, readers
 from search.errors import InputError, ModelMissing, QueryError, ReaderHangs
 from search.media.metadata import sidecars
 from search.query import Engine, Term
-from search.store import Database, Readers, SqlStore
+from search.store import Database, Readers, SqlStore, queue
 from search.types import Channel, Filter, Modality
 from tests.fakes.partial import Shelf
 from tests.fakes.reader import FakeReader
@@ -313,6 +313,19 @@ def test_a_file_that_is_not_what_was_scanned_is_scanned_again_before_it_is_read(
     assert seen["blue.png"] == "blue"
     if not gone:
         assert all(check.ok for check in verify(home, deep=True))
+
+
+def test_films_are_read_after_photographs_if_there_is_one_reader_at_a_time(settings, archive, encoder, reader, monkeypatch):
+    (archive / "tones").rename(archive / "a")  # comes first
+    begin(settings, archive, encoder, monkeypatch)
+    add("--later")
+    largest = max(path.stat().st_size for path in (archive / "pictures").iterdir())
+    for module in (reading, queue):
+        monkeypatch.setattr(module, "LARGE_BYTES", largest + 1)
+    read, order = reader.read, []
+    monkeypatch.setattr(reader, "read", lambda info, cuts: order.append(info.modality) or read(info, cuts))
+    index(replace(settings, readers=1), RunRequest(()))
+    assert order == [Modality.IMAGE] * 8 + [Modality.AUDIO] * 3
 
 
 def test_a_run_with_nothing_to_do_changes_nothing(home, archive, reader):

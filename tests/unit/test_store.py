@@ -23,7 +23,7 @@ from search.store.asset_dates import Dates
 from search.store.catalogue import Catalogue
 from search.store.database import alembic_config, clock_ms, now_ms
 from search.store.intake import Again, Passing, Sighting
-from search.store.queue import LEASE_MS
+from search.store.queue import LARGE_BYTES, LEASE_MS
 from search.types import Channel, Cut, Dated, DateSource, Filed, Filter, Gap, Info, Modality, Space, Span, Stamp
 
 LATER = 1 << 60
@@ -237,6 +237,17 @@ def test_a_file_that_kills_its_decoder_is_tried_three_times(intake, work, store)
     assert ended == [False, False, True]
     assert store.counts()["units"] == {"quarantined": 1}
     assert [line.reason for line in store.failures()] == ["killed"]
+
+
+def test_units_of_large_files_are_leased_besides_the_others(intake, work):
+    queue(intake, "/a/film", "/a/b", "/a/second film", "/a/c", "/a/d")
+    with intake._database.writing() as connection:
+        film = t.location.c.path.in_([b"/a/film", b"/a/second film"])
+        connection.execute(sa.update(t.location).where(film).values(size=LARGE_BYTES))
+    names = lambda units: [unit.path.decode() for unit in units]  # noqa: E731
+    assert names(work().lease(2, large=0)) == ["/a/b", "/a/c"]
+    assert names(work().lease(2, large=1)) == ["/a/d", "/a/film"]
+    assert names(work().lease(2, large=0)) == ["/a/second film"]
 
 
 def test_units_handed_back_have_not_been_tried(intake, work):
