@@ -312,7 +312,7 @@ class Info:
 
     ``stamps`` are the dates written in it; ``position`` is its latitude and longitude in degrees; ``provenance`` is what it states
     of its making, if it states anything; ``first_stamp_ms`` is the first time stamp of sound or a film, on
-    the file's own clock.
+    the file's own clock; ``subtitles`` is the number of its subtitle tracks.
     """
 
     modality: Modality
@@ -325,6 +325,7 @@ class Info:
     position: tuple[float, float] | None = None
     provenance: Provenance | None = None
     first_stamp_ms: int | None = None
+    subtitles: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,10 @@ def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str
     length = f" ({clock(duration_ms)})" if duration_ms else ""
     have = f"{count(assets, 'file')} {'has' if assets == 1 else 'have'}"
     what, reader = (
-        ("on-screen text that is not read", "ocr") if channel == "ocr" else ("speech that is not transcribed", "speech:base")
-    )
+        ("subtitles that are not read", "written") if why == "subtitles"
+        else ("on-screen text that is not read", "ocr") if channel == "ocr"
+        else ("speech that is not transcribed", "speech:base")
+    )  # fmt: skip
     remedy = {
         "waiting": "The reader has not come to it yet. Run `sensorium index` to continue.",
         "failed": "The reader failed. `sensorium failures` says why; `sensorium retry` tries again.",

@@ -1064,7 +1064,9 @@ class Unread(Wire):
     """How many assets no reader has read for a channel, and how long they are together."""
 
     channel: Channel
-    why: Literal["waiting", "failed", "none"] = Field(description="none: no reader was added that reads it.")
+    why: Literal["waiting", "failed", "none", "subtitles"] = Field(
+        description="none: no reader was added that reads it; subtitles: nor one that reads the subtitle tracks of films."
+    )
     assets: int
     duration_ms: int
 

@@ -323,6 +323,7 @@ def described(info: Info, unit: Unit) -> dict[str, Any]:
         "height": info.height,
         "duration_ms": info.duration_ms,
         "first_stamp_ms": info.first_stamp_ms,
+        "subtitles": info.subtitles,
         "title": info.title,
         "day": changed,
         "last_day": changed,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Select, case, delete, exists, func, insert, select, update
+from sqlalchemy import Select, case, delete, exists, func, insert, literal, select, update
 
 from search.errors import UnknownName
 from search.store import tables as t
@@ -34,8 +34,8 @@ class ReaderEntry:
     collections: tuple[str, ...]
 
 
-Why: TypeAlias = Literal["waiting", "failed", "none"]
-"""Why something was read by no reader: it waits for one, each that tried failed, or there is none."""
+Why: TypeAlias = Literal["waiting", "failed", "none", "subtitles"]
+"""Why something was read by no reader: it waits for one, each that tried failed, there is none, or none for subtitle tracks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +156,12 @@ class Readers:
             return counts, connection.execute(passages).scalar_one() + connection.execute(pictures).scalar_one()
 
     def unread(self, within: Within = None) -> list[Unread]:
-        """Speech and on-screen text that no reader has read, of some collections. Subtitles also count as a reading of speech."""
+        """Speech, on-screen text and subtitle tracks that no reader has read, of some collections. Subtitles also count as a reading
+        of speech."""
         found = []
         with self._database.reading() as connection:
-            for channel in READABLE:
-                some = _unread(channel, within).subquery()
+            for channel, query in _all_unread(within):
+                some = query.subquery()
                 counts = select(some.c.why, func.count(), func.coalesce(func.sum(some.c.duration_ms), 0)).group_by(some.c.why)
                 rows = connection.execute(counts.order_by(some.c.why))
                 found += [Unread(channel, why, count, int(length)) for why, count, length in rows]
@@ -171,8 +172,8 @@ class Readers:
         with self._database.reading() as connection:
             return [
                 UnreadFile(path_of(path), channel, why, duration)
-                for channel in READABLE
-                for path, why, duration in connection.execute(_unread(channel, within).order_by(t.location.c.path))
+                for channel, query in _all_unread(within)
+                for path, why, duration in connection.execute(query.order_by(t.location.c.path))
             ]
 
     def remove(self, name: str) -> ReaderEntry:
@@ -207,6 +208,31 @@ def _wanted(entry: ReaderEntry) -> Select[Any]:
     return select(a.id).where(a.modality.in_(modalities), ~held, here)  # in this order: nearly all are held already
 
 
+def _all_unread(within: Within) -> Iterator[tuple[Channel, Select[Any]]]:
+    """What no reader has read, by channel."""
+    for channel in READABLE:
+        yield channel, _unread(channel, within)
+    yield Channel.SPEECH, _unread_subtitles(within)
+
+
+def _unread_subtitles(within: Within) -> Select[Any]:
+    """Films with subtitle tracks that were never queued for the reader of what is written: a path, the reason, and the length."""
+    a, where, c = t.asset.c, t.location.c, t.reading.c
+    read = exists().where(c.asset_id == a.id, c.reader_id.in_(select(t.reader.c.id).where(t.reader.c.name == WRITTEN)))
+    return (
+        select(where.path, literal("subtitles").label("why"), a.duration_ms)
+        .select_from(t.asset.join(t.location, where.id == _first(within)))
+        .where(a.subtitles > 0, ~read)
+    )
+
+
+def _first(within: Within) -> Any:  # noqa: ANN401 - an SQL expression
+    """The first location at which an asset is present."""
+    where = t.location.c
+    first = select(func.min(where.id)).where(where.asset_id == t.asset.c.id, where.state == "present", *inside(within))
+    return first.correlate(t.asset).scalar_subquery()
+
+
 def _unread(channel: Channel, within: Within) -> Select[Any]:
     """Assets without a finished reading of a channel: a path, the reason, and the length."""
     a, where, c = t.asset.c, t.location.c, t.reading.c
@@ -218,10 +244,9 @@ def _unread(channel: Channel, within: Within) -> Select[Any]:
 
     told = exists().where(t.segment.c.asset_id == a.id, t.segment.c.channel == str(channel))
     why = case((some("pending", "leased"), "waiting"), (some("failed", "quarantined"), "failed"), else_="none")
-    first = select(func.min(where.id)).where(where.asset_id == a.id, where.state == "present", *inside(within))
     return (
         select(where.path, why.label("why"), a.duration_ms)
-        .select_from(t.asset.join(t.location, where.id == first.correlate(t.asset).scalar_subquery()))
+        .select_from(t.asset.join(t.location, where.id == _first(within)))
         .where(a.modality.in_([str(one) for one in READABLE[channel]]), ~some("done"), ~told)
     )
 

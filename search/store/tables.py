@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0021"
+REVISION = "0022"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -96,6 +96,7 @@ asset = Table(
     Column("height", Integer),
     Column("duration_ms", BigInteger),
     Column("first_stamp_ms", BigInteger),  # of sound and films, on the file's own clock; times of segments count from it
+    Column("subtitles", Integer),  # how many tracks of them; None: it was decoded before they were counted
     Column("title", Text),
     Column("day", Integer),  # days since 1970: the first on which it may have been taken, or else last changed
     Column("last_day", Integer),  # the last one: another where the date is partial or its zone unknown

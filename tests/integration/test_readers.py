@@ -24,7 +24,7 @@ from search.types import Channel, Filter, Modality
 from tests.fakes.partial import Shelf
 from tests.fakes.reader import FakeReader
 from tests.media_samples import films
-from tests.unit.test_media_written import rdf
+from tests.unit.test_media_written import rdf, write_subtitled
 from ui.cli import app
 
 
@@ -291,6 +291,23 @@ def test_subtitles_beside_a_film_are_read_and_read_again_when_they_change(settin
     film.with_suffix(".en.srt").unlink()
     index(settings, RunRequest([archive]))
     assert Readers(Database(settings.database)).size(1)[1] == before
+
+
+def test_subtitle_tracks_that_no_reader_has_read_are_told(settings, archive, encoder, monkeypatch):
+    film = write_subtitled(archive / "film.mkv", [("subrip", "ger", [(500, 1000, b"magenta balloons")])])
+    begin(settings, archive, encoder, monkeypatch)
+
+    def told() -> list[tuple[str, int]]:
+        some = json.loads(run("failures", "--unread", "--json").stdout)
+        assert [one["path"] for one in some["unread_files"] if one["why"] == "subtitles"] in ([], [str(film)])
+        return [(one["channel"], one["assets"]) for one in some["unread"] if one["why"] == "subtitles"]
+
+    assert told() == [("speech", 1)]
+    assert "1 file has subtitles that are not read (0:04). Add a reader: `sensorium readers add written`." in " ".join(
+        run("status").stdout.split()
+    )
+    run("readers", "add", "written")
+    assert told() == []
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -212,6 +212,7 @@ class _Pass:
         first = None if self._start is None else max(round(self._start * 1000), 0)
         words = {
             "title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms, "first_stamp_ms": first,
+            "subtitles": len(self._container.streams.subtitles),
         }  # fmt: skip
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]
