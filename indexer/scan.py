@@ -213,7 +213,8 @@ class FolderScan:
             self._met = []
 
     def _look_inside(self, sightings: Sequence[Sighting]) -> None:
-        """Take files whose first bytes are those of media, whatever their name. The others are passed over and counted.
+        """Take files whose first bytes are those of media, whatever their name. The others are passed over and counted, but for those
+        beside media that give their dates.
 
         A file is opened for this once, and then again only after it has changed.
         """
@@ -229,6 +230,8 @@ class FolderScan:
             before = passed.get(sighting.path)
             if sighting.path in known:
                 media.append(sighting)
+            elif dating.belongs(path_of(sighting.path)):
+                continue  # read with the file that it dates
             elif before is not None and (before.size, before.mtime_ns) == (sighting.size, sighting.mtime_ns):
                 still.append(sighting.path)
                 suffixes[before.suffix] += 1

@@ -74,6 +74,16 @@ def test_what_no_reader_takes_is_counted_by_suffix_and_opened_once(go, archive, 
     assert {one.suffix for one in store.passed()} == {".zip", "", ".djvu", ".xcf"}
 
 
+def test_what_dates_a_file_beside_it_is_not_passed_over(go, archive, store):
+    pictures = archive / "pictures"
+    for name in ("red.xmp", "green.png.xmp", "blue.png.supplemental-metada.json", "nobody.xmp", "notes.json"):
+        (pictures / name).write_text("{}")
+    assert go().scan.passed == {".xmp": 1, ".json": 1}
+    assert {(one.suffix, one.count) for one in store.passed()} == {(".xmp", 1), (".json", 1)}
+    (pictures / "red.png").unlink()
+    assert go().scan.passed == {".xmp": 2, ".json": 1}
+
+
 def test_what_was_passed_over_and_is_media_now_is_taken(go, archive, store):
     (archive / "a.dat").write_bytes(b"\0\1\2 no media " * 20)
     go()

@@ -8,10 +8,11 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from search import zones
 from search.errors import MediaError
@@ -21,6 +22,8 @@ from search.media.sandbox.pool import DecodePool
 from search.media.sniff import EXTENSIONS
 from search.types import Filed, Info, Needs, Stamp
 from search.zones import Zones
+
+_T = TypeVar("_T")
 
 MAX_BESIDE = 4
 """The maximum number of dating files beside another that are read."""
@@ -94,12 +97,17 @@ def beside(path: Path) -> list[Path]:
 
 def _names(folder: str) -> Mapping[str, Sequence[str]]:
     """``_listing`` of a folder in its current state; empty if it cannot be listed."""
+    return _of_folder(_listing, folder, {})
+
+
+def _of_folder(listing: Callable[[str, int, int], _T], folder: str, nothing: _T) -> _T:
+    """A cached listing of a folder in its current state; ``nothing`` if it cannot be listed."""
     try:
         changed = os.stat(folder).st_mtime_ns
         settled = time.time_ns() - changed > _SETTLED_NS
-        return _listing(folder, changed, 0 if settled else int(time.monotonic() / FRESH_SECONDS))
+        return listing(folder, changed, 0 if settled else int(time.monotonic() / FRESH_SECONDS))
     except OSError:
-        return {}
+        return nothing
 
 
 def _keys(name: str) -> list[str]:
@@ -134,6 +142,17 @@ def owners(file: Path) -> list[Path]:
         for name in media
         if any(key.casefold() in told and _may_tell(file.name, key, name) for key in _keys(name))
     ]
+
+
+def belongs(file: str) -> bool:
+    """Whether there is a medium in the same folder whose date this file may give. As ``owners``, at no cost that grows with the folder."""
+    folder, name = os.path.split(file)
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() not in _SUFFIXES:
+        return False
+    told = _exported_of(stem) if suffix.lower() == ".json" else described_by(stem)
+    keys = _of_folder(_dated_keys, folder, frozenset[str]())
+    return any(key.casefold() in keys for key in told)
 
 
 def fingerprint(path: Path) -> str:
@@ -172,6 +191,13 @@ def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[s
             for key in _exported_of(stem) if suffix.lower() == ".json" else described_by(stem):
                 found.setdefault(key.casefold(), []).append(name)
     return found
+
+
+@lru_cache(maxsize=8)
+def _dated_keys(folder: str, _changed: int, _while: int) -> frozenset[str]:
+    """The lower-case names under which the media of a folder find files that date them; cached as ``_listing`` is."""
+    media = (name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in EXTENSIONS)
+    return frozenset(key.casefold() for name in media for key in _keys(name))
 
 
 def _exported_of(stem: str) -> list[str]:
