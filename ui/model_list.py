@@ -155,7 +155,7 @@ def _row(name: str, known: KnownModel | None, here: ModelManifest | None) -> dic
         "accepts": [str(modality) for modality in Modality if known and modality in known.takes], "dim": known and known.dim,
         "parameters": known and known.parameters, "gflops": known and known.gflops, "quality": known and known.quality,
         "measure": known.measure if known else "", "by": known.by if known else "",
-        "note": known.note if known else "",
+        "note": known.note if known else "", "trained_on": list(known.trained_on) if known else [],
     }  # fmt: skip
     if here and here.licence:
         row["licence"] = here.licence

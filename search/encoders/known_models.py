@@ -7,7 +7,9 @@ Parameters and dimensions of OpenCLIP's models follow from its configurations. T
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from search.types import MEDIA, Modality
 
@@ -26,6 +28,7 @@ class KnownModel:
     gflops      that a picture costs
     quality     as published in ``by``, measured as ``measure`` says
     note        what to know before it is used
+    trained_on  data sets, as far as its makers name them: on these its figures are too good
     """
 
     name: str
@@ -38,24 +41,39 @@ class KnownModel:
     measure: str = ""
     by: str = ""
     note: str = ""
+    trained_on: tuple[str, ...] = ()
 
+
+OURS = ("Flickr8k", "ESC-10", "ESC-50")
+"""What the pocket space was trained on. ESC-10 is a part of ESC-50."""
 
 KNOWN = (
-    KnownModel("pocket", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use)"),
-    KnownModel("pocket:multilingual", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use); E5: MIT"),
+    KnownModel("pocket", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use)", trained_on=OURS),
+    KnownModel("pocket:multilingual", MEDIA, 768, "Apache-2.0; trained on Flickr8k (research use); E5: MIT", trained_on=OURS),
     KnownModel("e5", frozenset({Modality.TEXT}), 384, "MIT", 117.7),
     KnownModel("e5:intfloat/multilingual-e5-base", frozenset({Modality.TEXT}), 768, "MIT", 278.0),
     KnownModel("e5:intfloat/multilingual-e5-large", frozenset({Modality.TEXT}), 1024, "MIT", 559.9),
-    KnownModel("openclip:MobileCLIP2-S2/dfndr2b", SIGHT, 512, parameters=99.2),
-    KnownModel("openclip:ViT-B-32/laion2b_s34b_b79k", SIGHT, 512, "MIT", 151.3, 8.82, 66.6, IMAGENET, OPENCLIP),
-    KnownModel("openclip:ViT-B-16/datacomp_xl_s13b_b90k", SIGHT, 512, "MIT", 149.6, 35.13, 73.5, IMAGENET, OPENCLIP),
-    KnownModel("openclip:ViT-L-14/datacomp_xl_s13b_b90k", SIGHT, 768, "MIT", 427.6, 162.03, 79.2, IMAGENET, OPENCLIP),
-    KnownModel("openclip:ViT-B-16-SigLIP2/webli", SIGHT, 768, "Apache-2.0", 375.2, None, 78.2, IMAGENET, SIGLIP2),
-    KnownModel("openclip:ViT-SO400M-14-SigLIP2/webli", SIGHT, 1152, "Apache-2.0", 1135.5, None, 83.2, IMAGENET, SIGLIP2),
+    KnownModel("openclip:MobileCLIP2-S2/dfndr2b", SIGHT, 512, parameters=99.2, trained_on=("DFNDR-2B",)),
+    KnownModel("openclip:ViT-B-32/laion2b_s34b_b79k", SIGHT, 512, "MIT", 151.3, 8.82, 66.6, IMAGENET, OPENCLIP, trained_on=("LAION-2B",)),
+    KnownModel("openclip:ViT-B-16/datacomp_xl_s13b_b90k", SIGHT, 512, "MIT", 149.6, 35.13, 73.5, IMAGENET, OPENCLIP, trained_on=("DataComp-1B",)),
+    KnownModel("openclip:ViT-L-14/datacomp_xl_s13b_b90k", SIGHT, 768, "MIT", 427.6, 162.03, 79.2, IMAGENET, OPENCLIP, trained_on=("DataComp-1B",)),
+    KnownModel("openclip:ViT-B-16-SigLIP2/webli", SIGHT, 768, "Apache-2.0", 375.2, None, 78.2, IMAGENET, SIGLIP2, trained_on=("WebLI",)),
+    KnownModel("openclip:ViT-SO400M-14-SigLIP2/webli", SIGHT, 1152, "Apache-2.0", 1135.5, None, 83.2, IMAGENET, SIGLIP2, trained_on=("WebLI",)),
     KnownModel("openclip:PE-Core-B-16/meta", SIGHT, 1024, "Apache-2.0", 447.7, None, 78.4, IMAGENET, "perception_models, apps/pe/README.md"),
-    KnownModel("openclip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k", SIGHT, 512, "MIT", 366.1, 8.82, 62.4, IMAGENET, OPENCLIP),
+    KnownModel("openclip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k", SIGHT, 512, "MIT", 366.1, 8.82, 62.4, IMAGENET, OPENCLIP, trained_on=("LAION-5B",)),
     KnownModel("openclip:nllb-clip-base-siglip/mrl", SIGHT, 768, "CC-BY-NC-4.0"),
-    KnownModel("imagebind:huge", frozenset(Modality), 1024, "CC-BY-NC-4.0", None, None, 77.7, IMAGENET, "ImageBind, README.md"),
-    KnownModel("clap:laion/clap-htsat-unfused", frozenset({Modality.AUDIO, Modality.TEXT}), 512, "Apache-2.0"),
+    KnownModel("imagebind:huge", frozenset(Modality), 1024, "CC-BY-NC-4.0", None, None, 77.7, IMAGENET, "ImageBind, README.md", trained_on=("AudioSet", "SUN RGB-D", "LLVIP", "Ego4D")),
+    KnownModel("clap:laion/clap-htsat-unfused", frozenset({Modality.AUDIO, Modality.TEXT}), 512, "Apache-2.0", trained_on=("LAION-Audio-630K",)),
 )  # fmt: skip
 """From the lightest of a kind to the heaviest."""
+
+
+def met_in_training(name: str, paths: Iterable[str]) -> list[str]:
+    """The data sets that a model was trained on and that paths name in one of their folders, however these spell them."""
+    sets = {_spelled(one): one for known in KNOWN if known.name == name for one in known.trained_on}
+    folders = {_spelled(part) for path in paths for part in PurePath(path).parts[:-1]}
+    return [one for spelled, one in sets.items() if any(spelled in folder for folder in folders)]
+
+
+def _spelled(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))

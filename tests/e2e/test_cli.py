@@ -165,6 +165,11 @@ def test_evaluation_counts_what_stands_in_the_first_k(indexed, tmp_path):
     }
     assert directions["text->image"]["queries"] == 2
     assert directions["text->image"]["R@1"] == 0.5
+    assert "trained on" not in done.stderr
+    lines[0]["relevant"] = ["Flickr-8k/Images/husky.jpg"]
+    manifest.write_text(json.dumps(lines[0]))
+    done = sensorium("eval", manifest, "--json", home=home, cwd=archive)
+    assert "pocket was trained on Flickr8k: its figures here are too good, unless" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import huggingface_hub
 import pytest
 
 from search import encoders, readers
-from search.encoders.known_models import KNOWN
+from search.encoders.known_models import KNOWN, met_in_training
 from search.errors import DiskFull, InputError, ModelMissing, UnknownName
 from search.models import Models, ModelSource, carry, files, outside
 from search.models.manifest import parse
@@ -408,6 +408,13 @@ def test_the_list_shows_what_reads_captions_and_translates_before_it_is_here(set
         assert (row["here"], sorted(row["accepts"]), row["licence"]) == (False, accepts, licence)
         assert (row["dim"] is None) == (not name.startswith("e5"))
         assert ("English alone" in row["note"]) == ("distil" in name)
+
+
+def test_a_model_knows_the_data_it_was_trained_on_by_its_folder():
+    assert met_in_training("pocket", ["data/flickr8k_images/a.jpg", "flickr8k.jpg", "/x/ESC-50/b.wav"]) == ["Flickr8k", "ESC-50"]
+    assert met_in_training("openclip:ViT-B-16/datacomp_xl_s13b_b90k", ["datacomp_1b/shard/a.jpg"]) == ["DataComp-1B"]
+    assert met_in_training("openclip:ViT-B-16/datacomp_xl_s13b_b90k", ["flickr8k/a.jpg"]) == []
+    assert met_in_training("mine", ["flickr8k/a.jpg"]) == []
 
 
 def test_every_speech_model_in_the_list_can_be_pulled():

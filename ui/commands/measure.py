@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.errors import InputError
 from search.settings import Settings, load
 from ui.options import Home, Json, archive
+
+if TYPE_CHECKING:
+    from search.query.evaluate import JudgedQuery
 
 measuring = typer.Typer(invoke_without_command=True)
 
@@ -59,10 +62,23 @@ def evaluate(
         raise InputError(f"{manifest} holds no queries.", remedy="Put a JSON object on each line.")
     with Engine(load({"home": home})) as engine, show.counting("queries", len(judged)) as progress:
         found = run(engine, judged, progress, space or ())
+        _tell_of_training({searcher.entry.encoder for searcher in engine.opened()}, judged)
     if as_json:
         show.emit(found)
     else:
         render_figures(found)
+
+
+def _tell_of_training(encoders: set[str], judged: Sequence[JudgedQuery]) -> None:
+    """Say on standard error if a model may have been trained on what it is measured with."""
+    from search.encoders.known_models import met_in_training
+    from ui import show
+
+    paths = {path for one in judged for path in one.relevant}
+    for encoder in sorted(encoders):
+        for name in met_in_training(encoder, paths):
+            told = f"{encoder} was trained on {name}: its figures here are too good, unless these files were held out."
+            show.err.print(told, highlight=False, markup=False)
 
 
 def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: bool) -> None:
