@@ -199,9 +199,15 @@ class Intake:
     def put_files(self, collection: int, scan: int, spaces: Sequence[int], files: Sequence[tuple[Sighting, bytes]]) -> int:
         """Record files with the SHA-256 digests of their bytes, and queue the assets that a space does not hold yet.
 
-        Returns the number of queued units. Bytes that are already known only get a new location.
+        Returns the number of queued units. Bytes that are already known only get a new location. Spaces that were dropped in the
+        meantime are left out.
+
+        Raises:
+            InputError: the collection was deleted in the meantime.
         """
         with self._database.writing() as connection:
+            there = set(connection.execute(select(t.space.c.id).where(t.space.c.id.in_(spaces))).scalars())
+            spaces = [space for space in spaces if space in there]
             digests = {digest: sighting.size for sighting, digest in files}
             assets = self._assets(connection, digests)
             _locate(connection, collection, scan, {sighting: assets[digest] for sighting, digest in files})
@@ -219,7 +225,7 @@ class Intake:
             return len(rows)
 
     def reject_file(self, collection: int, scan: int, sighting: Sighting, reason: str, detail: str) -> None:
-        """Record a file whose bytes cannot be read, with the reason."""
+        """Record a file whose bytes cannot be read, with the reason. Raises InputError if the collection was deleted in the meantime."""
         with self._database.writing() as connection:
             _locate(connection, collection, scan, {sighting: None})
             write_ledger(connection, collection, None, sighting.path, [(reason, detail, None, None)])
@@ -279,9 +285,10 @@ class Intake:
             return {row.path: Passing(*row) for row in connection.execute(query)}
 
     def pass_over(self, collection: int, scan: int, files: Sequence[Passing]) -> None:
-        """Record files that no reader takes."""
+        """Record files that no reader takes. Raises InputError if the collection was deleted in the meantime."""
         c, now = t.passed.c, max(scan, now_ms())
         with self._database.writing(quiet=True) as connection:
+            _check_collection(connection, collection)
             there = set(
                 connection.execute(
                     select(c.path).where(c.collection_id == collection, c.path.in_([f.path for f in files]))
@@ -425,6 +432,7 @@ def _failed(work: Table, again: Again) -> Any:  # noqa: ANN401 - an SQL conditio
 
 def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[Sighting, int | None]) -> None:
     """Record where assets were met; None: the bytes cannot be read. Ledger lines that were only about these paths are removed."""
+    _check_collection(connection, collection)
     c, paths = t.location.c, [sighting.path for sighting in assets]
     query = select(c.path, c.asset_id).where(c.collection_id == collection, c.path.in_(paths))
     known, seen = {path: asset for path, asset in connection.execute(query)}, max(scan, now_ms())  # noqa: C416
@@ -442,6 +450,18 @@ def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[
     if new:
         connection.execute(insert(t.location), new)
     connection.execute(delete(t.ledger).where(t.ledger.c.path.in_(paths), t.ledger.c.asset_id.is_(None)))
+
+
+def _check_collection(connection: Connection, collection: int) -> None:
+    if _id_of_collection(connection, collection) is None:
+        raise InputError(
+            "The collection was deleted while its files were being indexed.", remedy="Run the command again to index them anew."
+        )
+
+
+def _id_of_collection(connection: Connection, collection: int) -> int | None:
+    """The id of a collection; None if it was deleted in the meantime."""
+    return connection.execute(select(t.collection.c.id).where(t.collection.c.id == collection)).scalar()
 
 
 def _raw(column: Any) -> Any:  # noqa: ANN401 - a column of bytes
@@ -467,16 +487,18 @@ def write_ledger(
 ) -> None:
     """Replace the ledger lines of an asset for a space or a reader (or of a path that has no asset yet).
 
-    A line that others have written with the same words is not written again: they read the same bytes.
+    A line that others have written with the same words is not written again: they read the same bytes. A collection that was
+    deleted in the meantime is not named.
     """
     c = t.ledger.c
     mine = and_(c.asset_id == asset, c.space_id.is_not_distinct_from(space_id), c.reader_id.is_not_distinct_from(reader_id))
     connection.execute(delete(t.ledger).where(mine if asset else and_(c.path == path, c.asset_id.is_(None))))
     said = select(c.reason, c.start_ms, c.end_ms).where(c.asset_id == asset)
     known = {tuple(row) for row in connection.execute(said)} if asset and entries else set()
+    place = _id_of_collection(connection, collection) if entries else None
     rows = [
         {
-            "collection_id": collection,
+            "collection_id": place,
             "asset_id": asset,
             "space_id": space_id,
             "reader_id": reader_id,

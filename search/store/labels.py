@@ -19,14 +19,19 @@ class Labels:
         self._database, self._within = database, within
 
     def put(self, space: int, labels: Mapping[int, Sequence[tuple[str, float]]]) -> None:
-        """Replace a space's labels of assets, each with its probability. An empty list removes them."""
+        """Replace a space's labels of assets, each with its probability. An empty list removes them. Assets that were deleted in the
+        meantime are skipped, and all of them if the space was dropped."""
         c = t.label.c
-        rows = [
-            {"asset_id": asset, "space_id": space, "name": name, "score": score}
-            for asset, some in labels.items()
-            for name, score in some
-        ]
         with self._database.writing() as connection:
+            if connection.execute(select(t.space.c.id).where(t.space.c.id == space)).first() is None:
+                return
+            there = set(connection.execute(select(t.asset.c.id).where(t.asset.c.id.in_(list(labels)))).scalars())
+            rows = [
+                {"asset_id": asset, "space_id": space, "name": name, "score": score}
+                for asset, some in labels.items()
+                for name, score in some
+                if asset in there
+            ]
             connection.execute(delete(t.label).where(c.space_id == space, c.asset_id.in_(list(labels))))
             if rows:
                 connection.execute(insert(t.label), rows)

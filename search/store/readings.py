@@ -112,11 +112,14 @@ class Readers:
             return _entry(connection.execute(changed).one())
 
     def fill(self, entry: ReaderEntry) -> int:
-        """Queue what the reader has to read and was never queued for it. Returns the number of assets."""
+        """Queue what the reader has to read and was never queued for it. Returns the number of assets; 0 if it was removed in the
+        meantime."""
         with self._database.reading() as connection:  # no write lock for what is mostly nothing to do
             if connection.execute(_wanted(entry).limit(1)).first() is None:
                 return 0
         with self._database.writing() as connection:
+            if connection.execute(select(t.reader.c.id).where(t.reader.c.id == entry.key)).first() is None:
+                return 0
             now = now_ms()
             rows = [
                 {"asset_id": asset, "reader_id": entry.key, "state": "pending", "attempts": 0, "updated_at": now}

@@ -122,7 +122,7 @@ class Spaces:
             return _renew(connection, [entry for entry in entries if not entry.space.levelled])
 
     def fill(self, entry: SpaceEntry) -> int:
-        """Queue the assets that the space wants and that have no unit. Returns the number of assets.
+        """Queue the assets that the space wants and that have no unit. Returns the number of assets; 0 if it was dropped in the meantime.
 
         This covers everything that a space lacks; ``put_files`` covers newly scanned files. Runs, watches and new spaces all use
         these two.
@@ -131,6 +131,8 @@ class Spaces:
             if connection.execute(_wanted(entry).limit(1)).first() is None:
                 return 0
         with self._database.writing() as connection:
+            if connection.execute(select(t.space.c.id).where(t.space.c.id == entry.key)).first() is None:
+                return 0
             wanted = _wanted(entry).subquery()
             now = now_ms()
             rows = [

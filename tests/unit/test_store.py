@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from search.errors import NewerDatabase, StoreError, UnknownName
-from search.store import Database, Finished, Intake, Queue, Spaces, SqlStore
+from search.errors import InputError, NewerDatabase, StoreError, UnknownName
+from search.store import Database, Finished, Intake, Labels, Queue, Readers, Spaces, SqlStore
 from search.store import tables as t
 from search.store.asset_dates import Dates
 from search.store.catalogue import Catalogue
@@ -237,6 +238,33 @@ def test_a_file_that_kills_its_decoder_is_tried_three_times(intake, work, store)
     assert ended == [False, False, True]
     assert store.counts()["units"] == {"quarantined": 1}
     assert [line.reason for line in store.failures()] == ["killed"]
+
+
+def test_what_was_dropped_or_deleted_by_others_ends_no_run(database, intake, work, store):
+    """A run knows its spaces, readers and collections from its beginning; others may remove them meanwhile."""
+    key, space = queue(intake, "/a/x", "/a/y")
+    entry = Spaces(database).add(replace(SPACE, name="second"), "fake")
+    reader = Readers(database).add("fake", "1", [Modality.IMAGE], [Channel.OCR])
+    (unit, _) = work().lease(2)
+    Spaces(database).drop("second")
+    Readers(database).remove("fake")
+    assert intake.put_files(key, intake.begin_scan(), [space, entry.key], [(sighting("/a/z"), b"/a/z".ljust(32))]) == 1
+    assert (Spaces(database).fill(entry), Readers(database).fill(reader)) == (0, 0)
+    Labels(database).put(entry.key, {1: [("a dog", 0.9)]})
+    Labels(database).put(space, {1: [("a dog", 0.9)], 99: [("a cat", 0.9)]})
+    assert (Labels(database).names(9), Labels(database).of(1)) == ({"a dog": 1}, [("a dog", 0.9)])
+    twin = intake.collection("twin", [b"/b"])
+    intake.put_files(twin, intake.begin_scan(), [space], [(sighting("/b/x"), b"/a/x".ljust(32))])
+    intake.delete(collection=key)
+    put(work(), unit, gaps=[Gap("truncated", "the end is missing")])
+    assert [(line.reason, line.collection) for line in Catalogue(database).ledger()] == [("truncated", None)]
+    for write in (
+        lambda: intake.put_files(key, 1, [space], [(sighting("/a/w"), b"/a/w".ljust(32))]),
+        lambda: intake.reject_file(key, 1, sighting("/a/w"), "unreadable", "It cannot be opened."),
+        lambda: intake.pass_over(key, 1, [Passing(b"/a/w.zip", 1, 1, ".zip", False)]),
+    ):
+        with pytest.raises(InputError, match="was deleted while"):
+            write()
 
 
 def test_units_of_large_files_are_leased_besides_the_others(intake, work):
