@@ -49,6 +49,18 @@ def search(
     return Call("POST", "/search", _as(s.Found), json=body)
 
 
+def why(
+    search: s.SearchRequest | Mapping[str, Any], segments: Sequence[int], *, map: bool = False  # noqa: A002 - as the API calls it
+) -> Call[s.Whys]:  # fmt: skip
+    """Why segments were found by a search, in the order of its hits; ``map``: also which parts of pictures answer."""
+    return Call("POST", "/why", _as(s.Whys), json={"search": _plain(search), "segments": list(segments), "map": map})
+
+
+def encoded(segment: int, *, space: str = "") -> Call[bytes]:
+    """What the encoder saw of a segment: a PNG, a WAV file, or a text."""
+    return Call("GET", f"/segments/{segment}/encoded", _bytes, params=_given({"space": space or None}))
+
+
 def export(
     format: s.ExportFormat, *, title: str = "export", search: s.SearchRequest | Mapping[str, Any] | None = None,  # noqa: A002
     moments: Sequence[s.Excerpted | Mapping[str, Any]] = (), exact: bool = True,

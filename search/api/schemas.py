@@ -528,6 +528,95 @@ class Found(Wire):
     line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
 
 
+class WhyRequest(Wire):
+    """Hits of a search that are to be explained."""
+
+    search: SearchRequest = Field(description="The search that found them. Patterns cannot be explained.")
+    segments: Annotated[list[Id], Field(min_length=1, max_length=50)] = Field(
+        description="Segments of its hits, in the order of the hits: each is compared with the one before."
+    )
+    map: bool = Field(default=False, description="Also which parts of pictures answer; takes longer, since they are decoded.")
+
+
+class TermEvidence(Wire):
+    """What a term of the question gave, in log-odds."""
+
+    term: str
+    weight: float
+    evidence: float
+
+
+class SpaceEvidence(Wire):
+    """What a space gave, in log-odds: the sum of what its terms gave, of where any such segment starts, and of what its kind gave."""
+
+    space: str
+    evidence: float
+    cosine: float
+    start: float
+    kind: float = Field(description="By whether segments of this kind hold the answer at all.")
+    step: float = Field(description="The cosine that makes one log-odds.")
+    terms: list[TermEvidence]
+
+
+class StripPart(Wire):
+    """A stretch of a file, and its score in log-odds."""
+
+    start_ms: int
+    end_ms: int
+    score: float
+
+
+class ChannelEvidence(Wire):
+    """The best segment of the hit's file in one channel, and the strip over the file's timeline."""
+
+    channel: Channel
+    segment: int
+    score: float
+    strip: list[StripPart]
+
+
+class Above(Wire):
+    """What it would take to pass the segment before: so much more log-odds."""
+
+    segment: int
+    lacks: float
+    cosine: float | None = Field(description="The cosine that would do, where meaning in one space decides; null otherwise.")
+    heavier: str = Field(description="The term that speaks most for this hit against the other, and may weigh more; or empty.")
+
+
+class MapWindow(Wire):
+    """A part of a picture, in percent of its width and height, and how much it says as a share of what the best part says."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    share: float
+
+
+class Why(Wire):
+    """Why a segment was found. ``score`` is the largest of meaning, words, and both; all in log-odds."""
+
+    segment: int
+    score: float
+    by: Literal["meaning", "words", "both"]
+    meaning: float | None = Field(
+        description="What the spaces gave together: their sum over the square root of how many they are."
+    )
+    words: float | None
+    matched: list[str] = Field(description="The words of its text that the question has.")
+    spaces: list[SpaceEvidence]
+    channels: list[ChannelEvidence]
+    above: Above | None
+    map: list[MapWindow] = []
+
+
+class Whys(Wire):
+    """Why segments were found, in the order in which they were named."""
+
+    whys: list[Why]
+
+
 class AssetEntry(AssetRef):
     """An asset in a list."""
 

@@ -60,10 +60,26 @@ def router(service: Service) -> APIRouter:
 
 async def searched(service: Service, seen: Seen, asked: s.SearchRequest) -> s.Found:
     """The answer to a search, when its turn comes."""
-    if any(term.text is None and term.segment is None for term in asked.query) or "upload:" in (asked.form or ""):
-        engine, query, wanted = await service.decoding.run(_understand, service, seen, asked)
+    if _brings_files(asked):
+        engine, query, wanted = await understood(service, seen, asked)
         return await service.searching.run(_answer, service, seen, engine, query, wanted, asked)
     return await service.searching.run(lambda: _answer(service, seen, *_understand(service, seen, asked), asked))
+
+
+async def understood(service: Service, seen: Seen, asked: s.SearchRequest) -> tuple[Engine, Query | Then, Filter]:
+    """The engine, the query and the filter of a search, whose files are decoded and encoded by then."""
+    turns = service.decoding if _brings_files(asked) else service.searching
+    return await turns.run(_understand, service, seen, asked)
+
+
+def _brings_files(asked: s.SearchRequest) -> bool:
+    return any(term.text is None and term.segment is None for term in asked.query) or "upload:" in (asked.form or "")
+
+
+def own_assets(seen: Seen, asked: s.SearchRequest) -> list[int]:
+    """The assets of the segments that are asked with, which are not found again."""
+    segments = [term.segment for term in asked.query if term.segment is not None]
+    return sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
 
 
 def _contrast(service: Service, seen: Seen, asked: s.ContrastRequest) -> s.Contrast:
@@ -130,8 +146,7 @@ def _answer(
     service: Service, seen: Seen, engine: Engine, query: Query | Then, wanted: Filter, asked: s.SearchRequest
 ) -> s.Found:  # fmt: skip
     offset, state = _place(asked)
-    segments = [term.segment for term in asked.query if term.segment is not None]
-    own = sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
+    own = own_assets(seen, asked)
     k = min(asked.k, MAX_DEPTH - offset)
     if asked.region:
         if isinstance(query, Then):

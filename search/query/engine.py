@@ -39,6 +39,7 @@ from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.view import View, among
+from search.query.why import Why, explain
 from search.readers.windows import FAMILY as REGIONS
 from search.settings import Settings
 from search.store import Database, Readers, SqlStore
@@ -279,6 +280,36 @@ class Engine:
             f"The regions of the archive are of another space than {', '.join(spaces) or 'the default'}.",
             remedy="Search in the pocket space: --space pocket. After an update, read them again: sensorium readers add regions",
         )
+
+    def why(
+        self, query: Query | Then, segments: Sequence[int], wanted: Filter = EVERYTHING, *, without: Sequence[int] = (),
+        spaces: Sequence[str] = (), words: bool = False,
+    ) -> list[Why]:  # fmt: skip
+        """Why ``segments`` answer a query, in the order in which they rank: see ``search.query.why``. The other values are those of
+        the ``search`` that found them. What re-ranking does is not explained.
+
+        Raises:
+            QueryError: a segment that is not among what is searched; a pattern; besides what ``search`` raises.
+        """
+        if isinstance(query, Then):
+            raise QueryError(
+                "A pattern is explained by its steps: each tells where it was found, and how likely.",
+                remedy="Ask for one step alone to see why it was found.",
+            )
+        question = self._question(query, wanted, without, spaces, words=words or None, clock=StageTimes())
+        with question.reading():
+            found = explain(question, segments, wanted.within)
+        if question.said is None:
+            return found
+        known = self.store.segments([one.segment for one in found if one.words is not None], wanted)
+        texts = {id_: segment.text for id_, segment in known.items() if segment.text}
+        marks = dict(zip(texts, self.words.marks(question.said, list(texts.values())), strict=True)) if texts else {}
+        return [
+            replace(one, matched=tuple(dict.fromkeys(texts[one.segment][start:end] for start, end in marks[one.segment])))
+            if one.segment in marks
+            else one
+            for one in found
+        ]
 
     def rank(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = (),

@@ -91,11 +91,11 @@ def _candidates(question: Question, count: int) -> Ranked:
 
 def _fused(question: Question, ids: Ids, count: int) -> Ranked:
     """The ``count`` best of some segments (n,), sorted by all scores together."""
-    known = _scored(question, ids)
+    known = scored(question, ids)
     return known.only(np.lexsort((known.ids, -known.scores))[:count])
 
 
-def _scored(question: Question, ids: Ids) -> Ranked:
+def scored(question: Question, ids: Ids) -> Ranked:
     """Those of some segments (n,) that are searchable, in the given order.
 
     A score combines meaning and words. With several spaces, the scores in log-odds are added up; see ``fusion``.
@@ -145,12 +145,16 @@ class QuestionMomentData:
             every = every + part if len(part.ids) else every
         return every.only(np.argsort(np.concatenate(order)))
 
-    def siblings(self, assets: Ids) -> tuple[Columns, Scores]:
-        """The searchable segments of assets that have a span, and their scores (n,)."""
+    def of(self, assets: Ids) -> Columns:
+        """The columns of the segments of assets (n,), ascending by segment."""
         own = self._question.rows
         parts: Sequence[Ids] = [scan.view.siblings(assets) for scan in self._question.scans]
-        rows = self.rows(np.unique(np.concatenate([*parts, own.ids[np.isin(own.assets, assets)]])))
-        known = _scored(self._question, rows.ids[rows.units > 0])
+        return self.rows(np.unique(np.concatenate([*parts, own.ids[np.isin(own.assets, assets)]])))
+
+    def siblings(self, assets: Ids) -> tuple[Columns, Scores]:
+        """The searchable segments of assets that have a span, and their scores (n,)."""
+        rows = self.of(assets)
+        known = scored(self._question, rows.ids[rows.units > 0])
         if self._question.excluded:
             known = known.only(~self._question.excluded(known.ids))
         scores = known.scores

@@ -174,6 +174,13 @@ class Catalogue:
             row = connection.execute(self._segments().where(t.segment.c.id == id_)).first()
         return None if row is None else segment_of(row)
 
+    def place_of(self, segment: Segment) -> int:
+        """The position of a segment among those of its asset and channel, from 0."""
+        s = t.segment.c
+        mine = (s.asset_id == segment.asset, s.channel == str(segment.channel), s.id < segment.id, _IS_NO_NAME)
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).where(*mine)).scalar_one())
+
     def language(self, segment: int) -> str | None:
         """The language of a segment's text (ISO 639-1), if its reader knew it."""
         with self._database.reading() as connection:

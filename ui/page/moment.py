@@ -85,7 +85,7 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
         "start": begins, "length": asset.duration_ms or 0, "ends": phrasing.clock(asset.duration_ms or 0),
         "strip": look.strip(asset, mine, verdict), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
-        "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
+        "why": _why(state, order, found), "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
         "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
         "before": order[at - 1].segment if at else None,
         "after": order[at + 1].segment if at is not None and at + 1 < len(order) else None,
@@ -166,6 +166,15 @@ def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> St
         piece = Piece.of({"kind": "upload", "value": told.get("upload"), "medium": "image", "label": told.get("label")})
         return replace(state, text="", pieces=(piece,), opened=None) if piece else state
     return state
+
+
+def _why(state: State, order: list[Hit], found: Hit | None) -> dict[str, Any] | None:
+    """What asks the service why a hit was found, and why the one before it; None where that cannot be told."""
+    if found is None or found.steps or state.spoken:
+        return None
+    at = order.index(found) if found in order else 0
+    search = {name: value for name, value in state.request().items() if name != "k"}
+    return {"search": search, "segments": [one.segment for one in (*order[max(at - 1, 0) : at], found)], "map": True}
 
 
 def _hits(state: State) -> list[Hit]:

@@ -32,7 +32,7 @@ class Stage {
     this.texts = new Texts(this, data.translates);
     const heard = data.heard ? el("p", { class: "faint heard" }, data.heard) : null;
     const main = el("div", {}, screen, heard, this.timed(), this.near(), this.texts.root);
-    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, asking(this), this.facts())));
+    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, folded(this), asking(this), this.facts())));
     this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
   }
 
