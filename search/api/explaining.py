@@ -13,7 +13,7 @@ from fastapi import Query as Parameter
 from search.api import schemas as s
 from search.api.media_files import SAFE, held
 from search.api.problems import not_found
-from search.api.searching import own_assets, understood
+from search.api.searching import own_assets, preferences_of, understood
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.encoders import RegionalEncoder
@@ -56,7 +56,15 @@ def router(service: Service) -> APIRouter:
 
 def _why(seen: Seen, engine: Engine, query: Query | Then, wanted: Filter, asked: s.WhyRequest) -> list[Why]:
     search = asked.search
-    return engine.why(query, asked.segments, wanted, without=own_assets(seen, search), spaces=search.spaces, words=search.words)
+    return engine.why(
+        query,
+        asked.segments,
+        wanted,
+        without=own_assets(seen, search),
+        spaces=search.spaces,
+        words=search.words,
+        preferences=preferences_of(search),
+    )
 
 
 def _encoded(service: Service, seen: Seen, id_: int, space: str) -> Response:

@@ -113,6 +113,13 @@ class Narrowed(Wire):
     filter: Where = Where()  # pydantic copies it
 
 
+class Preferred(Wire):
+    """Somebody said that a hit is nearer to what is sought than what else was shown, or that it is not."""
+
+    segment: Id
+    nearer: bool = True
+
+
 class SearchRequest(Narrowed):
     """A search."""
 
@@ -153,6 +160,14 @@ class SearchRequest(Narrowed):
     diverse: bool = Field(
         default=False, description="Put the best 200 hits into an order in which like ones do not stand together."
     )
+    preferences: Annotated[list[Preferred], Field(max_length=32)] = Field(
+        default=[],
+        description="Hits that are nearer to what is sought, or farther from it, in the order in which somebody said so: what is found is ranked anew.",
+    )
+    fold: bool = Field(
+        default=False,
+        description="Put pictures and shots of other files that show the same as a better hit behind it, as `others` of its evidence.",
+    )
     region: bool = Field(
         default=False,
         description="Search for parts of pictures, and say where they are. Needs the reader `regions`; by meaning alone.",
@@ -178,6 +193,8 @@ class SearchRequest(Narrowed):
             [name for name in ("spoken", "rerank", "words") if getattr(self, name)]
             + ["sort"] * (self.sort != "match")
             + ["diverse"] * self.diverse
+            + ["fold"] * self.fold
+            + ["preferences"] * bool(self.preferences)
         )
         if self.region and given:
             raise ValueError(f"a search by region does not go with {given[0]}")
@@ -528,6 +545,53 @@ class Found(Wire):
     line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
 
 
+class CopyFile(Wire):
+    """A file that is a copy of others."""
+
+    asset: AssetRef
+    bytes: int
+    places: list[Place]
+
+
+class CopyGroup(Wire):
+    """Files that are copies of each other, the one to keep first; ``frees``: the bytes of all others."""
+
+    files: list[CopyFile]
+    frees: int
+
+
+class DuplicatesRequest(Narrowed):
+    """Of which part of the archive copies are wanted."""
+
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+
+class Duplicates(Wire):
+    """Groups of copies, the largest first. Nothing is deleted."""
+
+    groups: list[CopyGroup]
+    more: int = Field(description="Groups beyond the limit.")
+    without: int = Field(description="Pictures and shots that were indexed before copies were looked for, and were not compared.")
+
+
+class Reused(Wire):
+    """A stretch of a film or a sound that another asset has as well."""
+
+    asset: AssetRef
+    channel: Channel = Field(description="Whether it is seen or heard.")
+    span: Span
+    other: Span = Field(description="The stretch of the other asset.")
+    mirrored: bool
+    samples: int = Field(description="Frames or sounds that agree.")
+    closeness: Share = Field(description="How closely they agree.")
+
+
+class Reuse(Wire):
+    """Where stretches of an asset are found in others, in order of time."""
+
+    used: list[Reused]
+
+
 class WhyRequest(Wire):
     """Hits of a search that are to be explained."""
 
@@ -556,6 +620,7 @@ class SpaceEvidence(Wire):
     kind: float = Field(description="By whether segments of this kind hold the answer at all.")
     step: float = Field(description="The cosine that makes one log-odds.")
     terms: list[TermEvidence]
+    preferences: float = Field(description="By what somebody preferred.")
 
 
 class StripPart(Wire):
@@ -853,6 +918,19 @@ class SavedQuestionRequest(Wire):
     """A question to save, in the text form."""
 
     form: Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
+    false_alarms: Annotated[float, Field(ge=1e-9, le=0.1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="It stands: it tells by itself what comes. The share of unrelated segments that may be told by mistake, by the calibration.",
+    )
+    webhook: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | None = Field(
+        default=None, description="Where it is told: an address that begins with https://, or http:// on the service's machine."
+    )
+
+    @model_validator(mode="after")
+    def _stands(self) -> Self:
+        if self.webhook is not None and self.false_alarms is None:
+            raise ValueError("a question with a webhook has a rate of false_alarms")
+        return self
 
 
 class SavedQuestionEntry(Wire):
@@ -863,6 +941,10 @@ class SavedQuestionEntry(Wire):
     seen_until: int
     saved_at: datetime.datetime
     asked_at: datetime.datetime | None = Field(default=None, description="When it was last asked for what is new.")
+    false_alarms: float | None = Field(default=None, description="Of a standing question; null: it does not stand.")
+    webhook: str | None = None
+    command: bool = Field(default=False, description="Whether a program of the service's machine is told.")
+    failure: str | None = Field(default=None, description="Why a standing question could not tell the last time; null: it could.")
 
 
 class SavedQuestionList(Wire):

@@ -24,6 +24,7 @@ from search.query.algebra import every_term
 from search.query.engine import MAX_DEPTH
 from search.query.facets import Facet
 from search.query.open_spaces import ALL
+from search.query.preferences import Preference
 from search.types import Filter, Modality
 
 MAX_INLINE_BYTES = 4 << 20
@@ -74,6 +75,11 @@ async def understood(service: Service, seen: Seen, asked: s.SearchRequest) -> tu
 
 def _brings_files(asked: s.SearchRequest) -> bool:
     return any(term.text is None and term.segment is None for term in asked.query) or "upload:" in (asked.form or "")
+
+
+def preferences_of(asked: s.SearchRequest) -> list[Preference]:
+    """What somebody preferred among the hits of a search."""
+    return [Preference(one.segment, one.nearer) for one in asked.preferences]
 
 
 def own_assets(seen: Seen, asked: s.SearchRequest) -> list[int]:
@@ -161,7 +167,8 @@ def _answer(
     else:
         answer = engine.search(
             query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank,
-            words=asked.words, sort=asked.sort, diverse=asked.diverse,
+            words=asked.words, sort=asked.sort, diverse=asked.diverse, fold=asked.fold,
+            preferences=preferences_of(asked),
         )  # fmt: skip
     service.metrics.searched(answer.timings_ms)
     if state not in (None, answer.state):

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from search.index import GenerationManifest, Generations, nearest, place, simila
 from search.live import LiveIndex
 from search.mirror import Mirror
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import Calibration, Direction, Scale, fingerprint, load, spread_of, stamp
+from search.query.calibration import SMALLEST_SPREAD, Calibration, Direction, Scale, fingerprint, load, spread_of, stamp, usual_of
 from search.query.gate import Gate
 from search.query.terms import Aspects, Terms, Vector, unit, vector_for
 from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
@@ -445,6 +446,23 @@ class SpaceScan:
         """What it adds to the score of each segment of a kind that the kind holds the answer, or does not: in log-odds."""
         direction, judgement = self.direction(kind), self._judgement(kind)
         return direction.here * judgement.logit if direction and judgement else 0.0
+
+    def vector(self, segment: int) -> Vector:
+        """The vector (dim,) of a segment that the index holds."""
+        return np.asarray(self.view.live.index.reconstruct(np.array([segment], np.int64))[0], np.float32)
+
+    def alarm(self, kind: Kind, rate: float) -> float:
+        """The cosine that a share ``rate``, 0..1, of unrelated content of a kind reaches: a quantile of the impostor cohort, or beyond it of the
+        normal distribution with its mean and spread, whichever is higher. Without a cohort: of the usual spread in the archive."""
+        cosines, deviations = (
+            np.einsum("nd,d->n", self.unrelated(kind), vector_for(self.asked, kind)),
+            NormalDist().inv_cdf(1 - rate),
+        )
+        if self.view.calibration.cohort(kind) is None:
+            middle, spread = usual_of(cosines)
+            return middle + deviations * spread
+        normal = float(cosines.mean()) + deviations * max(float(cosines.std()), SMALLEST_SPREAD)
+        return max(normal, float(np.quantile(cosines, 1 - rate)))
 
     def unrelated(self, kind: Kind) -> Vectors:
         """The contents (n, dim) that the scale of a kind rests on: the impostor cohort, or a sample of the archive."""

@@ -41,8 +41,8 @@ class TermEvidence:
 
 @dataclass(frozen=True, slots=True)
 class SpaceEvidence:
-    """What a space gave: ``evidence`` is the sum of what its ``terms`` gave, of where any such segment starts, and of what its ``kind``
-    gave, by whether such segments hold the answer at all; all in log-odds. ``step`` is the cosine that makes one of these."""
+    """What a space gave: ``evidence`` is the sum of what its ``terms`` gave, of where any such segment starts, of what its ``kind``
+    gave, by whether such segments hold the answer at all, and of what ``preferences`` gave; all in log-odds. ``step`` is the cosine that makes one of these."""
 
     space: str
     evidence: float
@@ -51,6 +51,7 @@ class SpaceEvidence:
     kind: float
     step: float
     terms: tuple[TermEvidence, ...]
+    preferences: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,9 @@ def _by(meaning: float | None, words: float | None) -> By:
 def _by_space(question: Question, rows: Columns, within: Within) -> list[tuple[SpaceEvidence, ...]]:
     """For each of some segments what the spaces gave that hold it."""
     found: list[list[SpaceEvidence]] = [[] for _ in rows.ids]
-    for scan in question.scans:
+    for number, scan in enumerate(question.scans):
         values, cosines = scan.score(rows.ids)
+        preferred = question.choices.evidence(number, rows.ids) if question.choices else np.zeros(len(rows.ids), np.float32)
         held = np.flatnonzero(~np.isnan(values))
         if not len(held):
             continue
@@ -153,9 +155,11 @@ def _by_space(question: Question, rows: Columns, within: Within) -> list[tuple[S
                 TermEvidence(_named(term), weight, weight * (float(one @ vector) - _usual(unrelated, one)) / (length * width))
                 for weight, term, one in asked
             )
-            score = float(values[at])
-            start = score - here - sum(one.evidence for one in given)
-            found[at].append(SpaceEvidence(scan.space.name, score, float(cosines[at]), start, here, width, given))
+            scored_by_terms, more = float(values[at]), float(preferred[at])
+            start = scored_by_terms - here - sum(one.evidence for one in given)
+            found[at].append(
+                SpaceEvidence(scan.space.name, scored_by_terms + more, float(cosines[at]), start, here, width, given, more)
+            )
     return [tuple(some) for some in found]
 
 

@@ -143,6 +143,13 @@ class Catalogue:
             by_asset.setdefault(row.id, []).append(row)
         return {id_: _asset(some) for id_, some in by_asset.items()}
 
+    def copied(self) -> list[int]:
+        """Assets of which several files are present: copies of the same bytes."""
+        where = t.location.c
+        found = select(where.asset_id).where(where.asset_id.is_not(None), where.state == "present", *inside(self._within))
+        with self._database.reading() as connection:
+            return list(connection.execute(found.group_by(where.asset_id).having(func.count() > 1)).scalars())
+
     def first_segments(self, assets: Sequence[int]) -> dict[int, int]:
         """The first segment of each asset that has any."""
         s = t.segment.c

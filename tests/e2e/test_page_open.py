@@ -43,6 +43,17 @@ def test_a_moment_says_why_it_was_found(served, open_page):
     assert dialog.locator(".heat span").count() >= 2
 
 
+def test_a_hit_that_is_closer_ranks_the_rest_anew_and_is_undone(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&in=video")
+    opened(page, "pets.mp4").get_by_role("button", name="Closer to it").click()
+    page.wait_for_url("**prefer=**")
+    undo = page.get_by_role("link", name="Undo the last of 1 choice")
+    undo.wait_for()
+    undo.click()
+    undo.wait_for(state="hidden")
+    assert "prefer" not in page.url
+
+
 def test_a_sound_plays(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog+barking&in=audio")
     dialog = opened(page, "dog-bark.ogg")

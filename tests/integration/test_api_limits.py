@@ -160,6 +160,8 @@ TABLE = {
         "/v1/why", lambda id_: {"search": {"query": [{"text": "red"}]}, "segments": [id_("segment")], "map": True}
     ),
     ("GET", "/v1/segments/{id}/encoded"): by_id("segment", "/v1/segments/{id}/encoded"),
+    ("POST", "/v1/duplicates"): plainly("POST", "/v1/duplicates", {}),
+    ("GET", "/v1/assets/{id}/reuse"): by_id("asset", "/v1/assets/{id}/reuse"),
     ("POST", "/v1/facets"): plainly("POST", "/v1/facets", {}),
     ("POST", "/v1/contrast"): plainly("POST", "/v1/contrast", {"these": {"targets": ["image"]}, "those": {"targets": ["text"]}}),
     ("POST", "/v1/embeddings"): plainly("POST", "/v1/embeddings", {"input": "red"}),

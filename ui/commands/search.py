@@ -88,6 +88,13 @@ def search(
             metavar="FILTER", help="Only files with this value of `sensorium facets`, such as size:1..10. May be repeated."
         ),
     ] = None,
+    nearer: Annotated[
+        list[int] | None,
+        asking(metavar="SEGMENT", help="A hit that is nearer to what you look for than the others. May be repeated."),
+    ] = None,
+    farther: Annotated[
+        list[int] | None, asking(metavar="SEGMENT", help="A hit that is farther from it; it is left out. May be repeated.")
+    ] = None,
     space: Annotated[list[str] | None, asking(help="Search in this space. May be repeated; 'all' searches every space.")] = None,
     rerank: Annotated[
         bool, asking("--rerank", help="Reorder the best shots with X-CLIP, word by word and frame by frame.")
@@ -105,6 +112,7 @@ def search(
     sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
     diverse: Annotated[bool, output("--diverse", help="An order in which like hits do not stand together.")] = False,
     why: Annotated[bool, output("--why", help="Say what each term, space and channel gave each hit, and what it lacks.")] = False,
+    fold: Annotated[bool, output("--fold", help="Put pictures and shots that show the same as a better hit behind it.")] = False,
     estimate: Annotated[bool, output("--estimate", help="Estimate how many files match.")] = False,
     k: Annotated[int, output("-k", help="Number of hits.")] = 10,
     offset: Annotated[int, output(help="Number of hits to skip.")] = 0,
@@ -125,6 +133,7 @@ def search(
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term, Then
+    from search.query.preferences import Preference
 
     texts = [" ".join(words)] if words else []
     terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
@@ -139,6 +148,7 @@ def search(
         raise InputError(
             "--form takes one text and no other term.", remedy="Write the terms into the form: siren +image:a.jpg -rain."
         )
+    preferences = [*(Preference(one) for one in nearer or ()), *(Preference(one, nearer=False) for one in farther or ())]
     query: Query | Then = _blend(terms, without or [], weights)
     wanted = Filter(
         modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
@@ -155,12 +165,12 @@ def search(
             _check_under(engine.store, under, wanted.under)
         if why:
             _check_alone("--why", {
-                "--spoken": spoken, "--rerank": rerank, "--region": region, "a pattern": isinstance(query, Then), "more than 200 hits": k > MAX_EXPLAINED,
+                "--spoken": spoken, "--rerank": rerank, "--region": region, "--nearer": bool(nearer), "--farther": bool(farther), "a pattern": isinstance(query, Then), "more than 200 hits": k > MAX_EXPLAINED,
             })  # fmt: skip
         if region:
             _check_alone("--region", {
                 "--spoken": spoken, "--words": by_words, "--rerank": rerank, "--sort": sort != "match", "--diverse": diverse,
-                "a pattern": isinstance(query, Then),
+                "--fold": fold, "--nearer": bool(nearer), "--farther": bool(farther), "a pattern": isinstance(query, Then),
             })  # fmt: skip
             found = engine.regions(cast("Query", query), wanted, k=k, offset=offset, group=_grouping(group), spaces=space or ())
         elif spoken:
@@ -172,10 +182,14 @@ def search(
         else:
             found = engine.search(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
-                sort=_sorting(sort), diverse=diverse,
+                sort=_sorting(sort), diverse=diverse, fold=fold, preferences=preferences,
             )  # fmt: skip
         whys = (
-            engine.why(query, [hit.segment.id for hit in found.hits], wanted, spaces=space or (), words=by_words) if why else []
+            engine.why(
+                query, [hit.segment.id for hit in found.hits], wanted, spaces=space or (), words=by_words, preferences=preferences
+            )
+            if why
+            else []
         )
         show_answer(found, as_json, estimate=estimate, whys=whys)
 

@@ -78,7 +78,7 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     mine = [hit for hit in hits if hit.asset.id == asset.id]
     verdict = look.verdict_of(look.answer(state)) if state.asks else None
     return {
-        "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
+        "prefers": found is not None and not found.steps and not state.spoken, "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{phrasing.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
         "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
@@ -162,6 +162,15 @@ def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> St
         return replace(state, opened=segment)
     if kind in ("similar", "add"):
         return look.similar(state, data["segment"], data["medium"], data["name"], add=kind == "add")
+    if kind == "prefer":
+        return replace(
+            state,
+            preferred=(
+                *(one for one in state.preferred if abs(one) != data["segment"]),
+                data["segment"] * (1 if told.get("nearer") else -1),
+            ),
+            opened=None,
+        )
     if kind == "frame":
         piece = Piece.of({"kind": "upload", "value": told.get("upload"), "medium": "image", "label": told.get("label")})
         return replace(state, text="", pieces=(piece,), opened=None) if piece else state

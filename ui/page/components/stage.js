@@ -116,6 +116,8 @@ class Stage {
     return el("div", { class: "acts" },
       act("similar", "More like this", () => this.send({ kind: "similar" }), "action chief"),
       act("plus", "Add to search", () => this.send({ kind: "add" })),
+      this.data.prefers ? act("check", "Closer to it", () => this.send({ kind: "prefer", nearer: true })) : null,
+      this.data.prefers ? act("minus", "Not like this", () => this.send({ kind: "prefer", nearer: false })) : null,
       this.data.medium === "video" ? act("frame", "Search with this frame", () => this.frame()) : null,
       act("link", "Copy link", () => this.copy()),
       el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), "Download"));
