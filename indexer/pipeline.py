@@ -26,13 +26,13 @@ from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder, GrainedEncoder
 from search.errors import DatabaseAway, MediaError, ModelMissing, SensoriumError
-from search.media import DecodePool
+from search.media import DecodePool, fingerprints
 from search.media.metadata import dating
 from search.settings import Settings
 from search.store import Finished, Queue, Unit
 from search.store.intake import path_of
 from search.store.queue import BEAT_SECONDS, LARGE_BYTES
-from search.types import KINDS, Channel, Cut, Filed, Gap, Info, Kind, Modality, Needs, Picture, Vectors
+from search.types import KINDS, Channel, Cut, Filed, Fingerprint, Gap, Info, Kind, Modality, Needs, Picture, Vectors
 from search.zones import Zones
 
 MAX_WAITING_CUTS = 48
@@ -85,6 +85,7 @@ class _Work:
     cuts: list[Cut] = field(default_factory=list)
     vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     frames: dict[int, Vectors] = field(default_factory=dict)
+    fingerprints: dict[int, Fingerprint] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     decoded: bool = False
     error: MediaError | None = None
@@ -110,15 +111,19 @@ class _Piece:
         """The number of pictures, windows or texts that the encoder processes for it."""
         return len(self.content) if self.modality is Modality.VIDEO else 1
 
-    def keep(self, vector: NDArray[np.float32], frames: Vectors | None) -> None:
-        """Store the encoder's result in the unit's work."""
-        self.work.vectors[self.index] = vector
+    def keep(
+        self, vector: NDArray[np.float32], frames: Vectors | None, codes: NDArray[np.uint64] | NDArray[np.uint32] | None
+    ) -> None:  # fmt: skip
+        """Store the encoder's result in the unit's work, before the vector, which makes it complete."""
         if frames is not None:
             self.work.frames[self.index] = frames
+        if codes is not None:
+            self.work.fingerprints[self.index] = Fingerprint(codes, self.work.cuts[self.index].times)
+        self.work.vectors[self.index] = vector
 
 
-_Encoded: TypeAlias = "list[tuple[NDArray[np.float32], Vectors | None]]"
-"""Of each content its vector (dim,), and the vectors (frames, dim) of its frames where there are any."""
+_Encoded: TypeAlias = "list[tuple[NDArray[np.float32], Vectors | None, NDArray[np.uint64] | NDArray[np.uint32] | None]]"
+"""Of each content its vector (dim,), the vectors (frames, dim) of its frames where there are any, and the codes of its fingerprint."""
 
 
 class _Leased:
@@ -364,7 +369,8 @@ class Pipeline:
             raise ValueError(f"the encoder gave shape {vectors.shape}")
         if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3):  # also false for NaN
             raise ValueError("the encoder gave vectors that are not finite and of unit length")
-        return list(zip(vectors, frames, strict=True))
+        codes = [fingerprints.codes_of(modality, content, self._needs.rate) for content in contents]
+        return list(zip(vectors, frames, codes, strict=True))
 
     def _gather(self, most: int) -> None:
         """Assign encoded vectors to their units. Waits only if the encoder has more than enough work queued."""
@@ -419,7 +425,9 @@ class Pipeline:
             elif work.info is not None:
                 rows = [work.vectors[index] for index in range(len(work.cuts))]
                 vectors = np.array(rows, np.float32).reshape(len(rows), self._encoder.space.dim)
-                finished.append(Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames, work.filed))
+                finished.append(
+                    Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames, work.filed, work.fingerprints)
+                )
         for item in self._queue.put(finished) if finished else ():
             self.progress.done += 1
             self.progress.segments += len(item.cuts)

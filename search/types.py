@@ -403,6 +403,15 @@ class PictureCodes:
 
 
 @dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What copies of a picture, a shot or a window of sound are found by, see ``search/media/fingerprints.py``: ``codes`` (n,) are
+    uint64 of its frames, which come on screen at ``times`` in milliseconds (None: it is a still), or uint32 of its sound."""
+
+    codes: NDArray[np.uint64] | NDArray[np.uint32]
+    times: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A part of an asset that could not be searched, for the ledger. The rest of the asset is indexed."""
 

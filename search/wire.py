@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from search.types import Answer, Box, Coverage, Dated, Hit, Segment, Span
 
 if TYPE_CHECKING:  # the client, which knows no database, imports this too
+    from search.query.why import Why
     from search.store.spaces import SpaceEntry
 
 _EPOCH = datetime.date(1970, 1, 1)
 
 
-def answer(found: Answer) -> dict[str, Any]:
-    """An answer as JSON values."""
+def answer(found: Answer, whys: Sequence[Why] = ()) -> dict[str, Any]:
+    """An answer as JSON values; with ``whys``, each hit says why it was found."""
+    hits = [hit(one) for one in found.hits]
     return {
-        "hits": [hit(one) for one in found.hits],
+        "hits": [one | {"why": asdict(why)} for one, why in zip(hits, whys, strict=True)] if whys else hits,
         "generation": found.generation,
         "searched": found.searched,
         "coverage": coverage(found.coverage),

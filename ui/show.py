@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import Any
 
 from rich.cells import cell_len
@@ -21,6 +22,7 @@ from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.media import extra_of
+from search.query.why import Why
 from search.store.readings import Unread, UnreadFile
 from search.store.sql import Passed
 from search.types import Answer, Hit, Span
@@ -125,8 +127,26 @@ def _medium(hit: Hit) -> str:
     return f"[cyan]{'▶ video ♪' if sound_of_video else ICONS[hit.segment.modality]}[/]"
 
 
-def hits(answer: Answer, *, estimate: bool = False) -> None:
-    """Print an answer as a table, and with ``estimate`` how much there is."""
+def evidence(why: Why) -> list[str]:
+    """Why a hit was found, in lines."""
+    parts = []
+    for space in why.spaces:
+        terms = " ".join(f"{escape(one.term)} {one.evidence:+.1f}" for one in space.terms)
+        parts.append(f"{escape(space.space)}: {terms} kind {space.kind:+.1f} start {space.start:+.1f}")
+    if why.words is not None:
+        parts.append(f"words {why.words:+.1f}" + (f" ({escape(', '.join(why.matched))})" if why.matched else ""))
+    told = [f"[dim]{why.score:+.1f} by {why.by} = {'; '.join(parts)}[/]"]
+    if len(why.channels) > 1:
+        told.append(f"[dim]this file: {', '.join(f'{one.channel} {one.score:+.1f}' for one in why.channels)}[/]")
+    if above := why.above:
+        needs = f", a cosine of {above.cosine:.3f}" if above.cosine is not None else ""
+        heavier = f"; more weight for “{escape(above.heavier)}” lifts it" if above.heavier else ""
+        told.append(f"[dim]the hit above has {above.lacks:.1f} more{needs}{heavier}[/]")
+    return told
+
+
+def hits(answer: Answer, *, estimate: bool = False, whys: Sequence[Why] = ()) -> None:
+    """Print an answer as a table, with ``estimate`` how much there is, and below each hit why it was found."""
     verdict = answer.found.verdict if answer.found else None
     rows = [
         (str(hit.rank), _match(hit, verdict), _medium(hit), span(hit.span), f"[dim]{hit.segment.id}[/]", "")
@@ -137,14 +157,14 @@ def hits(answer: Answer, *, estimate: bool = False) -> None:
     below = Text.from_markup(head).plain.index("medium")
     lines([head])
     apart = False
-    for hit, line in zip(answer.hits, table, strict=True):
+    for hit, line, why in zip_longest(answer.hits, table, whys):
         if not apart and phrasing.band(hit.confidence, verdict)[0] == phrasing.WEAK:
             apart = True
             lines([f"{' ' * below}[dim]{phrasing.WEAKER if hit is not answer.hits[0] else phrasing.NOTHING}[/]"])
         others = f" [dim]{phrasing.burst(len(hit.others))}[/]" if hit.others else ""
         path = shortened(hit.segment.path, out.width - indent - len(Text.from_markup(others)))
         lines([f"{line}[bold]{escape(path)}[/]{others}"])
-        for text in said(hit):
+        for text in [*said(hit), *(evidence(why) if why else ())]:
             out.print(Padding(Text.from_markup(text), (0, 0, 0, below)), highlight=False)
     err.print(f"[dim]{phrasing.count(answer.searched, 'segment')} searched in {answer.timings_ms['total']:.0f} ms[/]")
     if estimate and answer.estimate:

@@ -36,7 +36,8 @@ def search(
     query: str | Sequence[s.Term | Mapping[str, Any]] = (), *, form: str | None = None, targets: Sequence[Modality | str] = (),
     channels: Sequence[Channel | str] = (), filter: s.Where | Mapping[str, Any] | None = None, group: Grouping = "moment",  # noqa: A002
     k: int = 20, cursor: str | None = None, spaces: Sequence[str] = (), rerank: bool = False,
-    words: bool = False, spoken: bool = False, sort: Sort = "match", diverse: bool = False, region: bool = False,
+    words: bool = False, spoken: bool = False, sort: Sort = "match", diverse: bool = False, region: bool = False, fold: bool = False,
+    preferences: Sequence[s.Preferred | Mapping[str, Any]] = (),
 ) -> Call[s.Found]:  # fmt: skip
     """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``; ``form`` is a question in
     the text form, in its place."""
@@ -44,9 +45,36 @@ def search(
     body = {
         "query": terms, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
         "group": group, "k": k, "cursor": cursor, "spaces": list(spaces), "rerank": rerank,
-        "words": words, "spoken": spoken, "sort": sort, "form": form, "diverse": diverse, "region": region,
+        "words": words, "spoken": spoken, "sort": sort, "form": form, "diverse": diverse, "region": region, "fold": fold,
+        "preferences": [_plain(one) for one in preferences],
     }  # fmt: skip
     return Call("POST", "/search", _as(s.Found), json=body)
+
+
+def why(
+    search: s.SearchRequest | Mapping[str, Any], segments: Sequence[int], *, map: bool = False  # noqa: A002 - as the API calls it
+) -> Call[s.Whys]:  # fmt: skip
+    """Why segments were found by a search, in the order of its hits; ``map``: also which parts of pictures answer."""
+    return Call("POST", "/why", _as(s.Whys), json={"search": _plain(search), "segments": list(segments), "map": map})
+
+
+def duplicates(
+    *, targets: Sequence[Modality | str] = (), filter: s.Where | Mapping[str, Any] | None = None, limit: int = 100,  # noqa: A002
+) -> Call[s.Duplicates]:  # fmt: skip
+    """Groups of files that are copies of each other."""
+    return Call(
+        "POST", "/duplicates", _as(s.Duplicates), json={"targets": list(targets), "filter": _plain(filter or {}), "limit": limit}
+    )
+
+
+def reuse(asset: int) -> Call[s.Reuse]:
+    """Where stretches of a film or a sound are found in other files."""
+    return Call("GET", f"/assets/{asset}/reuse", _as(s.Reuse))
+
+
+def encoded(segment: int, *, space: str = "") -> Call[bytes]:
+    """What the encoder saw of a segment: a PNG, a WAV file, or a text."""
+    return Call("GET", f"/segments/{segment}/encoded", _bytes, params=_given({"space": space or None}))
 
 
 def export(
@@ -79,9 +107,12 @@ def saved() -> Call[s.SavedQuestionList]:
     return Call("GET", "/saved", _as(s.SavedQuestionList))
 
 
-def save(name: str, form: str) -> Call[s.SavedQuestionEntry]:
-    """Save a question in the text form under a name."""
-    return Call("PUT", f"/saved/{quote(name, safe='')}", _as(s.SavedQuestionEntry), json={"form": form})
+def save(
+    name: str, form: str, *, false_alarms: float | None = None, webhook: str | None = None
+) -> Call[s.SavedQuestionEntry]:  # fmt: skip
+    """Save a question in the text form under a name. With ``false_alarms``, a share, it stands and tells its ``webhook`` what comes."""
+    body = _given({"form": form, "false_alarms": false_alarms, "webhook": webhook})
+    return Call("PUT", f"/saved/{quote(name, safe='')}", _as(s.SavedQuestionEntry), json=body)
 
 
 def seen(name: str, until: int) -> Call[s.SavedQuestionEntry]:

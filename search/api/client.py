@@ -65,6 +65,10 @@ class Client:
         self._http = httpx2.Client(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _waiting(calls.search)
+    why = _waiting(calls.why)
+    encoded = _waiting(calls.encoded)
+    duplicates = _waiting(calls.duplicates)
+    reuse = _waiting(calls.reuse)
     export = _waiting(calls.export)
     embeddings = _waiting(calls.embeddings)
     saved = _waiting(calls.saved)
@@ -152,6 +156,10 @@ class AsyncClient:
         self._http = httpx2.AsyncClient(base_url=address, timeout=TIMEOUT, transport=transport, headers=_bearer(address, token))
 
     search = _awaiting(calls.search)
+    why = _awaiting(calls.why)
+    encoded = _awaiting(calls.encoded)
+    duplicates = _awaiting(calls.duplicates)
+    reuse = _awaiting(calls.reuse)
     export = _awaiting(calls.export)
     embeddings = _awaiting(calls.embeddings)
     saved = _awaiting(calls.saved)

@@ -32,6 +32,9 @@ PATIENCE_SECONDS = 10.0
 TOTAL_SECONDS = 60.0
 """The timeout of the whole fetch."""
 
+POST_SECONDS = 10.0
+"""The timeout of telling a webhook."""
+
 PIECE_BYTES = 1 << 16
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -42,24 +45,14 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class _Connection(http.client.HTTPSConnection):
-    """A connection to a host by an address that was checked before."""
+class _Bounded:
+    """A connection that can be aborted: single timeouts do not suffice, a server could send a byte now and then."""
 
-    def __init__(self, host: str, address: Address, context: ssl.SSLContext) -> None:
-        super().__init__(host, PORT, timeout=PATIENCE_SECONDS, context=context)
-        self._address, self._tls = address, context
-        self._opened: ssl.SSLSocket | None = None
-
-    def connect(self) -> None:
-        """Connect to the address and verify the host's certificate."""
-        plain = socket.create_connection((str(self._address), PORT), PATIENCE_SECONDS)
-        self.sock = self._opened = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
-        self._opened.do_handshake()
+    _opened: socket.socket | None = None
 
     @contextlib.contextmanager
     def until(self, moment: float) -> Iterator[None]:
-        """Abort the connection at a time of the monotonic clock. Single timeouts do not suffice: a server could send a byte now
-        and then."""
+        """Abort the connection at a time of the monotonic clock."""
         timer = threading.Timer(max(moment - time.monotonic(), 0), self._break)
         timer.daemon = True
         timer.start()
@@ -72,6 +65,30 @@ class _Connection(http.client.HTTPSConnection):
         if self._opened is not None:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._opened, socket.SHUT_RDWR)  # under the reading thread; TLS is not asked
+
+
+class _Local(_Bounded, http.client.HTTPConnection):
+    """A connection to this machine."""
+
+    def connect(self) -> None:
+        """Connect."""
+        super().connect()
+        self._opened = self.sock
+
+
+class _Connection(_Bounded, http.client.HTTPSConnection):
+    """A connection to a host by an address that was checked before."""
+
+    def __init__(self, host: str, address: Address, context: ssl.SSLContext) -> None:
+        super().__init__(host, PORT, timeout=PATIENCE_SECONDS, context=context)
+        self._address, self._tls = address, context
+
+    def connect(self) -> None:
+        """Connect to the address and verify the host's certificate."""
+        plain = socket.create_connection((str(self._address), PORT), PATIENCE_SECONDS)
+        secure = self._tls.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+        self.sock = self._opened = secure
+        secure.do_handshake()
 
 
 def fetch(url: str, most: int) -> Generator[bytes]:
@@ -100,6 +117,64 @@ def fetch(url: str, most: int) -> Generator[bytes]:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _refused(f"Nobody answers there as a web server should, within {TOTAL_SECONDS:.0f} seconds.") from error
     raise _refused(f"It leads on more than {MAX_REDIRECTS} times.")
+
+
+def check_webhook(url: str) -> None:
+    """Raise Problem (422) for an address that is neither https to its usual port nor http to this machine. Nothing is resolved yet."""
+    with _told():
+        if not _local(url):
+            _parts(url)
+
+
+def post(url: str, body: bytes) -> None:
+    """Send JSON to an address that ``check_webhook`` lets pass. Redirects are not followed.
+
+    Raises:
+        Problem: it does not answer within ``POST_SECONDS``, or refuses (422).
+    """
+    until = time.monotonic() + POST_SECONDS
+    connection: _Local | _Connection
+    with _told():
+        if here := _local(url):
+            host, port, target = here
+            connection = _Local(host, port, timeout=POST_SECONDS)
+        else:
+            host, target = _parts(url)
+            connection = _Connection(host, public_address(host), ssl.create_default_context())
+        with contextlib.closing(connection), connection.until(until):
+            connection.request("POST", target, body, {"Content-Type": "application/json", "User-Agent": "sensorium"})
+            with contextlib.closing(connection.getresponse()) as answer:
+                if not 200 <= answer.status < 300:
+                    raise _refused(f"It answers with status {answer.status}.")
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Says of whatever fails inside that a webhook cannot be told."""
+    why = f"Nobody answers there as a web server should, within {POST_SECONDS:.0f} seconds."
+    try:
+        yield
+    except (Problem, OSError, http.client.HTTPException, ValueError) as error:
+        why = str(error).removeprefix(_CANNOT) if isinstance(error, Problem) else why
+        raise Problem(
+            422, "webhook", "The webhook cannot be told", f"The webhook cannot be told. {why}",
+            remedy="Name an address that begins with https://, or http:// on this machine.",
+        ) from error  # fmt: skip
+
+
+def _local(url: str) -> tuple[str, int, str] | None:
+    """The host, port and path of an http address of this machine; None: it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    host = parts.hostname or ""
+    loopback = host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+    if parts.scheme != "http" or not loopback or parts.username is not None or len(url) > MAX_URL_CHARACTERS:
+        return None
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    return host, port or 80, f"{path}?{quote(parts.query, safe=_QUERY)}" if parts.query else path
 
 
 def name_of(url: str) -> str:
@@ -174,8 +249,11 @@ def _pieces(answer: http.client.HTTPResponse, most: int) -> Iterator[bytes]:
         raise _refused("It ended before all had come.")
 
 
+_CANNOT = "The address cannot be fetched. "
+
+
 def _refused(why: str) -> Problem:
     return Problem(
-        422, "url", "The address cannot be fetched", f"The address cannot be fetched. {why}",
+        422, "url", "The address cannot be fetched", f"{_CANNOT}{why}",
         remedy="Fetch it yourself, and send the file to POST /v1/uploads.",
     )  # fmt: skip

@@ -51,12 +51,12 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
     **{
         ("GET", BASE + path): READER
         for path in (
-            "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/assets/{id}/provenance", "/segments/{id}",
+            "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/assets/{id}/provenance", "/assets/{id}/reuse", "/segments/{id}", "/segments/{id}/encoded",
             "/assets/{id}/media", "/assets/{id}/thumbnail", "/assets/{id}/preview", "/uploads/{id}", "/index-jobs", "/index-jobs/{id}",
             "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/saved", "/docs", "/docs/oauth2-redirect", "/openapi.json",
         )
     },
-    **{("POST", BASE + path): READER for path in ("/search", "/facets", "/contrast", "/exports", "/embeddings", "/uploads", "/uploads/fetch", "/assets/{id}/ask", "/segments/{id}/translate", "/judgements/sample")},
+    **{("POST", BASE + path): READER for path in ("/search", "/why", "/duplicates", "/facets", "/contrast", "/exports", "/embeddings", "/uploads", "/uploads/fetch", "/assets/{id}/ask", "/segments/{id}/translate", "/judgements/sample")},
     ("DELETE", f"{BASE}/uploads/{{id}}"): READER,
     **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements", "/cases", "/cases/{id}/exhibits")},
     ("DELETE", f"{BASE}/judgements"): INGESTER,

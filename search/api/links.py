@@ -68,8 +68,19 @@ def detail(
     asset: Asset, counts: dict[str, int], gaps: list[LedgerLine], labels: list[tuple[str, float]], places: Places
 ) -> s.AssetDetail:  # fmt: skip
     """All data of an asset."""
+    return s.AssetDetail(
+        **entry(asset, places).model_dump(), locations=locations(asset, places), segments=counts,
+        gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
+        dates=[s.Stamp(source=one.source, text=one.text) for one in asset.stamps],
+        tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels],
+        provenance=s.Provenance.model_validate(asdict(asset.provenance)) if asset.provenance else None,
+    )  # fmt: skip
+
+
+def locations(asset: Asset, places: Places) -> list[s.Place]:
+    """Where an asset lies."""
     spots = [(places.spot(one.collection, one.path), one) for one in asset.locations]
-    locations = [
+    return [
         s.Place(
             collection=spot.collection,
             folder=spot.folder,
@@ -80,13 +91,6 @@ def detail(
         )
         for spot, one in spots
     ]
-    return s.AssetDetail(
-        **entry(asset, places).model_dump(), locations=locations, segments=counts,
-        gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
-        dates=[s.Stamp(source=one.source, text=one.text) for one in asset.stamps],
-        tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels],
-        provenance=s.Provenance.model_validate(asdict(asset.provenance)) if asset.provenance else None,
-    )  # fmt: skip
 
 
 def segment(found: Segment, asset: Asset) -> s.SegmentEntry:

@@ -100,6 +100,7 @@ MEANINGS = {
     "token": (401, "The request shows no token, or one that was revoked, has expired, or is another archive's."),
     "limited": (403, "The token is limited to some collections; what was asked for needs others, or the whole archive."),
     "role": (403, "The token's role does not reach that far; the detail says which does."),
+    "webhook": (422, "A webhook cannot be told, or may not be: the detail says why."),
     "url": (422, "The content at an address could not be fetched, or may not be: the detail says why."),
     "fetching-off": (403, "The service fetches nothing from the web, unless the setting `fetch_urls` says so."),
     "outside-roots": (403, "Only what lies under the configured roots is indexed."),

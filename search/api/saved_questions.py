@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from search.api import fetch
 from search.api import schemas as s
 from search.api.links import moment
 from search.api.seen import Sight
@@ -30,10 +31,16 @@ def router(service: Service) -> APIRouter:
 
     @routes.put("/{name}", operation_id="save", summary="Save a question")
     def save(name: Name, asked: s.SavedQuestionRequest, seen: Sight) -> s.SavedQuestionEntry:
-        """Save a question in the text form under a name. One of the same name is replaced. What is in the archive by now is not new to it."""
+        """Save a question in the text form under a name. One of the same name is replaced. What is in the archive by now is not new to it.
+
+        With `false_alarms` it stands: it tells its `webhook` by itself what comes, with a POST of `{"name", "form", "hits"}`, and again later where
+        nobody answers within 10 seconds.
+        """
         seen.check_whole("Saved questions")
         form.read(asked.form, opens=_opens)
-        return _entry(questions.save(name, asked.form))
+        if asked.webhook is not None:
+            fetch.check_webhook(asked.webhook)
+        return _entry(questions.save(name, asked.form, false_alarms=asked.false_alarms, webhook=asked.webhook))
 
     @routes.put("/{name}/seen", operation_id="seen", summary="Note what has been shown")
     def seen_until(name: Name, told: s.SavedQuestionSeen, seen: Sight) -> s.SavedQuestionEntry:
@@ -60,5 +67,6 @@ def _opens(kind: str, value: str) -> Term:  # noqa: ARG001 - as the form calls i
 def _entry(one: SavedQuestion) -> s.SavedQuestionEntry:
     return s.SavedQuestionEntry(
         name=one.name, form=one.form, seen_until=one.seen_until, saved_at=moment(one.saved_at),
-        asked_at=moment(one.asked_at) if one.asked_at is not None else None,
+        asked_at=moment(one.asked_at) if one.asked_at is not None else None, false_alarms=one.false_alarms, webhook=one.webhook,
+        command=bool(one.command), failure=one.failure,
     )  # fmt: skip

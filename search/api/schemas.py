@@ -113,6 +113,13 @@ class Narrowed(Wire):
     filter: Where = Where()  # pydantic copies it
 
 
+class Preferred(Wire):
+    """Somebody said that a hit is nearer to what is sought than what else was shown, or that it is not."""
+
+    segment: Id
+    nearer: bool = True
+
+
 class SearchRequest(Narrowed):
     """A search."""
 
@@ -153,6 +160,14 @@ class SearchRequest(Narrowed):
     diverse: bool = Field(
         default=False, description="Put the best 200 hits into an order in which like ones do not stand together."
     )
+    preferences: Annotated[list[Preferred], Field(max_length=32)] = Field(
+        default=[],
+        description="Hits that are nearer to what is sought, or farther from it, in the order in which somebody said so: what is found is ranked anew.",
+    )
+    fold: bool = Field(
+        default=False,
+        description="Put pictures and shots of other files that show the same as a better hit behind it, as `others` of its evidence.",
+    )
     region: bool = Field(
         default=False,
         description="Search for parts of pictures, and say where they are. Needs the reader `regions`; by meaning alone.",
@@ -178,6 +193,8 @@ class SearchRequest(Narrowed):
             [name for name in ("spoken", "rerank", "words") if getattr(self, name)]
             + ["sort"] * (self.sort != "match")
             + ["diverse"] * self.diverse
+            + ["fold"] * self.fold
+            + ["preferences"] * bool(self.preferences)
         )
         if self.region and given:
             raise ValueError(f"a search by region does not go with {given[0]}")
@@ -528,6 +545,143 @@ class Found(Wire):
     line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
 
 
+class CopyFile(Wire):
+    """A file that is a copy of others."""
+
+    asset: AssetRef
+    bytes: int
+    places: list[Place]
+
+
+class CopyGroup(Wire):
+    """Files that are copies of each other, the one to keep first; ``frees``: the bytes of all others."""
+
+    files: list[CopyFile]
+    frees: int
+
+
+class DuplicatesRequest(Narrowed):
+    """Of which part of the archive copies are wanted."""
+
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+
+class Duplicates(Wire):
+    """Groups of copies, the largest first. Nothing is deleted."""
+
+    groups: list[CopyGroup]
+    more: int = Field(description="Groups beyond the limit.")
+    without: int = Field(description="Pictures and shots that were indexed before copies were looked for, and were not compared.")
+
+
+class Reused(Wire):
+    """A stretch of a film or a sound that another asset has as well."""
+
+    asset: AssetRef
+    channel: Channel = Field(description="Whether it is seen or heard.")
+    span: Span
+    other: Span = Field(description="The stretch of the other asset.")
+    mirrored: bool
+    samples: int = Field(description="Frames or sounds that agree.")
+    closeness: Share = Field(description="How closely they agree.")
+
+
+class Reuse(Wire):
+    """Where stretches of an asset are found in others, in order of time."""
+
+    used: list[Reused]
+
+
+class WhyRequest(Wire):
+    """Hits of a search that are to be explained."""
+
+    search: SearchRequest = Field(description="The search that found them. Patterns cannot be explained.")
+    segments: Annotated[list[Id], Field(min_length=1, max_length=50)] = Field(
+        description="Segments of its hits, in the order of the hits: each is compared with the one before."
+    )
+    map: bool = Field(default=False, description="Also which parts of pictures answer; takes longer, since they are decoded.")
+
+
+class TermEvidence(Wire):
+    """What a term of the question gave, in log-odds."""
+
+    term: str
+    weight: float
+    evidence: float
+
+
+class SpaceEvidence(Wire):
+    """What a space gave, in log-odds: the sum of what its terms gave, of where any such segment starts, and of what its kind gave."""
+
+    space: str
+    evidence: float
+    cosine: float
+    start: float
+    kind: float = Field(description="By whether segments of this kind hold the answer at all.")
+    step: float = Field(description="The cosine that makes one log-odds.")
+    terms: list[TermEvidence]
+    preferences: float = Field(description="By what somebody preferred.")
+
+
+class StripPart(Wire):
+    """A stretch of a file, and its score in log-odds."""
+
+    start_ms: int
+    end_ms: int
+    score: float
+
+
+class ChannelEvidence(Wire):
+    """The best segment of the hit's file in one channel, and the strip over the file's timeline."""
+
+    channel: Channel
+    segment: int
+    score: float
+    strip: list[StripPart]
+
+
+class Above(Wire):
+    """What it would take to pass the segment before: so much more log-odds."""
+
+    segment: int
+    lacks: float
+    cosine: float | None = Field(description="The cosine that would do, where meaning in one space decides; null otherwise.")
+    heavier: str = Field(description="The term that speaks most for this hit against the other, and may weigh more; or empty.")
+
+
+class MapWindow(Wire):
+    """A part of a picture, in percent of its width and height, and how much it says as a share of what the best part says."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    share: float
+
+
+class Why(Wire):
+    """Why a segment was found. ``score`` is the largest of meaning, words, and both; all in log-odds."""
+
+    segment: int
+    score: float
+    by: Literal["meaning", "words", "both"]
+    meaning: float | None = Field(
+        description="What the spaces gave together: their sum over the square root of how many they are."
+    )
+    words: float | None
+    matched: list[str] = Field(description="The words of its text that the question has.")
+    spaces: list[SpaceEvidence]
+    channels: list[ChannelEvidence]
+    above: Above | None
+    map: list[MapWindow] = []
+
+
+class Whys(Wire):
+    """Why segments were found, in the order in which they were named."""
+
+    whys: list[Why]
+
+
 class AssetEntry(AssetRef):
     """An asset in a list."""
 
@@ -764,6 +918,19 @@ class SavedQuestionRequest(Wire):
     """A question to save, in the text form."""
 
     form: Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
+    false_alarms: Annotated[float, Field(ge=1e-9, le=0.1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="It stands: it tells by itself what comes. The share of unrelated segments that may be told by mistake, by the calibration.",
+    )
+    webhook: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | None = Field(
+        default=None, description="Where it is told: an address that begins with https://, or http:// on the service's machine."
+    )
+
+    @model_validator(mode="after")
+    def _stands(self) -> Self:
+        if self.webhook is not None and self.false_alarms is None:
+            raise ValueError("a question with a webhook has a rate of false_alarms")
+        return self
 
 
 class SavedQuestionEntry(Wire):
@@ -774,6 +941,10 @@ class SavedQuestionEntry(Wire):
     seen_until: int
     saved_at: datetime.datetime
     asked_at: datetime.datetime | None = Field(default=None, description="When it was last asked for what is new.")
+    false_alarms: float | None = Field(default=None, description="Of a standing question; null: it does not stand.")
+    webhook: str | None = None
+    command: bool = Field(default=False, description="Whether a program of the service's machine is told.")
+    failure: str | None = Field(default=None, description="Why a standing question could not tell the last time; null: it could.")
 
 
 class SavedQuestionList(Wire):

@@ -24,6 +24,7 @@ from search.query.algebra import every_term
 from search.query.engine import MAX_DEPTH
 from search.query.facets import Facet
 from search.query.open_spaces import ALL
+from search.query.preferences import Preference
 from search.types import Filter, Modality
 
 MAX_INLINE_BYTES = 4 << 20
@@ -60,10 +61,31 @@ def router(service: Service) -> APIRouter:
 
 async def searched(service: Service, seen: Seen, asked: s.SearchRequest) -> s.Found:
     """The answer to a search, when its turn comes."""
-    if any(term.text is None and term.segment is None for term in asked.query) or "upload:" in (asked.form or ""):
-        engine, query, wanted = await service.decoding.run(_understand, service, seen, asked)
+    if _brings_files(asked):
+        engine, query, wanted = await understood(service, seen, asked)
         return await service.searching.run(_answer, service, seen, engine, query, wanted, asked)
     return await service.searching.run(lambda: _answer(service, seen, *_understand(service, seen, asked), asked))
+
+
+async def understood(service: Service, seen: Seen, asked: s.SearchRequest) -> tuple[Engine, Query | Then, Filter]:
+    """The engine, the query and the filter of a search, whose files are decoded and encoded by then."""
+    turns = service.decoding if _brings_files(asked) else service.searching
+    return await turns.run(_understand, service, seen, asked)
+
+
+def _brings_files(asked: s.SearchRequest) -> bool:
+    return any(term.text is None and term.segment is None for term in asked.query) or "upload:" in (asked.form or "")
+
+
+def preferences_of(asked: s.SearchRequest) -> list[Preference]:
+    """What somebody preferred among the hits of a search."""
+    return [Preference(one.segment, one.nearer) for one in asked.preferences]
+
+
+def own_assets(seen: Seen, asked: s.SearchRequest) -> list[int]:
+    """The assets of the segments that are asked with, which are not found again."""
+    segments = [term.segment for term in asked.query if term.segment is not None]
+    return sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
 
 
 def _contrast(service: Service, seen: Seen, asked: s.ContrastRequest) -> s.Contrast:
@@ -130,8 +152,7 @@ def _answer(
     service: Service, seen: Seen, engine: Engine, query: Query | Then, wanted: Filter, asked: s.SearchRequest
 ) -> s.Found:  # fmt: skip
     offset, state = _place(asked)
-    segments = [term.segment for term in asked.query if term.segment is not None]
-    own = sorted({found.asset for found in seen.store.segments(segments).values()}) if segments else []
+    own = own_assets(seen, asked)
     k = min(asked.k, MAX_DEPTH - offset)
     if asked.region:
         if isinstance(query, Then):
@@ -146,7 +167,8 @@ def _answer(
     else:
         answer = engine.search(
             query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces, rerank=asked.rerank,
-            words=asked.words, sort=asked.sort, diverse=asked.diverse,
+            words=asked.words, sort=asked.sort, diverse=asked.diverse, fold=asked.fold,
+            preferences=preferences_of(asked),
         )  # fmt: skip
     service.metrics.searched(answer.timings_ms)
     if state not in (None, answer.state):

@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Literal
+from typing import Any, Literal
 
 from search import encoders
+from search.api import links
 from search.api.calibrating import Calibrating
 from search.api.drain import Drain
 from search.api.index_jobs import IndexJobs, JobRunner
@@ -19,6 +20,7 @@ from search.api.lazy_models import LazyModel
 from search.api.metrics import Figures, Metrics
 from search.api.problems import DATABASE_RETRY_SECONDS, MODEL_RETRY_SECONDS
 from search.api.seen import Seen
+from search.api.standing import StandingQuestions
 from search.api.thumbnails import Thumbnails
 from search.api.turns import Turns
 from search.api.uploads import Uploads
@@ -32,8 +34,9 @@ from search.query import Engine
 from search.query.searcher import Searcher
 from search.settings import Settings
 from search.store import Database, Readers, Spaces, SqlStore
+from search.store.saved import SavedQuestions
 from search.store.spaces import encoder_name
-from search.types import Coverage, Within
+from search.types import Coverage, Filter, Hit, Within
 
 LOAD_SECONDS = 5.0
 """Seconds that a search waits for the engine to load before it is answered with Retry-After."""
@@ -86,6 +89,7 @@ class Service:
         self._worker = Worker(settings.home)
         self.jobs = IndexJobs(self.database, self._worker, runner)
         self.calibrating = Calibrating(settings, lambda: self._engine)
+        self.standing = StandingQuestions(SavedQuestions(self.database), lambda: self._engine, self._under, self._hit)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
         models, device = Models.of(settings), settings.device
@@ -115,6 +119,7 @@ class Service:
         threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
         self.jobs.start()
         self.calibrating.start()
+        self.standing.start()
 
     def _attend(self) -> None:
         """Begin as soon as the database can be reached."""
@@ -140,6 +145,7 @@ class Service:
             self._waiting.join()
         self.jobs.close()
         self.calibrating.close()
+        self.standing.close()
         with self._opening:
             self._closed = True  # what is still loading opens no engine any more
         if self._engine:
@@ -207,6 +213,15 @@ class Service:
             return self.engine().searcher(name, patience=self._patience)
         except StillLoading as error:
             raise _loading(str(error)) from error
+
+    def _under(self, wanted: Filter) -> tuple[str, ...]:
+        """The folders that a filter names, relative to the roots of its collections, as absolute paths."""
+        return tuple(path for folder in wanted.under for path in self.places.under(folder, wanted.collections))
+
+    def _hit(self, hit: Hit) -> Any:  # noqa: ANN401 - any JSON value
+        """A hit as callers of the API see it."""
+        asset = self.whole.catalogue.assets([hit.segment.asset])[hit.segment.asset]
+        return links.hit(hit, asset, self.places).model_dump(mode="json")
 
     def state(self) -> tuple[State, SensoriumError | None]:
         """The engine's state without waiting, and the error if it failed."""

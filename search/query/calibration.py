@@ -109,13 +109,9 @@ class Scale:
     def of(cls, cosines: NDArray[np.float32], slope: float = USUAL_SLOPE, offset: float = USUAL_OFFSET) -> Scale:
         """The scale from a sample (n,) of the archive, n >= 1: its median and the width of its lower half.
 
-        The best answers influence neither value. In a small archive they are a large part of the sample and would otherwise raise
-        the bar that they are measured against. The width of a small sample is drawn towards the usual one.
+        See ``usual_of``.
         """
-        count = len(cosines)
-        middle, lower = np.quantile(cosines, (0.5, 0.1587))  # one standard deviation apart in a normal distribution
-        variance = (count * float(middle - lower) ** 2 + PRIOR * USUAL_SPREAD**2) / (count + PRIOR)
-        return cls.at(float(middle), math.sqrt(variance), slope, offset)
+        return cls.at(*usual_of(cosines), slope, offset)
 
     @classmethod
     def at(cls, mean: float, spread: float, slope: float = USUAL_SLOPE, offset: float = USUAL_OFFSET) -> Scale:
@@ -186,6 +182,18 @@ class Calibration:
         """The term that is added to the log-odds of all hits of a question."""
         shared, size, length = self.shared, math.log10(max(segments, 1)), log_words(words)
         return shared["offset"] + shared["log_segments"] * size + shared["log_words"] * length
+
+
+def usual_of(cosines: NDArray[np.float32]) -> tuple[float, float]:
+    """The mean and spread of what is unrelated, from a sample (n,) of the archive, n >= 1: its median and the width of its lower half.
+
+    The best answers influence neither value. In a small archive they are a large part of the sample and would otherwise raise
+    the bar that they are measured against. The width of a small sample is drawn towards the usual one.
+    """
+    count = len(cosines)
+    middle, lower = np.quantile(cosines, (0.5, 0.1587))  # one standard deviation apart in a normal distribution
+    variance = (count * float(middle - lower) ** 2 + PRIOR * USUAL_SPREAD**2) / (count + PRIOR)
+    return float(middle), math.sqrt(variance)
 
 
 def log_words(words: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -18,12 +18,13 @@ from search.encoders import Encoder, Lexical, RegionalEncoder
 from search.errors import InputError, QueryError
 from search.index import GenerationManifest
 from search.live import LiveIndex
-from search.query import answers, sequences, xclip
+from search.query import answers, copies, sequences, xclip
 from search.query.algebra import Blend, Query, Term, Then, parts
 from search.query.answers import StageTimes
 from search.query.bursts import Bursts
 from search.query.calibration import word_scores
 from search.query.contrast import Contrast, Contraster
+from search.query.copies import Copies, Duplicates, Folds, Used
 from search.query.diversity import DIVERSE
 from search.query.diversity import diverse as diversified
 from search.query.facets import FacetCounter, Faceted
@@ -32,16 +33,19 @@ from search.query.judging import review
 from search.query.moments import Moment, Ranked, gather
 from search.query.open_spaces import OpenSpaces
 from search.query.operators import parse
-from search.query.ranking import Question, QuestionMomentData, levels
+from search.query.preferences import MAX_PREFERENCES, Preference
+from search.query.ranking import Question, QuestionMomentData, levels, preferred
 from search.query.region_search import Regions
 from search.query.searcher import Searcher
 from search.query.spoken import Listener
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.view import View, among
+from search.query.why import Why, explain
 from search.readers.windows import FAMILY as REGIONS
 from search.settings import Settings
-from search.store import Database, Readers, SqlStore
+from search.store import Catalogue, Database, Readers, SqlStore
+from search.store.fingerprint_rows import FingerprintRows
 from search.store.judgements import MAX_QUESTION_CHARACTERS, JudgedAsset, Judgements
 from search.store.names import Names
 from search.store.region_rows import RegionRows
@@ -90,6 +94,7 @@ class Engine:
         """
         self._database = Database(settings.database)
         self.store = SqlStore(self._database)
+        self.catalogue = Catalogue(self._database)
         self.words, self.judgements = text_index(self._database), self.store.judgements
         self._names, self._facets = Names(self._database), FacetCounter(self.store)
         self._open = OpenSpaces(settings, self._database, self.store, encoder, load)
@@ -97,6 +102,7 @@ class Engine:
         self._readers = Readers(self._database)
         self._listener = Listener(settings, self._readers)
         self._region_rows = RegionRows(self._database)
+        self._copies = Copies(FingerprintRows(self._database))
         self._regions: dict[tuple[int, int], Regions] = {}
         self._opening = threading.Lock()
         try:
@@ -116,7 +122,8 @@ class Engine:
     def search(
         self, query: Query | Then, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
         group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
-        words: bool = False, sort: Sort = "match", line: float | None = None, diverse: bool = False,
+        words: bool = False, sort: Sort = "match", line: float | None = None, diverse: bool = False, fold: bool = False,
+        preferences: Sequence[Preference] = (),
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
@@ -133,6 +140,11 @@ class Engine:
 
         ``diverse`` reorders the best ``DIVERSE`` hits, so that like ones do not stand together; only where ``sort`` is ``match``.
 
+        ``fold`` puts pictures and shots that show what a better hit shows behind it, like the other photographs of a burst.
+
+        ``preferences`` say which hits are nearer to what is sought, or farther from it, in the order in which somebody said so: what is
+        found is ranked anew by them, see ``search.query.preferences``.
+
         A ``Then`` finds the moments in which its steps follow each other, see ``sequences``; ``group`` has no meaning for it.
 
         Raises:
@@ -143,16 +155,16 @@ class Engine:
         """
         _within_limits(k, offset)
         if isinstance(query, Then):
-            if rerank or words:
+            if rerank or words or preferences:
                 raise QueryError(
-                    "A pattern of several steps is neither re-ranked nor searched by its words alone.",
-                    remedy="Ask without --rerank and --words.",
+                    "A pattern of several steps is neither re-ranked nor searched by its words alone, and knows no preferences.",
+                    remedy="Ask without --rerank, --words, --nearer and --farther.",
                 )
             return self._sequence(query, wanted, k, offset, without, spaces, sort, line)
         clock = StageTimes()
-        question = self._question(query, wanted, without, spaces, words=words or None, clock=clock)
+        question = self._question(query, wanted, without, spaces, words=words or None, clock=clock, preferences=preferences)
         depth = max(offset + k + 1, DIVERSE if diverse else 0) if sort == "match" else MAX_HITS + 1
-        listed, first, judgements = self._listed(question, wanted, group, depth, rerank=rerank, clock=clock)
+        listed, first, judgements = self._listed(question, wanted, group, depth, rerank=rerank, fold=fold, clock=clock)
         if diverse and sort == "match":
             listed = self._spread_out(question, listed)
         view = question.scans[0].view if question.scans else self.searcher().current(question.version)
@@ -280,6 +292,56 @@ class Engine:
             remedy="Search in the pocket space: --space pocket. After an update, read them again: sensorium readers add regions",
         )
 
+    def alarms(self, query: Query, wanted: Filter, false_alarms: float, *, k: int = 100) -> tuple[Hit, ...]:
+        """The ``k`` best hits that of unrelated segments only the share ``false_alarms`` would be, 0..1: see ``SpaceScan.alarm``.
+
+        Raises:
+            QueryError, UnknownName: see ``search``.
+        """
+        question = self._question(query, wanted, (), (), words=None, clock=StageTimes())
+        with question.reading():
+            lines = {(scan.space.name, kind): scan.alarm(kind, false_alarms) for scan in question.scans for kind in scan.targets}
+        by_words = dict(zip(question.found.tolist(), question.said_by_words.tolist(), strict=True))
+        enough = float(word_scores(np.array([-np.log(false_alarms)]))[0])
+        return tuple(
+            hit
+            for hit in self.search(query, wanted, k=k).hits
+            if hit.cosine >= lines.get((hit.space, Kind(hit.segment.modality, hit.segment.channel)), np.inf)
+            or by_words.get(hit.segment.id, -np.inf) >= enough
+        )
+
+    def why(
+        self, query: Query | Then, segments: Sequence[int], wanted: Filter = EVERYTHING, *, without: Sequence[int] = (),
+        spaces: Sequence[str] = (), words: bool = False, preferences: Sequence[Preference] = (),
+    ) -> list[Why]:  # fmt: skip
+        """Why ``segments`` answer a query, in the order in which they rank: see ``search.query.why``. The other values are those of
+        the ``search`` that found them. What re-ranking does is not explained.
+
+        Raises:
+            QueryError: a segment that is not among what is searched; a pattern; besides what ``search`` raises.
+        """
+        if isinstance(query, Then):
+            raise QueryError(
+                "A pattern is explained by its steps: each tells where it was found, and how likely.",
+                remedy="Ask for one step alone to see why it was found.",
+            )
+        question = self._question(
+            query, wanted, without, spaces, words=words or None, clock=StageTimes(), preferences=preferences
+        )
+        with question.reading():
+            found = explain(question, segments, wanted.within)
+        if question.said is None:
+            return found
+        known = self.store.segments([one.segment for one in found if one.words is not None], wanted)
+        texts = {id_: segment.text for id_, segment in known.items() if segment.text}
+        marks = dict(zip(texts, self.words.marks(question.said, list(texts.values())), strict=True)) if texts else {}
+        return [
+            replace(one, matched=tuple(dict.fromkeys(texts[one.segment][start:end] for start, end in marks[one.segment])))
+            if one.segment in marks
+            else one
+            for one in found
+        ]
+
     def rank(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int, spaces: Sequence[str] = (),
         words: bool | None = None, spoken: bool = False,
@@ -311,6 +373,21 @@ class Engine:
         version = self.follow()
         searcher = self.searcher()
         return Contraster(self.store, self._facets).contrast(searcher, searcher.current(version), these, those, most)
+
+    def duplicates(self, wanted: Filter = EVERYTHING) -> Duplicates:
+        """The files that pass a filter and are copies of each other: of the same bytes, or near-duplicates, see ``search.query.copies``."""
+        version = self.follow()
+        searcher = self.searcher()
+        view = searcher.current(version)
+        same = Catalogue(self._database, wanted.within).copied()
+        return copies.duplicates(self._copies, searcher, view, wanted, version, same)
+
+    def reuse(self, asset: int, wanted: Filter = EVERYTHING) -> list[Used]:
+        """The stretches of a film or a sound that other files have as well, in order of time, with the times in both."""
+        version = self.follow()
+        searcher = self.searcher()
+        view = searcher.current(version)
+        return self._copies.used(asset, searcher, view, copies.allowed(searcher, view, wanted), version)
 
     def prepare(self, queries: Sequence[Query], spaces: Sequence[str] = ()) -> None:
         """Encode the texts of many queries in one batch, so that ``rank`` finds them encoded."""
@@ -348,7 +425,8 @@ class Engine:
         return self._open.follow()
 
     def _question(
-        self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: StageTimes
+        self, query: Query, wanted: Filter, without: Sequence[int], spaces: Sequence[str], *, words: bool | None, clock: StageTimes,
+        preferences: Sequence[Preference] = (),
     ) -> Question:  # fmt: skip
         """A query made ready to be ranked: read, encoded, looked for by its words, filtered. ``words``: by them alone, or not at all.
 
@@ -376,6 +454,10 @@ class Engine:
             Question(version, query, said if words is not False else None, scans, *_NOTHING_FOUND), found, limit, bool(spaces)
         )
         clock.lap("filter")
+        if preferences:
+            with question.reading():
+                question = preferred(question, preferences[:MAX_PREFERENCES])
+            clock.lap("prefer")
         return question
 
     def _sequence(
@@ -460,7 +542,7 @@ class Engine:
         return sorted(merged.items()), tuple(text for _, text in names.values())
 
     def _listed(
-        self, question: Question, wanted: Filter, group: Grouping, depth: int, *, rerank: bool, clock: StageTimes
+        self, question: Question, wanted: Filter, group: Grouping, depth: int, *, rerank: bool, fold: bool, clock: StageTimes
     ) -> tuple[list[Moment], Ranked, list[Judgement]]:
         """The first ``depth`` moments of the list that answers a question, which is the same however many are wanted; the first level of its
         segments; and whether its answer is there, by kind."""
@@ -475,9 +557,13 @@ class Engine:
             if rerank and question.scans:
                 head = self._reranked(question, first, around)
                 clock.lap("rerank")
-            every, bursts = chain([head], ranked), Bursts(question, self.store, around, wanted)
-            found = list(islice(gather(every if group == "segment" else map(bursts.stacked, every), group, around), depth))
-            found = [replace(moment, others=bursts.others.get(moment.best, ())) for moment in found]
+            bursts = Bursts(question, self.store, around, wanted)
+            folds = Folds(self._copies.shots(question.version), around) if fold else None
+            every: Iterable[Ranked] = chain([head], ranked)
+            every = every if group == "segment" else map(bursts.stacked, every)
+            found = list(islice(gather(map(folds.folded, every) if folds else every, group, around), depth))
+            others = [bursts.others, folds.others] if folds else [bursts.others]
+            found = [replace(one, others=tuple(id_ for some in others for id_ in some.get(one.best, ()))) for one in found]
         clock.lap("scan")
         return found, first, judgements
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from search.query import fusion
 from search.query.algebra import Query
 from search.query.moments import Ranked
+from search.query.preferences import SHOWN, Choices, Preference
 from search.query.searcher import SpaceScan
 from search.query.view import among
 from search.store.sql import Columns
@@ -35,7 +36,7 @@ class Question:
     It holds the query's text, if it is one text; the scans of the spaces that accept it; and what was found by words: segments
     ``found`` (n,), ascending, with scores in log-odds (n,). ``rows`` are the columns of segments that no scan knows. ``excluded``
     gives a mask (n,) of the segments (n,) that contain excluded words. ``word_limit``: so many were found that more may contain
-    the words. ``names``: segments that are file names found by words.
+    the words. ``names``: segments that are file names found by words. ``choices``: what somebody preferred among its hits.
     """
 
     version: int
@@ -48,6 +49,7 @@ class Question:
     excluded: Callable[[Ids], NDArray[np.bool_]] | None = None
     word_limit: bool = False
     names: tuple[str, ...] = ()
+    choices: Choices | None = None
 
     @property
     def only_words(self) -> bool:
@@ -72,7 +74,8 @@ def levels(question: Question) -> Iterator[Ranked]:
         more = len(ranked.ids) >= count
         new = ranked.only(~np.isin(ranked.ids, seen)) if len(seen) else ranked
         seen = np.concatenate([seen, new.ids])
-        yield new.only(~question.excluded(new.ids)) if question.excluded else new
+        new = new.only(~question.excluded(new.ids)) if question.excluded else new
+        yield new.only(~np.isin(new.ids, question.choices.farther)) if question.choices else new
         if not more:
             return
         count *= 4
@@ -83,6 +86,11 @@ def _candidates(question: Question, count: int) -> Ranked:
     scans = question.scans
     if question.only_words:
         return _fused(question, question.found, count)
+    if question.choices:
+        near = [question.choices.candidates(at, count) for at in range(len(scans))]
+        return _fused(
+            question, np.unique(np.concatenate([question.found, *near, *(scan.best(count)[0] for scan in scans)])), count
+        )
     if len(scans) == 1 and not len(question.found):
         ids, scores, cosines = scans[0].best(count)
         return Ranked(ids, scores, cosines, np.zeros(len(ids), np.intp))
@@ -91,11 +99,11 @@ def _candidates(question: Question, count: int) -> Ranked:
 
 def _fused(question: Question, ids: Ids, count: int) -> Ranked:
     """The ``count`` best of some segments (n,), sorted by all scores together."""
-    known = _scored(question, ids)
+    known = scored(question, ids)
     return known.only(np.lexsort((known.ids, -known.scores))[:count])
 
 
-def _scored(question: Question, ids: Ids) -> Ranked:
+def scored(question: Question, ids: Ids) -> Ranked:
     """Those of some segments (n,) that are searchable, in the given order.
 
     A score combines meaning and words. With several spaces, the scores in log-odds are added up; see ``fusion``.
@@ -104,6 +112,8 @@ def _scored(question: Question, ids: Ids) -> Ranked:
     columns, cosines = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
     for at, scan in enumerate(question.scans):
         columns[:, at], cosines[:, at] = scan.score(ids)
+        if question.choices:
+            columns[:, at] += question.choices.evidence(at, ids)
     words = np.full(len(ids), np.nan, np.float32)
     here = among(ids, question.found)
     words[here] = question.said_by_words[np.searchsorted(question.found, ids[here])]
@@ -123,6 +133,23 @@ def _scored(question: Question, ids: Ids) -> Ranked:
 def _with_words(meaning: Scores, words: Scores) -> Scores:
     """Fuse scores by meaning (n,) and by words (n,) into one (n,). This is the only place where they are fused."""
     return fusion.by_words(meaning, words)
+
+
+def preferred(question: Question, preferences: Sequence[Preference]) -> Question:
+    """The question with what somebody preferred, one after the other, among the best segments that it then showed. To be called inside
+    ``Question.reading``.
+
+    Raises:
+        QueryError: a segment is not among what is searched.
+    """
+    if not preferences:
+        return question
+    choices = Choices(question.scans)
+    question = replace(question, choices=choices)
+    for one in preferences:
+        shown = next(levels(question)).ids
+        choices.add(one, shown[shown != one.segment][:SHOWN])
+    return question
 
 
 class QuestionMomentData:
@@ -145,12 +172,16 @@ class QuestionMomentData:
             every = every + part if len(part.ids) else every
         return every.only(np.argsort(np.concatenate(order)))
 
-    def siblings(self, assets: Ids) -> tuple[Columns, Scores]:
-        """The searchable segments of assets that have a span, and their scores (n,)."""
+    def of(self, assets: Ids) -> Columns:
+        """The columns of the segments of assets (n,), ascending by segment."""
         own = self._question.rows
         parts: Sequence[Ids] = [scan.view.siblings(assets) for scan in self._question.scans]
-        rows = self.rows(np.unique(np.concatenate([*parts, own.ids[np.isin(own.assets, assets)]])))
-        known = _scored(self._question, rows.ids[rows.units > 0])
+        return self.rows(np.unique(np.concatenate([*parts, own.ids[np.isin(own.assets, assets)]])))
+
+    def siblings(self, assets: Ids) -> tuple[Columns, Scores]:
+        """The searchable segments of assets that have a span, and their scores (n,)."""
+        rows = self.of(assets)
+        known = scored(self._question, rows.ids[rows.units > 0])
         if self._question.excluded:
             known = known.only(~self._question.excluded(known.ids))
         scores = known.scores

@@ -145,11 +145,16 @@ class Regions:
         """The part of a picture that answers, from the scores of its windows (n,): as large as a window, in the middle of the windows
         weighted by their scores. Coarse: a window is more than a third of a picture wide."""
         windows = np.array(self._encoder.windows)
-        weights = np.exp(SHARPNESS * (scores - scores.max()) / max(float(scores.std()), 1e-6))
+        weights = shares_of(scores)
         middle = weights @ (windows[:, :2] + windows[:, 2:] / 2) / weights.sum()
         size = windows[int(scores.argmax()), 2:]
         left, top = np.clip(middle - size / 2, 0, 100 - size)
         return float(left), float(top), float(size[0]), float(size[1])
+
+
+def shares_of(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much each window of a picture says, as a share (n,) of what the best one says, from their scores (n,)."""
+    return np.asarray(np.exp(SHARPNESS * (scores - scores.max()) / max(float(scores.std()), 1e-6)), np.float32)
 
 
 def _only(rows: CodedPictures, at: NDArray[np.intp]) -> CodedPictures:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,9 @@ from search.index import GenerationManifest, Generations, nearest, place, simila
 from search.live import LiveIndex
 from search.mirror import Mirror
 from search.query.algebra import Near, Query, Term, parts
-from search.query.calibration import Calibration, Direction, Scale, fingerprint, load, spread_of, stamp
+from search.query.calibration import SMALLEST_SPREAD, Calibration, Direction, Scale, fingerprint, load, spread_of, stamp, usual_of
 from search.query.gate import Gate
-from search.query.terms import Aspects, Terms, Vector, unit
+from search.query.terms import Aspects, Terms, Vector, unit, vector_for
 from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
 from search.query.view import MAX_FILTERS, Covering, Grown, View, among
 from search.query.xclip import XClip
@@ -84,7 +85,7 @@ class Searcher:
         Raises:
             QueryError: terms that cancel out or that the space does not know, a file that cannot be read, an unknown segment.
         """
-        terms = [(weight, self._aspects(term, within)) for weight, term in parts(query) if weight]
+        terms = [(weight, self.aspects(term, within)) for weight, term in parts(query) if weight]
         channels = {channel for _, aspects in terms for channel in aspects} | {Channel.VISUAL}
         return {
             channel: unit(
@@ -97,7 +98,8 @@ class Searcher:
             for channel in channels
         }
 
-    def _aspects(self, term: Term | Near, within: Within) -> Aspects:
+    def aspects(self, term: Term | Near, within: Within = None) -> Aspects:
+        """The unit vectors of one term by channel, see ``encode``."""
         if isinstance(term, Term):
             return self.terms.encode(term)
         asked = np.array([term.segment], np.int64)
@@ -269,7 +271,7 @@ class Searcher:
         modality, words = self.nature(query, view)
         targets = self.targets(view, wanted, without)
         spreads: dict[tuple[int, int], tuple[float, float]] = {}
-        scales = {kind: self._scale(view, kind, _vector(asked, kind), modality, spreads) for kind in targets}
+        scales = {kind: self._scale(view, kind, vector_for(asked, kind), modality, spreads) for kind in targets}
         return SpaceScan(self, view, asked, scales, targets, modality, words)
 
     def _scale(
@@ -396,7 +398,7 @@ class SpaceScan:
         direction, profile = self.direction(kind), self.searcher.profile(self.view, self.modality, kind)
         if direction is None or profile is None or not len(ids):
             return None
-        calibration, within, vector = self.view.calibration, self.targets[kind], _vector(self.asked, kind)
+        calibration, within, vector = self.view.calibration, self.targets[kind], vector_for(self.asked, kind)
         if id(vector) not in self._alike:
             self._alike[id(vector)] = alike(calibration, self.modality, vector)
         found = features(
@@ -406,7 +408,7 @@ class SpaceScan:
         return judge(direction, kind, found, len(within), self.words)
 
     def _nearest(self, kind: Kind, count: int) -> tuple[Ids, NDArray[np.float32]]:
-        return nearest(self.view.live.index, _vector(self.asked, kind), count, self.targets[kind])
+        return nearest(self.view.live.index, vector_for(self.asked, kind), count, self.targets[kind])
 
     def best(self, count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
         """The ``count`` best segments over all kinds, best first, ties by id: ids, scores in log-odds, cosines, each (n,).
@@ -432,16 +434,37 @@ class SpaceScan:
         for kind, within in self.targets.items():
             here = held & among(ids, within)
             if here.any():
-                cosines[here] = similarities(self.view.live.index, _vector(self.asked, kind), ids[here])
+                cosines[here] = similarities(self.view.live.index, vector_for(self.asked, kind), ids[here])
                 scores[here] = self._comparable(kind, cosines[here])
         return scores, cosines
 
     def _comparable(self, kind: Kind, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a kind's cosines (n,) into scores that are comparable across kinds. This is the only place where this is done."""
+        return self.scales[kind].score(cosines) + np.float32(self.here(kind))
+
+    def here(self, kind: Kind) -> float:
+        """What it adds to the score of each segment of a kind that the kind holds the answer, or does not: in log-odds."""
         direction, judgement = self.direction(kind), self._judgement(kind)
-        here = direction.here * judgement.logit if direction and judgement else 0.0
-        return self.scales[kind].score(cosines) + np.float32(here)
+        return direction.here * judgement.logit if direction and judgement else 0.0
 
+    def vector(self, segment: int) -> Vector:
+        """The vector (dim,) of a segment that the index holds."""
+        return np.asarray(self.view.live.index.reconstruct(np.array([segment], np.int64))[0], np.float32)
 
-def _vector(asked: Aspects, kind: Kind) -> Vector:
-    return asked.get(kind.channel, asked[Channel.VISUAL])
+    def alarm(self, kind: Kind, rate: float) -> float:
+        """The cosine that a share ``rate``, 0..1, of unrelated content of a kind reaches: a quantile of the impostor cohort, or beyond it of the
+        normal distribution with its mean and spread, whichever is higher. Without a cohort: of the usual spread in the archive."""
+        cosines, deviations = (
+            np.einsum("nd,d->n", self.unrelated(kind), vector_for(self.asked, kind)),
+            NormalDist().inv_cdf(1 - rate),
+        )
+        if self.view.calibration.cohort(kind) is None:
+            middle, spread = usual_of(cosines)
+            return middle + deviations * spread
+        normal = float(cosines.mean()) + deviations * max(float(cosines.std()), SMALLEST_SPREAD)
+        return max(normal, float(np.quantile(cosines, 1 - rate)))
+
+    def unrelated(self, kind: Kind) -> Vectors:
+        """The contents (n, dim) that the scale of a kind rests on: the impostor cohort, or a sample of the archive."""
+        cohort = self.view.calibration.cohort(kind)
+        return self.view.samples[kind][1] if cohort is None else cohort

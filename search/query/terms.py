@@ -18,12 +18,13 @@ from search.media import DecodePool
 from search.query.algebra import Query, Term, parts
 from search.query.spread import MAX_ASKED_CUTS, MAX_ASKED_MS, Spread
 from search.settings import Settings
-from search.types import Channel, Cut, Info, Modality
+from search.types import Channel, Cut, Info, Kind, Modality
 
 Vector: TypeAlias = NDArray[np.float32]
 Aspects: TypeAlias = dict[Channel, Vector]
 """A term's unit vectors (dim,). ``VISUAL`` is always there and stands for the whole; ``SOUND`` only where a video has sound:
 then sounds are asked for by its sound, and everything else by its pictures."""
+
 
 MAX_CACHED_TERMS = 1_024
 """Query vectors that are kept."""
@@ -173,6 +174,11 @@ def unit(vector: Vector) -> Vector:
     if length < 1e-3:
         raise QueryError("The terms cancel each other out.", remedy="Change a weight, or take a term away.")
     return np.asarray(vector / length, np.float32)
+
+
+def vector_for(asked: Aspects, kind: Kind) -> Vector:
+    """The vector (dim,) that segments of a kind are compared with."""
+    return asked.get(kind.channel, asked[Channel.VISUAL])
 
 
 def _identity(term: Term) -> object:

@@ -152,6 +152,13 @@ class Catalogue:
             by_asset.setdefault(row.id, []).append(row)
         return {id_: _asset(some) for id_, some in by_asset.items()}
 
+    def copied(self) -> list[int]:
+        """Assets of which several files are present: copies of the same bytes."""
+        where = t.location.c
+        found = select(where.asset_id).where(where.asset_id.is_not(None), where.state == "present", *inside(self._within))
+        with self._database.reading() as connection:
+            return list(connection.execute(found.group_by(where.asset_id).having(func.count() > 1)).scalars())
+
     def first_segments(self, assets: Sequence[int]) -> dict[int, int]:
         """The first segment of each asset that has any."""
         s = t.segment.c
@@ -182,6 +189,13 @@ class Catalogue:
         with self._database.reading() as connection:
             row = connection.execute(self._segments().where(t.segment.c.id == id_)).first()
         return None if row is None else segment_of(row)
+
+    def place_of(self, segment: Segment) -> int:
+        """The position of a segment among those of its asset and channel, from 0."""
+        s = t.segment.c
+        mine = (s.asset_id == segment.asset, s.channel == str(segment.channel), s.id < segment.id, _IS_NO_NAME)
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).where(*mine)).scalar_one())
 
     def language(self, segment: int) -> str | None:
         """The language of a segment's text (ISO 639-1), if its reader knew it."""

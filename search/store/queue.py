@@ -22,8 +22,9 @@ from sqlalchemy import Connection, Select, Table, and_, func, insert, or_, selec
 from search.store import tables as t
 from search.store.asset_dates import filing
 from search.store.database import Database, clock_ms, now_ms
+from search.store.fingerprint_rows import put_fingerprints
 from search.store.intake import note_altered, write_ledger
-from search.types import Cut, Filed, Gap, Info, Modality, Vectors
+from search.types import Cut, Filed, Fingerprint, Gap, Info, Modality, Vectors
 
 MAX_ATTEMPTS = 3
 """A unit that was started this often and never ended is quarantined."""
@@ -57,7 +58,7 @@ class Finished:
     """The result of a unit: row i of ``vectors`` (n, dim) belongs to ``cuts[i]``. The contents of the cuts may have been dropped.
 
     ``frames``: by i, the vectors (frames, dim) of a shot's frames, if the encoder gives them. ``filed``: the asset's date; None:
-    a later pass over undated assets looks for it.
+    a later pass over undated assets looks for it. ``fingerprints``: by i, what copies of a cut are found by.
     """
 
     unit: Unit
@@ -67,6 +68,7 @@ class Finished:
     gaps: Sequence[Gap] = ()
     frames: Mapping[int, Vectors] = field(default_factory=dict)
     filed: Filed | None = None
+    fingerprints: Mapping[int, Fingerprint] = field(default_factory=dict)
 
 
 class Queue:
@@ -209,6 +211,8 @@ class Queue:
             ]
             if rows:
                 connection.execute(insert(t.embedding), rows)
+            found = (item.fingerprints.get(i) for item in ours for i in range(len(item.cuts)))
+            put_fingerprints(connection, zip(ids, found, strict=True))
             self._end(connection, [item.unit.id for item in ours], state="done", reason=None)
             return ours
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +20,22 @@ MAX_FORM_CHARACTERS = 2_000
 @dataclass(frozen=True, slots=True)
 class SavedQuestion:
     """A question under a name. Segments up to the number ``seen_until`` are not new to it. ``asked_at`` is when it was last asked for
-    what is new, in milliseconds since 1970; None: it never was."""
+    what is new, in milliseconds since 1970; None: it never was.
+
+    ``false_alarms``: it stands, and tells by itself what comes; this is the share of unrelated segments that it may tell by mistake. It tells a
+    ``webhook``, an address, and a ``command``, a program with its arguments. Segments up to ``told_until`` have been looked at. ``failure`` says
+    why it could not tell the last time; None: it could."""
 
     name: str
     form: str
     saved_at: int
     seen_until: int
     asked_at: int | None = None
+    false_alarms: float | None = None
+    webhook: str | None = None
+    command: tuple[str, ...] = ()
+    told_until: int = 0
+    failure: str | None = None
 
 
 class SavedQuestions:
@@ -46,12 +57,20 @@ class SavedQuestions:
             raise UnknownName("saved question", name, [one.name for one in self.all()])
         return _saved(row)
 
-    def save(self, name: str, form: str) -> SavedQuestion:
+    def save(
+        self, name: str, form: str, *, false_alarms: float | None = None, webhook: str | None = None, command: Sequence[str] = ()
+    ) -> SavedQuestion:  # fmt: skip
         """Save a question, in the place of one of the same name. What is in the archive already is not new to it."""
         last = self.last_segment()
+        stands = {
+            "false_alarms": false_alarms,
+            "webhook": webhook,
+            "command": json.dumps([*command]) if command else None,
+            "told_until": last,
+        }
         with self._database.writing(quiet=True) as connection:
             connection.execute(delete(t.saved).where(t.saved.c.name == name))
-            connection.execute(insert(t.saved).values(name=name, form=form, saved_at=now_ms(), seen_until=last))
+            connection.execute(insert(t.saved).values(name=name, form=form, saved_at=now_ms(), seen_until=last, **stands))
         return self.get(name)
 
     def last_segment(self) -> int:
@@ -64,6 +83,12 @@ class SavedQuestions:
         with self._database.writing(quiet=True) as connection:
             connection.execute(update(t.saved).where(t.saved.c.name == name).values(seen_until=until, asked_at=now_ms()))
 
+    def told(self, name: str, until: int, failure: str | None = None) -> None:
+        """Note that a standing question has told what came up to a segment, or why it could not."""
+        values = {"failure": failure} if failure else {"failure": None, "told_until": until}
+        with self._database.writing(quiet=True) as connection:
+            connection.execute(update(t.saved).where(t.saved.c.name == name).values(**values))
+
     def delete(self, name: str) -> None:
         """Forget a saved question; raises UnknownName if there is none of that name."""
         self.get(name)
@@ -72,4 +97,7 @@ class SavedQuestions:
 
 
 def _saved(row: Any) -> SavedQuestion:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
-    return SavedQuestion(row.name, row.form, row.saved_at, row.seen_until, row.asked_at)
+    command = tuple(map(str, json.loads(row.command))) if row.command else ()
+    return SavedQuestion(
+        row.name, row.form, row.saved_at, row.seen_until, row.asked_at, row.false_alarms, row.webhook, command, row.told_until or 0, row.failure
+    )  # fmt: skip

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0022"
+REVISION = "0023"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -225,6 +225,16 @@ region = Table(  # what the windows of a picture, or of a frame of a shot, show
     sqlite_autoincrement=True,
 )
 
+fingerprint = Table(  # by which copies are found, see search/media/fingerprints.py
+    "fingerprint",
+    metadata,
+    Column("segment_id", _Id, ForeignKey("segment.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("codes", LargeBinary, nullable=False),  # 8 bytes a frame, or 4 bytes a step of sound, little-endian
+    Column(
+        "times", LargeBinary
+    ),  # of frames, in milliseconds from the beginning of the file: 4 bytes each; None: it is a still, or sound
+)
+
 space = Table(
     "space",
     metadata,
@@ -383,6 +393,13 @@ saved = Table(  # questions that are saved under a name
     Column("saved_at", BigInteger, nullable=False),
     Column("seen_until", BigInteger, nullable=False),  # segments up to this number are not new to it
     Column("asked_at", BigInteger),  # when it was last asked for what is new
+    Column(
+        "false_alarms", Float
+    ),  # of a standing question: the share of unrelated segments that may be told; None: it does not stand
+    Column("webhook", Text),  # where it is told; None: nowhere
+    Column("command", Text),  # the arguments of a program that is told, as a JSON list; None: none is
+    Column("told_until", BigInteger),  # segments up to this number have been looked at
+    Column("failure", Text),  # why it could not be told the last time; None: it could
     sqlite_autoincrement=True,
 )
 

@@ -32,6 +32,28 @@ def test_a_video_starts_at_the_moment_and_the_strip_jumps(served, open_page):
     page.wait_for_function("video => video.currentTime > 3.5", arg=video.element_handle())
 
 
+def test_a_moment_says_why_it_was_found(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&in=video")
+    dialog = opened(page, "pets.mp4")
+    dialog.get_by_text("Why this?").click()
+    dialog.locator(".why li").first.wait_for()
+    told = dialog.locator(".why").inner_text()
+    assert re.search(r"Evidence \+\d+\.\d, by its meaning", told)
+    assert "“a dog”" in told
+    assert dialog.locator(".heat span").count() >= 2
+
+
+def test_a_hit_that_is_closer_ranks_the_rest_anew_and_is_undone(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog&in=video")
+    opened(page, "pets.mp4").get_by_role("button", name="Closer to it").click()
+    page.wait_for_url("**prefer=**")
+    undo = page.get_by_role("link", name="Undo the last of 1 choice")
+    undo.wait_for()
+    undo.click()
+    undo.wait_for(state="hidden")
+    assert "prefer" not in page.url
+
+
 def test_a_sound_plays(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog+barking&in=audio")
     dialog = opened(page, "dog-bark.ogg")

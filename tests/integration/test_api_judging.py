@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from search import encoders
 from search.errors import InputError
+from tests.fakes.partial import Shelf
 from ui.cli import app
 
 QUESTION = "red"
@@ -93,3 +94,31 @@ def test_the_command_judges_draws_and_forgets(indexed, encoder, monkeypatch):
     for listed in ("one", "999"):
         refused = CliRunner().invoke(app, ["judge", QUESTION, "--right", listed])
         assert isinstance(refused.exception, InputError)
+
+
+def test_judgements_become_a_manifest_and_a_run(http, indexed, encoder, monkeypatch, tmp_path):
+    """The manifest evaluates as it is, and the run is that of a search, without ties."""
+    hits = find(http, group="asset")["hits"]
+    right, wrong = hits[0]["asset"], hits[-1]["asset"]
+    http.post("/v1/judgements", json={"question": QUESTION, "right": [right["id"]], "wrong": [wrong["id"]]})
+    http.post("/v1/judgements", json={"question": "nothing of it", "wrong": [wrong["id"]]})
+    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+    runner, home, folder = CliRunner(), ["--home", str(indexed.home)], tmp_path / "judged"
+    made = runner.invoke(app, ["eval", "make", str(folder), "--json", *home])
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["questions"] == 2
+    assert (folder / "topics.tsv").read_text() == f"1\t{QUESTION}\n2\tnothing of it\n"
+    names = {one["id"]: one["sha256"][:32] for one in (right, wrong)}
+    assert (folder / "qrels.txt").read_text().splitlines() == [
+        f"1 0 {names[right['id']]} 1", f"1 0 {names[wrong['id']]} 0", f"2 0 {names[wrong['id']]} 0",
+    ]  # fmt: skip
+    run = [line.split() for line in (folder / "run.txt").read_text().splitlines() if line.startswith("1 ")]
+    assert [name for _, _, name, _, _, _ in run] == [hit["asset"]["sha256"][:32] for hit in hits]
+    scores = [float(score) for _, _, _, _, score, _ in run]
+    assert scores == sorted(set(scores), reverse=True)
+    figures = json.loads(runner.invoke(app, ["eval", str(folder / "manifest.jsonl"), "--json", *home]).stdout)
+    assert figures["directions"]["text->any"]["R@1"] == 1.0
+    for name in (QUESTION, "nothing of it"):
+        http.delete("/v1/judgements", params={"question": name})
+    with pytest.raises(InputError, match="Nobody has judged"):
+        runner.invoke(app, ["eval", "make", str(folder), *home], catch_exceptions=False)

@@ -10,9 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from search import encoders
+from search.errors import QueryError
+from search.query import Engine, Term
+from search.query.preferences import Preference
+from search.types import Filter, Modality
 from tests.fakes.partial import Shelf
 from ui.cli import app
 from ui.page.state import State
+
+QUESTION = Term("garden", Modality.TEXT)
 
 
 @pytest.fixture
@@ -88,3 +94,37 @@ def test_the_command_line_asks_in_the_form(recording, indexed, encoder, monkeypa
     counted = run.invoke(app, ["facets", "shape", "--where", "in:image", "--json", *home])
     assert json.loads(counted.stdout)["facets"] == [{"name": "shape", "values": [{"value": "landscape", "files": 8}], "more": 0}]
     assert "landscape 8" in run.invoke(app, ["facets", "shape", *home]).stdout
+
+
+def test_what_is_preferred_ranks_what_is_like_it_higher(indexed, encoder, start):
+    """A question that fits nothing: whoever prefers red gets what is red, and of what is farther nothing more."""
+    with Engine(indexed, encoder=encoder) as engine:
+        everything = Filter(modalities=(Modality.IMAGE,))
+        names = {hit.segment.id: hit.segment.path.rsplit("/", 1)[1] for hit in engine.search(QUESTION, everything, k=20).hits}
+        by = {name: id_ for id_, name in names.items()}
+        nearer = engine.search(QUESTION, everything, k=20, preferences=[Preference(by["blue.png"])]).hits
+        assert names[nearer[0].segment.id] == "blue.png"
+        assert len(nearer) == len(names)
+        farther = engine.search(
+            QUESTION, everything, k=20, preferences=[Preference(by["blue.png"]), Preference(by["red.png"], nearer=False)]
+        ).hits
+        assert by["red.png"] not in [hit.segment.id for hit in farther]
+        (why,) = engine.why(QUESTION, [by["blue.png"]], everything, preferences=[Preference(by["blue.png"])])
+        assert why.spaces[0].preferences > 0
+        assert why.score == pytest.approx(nearer[0].score, abs=1e-4)
+        with pytest.raises(QueryError, match="no segment 999"):
+            engine.search(QUESTION, everything, preferences=[Preference(999)])
+    http = start(indexed)
+    asked = {"query": [{"text": "garden"}], "targets": ["image"], "k": 3}
+    first = http.post("/v1/search", json=asked | {"preferences": [{"segment": by["blue.png"]}]}).json()
+    assert first["hits"][0]["asset"]["name"] == "blue.png"
+    more = http.post("/v1/search", json=asked | {"preferences": [{"segment": by["blue.png"]}], "cursor": first["cursor"]}).json()
+    assert not {hit["segment"] for hit in first["hits"]} & {hit["segment"] for hit in more["hits"]}
+    assert http.post("/v1/search", json={"form": "low > high", "preferences": [{"segment": 1}]}).status_code == 422
+
+
+def test_a_link_of_the_page_carries_what_is_preferred():
+    state = State.link("?q=a+dog&prefer=17,-40,17")
+    assert state.preferred == (-40, 17)
+    assert State.link(state.href()) == state
+    assert state.request()["preferences"] == [{"segment": 40, "nearer": False}, {"segment": 17, "nearer": True}]

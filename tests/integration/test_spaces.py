@@ -167,6 +167,14 @@ def test_several_spaces_are_searched_together(home, spaces):
         assert [hit.segment.id for hit in page] == [hit.segment.id for hit in together.hits[5:10]]
 
 
+def test_what_spaces_gave_adds_up_to_the_score(home):
+    with Engine(home) as engine:
+        hits = engine.search(RED, k=5, spaces=[ALL]).hits
+        for hit, why in zip(hits, engine.why(RED, [hit.segment.id for hit in hits], spaces=[ALL]), strict=True):
+            assert why.meaning == pytest.approx(sum(one.evidence for one in why.spaces) / len(why.spaces) ** 0.5)
+            assert why.score == pytest.approx(hit.score, abs=1e-4)
+
+
 def test_spaces_that_bring_no_calibration_share_one_scale_however_little_they_hold(home, spaces):
     add("eyes")
     add("grained")

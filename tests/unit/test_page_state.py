@@ -26,6 +26,7 @@ state = st.builds(
     spaces=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, track=label, since=st.dates().map(str), until=st.just(""), dated_by=st.sampled_from([(), ("file",), ("exif", "name")]),
     shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
     count=st.sampled_from([60, MAX_HITS]), opened=st.one_of(st.none(), st.integers(1, 10**9)), words=st.booleans(), spoken=st.booleans(),
+    preferred=st.lists(st.integers(1, 10**9), max_size=3, unique=True).map(lambda some: tuple(one * (-1) ** one for one in some)),
 )  # fmt: skip
 
 

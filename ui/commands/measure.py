@@ -24,8 +24,9 @@ def evaluate(
     what: Annotated[
         list[Path],
         typer.Argument(
-            metavar="[asr] MANIFEST",
-            help="A file with one JSON object per line: query, targets, under, relevant, words, spoken; after asr: audio, text, language.",
+            metavar="[asr|make] PATH",
+            help="A file with one JSON object per line: query, targets, under, relevant, words, spoken; after asr: audio, text, language. After"
+            " make: a folder to write.",
         ),
     ],
     space: Annotated[
@@ -39,15 +40,20 @@ def evaluate(
 ) -> None:
     """Measure answers against a manifest of right ones.
 
-    With `asr`, measure how well a reader transcribes speech whose words are known.
+    With `asr`, measure how well a reader transcribes speech whose words are known. With `make`, write such a manifest from what people judged,
+    and topics, qrels and a run as TREC has them.
 
     Examples:
       sensorium eval held-out/manifest.jsonl
       sensorium eval asr spoken.jsonl --reader speech:base
+      sensorium eval make judged/ && sensorium eval judged/manifest.jsonl
     """
     *kind, manifest = what
-    if kind not in ([], [Path("asr")]):
-        raise typer.BadParameter("Give one manifest, or asr and a manifest.")
+    if kind not in ([], [Path("asr")], [Path("make")]):
+        raise typer.BadParameter("Give one manifest, asr and a manifest, or make and a folder.")
+    if kind == [Path("make")]:
+        _make(load({"home": home}), manifest, as_json)
+        return
     if kind or reader:
         _evaluate_reader(load({"home": home}), reader, manifest, as_json)
         return
@@ -79,6 +85,24 @@ def _tell_of_training(encoders: set[str], judged: Sequence[JudgedQuery]) -> None
         for name in met_in_training(encoder, paths):
             told = f"{encoder} was trained on {name}: its figures here are too good, unless these files were held out."
             show.err.print(told, highlight=False, markup=False)
+
+
+def _make(settings: Settings, folder: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from search.query import Engine
+    from search.query.trec import write
+    from ui import phrasing, show
+    from ui.terminal import echo
+
+    with Engine(settings) as engine, show.counting("questions", len(engine.judgements.questions())) as progress:
+        found = write(engine, folder, progress=progress)
+    if as_json:
+        show.emit(asdict(found))
+        return
+    echo(
+        f"{phrasing.count(found.questions, 'question')} with {phrasing.count(found.judgements, 'judgement')} are in {show.name(str(folder))}."
+    )
 
 
 def _evaluate_reader(settings: Settings, name: str, manifest: Path, as_json: bool) -> None:

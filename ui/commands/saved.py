@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from search.errors import InputError
 from search.settings import Settings, load
 from search.types import Filter
+from ui import phrasing
 from ui.commands.search import show_answer, stated_in_form
-from ui.options import Home, Json, archive
+from ui.options import Home, Json, archive, paths_under
 from ui.terminal import echo
 
 saved = typer.Typer(no_args_is_help=True, help="Save questions under a name, and ask them again, also for what is new alone.")
@@ -22,22 +26,46 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a saved q
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the question. One of that name is replaced.")],
     form: Annotated[str, typer.Argument(metavar="TEXT", help="The question in the text form, in quotes, as of `search --form`.")],
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(
+            help="It stands: it tells by itself what comes. The share of unrelated segments that may be told by mistake.",
+            min=1e-9,
+            max=0.1,
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where a standing question is told: https://…, or http:// on this machine.")
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option(help="A program that a standing question is told to, on its standard input, as JSON.")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Save a question under a name.
 
-    What is in the archive by now is not new to it.
+    What is in the archive by now is not new to it. A standing question is asked by a service that runs, and by `sensorium saved tell`.
 
     Examples:
       sensorium saved add sirens 'siren ~30s> crowd in:video'
+      sensorium saved add fires 'a house on fire' --command ./alarm.sh
     """
+    from search.api import fetch
     from search.query import Engine
 
     settings = load({"home": home})
     with Engine(settings) as engine:
         stated_in_form(engine, form, Filter())  # raises for what the form does not know
-    found = _questions(settings).save(name, form)
+    if webhook is not None:
+        fetch.check_webhook(webhook)
+    if false_alarms is None and (webhook or command):
+        raise InputError("A question that tells somebody has a rate of false alarms.", remedy="Add --false-alarms 0.0001.")
+    try:
+        arguments = shlex.split(command or "")
+    except ValueError as error:
+        raise InputError(f"--command cannot be read: {error}.", remedy="Close its quotes.") from error
+    found = _questions(settings).save(name, form, false_alarms=false_alarms, webhook=webhook, command=arguments)
     if as_json:
         _emit([found])
     else:
@@ -94,6 +122,30 @@ def run(
         questions.seen(name, until)  # only what has been shown
     if end:
         raise end
+
+
+@saved.command("tell")
+def tell(home: Home = None, as_json: Json = False) -> None:
+    """Ask the standing questions, and tell what has come. A service that runs does so by itself.
+
+    Examples:
+      sensorium index ~/Videos && sensorium saved tell
+    """
+    from search import wire
+    from search.api.standing import StandingQuestions
+    from search.query import Engine
+    from ui import show
+
+    settings = load({"home": home})
+    with Engine(settings) as engine:
+        under = lambda wanted: paths_under(engine.store, [Path(one).expanduser() for one in wanted.under])  # noqa: E731 - used once
+        found = StandingQuestions(_questions(settings), lambda: engine, under).look()
+    if as_json:
+        show.emit([{"name": one.name, "hits": [wire.hit(hit) for hit in one.hits], "failure": one.failure} for one in found])
+    for one in found if not as_json else ():
+        echo(f"{one.name}: {one.failure or phrasing.count(len(one.hits), 'hit')}")
+    if any(one.failure for one in found):
+        raise typer.Exit(1)
 
 
 @saved.command("remove")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 asking, filtering, output = (partial(typer.Option, rich_help_panel=title) for title in ("Ask", "Filter", "Output"))
 """Options of a search, by group of its help."""
 
+MAX_EXPLAINED = 200
+"""Hits that --why explains, at most."""
+
 NOTHING_FOUND = 3
 """Exit code: no file of the archive answers."""
 
@@ -85,6 +88,13 @@ def search(
             metavar="FILTER", help="Only files with this value of `sensorium facets`, such as size:1..10. May be repeated."
         ),
     ] = None,
+    nearer: Annotated[
+        list[int] | None,
+        asking(metavar="SEGMENT", help="A hit that is nearer to what you look for than the others. May be repeated."),
+    ] = None,
+    farther: Annotated[
+        list[int] | None, asking(metavar="SEGMENT", help="A hit that is farther from it; it is left out. May be repeated.")
+    ] = None,
     space: Annotated[list[str] | None, asking(help="Search in this space. May be repeated; 'all' searches every space.")] = None,
     rerank: Annotated[
         bool, asking("--rerank", help="Reorder the best shots with X-CLIP, word by word and frame by frame.")
@@ -101,6 +111,8 @@ def search(
     group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
     sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
     diverse: Annotated[bool, output("--diverse", help="An order in which like hits do not stand together.")] = False,
+    why: Annotated[bool, output("--why", help="Say what each term, space and channel gave each hit, and what it lacks.")] = False,
+    fold: Annotated[bool, output("--fold", help="Put pictures and shots that show the same as a better hit behind it.")] = False,
     estimate: Annotated[bool, output("--estimate", help="Estimate how many files match.")] = False,
     k: Annotated[int, output("-k", help="Number of hits.")] = 10,
     offset: Annotated[int, output(help="Number of hits to skip.")] = 0,
@@ -121,6 +133,7 @@ def search(
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term, Then
+    from search.query.preferences import Preference
 
     texts = [" ".join(words)] if words else []
     terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
@@ -135,6 +148,7 @@ def search(
         raise InputError(
             "--form takes one text and no other term.", remedy="Write the terms into the form: siren +image:a.jpg -rain."
         )
+    preferences = [*(Preference(one) for one in nearer or ()), *(Preference(one, nearer=False) for one in farther or ())]
     query: Query | Then = _blend(terms, without or [], weights)
     wanted = Filter(
         modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
@@ -149,10 +163,14 @@ def search(
         if under:
             wanted = replace(wanted, under=(*wanted.under, *paths_under(engine.store, under)))
             _check_under(engine.store, under, wanted.under)
+        if why:
+            _check_alone("--why", {
+                "--spoken": spoken, "--rerank": rerank, "--region": region, "--nearer": bool(nearer), "--farther": bool(farther), "a pattern": isinstance(query, Then), "more than 200 hits": k > MAX_EXPLAINED,
+            })  # fmt: skip
         if region:
-            _check_region({
+            _check_alone("--region", {
                 "--spoken": spoken, "--words": by_words, "--rerank": rerank, "--sort": sort != "match", "--diverse": diverse,
-                "a pattern": isinstance(query, Then),
+                "--fold": fold, "--nearer": bool(nearer), "--farther": bool(farther), "a pattern": isinstance(query, Then),
             })  # fmt: skip
             found = engine.regions(cast("Query", query), wanted, k=k, offset=offset, group=_grouping(group), spaces=space or ())
         elif spoken:
@@ -164,9 +182,16 @@ def search(
         else:
             found = engine.search(
                 query, wanted, k=k, offset=offset, group=_grouping(group), spaces=space or (), rerank=rerank, words=by_words,
-                sort=_sorting(sort), diverse=diverse,
+                sort=_sorting(sort), diverse=diverse, fold=fold, preferences=preferences,
             )  # fmt: skip
-        show_answer(found, as_json, estimate=estimate)
+        whys = (
+            engine.why(
+                query, [hit.segment.id for hit in found.hits], wanted, spaces=space or (), words=by_words, preferences=preferences
+            )
+            if why
+            else []
+        )
+        show_answer(found, as_json, estimate=estimate, whys=whys)
 
 
 def similar(
@@ -191,17 +216,17 @@ def similar(
         show_answer(engine.search(Near(segment), wanted, k=k, without=own), as_json)
 
 
-def show_answer(answer: Any, as_json: bool, *, estimate: bool = False) -> None:  # noqa: ANN401
-    """Print an answer. Exits with 3 if nothing is found."""
+def show_answer(answer: Any, as_json: bool, *, estimate: bool = False, whys: Sequence[Any] = ()) -> None:  # noqa: ANN401
+    """Print an answer, with why its hits were found where ``whys`` say it. Exits with 3 if nothing is found."""
     from search import wire
     from ui import show
 
     if as_json:
-        show.emit(wire.answer(answer))
+        show.emit(wire.answer(answer, whys))
     elif answer.hits:
         if answer.heard:
             show.err.print(f"Heard: {answer.heard}", highlight=False, markup=False)
-        show.hits(answer, estimate=estimate)
+        show.hits(answer, estimate=estimate, whys=whys)
     if not answer.hits:
         if not as_json:
             show.err.print("Nothing found. Remove filters or try simpler words.")
@@ -245,10 +270,10 @@ def _check_under(store: Any, given: Sequence[Path], under: Sequence[str]) -> Non
         echo(f"The archive has no files under {named}. `sensorium status` lists its folders.", err=True)
 
 
-def _check_region(others: dict[str, bool]) -> None:
-    """Raises InputError for an option that a search by region does not know."""
+def _check_alone(option: str, others: dict[str, bool]) -> None:
+    """Raises InputError for what an option does not go with."""
     if given := [name for name, is_given in others.items() if is_given]:
-        raise InputError(f"--region does not go with {given[0]}.", remedy=f"Leave out one of them: --region or {given[0]}.")
+        raise InputError(f"{option} does not go with {given[0]}.", remedy=f"Leave out one of them: {option} or {given[0]}.")
 
 
 def _grouping(given: str) -> Any:  # noqa: ANN401 - a literal type

@@ -49,6 +49,7 @@ def show(state: State) -> None:
         "ended": phrasing.ended(state.count) if found.cursor and not more else phrasing.ended(found.limit) if found.limit else "",
         "summary": summary if shown else "", "unseen": " ".join([*found.notes, phrasing.unseen(found.coverage)]).strip(), "library": State(view="library").href(),
         "check": {"text": "Check a random sample", "href": state.href(sample=True)} if state.question and shown else None,
+        "undo": {"text": f"Undo the last of {phrasing.count(len(state.preferred), 'choice')}", "href": state.href(preferred=state.preferred[:-1])} if state.preferred else None,
     }  # fmt: skip
     if found.heard is not None:
         text = found.heard.strip()

@@ -78,14 +78,14 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     mine = [hit for hit in hits if hit.asset.id == asset.id]
     verdict = look.verdict_of(look.answer(state)) if state.asks else None
     return {
-        "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
+        "prefers": found is not None and not found.steps and not state.spoken, "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
         "alt": f"{phrasing.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
         "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
         "start": begins, "length": asset.duration_ms or 0, "ends": phrasing.clock(asset.duration_ms or 0),
         "strip": look.strip(asset, mine, verdict), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
-        "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
+        "why": _why(state, order, found), "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
         "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
         "before": order[at - 1].segment if at else None,
         "after": order[at + 1].segment if at is not None and at + 1 < len(order) else None,
@@ -162,10 +162,28 @@ def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> St
         return replace(state, opened=segment)
     if kind in ("similar", "add"):
         return look.similar(state, data["segment"], data["medium"], data["name"], add=kind == "add")
+    if kind == "prefer":
+        return replace(
+            state,
+            preferred=(
+                *(one for one in state.preferred if abs(one) != data["segment"]),
+                data["segment"] * (1 if told.get("nearer") else -1),
+            ),
+            opened=None,
+        )
     if kind == "frame":
         piece = Piece.of({"kind": "upload", "value": told.get("upload"), "medium": "image", "label": told.get("label")})
         return replace(state, text="", pieces=(piece,), opened=None) if piece else state
     return state
+
+
+def _why(state: State, order: list[Hit], found: Hit | None) -> dict[str, Any] | None:
+    """What asks the service why a hit was found, and why the one before it; None where that cannot be told."""
+    if found is None or found.steps or state.spoken:
+        return None
+    at = order.index(found) if found in order else 0
+    search = {name: value for name, value in state.request().items() if name != "k"}
+    return {"search": search, "segments": [one.segment for one in (*order[max(at - 1, 0) : at], found)], "map": True}
 
 
 def _hits(state: State) -> list[Hit]:

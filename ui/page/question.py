@@ -29,8 +29,12 @@ def _sent(told: Mapping[str, Any]) -> None:
     """What the bar sends: a question, a link to follow, or a wish to see all again."""
     look.forget()
     if told.get("kind") == "ask":
-        asked = State.of(told.get("state", {}))
-        frame.go(replace(asked, view="search", opened=None, count=FIRST_HITS))
+        asked, before = (
+            State.of(told.get("state", {})),
+            State.read({name: st.query_params.get_all(name) for name in st.query_params}),
+        )
+        same = (asked.text, asked.pieces) == (before.text, before.pieces)
+        frame.go(replace(asked, view="search", opened=None, count=FIRST_HITS, preferred=before.preferred if same else ()))
     elif told.get("kind") == "go":
         frame.go(State.link(str(told.get("to", ""))))
 

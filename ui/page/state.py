@@ -13,6 +13,9 @@ from urllib.parse import parse_qs, urlencode
 FIRST_HITS, MAX_HITS = 60, 6_000
 """Hits, or files, that are shown at first and at most; so many more follow whenever the end comes into sight."""
 
+MAX_PREFERRED = 32
+"""Preferences of one question, at most."""
+
 MEDIA = ("image", "video", "audio", "text")
 CHANNELS = ("visual", "sound", "text", "speech", "ocr", "caption", "motion")
 SOURCES = ("sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file")
@@ -72,6 +75,8 @@ class State:
 
     ``words`` asks a single text by its words alone, ``spoken`` a single recording by what is said in it too. Neither holds for anything else.
     ``weight`` is that of ``text``, where there is something else to weigh it against; ``count`` is a multiple of ``FIRST_HITS``.
+    ``preferred`` are segments that are nearer to what is sought than what else was shown, in the order in which somebody said so; below 0
+    those that are farther.
     ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
     """
 
@@ -95,6 +100,7 @@ class State:
     words: bool = False
     spoken: bool = False
     sample: bool = False
+    preferred: tuple[int, ...] = ()
     group: Literal["files", "moments"] = "files"
     count: int = FIRST_HITS
     opened: int | None = None
@@ -109,6 +115,7 @@ class State:
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","), "dated_by": one.get("dated", "").split(","),
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
                 "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
+                "preferred": one.get("prefer", "").split(","),
             }
             | {name: one.get(name, "") for name in ("under", "track", "since", "until", "shortest", "longest")}
         )  # fmt: skip
@@ -131,7 +138,7 @@ class State:
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
             group="moments" if given.get("group") == "moments" else "files", count=_count(given.get("count")),
-            opened=_id(given.get("opened")),
+            opened=_id(given.get("opened")), preferred=_preferred(given.get("preferred")),
         )  # fmt: skip
 
     def params(self) -> dict[str, list[str]]:
@@ -144,7 +151,7 @@ class State:
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "sample": ["1"] if self.sample and self.question else [],
             "group": [self.group] if self.group != "files" else [], "more": [str(self.count // FIRST_HITS - 1)] if self.count > FIRST_HITS else [],
-            "open": [str(self.opened or "")],
+            "open": [str(self.opened or "")], "prefer": [",".join(map(str, self.preferred))],
         }  # fmt: skip
         return {name: kept for name, values in given.items() if (kept := [value for value in values if value])}
 
@@ -190,6 +197,7 @@ class State:
             **({} if self.form is None else {"form": self.form}), "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
             "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
             "words": self.words and self.alone == "text", "spoken": self.spoken and self.alone == "sound",
+            **({"preferences": [{"segment": abs(one), "nearer": one > 0} for one in self.preferred]} if self.preferred else {}),
         }  # fmt: skip
 
     def filter(self) -> dict[str, Any]:
@@ -235,6 +243,16 @@ def _id(given: Any) -> int | None:  # noqa: ANN401
 def _pages(told: str) -> int:
     """How much is shown after so many times more."""
     return FIRST_HITS * (1 + int(told)) if told.isascii() and told.isdecimal() and len(told) < 5 else FIRST_HITS
+
+
+def _preferred(given: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """Segments, each once, the last mention counts; below 0 those that are farther."""
+    found: dict[int, int] = {}
+    for told in map(_text, _list(given)):
+        if number := _id(told.removeprefix("-")):
+            found.pop(number, None)
+            found[number] = -number if told.startswith("-") else number
+    return tuple(found.values())[-MAX_PREFERRED:]
 
 
 def _count(given: Any) -> int:  # noqa: ANN401

@@ -42,7 +42,7 @@ class PagePart:
 bar, grid, stage, shelf, casefile = (
     PagePart("bar", "capture.js", "history.js"),
     PagePart("grid", "hand.js", "tray.js"),
-    PagePart("stage", "capture.js", "written.js", "texts.js", "hand.js", "deck.js"),
+    PagePart("stage", "capture.js", "written.js", "texts.js", "hand.js", "deck.js", "why.js"),
     PagePart("shelf"),
     PagePart("casefile", "hand.js"),
 )

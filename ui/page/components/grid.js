@@ -9,8 +9,9 @@ class Grid {
     this.items = new Map();
     this.partly = el("a", { class: "partly", title: "The library says why", onclick: (event) => this.follow(event) });
     this.check = el("a", { class: "partly", onclick: (event) => this.follow(event) });
+    this.undo = el("a", { class: "partly", onclick: (event) => this.follow(event) });
     this.heard = el("p", { class: "heard" });
-    this.head = el("div", { class: "head" }, this.summary, this.partly, this.check, this.heard);
+    this.head = el("div", { class: "head" }, this.summary, this.partly, this.undo, this.check, this.heard);
     this.tray = new Tray(this);
     this.foot = el("div", { class: "foot" });
     this.sight = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.further());
@@ -31,6 +32,9 @@ class Grid {
     this.head.hidden = !data.summary && !data.unseen && !data.heard;
     this.head.classList.toggle("alone", !data.cards.length);
     this.partly.href = data.library ?? "";
+    this.undo.hidden = !data.undo;
+    this.undo.href = data.undo?.href ?? "";
+    this.undo.textContent = data.undo?.text ?? "";
     this.check.hidden = !data.check;
     this.check.href = data.check?.href ?? "";
     this.check.textContent = data.check?.text ?? "";

@@ -32,7 +32,7 @@ class Stage {
     this.texts = new Texts(this, data.translates);
     const heard = data.heard ? el("p", { class: "faint heard" }, data.heard) : null;
     const main = el("div", {}, screen, heard, this.timed(), this.near(), this.texts.root);
-    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, asking(this), this.facts())));
+    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, folded(this), asking(this), this.facts())));
     this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
   }
 
@@ -116,6 +116,8 @@ class Stage {
     return el("div", { class: "acts" },
       act("similar", "More like this", () => this.send({ kind: "similar" }), "action chief"),
       act("plus", "Add to search", () => this.send({ kind: "add" })),
+      this.data.prefers ? act("check", "Closer to it", () => this.send({ kind: "prefer", nearer: true })) : null,
+      this.data.prefers ? act("minus", "Not like this", () => this.send({ kind: "prefer", nearer: false })) : null,
       this.data.medium === "video" ? act("frame", "Search with this frame", () => this.frame()) : null,
       act("link", "Copy link", () => this.copy()),
       el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), "Download"));

@@ -1,0 +1,76 @@
+"""The stored fingerprints of pictures, frames and sounds, by which copies are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from search.store import tables as t
+from search.store.database import Database
+from search.types import Channel, Fingerprint, Ids
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintRow:
+    """A fingerprint with its segment and asset, and when the segment begins, in milliseconds."""
+
+    segment: int
+    asset: int
+    start_ms: int
+    fingerprint: Fingerprint
+
+
+class FingerprintRows:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def after(self, channel: Channel, last: int) -> tuple[int, list[FingerprintRow]]:
+        """How many fingerprints there are of a channel, and those of segments above ``last``, ascending."""
+        f, s = t.fingerprint.c, t.segment.c
+        joined = t.fingerprint.join(t.segment, s.id == f.segment_id)
+        query = select(f.segment_id, s.asset_id, s.start, f.codes, f.times).select_from(joined).where(s.channel == str(channel))
+        total = select(func.count()).select_from(joined).where(s.channel == str(channel))
+        with self._database.reading() as connection:
+            count = connection.execute(total).scalar_one()
+            rows = connection.execute(query.where(f.segment_id > last).order_by(f.segment_id)).all()
+        return count, [FingerprintRow(row.segment_id, row.asset_id, row.start or 0, _read(channel, row)) for row in rows]
+
+    def held(self, channel: Channel) -> Ids:
+        """The segments of a channel that have a fingerprint, ascending (n,)."""
+        f, s = t.fingerprint.c, t.segment.c
+        query = select(f.segment_id).join(t.segment, s.id == f.segment_id).where(s.channel == str(channel)).order_by(f.segment_id)
+        with self._database.reading() as connection:
+            return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+
+def put_fingerprints(connection: Connection, some: Iterable[tuple[int, Fingerprint | None]]) -> None:
+    """Store the fingerprints of segments. Those that are there already, from another space, stay."""
+    rows = [
+        {"segment_id": segment, "codes": one.codes.astype(_TYPES[one.codes.dtype.itemsize]).tobytes(), "times": _times(one)}
+        for segment, one in some
+        if one is not None
+    ]
+    if rows:
+        dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(dialect.insert(t.fingerprint).on_conflict_do_nothing(), rows)
+
+
+_TYPES = {8: "<u8", 4: "<u4"}
+
+
+def _times(one: Fingerprint) -> bytes | None:
+    return None if one.times is None else np.array(one.times, "<u4").tobytes()
+
+
+def _read(channel: Channel, row: Any) -> Fingerprint:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
+    kind = "<u4" if channel is Channel.SOUND else "<u8"
+    codes: NDArray[Any] = np.frombuffer(row.codes, kind)
+    return Fingerprint(codes, None if row.times is None else tuple(np.frombuffer(row.times, "<u4").tolist()))

@@ -1,0 +1,130 @@
+"""Standing questions tell a webhook or a program what comes, and nothing that hangs holds up anything else."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from indexer import run
+from search import encoders
+from search.api import fetch
+from search.errors import Problem
+from search.query import Engine, Term
+from search.types import Filter, Modality
+from tests.fakes.partial import Shelf
+from tests.media_samples import picture
+from ui.cli import app
+
+
+@pytest.fixture
+def listener():
+    """A web server of this machine that keeps what it is told, and answers with its ``status``."""
+    told: list[dict[str, object]] = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        status = 204
+
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(Listener.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/alarm", told, Listener
+        server.shutdown()
+        thread.join()
+
+
+def test_a_standing_question_tells_what_comes_once(start, indexed, archive, encoder, listener):
+    url, told, server = listener
+    http = start(indexed)
+    look = http.service.standing.look
+    saved = http.put("/v1/saved/reds", json={"form": "red in:image", "false_alarms": 0.05, "webhook": url})
+    assert (saved.status_code, saved.json()["webhook"], saved.json()["failure"]) == (200, url, None)
+    assert look() == []
+    picture("red").save(archive / "pictures" / "later.png")
+    picture("blue").save(archive / "pictures" / "sky.png")
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)
+    server.status = 500
+    (alarm,) = look()
+    assert "status 500" in alarm.failure
+    assert "status 500" in http.get("/v1/saved").json()["questions"][0]["failure"]
+    assert look() == []  # it waits before it tells again
+    server.status = 204
+    http.service.standing._pauses.clear()
+    (alarm,) = look()
+    assert [hit.segment.path.rsplit("/", 1)[1] for hit in alarm.hits] == ["later.png"]
+    assert [hit["asset"]["name"] for hit in told[-1]["hits"]] == ["later.png"]
+    assert (told[-1]["name"], told[-1]["form"], "path" in told[-1]["hits"][0]["asset"]) == ("reds", "red in:image", True)
+    assert look() == []
+    assert http.get("/v1/saved").json()["questions"][0]["failure"] is None
+    for webhook in ("http://example.org/", "ftp://127.0.0.1/", "https://user:secret@example.org/", "file:///etc/passwd"):
+        asked = {"form": "red", "false_alarms": 0.01, "webhook": webhook}
+        assert http.put("/v1/saved/bad", json=asked).json()["type"].endswith("/webhook")
+    assert http.put("/v1/saved/bad", json={"form": "red", "webhook": url}).status_code == 422
+
+
+def test_a_webhook_that_hangs_is_given_up(monkeypatch):
+    monkeypatch.setattr(fetch, "POST_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(Problem, match="cannot be told"):
+            fetch.post(f"http://127.0.0.1:{silent.getsockname()[1]}/", b"{}")
+        assert time.monotonic() - began < 30
+    with pytest.raises(Problem, match="not on the public internet"):
+        fetch.post("https://127.0.0.1/", b"{}")
+
+
+def test_a_program_is_told(indexed, archive, encoder, monkeypatch, tmp_path):
+    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+    home, kept = ["--home", str(indexed.home)], tmp_path / "kept.json"
+    program = tmp_path / "keep.py"
+    program.write_text(f"import sys\nopen({str(kept)!r}, 'wb').write(sys.stdin.buffer.read())\n")
+    runner = CliRunner()
+    add = ["saved", "add", "reds", "red in:image", "--false-alarms", "0.05", "--command", f"{sys.executable} {program}", *home]
+    assert runner.invoke(app, add).exit_code == 0
+    picture("red").save(archive / "pictures" / "later.png")
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)
+    told = runner.invoke(app, ["saved", "tell", *home])
+    assert (told.exit_code, told.stdout.strip()) == (0, "reds: 1 hit")
+    assert [hit["asset"]["path"].rsplit("/", 1)[1] for hit in json.loads(kept.read_text())["hits"]] == ["later.png"]
+    failing = [*add[:-4], "--command", f"{sys.executable} -c 1/0", *home]
+    assert runner.invoke(app, failing).exit_code == 0
+    picture("red").save(archive / "pictures" / "third.png", dpi=(90, 90))
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)
+    assert runner.invoke(app, ["saved", "tell", *home]).exit_code == 1
+
+
+def test_of_unrelated_content_no_more_is_told_than_was_chosen(settings, archive):
+    """The line of a rate lets about that share of the impostor cohort through, which it is made from, and rises with the rate."""
+    from search.encoders.pocket import PocketEncoder
+
+    run.index(settings, run.RunRequest([archive / "pictures"]), encoder=PocketEncoder())
+    with Engine(settings) as engine:
+        question = engine._question(Term("a fire engine", Modality.TEXT), Filter(), (), (), words=None, clock=_Clock())
+        (scan,) = question.scans
+        kind = next(iter(scan.targets))
+        cosines = scan.unrelated(kind) @ scan.asked["visual"]
+        shares = [float((cosines >= scan.alarm(kind, rate)).mean()) for rate in (0.1, 0.01, 0.001)]
+        assert shares[0] <= 0.1
+        assert shares[1] <= 0.01
+        assert shares[2] <= 2 / len(cosines)
+        assert np.all(np.diff([scan.alarm(kind, rate) for rate in (0.1, 0.01, 0.001, 1e-6)]) > 0)
+
+
+class _Clock:
+    def lap(self, _: str) -> None:
+        pass
