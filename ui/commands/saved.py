@@ -49,7 +49,7 @@ def add(
 
     Examples:
       sensorium saved add sirens 'siren ~30s> crowd in:video'
-      sensorium saved add fires 'a house on fire' --command ./alarm.sh
+      sensorium saved add fires 'a fire' --false-alarms 1e-4 --command ./tell
     """
     from search.api import fetch
     from search.query import Engine
