@@ -157,6 +157,7 @@ TABLE = {
     ("POST", "/v1/failures/retry"): by_body("/v1/failures/retry", lambda id_: {"failures": [id_("line")], "collection": "mine"}),
     ("POST", "/v1/search"): by_body("/v1/search", lambda id_: {"query": [{"segment": id_("segment")}]}),
     ("POST", "/v1/facets"): plainly("POST", "/v1/facets", {}),
+    ("POST", "/v1/browse"): plainly("POST", "/v1/browse", {"limit": 200}),
     ("POST", "/v1/contrast"): plainly("POST", "/v1/contrast", {"these": {"targets": ["image"]}, "those": {"targets": ["text"]}}),
     ("POST", "/v1/embeddings"): plainly("POST", "/v1/embeddings", {"input": "red"}),
     ("POST", "/v1/exports"): by_body("/v1/exports", lambda id_: {"format": "json", "moments": [{"asset": id_("asset")}]}),
