@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from search.query.facets import PassingRows
 from search.query.searcher import Searcher
@@ -24,7 +27,12 @@ def browsed(
     passing = PassingRows.of(searcher, view, wanted)
     columns, rows = passing.columns, passing.firsts
     assets = columns.assets[rows]
-    of = {"added": columns.assets, "date": columns.days, "length": columns.durations, "size": columns.sizes}[order]
+    of: dict[str, NDArray[Any]] = {
+        "added": columns.assets,
+        "date": columns.days,
+        "length": columns.durations,
+        "size": columns.sizes,
+    }[order]
     values = of[rows].astype(np.int64)
     if after is not None:
         behind = (values < after[0]) | ((values == after[0]) & (assets < after[1]))

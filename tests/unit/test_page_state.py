@@ -26,6 +26,8 @@ state = st.builds(
     spaces=st.lists(label.filter(bool), max_size=2).map(tuple), under=label, track=label, since=st.dates().map(str), until=st.just(""), dated_by=st.sampled_from([(), ("file",), ("exif", "name")]),
     shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
     count=st.sampled_from([60, MAX_HITS]), opened=st.one_of(st.none(), st.integers(1, 10**9)), words=st.booleans(), spoken=st.booleans(),
+    languages=st.sampled_from([(), ("de", "en")]), origins=st.sampled_from([(), ("edited",)]), sort=st.sampled_from(["", "date", "size"]), lanes=st.booleans(),
+    fields=st.sampled_from([(), (("Model", "Canon: R5"), ("ISO", "100..800"))]),
 )  # fmt: skip
 
 
