@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from search.types import BrowseOrder, Filter
 
 Place = tuple[int, int]
 """Where a page ends: the value of its last file by which files are ordered, and its id."""
+
+_COLUMN: Final[dict[BrowseOrder, str]] = {"added": "assets", "date": "days", "length": "durations", "size": "sizes"}
 
 
 def browsed(
@@ -27,13 +29,7 @@ def browsed(
     passing = PassingRows.of(searcher, view, wanted)
     columns, rows = passing.columns, passing.firsts
     assets = columns.assets[rows]
-    of: dict[str, NDArray[Any]] = {
-        "added": columns.assets,
-        "date": columns.days,
-        "length": columns.durations,
-        "size": columns.sizes,
-    }[order]
-    values = of[rows].astype(np.int64)
+    values: NDArray[np.int64] = getattr(columns, _COLUMN[order])[rows].astype(np.int64)
     if after is not None:
         behind = (values < after[0]) | ((values == after[0]) & (assets < after[1]))
         rows, assets, values = rows[behind], assets[behind], values[behind]
