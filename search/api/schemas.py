@@ -859,7 +859,7 @@ class CaseDetail(CaseEntry):
     exhibits: list[ExhibitEntry]
 
 
-ExportFormat = Literal["csv", "json", "vtt", "annotations", "edl", "otio", "clips"]
+ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "clips"]
 
 
 class Excerpted(Wire):
@@ -900,7 +900,7 @@ class ExportRequest(Wire):
     )
 
     format: ExportFormat = Field(
-        description="`annotations`: W3C Web Annotations; `edl`: CMX 3600, one for each rate; `clips`: the media, cut."
+        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `clips`: the media, cut."
     )
     title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
     search: SearchRequest | None = None
