@@ -28,6 +28,9 @@ Unit: TypeAlias = Literal["ms", "char"]
 Sort: TypeAlias = Literal["match", "date", "name", "length"]
 """The order of hits: best first; newest first; by file name; longest file first."""
 
+BrowseOrder: TypeAlias = Literal["added", "date", "length", "size"]
+"""The order of files without a question: what came last, is newest, longest or largest first."""
+
 Grouping: TypeAlias = Literal["moment", "asset", "segment"]
 """What a hit is."""
 

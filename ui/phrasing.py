@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import re
 from collections.abc import Mapping, Sequence
@@ -152,6 +153,23 @@ def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str
 def day(moment: datetime.datetime | datetime.date) -> str:
     """``24 Nov 2026``."""
     return f"{moment.day} {moment:%b %Y}"
+
+
+def month(told: str) -> str:
+    """``May`` of ``2024-05``."""
+    return f"{datetime.date.fromisoformat(f'{told}-01'):%B}"
+
+
+def last_day(told: str) -> str:
+    """The last day of a month: ``2024-05-31`` of ``2024-05``."""
+    year, number = map(int, told.split("-"))
+    return f"{told}-{calendar.monthrange(year, number)[1]}"
+
+
+def lengths(low: float | None, high: float | None) -> str:
+    """A range of lengths in seconds: ``under 10 s``, ``10 s to 1 min``, ``over 30 min``."""
+    told = ["" if end is None else f"{end:g} s" if end < 60 else f"{end / 60:g} min" for end in (low, high)]
+    return f"{told[0]} to {told[1]}" if all(told) else f"Under {told[1]}" if told[1] else f"Over {told[0]}"
 
 
 def taken(date: schemas.Date) -> str:

@@ -13,7 +13,7 @@ from httpx2 import Response
 
 from search.api import schemas as s
 from search.errors import Refused, ServiceError, ServiceFailed, ServiceLoading
-from search.types import Channel, Grouping, Modality, Sort
+from search.types import BrowseOrder, Channel, Grouping, Modality, Sort
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=s.Wire)
@@ -171,6 +171,17 @@ def facets(
         "space": space,
     }
     return Call("POST", "/facets", _as(s.Facets), json=body)
+
+
+def browse(
+    *, targets: Sequence[Modality | str] = (), channels: Sequence[Channel | str] = (), filter: s.Where | Mapping[str, Any] | None = None,  # noqa: A002
+    order: BrowseOrder = "added", limit: int = 50, cursor: str | None = None,
+) -> Call[s.Assets]:  # fmt: skip
+    """The files that pass a filter, page by page: what came last, is newest, longest or largest first."""
+    body = {
+        "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}), "order": order, "limit": limit, "cursor": cursor,
+    }  # fmt: skip
+    return Call("POST", "/browse", _as(s.Assets), json=body)
 
 
 def contrast(these: s.Narrowed | Mapping[str, Any], those: s.Narrowed | Mapping[str, Any], *, most: int = 20) -> Call[s.Contrast]:

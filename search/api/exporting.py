@@ -18,11 +18,13 @@ from search.api.searching import searched
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem
-from search.exports.bundle import bundle, slug
-from search.exports.gather import Chosen, Locus, cutter, excerpts
+from search.exports.bundle import FRAMED, bundle, slug
+from search.exports.gather import Chosen, Locus, cutter, excerpts, picturer
 from search.media.opening import Held
 from search.store.catalogue import Asset
 
+MAX_PICTURES = 1_000
+"""Excerpts of a contact sheet."""
 MAX_CLIPS, MAX_CLIPS_MS = 100, 1_200_000
 """The clips of one export: how many, and how long together, in milliseconds."""
 
@@ -38,7 +40,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/exports", operation_id="export", summary="Export moments", response_class=Response, responses=archive)
     async def export(asked: s.ExportRequest, seen: Sight) -> Response:
-        """A ZIP archive: tables, subtitles, annotations, timelines or clips, with `manifest.json`, which has the hash of each file and of each medium.
+        """A ZIP archive: tables, subtitles, annotations, manifests, timelines, contact sheets or clips, with `manifest.json`, which has the hash of each file and of each medium.
 
         Timelines count whole frames of each medium's own rate, from its own start timecode. Media whose file cannot be read any more are left
         out, and the manifest says so.
@@ -46,7 +48,7 @@ def router(service: Service) -> APIRouter:
         moments = [
             Chosen(one.asset, one.start_ms, one.end_ms, text=one.text, note=one.note) for one in asked.moments
         ] if asked.search is None else [_moment(hit) for hit in (await searched(service, seen, asked.search)).hits]  # fmt: skip
-        file = await service.picturing.run(_made, asked, moments, seen)
+        file = await service.picturing.run(_made, service, asked, moments, seen)
         name = f"{slug(asked.title)}-{asked.format}.zip"
         headers = {"Content-Disposition": links.attachment(name, inline=False)}
         return StreamingResponse(_chunks(file), media_type="application/zip", headers=headers)
@@ -54,16 +56,17 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _made(asked: s.ExportRequest, moments: list[Chosen], seen: Seen) -> BinaryIO:
+def _made(service: Service, asked: s.ExportRequest, moments: list[Chosen], seen: Seen) -> BinaryIO:
     """The export, in a file that is gone once it is closed."""
     assets = seen.catalogue.assets(sorted({one.asset for one in moments}))
 
     def opening(asset: Asset) -> AbstractContextManager[Held]:
         return held(asset, seen.places)
 
-    some, left_out = excerpts(
-        moments, assets, _locus(seen.places), opening if asked.format in ("edl", "otio", "json", "clips") else None
-    )
+    def picture(asset: Asset, at_ms: int | None) -> bytes:
+        return service.thumbnails.picture(asset, at_ms, lambda: opening(asset))
+
+    some, left_out = excerpts(moments, assets, _locus(seen.places), opening if asked.format in FRAMED else None)
     lasts_ms = sum(end - start for start, end in (one.stretch for one in some))
     if asked.format == "clips" and (len(some) > MAX_CLIPS or lasts_ms > MAX_CLIPS_MS):
         raise Problem(
@@ -71,9 +74,15 @@ def _made(asked: s.ExportRequest, moments: list[Chosen], seen: Seen) -> BinaryIO
             f"The clips of an export are at most {MAX_CLIPS}, and at most {MAX_CLIPS_MS // 1000} s together; these are {len(some)}, of {lasts_ms // 1000} s.",
             remedy="Export them in parts, or as a timeline.",
         )  # fmt: skip
+    if asked.format == "sheet" and len(some) > MAX_PICTURES:
+        raise Problem(
+            422, "input", "There are too many pictures", f"A contact sheet has at most {MAX_PICTURES:,} pictures; these are {len(some):,}.",
+            remedy="Export them in parts, or as a table.",
+        )  # fmt: skip
     with ExitStack() as kept:
         file = kept.enter_context(TemporaryFile())
-        bundle(file, asked.format, asked.title, some, cutter(assets, opening, exact=asked.exact), left_out=left_out)
+        make = picturer(assets, picture) if asked.format == "sheet" else cutter(assets, opening, exact=asked.exact)
+        bundle(file, asked.format, asked.title, some, make, left_out=left_out)
         file.seek(0)
         kept.pop_all()  # whoever sends it closes it
         return file

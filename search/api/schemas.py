@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from search.types import Channel, Credentials, DateSource, Grouping, Modality, Origin, Shape, Sort
+from search.types import BrowseOrder, Channel, Credentials, DateSource, Grouping, Modality, Origin, Shape, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
@@ -273,6 +273,16 @@ class FacetsRequest(Narrowed):
     )
     space: Annotated[str, StringConstraints(max_length=200)] = Field(
         default="", description="Files are counted that this space holds something of; none: the default."
+    )
+
+
+class BrowseRequest(Narrowed):
+    """A wish for the files that pass a filter, page by page."""
+
+    order: BrowseOrder = Field(default="added", description="What came last, is newest, longest or largest first.")
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        default=None, description="What the page before answered."
     )
 
 
@@ -1020,7 +1030,7 @@ class CaseDetail(CaseEntry):
     exhibits: list[ExhibitEntry]
 
 
-ExportFormat = Literal["csv", "json", "vtt", "annotations", "edl", "otio", "clips"]
+ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "clips"]
 
 
 class Excerpted(Wire):
@@ -1061,7 +1071,7 @@ class ExportRequest(Wire):
     )
 
     format: ExportFormat = Field(
-        description="`annotations`: W3C Web Annotations; `edl`: CMX 3600, one for each rate; `clips`: the media, cut."
+        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `clips`: the media, cut."
     )
     title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
     search: SearchRequest | None = None

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 
 from search.api import links
 from search.api import schemas as s
+from search.api.cursors import cursor_of, keys_of
 from search.api.places import printable
 from search.api.seen import Seen, Sight
 from search.api.service import Service
@@ -50,6 +51,11 @@ def router(service: Service) -> APIRouter:
         Folders are those right below the filter's folder, or below the roots.
         """
         return await service.searching.run(_facets, service, seen, asked)
+
+    @routes.post("/browse", summary="Browse", operation_id="browse")
+    async def browse(asked: s.BrowseRequest, seen: Sight) -> s.Assets:
+        """The files that pass a filter, without a question, in an order; each with the first of its segments that passes."""
+        return await service.searching.run(_browse, service, seen, asked)
 
     @routes.post("/contrast", summary="Compare two parts", operation_id="contrast")
     async def contrast(asked: s.ContrastRequest, seen: Sight) -> s.Contrast:
@@ -91,6 +97,17 @@ def own_assets(seen: Seen, asked: s.SearchRequest) -> list[int]:
 def _contrast(service: Service, seen: Seen, asked: s.ContrastRequest) -> s.Contrast:
     found = service.engine().contrast(narrowed(seen, asked.these), narrowed(seen, asked.those), most=asked.most)
     return s.Contrast.model_validate(asdict(found))
+
+
+def _browse(service: Service, seen: Seen, asked: s.BrowseRequest) -> s.Assets:
+    after = None
+    if asked.cursor is not None:
+        value, last = keys_of(asked.cursor, 2)
+        after = value, last
+    found, ends = service.engine().browse(narrowed(seen, asked), asked.order, after=after, limit=asked.limit)
+    assets = seen.catalogue.assets(list(found))
+    entries = [links.entry(assets[id_], seen.places, segment) for id_, segment in found.items() if id_ in assets]
+    return s.Assets(assets=entries, cursor=cursor_of(*ends) if ends else None)
 
 
 def _facets(service: Service, seen: Seen, asked: s.FacetsRequest) -> s.Facets:

@@ -89,6 +89,14 @@ class Thumbnails:
             raise Problem(404, "no-picture", "Motion has no picture", "There is no thumbnail of motion.", remedy="Show its name.")
         raise Problem(404, "no-picture", "A text has no picture", "There is no thumbnail of a text.", remedy="Show its words.")
 
+    def picture(
+        self, asset: Asset, at_ms: int | None, source: Callable[[], AbstractContextManager[Held]], size: int = 320
+    ) -> bytes:
+        """The thumbnail itself, JPEG or PNG; raises as ``thumbnail`` and ``keep`` do."""
+        wanted = self.thumbnail(asset, size, at_ms)
+        self.keep(wanted, source)
+        return wanted.made.path.read_bytes()
+
     def preview(self, asset: Asset) -> PictureRequest:
         """The frame sheet of a video, or the waveform of a sound; raises as ``thumbnail`` does."""
         if asset.modality is Modality.AUDIO:

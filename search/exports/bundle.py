@@ -9,18 +9,24 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import BinaryIO, Final
 
 from search.errors import InputError, MediaError, Problem
 from search.exports import lists, timelines
 from search.exports.excerpt import Excerpt
+from search.media.contact_sheet import SheetCell, contact_sheet
 
-FORMATS: Final = ("csv", "json", "vtt", "annotations", "edl", "otio", "clips")
+FORMATS: Final = ("csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "clips")
+TIMED: Final = ("vtt", "edl", "otio", "fcpxml", "clips")
+"""Formats that tell of sound and video alone."""
+FRAMED: Final = ("json", "edl", "otio", "fcpxml")
+"""Formats that count frames."""
 MANIFEST = "manifest.json"
 
 Cutter = Callable[[Excerpt], tuple[str, bytes]]
-"""Cuts an excerpt: the suffix of its file, and its bytes."""
+"""Cuts an excerpt, or gives its picture: the suffix of its file, and its bytes."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in a bundle, so that the same export has the same bytes but for its manifest."""
@@ -29,7 +35,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def bundle(
     file: BinaryIO, format: str, title: str, excerpts: Sequence[Excerpt], cut: Cutter | None = None, *, left_out: Mapping[str, str] | None = None,  # noqa: A002
 ) -> None:  # fmt: skip
-    """Write an export into ``file`` as a ZIP archive. ``cut`` is called for ``clips`` alone; the manifest tells what was ``left_out`` and why.
+    """Write an export into ``file`` as a ZIP archive. ``cut`` is called for ``clips``, which it cuts, and for ``sheet``, to which it gives pictures; the manifest tells what was ``left_out`` and why.
 
     Raises:
         InputError: there is nothing that this format can tell of, or the format is not known.
@@ -50,10 +56,10 @@ def files(
     timed = [one for one in excerpts if one.timed]
     if format not in FORMATS:
         raise InputError(f"There is no export {format!r}.", remedy=f"Choose one of {', '.join(FORMATS)}.")
-    if not excerpts or (format in ("vtt", "edl", "otio", "clips") and not timed):
+    if not excerpts or (format in TIMED and not timed):
         raise InputError(
             "There is nothing to export." if not excerpts else f"None of it is sound or video, which {format} is made of.",
-            remedy="Choose moments of sound or video; or export as csv, json or annotations.",
+            remedy="Choose moments of sound or video; or export as csv, json, annotations, iiif or sheet.",
         )
     if format == "csv":
         yield f"{name}.csv", lists.as_csv(excerpts).encode()
@@ -63,6 +69,15 @@ def files(
         yield f"{name}.jsonld", lists.as_annotations(title, excerpts).encode()
     elif format == "otio":
         yield f"{name}.otio", timelines.as_otio(title, excerpts).encode()
+    elif format == "fcpxml":
+        yield f"{name}.fcpxml", timelines.as_fcpxml(title, excerpts).encode()
+    elif format == "iiif":
+        told, without = lists.as_iiif(title, excerpts)
+        if missed is not None:
+            missed |= without
+        yield f"{name}.iiif.json", told.encode()
+    elif format == "sheet":
+        yield f"{name}.pdf", contact_sheet(title, [_cell(one, cut) for one in excerpts])
     elif format == "edl":
         for rate, text in timelines.as_edls(title, excerpts).items():
             yield f"{name}-{rate}.edl", text.encode("ascii", "replace")
@@ -78,6 +93,15 @@ def files(
                 missed[f"{number:03} {one.name}"] = str(error)
                 continue
             yield f"{number:03}-{slug(one.name)}.{suffix}", content
+
+
+def _cell(one: Excerpt, picture: Cutter | None) -> SheetCell:
+    """What a contact sheet shows of an excerpt; where there is no picture, its words."""
+    content = None
+    with suppress(MediaError, Problem):
+        content = picture(one)[1] if picture else None
+    when = "" if one.start_ms is None or not one.timed else f"{lists.clock(one.stretch[0])} – {lists.clock(one.stretch[1])}"
+    return SheetCell(content, one.name, when, " ".join(one.words.split()))
 
 
 def _subtitles(timed: Sequence[Excerpt]) -> Iterator[tuple[str, bytes]]:

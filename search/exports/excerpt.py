@@ -12,7 +12,8 @@ from search.types import Modality
 class Excerpt:
     """A stretch of a medium in milliseconds, or all of it where ``start_ms`` is None. ``source`` is its address or path.
 
-    ``clock`` counts its frames; None: it has none, or nobody needs them. ``confidence`` lies between 0 and 1.
+    ``clock`` counts its frames; None: it has none, or nobody needs them. ``confidence`` lies between 0 and 1. ``width`` and ``height`` are
+    pixels, as it is displayed. ``audible``: it is known to have sound.
     """
 
     asset: int
@@ -32,6 +33,9 @@ class Excerpt:
     text: str = ""
     note: str = ""
     clock: FrameClock | None = None
+    width: int | None = None
+    height: int | None = None
+    audible: bool = False
 
     @property
     def timed(self) -> bool:

@@ -48,6 +48,7 @@ def excerpts(
     """The moments as excerpts, and what was left out: names, and why. With ``open_``, videos are asked how they count their frames."""
     clocks: dict[int, FrameClock | None] = {}
     unread: set[int] = set()
+    audible = {id_ for id_, asset in assets.items() if asset.modality is Modality.AUDIO}
     left_out: dict[str, str] = {}
     made = []
     for one in moments:
@@ -58,8 +59,9 @@ def excerpts(
         if open_ and asset.modality is Modality.VIDEO and asset.id not in clocks and asset.id not in unread:
             try:
                 with open_(asset) as file:
-                    rate, timecode = clips.counted(file)
+                    rate, timecode, heard = clips.counted(file)
                 clocks[asset.id] = FrameClock.told(rate, timecode) if rate else None
+                audible |= {asset.id} if heard else set()
             except (MediaError, Problem) as error:
                 left_out[place.name] = str(error)
                 unread.add(asset.id)
@@ -68,10 +70,20 @@ def excerpts(
         made.append(
             Excerpt(
                 asset.id, asset.digest, place.name, place.folder, place.collection, place.source, asset.modality, asset.format, asset.size,
-                asset.duration_ms, one.start_ms, one.end_ms, one.channel, one.confidence, one.text, one.note, clocks.get(asset.id),
+                asset.duration_ms, one.start_ms, one.end_ms, one.channel, one.confidence, one.text, one.note, clocks.get(asset.id), asset.width, asset.height,
+                asset.id in audible,
             )
         )  # fmt: skip
     return made, left_out
+
+
+def picturer(assets: Mapping[int, Asset], picture: Callable[[Asset, int | None], bytes]) -> Cutter:
+    """Gives pictures of excerpts, where ``picture`` gives one of an asset, of a video at a time in milliseconds."""
+
+    def of(one: Excerpt) -> tuple[str, bytes]:
+        return "", picture(assets[one.asset], one.start_ms)
+
+    return of
 
 
 def cutter(assets: Mapping[int, Asset], open_: Opener, *, exact: bool = True) -> Cutter:

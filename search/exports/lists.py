@@ -1,15 +1,18 @@
-"""Lists of excerpts: CSV, JSON, WebVTT, and W3C annotations with media fragments."""
+"""Lists of excerpts: CSV, JSON, WebVTT, W3C annotations with media fragments, and IIIF manifests."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
+from urllib.parse import quote
 
 from search.exports.excerpt import Excerpt
+from search.types import Modality
 
 COLUMNS = (
     "collection", "folder", "name", "start_ms", "end_ms", "modality", "format", "channel", "confidence", "text", "note", "source", "sha256", "asset",
@@ -53,7 +56,7 @@ def as_vtt(excerpts: Sequence[Excerpt]) -> str:
     for number, one in enumerate(sorted(excerpts, key=lambda one: one.stretch), 1):
         start, end = one.stretch
         words = " ".join(_escaped(one.words or one.name).split())
-        cues.append(f"{number}\n{_clock(start)} --> {_clock(max(end, start + 1))}\n{words}\n")
+        cues.append(f"{number}\n{clock(start)} --> {clock(max(end, start + 1))}\n{words}\n")
     return "WEBVTT\n\n" + "\n".join(cues)
 
 
@@ -61,7 +64,8 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _clock(ms: int) -> str:
+def clock(ms: int) -> str:
+    """Milliseconds as ``00:01:02.345``."""
     seconds, rest = divmod(ms, 1000)
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{rest:03}"
 
@@ -96,3 +100,62 @@ def _target(one: Excerpt) -> dict[str, Any] | str:
 
 def _npt(ms: int) -> str:
     return f"{ms // 1000}.{ms % 1000:03}".rstrip("0").rstrip(".")
+
+
+IIIF = "https://sensorium.invalid"
+"""What names of manifests and canvases begin with: they are names that no address answers to, until somebody publishes them."""
+
+
+def as_iiif(title: str, excerpts: Sequence[Excerpt]) -> tuple[str, dict[str, str]]:
+    """A manifest (IIIF Presentation API 3.0) with a canvas for each medium, and an annotation for each stretch or note; and what it leaves out.
+
+    Media are named by their paths or addresses. A canvas has to tell its size or length, so what has neither is left out.
+    """
+    by_medium: dict[str, list[Excerpt]] = {}
+    left_out: dict[str, str] = {}
+    for one in excerpts:
+        if _extent(one):
+            by_medium.setdefault(one.sha256, []).append(one)
+        else:
+            left_out[one.name] = "IIIF shows pictures, sound and video whose size or length is known."
+    manifest = {
+        "@context": "http://iiif.io/api/presentation/3/context.json", "id": f"{IIIF}/manifest/{hashlib.sha256(title.encode()).hexdigest()[:16]}",
+        "type": "Manifest", "label": {"none": [title]}, "items": [_canvas(some) for some in by_medium.values()],
+    }  # fmt: skip
+    return json.dumps(manifest, ensure_ascii=False, indent=1), left_out
+
+
+def _extent(one: Excerpt) -> dict[str, Any]:
+    """The size in pixels and the length in seconds, as far as the medium has them."""
+    size = {"width": one.width, "height": one.height} if one.width and one.height and one.modality is not Modality.AUDIO else {}
+    return size | ({"duration": one.duration_ms / 1000} if one.timed and one.duration_ms else {}) if size or one.timed else {}
+
+
+_IIIF_TYPES = {Modality.VIDEO: "Video", Modality.AUDIO: "Sound"}
+
+
+def _canvas(some: Sequence[Excerpt]) -> dict[str, Any]:
+    one = some[0]
+    name = f"{IIIF}/canvas/{one.sha256}"
+    body = {"id": located(one.source), "type": _IIIF_TYPES.get(one.modality, "Image"), **_extent(one)}
+    painting = {"id": f"{name}/painting", "type": "Annotation", "motivation": "painting", "body": body, "target": name}
+    told = [
+        {
+            "id": f"{name}/annotation/{number}", "type": "Annotation", "motivation": "commenting" if one.words else "highlighting",
+            **({"body": {"type": "TextualBody", "value": one.words, "format": "text/plain"}} if one.words else {}),
+            "target": f"{name}#t={_npt(one.stretch[0])},{_npt(one.stretch[1])}" if one.timed and one.start_ms is not None else name,
+        }
+        for number, one in enumerate(some, 1)
+        if one.words or (one.timed and one.start_ms is not None)
+    ]  # fmt: skip
+    return {
+        "id": name, "type": "Canvas", "label": {"none": [one.name]}, **_extent(one),
+        "metadata": [{"label": {"none": ["SHA-256"]}, "value": {"none": [one.sha256]}}],
+        "items": [{"id": f"{name}/page", "type": "AnnotationPage", "items": [painting]}],
+        **({"annotations": [{"id": f"{name}/annotations", "type": "AnnotationPage", "items": told}]} if told else {}),
+    }  # fmt: skip
+
+
+def located(source: str) -> str:
+    """A path as a URI: absolute ones begin with ``file://``, others stay relative."""
+    return ("file://" if source.startswith("/") else "") + quote(source)

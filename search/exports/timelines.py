@@ -1,6 +1,6 @@
-"""Timelines of excerpts for editing programs: EDL (CMX 3600) and OpenTimelineIO.
+"""Timelines of excerpts for editing programs: EDL (CMX 3600), OpenTimelineIO and FCPXML.
 
-Both count in whole frames of each medium's own rate, from its own start timecode.
+All count in whole frames of each medium's own rate, from its own start timecode.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from search.exports.excerpt import Excerpt
+from search.exports.lists import located
 from search.exports.timecode import FrameClock
 from search.types import Modality
 
@@ -115,3 +117,70 @@ def _range(clock: FrameClock, first: int, end: int) -> dict[str, Any]:
 
 def _time(clock: FrameClock, value: int) -> dict[str, Any]:
     return {"OTIO_SCHEMA": "RationalTime.1", "rate": float(clock.rate), "value": float(value)}
+
+
+def as_fcpxml(title: str, excerpts: Sequence[Excerpt]) -> str:
+    """An event with a project for each frame rate (FCPXML 1.9): each time is a whole number of frames, written as a fraction of a second.
+
+    Sound has no frames of its own and counts like an EDL does.
+    """
+    root = Element("fcpxml", version="1.9")
+    resources = SubElement(root, "resources")
+    event = SubElement(SubElement(root, "library"), "event", name=_xml(title))
+    known: dict[str, str] = {}
+    by_rate: dict[tuple[Fraction, bool], list[tuple[Excerpt, FrameClock]]] = {}
+    for one in excerpts:
+        if one.timed:
+            clock = one.clock or SOUND
+            by_rate.setdefault((clock.rate, clock.drop), []).append((one, clock))
+    for number, ((rate, drop), some) in enumerate(by_rate.items(), 1):
+        format_ = f"f{number}"
+        SubElement(resources, "format", id=format_, frameDuration=_seconds(1, rate))
+        name = _xml(title) if len(by_rate) == 1 else f"{_xml(title)} {round(float(rate), 3):g}{' drop' if drop else ''}"
+        counts = "DF" if drop else "NDF"
+        spans = [clock.span(*one.stretch) for one, clock in some]
+        lasts = sum(end - first for first, end in spans)
+        project = SubElement(event, "project", name=name)
+        sequence = SubElement(project, "sequence", format=format_, duration=_seconds(lasts, rate), tcStart="0s", tcFormat=counts)
+        spine, at = SubElement(sequence, "spine"), 0
+        for (one, clock), (first, end) in zip(some, spans, strict=True):
+            if one.sha256 not in known:
+                known[one.sha256] = f"a{len(known) + 1}"
+                _fcp_asset(resources, known[one.sha256], one, clock, format_)
+            clip = SubElement(
+                spine, "asset-clip", ref=known[one.sha256], name=_xml(one.name), offset=_seconds(at, rate), start=_seconds(clock.first + first, rate),
+                duration=_seconds(end - first, rate), format=format_, tcFormat=counts,
+            )  # fmt: skip
+            if one.words:
+                SubElement(clip, "note").text = _xml(one.words)
+            at += end - first
+    indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n{tostring(root, encoding="unicode")}\n'
+
+
+def _fcp_asset(resources: Element, key: str, one: Excerpt, clock: FrameClock, format_: str) -> None:
+    """A medium from its own start timecode to its end."""
+    lasts = max(clock.frame(one.duration_ms or 0), clock.span(*one.stretch)[1])
+    told = {
+        "id": key, "name": _xml(one.name), "uid": one.sha256, "start": _seconds(clock.first, clock.rate), "duration": _seconds(lasts, clock.rate),
+    }  # fmt: skip
+    if one.modality is Modality.VIDEO:
+        told |= {"hasVideo": "1", "format": format_}
+    if one.audible:
+        told |= {"hasAudio": "1", "audioSources": "1"}
+    asset = SubElement(resources, "asset", told)
+    SubElement(asset, "media-rep", kind="original-media", src=located(one.source))
+
+
+def _seconds(frames: int, rate: Fraction) -> str:
+    """Frames as seconds: ``1001/30000s``, ``3600s``."""
+    time = frames / rate
+    return f"{time.numerator}s" if time.denominator == 1 else f"{time.numerator}/{time.denominator}s"
+
+
+def _xml(text: str) -> str:
+    return _NO_XML.sub(" ", text)
+
+
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold."""

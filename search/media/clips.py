@@ -17,11 +17,12 @@ CUT_PROCESSOR_SECONDS = 300
 """Processor time of one clip."""
 
 _RATE = re.compile(r"\] config in time_base: \S+, frame_rate: (\d+)/(\d+)")
+_SOUND = re.compile(r"^\s+Stream #\S+: Audio:", re.MULTILINE)
 _TIMECODE = re.compile(r"^\s+timecode\s*: (\d\d:\d\d:\d\d[:;.]\d\d\d?)\s*$", re.MULTILINE)
 
 
-def counted(file: Held) -> tuple[Fraction | None, str | None]:
-    """Frames a second of a video, exactly, and the timecode of its first frame; None: it tells none.
+def counted(file: Held) -> tuple[Fraction | None, str | None, bool]:
+    """Frames a second of a video, exactly, and the timecode of its first frame; None: it tells none. And whether it has sound.
 
     Raises:
         MediaError: it cannot be read.
@@ -30,7 +31,7 @@ def counted(file: Held) -> tuple[Fraction | None, str | None]:
     _, told = execute(file, graph, level="info", empty=True)
     rate, timecode = _RATE.search(told), _TIMECODE.search(told)
     known = Fraction(int(rate[1]), int(rate[2])) if rate and int(rate[2]) else None
-    return known if known and 1 <= known <= 1000 else None, timecode and timecode[1]
+    return known if known and 1 <= known <= 1000 else None, timecode and timecode[1], bool(_SOUND.search(told))
 
 
 def cut(file: Held, modality: Modality, start_ms: int, end_ms: int, *, exact: bool = True) -> tuple[str, bytes]:

@@ -21,6 +21,7 @@ from search.live import LiveIndex
 from search.query import answers, copies, sequences, xclip
 from search.query.algebra import Blend, Query, Term, Then, parts
 from search.query.answers import StageTimes
+from search.query.browsing import Place, browsed
 from search.query.bursts import Bursts
 from search.query.calibration import word_scores
 from search.query.contrast import Contrast, Contraster
@@ -51,7 +52,22 @@ from search.store.names import Names
 from search.store.region_rows import RegionRows
 from search.store.sql import Columns
 from search.store.words import WordQuery, text_index
-from search.types import KINDS, WORDS, Answer, Channel, Filter, Grouping, Hit, Ids, Kind, Modality, Sort, Space, Within
+from search.types import (
+    KINDS,
+    WORDS,
+    Answer,
+    BrowseOrder,
+    Channel,
+    Filter,
+    Grouping,
+    Hit,
+    Ids,
+    Kind,
+    Modality,
+    Sort,
+    Space,
+    Within,
+)
 
 EVERYTHING = Filter()
 
@@ -367,6 +383,14 @@ class Engine:
         version = self.follow()
         searcher = self.searcher(space)
         return self._facets.count(searcher, searcher.current(version), wanted, names)
+
+    def browse(
+        self, wanted: Filter = EVERYTHING, order: BrowseOrder = "added", *, after: Place | None = None, limit: int = 50
+    ) -> tuple[dict[int, int], Place | None]:  # fmt: skip
+        """The files of the default space that pass a filter, page by page: see ``browsed``."""
+        version = self.follow()
+        searcher = self.searcher()
+        return browsed(searcher, searcher.current(version), wanted, order, after, limit)
 
     def contrast(self, these: Filter, those: Filter, *, most: int = 20) -> Contrast:
         """What sets the files that pass one filter apart from those that pass another: see ``Contraster.contrast``."""

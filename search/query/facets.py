@@ -24,8 +24,8 @@ from search.store import SqlStore
 from search.store.sql import NO_DAY, SHAPES, SOURCES, Columns, Tables, language_of, shapes_of
 from search.types import KINDS, Channel, Filter, Modality, Within
 
-LONGEST_FACET = 100
-"""Values of a facet that are told; the most frequent ones."""
+LONGEST_FACET, LONGEST_ORDERED = 100, 1_200
+"""Values of a facet that are told: the most frequent ones; of what has an order, the last ones."""
 
 FIELD = "field."
 """Before the name of an own field, where it stands beside the facets of the archive."""
@@ -49,8 +49,8 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """A property and its values: ranges and years in their order, everything else by number of files. ``more`` further values are
-    left out."""
+    """A property and its values: ranges, years and months in their order, everything else by number of files. ``more`` further
+    values are left out."""
 
     name: str
     values: tuple[FacetValue, ...]
@@ -67,8 +67,8 @@ class Faceted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Passing:
-    """The segments that pass a filter: their rows (n,), one row for each asset (m,), and whether an asset passes, by its id."""
+class PassingRows:
+    """The segments that pass a filter: their rows (n,), the first row of each asset (m,), and whether an asset passes, by its id."""
 
     columns: Columns
     rows: NDArray[np.intp]
@@ -76,7 +76,8 @@ class _Passing:
     assets: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, searcher: Searcher, view: View, wanted: Filter) -> _Passing:
+    def of(cls, searcher: Searcher, view: View, wanted: Filter) -> PassingRows:
+        """What of a searcher's view passes a filter. Raises InputError, UnknownName: see ``SqlStore.select``."""
         columns, targets = view.columns, searcher.targets(view, wanted, ())
         mask = np.zeros(len(columns.ids), np.bool_)
         if sum(map(len, targets.values())) == len(mask):
@@ -86,7 +87,7 @@ class _Passing:
                 mask[np.searchsorted(columns.ids, ids)] = True
         rows = np.flatnonzero(mask)
         row_of = np.full(int(columns.assets.max(initial=0)) + 1, -1, np.intp)
-        row_of[columns.assets[rows]] = rows
+        row_of[columns.assets[rows[::-1]]] = rows[::-1]  # of several, the last that is written stays
         assets = row_of >= 0
         return cls(columns, rows, row_of[assets], assets)
 
@@ -139,7 +140,7 @@ class FacetCounter:
             UnknownName: a facet, or a name in the filter, that is not there.
             InputError: see ``SqlStore.select``.
         """
-        passing = _Passing.of(searcher, view, wanted)
+        passing = PassingRows.of(searcher, view, wanted)
         tabled = self._known(wanted.within)
         own = {FIELD + name: name for name in tabled.tables.fields}
         for name in names:
@@ -154,10 +155,9 @@ class FacetCounter:
             else:
                 found, ordered = _of_pairs(passing, *tabled.tables.fields[own[name]]), False
             told = [(value, files) for value, files in found if files]
-            if not ordered:
-                told.sort(key=lambda one: (-one[1], one[0]))
+            kept = told[-LONGEST_ORDERED:] if ordered else sorted(told, key=lambda one: (-one[1], one[0]))[:LONGEST_FACET]
             if told or names:
-                values = tuple(FacetValue(*one) for one in told[:LONGEST_FACET])
+                values = tuple(FacetValue(*one) for one in kept)
                 facets.append(Facet(name, values, len(told) - len(values)))
         return Faceted(len(passing.firsts), len(passing.rows), tuple(facets))
 
@@ -184,22 +184,22 @@ _CALLERS = 16
 """Sets of collections, each of some callers, for which tables are kept."""
 
 
-def _kinds(passing: _Passing, of: Callable[[int], str], names: Sequence[str]) -> Counts:
+def _kinds(passing: PassingRows, of: Callable[[int], str], names: Sequence[str]) -> Counts:
     """Files by what their kinds say."""
     codes = np.array([names.index(of(code)) for code in range(len(KINDS))])
     counts = passing.each(codes[passing.columns.kinds[passing.rows]], len(names))
     return list(zip(names, counts.tolist(), strict=True))
 
 
-def _modalities(passing: _Passing) -> Counts:
+def _modalities(passing: PassingRows) -> Counts:
     return _kinds(passing, lambda code: str(KINDS[code].modality), [str(one) for one in Modality])
 
 
-def _channels(passing: _Passing) -> Counts:
+def _channels(passing: PassingRows) -> Counts:
     return _kinds(passing, lambda code: str(KINDS[code].channel), [str(one) for one in Channel])
 
 
-def _years(passing: _Passing) -> Counts:
+def _years(passing: PassingRows) -> Counts:
     days = passing.columns.days[passing.firsts]
     years, counts = np.unique(
         days[days != NO_DAY].astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64), return_counts=True
@@ -211,15 +211,31 @@ def _years(passing: _Passing) -> Counts:
     ]
 
 
+def _months(passing: PassingRows) -> Counts:
+    """Files whose month is known; of a day that may lie in two months, the first counts."""
+    first, last = passing.columns.days[passing.firsts], passing.columns.last_days[passing.firsts]
+    days = first[(first != NO_DAY) & (last.astype(np.int64) - first < _LONGEST_MONTH)]
+    months, counts = np.unique(days.astype("datetime64[D]").astype("datetime64[M]"), return_counts=True)
+    return [
+        (str(month), count)
+        for month, count in zip(months, counts.tolist(), strict=True)
+        if _is_year(int(month.astype("datetime64[Y]").astype(np.int64)) + 1970)
+    ]
+
+
+_LONGEST_MONTH = 31
+"""Days."""
+
+
 def _is_year(year: int) -> bool:
     return datetime.MINYEAR <= year <= datetime.MAXYEAR
 
 
-def _sources(passing: _Passing) -> Counts:
+def _sources(passing: PassingRows) -> Counts:
     return _coded(passing.columns.sources[passing.firsts], [str(one) for one in SOURCES])
 
 
-def _shapes(passing: _Passing) -> Counts:
+def _shapes(passing: PassingRows) -> Counts:
     return _coded(shapes_of(passing.columns.only(passing.firsts)), [str(one) for one in SHAPES])
 
 
@@ -228,16 +244,16 @@ def _coded(codes: NDArray[np.int8], names: Sequence[str]) -> Counts:
     return list(zip(names, counts.tolist(), strict=True))
 
 
-def _durations(passing: _Passing) -> Counts:
+def _durations(passing: PassingRows) -> Counts:
     durations = passing.columns.durations[passing.firsts]
     return _ranges(durations[durations >= 0] / 1000, SECONDS)
 
 
-def _sizes(passing: _Passing) -> Counts:
+def _sizes(passing: PassingRows) -> Counts:
     return _ranges(passing.columns.sizes[passing.firsts] / 1e6, MEGABYTES)
 
 
-def _pixels(passing: _Passing) -> Counts:
+def _pixels(passing: PassingRows) -> Counts:
     at, columns = passing.firsts, passing.columns
     pixels = columns.widths[at].astype(np.float64) * columns.heights[at]
     return _ranges(pixels[pixels > 0] / 1e6, MEGAPIXELS)
@@ -254,21 +270,21 @@ def _ranged(edges: Sequence[float]) -> list[str]:
     return [f"{low}..{high}" for low, high in pairwise(ends)]
 
 
-def _languages(passing: _Passing) -> Counts:
+def _languages(passing: PassingRows) -> Counts:
     codes = passing.columns.languages[passing.rows]
     known = np.unique(codes[codes != 0])
     at = np.where(codes != 0, np.searchsorted(known, codes), -1)
     return [(language_of(code), count) for code, count in zip(known.tolist(), passing.each(at, len(known)).tolist(), strict=True)]
 
 
-def _confidences(passing: _Passing) -> Counts:
+def _confidences(passing: PassingRows) -> Counts:
     given = passing.columns.confidences[passing.rows]
     at = np.where(given >= 0, np.searchsorted(np.array(CONFIDENCES, np.float32), given, "right"), -1)
     return list(zip(_ranged(CONFIDENCES), passing.each(at, len(CONFIDENCES) + 1).tolist(), strict=True))
 
 
 def _of_pairs(
-    passing: _Passing, assets: NDArray[np.int64], codes: NDArray[np.int64], values: Sequence[str], *, distinct: bool = True
+    passing: PassingRows, assets: NDArray[np.int64], codes: NDArray[np.int64], values: Sequence[str], *, distinct: bool = True
 ) -> Counts:  # fmt: skip
     """Files by value, from pairs (n,) of an asset and the code of a value. A pair may be there twice, unless they are ``distinct``."""
     here = passing.has(assets) & (codes >= 0)
@@ -278,7 +294,7 @@ def _of_pairs(
     return list(zip(values, np.bincount(found, minlength=len(values)).tolist(), strict=True))
 
 
-def _collections(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
+def _collections(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:
     tables = tabled.tables
     if wanted.collections:  # a file may lie in others as well, which were not asked for
         keep = [name in wanted.collections for name in tables.collections]
@@ -289,7 +305,7 @@ def _collections(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
     return _of_pairs(passing, tables.assets, tables.in_collection, tables.collections, distinct=False)
 
 
-def _folders(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:
+def _folders(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:
     tables = tabled.tables
     roots = [root for name, some in tables.roots.items() if not wanted.collections or name in wanted.collections for root in some]
     names, below = tabled.below(tuple(sorted(wanted.under or roots)))
@@ -307,27 +323,27 @@ def _below(folder: str, bases: Sequence[str]) -> str | None:
     return f"{base}/{step}" if step else base or "/"
 
 
-def _tags(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001 - one signature for all
+def _tags(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001 - one signature for all
     return _of_pairs(passing, *tabled.tables.labels)
 
 
-def _origins(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+def _origins(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
     return _of_pairs(passing, *tabled.tables.origins)
 
 
-def _speech(passing: _Passing, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+def _speech(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
     spoken = int(np.count_nonzero(passing.has(tabled.tables.spoken)))
     return [("yes", spoken), ("no", len(passing.firsts) - spoken)]
 
 
-_COUNTED: dict[str, Callable[[_Passing], Counts]] = {
-    "modality": _modalities, "channel": _channels, "date": _years, "dated_by": _sources, "duration": _durations, "size": _sizes,
+_COUNTED: dict[str, Callable[[PassingRows], Counts]] = {
+    "modality": _modalities, "channel": _channels, "date": _years, "month": _months, "dated_by": _sources, "duration": _durations, "size": _sizes,
     "pixels": _pixels, "shape": _shapes, "language": _languages, "confidence": _confidences,
 }  # fmt: skip
-_TABLED: dict[str, Callable[[_Passing, Tabled, Filter], Counts]] = {
+_TABLED: dict[str, Callable[[PassingRows, Tabled, Filter], Counts]] = {
     "collection": _collections, "folder": _folders, "tag": _tags, "origin": _origins, "speech": _speech,
 }  # fmt: skip
-_ORDERED = frozenset({"date", "duration", "size", "pixels", "confidence"})
+_ORDERED = frozenset({"date", "month", "duration", "size", "pixels", "confidence"})
 
 FACETS = (*_COUNTED, *_TABLED)
 """The names of the facets of every archive."""

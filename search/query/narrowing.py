@@ -1,7 +1,7 @@
 """Filters in words: ``size:1..10`` or ``shape:portrait``, as facets tell their values, and back.
 
-A key is the name of a facet, or one of ``since``, ``until``, ``track`` and ``field.NAME``. ``in`` is short for ``modality``, and
-``folder`` another word for ``under``. Durations are in seconds, sizes in megabytes, pixels in millions.
+A key is the name of a facet, or one of ``since``, ``until``, ``track`` and ``field.NAME``. ``in`` is short for ``modality``,
+``folder`` another word for ``under``, and ``month`` for ``date``. Durations are in seconds, sizes in megabytes, pixels in millions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from search.query.facets import FIELD
 from search.store.fields import bounds_of, checked_field
 from search.types import Channel, DateSource, Filter, Modality, Origin, Shape
 
-_ALIASES = {"modality": "in", "folder": "under"}
+_ALIASES = {"modality": "in", "folder": "under", "month": "date"}
 _LISTS: dict[str, tuple[str, type[StrEnum] | None]] = {
     "in": ("modalities", Modality), "channel": ("channels", Channel), "dated_by": ("dated_by", DateSource), "shape": ("shapes", Shape),
     "collection": ("collections", None), "under": ("under", None), "tag": ("tags", None), "track": ("tracks", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -86,9 +87,11 @@ class Served:
 def archive(tmp_path_factory) -> Path:
     """A few files of each medium, and one that is none."""
     folder = tmp_path_factory.mktemp("page") / "archive"
-    for file in FILES:
+    for number, file in enumerate(FILES):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SAMPLE / file, folder / file)
+        changed = datetime.datetime(2024, 3 + number % 4, 15, tzinfo=datetime.UTC).timestamp()
+        os.utime(folder / file, (changed, changed))
     (folder / "images" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture follows")
     return folder
 

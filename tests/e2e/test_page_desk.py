@@ -57,6 +57,74 @@ def test_the_place_is_kept_while_a_question_grows_and_a_new_one_begins_at_the_to
         assert focused(page) == "Weight of the text"
 
 
+def test_the_archive_is_narrowed_by_the_rail_and_by_months_with_the_keyboard_and_widened_again(served, open_page):
+    page = open_page(served.address)
+    page.locator("a[data-at]").first.wait_for()
+    rail = page.get_by_role("region", name="Filters")
+    images = rail.get_by_role("link", name="Images, 6 files", exact=True)
+    images.wait_for()
+    page.keyboard.press("f")
+    page.wait_for_function(f"() => ({FOCUS})().matches('summary')")
+    page.keyboard.press("ArrowDown")
+    assert focused(page) == "Images, 6 files"
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.search.includes('in=image')")
+    rail.get_by_role("link", name="Images, 6 files, chosen", exact=True).wait_for()
+    page.get_by_text("6 files · Newest first").wait_for()
+    assert focused(page) == "Images, 6 files, chosen"
+    assert page.locator(".card .shot:not(.image)").count() == 0
+    page.keyboard.press("Enter")  # and off again
+    page.wait_for_function("() => !location.search.includes('in=')")
+    rail.get_by_role("link", name="sounds, 3 files", exact=True).click()
+    asked(page, "under=sounds")
+    page.get_by_text("3 files · Newest first").wait_for()
+    rail.get_by_role("link", name="All folders", exact=True).click()
+    page.wait_for_function("() => !location.search.includes('under')")
+
+    bars = page.get_by_role("group", name="Files by month")
+    bars.get_by_role("button").first.wait_for()
+    box, count = bars.bounding_box(), bars.get_by_role("button").count()
+    assert count > 1
+    page.mouse.move(box["x"] + 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * (count - 1.5) / count, box["y"] + 20, steps=4)  # all but the last
+    page.mouse.up()
+    page.wait_for_function("() => location.search.includes('since=') && location.search.includes('until=')")
+    page.get_by_role("group", name="Files by month").locator("button.on").nth(count - 2).wait_for()
+    assert bars.locator("button.on").count() == count - 1
+    open_page.shoot(page, "months")
+    page.get_by_role("button", name=re.compile("Remove the filter since")).click()
+    page.get_by_role("button", name=re.compile("Remove the filter until")).click()
+    page.wait_for_function("() => !location.search.includes('until=')")
+    page.get_by_label("Order").select_option("size")
+    page.get_by_text(re.compile("6 images, 3 videos, .* · Largest first")).wait_for()
+
+
+def test_an_answer_is_shown_in_lanes_and_each_lane_as_a_whole(served, open_page):
+    page = open_page(f"{served.address}/?q=a+dog")
+    cards(page)
+    page.get_by_role("button", name="Lanes", exact=True).click()
+    asked(page, "lanes=1")
+    page.locator(".lane").nth(3).wait_for()
+    assert page.locator(".lane h3").evaluate_all("all => all.map((one) => one.firstChild.textContent)") == [
+        "Pictures",
+        "Video",
+        "Sounds",
+        "Said and written",
+    ]
+    assert page.locator(".lane").first.locator(".name").first.text_content() == "husky.jpg"
+    page.locator("a[data-at]").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert focused(page).startswith("video pets.mp4")
+    page.keyboard.press("x")
+    page.get_by_text("1 selected").wait_for()
+    open_page.shoot(page, "lanes")
+    page.get_by_role("link", name="Show all: Sounds").click()
+    asked(page, "channel=sound")
+    assert {name.rpartition(".")[2] for name in cards(page)} <= {"ogg", "wav", "m4a", "mp4", "webm"}
+    assert page.get_by_role("button", name="Remove the filter sound channel").count() == 1
+
+
 def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog")
     cards(page)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+from xml.etree import ElementTree
 
 import pytest
 
@@ -98,13 +99,29 @@ def test_what_was_found_is_exported_with_the_hash_of_every_file_and_medium(still
     assert [clip["source_range"]["duration"]["value"] for clip in track["children"]] == [2000, 2000]
 
 
-def test_clips_are_cut_and_what_cannot_be_is_left_out_and_told(start, indexed):
+def test_clips_are_cut_sheets_and_manifests_are_made_and_what_cannot_be_is_left_out_and_told(start, indexed):
+    pdfium = pytest.importorskip("pypdfium2")
     client = start(indexed)
     assets = ids(client)
     moments = [{"asset": assets["low.wav"]["id"], "start_ms": 500, "end_ms": 1500}, {"asset": 2**40}]
     files = unpacked(client.post("/v1/exports", json={"format": "clips", "title": "All", "moments": moments}))
     assert files["001-low.wav.flac"].startswith(b"fLaC")
     assert [one["name"] for one in json.loads(files["manifest.json"])["left_out"]] == [f"asset {2**40}"]
+    both = [{"asset": assets[name]["id"]} for name in ("red.png", "low.wav")]
+    sheet = unpacked(client.post("/v1/exports", json={"format": "sheet", "title": "All", "moments": both}))["All.pdf"]
+    shown = pdfium.PdfDocument(sheet)[0].render(scale=2).to_pil().convert("RGB")
+    tile = shown.crop((80, 170, 330, 320)).resize((1, 1)).getpixel((0, 0))
+    assert tile[0] > tile[1] + 60  # the red picture stands first
+    manifest = json.loads(
+        unpacked(client.post("/v1/exports", json={"format": "iiif", "title": "All", "moments": both}))["All.iiif.json"]
+    )
+    assert [sorted(one.keys() & {"width", "height", "duration"}) for one in manifest["items"]] == [
+        ["height", "width"],
+        ["duration"],
+    ]
+    project = unpacked(client.post("/v1/exports", json={"format": "fcpxml", "title": "All", "moments": both}))["All.fcpxml"]
+    (clip,) = ElementTree.fromstring(project).iter("asset-clip")
+    assert (clip.get("name"), clip.get("start"), clip.get("duration")) == ("low.wav", "0s", "2s")
     picture = [{"asset": assets["red.png"]["id"]}]
     assert (
         "sound or video"

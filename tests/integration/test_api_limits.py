@@ -163,6 +163,7 @@ TABLE = {
     ("POST", "/v1/duplicates"): plainly("POST", "/v1/duplicates", {}),
     ("GET", "/v1/assets/{id}/reuse"): by_id("asset", "/v1/assets/{id}/reuse"),
     ("POST", "/v1/facets"): plainly("POST", "/v1/facets", {}),
+    ("POST", "/v1/browse"): plainly("POST", "/v1/browse", {"limit": 200}),
     ("POST", "/v1/contrast"): plainly("POST", "/v1/contrast", {"these": {"targets": ["image"]}, "those": {"targets": ["text"]}}),
     ("POST", "/v1/embeddings"): plainly("POST", "/v1/embeddings", {"input": "red"}),
     ("POST", "/v1/exports"): by_body("/v1/exports", lambda id_: {"format": "json", "moments": [{"asset": id_("asset")}]}),

@@ -112,6 +112,21 @@ def test_pages_follow_each_other_and_hold_everything_once(still):
     assert len({segment for _, segment in seen}) == 13
 
 
+def test_the_archive_is_browsed_by_a_filter_in_an_order(still):
+    browse = lambda **asked: still.post("/v1/browse", json=asked)  # noqa: E731
+    every = [one["name"] for one in browse(limit=200).json()["assets"]]
+    assert every == [one["name"] for one in still.get("/v1/assets?limit=200").json()["assets"]]
+    largest = browse(order="size", targets=["image"], limit=2).json()
+    rest = browse(order="size", targets=["image"], limit=200, cursor=largest["cursor"]).json()
+    walked = [*largest["assets"], *rest["assets"]]
+    counted = still.post("/v1/facets", json={"facets": ["modality"], "targets": ["image"]}).json()
+    assert len({one["id"] for one in walked}) == len(walked) == counted["files"]
+    assert {one["modality"] for one in walked} == {"image"}
+    assert all(still.get(f"/v1/segments/{one['segment']}").json()["asset"]["id"] == one["id"] for one in walked)
+    assert_problem(browse(cursor="nonsense"), 422, "cursor")
+    assert_problem(browse(filter={"under": "nowhere"}), 422, "folder")
+
+
 def test_a_cursor_of_another_query_is_refused(still):
     cursor = ask(still, {"text": "red"}, k=2).json()["cursor"]
     assert_problem(ask(still, {"text": "blue"}, k=2, cursor=cursor), 422, "cursor")

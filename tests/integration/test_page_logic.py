@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from search.api import schemas as s
 from search.errors import Refused, ServiceAway, ServiceLoading
 from tests.waiting import LONG
 from ui import phrasing
-from ui.page import frame, library, look, moment
+from ui.page import frame, library, look, moment, rail
+from ui.page.state import State
 
 SCRIPT = Path(frame.__file__).parent / "main.py"
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -41,6 +43,7 @@ class FakeService:
         self.hits, self.asked, self.jobs, self.error = [], [], [], None
         self.held, self.heard = {"image": 1}, None
         self.lines, self.asked_lines = [], []
+        self.facets_held, self.counted = [], []
 
     def search(self, **asked):
         self.asked.append(asked)
@@ -62,10 +65,13 @@ class FakeService:
             hears="speech:tiny.en",
         )  # fmt: skip
 
-    def collections(self):
-        return s.Collections(collections=[], roots=[s.Root(name="sample")], tags={})
+    def collections(self, **_):
+        return s.Collections(collections=[], cursor=None, roots=[s.Root(name="sample")], tags={})
 
-    def facets(self, *names):
+    def facets(self, *names, **asked):
+        if not names:
+            self.counted.append(asked)
+            return s.Facets(files=3, segments=3, facets=self.facets_held)
         return s.Facets(
             files=2,
             segments=2,
@@ -87,6 +93,7 @@ def service(monkeypatch):
     fake = FakeService()
     monkeypatch.setattr(frame, "client", lambda: fake)
     frame._told.clear()
+    rail._counted.clear()
     return fake
 
 
@@ -119,6 +126,48 @@ def test_a_question_is_asked_once_however_often_the_page_is_drawn(service):
 
 def test_folders_to_filter_by_are_those_that_hold_files(service):
     assert frame._folders() == ("a", "b")
+
+
+def test_values_of_facets_are_links_that_choose_them_or_take_them_off(service):
+    def facet(name, **files):
+        return s.Facet(name=name, values=[s.FacetValue(value=value, files=count) for value, count in files.items()], more=0)
+
+    service.facets_held = [
+        facet("modality", image=1_200, video=1), facet("folder", **{"2024": 2, "2024/may": 3}), facet("month", **{"2023-12": 4, "2024-02": 5, "2024-05": 6}),
+        facet("duration", **{"10..60": 2}), facet("collection", default=9), facet("field.Model", **{"Canon R5": 2, "X": 1}),
+    ]  # fmt: skip
+    state = State(
+        text="a dog", targets=("video",), under="2024", since="2024-01-01", until="2024-12-31", fields=(("Model", "X"),)
+    )
+    groups = {one["title"]: one["values"] for one in rail.groups(state)}
+    assert list(groups) == ["Medium", "Folder", "Date", "Model"]  # of lengths and collections there is but one, not chosen
+    told = {title: [(one["label"], one["files"], one["on"], one["level"]) for one in some] for title, some in groups.items()}
+    assert told["Medium"] == [("Images", "1,200", False, 0), ("Videos", "1", True, 0)]
+    assert told["Folder"] == [("All folders", "", False, 0), ("2024", "", True, 1), ("may", "3", False, 2)]
+    assert told["Date"] == [("2024", "11", True, 0), ("February", "5", False, 1), ("May", "6", False, 1), ("2023", "4", False, 0)]
+    links = {one["label"]: State.link(one["href"]) for some in groups.values() for one in some}
+    assert links["Images"] == replace(state, targets=("image", "video"))
+    assert links["Videos"] == replace(state, targets=())
+    assert links["may"].under == "2024/may"
+    assert (links["February"].since, links["February"].until) == ("2024-02-01", "2024-02-29")
+    assert (links["All folders"].under, links["X"].fields, links["2023"].since) == ("", (), "2023-01-01")
+    assert links["Canon R5"].fields == (("Model", "X"), ("Model", "Canon R5"))
+    # Each of what is chosen is counted as if it were not.
+    assert [] in [list(asked["targets"]) for asked in service.counted]
+    assert any("since" not in asked["filter"] and asked["filter"].get("under") for asked in service.counted)
+
+
+def test_lanes_ask_for_what_they_show_and_lead_to_all_of_it(service):
+    state = State(text="a dog", lanes=True, targets=("video", "audio"))
+    assert [(name, one.targets, one.channels) for name, one in look.lanes(state)] == [
+        ("Video", ("video",), ("visual", "motion")), ("Sounds", ("video", "audio"), ("sound",)),
+        ("Said and written", ("video", "audio"), ("text", "speech", "ocr", "caption")),
+    ]  # fmt: skip
+    service.hits = [a_hit(1, 1, 0), a_hit(2, 2, 0)]
+    run(q="a dog", lanes="1", **{"in": "video,audio"})
+    assert [(asked["targets"], asked["channels"]) for asked in service.asked] == [
+        (one.targets, one.channels) for _, one in look.lanes(state)
+    ]
 
 
 def test_more_hits_come_page_by_page_and_an_answer_is_begun_anew_when_the_archive_changes(service, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -9,20 +10,25 @@ import json
 import zipfile
 from dataclasses import replace
 from fractions import Fraction
+from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from search.errors import InputError, MediaError
 from search.exports import Excerpt, FrameClock
 from search.exports.bundle import FORMATS, zipped
 from search.exports.lists import as_vtt
-from search.exports.timelines import as_edls, as_otio
+from search.exports.timelines import as_edls, as_fcpxml, as_otio
 from search.types import Modality
 
 NTSC, FILM = Fraction(30_000, 1001), Fraction(24_000, 1001)
 RATES = (Fraction(24), Fraction(25), FILM, NTSC, Fraction(30), Fraction(50), Fraction(60_000, 1001), Fraction(120))
+
+
+RED = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC")
 
 
 def excerpt(name: str = "harbour.mp4", **changes) -> Excerpt:
@@ -70,6 +76,7 @@ def test_a_frame_is_found_again_by_its_time_in_milliseconds(rate, frame):
         assert FrameClock(rate).frame(int(frame / rate * 1000)) == frame
 
 
+@settings(deadline=None)
 @given(st.sampled_from(RATES), st.integers(0, 86_399), st.integers(0, 3_600_000), st.integers(1, 60_000))
 def test_opentimelineio_reads_the_frames_that_were_written(rate, begins, start, length):
     otio = pytest.importorskip("opentimelineio")
@@ -122,6 +129,104 @@ def test_an_edl_counts_sources_from_their_own_start_and_each_rate_apart():
     assert "V     C        00:00:59;29 00:01:01;00 01:00:00;00" in found["29.97-drop"]
 
 
+def seconds(told: str) -> Fraction:
+    return Fraction(told.removesuffix("s"))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(RATES), st.integers(0, 86_399), st.integers(0, 3_600_000), st.integers(1, 60_000))
+def test_fcpxml_tells_each_time_as_whole_frames_of_the_mediums_own_rate(rate, begins, start, length):
+    hours, minutes, secs = begins // 3600, begins // 60 % 60, begins % 60
+    clock = FrameClock.told(rate, f"{hours:02}:{minutes:02}:{secs:02}:00")
+    some = [excerpt(start_ms=start, end_ms=start + length, duration_ms=5_000_000, clock=clock), excerpt(clock=clock)]
+    root = ElementTree.fromstring(as_fcpxml("cut", some))
+    first, end = clock.span(start, start + length)
+    asset, (clip, second) = root.find("resources/asset"), root.findall(".//asset-clip")
+    frame = 1 / rate
+    assert seconds(root.find("resources/format").get("frameDuration")) == frame
+    assert seconds(asset.get("start")) == clock.first * frame
+    assert (seconds(clip.get("start")), seconds(clip.get("duration"))) == ((clock.first + first) * frame, (end - first) * frame)
+    assert (seconds(clip.get("offset")), seconds(second.get("offset"))) == (0, (end - first) * frame)
+    assert seconds(asset.get("start")) + seconds(asset.get("duration")) >= seconds(clip.get("start")) + seconds(
+        clip.get("duration")
+    )
+    assert seconds(root.find(".//sequence").get("duration")) == seconds(second.get("offset")) + seconds(second.get("duration"))
+
+
+def test_fcpxml_has_a_project_for_each_rate_and_media_as_they_lie():
+    some = [
+        excerpt("harbour day.mp4", note="gulls\x00 & <more>"), excerpt("harbour day.mp4", start_ms=5_000, end_ms=6_000),
+        excerpt("news.mxf", clock=FrameClock.told(NTSC, "00:00:59;29"), audible=True), excerpt("rain.wav", modality=Modality.AUDIO, clock=None, source="2024/rain.wav", audible=True),
+        excerpt("cat.jpg", modality=Modality.IMAGE),
+    ]  # fmt: skip
+    root = ElementTree.fromstring(as_fcpxml("My cut", some))
+    assert [(one.get("name"), one.find("sequence").get("tcFormat")) for one in root.iter("project")] == [
+        ("My cut 25", "NDF"),
+        ("My cut 29.97 drop", "DF"),
+    ]
+    assert [(one.get("name"), one.get("hasVideo"), one.get("hasAudio"), one.find("media-rep").get("src")) for one in root.iter("asset")] == [
+        ("harbour day.mp4", "1", None, "file:///media/harbour%20day.mp4"), ("rain.wav", None, "1", "2024/rain.wav"),
+        ("news.mxf", "1", "1", "file:///media/news.mxf"),
+    ]  # fmt: skip
+    assert root.find(".//note").text == "gulls  & <more>"
+    assert root.findall(".//asset")[2].get("start") == f"{1799 * 1001}/30000s"
+    formats = {one.get("id") for one in root.iter("format")}
+    assert {one.get("format") for one in [*root.iter("sequence"), *root.iter("asset-clip")]} == formats
+
+
+def test_a_iiif_manifest_has_a_canvas_for_each_medium_with_its_stretches():
+    some = [
+        excerpt(width=1920, height=1080, note="gulls", start_ms=1_500, end_ms=4_000), excerpt(width=1920, height=1080), excerpt("rain.wav", modality=Modality.AUDIO, start_ms=None, end_ms=None),
+        excerpt("cat.jpg", modality=Modality.IMAGE, width=640, height=480, duration_ms=None, start_ms=None, end_ms=None), excerpt("a.md", modality=Modality.TEXT, duration_ms=None),
+    ]  # fmt: skip
+    with zipfile.ZipFile(io.BytesIO(zipped("iiif", "All", some))) as archive:
+        manifest = json.loads(archive.read("All.iiif.json"))
+        assert [one["name"] for one in json.loads(archive.read("manifest.json"))["left_out"]] == ["a.md"]
+    assert (manifest["@context"], manifest["type"], manifest["label"]) == (
+        "http://iiif.io/api/presentation/3/context.json", "Manifest", {"none": ["All"]},
+    )  # fmt: skip
+    extents = [{name: one[name] for name in ("width", "height", "duration") if name in one} for one in manifest["items"]]
+    assert extents == [{"width": 1920, "height": 1080, "duration": 60}, {"duration": 60}, {"width": 640, "height": 480}]
+    film, sound, picture = manifest["items"]
+    assert [one["items"][0]["items"][0]["body"]["type"] for one in (film, sound, picture)] == ["Video", "Sound", "Image"]
+    for one in manifest["items"]:
+        (painting,) = one["items"][0]["items"]
+        assert (painting["motivation"], painting["target"]) == ("painting", one["id"])
+    assert [one["target"].partition("#")[2] for one in film["annotations"][0]["items"]] == ["t=1.5,4", "t=1,3"]
+    assert film["annotations"][0]["items"][0]["body"]["value"] == "gulls"
+    assert "annotations" not in picture
+    names = [one["id"] for canvas in manifest["items"] for one in [canvas, *canvas["items"], *canvas.get("annotations", [])]]
+    assert len(set(names)) == len(names)
+
+
+def test_a_contact_sheet_shows_twenty_four_pictures_a_page():
+    pdfium = pytest.importorskip("pypdfium2")
+
+    def picture(one):
+        if one.name == "gone.mp4":
+            raise MediaError("vanished", "The file is gone.")
+        file = io.BytesIO()
+        Image.new("RGB", (320, 180), (200, 30, 30)).save(file, "JPEG")
+        return "", file.getvalue()
+
+    some = [excerpt(note="möwen 鷗"), excerpt("gone.mp4"), *(excerpt(f"{number}.mp4") for number in range(23))]
+    with zipfile.ZipFile(io.BytesIO(zipped("sheet", "All", some, picture))) as archive:
+        document = pdfium.PdfDocument(archive.read("All.pdf"))
+    assert len(document) == 2
+    assert [round(side) for side in document[0].get_size()] == [595, 842]  # A4 in points
+    page = document[0].render(scale=1).to_pil().convert("RGB")
+    red = [
+        [
+            page.getpixel((36 + 71 + column * 141, 79 + 45 + row * 120))[0]
+            - page.getpixel((36 + 71 + column * 141, 79 + 45 + row * 120))[1]
+            > 100
+            for column in range(4)
+        ]
+        for row in range(6)
+    ]
+    assert red == [[True, False, True, True], *[[True] * 4] * 5]
+
+
 def test_a_table_holds_what_a_spreadsheet_must_not_run():
     with zipfile.ZipFile(io.BytesIO(zipped("csv", "All", [excerpt("=cmd.mp4", text='say "so",\nthen')]))) as archive:
         (row,) = csv.DictReader(io.StringIO(archive.read("All.csv").decode("utf-8-sig")))
@@ -145,7 +250,9 @@ def test_subtitles_and_annotations_point_into_the_medium():
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_manifest_has_the_hash_of_every_file(kind):
-    with zipfile.ZipFile(io.BytesIO(zipped(kind, "My/cut", [excerpt(), excerpt()], lambda one: ("mp4", b"cut")))) as archive:
+    with zipfile.ZipFile(
+        io.BytesIO(zipped(kind, "My/cut", [excerpt(), excerpt()], lambda one: ("mp4", b"cut" if kind == "clips" else RED)))
+    ) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         named = {one["name"]: one["sha256"] for one in manifest["files"]}
         assert named == {

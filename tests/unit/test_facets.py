@@ -9,6 +9,7 @@ import pytest
 
 from search.errors import InputError, UnknownName
 from search.query import judging
+from search.query.browsing import browsed
 from search.query.facets import FacetCounter
 from search.query.searcher import Searcher
 from search.store import Database, Fields, Finished, Intake, Labels, Queue, Spaces, SqlStore
@@ -84,6 +85,7 @@ def test_every_facet_counts_files(filed):
     assert found["modality"] == {"image": 3, "video": 1, "audio": 1}
     assert found["channel"] == {"visual": 4, "sound": 2}
     assert found["date"] == {"2019": 1, "2021": 2}
+    assert found["month"] == {"2019-06": 1, "2021-06": 2}
     assert found["dated_by"] == {"exif": 3}
     assert found["duration"] == {"10..60": 1, "60..300": 1}
     assert found["size"] == {"..0.1": 2, "0.1..1": 1, "1..10": 1, "10..100": 1}
@@ -94,6 +96,31 @@ def test_every_facet_counts_files(filed):
     assert found["speech"] == {"no": 5}
     assert "language" not in found
     assert "tag" not in found
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [("added", "s sq z y x"), ("date", "z y x s sq"), ("length", "z s sq y x"), ("size", "z x s y sq")],
+)
+def test_files_are_browsed_page_by_page_in_an_order(filed, order, names):
+    view, pages, after = filed.searcher.current(filed.store.version()), [], None
+    while True:
+        found, after = browsed(filed.searcher, view, Filter(), order, after, 2)
+        pages.append(list(found))
+        if after is None:
+            break
+    paths = {filed.assets[path]: path.rpartition("/")[2].partition(".")[0] for path in FILES}
+    assert [[paths[one] for one in page] for page in pages] == [names.split()[:2], names.split()[2:4], names.split()[4:]]
+
+
+def test_a_browsed_file_comes_with_the_first_of_its_segments_that_passes(filed):
+    view = filed.searcher.current(filed.store.version())
+    for channel in (Channel.VISUAL, Channel.SOUND):
+        found, after = browsed(filed.searcher, view, Filter(channels=(channel,)), "length", None, 1)
+        (segment,) = filed.store.segments(list(found.values())).values()
+        assert (segment.channel, segment.span, segment.path) == (channel, Span(0, 10), "/a/two/deep/z.mp4")
+        assert after is not None
+    assert browsed(filed.searcher, view, Filter(under=("/b",)), "added", None, 1)[1] is None
 
 
 def test_counts_are_of_what_passes_the_filter(filed):

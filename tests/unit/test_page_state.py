@@ -27,6 +27,8 @@ state = st.builds(
     shortest=st.one_of(st.none(), st.integers(1, 900).map(float)), longest=st.none(), group=st.sampled_from(["files", "moments"]),
     count=st.sampled_from([60, MAX_HITS]), opened=st.one_of(st.none(), st.integers(1, 10**9)), words=st.booleans(), spoken=st.booleans(),
     preferred=st.lists(st.integers(1, 10**9), max_size=3, unique=True).map(lambda some: tuple(one * (-1) ** one for one in some)),
+    languages=st.sampled_from([(), ("de", "en")]), origins=st.sampled_from([(), ("edited",)]), sort=st.sampled_from(["", "date", "size"]), lanes=st.booleans(),
+    fields=st.sampled_from([(), (("Model", "Canon: R5"), ("ISO", "100..800"))]),
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from ui.options import Home, Json, archive
 from ui.terminal import echo
 
 if TYPE_CHECKING:
+    from search.api.thumbnails import Thumbnails
     from search.exports.gather import Chosen, Locus
     from search.media.opening import Held
     from search.store.catalogue import Asset
@@ -28,7 +29,7 @@ def export(
         Path, typer.Argument(metavar="ANSWER", help="What `sensorium search --json` printed; - reads it from standard input.")
     ],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The ZIP archive to write.")],
-    format: Annotated[str, typer.Option(help="csv, json, vtt, annotations, edl, otio or clips.")] = "json",  # noqa: A002
+    format: Annotated[str, typer.Option(help="csv, json, vtt, annotations, iiif, edl, otio, fcpxml, sheet or clips.")] = "json",  # noqa: A002
     title: Annotated[str | None, typer.Option(help="The title of the export. Default: the name of the file.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Cut clips at key frames, without encoding them anew.")] = False,
     home: Home = None,
@@ -45,18 +46,24 @@ def export(
       sensorium export boats.json --format otio --to boats.zip
       sensorium export - --format clips --to clips.zip
     """
-    from search.exports.bundle import bundle
-    from search.exports.gather import cutter, excerpts
+    from search.api.thumbnails import Thumbnails
+    from search.exports.bundle import FRAMED, bundle
+    from search.exports.gather import cutter, excerpts, picturer
+    from search.media import DecodePool
     from search.store import Catalogue
 
     moments = _moments(answer)
-    catalogue = Catalogue(archive(load({"home": home})))
+    settings = load({"home": home})
+    catalogue = Catalogue(archive(settings))
     assets = catalogue.assets(sorted({one.asset for one in moments}))
-    some, left_out = excerpts(moments, assets, _locus, _held if format in ("edl", "otio", "json", "clips") else None)
+    some, left_out = excerpts(moments, assets, _locus, _held if format in FRAMED else None)
     part = to.with_name(f"{to.name}.part")
     try:
-        with part.open("wb") as file:
-            bundle(file, format, title or to.stem, some, cutter(assets, _held, exact=not copy), left_out=left_out)
+        with part.open("wb") as file, ExitStack() as kept:
+            make = cutter(assets, _held, exact=not copy)
+            if format == "sheet":
+                make = picturer(assets, _pictures(Thumbnails(settings, kept.enter_context(DecodePool(settings, 1)))))
+            bundle(file, format, title or to.stem, some, make, left_out=left_out)
         part.replace(to)
     except OSError as error:
         raise InputError(f"{to} cannot be written: {error.strerror}.", remedy="Choose another place with --to.") from None
@@ -85,6 +92,10 @@ def _moments(answer: Path) -> list[Chosen]:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{answer} is no answer of a search.", remedy="Name what `sensorium search --json` printed.") from None
+
+
+def _pictures(thumbnails: Thumbnails) -> Callable[[Asset, int | None], bytes]:
+    return lambda asset, at_ms: thumbnails.picture(asset, at_ms, lambda: _held(asset))
 
 
 def _locus(asset: Asset) -> Locus:

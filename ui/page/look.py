@@ -19,6 +19,15 @@ _ANSWER = "answer"
 """Hits that are less sure than this stand below a line."""
 _PAGE = 200
 """Hits or files that one request asks for, at most."""
+_LANES = (
+    ("Pictures", ("image",), ("visual",)), ("Video", ("video",), ("visual", "motion")), ("Sounds", (), ("sound",)),
+    ("Said and written", (), ("text", "speech", "ocr", "caption")),
+)  # fmt: skip
+"""The lanes of an answer: what they are called, and the media and channels that they show; none: all."""
+_IN_LANE = 16
+"""Cards of a lane."""
+_KEPT = 8
+"""Answers that are kept, so that what is drawn again is not asked again."""
 _RESTARTS = 3
 """How often an answer is begun anew because the archive changes while its pages are read."""
 _WALKED = "walked"
@@ -30,6 +39,9 @@ def show(state: State) -> None:
     """Search, and draw what was found; or a sample of what nobody has judged."""
     if state.sample and state.question:
         sampled(state)
+        return
+    if state.lanes:
+        laned(state)
         return
     found = answer(state)
     if not found.hits:
@@ -55,6 +67,47 @@ def show(state: State) -> None:
         text = found.heard.strip()
         written = replace(state, text=text, pieces=(), opened=None)
         data["heard"] = {"text": text, "by": frame.known().hears, "href": written.href()}
+    grid(data, sent)
+
+
+def lanes(state: State) -> list[tuple[str, State]]:
+    """What the lanes of a state are called, and the state that shows all of each; a state without lanes has none."""
+    if not state.lanes or not state.asks:
+        return []
+    found = []
+    for name, media, channels in _LANES:
+        targets = [one for one in media or state.targets if not state.targets or one in state.targets]
+        through = [one for one in channels if not state.channels or one in state.channels]
+        if through and (targets or not media):
+            found.append(
+                (
+                    name,
+                    replace(state, lanes=False, targets=tuple(targets), channels=tuple(through), count=FIRST_HITS, opened=None),
+                )
+            )
+    return found
+
+
+def laned(state: State) -> None:
+    """Draw what was found in lanes, each with the best of one kind, how many there are, and a link to all."""
+    drawn = []
+    for name, alone in lanes(state):
+        found = answer(alone)
+        shown = cards(state, found.hits, verdict_of(found))
+        held = f"{len(shown)}+ files" if found.cursor else phrasing.count(len(shown), "file")
+        told = phrasing.estimate(found.estimate) if found.estimate and shown else held
+        drawn.append(
+            {
+                "name": name,
+                "told": told if shown else "Nothing found",
+                "href": alone.href() if shown else "",
+                "cards": shown[:_IN_LANE],
+            }
+        )
+    data = {
+        "lanes": drawn, "cards": [], "more": False, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened,
+        "question": state.href(opened=None), "summary": "",
+    }  # fmt: skip
     grid(data, sent)
 
 
@@ -96,8 +149,9 @@ def judge(state: State, asset: int, right: bool | None) -> bool:
 def answer(state: State) -> Found:
     """The answer to a state's question; asked once, however often the page is drawn again."""
     request = state.request()
-    wanted, kept = request.pop("k"), st.session_state.get(_ANSWER)
-    found: Found | None = kept[1] if kept and kept[0] == request else None
+    kept: dict[str, Found] = st.session_state.setdefault(_ANSWER, {})
+    wanted, key = request.pop("k"), repr(request)
+    found = kept.pop(key, None)
     if found is None:
         found = frame.client().search(**request, k=min(wanted, _PAGE))
     restarts = 0
@@ -112,8 +166,15 @@ def answer(state: State) -> Found:
         else:
             hits = [*found.hits, *more.hits]
             found = found.model_copy(update={"hits": hits, "cursor": more.cursor, "limit": more.limit})
-    st.session_state[_ANSWER] = (request, found)
+    kept[key] = found
+    if len(kept) > _KEPT:
+        del kept[next(iter(kept))]
     return found
+
+
+def answers(state: State) -> list[Found]:
+    """The answers that are shown for a state: one, or one for each lane."""
+    return [answer(one) for _, one in lanes(state)] or [answer(state)]
 
 
 def verdict_of(found: Found) -> str | None:
@@ -197,13 +258,13 @@ def strip(asset: AssetRef, hits: Sequence[Hit], verdict: str | None = None) -> l
 
 
 def newest(state: State, *, heading: str = "", summary: str = "") -> None:
-    """Draw the archive without a question, newest first: the media and collections that the state names, as far as it was walked."""
+    """Draw the archive without a question, in its order: what passes the state's filters, as far as it was walked."""
     entries, cursor = walked(state)
     if entries:
         data = {
             "cards": [_new_card(state, entry) for entry in entries], "more": bool(cursor) and state.count < MAX_HITS, "weaker": "", "nothing": "",
             "marked": state.opened, "question": state.href(opened=None), "heading": heading, "summary": summary,
-            "ended": f"Only the newest {state.count:,} files can be listed. Choose a medium, or search." if cursor and state.count >= MAX_HITS else "",
+            "ended": f"Only the first {state.count:,} files can be listed. Narrow them with filters, or search." if cursor and state.count >= MAX_HITS else "",
         }  # fmt: skip
         grid(data, sent, key="newest")
     else:
@@ -211,18 +272,24 @@ def newest(state: State, *, heading: str = "", summary: str = "") -> None:
 
 
 def walked(state: State) -> tuple[list[AssetEntry], str | None]:
-    """The newest files of the state's media and collections, at most as many as it counts; and the cursor to those that follow.
+    """The first files that pass the state's filters, at most as many as it counts; and the cursor to those that follow.
 
-    The first page is asked for each time, and those below it once: what comes in is newer than what they hold.
+    Where something else is chosen, too, these are the files of which the default space holds something. The first page is asked for each time, and those below it once: what comes in is newer than what they hold.
     """
     kept: dict[Any, Assets] = st.session_state.setdefault(_WALKED, {})
     found: list[AssetEntry] = []
     cursor = None
     while not found or (cursor and len(found) < state.count):
-        key = (state.targets, state.collections, cursor)
+        wanted = state.browse()
+        key = repr((wanted, cursor))
         page = kept.get(key) if cursor else None
         if page is None:
-            page = frame.client().assets(modality=state.targets, collection=state.collections, limit=FIRST_HITS, cursor=cursor)
+            if wanted["order"] == "added" and not wanted["channels"] and not set(wanted["filter"]) - {"collections"}:
+                page = frame.client().assets(
+                    modality=state.targets, collection=state.collections, limit=FIRST_HITS, cursor=cursor
+                )
+            else:
+                page = frame.client().browse(**wanted, limit=FIRST_HITS, cursor=cursor)
             kept[key] = page
         found, cursor = [*found, *page.assets], page.cursor
         if not page.assets:

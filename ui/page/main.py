@@ -5,8 +5,26 @@ from __future__ import annotations
 import streamlit as st
 
 from search.errors import ServiceError
-from ui.page import casebook, frame, home, library, look, moment, question, trouble
+from ui.page import casebook, frame, home, library, look, moment, question, rail, trouble
 from ui.page.state import State
+
+
+def desk(state: State) -> None:
+    """Draw what was found, or the archive where nothing is asked, and beside it what it can be narrowed by."""
+    with st.container(key="desk"):
+        beside, found = st.container(key="beside"), st.container(key="found")
+        with found:
+            filled = True
+            try:
+                if state.asks:
+                    look.show(state)
+                else:
+                    filled = home.show(state)
+            except ServiceError as error:
+                trouble.show(error)
+        if filled:
+            with beside:
+                rail.show(state)
 
 
 def main() -> None:
@@ -19,10 +37,8 @@ def main() -> None:
             library.show(state)
         elif state.view == "case":
             casebook.show(state)
-        elif state.asks:
-            look.show(state)
         else:
-            home.show(state)
+            desk(state)
         if state.opened is not None:
             moment.show(state, state.opened)
     except ServiceError as error:

@@ -76,7 +76,11 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     at = [look.key(state, one) for one in order].index(look.key(state, found)) if found else None
     begins = look.starts(found) if found else here.span.start_ms if here.span else 0
     mine = [hit for hit in hits if hit.asset.id == asset.id]
-    verdict = look.verdict_of(look.answer(state)) if state.asks else None
+    verdict = (
+        next((look.verdict_of(one) for one in look.answers(state) if found is None or found in one.hits), None)
+        if state.asks
+        else None
+    )
     return {
         "prefers": found is not None and not found.steps and not state.spoken, "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
@@ -187,7 +191,7 @@ def _why(state: State, order: list[Hit], found: Hit | None) -> dict[str, Any] | 
 
 
 def _hits(state: State) -> list[Hit]:
-    return list(look.answer(state).hits) if state.asks else []
+    return [hit for one in look.answers(state) for hit in one.hits] if state.asks else []
 
 
 def _marks(hits: list[Hit]) -> dict[int, passage_text.Marks]:

@@ -22,11 +22,11 @@ def show(state: State) -> None:
         "pictures": _pictures(state), "library": State(view="library").href(), "case": State(view="case").href(),
     }  # fmt: skip
     with st.container(key="top"):
-        bar(data, _sent)
+        bar(data, sent)
 
 
-def _sent(told: Mapping[str, Any]) -> None:
-    """What the bar sends: a question, a link to follow, or a wish to see all again."""
+def sent(told: Mapping[str, Any]) -> None:
+    """What the bar and the rail send: a question, a link to follow, or a wish to see all again."""
     look.forget()
     if told.get("kind") == "ask":
         asked, before = (

@@ -20,6 +20,9 @@ MEDIA = ("image", "video", "audio", "text")
 CHANNELS = ("visual", "sound", "text", "speech", "ocr", "caption", "motion")
 SOURCES = ("sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file")
 """Where a date may come from, as the API names it."""
+ORIGINS = ("generated", "edited", "captured")
+SORTS = ("date", "name", "length", "size")
+"""Orders beside the usual one, which is the best match of a question, and what came last without one."""
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
 
 
@@ -77,7 +80,8 @@ class State:
     ``weight`` is that of ``text``, where there is something else to weigh it against; ``count`` is a multiple of ``FIRST_HITS``.
     ``preferred`` are segments that are nearer to what is sought than what else was shown, in the order in which somebody said so; below 0
     those that are farther.
-    ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
+    ``lanes`` shows the answer in lanes, one a kind of medium. ``sort`` is one of ``SORTS``; empty: the usual order.
+    ``fields`` are own fields, each with its value. ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
     """
 
     view: Literal["search", "library", "case"] = "search"
@@ -97,6 +101,11 @@ class State:
     track: str = ""
     shortest: float | None = None
     longest: float | None = None
+    languages: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+    sort: str = ""
+    lanes: bool = False
     words: bool = False
     spoken: bool = False
     sample: bool = False
@@ -116,6 +125,8 @@ class State:
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
                 "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
                 "preferred": one.get("prefer", "").split(","),
+                "languages": params.get("language", ()), "origins": one.get("origin", "").split(","), "fields": [told.split(":", 1) for told in params.get("field", ())],
+                "sort": one.get("sort"), "lanes": one.get("lanes") == "1",
             }
             | {name: one.get(name, "") for name in ("under", "track", "since", "until", "shortest", "longest")}
         )  # fmt: skip
@@ -136,6 +147,8 @@ class State:
             collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
+            languages=_names(given.get("languages")), origins=tuple(one for one in ORIGINS if one in _list(given.get("origins"))), fields=_pairs(given.get("fields")),
+            sort=given["sort"] if given.get("sort") in SORTS else "", lanes=given.get("lanes") is True,
             words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
             group="moments" if given.get("group") == "moments" else "files", count=_count(given.get("count")),
             opened=_id(given.get("opened")), preferred=_preferred(given.get("preferred")),
@@ -148,6 +161,8 @@ class State:
             "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
             "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "track": [self.track], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
+            "language": list(self.languages), "origin": [",".join(self.origins)], "field": [f"{name}:{value}" for name, value in self.fields],
+            "sort": [self.sort], "lanes": ["1"] if self.lanes else [],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "sample": ["1"] if self.sample and self.question else [],
             "group": [self.group] if self.group != "files" else [], "more": [str(self.count // FIRST_HITS - 1)] if self.count > FIRST_HITS else [],
@@ -196,15 +211,29 @@ class State:
         return {
             **({} if self.form is None else {"form": self.form}), "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
             "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
+            **({"sort": self.sort} if self.sort not in ("", "size") else {}),
             "words": self.words and self.alone == "text", "spoken": self.spoken and self.alone == "sound",
             **({"preferences": [{"segment": abs(one), "nearer": one > 0} for one in self.preferred]} if self.preferred else {}),
         }  # fmt: skip
+
+    def browse(self) -> dict[str, Any]:
+        """The arguments that list the files which pass the filters, where nothing is asked."""
+        order = "added" if self.sort in ("", "name") else self.sort
+        return {"targets": self.targets, "channels": self.channels, "filter": self.filter(), "order": order}
+
+    def wide(self) -> Self:
+        """The same without anything that keeps hits out."""
+        return replace(
+            self, targets=(), channels=(), collections=(), tags=(), under="", since="", until="", dated_by=(), track="", shortest=None, longest=None,
+            languages=(), origins=(), fields=(), words=False, opened=None,
+        )  # fmt: skip
 
     def filter(self) -> dict[str, Any]:
         """What of the archive may be found, as the API takes it."""
         given = {
             "collections": list(self.collections), "tags": list(self.tags), "under": self.under, "since": self.since, "until": self.until,
             "dated_by": list(self.dated_by), "tracks": [self.track] if self.track else [], "shortest_ms": _ms(self.shortest), "longest_ms": _ms(self.longest),
+            "languages": list(self.languages), "origins": list(self.origins), "fields": [{"name": name, "value": value} for name, value in self.fields],
         }  # fmt: skip
         return {name: value for name, value in given.items() if value not in ("", [], None)}
 
@@ -220,6 +249,13 @@ def _list(given: Any) -> Sequence[Any]:  # noqa: ANN401
 
 def _names(given: Any) -> tuple[str, ...]:  # noqa: ANN401
     return tuple(filter(None, map(_text, _list(given))))
+
+
+def _pairs(given: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN401
+    pairs = (
+        tuple(_text(part).strip() for part in one) for one in _list(given) if isinstance(one, list | tuple) and len(one) == 2
+    )
+    return tuple((name, value) for name, value in pairs if name and value)
 
 
 def _among(given: Any, known: Sequence[str]) -> tuple[str, ...]:  # noqa: ANN401

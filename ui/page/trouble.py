@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from search.errors import ServiceAway, ServiceError, ServiceLoading
@@ -35,26 +33,7 @@ def nothing(state: State) -> None:
     with st.container(key="nothing", horizontal_alignment="center"):
         _say("Nothing found.", more)
         if state.narrowed:
-            st.button("Search without filters", on_click=lambda: frame.go(_wide(state)))
-
-
-def _wide(state: State) -> State:
-    return replace(
-        state,
-        targets=(),
-        channels=(),
-        collections=(),
-        tags=(),
-        under="",
-        since="",
-        until="",
-        dated_by=(),
-        track="",
-        shortest=None,
-        longest=None,
-        words=False,
-        opened=None,
-    )
+            st.button("Search without filters", on_click=lambda: frame.go(state.wide()))
 
 
 def _say(what: str, more: str) -> None:
@@ -66,11 +45,12 @@ def _say(what: str, more: str) -> None:
 def _wait(what: str, more: str) -> None:
     """Say it, and look every second whether it is over."""
     _say(what, more)
-    _look()
+    look_again()
 
 
 @st.fragment(run_every=1.0)
-def _look() -> None:
+def look_again() -> None:
+    """Look every second whether the service has loaded its models, and then draw all anew."""
     try:
         status = frame.client().status()
     except ServiceError:

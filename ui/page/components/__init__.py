@@ -39,8 +39,10 @@ class PagePart:
         self._mount(key=key, data=dict(data), on_sent_change=receive)
 
 
-bar, grid, stage, shelf, casefile = (
+bar, rail, months, grid, stage, shelf, casefile = (
     PagePart("bar", "capture.js", "history.js"),
+    PagePart("rail"),
+    PagePart("months"),
     PagePart("grid", "hand.js", "tray.js"),
     PagePart("stage", "capture.js", "written.js", "texts.js", "hand.js", "deck.js", "why.js"),
     PagePart("shelf"),

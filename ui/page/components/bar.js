@@ -1,7 +1,7 @@
 // Ask: the box with its pieces, the toggles, the filters, what was asked before.
 
 const RECENT = "sensorium.recent", TYPED = "sensorium.typed", PENDING = "sensorium.pending", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
-const SOURCES = ["sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file"]; // of dates, as state.py has them
+const SIZES = [140, 176, 210, 260, 340], SIZE = "sensorium.size"; // widths of cards
 const PICTURES = "sensorium.pictures", KEPT_PICTURES = 40;
 
 // What this browser knows of its uploads: id -> a small picture as a data: address, kept over reloads.
@@ -41,6 +41,9 @@ class Bar {
     host.append(this.root);
     this.hear();
     this.watch();
+    try { this.sized(Number(localStorage.getItem(SIZE)) || SIZES[2]); } catch { this.sized(SIZES[2]); }
+    // What stays in sight below the bar has to know how high it is.
+    new ResizeObserver(() => document.documentElement.style.setProperty("--sensorium-bar", `${this.root.offsetHeight}px`)).observe(this.root);
   }
 
   update(data) {
@@ -78,8 +81,8 @@ class Bar {
       el("button", { type: "button", class: "toggle", title: "Keys", "aria-label": "Keys", onclick: () => keys(this.root) }, "?"));
     this.below.hidden = library;
     this.below.style.display = library ? "none" : "";
-    renew(this.below, ...this.toggles(), el("span", { class: "gap" }), this.groups());
-    this.folded();
+    renew(this.below, ...this.toggles(), el("span", { class: "gap" }), this.looks());
+    document.documentElement.toggleAttribute("data-sensorium-filters", !!window.sensoriumFilters);
   }
 
   chip(piece) {
@@ -113,7 +116,7 @@ class Bar {
       const press = () => { this.draft.targets = on ? targets.filter((one) => one !== name) : [...targets, name]; this.draw(); this.send_if_asked(); };
       return el("button", { type: "button", class: "toggle", "data-key": name, "aria-pressed": String(on), onclick: press }, icon(name), label);
     });
-    const fold = el("button", { type: "button", "data-key": "filters", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!this.unfolded), onclick: () => { this.unfolded = !this.unfolded; this.draw(); } },
+    const fold = el("button", { type: "button", "data-key": "filters", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!window.sensoriumFilters), onclick: () => this.unfold() },
       icon("filter"), active.length ? `Filters (${active.length})` : "Filters");
     const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", "data-key": `filter ${label}`, title: `Remove the filter ${label}`, "aria-label": `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
     return [...media, fold, ...chips, ...this.switches()];
@@ -129,9 +132,31 @@ class Bar {
     ].filter(Boolean);
   }
 
-  groups() {
-    const one = (name, label) => el("button", { type: "button", class: "toggle", "aria-pressed": String(this.draft.group === name), onclick: () => { this.draft.group = name; this.draw(); this.send_if_asked(); } }, label);
-    return el("span", { class: "pair", role: "group", "aria-label": "Grouped by" }, one("files", "By file"), one("moments", "By moment"));
+  // The filters that are typed, in the rail; on narrow screens the whole rail.
+  unfold() {
+    window.sensoriumFilters = !window.sensoriumFilters;
+    this.draw();
+    window.dispatchEvent(new Event("sensorium-filters"));
+  }
+
+  // How what is found is shown: its order, in one list or in lanes, by file or by moment, and how large.
+  looks() {
+    const { asks, state } = this.data, draft = this.draft, set = (name, value) => { draft[name] = value; this.draw(); this.send_if_asked(); };
+    const one = (name, value, label) => el("button", { type: "button", class: "toggle", "data-key": label, "aria-pressed": String(draft[name] === value), onclick: () => set(name, value) }, label);
+    const orders = asks ? { "": "Best first", date: "Newest first", name: "By name", length: "Longest first" } : { "": "Added last first", date: "Taken last first", length: "Longest first", size: "Largest first" };
+    return el("span", { class: "looks", "data-key": "looks" },
+      !state.lanes && el("select", { "aria-label": "Order", "data-key": "order", onchange: (event) => set("sort", event.target.value) },
+        Object.entries(orders).map(([value, label]) => el("option", { value, selected: draft.sort === value }, label))),
+      asks && el("span", { class: "pair", role: "group", "aria-label": "Shown as", "data-key": "lanes" }, one("lanes", false, "List"), one("lanes", true, "Lanes")),
+      asks && el("span", { class: "pair", role: "group", "aria-label": "Grouped by", "data-key": "group" }, one("group", "files", "By file"), one("group", "moments", "By moment")),
+      el("input", { type: "range", class: "size", min: 0, max: SIZES.length - 1, value: String(SIZES.indexOf(this.size)), "aria-label": "Size of the cards", title: "Size of the cards", "data-key": "size",
+        oninput: (event) => this.sized(SIZES[event.target.valueAsNumber]), onkeydown: (event) => event.stopPropagation() }));
+  }
+
+  sized(width) {
+    this.size = SIZES.includes(width) ? width : SIZES[2];
+    document.documentElement.style.setProperty("--sensorium-card", `${this.size}px`);
+    try { localStorage.setItem(SIZE, this.size); } catch { /* a browser that keeps nothing */ }
   }
 
   active() {
@@ -141,25 +166,12 @@ class Bar {
     for (const name of d.tags) found.push([name, () => (d.tags = d.tags.filter((one) => one !== name))]);
     for (const name of d.spaces) found.push([`space ${name}`, () => (d.spaces = d.spaces.filter((one) => one !== name))]);
     for (const name of d.channels) found.push([`${name} channel`, () => (d.channels = d.channels.filter((one) => one !== name))]);
+    for (const name of d.languages) found.push([languageName(name), () => (d.languages = d.languages.filter((one) => one !== name))]);
+    for (const name of d.origins) found.push([name, () => (d.origins = d.origins.filter((one) => one !== name))]);
+    for (const [name, value] of d.fields) found.push([`${name} ${value}`, () => (d.fields = d.fields.filter((one) => one[0] !== name || one[1] !== value))]);
     for (const name of d.dated_by ?? []) found.push([`dated by ${name}`, () => (d.dated_by = d.dated_by.filter((one) => one !== name))]);
     for (const [name, word] of Object.entries(plain)) if (d[name]) found.push([`${word} ${d[name]}${word.startsWith("at ") ? " s" : ""}`, () => (d[name] = name.endsWith("est") ? null : "")]);
     return found;
-  }
-
-  folded() {
-    if (!this.unfolded || this.data.state.view !== "search") { this.filters?.remove(); this.filters = null; return; }
-    const d = this.draft, set = (name, value) => { d[name] = value; this.draw(); this.send_if_asked(); };
-    const field = (label, name, type, more = {}) => el("label", {}, label, el("input", { type, value: d[name] ?? "", onchange: (event) => set(name, type === "number" ? event.target.valueAsNumber || null : event.target.value.trim()), ...more }));
-    const many = (label, name, known) => known.length > 0 && el("fieldset", {}, el("legend", {}, label), el("div", { class: "many" }, known.map((one) =>
-      el("button", { type: "button", class: "toggle", "aria-pressed": String(d[name].includes(one)), onclick: () => set(name, d[name].includes(one) ? d[name].filter((other) => other !== one) : [...d[name], one]) }, one))));
-    const filters = [
-      many("Collection", "collections", this.data.known.collections), many("Tag", "tags", this.data.known.tags.slice(0, 40)), many("Space", "spaces", this.data.known.spaces), many("Channel", "channels", this.data.known.channels),
-      field("Folder", "under", "text", { placeholder: this.data.known.folders[0] ?? "2024/harbour", list: "folders" }),
-      el("datalist", { id: "folders" }, this.data.known.folders.map((one) => el("option", { value: one }))), field("Sound track", "track", "text", { placeholder: "German, 2, commentary", title: "A language, a number, or words of its title" }), field("Since", "since", "date"), field("Until", "until", "date"),
-      many("Dated by", "dated_by", SOURCES),
-      field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 })];
-    if (!this.filters) this.below.after((this.filters = el("div", { class: "filters" })));
-    renew(this.filters, filters);
   }
 
   open(name) {

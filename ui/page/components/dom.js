@@ -102,6 +102,9 @@ const beside = (event) => event.ctrlKey || event.metaKey || event.shiftKey;
 // A sentence in which `backticks` mark what is typed as it stands.
 const prose = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
 
+// A language by its name, from its code.
+const languageName = (code) => { try { return new Intl.DisplayNames(["en"], { type: "language" }).of(code); } catch { return code; } };
+
 // The pieces of a text, those marked that were asked for.
 const marked = (pieces) => pieces.map(([text, asked]) => (asked ? el("mark", {}, text) : text));
 
@@ -110,7 +113,7 @@ const origin = (one) => el("span", { class: "origin", title: [one.label, one.by]
 
 // What keys do. The one list: `?` shows it.
 const KEYS = {
-  "Everywhere": [["/", "Go to the search box"], ["?", "Show or hide these keys"], ["Esc", "Close"]],
+  "Everywhere": [["/", "Go to the search box"], ["F", "Go to the filters"], ["?", "Show or hide these keys"], ["Esc", "Close"]],
   "Results": [["← → ↑ ↓", "From card to card"], ["Enter", "Open"], ["+", "Add to the search"],
     ["X", "Select; with Shift, all from the last one to this"]],
   "An open moment": [["Space or K", "Play or pause"], ["J L", "Back or forward; again for faster"], [", .", "A frame back or on"], ["< >", "Slower or faster"],

@@ -23,14 +23,14 @@ class Grid {
   }
 
   update(data) {
-    const told = JSON.stringify(data.cards);
+    const told = JSON.stringify([data.cards, data.lanes]);
     for (const [part, told] of [[this.heading, data.heading || "Results"], [this.summary, data.summary], [this.partly, data.unseen]]) {
       part.textContent = told ?? "";
       part.hidden = !told;
     }
     this.heading.classList.toggle("unseen", !data.heading);
     this.head.hidden = !data.summary && !data.unseen && !data.heard;
-    this.head.classList.toggle("alone", !data.cards.length);
+    this.head.classList.toggle("alone", !data.cards.length && !data.lanes);
     this.partly.href = data.library ?? "";
     this.undo.hidden = !data.undo;
     this.undo.href = data.undo?.href ?? "";
@@ -42,7 +42,7 @@ class Grid {
     this.heard.replaceChildren(...(data.heard ? this.spoken(data.heard) : []));
     if (told !== this.told) {
       this.told = told;
-      this.cards = data.cards;
+      this.cards = data.lanes ? data.lanes.flatMap((one) => one.cards) : data.cards;
       this.draw(data);
     }
     this.root.dataset.question = data.question;
@@ -61,18 +61,26 @@ class Grid {
   }
 
   draw(data) {
-    const items = [];
-    let apart = false;
-    this.cards.forEach((card, at) => {
-      if (!apart && card.weak) {
-        apart = true;
-        items.push(el("li", { class: "rule" }, at ? data.weaker : data.nothing));
-      }
-      items.push(this.kept(card, at));
-    });
-    this.items = new Map(items.filter((one) => one.told).map((one) => [one.told, one]));
-    refocused(this.list, () => renew(this.list, items));
+    const first = this.items;
+    this.items = new Map();
+    let begins = 0;
+    const lane = ({ name, told, href, cards }) => {
+      const items = this.ruled(cards, begins, data, first);
+      begins += cards.length;
+      return el("li", { class: "lane", "data-key": name },
+        el("h3", {}, name, el("span", { class: "faint" }, told), href && el("a", { class: "partly", href, "aria-label": `Show all: ${name}`, onclick: (event) => this.follow(event) }, "Show all")),
+        items.length > 0 && el("ul", { "aria-label": name, "data-key": "cards" }, items));
+    };
+    refocused(this.list, () => renew(this.list, data.lanes ? data.lanes.map(lane) : this.ruled(data.cards, 0, data, first)));
     this.chosen();
+  }
+
+  // Cards in their order, with a rule before those that match weakly.
+  ruled(cards, begins, data, known) {
+    const weak = cards.findIndex((one) => one.weak);
+    const items = cards.map((card, at) => this.kept(card, begins + at, known));
+    if (weak >= 0) items.splice(weak, 0, el("li", { class: "rule" }, weak ? data.weaker : data.nothing));
+    return items;
   }
 
   // Marks the cards that are in the tray.
@@ -85,9 +93,10 @@ class Grid {
   }
 
   // A card that was there stays the same node, so that its picture is not loaded again and the focus stays.
-  kept(card, at) {
-    const told = JSON.stringify(card), item = this.items.get(told) ?? this.card(card, at);
-    item.told = told;
+  kept(card, at, known) {
+    const told = JSON.stringify(card), item = known.get(told) ?? this.card(card, at);
+    known.delete(told); // twice the same card is two nodes
+    this.items.set(told, item);
     item.dataset.key = told;
     item.querySelector("a[data-at]").dataset.at = at;
     return item;

@@ -47,11 +47,10 @@ function asking(stage) {
 }
 
 const READER = (navigator.language || "en").split("-")[0];
-const tongue = (code) => { try { return new Intl.DisplayNames(["en"], { type: "language" }).of(code); } catch { return code; } };
 
 // What has a passage in another language than the reader's translated below it.
 function translating(segment, language) {
-  const label = `Translate from ${tongue(language)} into ${tongue(READER)}`, place = el("div", { class: "answer", role: "status" });
+  const label = `Translate from ${languageName(language)} into ${languageName(READER)}`, place = el("div", { class: "answer", role: "status" });
   let busy = false, made = false;
   const show = (on) => { place.hidden = !on; go.setAttribute("aria-pressed", String(on)); };
   const go = button("quiet translate", label, "translate", async () => {
@@ -62,7 +61,7 @@ function translating(segment, language) {
     place.textContent = "The model translates …";
     try {
       const found = await composed(`/v1/segments/${segment}/translate?to=${READER}`, undefined, place);
-      place.replaceChildren(composition(found.text || "(nothing)", `translated from ${tongue(found.translated_from)}, `, found));
+      place.replaceChildren(composition(found.text || "(nothing)", `translated from ${languageName(found.translated_from)}, `, found));
       made = true;
     } catch (error) { place.textContent = error.message; }
     busy = false;
