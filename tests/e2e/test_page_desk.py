@@ -125,6 +125,29 @@ def test_an_answer_is_shown_in_lanes_and_each_lane_as_a_whole(served, open_page)
     assert page.get_by_role("button", name="Remove the filter sound channel").count() == 1
 
 
+def test_what_follows_is_a_second_row_and_its_text_form_one_press_away(served, open_page):
+    page = open_page(served.address)
+    page.locator("a[data-at]").first.wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("lightning")
+    page.get_by_role("button", name="Then: what follows in time").click()
+    assert focused(page) == "What follows"
+    page.keyboard.type("rain")
+    page.keyboard.press("Enter")
+    asked(page, '="lightning"+~30s>+"rain"')
+    assert cards(page)[0] == "storm.webm"
+    open_page.shoot(page, "then")
+    page.reload()
+    assert cards(page)[0] == "storm.webm"
+    box = page.get_by_role("textbox", name="What to look for")
+    assert (box.input_value(), page.get_by_role("textbox", name="What follows").input_value()) == ("lightning", "rain")
+    page.get_by_role("textbox", name="and not between (optional)").fill('a "fish"')
+    page.get_by_role("button", name="Text form").click()
+    assert box.input_value() == '="lightning" ~30s> "rain" -"a \\"fish\\""'
+    page.get_by_role("button", name="Then: what follows in time").click()
+    assert page.get_by_role("textbox", name="and not between (optional)").input_value() == 'a "fish"'
+
+
 def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog")
     cards(page)
