@@ -125,6 +125,12 @@ def forget_saved(name: str) -> Call[None]:
     return Call("DELETE", f"/saved/{quote(name, safe='')}", _nothing)
 
 
+def set_field(name: str, values: Mapping[int, str]) -> Call[s.FieldValues]:
+    """Give assets a value of an own field, empty: none. Returns the values from before."""
+    body = {"values": [{"asset": asset, "value": value} for asset, value in values.items()]}
+    return Call("PUT", f"/fields/{quote(name, safe='')}", _as(s.FieldValues), json=body)
+
+
 def cases() -> Call[s.CaseList]:
     """Every case, the one that was changed last first."""
     return Call("GET", "/cases", _as(s.CaseList))

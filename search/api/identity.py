@@ -61,6 +61,7 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
     **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements", "/cases", "/cases/{id}/exhibits")},
     ("DELETE", f"{BASE}/judgements"): INGESTER,
     ("PUT", f"{BASE}/saved/{{name}}"): INGESTER, ("PUT", f"{BASE}/saved/{{name}}/seen"): INGESTER, ("DELETE", f"{BASE}/saved/{{name}}"): INGESTER,
+    ("PUT", f"{BASE}/fields/{{name}}"): INGESTER,
     ("PUT", f"{BASE}/cases/{{id}}"): INGESTER, ("DELETE", f"{BASE}/cases/{{id}}"): INGESTER,
     ("PUT", f"{BASE}/uploads/{{id}}/pin"): INGESTER, ("DELETE", f"{BASE}/uploads/{{id}}/pin"): INGESTER,
 }  # fmt: skip

@@ -105,6 +105,19 @@ class Where(Wire):
     )
 
 
+class FieldValue(Wire):
+    """A value of an own field for a file; empty: none."""
+
+    asset: Id
+    value: Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^\x00]*$")] = Field(examples=["relevant"])
+
+
+class FieldValues(Wire):
+    """Values of an own field."""
+
+    values: Annotated[list[FieldValue], Field(min_length=1, max_length=1_000)]
+
+
 class Narrowed(Wire):
     """A request that is about a part of the archive."""
 

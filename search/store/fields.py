@@ -107,6 +107,17 @@ class Fields:
         with self._database.reading() as connection:
             return {row.name: row.text for row in connection.execute(query)}
 
+    def held(self, name: str, assets: Sequence[int]) -> dict[int, str]:
+        """A field of those assets that have it."""
+        c = t.field.c
+        found: dict[int, str] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(assets), _AT_ONCE):
+                some = list(assets[start : start + _AT_ONCE])
+                query = select(c.asset_id, c.text).where(c.name == name, c.asset_id.in_(some), *self._seen())
+                found.update({row.asset_id: row.text for row in connection.execute(query)})
+        return found
+
     def names(self) -> dict[str, int]:
         """The fields, with the number of assets that have each."""
         c = t.field.c

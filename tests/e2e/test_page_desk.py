@@ -125,6 +125,29 @@ def test_an_answer_is_shown_in_lanes_and_each_lane_as_a_whole(served, open_page)
     assert page.get_by_role("button", name="Remove the filter sound channel").count() == 1
 
 
+def test_what_follows_is_a_second_row_and_its_text_form_one_press_away(served, open_page):
+    page = open_page(served.address)
+    page.locator("a[data-at]").first.wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("lightning")
+    page.get_by_role("button", name="Then: what follows in time").click()
+    assert focused(page) == "What follows"
+    page.keyboard.type("rain")
+    page.keyboard.press("Enter")
+    asked(page, '="lightning"+~30s>+"rain"')
+    assert cards(page)[0] == "storm.webm"
+    open_page.shoot(page, "then")
+    page.reload()
+    assert cards(page)[0] == "storm.webm"
+    box = page.get_by_role("textbox", name="What to look for")
+    assert (box.input_value(), page.get_by_role("textbox", name="What follows").input_value()) == ("lightning", "rain")
+    page.get_by_role("textbox", name="and not between (optional)").fill('a "fish"')
+    page.get_by_role("button", name="Text form").click()
+    assert box.input_value() == '="lightning" ~30s> "rain" -"a \\"fish\\""'
+    page.get_by_role("button", name="Then: what follows in time").click()
+    assert page.get_by_role("textbox", name="and not between (optional)").input_value() == 'a "fish"'
+
+
 def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog")
     cards(page)
@@ -139,6 +162,22 @@ def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served
         tray.get_by_label("Export as").select_option("json")
     with zipfile.ZipFile(saved.value.path()) as archive:
         assert len(json.loads(archive.read("a-dog.json"))["excerpts"]) == 3
+    tray.get_by_role("button", name="Clear").click()
+    tray.get_by_role("button", name="Undo").click()
+    tray.get_by_text("3 selected").wait_for()
+    tray.get_by_role("button", name="Mark").click()
+    page.get_by_label("Mark with").fill("to check")
+    page.keyboard.press("Enter")
+    tray.get_by_text("3 files marked “to check”.").wait_for()
+    counted = page.get_by_role("region", name="Filters").get_by_role("link", name="to check, 3 files", exact=True)
+    counted.wait_for()
+    tray.get_by_role("button", name="Undo").click()
+    counted.wait_for(state="detached")
+    page.locator("a[data-at]").first.focus()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+X")
     tray.get_by_role("button", name="Collect").click()
     page.get_by_label("Name of a case").fill("Dogs")
     page.keyboard.press("Enter")

@@ -171,6 +171,11 @@ TABLE = {
     ("PUT", "/v1/saved/{name}"): plainly("PUT", "/v1/saved/mine", {"form": "red"}),
     ("PUT", "/v1/saved/{name}/seen"): plainly("PUT", "/v1/saved/mine/seen", {"until": 1}),
     ("DELETE", "/v1/saved/{name}"): plainly("DELETE", "/v1/saved/mine"),
+    ("PUT", "/v1/fields/{name}"): lambda doors, id_: (
+        "PUT",
+        "/v1/fields/mark",
+        {"values": [{"asset": id_("asset"), "value": "x"}]},
+    ),
     ("GET", "/v1/cases"): plainly("GET", "/v1/cases"),
     ("POST", "/v1/cases"): plainly("POST", "/v1/cases", {"name": "mine"}),
     ("GET", "/v1/cases/{id}"): plainly("GET", "/v1/cases/1"),

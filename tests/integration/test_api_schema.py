@@ -30,7 +30,7 @@ CASES = int(os.environ.get("SENSORIUM_SCHEMA_CASES", "200"))
 REFUSED = {400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 416, 421, 422, 507}
 WRITES = {
     Role.READER: (),
-    Role.INGESTER: (t.job, t.judgement, t.casefile, t.exhibit, t.saved),
+    Role.INGESTER: (t.job, t.judgement, t.casefile, t.exhibit, t.saved, t.field),
 }
 """What a role may add rows to, besides uploads, which lie in files."""
 

@@ -99,6 +99,33 @@ def test_the_service_counts_and_filters(http, indexed, archive, table):
         assert (problem.status_code, near in problem.json()["remedy"]) == (422, True), problem.text
 
 
+def test_files_are_marked_and_what_was_there_undoes_it(http):
+    ids = {one["name"]: one["id"] for one in http.get("/v1/assets?limit=200").json()["assets"]}
+
+    def mark(**values):
+        return http.put(
+            "/v1/fields/mark", json={"values": [{"asset": ids[f"{name}.png"], "value": value} for name, value in values.items()]}
+        )
+
+    def marked():
+        told = http.post("/v1/facets", json={}).json()["facets"]
+        return {value["value"]: value["files"] for one in told if one["name"] == "field.mark" for value in one["values"]}
+
+    assert mark(red="relevant", blue="relevant").json() == {
+        "values": [{"asset": ids["red.png"], "value": ""}, {"asset": ids["blue.png"], "value": ""}]
+    }
+    before = mark(red="to check", blue="").json()
+    assert marked() == {"to check": 1}
+    assert http.put("/v1/fields/mark", json=before).status_code == 200
+    assert marked() == {"relevant": 2}
+    for name, values, status in (
+        ("9", [{"asset": ids["red.png"], "value": "x"}], 422), ("mark", [], 422), ("mark", [{"asset": 2**40, "value": "x"}], 404),
+        ("mark", [{"asset": ids["red.png"], "value": "y" * 1_001}], 422),
+    ):  # fmt: skip
+        assert http.put(f"/v1/fields/{name}", json={"values": values}).status_code == status
+    assert marked() == {"relevant": 2}
+
+
 def test_the_client_counts(client):
     found = client.facets("modality", targets=["image"])
     assert {value.value: value.files for value in found.facets[0].values} == {"image": 8}

@@ -93,7 +93,7 @@ def service(monkeypatch):
     fake = FakeService()
     monkeypatch.setattr(frame, "client", lambda: fake)
     frame._told.clear()
-    rail._counted.clear()
+    frame._counted.clear()
     return fake
 
 
@@ -134,13 +134,13 @@ def test_values_of_facets_are_links_that_choose_them_or_take_them_off(service):
 
     service.facets_held = [
         facet("modality", image=1_200, video=1), facet("folder", **{"2024": 2, "2024/may": 3}), facet("month", **{"2023-12": 4, "2024-02": 5, "2024-05": 6}),
-        facet("duration", **{"10..60": 2}), facet("collection", default=9), facet("field.Model", **{"Canon R5": 2, "X": 1}),
+        facet("duration", **{"10..60": 2}), facet("collection", default=3), facet("field.Model", **{"Canon R5": 2, "X": 1}),
     ]  # fmt: skip
     state = State(
         text="a dog", targets=("video",), under="2024", since="2024-01-01", until="2024-12-31", fields=(("Model", "X"),)
     )
     groups = {one["title"]: one["values"] for one in rail.groups(state)}
-    assert list(groups) == ["Medium", "Folder", "Date", "Model"]  # of lengths and collections there is but one, not chosen
+    assert list(groups) == ["Medium", "Folder", "Date", "Length", "Model"]  # all files are in the one collection
     told = {title: [(one["label"], one["files"], one["on"], one["level"]) for one in some] for title, some in groups.items()}
     assert told["Medium"] == [("Images", "1,200", False, 0), ("Videos", "1", True, 0)]
     assert told["Folder"] == [("All folders", "", False, 0), ("2024", "", True, 1), ("may", "3", False, 2)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from search.api.client import ADDRESS, Client, cookie_name
+from search.api.schemas import Facets
 from search.errors import ServiceError
 from ui.page.state import CHANNELS, State
 
@@ -61,6 +64,21 @@ def _folders() -> tuple[str, ...]:
     """The folders that hold files, in the order of their names; where there are many, those with the most files."""
     found = client().facets("folder").facets
     return tuple(sorted(one.value for facet in found for one in facet.values if one.value))
+
+
+def counted(targets: tuple[str, ...], channels: tuple[str, ...], wanted: Mapping[str, Any]) -> Facets:
+    """All facets of the files that pass a filter, as of the last seconds. Raises ServiceError."""
+    return _counted(targets, channels, repr(wanted), token(), _filter=wanted)
+
+
+@st.cache_data(ttl=10, max_entries=500, show_spinner=False)
+def _counted(targets: tuple[str, ...], channels: tuple[str, ...], of: str, token: str, _filter: Mapping[str, Any]) -> Facets:  # noqa: ARG001 - keys of what is kept
+    return client().facets(targets=targets, channels=channels, filter=_filter)
+
+
+def recount() -> None:
+    """Have the next look count anew, because files have changed."""
+    _counted.clear()
 
 
 def known() -> PageChoices:

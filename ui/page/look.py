@@ -24,6 +24,8 @@ _LANES = (
     ("Said and written", (), ("text", "speech", "ocr", "caption")),
 )  # fmt: skip
 """The lanes of an answer: what they are called, and the media and channels that they show; none: all."""
+_TERMS = 16
+"""Terms of a question."""
 _IN_LANE = 16
 """Cards of a lane."""
 _KEPT = 8
@@ -57,7 +59,7 @@ def show(state: State) -> None:
     if found.review:
         summary += f" · {phrasing.review(found.review)}"
     data = {
-        "cards": shown, "more": more, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened, "question": state.href(opened=None),
+        "cards": shown, "more": more, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened, "question": state.href(opened=None), "asks": True,
         "ended": phrasing.ended(state.count) if found.cursor and not more else phrasing.ended(found.limit) if found.limit else "",
         "summary": summary if shown else "", "unseen": " ".join([*found.notes, phrasing.unseen(found.coverage)]).strip(), "library": State(view="library").href(),
         "check": {"text": "Check a random sample", "href": state.href(sample=True)} if state.question and shown else None,
@@ -106,7 +108,7 @@ def laned(state: State) -> None:
         )
     data = {
         "lanes": drawn, "cards": [], "more": False, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened,
-        "question": state.href(opened=None), "summary": "",
+        "question": state.href(opened=None), "asks": True, "summary": "",
     }  # fmt: skip
     grid(data, sent)
 
@@ -332,17 +334,33 @@ def sent(told: Mapping[str, Any]) -> None:
         judge(state, told["asset"], told.get("right") is True)
     elif kind == "open" and isinstance(segment, int):
         frame.go(replace(state, opened=segment))
-    elif kind == "with" and isinstance(told.get("cards"), list):
-        frame.go(_with(state, told["cards"]))
+    elif kind in ("with", "without") and isinstance(told.get("cards"), list):
+        frame.go(_with(state, told["cards"], less=kind == "without"))
+    elif kind == "marked":
+        frame.recount()
+        forget()
     elif kind == "add" and isinstance(segment, int):
         frame.go(similar(state, segment, str(told.get("medium")), str(told.get("name")), add=True))
 
 
-def _with(state: State, cards: Sequence[Any]) -> State:
-    """The state that asks for more like several cards."""
+def _with(state: State, cards: Sequence[Any], *, less: bool = False) -> State:
+    """The state that asks for more like several cards; ``less``: for what is asked, and less like them."""
+    weight = -max(0.1, round(0.5 / max(len(cards), 1), 1)) if less else 1.0
     pieces = [
-        Piece.of({"kind": "segment", "value": one.get("segment"), "medium": one.get("medium"), "label": one.get("name")})
+        Piece.of(
+            {
+                "kind": "segment",
+                "value": one.get("segment"),
+                "weight": weight,
+                "medium": one.get("medium"),
+                "label": one.get("name"),
+            }
+        )
         for one in cards
         if isinstance(one, Mapping)
     ]
-    return replace(state, text="", pieces=tuple(piece for piece in pieces if piece)[:16], opened=None, count=FIRST_HITS)
+    some = tuple(piece for piece in pieces if piece)
+    if less:
+        kept = tuple(piece for piece in state.pieces if piece.value not in {one.value for one in some})
+        return replace(state, pieces=(*kept, *some)[: _TERMS - bool(state.text)], opened=None, count=FIRST_HITS)
+    return replace(state, text="", pieces=some[:_TERMS], opened=None, count=FIRST_HITS)

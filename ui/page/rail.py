@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-import streamlit as st
-
 from search.api.schemas import Facets
 from search.errors import ServiceError
 from ui import phrasing
@@ -24,7 +22,6 @@ _OWN: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What a facet adds to the state, taken away: its values are counted as if none of them were chosen, so that others can be."""
 _FIELD = "field."
-_FRESH_SECONDS = 10
 
 Value = dict[str, Any]
 
@@ -38,14 +35,9 @@ def show(state: State) -> None:
 def counted(state: State) -> Facets | None:
     """All facets of the files that pass a state's filters; None: the service cannot count them now, or a filter holds nothing."""
     try:
-        return _counted(state.targets, state.channels, repr(state.filter()), frame.token(), _filter=state.filter())
+        return frame.counted(state.targets, state.channels, state.filter())
     except ServiceError:
         return None
-
-
-@st.cache_data(ttl=_FRESH_SECONDS, max_entries=500, show_spinner=False)
-def _counted(targets: tuple[str, ...], channels: tuple[str, ...], of: str, token: str, _filter: dict[str, Any]) -> Facets:  # noqa: ARG001 - keys of what is kept
-    return frame.client().facets(targets=targets, channels=channels, filter=_filter)
 
 
 def values(state: State, name: str) -> list[tuple[str, int]]:
@@ -57,21 +49,26 @@ def values(state: State, name: str) -> list[tuple[str, int]]:
 
 
 def groups(state: State) -> list[dict[str, Any]]:
-    """The facets with their values, in the order in which they stand. What has but one value and none chosen is left out."""
+    """The facets with their values, in the order in which they stand. What has but one value, which all files have, is left out."""
     found = counted(state)
+    every = f"{found.files:,}" if found else ""
     own = [facet.name for facet in (found.facets if found else ()) if facet.name.startswith(_FIELD)]
     own += [name for name in dict.fromkeys(_FIELD + name for name, _ in state.fields) if name not in own]
     drawn = [
         ("modality", "Medium", _listed(state, "modality")), ("folder", "Folder", _folders(state)), ("month", "Date", _taken(state)),
         *((name, _LISTS[name][0], _listed(state, name)) for name in ("tag", "collection")), ("duration", "Length", _lengths(state)),
         *((name, _LISTS[name][0], _listed(state, name)) for name in ("channel", "language", "origin")),
-        *((name, name.removeprefix(_FIELD), _fields(state, name)) for name in own),
+        *((name, _headed(name.removeprefix(_FIELD)), _fields(state, name)) for name in own),
     ]  # fmt: skip
     return [
         {"name": name, "title": title, "values": some}
         for name, title, some in drawn
-        if len(some) > 1 or any(one["on"] for one in some)
+        if len(some) > 1 or any(one["on"] or one["files"] != every for one in some)
     ]
+
+
+def _headed(name: str) -> str:
+    return name[0].upper() + name[1:]
 
 
 def months(state: State) -> list[dict[str, Any]]:

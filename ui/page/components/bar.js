@@ -54,7 +54,8 @@ class Bar {
       this.pending = null;
       this.data = data;
       this.draft = structuredClone(data.state);
-      this.input.value = data.state.text;
+      this.then = this.raw ? null : pattern(data.state.text);
+      this.input.value = this.then?.first ?? data.state.text;
       this.open(this.input.matches(":focus") && !data.asks ? "recent" : null);
       this.say("");
       if (data.asks) this.remember();
@@ -74,7 +75,8 @@ class Bar {
     const chips = [...this.draft.pieces.map((piece) => this.chip(piece)), ...this.waiting.map((name) =>
       el("span", { class: "chip waiting", "data-key": `waiting ${name}` }, icon("file"), el("span", { class: "label" }, name)))];
     const go = el("button", { type: "submit", class: "go" }, "Search");
-    renew(this.box, icon("search"), chips, this.input, this.own(), this.more, go);
+    const then = button("quiet", "Then: what follows in time", "then", () => this.follows(), { "aria-expanded": String(!!this.then) });
+    renew(this.box, icon("search"), chips, this.input, this.own(), then, this.more, go, this.then && this.second());
     const view = this.data.state.view, library = view !== "search";
     const to = (name, mark, label) => el("a", { class: `toggle${view === name ? " active" : ""}`, "data-key": name, href: this.data[name], onclick: (event) => this.follow(event, this.data[name]) }, icon(mark), label);
     renew(this.nav, to("case", "case", "Cases"), to("library", "shelf", "Library"),
@@ -101,6 +103,45 @@ class Bar {
   async pin(piece, name) {
     const response = await fetch(`/v1/uploads/${piece.value}/pin`, { method: "PUT" }).catch(() => null);
     this.say(!response ? "The service does not answer. Try again in a moment." : response.ok ? `${name} is kept until somebody deletes it.` : await sentence(response), !response?.ok);
+  }
+
+  // A second row for what follows, or none any more.
+  follows() {
+    this.raw = false;
+    const known = this.then ? null : pattern(this.input.value.trim());
+    if (this.then) this.then = null;
+    else if (this.draft.pieces.length) return this.say("What follows in time can be asked of texts. Remove the other terms first, or write it in the text form.");
+    else this.then = known ?? { within: "30s", next: "", not: "" };
+    if (known) this.input.value = known.first;
+    this.draw();
+    (this.box.querySelector(".second input") ?? this.input).focus();
+  }
+
+  second() {
+    const { then } = this, field = (name, label) => el("input", {
+      type: "text", value: then[name], placeholder: label, "aria-label": label, "data-key": name, autocomplete: "off", oninput: (event) => { then[name] = event.target.value; },
+    });
+    return el("div", { class: "second", "data-key": "second" }, el("span", {}, "then within"),
+      el("select", { "aria-label": "Within", "data-key": "within", onchange: (event) => { then.within = event.target.value; } },
+        [...new Set([...Object.keys(GAPS), then.within])].map((gap) => el("option", { value: gap, selected: gap === then.within }, GAPS[gap] ?? gap))),
+      field("next", "What follows"), field("not", "and not between (optional)"),
+      el("button", { type: "button", class: "toggle", title: "Write it as one line", onclick: () => this.written() }, "Text form"),
+      button("quiet", "Remove what follows", "close", () => this.follows()));
+  }
+
+  // The same question as one line of text.
+  written() {
+    this.raw = true;
+    this.input.value = this.composed();
+    this.then = null;
+    this.draw();
+    this.input.focus();
+  }
+
+  // What is asked: the text in the box, or with what follows it a pattern in the text form.
+  composed() {
+    const first = this.input.value.trim(), next = this.then?.next.trim(), not = this.then?.not.trim();
+    return first && next ? `=${quoted(first)} ~${this.then.within}> ${quoted(next)}${not ? ` -${quoted(not)}` : ""}` : first;
   }
 
   // The weight of the text in the box, as soon as there is something else to weigh it against.
@@ -247,7 +288,8 @@ class Bar {
   }
 
   ask() {
-    this.draft.text = this.input.value.trim();
+    if (this.then && !this.then.next.trim() && this.then.not.trim()) return this.say("Say what follows, too.");
+    this.draft.text = this.composed();
     this.open(null);
     if (!this.draft.text && !this.draft.pieces.length) return this.say("Type what to look for, or add a picture, a sound or a video.");
     if (!this.draft.pieces.length || this.draft.text || this.draft.pieces.some((one) => one.weight > 0)) {
@@ -340,6 +382,17 @@ class Bar {
       if (typed) this.input.value = typed;
     } catch { /* nothing was kept */ }
   }
+}
+
+const GAPS = { "5s": "5 seconds", "30s": "30 seconds", "2m": "2 minutes", "10m": "10 minutes", "1h": "an hour" };
+
+const quoted = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
+
+// The two steps of a pattern in the text form, if it is one of two texts; everything else stays text.
+function pattern(text) {
+  const one = '("(?:[^"\\\\]|\\\\.)*")', found = new RegExp(`^=\\s*${one}\\s*~\\s*(\\d+(?:ms|s|m|h))\\s*>\\s*${one}(?:\\s+-${one})?$`).exec(text);
+  const plain = (told) => told.slice(1, -1).replace(/\\(.)/g, "$1");
+  return found && { first: plain(found[1]), within: found[2], next: plain(found[3]), not: found[4] ? plain(found[4]) : "" };
 }
 
 // A slider for what a part of the question weighs.

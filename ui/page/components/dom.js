@@ -17,6 +17,7 @@ const ICONS = {
   download: "M12 4v12M7 11l5 5 5-5M4 20h16", model: "M11 3l2 6 6 2-6 2-2 6-2-6-6-2 6-2zM19 16v5M16.5 18.5h5", ask: "M4 5h16v11h-9l-5 4v-4H4z",
   translate: "M4 6h10M9 4v2M12 6c-1 4-4 7-8 8M6 9c1 3 3 5 6 6M12 20l4.5-10L21 20M13.5 17h6",
   retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7", up: "M5 15l7-7 7 7", down: "M5 9l7 7 7-7",
+  then: "M4 7h7v6h-7zM13 16h7M17 12l4 4-4 4M11 10h3v6",
   case: "M4 8h16v11H4zM9 8V5h6v3M4 13h16",
 };
 

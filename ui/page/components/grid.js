@@ -46,6 +46,7 @@ class Grid {
       this.draw(data);
     }
     this.root.dataset.question = data.question;
+    this.asks = data.asks;
     this.asked = false;
     renew(this.foot, data.more ? el("button", { type: "button", class: "action more", onclick: () => this.further() }, "Show more") : data.ended ? el("p", { class: "ended" }, data.ended) : null);
     this.mark(data.marked);

@@ -30,14 +30,25 @@ class Tray {
     this.draw();
   }
 
+  cleared() {
+    const before = new Map(this.chosen);
+    this.form = null;
+    this.clear();
+    this.say("Nothing is selected. ", this.undoing(() => { this.chosen = before; this.told.replaceChildren(); this.draw(); }));
+  }
+
+  undoing(run) { return el("button", { type: "button", class: "action", onclick: run }, "Undo"); }
+
   draw() {
     this.grid.chosen();
     const count = this.chosen.size;
     this.root.hidden = !count && !this.told.hasChildNodes();
     const act = (label, run, kind = "action") => el("button", { type: "button", class: kind, onclick: run }, label);
     renew(this.root, el("b", {}, count ? `${count} selected` : ""), count > 0 && [
-      act("Collect", () => this.collecting(), "action chief"), this.formats(), act("Search with these", () => this.grid.send({ kind: "with", cards: this.about() })),
-      act("Clear", () => this.clear()),
+      act("Collect", () => this.collecting(), "action chief"), act("Mark", () => this.marking()), this.formats(),
+      act("More like these", () => this.grid.send({ kind: "with", cards: this.about() })),
+      this.grid.asks && act("Less like these", () => { const cards = this.about(); this.clear(); this.grid.send({ kind: "without", cards }); }),
+      act("Clear", () => this.cleared()),
     ], this.form, this.told);
   }
 
@@ -87,7 +98,34 @@ class Tray {
     this.clear();
     this.say(`${count} ${count === 1 ? "moment" : "moments"} added to ${name}. `,
       el("a", { class: "partly", href: `?view=case&case=${before.id}` }, "Open the case"), " ",
-      el("button", { type: "button", class: "action", onclick: () => this.undo(before, after) }, "Undo"));
+      this.undoing(() => this.undo(before, after)));
+  }
+
+  // A word for these files: it is an own field, so the rail counts it.
+  marking() {
+    const name = el("input", { list: "marks", maxlength: 100, placeholder: "relevant, to check …", "aria-label": "Mark with" });
+    this.form = el("form", { class: "into", onsubmit: (event) => { event.preventDefault(); this.mark(this.root.querySelector(".into input").value.trim()); } },
+      name, el("datalist", { id: "marks" }, ["relevant", "to check", "not relevant"].map((one) => el("option", { value: one }))), el("button", { type: "submit", class: "action" }, "Mark"));
+    this.draw();
+    this.root.querySelector(".into input").focus();
+  }
+
+  async mark(value) {
+    const assets = [...new Set([...this.chosen.values()].map((card) => card.asset))];
+    const before = await this.put(assets.map((asset) => ({ asset, value })));
+    if (!before) return;
+    this.form = null;
+    this.clear();
+    const files = `${assets.length} ${assets.length === 1 ? "file" : "files"}`;
+    this.say(value ? `${files} marked “${value}”. ` : `The mark of ${files} is gone. `, this.undoing(async () => { if (await this.put(before)) this.say("Undone."); }));
+  }
+
+  // Sets marks; gives those from before, or says why they could not be set.
+  async put(values) {
+    const response = await asked("PUT", "/v1/fields/mark", { values });
+    if (!response.ok) return void this.say(await sentence(response));
+    this.grid.send({ kind: "marked" });
+    return (await response.json()).values;
   }
 
   async undo(before, after) {
