@@ -33,7 +33,7 @@ _DARK, _LEAST_LIT, _LEAST_SHOWN = 24, 0.02, 1 / 3
 _LEAST_SPREAD = 5.0
 """The standard deviation of luma below which a picture is flat."""
 
-_RATE, _FRAME, _LOWEST, _HIGHEST, _BANDS = 5_333, 2_048, 300.0, 2_000.0, 33
+_RATE, _FRAME, _LOWEST, _HIGHEST, _BANDS = 4_000, 1_024, 300.0, 1_900.0, 33
 """Of sound: the rate it is brought to, samples of a frame, and the bands, in Hz."""
 
 _SILENT = 1e-4
@@ -87,23 +87,22 @@ def mirrored(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def sound_codes(sound: Sound, rate: int) -> NDArray[np.uint32]:
     """The codes (n,) of a sound (samples,) at ``rate`` Hz, one every ``STEP_MS`` from its beginning; 0 where it is silent."""
     every = max(rate // _RATE, 1)
-    samples = sound[: len(sound) // every * every].reshape(-1, every).mean(axis=1)
+    samples = sound[: len(sound) // every * every].reshape(-1, every) @ np.full(every, 1 / every, np.float32)
     step = rate / every * STEP_MS / 1000
     count = int(len(samples) // step)
-    padded = np.pad(samples, (0, _FRAME)).astype(np.float32)
-    starts = (np.arange(count + 1) * step).astype(np.intp)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[np.minimum(starts, len(padded) - _FRAME)]
-    spectrum = np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32))) ** 2
-    energies = spectrum @ _bands(rate / every)
-    rises = np.diff(energies, axis=1)
-    bits = np.diff(rises, axis=0) > 0
+    padded = np.zeros(len(samples) + _FRAME, np.float32)
+    padded[: len(samples)] = samples
+    starts = np.minimum((np.arange(count + 1) * step).astype(np.intp), len(samples))
+    frames = padded[starts[:, None] + np.arange(_FRAME)]
+    edges = _edges(rate / every)
+    spectrum = np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32))[:, edges[0] : edges[-1]]
+    energies = np.add.reduceat(spectrum.real**2 + spectrum.imag**2, edges[:-1] - edges[0], axis=1)
+    bits = np.diff(np.diff(energies, axis=1), axis=0) > 0
     codes = np.packbits(bits, axis=1).view(">u4")[:, 0].astype(np.uint32)
     return np.where(np.abs(frames[:-1]).mean(axis=1) < _SILENT, np.uint32(0), codes)
 
 
 @lru_cache(8)
-def _bands(rate: float) -> NDArray[np.float32]:
-    """Which frequencies (frame / 2 + 1,) each band sums up (…, bands)."""
-    edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
-    at = np.fft.rfftfreq(_FRAME, 1 / rate)[:, None]
-    return ((at >= edges[:-1]) & (at < edges[1:])).astype(np.float32)
+def _edges(rate: float) -> NDArray[np.intp]:
+    """Where the bands begin and end among the frequencies of a frame."""
+    return np.round(np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1) / rate * _FRAME).astype(np.intp)

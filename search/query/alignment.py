@@ -20,8 +20,8 @@ GAP_MS = 12_000
 MAX_PAIRS = 3_000
 """Pairs that are aligned, at most: the nearest ones."""
 
-LEAST_PAIRS, LEAST_SHARE = 3, 0.5
-"""Pairs that a stretch has at least, and the least share of the samples within it that have one."""
+LEAST_PAIRS, LEAST_SHARE, LEAST_TOTAL = 3, 0.5, 1.2
+"""Pairs that a stretch has at least, the least share of the samples within it that have one, and the least sum of their closeness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Stretch:
 def stretches(
     times: NDArray[np.int64], others: NDArray[np.int64], closeness: NDArray[np.float64], samples: NDArray[np.int64]
 ) -> Iterator[Stretch]:  # fmt: skip
-    """The stretches along which pairs of times (n,) and (n,) advance together, the one with most pairs first. ``closeness`` (n,), 0..1, is of
+    """The stretches along which pairs of times (n,) and (n,) advance together, the one with the largest sum first. ``closeness`` (n,), 0..1, is of
     the pairs; ``samples`` (m,), ascending, are all times of the first side of which there might be pairs."""
     best = np.argsort(-closeness, kind="stable")[:MAX_PAIRS]
     order = best[np.lexsort((others[best], times[best]))]
@@ -48,10 +48,10 @@ def stretches(
         chain = _longest(t, u, weight)
         start, end = int(t[chain[0]]), int(t[chain[-1]])
         possible = int(np.count_nonzero((samples >= start) & (samples <= end)))
-        if len(chain) < LEAST_PAIRS or len(chain) < LEAST_SHARE * possible:
+        if len(chain) < max(LEAST_PAIRS, LEAST_SHARE * possible) or weight[chain].sum() < LEAST_TOTAL:
             return
         yield Stretch(start, end, int(u[chain[0]]), int(u[chain[-1]]), tuple(at[chain].tolist()), float(weight[chain].mean()))
-        left = (t < start) | (t > end)  # each moment of this side is told once
+        left = ((t < start) | (t > end)) & ((u < u[chain[0]]) | (u > u[chain[-1]]))  # each moment of either side is told once
         t, u, weight, at = t[left], u[left], weight[left], at[left]
 
 

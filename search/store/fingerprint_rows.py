@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from search.store import tables as t
@@ -24,6 +24,18 @@ class FingerprintRow:
     asset: int
     start_ms: int
     fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Unprinted:
+    """An asset with segments that have no fingerprint: each with its channel, start and end of its span (None: it has none), and source, in
+    order; and where its file lies, with its size and time as they were scanned."""
+
+    asset: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    segments: tuple[tuple[int, str, int | None, int | None, str | None], ...]
 
 
 class FingerprintRows:
@@ -49,6 +61,50 @@ class FingerprintRows:
         query = select(f.segment_id).join(t.segment, s.id == f.segment_id).where(s.channel == str(channel)).order_by(f.segment_id)
         with self._database.reading() as connection:
             return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def without(self, after: int, limit: int) -> list[Unprinted]:
+        """Assets with ids above ``after`` whose file is present, and of which a picture, shot or window of sound has no fingerprint."""
+        s, a, where = t.segment.c, t.asset.c, t.location.c
+        lacks = (
+            s.channel.in_((str(Channel.VISUAL), str(Channel.SOUND))), s.reader_id.is_(None), a.modality.in_(("image", "video", "audio")),
+            ~exists().where(t.fingerprint.c.segment_id == s.id),
+        )  # fmt: skip
+        place = (
+            select(func.min(where.id))
+            .where(where.asset_id == a.id, where.state == "present")
+            .correlate(t.asset)
+            .scalar_subquery()
+        )
+        found = (
+            select(a.id)
+            .where(a.id > after, exists().where(s.asset_id == a.id, *lacks), place.is_not(None))
+            .order_by(a.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            ids = list(connection.execute(found).scalars())
+            files = connection.execute(
+                select(a.id, where.path, where.size, where.mtime_ns)
+                .join(t.location, where.id == place)
+                .where(a.id.in_(ids))
+                .order_by(a.id)
+            ).all()
+            rows = connection.execute(
+                select(s.asset_id, s.id, s.channel, s.start, s.end, s.source)
+                .join(t.asset, a.id == s.asset_id)
+                .where(s.asset_id.in_(ids), *lacks)
+                .order_by(s.ordinal)
+            ).all()
+        segments: dict[int, list[tuple[int, str, int | None, int | None, str | None]]] = {}
+        for asset, *one in rows:
+            segments.setdefault(asset, []).append(tuple(one))
+        return [Unprinted(row.id, row.path, row.size, row.mtime_ns, tuple(segments.get(row.id, ()))) for row in files]
+
+    def put(self, some: Sequence[tuple[int, Fingerprint | None]]) -> None:
+        """Store the fingerprints of segments; of those that are gone by now, none."""
+        with self._database.writing() as connection:
+            here = set(connection.execute(select(t.segment.c.id).where(t.segment.c.id.in_([id_ for id_, _ in some]))).scalars())
+            put_fingerprints(connection, (one for one in some if one[0] in here))
 
 
 def put_fingerprints(connection: Connection, some: Iterable[tuple[int, Fingerprint | None]]) -> None:

@@ -95,7 +95,7 @@ def _rounds(engine: Engine, asked: Sequence[str], captions: dict[str, list[str]]
     known = Counter(word for one in words.values() for word in one)
     first, last, plain_ms, round_ms = [], [], [], []
     for name in asked:
-        query = Term(captions[name][0], Modality.TEXT)
+        query = Term(captions[name][0].replace('"', ""), Modality.TEXT)  # quotes would ask for a phrase
 
         def look(preferences: Sequence[Preference], query: Term = query) -> tuple[list[tuple[str, int]], float]:
             began = time.perf_counter()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from sqlalchemy import delete
 from typer.testing import CliRunner
 
 from indexer import run
@@ -18,11 +20,15 @@ from search.media import fingerprints
 from search.query import Engine, Term
 from search.query.alignment import stretches
 from search.query.copies import groups
-from search.types import Filter, Modality
+from search.store import Database, tables
+from search.store.fingerprint_rows import FingerprintRows
+from search.types import Channel, Filter, Modality
+from tests.conftest import write_tone
 from tests.fakes.partial import Shelf
 from ui.cli import app
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+SEEN_OR_HEARD = (Channel.VISUAL, Channel.SOUND)
 PICTURES = ("husky.jpg", "cow.jpg", "violin.tiff", "heron.gif")
 
 
@@ -127,6 +133,33 @@ def test_copies_of_pictures_are_listed_and_folded(settings, gallery, encoder, mo
     (gallery / "mirror.jpg").unlink()
     run.index(settings, run.RunRequest([gallery], prune=True), encoder=encoder)
     assert len(http.post("/v1/duplicates", json={}).json()["groups"]) == 2
+
+
+def test_files_of_an_older_archive_are_read_again(settings, gallery, encoder, monkeypatch):
+    run.index(settings, run.RunRequest([gallery]), encoder=encoder)
+    write_tone(gallery / "low.wav", 220.0)
+    run.index(settings, run.RunRequest([gallery]), encoder=encoder)
+    with closing(Database(settings.database)) as database:
+        rows = FingerprintRows(database)
+        before = {
+            channel: {row.segment: row.fingerprint.codes.tolist() for row in rows.after(channel, 0)[1]}
+            for channel in SEEN_OR_HEARD
+        }
+        with database.writing() as connection:
+            connection.execute(delete(tables.fingerprint))
+        (gallery / "cow.jpg").unlink()
+        monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+        told = CliRunner().invoke(app, ["duplicates", "--json", "--home", str(settings.home)])
+        assert (len(json.loads(told.stdout)["groups"]), json.loads(told.stdout)["without"]) == (1, 7)  # those of the same bytes
+        told = CliRunner().invoke(app, ["duplicates", "--read", "--json", "--home", str(settings.home)])
+        assert (len(json.loads(told.stdout)["groups"]), json.loads(told.stdout)["without"]) == (2, 1)
+        after = {
+            channel: {row.segment: row.fingerprint.codes.tolist() for row in rows.after(channel, 0)[1]}
+            for channel in SEEN_OR_HEARD
+        }
+    gone = set(before[Channel.VISUAL]) - set(after[Channel.VISUAL])
+    assert len(gone) == 1  # the file that is no longer there
+    assert after == {channel: {id_: codes for id_, codes in some.items() if id_ not in gone} for channel, some in before.items()}
 
 
 def test_reuse_tells_where_a_stretch_lies_in_both(settings, shared, tmp_path, encoder, start):

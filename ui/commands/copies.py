@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 
 from search.errors import InputError, UnknownName
-from search.settings import load
+from search.settings import Settings, load
 from search.types import Filter
 from ui import phrasing
 from ui.commands.narrowing import narrowed
-from ui.options import Home, Json, paths_under
+from ui.options import Home, Json, archive, paths_under
 from ui.terminal import echo
 
 Where = Annotated[
@@ -21,7 +21,14 @@ Where = Annotated[
 ]
 
 
-def duplicates(where: Where = None, home: Home = None, as_json: Json = False) -> None:
+def duplicates(
+    where: Where = None,
+    read: Annotated[
+        bool, typer.Option("--read", help="First decode the files that were indexed before copies were looked for.")
+    ] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
     """List files that are copies of each other, also scaled, mirrored, cropped a little, or encoded anew, and what deleting them would free.
 
     Nothing is deleted. The first file of each group is the one to keep: most pixels, then most bytes.
@@ -35,6 +42,8 @@ def duplicates(where: Where = None, home: Home = None, as_json: Json = False) ->
 
     settings = load({"home": home})
     with Engine(settings) as engine:
+        if read:
+            _read(settings, engine)
         found = engine.duplicates(narrowed(engine, Filter(), where or ()))
         assets = engine.catalogue.assets([one for group in found.groups for one in group])
     told = [_group([assets[one] for one in group if one in assets]) for group in found.groups]
@@ -55,8 +64,20 @@ def duplicates(where: Where = None, home: Home = None, as_json: Json = False) ->
     )
     if found.without:
         show.err.print(
-            f"Not compared, since they were indexed before copies were looked for: {found.without:,} pictures and shots.", highlight=False
+            f"Not compared, since they were indexed before copies were looked for: {found.without:,} pictures and shots. --read reads them.",
+            highlight=False,
         )  # fmt: skip
+
+
+def _read(settings: Settings, engine: Any) -> None:  # noqa: ANN401 - the engine is imported late
+    from indexer.fingerprint_older import fingerprint_older
+    from search.media import DecodePool
+    from search.store.fingerprint_rows import FingerprintRows
+    from ui import show
+
+    with DecodePool(settings, 1) as pool:
+        count = fingerprint_older(FingerprintRows(archive(settings)), pool, engine.searcher().encoder.needs)
+    show.err.print(f"[dim]{phrasing.count(count, 'file')} read again[/]", highlight=False)
 
 
 def _group(some: list[Any]) -> dict[str, Any]:
