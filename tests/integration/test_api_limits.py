@@ -156,6 +156,7 @@ TABLE = {
     ("POST", "/v1/index-jobs"): plainly("POST", "/v1/index-jobs", {"paths": ["mine"], "collection": "mine"}),
     ("POST", "/v1/failures/retry"): by_body("/v1/failures/retry", lambda id_: {"failures": [id_("line")], "collection": "mine"}),
     ("POST", "/v1/search"): by_body("/v1/search", lambda id_: {"query": [{"segment": id_("segment")}]}),
+    ("POST", "/v1/segment"): by_body("/v1/segment", lambda id_: {"segment": id_("segment"), "on": [{"x": 5, "y": 5}]}),
     ("POST", "/v1/facets"): plainly("POST", "/v1/facets", {}),
     ("POST", "/v1/contrast"): plainly("POST", "/v1/contrast", {"these": {"targets": ["image"]}, "those": {"targets": ["text"]}}),
     ("POST", "/v1/embeddings"): plainly("POST", "/v1/embeddings", {"input": "red"}),
