@@ -154,6 +154,10 @@ class Space:
         )
 
 
+Box: TypeAlias = "tuple[float, float, float, float]"
+"""A part of a picture: left, top, width and height in percent of the picture's, as ``xywh=percent:`` of W3C media fragments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """The form of input that an encoder wants; the decoder delivers exactly this.
@@ -169,7 +173,7 @@ class Needs:
     ``batch`` is the encoder's preferred number of pictures, windows or texts at once. ``metadata``: if neither pictures nor sound
     are wanted, the text written in the file comes instead: captions, tags, chapters, subtitles. ``moments``: of a video, only the
     frames on screen at these times come, in milliseconds, ascending, each as a cut of one frame. ``lasts_ms`` is then the known
-    length of the video.
+    length of the video. ``crop``: of a picture, only this part is taken.
     """
 
     size: int
@@ -183,6 +187,7 @@ class Needs:
     levelled: bool = True
     moments: tuple[int, ...] = ()
     lasts_ms: int | None = None
+    crop: Box | None = None
 
 
 class Shape(StrEnum):
@@ -391,10 +396,6 @@ class Detail:
     translated: bool = False
 
 
-Box: TypeAlias = "tuple[float, float, float, float]"
-"""A part of a picture: left, top, width and height in percent of the picture's, as ``xywh=percent:`` of W3C media fragments."""
-
-
 @dataclass(frozen=True, slots=True)
 class PictureCodes:
     """The codes of the windows of a picture, or of the frame on screen at ``at_ms`` of the shot ``span``: see
@@ -468,6 +469,23 @@ class Patch:
 
     offset: int
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPrompt:
+    """What points at a thing in a picture: points on it and points beside it, as (x, y) in percent of width and height, and a box
+    around it. A click is one point, a scribble many. There is a point on it, or a box."""
+
+    on: tuple[tuple[float, float], ...] = ()
+    beside: tuple[tuple[float, float], ...] = ()
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Which pixels of a picture belong to a thing: (H, W) uint8, 0 or 1."""
+
+    pixels: NDArray[np.uint8]
 
 
 Within: TypeAlias = "tuple[str, ...] | None"

@@ -60,19 +60,20 @@ class Stock:
     def __init__(self) -> None:
         self._lock, self._idle = threading.Lock(), defaultdict[tuple[object, ...], list[Kept]](list)
 
-    def __call__(self, settings: Settings) -> Kept:
+    def __call__(self, settings: Settings, *, masks: bool = False) -> Kept:
         """A decoder, a used one if there is one of the kind: what it was started with is the same."""
         kind = (
             process._CHILD,
             settings.decode_memory,
             "heic" in process.picture_formats(settings.image_formats),
             settings.trust_anchors,
+            masks,
         )
         while True:
             with self._lock:
                 kept = self._idle[kind].pop() if self._idle[kind] else None
             if kept is None:
-                kept = Kept(settings)
+                kept = Kept(settings, masks=masks)
                 kept.stock, kept.kind = self, kind
                 return kept
             if kept.alive:

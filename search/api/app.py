@@ -32,6 +32,7 @@ from search.api import (
     problems,
     saved_questions,
     searching,
+    segmenting,
     uploads,
 )
 from search.api.access import Logged
@@ -66,7 +67,7 @@ def create_api(service: Service) -> FastAPI:
     api.openapi = partial(problems.described, api.openapi)  # type: ignore[method-assign]
     problems.install(api, service.places.hide)
     for router in (
-        searching.router(service), explaining.router(service), copying.router(service), exporting.router(service), embeddings.router(service), casework.router(service), saved_questions.router(service), field_routes.router(service), judgement_routes.router(service), assets.router(service), media_files.router(service), uploads.router(service.uploads),
+        searching.router(service), segmenting.router(service), explaining.router(service), copying.router(service), exporting.router(service), embeddings.router(service), casework.router(service), saved_questions.router(service), field_routes.router(service), judgement_routes.router(service), assets.router(service), media_files.router(service), uploads.router(service.uploads),
         index_jobs.router(service.jobs, service.drain), model_texts.router(service), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)

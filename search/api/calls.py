@@ -102,6 +102,20 @@ def embeddings(
     )
 
 
+def mask(
+    *, asset: int | None = None, segment: int | None = None, upload: str | None = None, at_ms: int | None = None,
+    on: Sequence[tuple[float, float]] = (), beside: Sequence[tuple[float, float]] = (),
+    box: tuple[float, float, float, float] | None = None, cut: Literal["thing", "box"] = "thing",
+) -> Call[s.CutOut]:  # fmt: skip
+    """What is pointed at in a picture, cut out to search with. Points are (x, y), a box is left, top, width and height, all in percent."""
+    points = [[{"x": x, "y": y} for x, y in some] for some in (on, beside)]
+    part = None if box is None else dict(zip(("left", "top", "width", "height"), box, strict=True))
+    body = {
+        "asset": asset, "segment": segment, "upload": upload, "at_ms": at_ms, "on": points[0], "beside": points[1], "box": part, "cut": cut,
+    }  # fmt: skip
+    return Call("POST", "/segment", _as(s.CutOut), json=body)
+
+
 def saved() -> Call[s.SavedQuestionList]:
     """Every saved question, by name."""
     return Call("GET", "/saved", _as(s.SavedQuestionList))

@@ -94,6 +94,8 @@ MEANINGS = {
     "no-upload": (404, "No upload has this id. Uploads expire."),
     "no-problem": (404, "No problem is called that."),
     "no-picture": (404, "Texts have no thumbnail."),
+    "pictureless": (422, "Things are pointed at in pictures and videos."),
+    "no-thing": (422, "A thing is told from what is around it by its colours. Draw a box around it, or take the box itself."),
     "no-preview": (404, "Only video and sound have a preview."),
     "foreign-host": (421, "The Host header names another service. The setting `hosts` lists the names of this one."),
     "foreign-origin": (403, "A page of another site sent the request; only this service's own page may change anything."),

@@ -30,6 +30,26 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Part(Wire):
+    """A part of a picture, in percent of its width and height."""
+
+    left: Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)]
+    top: Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)]
+    width: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    height: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+
+    @property
+    def sides(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height."""
+        return self.left, self.top, self.width, self.height
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if max(self.left + self.width, self.top + self.height) > 100.001:
+            raise ValueError("the box leads out of the picture: left and width, and top and height, make 100 together at most")
+        return self
+
+
 class Term(Wire):
     """One thing to look for: exactly one of the contents, and what it weighs. A negative weight subtracts."""
 
@@ -39,6 +59,9 @@ class Term(Wire):
     video: Inline | None = Field(default=None, description="A video: base64, or a data: URL.")
     upload: UploadId | None = None
     segment: Id | None = Field(default=None, description="A segment of the archive: more like this.")
+    box: Part | None = Field(
+        default=None, description="Only this part of the picture: of an image, of an upload, or of what a segment shows."
+    )
     weight: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 1.0
 
     @model_validator(mode="after")
@@ -46,6 +69,8 @@ class Term(Wire):
         given = [name for name in CONTENTS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a term has exactly one of {', '.join(CONTENTS)}; this one has {len(given)}")
+        if self.box and given[0] not in ("image", "upload", "segment"):
+            raise ValueError("a box is a part of an image, an upload or a segment")
         return self
 
 
@@ -1099,6 +1124,61 @@ class ExportRequest(Wire):
         if (self.search is None) == (not self.moments):
             raise ValueError("an export has either a search or moments")
         return self
+
+
+class Point(Wire):
+    """A place in a picture, in percent of its width and height."""
+
+    x: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    y: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+class MaskRequest(Wire):
+    """What points at a thing in a picture: points on it, points beside it, a box around it, or several of these. A click is one point, a
+    scribble many."""
+
+    asset: Id | None = None
+    segment: Id | None = Field(
+        default=None, description="A segment that shows a picture. Of a shot, the frame in its middle is taken."
+    )
+    upload: UploadId | None = None
+    at_ms: Milliseconds | None = Field(default=None, description="Of a video, the frame on screen at this time.")
+    on: Annotated[list[Point], Field(max_length=1_000)] = []
+    beside: Annotated[list[Point], Field(max_length=1_000)] = []
+    box: Part | None = None
+    cut: Literal["thing", "box"] = Field(
+        default="thing", description="`box`: everything in the box is taken, and there is no mask."
+    )
+
+    @model_validator(mode="after")
+    def _pointed(self) -> Self:
+        if [self.asset, self.segment, self.upload].count(None) != 2:
+            raise ValueError("exactly one of asset, segment and upload is needed")
+        if not (self.box or (self.on and self.cut == "thing")):
+            raise ValueError("a box is needed" if self.cut == "box" else "a point on the thing, or a box around it, is needed")
+        return self
+
+
+class MaskRuns(Wire):
+    """A mask in COCO's uncompressed form: its height and width, and the lengths of the runs of 0 and 1 down its columns, beginning
+    with 0."""
+
+    size: Annotated[list[int], Field(min_length=2, max_length=2)]
+    counts: list[int]
+
+
+class CutOut(Wire):
+    """A thing in a picture, or a part of one, kept as an upload to search with."""
+
+    source: Literal["grabcut", "box"] = Field(
+        description="`grabcut` separates colours and knows no things: the mask may be wrong."
+    )
+    box: Box
+    share: Share = Field(description="The share of the picture's pixels.")
+    mask: MaskRuns | None
+    png: str | None = Field(description="The mask as a data: URL.")
+    upload: Upload
+    form: str = Field(description="What to search with in the text form.", examples=["upload:0123456789abcdef0123456789abcdef"])
 
 
 class FetchRequest(Wire):

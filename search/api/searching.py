@@ -17,6 +17,7 @@ from search.api import schemas as s
 from search.api.cursors import cursor_of, keys_of
 from search.api.places import printable
 from search.api.seen import Seen, Sight
+from search.api.segmenting import part_of
 from search.api.service import Service
 from search.errors import Problem, QueryError
 from search.media.metadata import language_names
@@ -80,7 +81,9 @@ async def understood(service: Service, seen: Seen, asked: s.SearchRequest) -> tu
 
 
 def _brings_files(asked: s.SearchRequest) -> bool:
-    return any(term.text is None and term.segment is None for term in asked.query) or "upload:" in (asked.form or "")
+    return any(term.text is None and (term.segment is None or term.box) for term in asked.query) or "upload:" in (
+        asked.form or ""
+    )
 
 
 def preferences_of(asked: s.SearchRequest) -> list[Preference]:
@@ -144,7 +147,7 @@ def _stated(service: Service, seen: Seen, asked: s.SearchRequest) -> tuple[Query
     """The query and the filter that a request states, in terms or in the text form."""
     wanted = narrowed(seen, asked)
     if asked.form is None:
-        return Blend(tuple((term.weight, _part(service, term)) for term in asked.query)), wanted
+        return Blend(tuple((term.weight, _part(service, seen, term)) for term in asked.query)), wanted
 
     def opens(kind: str, value: str) -> Term:
         if kind != "upload":
@@ -235,16 +238,19 @@ def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
     )  # fmt: skip
 
 
-def _part(service: Service, term: s.Term) -> Term | Near:
+def _part(service: Service, seen: Seen, term: s.Term) -> Term | Near:
+    box = term.box.sides if term.box else None
+    if term.segment is not None and box:
+        return Term(part_of(service, seen, term.segment, box), Modality.IMAGE, f"part of segment {term.segment}")
     if term.segment is not None:
         return Near(term.segment)
     if term.text is not None:
         return Term(term.text, Modality.TEXT)
     if term.upload is not None:
         upload = service.uploads.find(term.upload)
-        return Term(upload.path, upload.modality, f"upload {upload.id}")
+        return Term(upload.path, upload.modality, f"upload {upload.id}", box)
     modality, data = next((kind, data) for kind in Modality if (data := getattr(term, kind, None)))
-    return Term(service.uploads.keep(decoded(data), modality), modality, f"inlined {modality}")
+    return Term(service.uploads.keep(decoded(data), modality), modality, f"inlined {modality}", box)
 
 
 def decoded(data: str) -> bytes:

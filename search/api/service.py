@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from search import encoders
@@ -86,6 +87,7 @@ class Service:
         self.decoding = Turns("files to be decoded", 4)  # by the processes of the pool; this many threads wait for them
         self.writing = Turns("questions to models", 4)
         self.uploads = Uploads(settings, self.pool, self.decoding)
+        self._masks: DecodePool | None = None
         self._worker = Worker(settings.home)
         self.jobs = IndexJobs(self.database, self._worker, runner)
         self.calibrating = Calibrating(settings, lambda: self._engine)
@@ -151,6 +153,8 @@ class Service:
         if self._engine:
             self._engine.close()
         self.pool.close()
+        if self._masks:
+            self._masks.close()
         self._worker.close()
         self.database.close()
 
@@ -173,6 +177,20 @@ class Service:
                 remedy="Start an index job (POST /v1/index-jobs), or run `sensorium index PATH`.",
             )  # fmt: skip
         return engine
+
+    def masks(self) -> DecodePool:
+        """What makes masks, in a process of its own that is started when it is first needed.
+
+        Raises:
+            ModelMissing: OpenCV is not installed.
+        """
+        if find_spec("cv2") is None:
+            raise ModelMissing(
+                "Masks need the package cv2, which is not installed.", remedy="Install it: pip install 'sensorium[masks]'"
+            )
+        with self._opening:
+            self._masks = self._masks or DecodePool(self.settings, 1, masks=True)
+            return self._masks
 
     def seen(self, within: Within) -> Seen:
         """What somebody sees who is limited to the collections ``within``; None: to none."""

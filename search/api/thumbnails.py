@@ -20,7 +20,7 @@ from search import cache, disk
 from search.api.schemas import Sprite
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, previews
-from search.media.decode.geometry import fit
+from search.media.decode.geometry import unpadded
 from search.media.opening import Held
 from search.settings import Settings
 from search.store.catalogue import Asset
@@ -134,7 +134,7 @@ class Thumbnails:
                 if isinstance(item, Info):
                     info = item
                 elif isinstance(item, Cut) and info and not isinstance(item.content, str):
-                    return previews.jpeg(_unpadded(_coloured(item.content), info, needs))
+                    return previews.jpeg(unpadded(_coloured(item.content), info, needs))
         finally:
             replies.close()  # one frame of an animation is enough
         raise MediaError("undecodable", "The file is no picture any more.")
@@ -223,13 +223,6 @@ def _coloured(content: NDArray[Any]) -> Picture:
     if content.ndim == 2:
         content = np.repeat((content * 255).round()[..., None], 3, axis=2)
     return np.asarray(content[0] if content.ndim == 4 else content, np.uint8)
-
-
-def _unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
-    """The part of a padded square that is the picture, (H, W, 3)."""
-    plan = fit(info.width or 1, info.height or 1, needs)
-    left, top = (needs.size - plan.width) // 2, (needs.size - plan.height) // 2
-    return np.ascontiguousarray(picture[top : top + plan.height, left : left + plan.width])
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -119,6 +119,19 @@ class Uploads:
             part.unlink(missing_ok=True)
         return path
 
+    def add(self, content: bytes, modality: Modality, suffix: str) -> Upload:
+        """Store a medium that the service made, under an id of its own; ``suffix`` is that of its name. Raises as ``receive`` does."""
+        part = self._begin(len(content))
+        final = part.with_name(f"{part.stem}.{modality}{suffix}")
+        try:
+            part.write_bytes(content)
+            part.replace(final)
+        except OSError as error:
+            raise self._no_room() if disk.full(error) else error from error
+        finally:
+            part.unlink(missing_ok=True)
+        return _upload(final)
+
     def find(self, id_: str) -> Upload:
         """An upload that has not expired. Finding it extends its life.
 
@@ -271,27 +284,27 @@ def router(uploads: Uploads) -> APIRouter:
             upload = await uploads.receive(form.read(request.stream()), None, lambda: name or form.name)
         else:
             upload = await uploads.receive(request.stream(), length, lambda: name or "")
-        return _entry(uploads, upload)
+        return entry(uploads, upload)
 
     @routes.post("/fetch", status_code=201, operation_id="fetch", summary="Fetch content")
     async def fetch_url(asked: s.FetchRequest) -> s.Upload:
         """Fetch content from the web, to search with. The service has to be set to do so: `fetch_urls`."""
-        return _entry(uploads, await uploads.fetch(asked.url))
+        return entry(uploads, await uploads.fetch(asked.url))
 
     @routes.get("/{id}", operation_id="get_upload", summary="An upload")
     def get(id: s.UploadId) -> s.Upload:  # noqa: A002 - the name in the address
         """What is known of an upload."""
-        return _entry(uploads, uploads.find(id))
+        return entry(uploads, uploads.find(id))
 
     @routes.put("/{id}/pin", operation_id="pin_upload", summary="Keep an upload")
     def pin(id: s.UploadId) -> s.Upload:  # noqa: A002
         """Keep an upload until it is deleted, so that what refers to it, such as a link to the page, goes on working."""
-        return _entry(uploads, uploads.pin(id, pinned=True))
+        return entry(uploads, uploads.pin(id, pinned=True))
 
     @routes.delete("/{id}/pin", operation_id="unpin_upload", summary="Let an upload expire")
     def unpin(id: s.UploadId) -> s.Upload:  # noqa: A002
         """Let a pinned upload expire like any other."""
-        return _entry(uploads, uploads.pin(id, pinned=False))
+        return entry(uploads, uploads.pin(id, pinned=False))
 
     @routes.delete("/{id}", status_code=204, operation_id="delete_upload", summary="Forget an upload")
     def delete(id: s.UploadId) -> Response:  # noqa: A002
@@ -302,7 +315,8 @@ def router(uploads: Uploads) -> APIRouter:
     return routes
 
 
-def _entry(uploads: Uploads, upload: Upload) -> s.Upload:
+def entry(uploads: Uploads, upload: Upload) -> s.Upload:
+    """An upload in the form of the API."""
     return s.Upload(id=upload.id, modality=upload.modality, bytes=upload.bytes, expires_at=uploads.expires_at(upload))
 
 

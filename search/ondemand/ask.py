@@ -125,7 +125,7 @@ def _shot(cut: Cut) -> list[Frame]:
 
 
 def _whole(picture: Picture, info: Info, writer: Writer) -> Picture:
-    from search.readers.caption.reader import unpadded
+    from search.media.decode.geometry import unpadded
 
     return unpadded(picture, info, writer.needs)
 

@@ -12,21 +12,54 @@ from pathlib import Path
 from typing import TypeAlias
 
 from search.errors import QueryError
-from search.types import Channel, Modality
+from search.types import Box, Channel, Modality
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Content to search with: the text itself, or a file for every other modality. Error messages call the file ``name``."""
+    """Content to search with: the text itself, or a file for every other modality. Error messages call the file ``name``. ``box``: only
+    this part of a picture."""
 
     content: str | Path
     modality: Modality
     name: str = ""
+    box: Box | None = None
 
     def __post_init__(self) -> None:
-        """Raises QueryError for a text without words."""
+        """Raises QueryError for a text without words, and for a box that is none or not of a picture."""
+        if self.box is not None:
+            if self.modality is not Modality.IMAGE:
+                raise QueryError("A box is a part of a picture.", remedy="Ask with a picture, or without the box.")
+            check_box(self.box)
         if isinstance(self.content, str) and not self.content.strip():
             raise QueryError("The query text is empty.", remedy="Say in a few words what to look for.")
+
+
+def check_box(box: Box) -> None:
+    """Raises QueryError for a box that has no size, or does not lie in the picture."""
+    left, top, width, height = box
+    if not (0 <= left < 100 and 0 <= top < 100 and 0 < width <= 100.001 - left and 0 < height <= 100.001 - top):
+        raise QueryError(
+            f"{left:g},{top:g},{width:g},{height:g} is no part of a picture.",
+            remedy="Give left, top, width and height in percent of the picture: 25,40,30,20. It has a size, and ends at 100.",
+        )
+
+
+def parsed_box(told: str) -> Box:
+    """A box from four numbers with commas between them.
+
+    Raises:
+        QueryError: they are not, or it is no part of a picture.
+    """
+    try:
+        left, top, width, height = (float(side) for side in told.split(","))
+    except ValueError:
+        raise QueryError(
+            f"{told!r} is no part of a picture.",
+            remedy="Give left, top, width and height in percent of the picture: 25,40,30,20.",
+        ) from None
+    check_box((left, top, width, height))
+    return left, top, width, height
 
 
 @dataclass(frozen=True, slots=True)

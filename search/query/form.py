@@ -4,7 +4,7 @@
 
     question  = step { link step } { filter }
     step      = term { exclusion | addition | filter } [ "@" channels ] [ "*" times ]
-    term      = words | quoted | medium ":" value | "segment:" number
+    term      = words | quoted | medium ":" value [ "#xywh=percent:" left "," top "," width "," height ] | "segment:" number
     addition  = "+" term [ "^" weight ]
     exclusion = "-" term [ "^" weight ]
     link      = ">" | "~" time ">" | "~" time ".." time ">" | "&"
@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from search.errors import InputError, QueryError, UnknownName
-from search.query.algebra import Blend, Link, Near, Query, Step, Term, Then
+from search.query.algebra import Blend, Link, Near, Query, Step, Term, Then, parsed_box
 from search.query.narrowing import KEYS, in_words, is_key, narrowed_by
 from search.types import Channel, Filter, Modality
 
@@ -56,6 +56,9 @@ TOKEN_PATTERN = re.compile(
 _PLAIN = re.compile(r"[^\W_][\w'’.,!?-]*(?: [^\W_][\w'’.,!?-]*)*")
 _GAP = re.compile(r"~\s*(?:(\d+(?:\.\d+)?)(ms|s|m|h)\.\.)?(\d+(?:\.\d+)?)(ms|s|m|h)\s*>")
 
+
+_BOXED = re.compile(r"(.+)#xywh=percent:(\d[\d.e-]*(?:,\d[\d.e-]*){3})", re.DOTALL)
+"""A file with a part of it, as W3C media fragments name it."""
 
 EVERYTHING = Filter()
 
@@ -209,8 +212,10 @@ class _Reader:
 
     def _opened(self, key: str, value: str, at: int) -> Term | Near:
         if key != "segment":
+            found = _BOXED.fullmatch(value)
             try:
-                return self.opens(key, value)
+                term = self.opens(key, found[1] if found else value)
+                return replace(term, box=parsed_box(found[2])) if found else term
             except InputError as error:
                 raise FormError(str(error), at, remedy=error.remedy) from error
         if not value.isdecimal() or len(value) > 18:
@@ -356,7 +361,8 @@ def _term(term: Term | Near) -> str:
         return f"segment:{term.segment}"
     if isinstance(term.content, str):
         return _quoted(term.content)
-    return f"{term.modality}:{_quoted(str(term.content))}"
+    where = f"#xywh=percent:{','.join(repr(side) for side in term.box)}" if term.box else ""
+    return f"{term.modality}:{_quoted(f'{term.content}{where}')}"
 
 
 def _quoted(text: str) -> str:

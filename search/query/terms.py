@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
@@ -98,7 +99,7 @@ class Terms:
             self._pool = self._pool or DecodePool(self._settings, 1)
         sums, spread, length = _Sums(self._encoder), None, 0
         try:
-            with closing(self._pool.decode(Path(term.content), self._encoder.needs)) as replies:
+            with closing(self._pool.decode(Path(term.content), replace(self._encoder.needs, crop=term.box))) as replies:
                 for item in replies:
                     if isinstance(item, Info) and item.modality is not stated:
                         raise QueryError(
@@ -192,7 +193,7 @@ def _identity(term: Term) -> object:
             f"The query file {term.name or term.content} cannot be read: {error.strerror}.",
             remedy="Check the path and its permissions.",
         ) from error
-    return term.modality, term.content.absolute(), stat.st_size, stat.st_mtime_ns
+    return term.modality, term.content.absolute(), stat.st_size, stat.st_mtime_ns, term.box
 
 
 def _a(modality: Modality) -> str:

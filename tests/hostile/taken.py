@@ -212,6 +212,8 @@ def lie(how: str) -> None:
         "a slot that is not there": info + protocol.pack(good, size) + b"\xc8",
         "slots that were not taken": info + (protocol.pack(good, size) + b"\0") * 200_000,
         "a shape that is too big": info + protocol.pack(good | {"shape": [1 << 20, 1 << 20, 3]}, 3 << 40),
+        "a mask that nobody asked for": info + protocol.pack({"kind": "mask", "shape": [1, 1]}, 1) + b"\0",
+        "a mask of any size": info + protocol.pack({"kind": "mask", "shape": [1 << 20, 1 << 20]}, 1 << 40),
         "a video of a million frames": info
         + protocol.pack(good | {"modality": "video", "shape": [1 << 20, 64, 64, 3]}, size << 20),
         "an unknown reason": protocol.pack({"kind": "error", "reason": "sorry", "detail": ""}),

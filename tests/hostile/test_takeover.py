@@ -138,7 +138,7 @@ def test_passwords_do_not_reach_a_decoder(taken, order):
 @pytest.mark.parametrize("lie", [
     "noise", "a header without end", "a payload without end", "no JSON", "a deep header", "a long number", "a cut before the info", "two infos",
     "three infos", "a cut after the last info",
-    "a slot that is not there", "slots that were not taken", "a shape that is too big", "a video of a million frames", "an unknown reason",
+    "a mask that nobody asked for", "a mask of any size", "a slot that is not there", "slots that were not taken", "a shape that is too big", "a video of a million frames", "an unknown reason",
     "gaps without end", "a pickle", "half a header",
 ])  # fmt: skip
 def test_lies_end_the_liar_and_cost_nothing(taken, order, tmp_path, lie):

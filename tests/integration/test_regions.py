@@ -140,6 +140,25 @@ def test_the_command_line_says_where_and_in_json_as_a_media_fragment(home):
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_part_of_a_picture_is_asked_with(home, pictures):
+    def best(*asked: str) -> list[tuple[str, float]]:
+        hits = json.loads(run("search", *asked, "--json", "-k", "9").stdout)["hits"]
+        return [(hit["asset"]["path"].rpartition("/")[2], round(hit["evidence"]["cosine"], 4)) for hit in hits]
+
+    mixed = str(pictures.parent / "mixed.png")
+    pixels = np.full((400, 400, 3), 255, np.uint8)
+    pixels[200:, 200:] = COLOURS["red"]
+    Image.fromarray(pixels).save(mixed)
+    red = best("--image", mixed, "--box", "50,50,50,50", "--in", "text")
+    assert red[0][1] > best("--image", mixed, "--in", "text")[0][1]
+    assert best("--form", f'image:"{mixed}#xywh=percent:50,50,50,50" in:text') == red
+    assert best("--image", mixed, "--box", "0,0,50,50")[0][0] == "white.png"
+    assert "1 --box for 2 --image" in str(run("search", "--image", mixed, "--image", mixed, "--box", "0,0,9,9", code=1).exception)
+    assert "no part of a picture" in str(run("search", "--image", mixed, "--box", "95,0,9,9", code=1).exception)
+    assert "no part of a picture" in str(run("search", "--image", mixed, "--box", "0,0,0,9", code=1).exception)
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_over_http_a_hit_has_its_box_and_pages_follow_each_other(home, encoder):
     add()
     service = Service(home, load=lambda _: encoder, runner=lambda *_: None, patience=LONG)

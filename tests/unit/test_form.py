@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def text(words: str) -> Term:
         ("a ~5s..2m> b & c", Formed(Then((Step(text("a")), Step(text("b"), link=Link(least_ms=5_000, most_ms=120_000)), Step(text("c"), link=Link(together=True)))))),
         ("bark@sound*3", Formed(Then((Step(text("bark"), (Channel.SOUND,), times=3),)))),
         ("image:photo.jpg > segment:17", Formed(Then((Step(Term(Path("photo.jpg"), Modality.IMAGE)), Step(Near(17)))))),
+        ("image:photo.jpg#xywh=percent:25,40,30,20.5", Formed(Term(Path("photo.jpg"), Modality.IMAGE, box=(25, 40, 30, 20.5)))),
         ("siren@sound", Formed(text("siren"), Filter(channels=(Channel.SOUND,)))),
         ('boat field.Model:"Canon R5" shape:portrait', Formed(text("boat"), Filter(fields=(("Model", "Canon R5"),), shapes=(Shape.PORTRAIT,)))),
         (r'"say \"hi\" \\ there"', Formed(text('say "hi" \\ there'))),
@@ -52,6 +54,7 @@ def test_what_it_means(form, value):
         ("siren -shape:square", 6, "sign"), ("segment:x", 8, "segment:17"), ('siren ""', 6, "fire engine"), ("siren*50", 0, "2 to 12"), ("", 0, "siren"),
         ("siren since:soon", 12, "2024-05-31"), ("upload:abc", 0, "image:photo.jpg"), ("siren > crowd -police^2", 6, "^"), ("a" * 4_001, 4_000, "4,000"),
         ("siren -police > crowd", 0, "later step"), ("image: > b", 0, "image:name"),
+        ("siren +image:a.jpg#xywh=percent:90,0,30,30", 7, "25,40,30,20"), ("audio:a.wav#xywh=percent:0,0,30,30", 0, "without the box"),
     ],
 )  # fmt: skip
 def test_errors_point_at_the_character_and_say_what_to_write(form, at, told):
@@ -64,7 +67,11 @@ def test_errors_point_at_the_character_and_say_what_to_write(form, at, told):
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12).filter(str.strip).map(text)
 files = st.sampled_from(["a.jpg", "my photo.jpg", '"q".png', "/x/ä.jpg"]).map(lambda name: Term(Path(name), Modality.IMAGE))
-terms = texts | files | st.builds(Near, st.integers(1, 10**9))
+crops = st.builds(
+    lambda file, left, top, width, height: replace(file, box=(left, top, width, height)),
+    files, *[st.floats(0, 50)] * 2, *[st.floats(1e-7, 50)] * 2,
+)  # fmt: skip
+terms = texts | files | crops | st.builds(Near, st.integers(1, 10**9))
 weights = st.floats(0, 100, allow_nan=False)
 links = st.just(Link(together=True)) | st.tuples(st.integers(0, 10**7), st.integers(0, 10**7)).map(
     lambda ends: Link(least_ms=min(ends), most_ms=max(ends))

@@ -56,6 +56,28 @@ def test_a_turned_picture_is_set_upright(pool, tmp_path, suffix, orientation):
     assert colour_of(found.content[36:, :]) == colour_of(found.content[:, 36:]) == "blue"
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff"])
+@pytest.mark.parametrize("orientation", [1, 6, 7])
+def test_a_crop_is_of_the_upright_picture(pool, tmp_path, suffix, orientation):
+    upright, exif, path = corner((1600, 800)), Image.Exif(), tmp_path / f"a.{suffix}"
+    exif[0x0112] = orientation
+    stored = {1: upright, 6: upright.transpose(Image.Transpose.ROTATE_90), 7: upright.transpose(Image.Transpose.TRANSVERSE)}
+    stored[orientation].save(path, exif=exif)
+    for crop, colour in (((0, 0, 45, 45), "red"), ((55, 5, 40, 90), "blue"), ((99.99, 0, 0.01, 100), "blue")):
+        found = decode(pool, path, replace(NEEDS, fit="squash", crop=crop))
+        assert colour_of(found.content) == colour
+        assert (found.info.width, found.info.height) == (max(1, crop[2] * 16), crop[3] * 8)
+        assert len(found.cuts) == 1
+
+
+def test_of_an_animation_a_crop_is_of_its_first_frame(pool, tmp_path):
+    frames = [picture(name) for name in ("red", "blue", "red")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
+    found = decode(pool, tmp_path / "a.gif", replace(NEEDS, crop=(10, 10, 50, 50)))
+    assert colour_of(found.content) == "red"
+    assert found.content.shape == (64, 64, 3)
+
+
 def test_webp_is_shown_as_it_lies_whatever_its_exif_says(pool, tmp_path):
     """No browser turns it."""
     exif = Image.Exif()

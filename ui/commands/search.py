@@ -36,6 +36,12 @@ def search(
     words: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="What to look for, in words.")] = None,
     text: Annotated[list[str] | None, asking(help="Another text.")] = None,
     image: Annotated[list[Path] | None, asking(help="A picture to search with.")] = None,
+    box: Annotated[
+        list[str] | None,
+        asking(
+            metavar="X,Y,W,H", help="Only this part of a picture, in percent: left, top, width, height. One for each --image."
+        ),
+    ] = None,
     audio: Annotated[list[Path] | None, asking(help="A sound to search with.")] = None,
     video: Annotated[list[Path] | None, asking(help="A video to search with.")] = None,
     depth: Annotated[list[Path] | None, asking(help="A depth picture to search with, such as a.depth.png.")] = None,
@@ -126,6 +132,7 @@ def search(
     Examples:
       sensorium search boats on the shore at sunset
       sensorium search --image photo.jpg --in audio,text
+      sensorium search --image photo.jpg --box 25,40,30,20 --region
       sensorium search "a beach" --text rain --not people --weights 1,0.7
       sensorium search "fire engine" --under ~/Videos --since 2024-05-01
       sensorium search --form 'siren ~30s> crowd -"police car" in:video'
@@ -133,12 +140,20 @@ def search(
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term, Then
+    from search.query.algebra import parsed_box
     from search.query.preferences import Preference
 
     texts = [" ".join(words)] if words else []
     terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
+    if box and len(box) != len(image or []):
+        raise InputError(
+            f"{len(box)} --box for {len(image or [])} --image.",
+            remedy="Give one --box for each --image, in their order, or none.",
+        )
+    boxes = [parsed_box(one) for one in box] if box else [None] * len(image or [])
+    terms += [Term(file, Modality.IMAGE, box=part) for file, part in zip(image or [], boxes, strict=True)]
     given = (
-        (Modality.IMAGE, image), (Modality.AUDIO, audio), (Modality.VIDEO, video),
+        (Modality.AUDIO, audio), (Modality.VIDEO, video),
         (Modality.DEPTH, depth), (Modality.THERMAL, thermal), (Modality.IMU, imu),
     )  # fmt: skip
     for modality, files in given:

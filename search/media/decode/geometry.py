@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.types import Needs, Picture
+from search.types import Info, Needs, Picture
 
 PAD = (0, 0, 0)
 """Colour around a padded picture, RGB."""
@@ -66,3 +66,18 @@ def square(picture: Picture, size: int) -> Picture:
     top, left = (size - middle.shape[0]) // 2, (size - middle.shape[1]) // 2
     canvas[top : top + middle.shape[0], left : left + middle.shape[1]] = middle
     return canvas
+
+
+def unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
+    """The part of a square that is the picture, (H, W, 3), so that a model for any shape does not see black borders."""
+    if needs.fit != "pad" or not info.width or not info.height:
+        return picture
+    plan = fit(info.width, info.height, needs)
+    left, top = (needs.size - plan.width) // 2, (needs.size - plan.height) // 2
+    return np.ascontiguousarray(picture[top : top + plan.height, left : left + plan.width])
+
+
+def edges(side: int, start: float, length: float) -> tuple[int, int]:
+    """The first pixel and the number of pixels, at least one, of a stretch in percent along a side of ``side`` pixels."""
+    first = min(max(round(side * start / 100), 0), side - 1)
+    return first, max(1, min(round(side * (start + length) / 100), side) - first)

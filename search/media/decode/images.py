@@ -31,11 +31,11 @@ from PIL.Image import Resampling, Transpose
 from search.errors import MediaError
 from search.media.decode import behind, deep, openers
 from search.media.decode.colour import MAX_PROFILE, Colours
-from search.media.decode.geometry import PAD, fit
+from search.media.decode.geometry import PAD, edges, fit
 from search.media.metadata import picture_text
 from search.media.sniff import is_heif, is_raw_head, is_raw_name
 from search.media.source import PICTURES, Found, Limits, Source
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture, Stamp
+from search.types import Box, Channel, Cut, Gap, Info, Modality, Needs, Picture, Stamp
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
@@ -81,6 +81,8 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     """Decode a picture into a cut (size, size, 3), or one for each of its pages and slides. Moving parts of an animation are cuts
     of (frames, size, size, 3).
 
+    With ``needs.crop`` there is one cut, of this part of the first page, and the info tells the part's size.
+
     If ``needs.size`` is 0 there are no such cuts; with ``needs.metadata``, the text written in the file comes instead.
 
     Raises:
@@ -100,6 +102,18 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     begun = time.process_time()
     image, size, count = loaded(source, needs, limits, gaps)
     turned, stamps, colours = orientation(image), picture_text.stamps(image, source), Colours(image, source.file, gaps)
+    if needs.crop:
+        part = cropped(upright(image, turned), needs.crop)
+        content = np.asarray(_fitted(part, needs, colours))
+        check_seen(content, gaps)
+        whole = _info(image, size, None, turned, stamps)
+        width, height = (
+            edges(side or 1, *along)[1] for side, along in ((whole.width, needs.crop[::2]), (whole.height, needs.crop[1::2]))
+        )
+        yield replace(whole, width=width, height=height)
+        yield Cut(Channel.VISUAL, Modality.IMAGE, None, content)
+        yield from gaps
+        return
     if count > 1:
         plan = _planned(image, count, limits, gaps, begun)
         yield _info(image, size, plan.duration, turned, stamps)
@@ -249,6 +263,7 @@ def _draft(image: ImageFile.ImageFile, needs: Needs) -> None:
     width, height = image.size
     if image.format in ("JPEG", "MPO"):
         side = max(width, height) if needs.fit == "pad" else min(width, height)
+        side = max(1, int(side * min(needs.crop[2:]) / 100)) if needs.crop else side
         image.draft(None, (width * needs.size // side or 1, height * needs.size // side or 1))
 
 
@@ -438,6 +453,12 @@ def _flat(image: Image.Image, colours: Colours) -> Image.Image:
 
 def _picture(image: Image.Image, orientation: int) -> Picture:
     return np.asarray(upright(image, orientation))
+
+
+def cropped(image: Image.Image, box: Box) -> Image.Image:
+    """The part of a picture in a box, of at least one pixel."""
+    (left, wide), (top, high) = (edges(side, *along) for side, along in zip(image.size, (box[::2], box[1::2]), strict=True))
+    return image.crop((left, top, left + wide, top + high))
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:

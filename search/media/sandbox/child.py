@@ -1,6 +1,6 @@
 """The disposable process that decodes. Opened files come in over the socket at standard input; answers go back.
 
-It is run as ``python -P -m search.media.sandbox.child MEMORY SLOTS FREE HEIF ANCHORS`` by ``process.py``. It loads everything that decoding
+It is run as ``python -P -m search.media.sandbox.child MEMORY SLOTS FREE HEIF ANCHORS MASKS`` by ``process.py``. It loads everything that decoding
 needs, gives up everything else (``confine.py``), and only then reads the first byte of a file. It keeps no state between files,
 except colour transforms, which depend only on the bytes of a profile.
 """
@@ -24,7 +24,7 @@ from search.media.sandbox import confine, protocol
 from search.media.sandbox.slots import SLOT_BYTES, Slots
 from search.media.sniff import HEAD_BYTES
 from search.media.source import Found, Limits, Read, Source
-from search.types import Modality, Needs
+from search.types import MaskPrompt, Modality, Needs
 
 _READERS = {
     Modality.IMAGE: "search.media.decode.images",
@@ -51,7 +51,7 @@ def main() -> None:
     """Serve until the parent closes the socket."""
     memory, shared, free, heif = (int(argument) for argument in sys.argv[1:5])
     os.dup2(2, 1)
-    _load(heif=bool(heif), anchors=sys.argv[5])
+    _load(heif=bool(heif), anchors=sys.argv[5], masks=bool(int(sys.argv[6])))
     control, slots = socket.socket(fileno=os.dup(0)), Slots.attach(shared, free)
     _confine(memory, threads=bool(heif))
     while request := _receive(control):
@@ -66,13 +66,18 @@ def main() -> None:
                 found = positions.find(file, source.size, modality)
             elif header["task"] == "provenance":
                 found = iter([provenance.find(source, modality, limits, beside)])
+            elif header["task"] == "mask":
+                from search.media.decode import grabcut
+
+                needs = Needs(**header["needs"])
+                found = grabcut.masked(decode(modality, source, needs, limits), MaskPrompt(**header["prompt"]), needs)
             else:
                 found = provenance.told(decode(modality, source, Needs(**header["needs"]), limits), source, limits)
             for reply in _answer(modality, found, limits):
                 _send(control, slots, reply)
 
 
-def _load(*, heif: bool, anchors: str) -> None:
+def _load(*, heif: bool, anchors: str, masks: bool = False) -> None:
     """Import everything that any file may need, and read the certificates that one trusts. The garbage collector then ignores these objects."""
     import encodings
 
@@ -86,6 +91,8 @@ def _load(*, heif: bool, anchors: str) -> None:
         from search.media.decode import images
 
         images.learn_heif()
+    if masks:
+        importlib.import_module("search.media.decode.grabcut")
     provenance.learn(anchors)
     gc.freeze()
 

@@ -12,7 +12,7 @@ from search.errors import InputError, MediaError
 from search.media.opening import Held
 from search.media.sandbox.process import Process
 from search.settings import Settings
-from search.types import Cut, Gap, Info, Needs, Patch, ProvenanceReport
+from search.types import Cut, Gap, Info, Mask, MaskPrompt, Needs, Patch, Picture, ProvenanceReport
 
 _FILES_PER_PROCESS = 800
 """A process is replaced after this many files, so that leaks in codecs stay small. Starting one takes as long as decoding 150
@@ -26,20 +26,20 @@ class DecodePool:
     must not hold more open iterators than there are processes.
     """
 
-    def __init__(self, settings: Settings, size: int) -> None:
-        """Start the processes. The constructor does not wait for them.
+    def __init__(self, settings: Settings, size: int, *, masks: bool = False) -> None:
+        """Start the processes. The constructor does not wait for them. ``masks``: ``mask`` may be called, which takes OpenCV.
 
         Raises:
             InputError: the setting ``trust_anchors`` names no file of certificates.
         """
         if settings.trust_anchors:
             _check_anchors(Path(settings.trust_anchors))
-        self._settings, self.size = settings, max(1, size)
+        self._settings, self.size, self._masks = settings, max(1, size), masks
         self.within: Sequence[bytes] = ()
         """The real folders that files must lie in, wherever links lead; none: anywhere."""
         self._change = threading.Condition()
         self._closed = False
-        self._idle = [Process(settings) for _ in range(self.size)]
+        self._idle = [Process(settings, masks=masks) for _ in range(self.size)]
         self._all = set(self._idle)
 
     def __enter__(self) -> Self:
@@ -103,6 +103,20 @@ class DecodePool:
         finally:
             self._give_back(process)
 
+    def mask(self, path: Path | Held, needs: Needs, prompt: MaskPrompt) -> tuple[Picture, Mask]:
+        """The first picture of a file (H, W, 3), without the border of a padded square, and the mask (H, W) of what ``prompt`` points at.
+
+        Raises:
+            MediaError: it cannot be decoded, or holds no picture.
+            RuntimeError: the pool is closed.
+        """
+        process = self._borrow()
+        try:
+            process.ask(path, needs, self.within, prompt=prompt)
+            return process.mask()
+        finally:
+            self._give_back(process)
+
     def close(self) -> None:
         """End every process. Threads that are decoding get a RuntimeError."""
         with self._change:
@@ -135,7 +149,7 @@ class DecodePool:
     def _replace(self, process: Process) -> Process:
         self._all.discard(process)
         process.close()
-        fresh = Process(self._settings)
+        fresh = Process(self._settings, masks=self._masks)
         self._all.add(fresh)
         return fresh
 

@@ -15,8 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import search
 from search.errors import MediaError
+from search.media.decode.geometry import unpadded
 from search.media.metadata import positions
 from search.media.opening import Held, head, opened
 from search.media.sandbox import protocol
@@ -25,7 +28,7 @@ from search.media.sandbox.wall_limit import PATIENCE, WallLimit
 from search.media.sniff import HEAD_BYTES, sensed, sniff
 from search.media.source import picture_formats
 from search.settings import Settings
-from search.types import Cut, Gap, Info, Modality, Needs, Patch, ProvenanceReport
+from search.types import Cut, Gap, Info, Mask, MaskPrompt, Modality, Needs, Patch, Picture, ProvenanceReport
 
 _CHUNK_BYTES = 1 << 16
 """What is read of the socket at once, in bytes."""
@@ -81,8 +84,8 @@ def limits_of(settings: Settings) -> dict[str, Any]:
 class Process:
     """A decoding process. Not thread-safe: the thread that borrows it owns it."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Start the process without waiting for it."""
+    def __init__(self, settings: Settings, *, masks: bool = False) -> None:
+        """Start the process without waiting for it. ``masks``: it can be asked for masks, which takes OpenCV."""
         self._settings = settings
         self._limits = limits_of(settings)
         self._seconds = settings.decode_seconds
@@ -94,6 +97,7 @@ class Process:
             self._slots.free,
             int("heic" in self._limits["formats"]),
             settings.trust_anchors,
+            int(masks),
         )
         with theirs:
             self._popen = self._start(arguments, theirs.fileno(), (self._slots.memory, self._slots.free))
@@ -128,10 +132,11 @@ class Process:
         return self._popen.poll() is None
 
     def ask(
-        self, path: Path | Held, wanted: Needs | protocol.Task, within: Sequence[bytes] = (), beside: Path | None = None
+        self, path: Path | Held, wanted: Needs | protocol.Task, within: Sequence[bytes] = (), beside: Path | None = None,
+        prompt: MaskPrompt | None = None,
     ) -> None:  # fmt: skip
         """Open a file, unless it is, and pass it to the decoder, which cannot open files itself. For ``within`` see ``opened``.
-        ``beside`` is a file that comes along, if it is there.
+        ``beside`` is a file that comes along, if it is there; ``prompt`` points at what a mask is wanted of.
 
         Raises:
             MediaError: the file cannot be opened, or has no content to decode; ``killed``, the process died while it was idle.
@@ -150,7 +155,7 @@ class Process:
             self._bound("AS", memory)
             self._begun = self._used()
             self._allow(self._seconds, since=self._begun)
-            request = protocol.pack_request(modality, suffix, wanted, self._limits | {"memory": memory})
+            request = protocol.pack_request(modality, suffix, wanted, self._limits | {"memory": memory}, prompt)
             self.served += 1
             self._busy = True
             try:
@@ -172,7 +177,7 @@ class Process:
                 raise reply
             if reply is None:
                 return
-            if isinstance(reply, (Patch, ProvenanceReport)):
+            if isinstance(reply, (Mask, Patch, ProvenanceReport)):
                 break
             gaps += isinstance(reply, Gap)
             told += isinstance(reply, Info)
@@ -221,6 +226,31 @@ class Process:
         if isinstance(report, ProvenanceReport) and end is None:
             return report
         raise self._liar("a reply that is no provenance")
+
+    def mask(self) -> tuple[Picture, Mask]:
+        """The replies to a request for a mask: the picture (H, W, 3), without the border of a padded square, and the mask (H, W).
+
+        Raises:
+            MediaError: as of ``replies``; ``no_content``, there is no picture.
+        """
+        clock, info, picture, mask = WallLimit(self._seconds * PATIENCE), None, None, None
+        for _ in range(_MOST_GAPS):
+            reply = self._reply(clock)
+            if isinstance(reply, MediaError):
+                raise reply
+            if reply is None:
+                if picture is None or mask is None:
+                    raise MediaError("no_content", "there is no picture in it")
+                return picture, mask
+            if isinstance(reply, Info) and info is None:
+                info = reply
+            elif isinstance(reply, Cut) and not isinstance(reply.content, str) and info and picture is None:
+                picture = unpadded(np.asarray(reply.content[0] if reply.content.ndim == 4 else reply.content), info, self._needs)
+            elif isinstance(reply, Mask) and picture is not None and mask is None and reply.pixels.shape == picture.shape[:2]:
+                mask = reply
+            elif not isinstance(reply, Gap):
+                break
+        raise self._liar("replies that are no mask")
 
     def settle(self) -> bool:
         """Finish the current request and return whether the process can go on. It gets a moment for this, and is then killed."""

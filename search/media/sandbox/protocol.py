@@ -4,7 +4,7 @@ A message is ``u32 header length | u64 payload length | header``, little-endian.
 the number of the slot of shared memory that holds it (``slots.py``). A request is a message without payload and comes with the
 opened file. Replies to a request are one ``info``, any number of ``cut`` and ``gap``, perhaps an ``info`` with the decoded
 duration, and then ``end``; where positions are asked for, any number of ``patch``, and then ``end``; where provenance is, one
-``provenance`` and ``end``. ``error`` may replace any of them and is the last. The parent trusts nothing that it reads here: a
+``provenance`` and ``end``; where a mask is, ``info``, ``cut``, ``mask`` and ``end``. ``error`` may replace any of them and is the last. The parent trusts nothing that it reads here: a
 malicious file may have taken over the decoder.
 """
 
@@ -32,6 +32,8 @@ from search.types import (
     DateSource,
     Gap,
     Info,
+    Mask,
+    MaskPrompt,
     Modality,
     Needs,
     Origin,
@@ -63,7 +65,7 @@ _Enum = TypeVar("_Enum", bound=StrEnum)
 Task: TypeAlias = Literal["positions", "provenance"]
 """What can be asked of a file besides its content."""
 
-Reply: TypeAlias = Info | Cut | Gap | Patch | ProvenanceReport | MediaError | None
+Reply: TypeAlias = Info | Cut | Gap | Mask | Patch | ProvenanceReport | MediaError | None
 """A reply of a decoder; None: the request is done."""
 
 
@@ -77,10 +79,18 @@ def pack(header: Mapping[str, Any], length: int = 0) -> bytes:
     return PREFIX.pack(len(encoded), length) + encoded
 
 
-def pack_request(modality: Modality, suffix: str, wanted: Needs | Task, limits: Mapping[str, Any]) -> bytes:
-    """A request to decode the file that comes with it, or for something else of it. Only the suffix of its name is sent."""
-    task, needs = (wanted, None) if isinstance(wanted, str) else ("decode", asdict(wanted))
-    return pack({"modality": modality, "suffix": suffix, "task": task, "needs": needs, "limits": dict(limits)})
+def pack_request(
+    modality: Modality, suffix: str, wanted: Needs | Task, limits: Mapping[str, Any], prompt: MaskPrompt | None = None
+) -> bytes:
+    """A request to decode the file that comes with it, or for something else of it. Only the suffix of its name is sent. With a
+    ``prompt``, for its first picture and the mask of what that points at."""
+    task, needs = (wanted, None) if isinstance(wanted, str) else ("mask" if prompt else "decode", asdict(wanted))
+    return pack(
+        {
+            "modality": modality, "suffix": suffix, "task": task, "needs": needs, "limits": dict(limits),
+            "prompt": prompt and asdict(prompt),
+        }
+    )  # fmt: skip
 
 
 def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
@@ -101,6 +111,9 @@ def pack_reply(reply: Reply) -> tuple[bytes, memoryview]:
         return pack({"kind": "provenance", **asdict(reply)}), memoryview(b"")
     if isinstance(reply, Patch):
         return pack({"kind": "patch", "offset": reply.offset, "content": reply.content.hex()}), memoryview(b"")
+    if isinstance(reply, Mask):
+        shape = list(reply.pixels.shape)
+        return pack({"kind": "mask", "shape": shape}, reply.pixels.size), np.ascontiguousarray(reply.pixels).data.cast("B")
     content = reply.content
     if isinstance(content, str):
         payload, shape = memoryview(content.encode("utf-8", "replace")), [len(content)]
@@ -140,6 +153,14 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
     Raises:
         MalformedError: the length does not match modality, shape and needs.
     """
+    if header.get("kind") == "mask":
+        sides = header.get("shape")
+        if not (
+            isinstance(sides, list) and len(sides) == 2 and all(type(one) is int and 0 < one <= needs.size for one in sides)
+            and length == math.prod(sides)
+        ):  # fmt: skip
+            raise MalformedError("a mask of no shape")
+        return np.empty(sides, np.uint8)
     if header.get("kind") != "cut":
         if length:
             raise MalformedError("a payload where none belongs")
@@ -221,6 +242,10 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
             _language(header.get("language")),
             _times(header.get("times"), _span(header.get("span")), payload.shape),
         )
+    if kind == "mask":
+        if payload.size and payload.max() > 1:
+            raise MalformedError("a mask that is none")
+        return Mask(payload)
     if kind == "patch":
         return _patch(header)
     if kind not in ("gap", "error"):

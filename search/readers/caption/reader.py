@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.encoders.generation import GeneratedText, repeats
-from search.media.decode.geometry import fit
+from search.media.decode.geometry import unpadded
 from search.models import Model
 from search.readers.caption import READS
 from search.readers.caption.writer import Writer
@@ -63,15 +63,6 @@ def picture_of(cut: Cut, info: Info, needs: Needs) -> Picture:
     """The picture (H, W, 3) of a still, or the middle frame of a shot."""
     frames = cast("NDArray[np.uint8]", cut.content)
     return unpadded(frames[len(frames) // 2] if frames.ndim == 4 else frames, info, needs)
-
-
-def unpadded(picture: Picture, info: Info, needs: Needs) -> Picture:
-    """The part of a square that is the picture, (H, W, 3), so that a model for any shape does not see black borders."""
-    if needs.fit != "pad" or not info.width or not info.height:
-        return picture
-    plan = fit(info.width, info.height, needs)
-    left, top = (needs.size - plan.width) // 2, (needs.size - plan.height) // 2
-    return np.ascontiguousarray(picture[top : top + plan.height, left : left + plan.width])
 
 
 def sentence(written: GeneratedText) -> str:
