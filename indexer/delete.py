@@ -12,6 +12,7 @@ from pathlib import Path
 
 from search import cache
 from search.errors import InputError
+from search.index.choice import EXACT
 from search.index.generations import INDEX, folder_name
 from search.live import LiveIndex
 from search.mirror import mirrored
@@ -96,7 +97,7 @@ def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
     """Write every index again without the deleted content, and remove all older copies from disk."""
     for key, space in store.spaces():
         live = LiveIndex(store, settings.home, space, key)
-        live.write()
+        live.write(coded=settings.index_kind != EXACT)
         live.generations.drop_former()
         calibration.forget(settings.home, space, store.ids(key))
         with mirrored(settings, store, key, space) as mirror:

@@ -27,11 +27,13 @@ from indexer.scan import FolderScan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
 from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError, VectorsAway
+from search.index.choice import EXACT
 from search.live import LiveIndex
 from search.locks import Worker
 from search.media import DecodePool
 from search.mirror import mirrored
 from search.models import Models
+from search.query.calibration import brought
 from search.readers import Reader
 from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
@@ -271,7 +273,7 @@ class Indexer:
             space_run.live = LiveIndex(self.store, self._settings.home, space_run.entry.space, space_run.entry.key)
         else:
             space_run.live.refresh()
-        written = space_run.live.write().generation if space_run.live.due() else None
+        written = self._write(space_run.live, space_run) if space_run.live.due() else None
         space_run.live.generations.tidy()
         with mirrored(self._settings, self.store, space_run.entry.key, space_run.entry.space) as mirror:
             try:
@@ -280,6 +282,12 @@ class Indexer:
             except VectorsAway as error:  # everything is indexed, and found without it
                 self.absent[f"{mirror.address.name if mirror else ''} for {space_run.entry.name}"] = error
         return written
+
+    def _write(self, live: LiveIndex, space_run: SpaceRun) -> int:
+        """Write a generation; lists are tuned on the questions that the encoder brings, if it was needed in this run."""
+        brought_along = brought(space_run.entry.space, space_run.encoder) if space_run.loaded else None
+        questions = brought_along.questions if brought_along else {}
+        return live.write(questions, coded=self._settings.index_kind != EXACT).generation
 
     def _outlast(self, error: DatabaseAway) -> None:
         """Wait until the database is back, and return this worker's leases. Raises ``error`` if that takes too long."""
@@ -627,7 +635,7 @@ def rebuild(settings: Settings) -> dict[str, int]:
         written: dict[str, int] = {}
         for key, space in store.spaces():
             live = LiveIndex(store, settings.home, space, key, fresh=True)
-            written[space.name] = live.write().count
+            written[space.name] = live.write(coded=settings.index_kind != EXACT).count
             with mirrored(settings, store, key, space) as mirror:
                 if mirror is not None:
                     mirror.follow(anew=True, patience=OUTAGE_SECONDS)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.errors import IndexDamaged
-from search.index import FlatIndex, GenerationManifest, Generations, VectorIndex
+from search.index import FlatIndex, GenerationManifest, Generations, VectorIndex, choice
+from search.index.coded import WORN, CodedLists, CodedScan, Effort
+from search.index.placed import SAMPLED_QUERIES, some_of
 from search.store import SqlStore
-from search.types import Ids, Space
+from search.types import KINDS, Ids, Modality, Space, Vectors
 
 MAX_DELTA_SHARE = 0.02
 """The largest share of an index that is read from SQL when it is opened. Writing a generation for less would cost more than it saves."""
@@ -21,8 +24,11 @@ SAMPLED_VECTORS = 256
 
 _LOOKS = 3
 
-Place = Callable[[FlatIndex, Callable[[], Sequence[Ids]]], VectorIndex]
+Place = Callable[[FlatIndex, Callable[[], Sequence[Ids]], Callable[[], Sequence[CodedScan]]], VectorIndex]
 """A function that chooses where an index is scanned: ``search.index.place`` with the settings applied."""
+
+Questions = Mapping[Modality, Vectors]
+"""Vectors (n, dim) of questions, by modality."""
 
 
 class LiveIndex:
@@ -46,6 +52,9 @@ class LiveIndex:
         self._last, self._behind = (0, 0), 0
         self._flat = FlatIndex(space.dim)
         self._placed: VectorIndex | None = None
+        self._manifest: GenerationManifest | None = None
+        self.coded: dict[int, CodedScan] = {}
+        """The scans of coded lists, by the position of their kind in ``KINDS``; none where everything is scanned."""
         if not fresh:
             self._load()
         try:
@@ -56,7 +65,7 @@ class LiveIndex:
         if drifted:
             self._begin_anew()
         if place is not None:
-            self._placed = place(self._flat, self._kinds)
+            self._placed = place(self._flat, self._kinds, self._coded)
 
     @property
     def index(self) -> VectorIndex:
@@ -67,6 +76,16 @@ class LiveIndex:
         """The segments of each kind, ascending. A query scans one kind at a time."""
         columns = self._store.columns(self._key)
         return [columns.ids[columns.kinds == code] for code in np.unique(columns.kinds)]
+
+    def _coded(self) -> list[CodedScan]:
+        """The scans of the generation's lists, as hard as was measured for it."""
+        if self._manifest is not None and self.generation:
+            try:
+                lists, efforts = self.generations.lists(self._manifest), self.generations.efforts(self.generation)
+                self.coded = {kind: CodedScan(self._flat, one, efforts.get(kind)) for kind, one in lists.items()}
+            except IndexDamaged as damage:  # the exact scan answers
+                self.damage = damage
+        return [*self.coded.values()]
 
     def _load(self) -> None:
         try:
@@ -83,7 +102,7 @@ class LiveIndex:
         ):  # of another database, or of one restored from a backup
             self.damage = IndexDamaged(f"Generation {manifest.generation} knows of more than the database holds.")
             return
-        self._flat, self.generation = index, manifest.generation
+        self._flat, self.generation, self._manifest = index, manifest.generation, manifest
         self._last = (manifest.last_embedding, manifest.last_removal)
 
     def _begin_anew(self) -> None:
@@ -123,17 +142,72 @@ class LiveIndex:
             self._behind += len(removed)
         self._last = (embedding, until)
 
-    def write(self) -> GenerationManifest:
+    def write(self, questions: Questions | None = None, *, coded: bool = True) -> GenerationManifest:
         """Write the live index as a new generation. One process writes at a time, so that no generation holds less than the one
-        before."""
+        before. Kinds of very many segments get lists (``coded``), tuned on ``questions`` and on the archive's own contents."""
         with self.generations.writing():
             self.refresh()
-            manifest = self.generations.write(self._flat, last_embedding=self._last[0], last_removal=self._last[1])
+            lists, efforts = self._lists(questions or {}) if coded else ({}, {})
+            last_embedding, last_removal = self._last
+            manifest = self.generations.write(self._flat, last_embedding=last_embedding, last_removal=last_removal, lists=lists)
+            if lists:
+                self.generations.save_efforts(manifest.generation, efforts)
             if self._fresh or self.damage:  # the one before is not to be trusted either
                 self.generations.drop_former()
         self._fresh = False
         self.generation, self.damage, self._behind = manifest.generation, None, 0
         return manifest
+
+    def _lists(self, questions: Questions) -> tuple[dict[int, CodedLists], dict[int, Effort]]:
+        """The lists of large kinds and how hard to look at them, by kind. Those of the generation before are gone on with until they are
+        worn: until they take twice the probes that they took when they were learned."""
+        if len(self._flat) <= choice.MAX_EXACT_VECTORS:
+            return {}, {}
+        ids, kinds = self._store.kinds(self._key)
+        ids, kinds = ids[held := self._flat.holds(ids)], kinds[held]
+        samples = self._samples(questions, ids, kinds)
+        before, known = {}, {}
+        try:
+            if not self._fresh and self.damage is None and (loaded := self.generations.load()) is not None:
+                before, known = self.generations.lists(loaded[0], mapped=False), self.generations.efforts(loaded[0].generation)
+        except IndexDamaged:  # learned anew
+            before = {}
+        lists, efforts = {}, {}
+        for kind in np.flatnonzero(np.bincount(kinds[kinds >= 0], minlength=1) > choice.MAX_EXACT_VECTORS).tolist():
+            own = ids[kinds == kind]
+            if kind in before and kind in known:
+                before[kind].follow(self._flat, own)
+                scan = CodedScan(self._flat, before[kind], known[kind])
+                effort = scan.tune(samples)
+                if effort is not None and effort.enough and effort.probes < WORN * effort.learned:
+                    lists[kind], efforts[kind] = before[kind], effort
+                    continue
+            lists[kind] = CodedLists.learned(self._flat, own)
+            if (effort := CodedScan(self._flat, lists[kind]).tune(samples)) is not None:
+                efforts[kind] = effort
+        return lists, efforts
+
+    def samples(self, questions: Questions) -> dict[str, Vectors]:
+        """Questions by modality to measure recall with: those that are given, and contents of the index for other modalities."""
+        ids, kinds = self._store.kinds(self._key)
+        held = self._flat.holds(ids)
+        return self._samples(questions, ids[held], kinds[held])
+
+    def exact(self, queries: Vectors, k: int, within: Ids) -> tuple[Ids, NDArray[np.float32]]:
+        """What ``index.search`` would return if it scanned everything."""
+        return self._flat.search(queries, k, within=within)
+
+    def save_efforts(self) -> None:
+        """Keep what was measured of the lists, for those that open the index later."""
+        known = {kind: scan.effort for kind, scan in self.coded.items() if scan.effort is not None}
+        self.generations.save_efforts(self.generation, known)
+
+    def _samples(self, questions: Questions, ids: Ids, kinds: NDArray[np.int8]) -> dict[str, Vectors]:
+        found = {str(asked): vectors[:SAMPLED_QUERIES] for asked, vectors in questions.items()}
+        for kind in np.unique(kinds[kinds >= 0]):
+            if (asked := str(KINDS[kind].content)) not in found:
+                found[asked] = self._flat.reconstruct(some_of(ids[kinds == kind], SAMPLED_QUERIES))
+        return found
 
     def due(self) -> bool:
         """Whether a new generation should be written: the one on disk is damaged, or what came after it is more than ``MAX_DELTA_SHARE`` of

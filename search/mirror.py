@@ -127,7 +127,7 @@ class Mirror:
         mark, ends = self.remote.mark(), self._store.sequences()
         return mark if mark and mark.embedding <= ends[0] and mark.removal <= ends[1] else None
 
-    def place(self, flat: FlatIndex, _: object = None) -> VectorIndex:
+    def place(self, flat: FlatIndex, *_: object) -> VectorIndex:
         """The index that scans by the server what it keeps of ``flat``, kind by kind, and the rest by itself."""
         try:
             mark = self.mark()

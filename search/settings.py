@@ -56,7 +56,8 @@ class Settings:
     image_memory    address space of a decoding process while it reads a picture or a text, in bytes
     decode_memory   address space of a decoding process at any time, so also for sound and video, in bytes
     index_device    where an index is scanned: ``cpu``, ``cuda:0``, …; ``auto``: on the first GPU, where FAISS was built for them and sees one
-    index_kind      ``exact``: every vector is looked at; ``ivf``: of some 200,000 on, only those in lists near the query, at a recall of .95
+    index_kind      ``auto``: kinds of more than 200,000 segments get lists of one-bit codes, of which those near the question are looked at, at a
+                    measured recall of .95; ``exact``: every vector is looked at; ``ivf``: lists are made when the archive is opened, where none were written
     vectors         a server that also keeps the vectors and scans them: ``milvus://host:port/db``, ``milvus:///folder/file.db`` or ``pgvector``
     roots           folders that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
@@ -98,7 +99,7 @@ class Settings:
     image_memory: int = 1 << 30
     decode_memory: int = 3 << 30
     index_device: str = "auto"
-    index_kind: str = "exact"
+    index_kind: str = "auto"
     vectors: str = ""
     roots: str = ""
     show_paths: str = ""

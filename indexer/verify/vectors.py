@@ -139,7 +139,8 @@ class IndexFiles:
         try:
             manifest = json.loads((self._folder / name / "manifest.json").read_bytes())
             hashes: Mapping[str, str] = manifest["sha256"]
-            altered = [file for file in ("vectors.faiss", "ids.npy") if _hash(self._folder / name / file) != hashes[file]]
+            wanted = {"vectors.faiss", "ids.npy"} | {file for file in hashes if re.fullmatch(r"lists-\d{1,3}\.(faiss|npy)", file)}
+            altered = [file for file in sorted(wanted) if _hash(self._folder / name / file) != hashes[file]]
             known = (manifest["generation"], manifest["space"], manifest["dim"]) == (
                 int(name[4:]),
                 self._space.name,

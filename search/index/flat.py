@@ -31,6 +31,7 @@ class IndexPart:
     def __init__(self, scan: Any, ids: Ids) -> None:  # noqa: ANN401 - faiss has no types
         self.scan, self.ids = scan, ids
         self.live = np.ones(len(ids), np.bool_)
+        self.narrow = NARROW_SHARE
         self._prepared: dict[tuple[int, ...], ScanPlan] = {}
         self._preparing = threading.Lock()
         self._copied = 0
@@ -142,7 +143,7 @@ class IndexPart:
 
     def _way(self, within: Ids | None) -> ScanPlan:
         at = self._allowed(within)
-        narrow, all_of_it = len(at) <= NARROW_SHARE * len(self.ids), len(at) == len(self.ids)
+        narrow, all_of_it = len(at) <= self.narrow * len(self.ids), len(at) == len(self.ids)
         mask = np.zeros(len(self.ids), np.bool_)
         mask[at] = True
         bitmap = None if narrow or all_of_it else Bitmap(mask)
@@ -241,6 +242,11 @@ class FlatIndex:
         if not found.all():
             raise KeyError(int(ids[~found][0]))
         return rows
+
+    def split(self) -> tuple[Ids, Ids]:
+        """The searchable ids of the base, and those that were added since, both ascending."""
+        base, later = (part.ids[part.live] for part in self._parts)
+        return base, later
 
     def compact(self) -> tuple[Any, Ids]:
         """Everything live as a new FAISS index, and its ids (n,), ascending: the content of a generation."""

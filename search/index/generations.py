@@ -1,7 +1,9 @@
 """Generations: immutable, hashed snapshots of an index on disk, under ``index/<key>-<digest of the space's name>/``.
 
     gen-00000007/vectors.faiss  ids.npy  manifest.json
+    gen-00000007/lists-0.faiss  lists-0.npy   the coded lists of a large kind, by its position in ``KINDS``, and their ids
     CURRENT                     the name of the current one, and the SHA-256 of its manifest
+    effort.json                 how hard those lists are looked at, as it was measured last
 
 A generation is written beside the others, synced, renamed into place, and only then named in CURRENT. So after a kill at any
 moment either the old or the new one is current. Nothing is used before its SHA-256 was checked, because FAISS silently loads a
@@ -17,7 +19,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,11 +30,14 @@ import numpy as np
 
 from search import disk
 from search.errors import DiskFull, IndexDamaged, SensoriumError
+from search.index.coded import CodedLists, Effort, opened, written
 from search.index.flat import FlatIndex, is_scan
 from search.locks import locked
 
 FORMAT = 1
 FILES = ("vectors.faiss", "ids.npy")
+LISTS = re.compile(r"lists-(\d{1,3})\.(faiss|npy)")
+"""The files of lists, which only large archives have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Generations:
         if (manifest := self.current()) is None:
             return None
         folder = self._path(manifest.generation)
-        for name in FILES:
+        for name in manifest.sha256:
             if (seen := _sha256(folder / name)) != manifest.sha256[name]:
                 raise _damaged(folder / name, f"its SHA-256 is {seen[:12]}…, not {manifest.sha256[name][:12]}…")
         try:
@@ -111,6 +116,42 @@ class Generations:
             raise _damaged(folder / "ids.npy", f"it does not hold {manifest.count} ids in their order")
         return manifest, FlatIndex(self._dim, scan, ids)
 
+    def lists(self, manifest: GenerationManifest, *, mapped: bool = True) -> dict[int, CodedLists]:
+        """The lists of a generation that ``load`` has checked, by kind; ``mapped``: to be searched, not changed.
+
+        Raises:
+            IndexDamaged: they are not what belongs to the generation.
+        """
+        folder, found = self._path(manifest.generation), {}
+        try:
+            held = np.load(folder / "ids.npy", allow_pickle=False)
+            for name in manifest.sha256:
+                if (told := LISTS.fullmatch(name)) and told[2] == "faiss":
+                    ids = np.load(folder / f"lists-{told[1]}.npy", allow_pickle=False)
+                    if ids.dtype != np.int64 or ids.ndim != 1 or not np.all(ids[:-1] < ids[1:]) or not np.isin(ids, held).all():
+                        raise _damaged(folder / name, "its ids are not those of the generation")
+                    lists = opened(folder / name, ids, mapped=mapped)
+                    if lists.ivf.d != self._dim:
+                        raise _damaged(folder / name, f"its vectors are not of dimension {self._dim}")
+                    found[int(told[1])] = lists
+        except (OSError, ValueError, RuntimeError, EOFError, MemoryError) as error:
+            raise _damaged(folder, str(error)) from error
+        return found
+
+    def efforts(self, generation: int) -> dict[int, Effort]:
+        """How hard to look at the lists of a generation, by kind; none where that was not measured, or cannot be read."""
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            told = json.loads((self._folder / "effort.json").read_bytes())
+            if told["generation"] == generation:
+                return {int(kind): _effort(one) for kind, one in told["kinds"].items()}
+        return {}
+
+    def save_efforts(self, generation: int, efforts: Mapping[int, Effort]) -> None:
+        """Keep what was measured of the lists of a generation. A disk that cannot take it costs only that it is measured again."""
+        content = {"generation": generation, "kinds": {str(kind): asdict(one) for kind, one in efforts.items()}}
+        with suppress(OSError):
+            disk.replace(self._folder / "effort.json", json.dumps(content, indent=1).encode())
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Lock out other writers of generations of this space."""
@@ -118,9 +159,11 @@ class Generations:
         with locked(self._folder / "lock"):
             yield
 
-    def write(self, index: FlatIndex, *, last_embedding: int, last_removal: int) -> GenerationManifest:
+    def write(
+        self, index: FlatIndex, *, last_embedding: int, last_removal: int, lists: Mapping[int, CodedLists] | None = None
+    ) -> GenerationManifest:
         """Write what is live in ``index`` as the next generation and make it current; the one before is kept. Call it inside
-        ``writing``.
+        ``writing``. ``lists`` are those of large kinds.
 
         Raises:
             DiskFull: there is no room.
@@ -132,7 +175,7 @@ class Generations:
         draft = self._folder / f"tmp-{number:08d}"
         try:
             draft.mkdir()
-            manifest = self._write_files(draft, number, index, last_embedding, last_removal)
+            manifest = self._write_files(draft, number, index, last_embedding, last_removal, lists or {})
             draft.rename(self._path(number))
             disk.sync(self._folder)
             sealed = _sha256(self._path(number) / "manifest.json")
@@ -163,16 +206,20 @@ class Generations:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _write_files(
-        self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int
+        self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int, lists: Mapping[int, CodedLists]
     ) -> GenerationManifest:
         scan, ids = index.compact()
         with (folder / "vectors.faiss").open("wb") as file:  # ours, since FAISS does not mind when closing its own fails
             faiss.write_index(scan, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # not in the stubs
         disk.sync(folder / "vectors.faiss")
-        array = io.BytesIO()
-        np.save(array, ids, allow_pickle=False)
-        _write(folder / "ids.npy", array.getvalue())
-        hashes = {name: _sha256(folder / name) for name in FILES}
+        _write_array(folder / "ids.npy", ids)
+        for kind, one in lists.items():
+            _write(folder / f"lists-{kind}.faiss", written(one))
+            _write_array(folder / f"lists-{kind}.npy", one.ids)
+        hashes = {
+            name: _sha256(folder / name)
+            for name in (*FILES, *(f"lists-{kind}.{end}" for kind in lists for end in ("faiss", "npy")))
+        }
         manifest = GenerationManifest(
             FORMAT,
             number,
@@ -205,8 +252,11 @@ class Generations:
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise _damaged(file, "its counts are not whole numbers")
         hashes = manifest.sha256
-        if not isinstance(hashes, dict) or {*hashes} != {*FILES} or not all(isinstance(one, str) for one in hashes.values()):
+        if not isinstance(hashes, dict) or not {*hashes} >= {*FILES} or not all(isinstance(one, str) for one in hashes.values()):
             raise _damaged(file, "it does not name the files")
+        pairs = {name.rpartition(".")[0] for name in {*hashes} - {*FILES} if LISTS.fullmatch(name)}
+        if {*hashes} != {*FILES, *(f"{pair}.{end}" for pair in pairs for end in ("faiss", "npy"))}:
+            raise _damaged(file, "it names other files than a generation has")
         return manifest
 
     def _adopt(self, index: Path) -> None:
@@ -284,6 +334,22 @@ def _sha256(file: Path) -> str:
         raise _damaged(file, str(error)) from error
 
 
-def _write(file: Path, content: bytes) -> None:
+def _effort(told: Mapping[str, Any]) -> Effort:
+    """An effort as ``save_efforts`` wrote it; ValueError for one that means nothing."""
+    effort = Effort(**{**told, "asked": {name: (recall, count) for name, (recall, count) in told["asked"].items()}})
+    numbers = (effort.probes, effort.rescored, effort.learned, effort.least, *effort.questions.values())
+    shares = (*effort.recall.values(), *(recall for recall, _ in effort.asked.values()))
+    if not all(type(one) is int and one > 0 for one in numbers) or not all(0 <= one <= 1 for one in shares):
+        raise ValueError("no effort")
+    return effort
+
+
+def _write(file: Path, content: Any) -> None:  # noqa: ANN401 - bytes, or an array of them
     file.write_bytes(content)
     disk.sync(file)
+
+
+def _write_array(file: Path, array: Any) -> None:  # noqa: ANN401 - of any type
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    _write(file, content.getvalue())

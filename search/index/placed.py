@@ -46,12 +46,18 @@ Make = Callable[[FlatIndex, Ids, Sequence[Vectors]], PlacedScan]
 
 
 class _Group(IndexPart):
-    """The rows of one scan. Their vectors are in the scan only."""
+    """The rows of one scan. Their vectors are in the scan only. Without a scan, only the FlatIndex can answer."""
+
+    def __init__(self, scan: PlacedScan | None, ids: Ids) -> None:
+        super().__init__(scan, ids)
+        self.narrow = getattr(scan, "narrow", self.narrow)
 
     def find(self, queries: Vectors, k: int, within: Ids | None) -> Found | None:
         """Ids and scores (n, up to k); None if the scan cannot answer."""
         way = self._prepare(within)
-        if way.positions is not None:  # few enough for gathering, which the FlatIndex does
+        if (
+            way.positions is not None or self.scan is None or not getattr(self.scan, "ready", True)
+        ):  # few enough for gathering, which the FlatIndex does
             return None if way.count else (np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32))
         share, wanted = way.count / len(self.ids), min(k, way.count)
         asked = wanted if way.bitmap is None or self.scan.selects else min(math.ceil(1.5 * wanted / share) + 32, len(self.ids))
@@ -76,17 +82,45 @@ class PlacedIndex:
     narrow filter, a k above the device's maximum, a lost device. The interface documents the methods.
     """
 
-    def __init__(self, flat: FlatIndex, make: Make, groups: Sequence[Ids] = (), beside: Ids | None = None) -> None:
+    def __init__(
+        self, flat: FlatIndex, make: Make, groups: Sequence[Ids] = (), beside: Ids | None = None,
+        made: Sequence[tuple[PlacedScan, Ids]] = (),
+    ) -> None:  # fmt: skip
         """``groups`` (m,) are ids, each in at most one group. Ids in no group form one more group; but those ``beside`` (n,) are in
-        the small part, like later additions."""
+        the small part, like later additions.
+
+        Scans that are ``made`` already, each with its ids, ascending, take the place of all this. What they lack of the FlatIndex's base is
+        scanned there.
+        """
         self.flat, self._make, self._of = flat, make, groups
         self._beside = np.empty(0, np.int64) if beside is None else beside
-        self.rebuild()
+        self._groups: list[_Group] | None = []
+        if made:
+            self._take(made)
+        else:
+            self.rebuild()
+
+    def _take(self, made: Sequence[tuple[PlacedScan, Ids]]) -> None:
+        """Answer from scans that were made before."""
+        self._fresh, groups = FlatIndex(self.flat.dim), list[_Group]()
+        base, later = self.flat.split()
+        self._fresh.add(later, self.flat.reconstruct(later))
+        rest = np.ones(len(base), np.bool_)
+        for scan, ids in made:
+            group = _Group(scan, ids)
+            at = np.minimum(np.searchsorted(base, ids), max(len(base) - 1, 0))
+            held = base[at] == ids if len(base) else np.zeros(len(ids), np.bool_)
+            group.remove(ids[~held])
+            rest[at[held]] = False
+            groups.append(group)
+        if rest.any():
+            groups.append(_Group(None, base[rest]))
+        self._groups = groups
 
     def rebuild(self) -> None:
         """Make the scans again from everything live."""
         self._fresh = FlatIndex(self.flat.dim)
-        self._groups: list[_Group] | None = []
+        self._groups = []
         every = self.flat.ids()
         beside = np.intersect1d(self._beside, every)
         if len(beside):
@@ -95,7 +129,7 @@ class PlacedIndex:
         groups = [np.intersect1d(group, rest) for group in self._of]
         groups.append(np.setdiff1d(rest, np.concatenate(groups)) if groups else rest)
         groups = [group for group in groups if len(group)]
-        samples = [self.flat.reconstruct(_some(group, SAMPLED_QUERIES)) for group in groups]
+        samples = [self.flat.reconstruct(some_of(group, SAMPLED_QUERIES)) for group in groups]
         try:
             self._groups = [_Group(self._make(self.flat, group, samples), group) for group in groups]
         except ScanLost as error:
@@ -134,7 +168,7 @@ class PlacedIndex:
     @property
     def scans(self) -> list[PlacedScan]:
         """The scans, in the order of the groups."""
-        return [group.scan for group in self._groups or ()]
+        return [group.scan for group in self._groups or () if group.scan is not None]
 
     @property
     def lost(self) -> bool:
@@ -159,6 +193,6 @@ class PlacedIndex:
         _log.warning("The index answers from the CPU: %s", error)
 
 
-def _some(ids: Ids, count: int) -> Ids:
+def some_of(ids: Ids, count: int) -> Ids:
     """A fixed random sample, ascending."""
     return ids if len(ids) <= count else np.sort(np.random.default_rng(0).choice(ids, count, replace=False))

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError, UnknownName
 from search.index import GenerationManifest, Generations, nearest, place, similarities
+from search.index.ivf import RECALL_DEPTH
 from search.live import LiveIndex
 from search.mirror import Mirror
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import SMALLEST_SPREAD, Calibration, Direction, Scale, fingerprint, load, spread_of, stamp, usual_of
 from search.query.gate import Gate
+from search.query.recall_check import Reached, RecallCheck, Sampled, reached
 from search.query.terms import Aspects, Terms, Vector, unit, vector_for
 from search.query.verdict import BEST, Alike, Judgement, Profile, alike, features, judge
 from search.query.view import MAX_FILTERS, Covering, Grown, View, among
@@ -37,6 +39,9 @@ MAX_UNREADABLE = 0.6
 
 MANY_IDS = 1_000
 """From this many new segments on, if they outnumber the known ones, everything is read again: that is as fast."""
+
+MANY_KEPT = 128
+"""Judged questions by which lists are tuned, at most."""
 
 _NONE = np.empty(0, np.int64)
 
@@ -65,6 +70,7 @@ class Searcher:
         self._refreshing = threading.Lock()
         self._due = 0.0
         self._covering = Covering(store, self._key)
+        self._check = RecallCheck(self._gate.shared)
         self._view = self._look()
 
     def write_generation(self) -> GenerationManifest:
@@ -74,6 +80,7 @@ class Searcher:
 
     def close(self) -> None:
         """Stop everything that was started."""
+        self._check.close()
         self._covering.close()
         self.terms.close()
         if self._mirror is not None:
@@ -157,10 +164,29 @@ class Searcher:
         state = self._state(self.store.version())
         view = self._look_at_segments(state, before)
         if before and before.state[2] == state[2]:
+            self._check.follow(view.live, before.calibration.questions, self._kept_questions)
             return replace(view, calibration=before.calibration, complaint=before.complaint, fingerprint=before.fingerprint)
         calibration, complaint = load(self._home, self.space, self.encoder)
+        self._check.follow(view.live, calibration.questions, self._kept_questions)
         print_ = fingerprint(self._home, self.space)
         return replace(view, calibration=calibration, complaint=complaint, fingerprint=print_, profiles={})
+
+    def _kept_questions(self) -> Vectors | None:
+        """Texts that were judged in this archive, as vectors (n, dim); None where nothing was, or the space reads no texts."""
+        texts = [*self.judgements.questions()][:MANY_KEPT] if Modality.TEXT in self.space.accepts else []
+        return (
+            np.concatenate([self.terms.encode(Term(text, Modality.TEXT))[Channel.VISUAL][None] for text in texts])
+            if texts
+            else None
+        )
+
+    def note(self, asked: Sampled) -> None:
+        """Have a question checked, perhaps: see ``RecallCheck``."""
+        self._check.note(asked)
+
+    def reached(self) -> list[Reached]:
+        """The recall of lists, as far as it is known; nothing where everything is scanned."""
+        return reached({kind: scan.effort for kind, scan in self.live.coded.items() if scan.effort is not None})
 
     def _look_at_segments(self, state: tuple[int, int, int], before: View | None) -> View:
         """Read what filters and samples need, and update the index. Of the view ``before``, only what has changed is read again.
@@ -408,7 +434,11 @@ class SpaceScan:
         return judge(direction, kind, found, len(within), self.words)
 
     def _nearest(self, kind: Kind, count: int) -> tuple[Ids, NDArray[np.float32]]:
-        return nearest(self.view.live.index, vector_for(self.asked, kind), count, self.targets[kind])
+        vector, within = vector_for(self.asked, kind), self.targets[kind]
+        found = nearest(self.view.live.index, vector, count, within)
+        if count >= RECALL_DEPTH:
+            self.searcher.note(Sampled(kind, self.modality, vector, within, found[0][:RECALL_DEPTH]))
+        return found
 
     def best(self, count: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
         """The ``count`` best segments over all kinds, best first, ties by id: ids, scores in log-odds, cosines, each (n,).

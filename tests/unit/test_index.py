@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from search.errors import DiskFull, IndexDamaged
 from search.index import FlatIndex, Generations, VectorIndex, flat, gpu
+from search.index.coded import CodedScan
 from search.index.ivf import IvfScan
 from search.index.placed import PlacedIndex
 from search.index.remote import Address, Mark, RemoteScan, RemoteVectors, connect
@@ -45,6 +47,7 @@ BUILDERS = {
     "flat": lambda dim, _: FlatIndex(dim),
     "ivf": lambda dim, _: Settled(FlatIndex(dim), everywhere),
     "ivf beside": lambda dim, _: PlacedIndex(FlatIndex(dim), everywhere),
+    "coded": lambda dim, _: Settled(FlatIndex(dim), partial(CodedScan.made, recall=1)),
     "gpu, faked": lambda dim, card: Settled(FlatIndex(dim), card().flat),
     "gpu ivf, faked": lambda dim, card: Settled(FlatIndex(dim), card().ivf),
     "gpu": lambda dim, _: Settled(FlatIndex(dim), gpu.Gpu(0).flat),
