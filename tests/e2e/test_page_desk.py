@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from pathlib import Path
 
 from tests.e2e.conftest import asked, cards
 
@@ -146,6 +147,79 @@ def test_what_follows_is_a_second_row_and_its_text_form_one_press_away(served, o
     assert box.input_value() == '="lightning" ~30s> "rain" -"a \\"fish\\""'
     page.get_by_role("button", name="Then: what follows in time").click()
     assert page.get_by_role("textbox", name="and not between (optional)").input_value() == 'a "fish"'
+
+
+def tasks() -> dict[str, tuple[str, list[str]]]:
+    """The tasks of ``tasks.md``: where each begins, and its keys."""
+    found = {}
+    for line in (Path(__file__).parent / "tasks.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[3].isdecimal():
+            keys = re.findall(r"`([^`]+)`", cells[2])
+            assert len(keys) == int(cells[3]), line
+            found[cells[0].partition(":")[0]] = cells[1].strip("`"), keys
+    return found
+
+
+def press(page, keys) -> None:
+    for key in keys:
+        if key.startswith('"'):
+            page.keyboard.insert_text(key.strip('"'))
+        else:
+            page.keyboard.press({"↓": "ArrowDown", "→": "ArrowRight"}.get(key, key))
+
+
+def test_tasks_of_an_analyst_are_done_by_the_keys_that_are_written_down(served, open_page):
+    """Those that no other test does."""
+    known = tasks()
+    assert len(known) == 10
+    page = open_page(served.address)
+
+    def begin(name: str) -> list[str]:
+        address, keys = known[name]
+        page.goto(served.address + address)
+        cards(page)
+        page.locator(".rail summary").first.wait_for()
+        return keys
+
+    press(page, begin("like this"))
+    asked(page, "with=segment")
+
+    press(page, begin("compare"))
+    asked(page, "lanes=1")
+    page.locator(".lane").nth(3).wait_for()
+
+    keys = begin("cut")
+    press(page, keys[:2])
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some((one) => one.shadowRoot?.querySelector('video')?.readyState >= 2)"
+    )
+    page.wait_for_function(f"() => ({FOCUS})().matches('.part')")
+    press(page, keys[2:4])
+    begins = page.locator(".deck [role=status]").text_content().partition(" ")[0]
+    page.wait_for_function(
+        "begins => [...document.querySelectorAll('*')].some((one) => one.shadowRoot?.querySelector('video')?.currentTime > Number(begins.split(':')[1]) + 0.3)",
+        arg=begins,
+    )
+    with page.expect_download() as saved:
+        press(page, keys[4:])
+    with zipfile.ZipFile(saved.value.path()) as archive:
+        assert [name for name in archive.namelist() if name.endswith(".mp4")]
+
+    keys = begin("collect")
+    press(page, keys[:6])
+    page.get_by_label("Name of a case").wait_for()
+    press(page, keys[6:])
+    page.get_by_text("2 moments added to Two dogs.").wait_for()
+
+    keys = begin("export")
+    with page.expect_download() as saved:
+        press(page, keys)
+    with zipfile.ZipFile(saved.value.path()) as archive:
+        assert archive.read("a-dog.csv").count(b"\n") == 4
+
+    press(page, begin("in time"))
+    asked(page, '="lightning"+~30s>+"rain"')
 
 
 def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served, open_page):

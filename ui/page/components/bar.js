@@ -323,6 +323,10 @@ class Bar {
         event.preventDefault();
         this.input.focus();
         this.input.select();
+      } else if (event.key.toLowerCase() === "v" && this.data.asks && !typing(event) && !event.ctrlKey && !event.metaKey && !event.altKey && !document.querySelector('[role="dialog"]')) {
+        event.preventDefault();
+        this.draft.lanes = !this.draft.lanes;
+        this.ask();
       } else if (event.key === "?" && !typing(event) && !document.querySelector('[role="dialog"]')) {
         event.preventDefault();
         keys(this.root);
