@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from pathlib import Path
 
 from tests.e2e.conftest import asked, cards
 
@@ -61,21 +62,21 @@ def test_the_archive_is_narrowed_by_the_rail_and_by_months_with_the_keyboard_and
     page = open_page(served.address)
     page.locator("a[data-at]").first.wait_for()
     rail = page.get_by_role("region", name="Filters")
-    images = rail.get_by_role("link", name="Images, 6 files", exact=True)
+    images = rail.get_by_role("link", name="Images 6 files", exact=True)
     images.wait_for()
     page.keyboard.press("f")
     page.wait_for_function(f"() => ({FOCUS})().matches('summary')")
     page.keyboard.press("ArrowDown")
-    assert focused(page) == "Images, 6 files"
+    assert focused(page) == "Images 6 files"
     page.keyboard.press("Enter")
     page.wait_for_function("() => location.search.includes('in=image')")
-    rail.get_by_role("link", name="Images, 6 files, chosen", exact=True).wait_for()
+    rail.get_by_role("link", name="Images chosen 6 files", exact=True).wait_for()
     page.get_by_text("6 files · Newest first").wait_for()
-    assert focused(page) == "Images, 6 files, chosen"
+    assert focused(page) == "Images chosen 6 files"
     assert page.locator(".card .shot:not(.image)").count() == 0
     page.keyboard.press("Enter")  # and off again
     page.wait_for_function("() => !location.search.includes('in=')")
-    rail.get_by_role("link", name="sounds, 3 files", exact=True).click()
+    rail.get_by_role("link", name="sounds 3 files", exact=True).click()
     asked(page, "under=sounds")
     page.get_by_text("3 files · Newest first").wait_for()
     rail.get_by_role("link", name="All folders", exact=True).click()
@@ -148,6 +149,79 @@ def test_what_follows_is_a_second_row_and_its_text_form_one_press_away(served, o
     assert page.get_by_role("textbox", name="and not between (optional)").input_value() == 'a "fish"'
 
 
+def tasks() -> dict[str, tuple[str, list[str]]]:
+    """The tasks of ``tasks.md``: where each begins, and its keys."""
+    found = {}
+    for line in (Path(__file__).parent / "tasks.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[3].isdecimal():
+            keys = re.findall(r"`([^`]+)`", cells[2])
+            assert len(keys) == int(cells[3]), line
+            found[cells[0].partition(":")[0]] = cells[1].strip("`"), keys
+    return found
+
+
+def press(page, keys) -> None:
+    for key in keys:
+        if key.startswith('"'):
+            page.keyboard.insert_text(key.strip('"'))
+        else:
+            page.keyboard.press({"↓": "ArrowDown", "→": "ArrowRight"}.get(key, key))
+
+
+def test_tasks_of_an_analyst_are_done_by_the_keys_that_are_written_down(served, open_page):
+    """Those that no other test does."""
+    known = tasks()
+    assert len(known) == 10
+    page = open_page(served.address)
+
+    def begin(name: str) -> list[str]:
+        address, keys = known[name]
+        page.goto(served.address + address)
+        cards(page)
+        page.locator(".rail summary").first.wait_for()
+        return keys
+
+    press(page, begin("like this"))
+    asked(page, "with=segment")
+
+    press(page, begin("compare"))
+    asked(page, "lanes=1")
+    page.locator(".lane").nth(3).wait_for()
+
+    keys = begin("cut")
+    press(page, keys[:2])
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some((one) => one.shadowRoot?.querySelector('video')?.readyState >= 2)"
+    )
+    page.wait_for_function(f"() => ({FOCUS})().matches('.part')")
+    press(page, keys[2:4])
+    begins = page.locator(".deck [role=status]").text_content().partition(" ")[0]
+    page.wait_for_function(
+        "begins => [...document.querySelectorAll('*')].some((one) => one.shadowRoot?.querySelector('video')?.currentTime > Number(begins.split(':')[1]) + 0.3)",
+        arg=begins,
+    )
+    with page.expect_download() as saved:
+        press(page, keys[4:])
+    with zipfile.ZipFile(saved.value.path()) as archive:
+        assert [name for name in archive.namelist() if name.endswith(".mp4")]
+
+    keys = begin("collect")
+    press(page, keys[:6])
+    page.get_by_label("Name of a case").wait_for()
+    press(page, keys[6:])
+    page.get_by_text("2 moments added to Two dogs.").wait_for()
+
+    keys = begin("export")
+    with page.expect_download() as saved:
+        press(page, keys)
+    with zipfile.ZipFile(saved.value.path()) as archive:
+        assert archive.read("a-dog.csv").count(b"\n") == 4
+
+    press(page, begin("in time"))
+    asked(page, '="lightning"+~30s>+"rain"')
+
+
 def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog")
     cards(page)
@@ -169,7 +243,7 @@ def test_selected_cards_are_collected_undone_and_exported_by_the_keyboard(served
     page.get_by_label("Mark with").fill("to check")
     page.keyboard.press("Enter")
     tray.get_by_text("3 files marked “to check”.").wait_for()
-    counted = page.get_by_role("region", name="Filters").get_by_role("link", name="to check, 3 files", exact=True)
+    counted = page.get_by_role("region", name="Filters").get_by_role("link", name="to check 3 files", exact=True)
     counted.wait_for()
     tray.get_by_role("button", name="Undo").click()
     counted.wait_for(state="detached")

@@ -28,7 +28,7 @@ def show(state: State) -> bool:
     return True
 
 
-_ORDERS = {"added": "Newest first", "date": "Taken last first", "length": "Longest first", "size": "Largest first"}
+_ORDERS = {"added": "Newest first", "date": "Last taken first", "length": "Longest first", "size": "Largest first"}
 
 
 def timeline(state: State) -> None:

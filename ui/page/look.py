@@ -42,7 +42,7 @@ def show(state: State) -> None:
     if state.sample and state.question:
         sampled(state)
         return
-    if state.lanes:
+    if lanes(state):
         laned(state)
         return
     found = answer(state)
@@ -73,8 +73,9 @@ def show(state: State) -> None:
 
 
 def lanes(state: State) -> list[tuple[str, State]]:
-    """What the lanes of a state are called, and the state that shows all of each; a state without lanes has none."""
-    if not state.lanes or not state.asks:
+    """What the lanes of a state are called, and the state that shows all of each; a state without lanes has none, nor has a spoken
+    question, which each lane would hear anew."""
+    if not state.lanes or not state.asks or state.request()["spoken"]:
         return []
     found = []
     for name, media, channels in _LANES:
@@ -92,9 +93,10 @@ def lanes(state: State) -> list[tuple[str, State]]:
 
 def laned(state: State) -> None:
     """Draw what was found in lanes, each with the best of one kind, how many there are, and a link to all."""
-    drawn = []
+    drawn, unseen = [], ""
     for name, alone in lanes(state):
         found = answer(alone)
+        unseen = unseen or " ".join([*found.notes, phrasing.unseen(found.coverage)]).strip()
         shown = cards(state, found.hits, verdict_of(found))
         held = f"{len(shown)}+ files" if found.cursor else phrasing.count(len(shown), "file")
         told = phrasing.estimate(found.estimate) if found.estimate and shown else held
@@ -108,7 +110,7 @@ def laned(state: State) -> None:
         )
     data = {
         "lanes": drawn, "cards": [], "more": False, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened,
-        "question": state.href(opened=None), "asks": True, "summary": "",
+        "question": state.href(opened=None), "asks": True, "summary": "", "unseen": unseen, "library": State(view="library").href(),
     }  # fmt: skip
     grid(data, sent)
 

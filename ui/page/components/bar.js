@@ -184,7 +184,7 @@ class Bar {
   looks() {
     const { asks, state } = this.data, draft = this.draft, set = (name, value) => { draft[name] = value; this.draw(); this.send_if_asked(); };
     const one = (name, value, label) => el("button", { type: "button", class: "toggle", "data-key": label, "aria-pressed": String(draft[name] === value), onclick: () => set(name, value) }, label);
-    const orders = asks ? { "": "Best first", date: "Newest first", name: "By name", length: "Longest first" } : { "": "Added last first", date: "Taken last first", length: "Longest first", size: "Largest first" };
+    const orders = asks ? { "": "Best match", date: "Newest", name: "By name", length: "Longest" } : { "": "Last added", date: "Last taken", length: "Longest", size: "Largest" };
     return el("span", { class: "looks", "data-key": "looks" },
       !state.lanes && el("select", { "aria-label": "Order", "data-key": "order", onchange: (event) => set("sort", event.target.value) },
         Object.entries(orders).map(([value, label]) => el("option", { value, selected: draft.sort === value }, label))),
@@ -323,6 +323,10 @@ class Bar {
         event.preventDefault();
         this.input.focus();
         this.input.select();
+      } else if (event.key.toLowerCase() === "v" && this.data.asks && !typing(event) && !event.ctrlKey && !event.metaKey && !event.altKey && !document.querySelector('[role="dialog"]')) {
+        event.preventDefault();
+        this.draft.lanes = !this.draft.lanes;
+        this.ask();
       } else if (event.key === "?" && !typing(event) && !document.querySelector('[role="dialog"]')) {
         event.preventDefault();
         keys(this.root);

@@ -39,7 +39,7 @@ class Deck {
   pressed(key) {
     const act = {
       " ": () => this.toggle(), k: () => this.toggle(), l: () => this.forward(), j: () => this.back(), ",": () => this.step(-1), ".": () => this.step(1),
-      "<": () => this.faster(-1), ">": () => this.faster(1), i: () => this.mark("in"), o: () => this.mark("out"),
+      "<": () => this.faster(-1), ">": () => this.faster(1), i: () => this.mark("in"), o: () => this.mark("out"), e: () => this.cut.hidden || this.export(),
     }[key];
     act?.();
     return !!act;

@@ -116,9 +116,9 @@ const origin = (one) => el("span", { class: "origin", title: [one.label, one.by]
 const KEYS = {
   "Everywhere": [["/", "Go to the search box"], ["F", "Go to the filters"], ["?", "Show or hide these keys"], ["Esc", "Close"]],
   "Results": [["← → ↑ ↓", "From card to card"], ["Enter", "Open"], ["+", "Add to the search"],
-    ["X", "Select; with Shift, all from the last one to this"]],
+    ["X", "Select; with Shift, all from the last one to this"], ["T", "Go to what is selected"], ["V", "List or lanes"]],
   "An open moment": [["Space or K", "Play or pause"], ["J L", "Back or forward; again for faster"], [", .", "A frame back or on"], ["< >", "Slower or faster"],
-    ["I O", "Mark where a stretch begins and ends"], ["N", "Next match: in this file, then in the next"], ["← →", "Previous or next hit"], ["Z", "Zoom into a picture"], ["+", "Add to the search"]],
+    ["I O", "Mark where a stretch begins and ends"], ["E", "Export the stretch as a clip"], ["N", "Next match: in this file, then in the next"], ["← →", "Previous or next hit"], ["Z", "Zoom into a picture"], ["+", "Add to the search"]],
 };
 
 // Shows the keys, or hides them.

@@ -202,6 +202,7 @@ class Grid {
     if (event.key === "+" && card.segment) this.send({ kind: "add", ...this.about(card) });
     else if (event.key.toLowerCase() === "x") this.tray.toggle(Number(link.dataset.at), event.shiftKey);
     else if (event.key === " ") link.click();
+    else if (event.key.toLowerCase() === "t" && this.tray.enter()) { /* the tray has the focus now */ }
     else if (event.key === "Escape" && this.tray.chosen.size) this.tray.clear();
     else if (!this.step(event.key, link)) return;
     event.preventDefault();
@@ -230,6 +231,7 @@ class Grid {
   entered(event) {
     if (event.defaultPrevented || document.querySelector('[role="dialog"]') || this.list.contains(event.composedPath()[0])) return;
     const inside = typing(event);
+    if (event.key.toLowerCase() === "t" && !inside && !event.ctrlKey && !event.metaKey && !event.altKey && this.tray.enter()) return event.preventDefault();
     if ((event.key === "ArrowDown" || (event.key === "ArrowRight" && !inside)) && event.composedPath()[0].type !== "range") {
       const first = this.root.querySelector(".card.marked a") ?? this.links()[0];
       if (first) { event.preventDefault(); first.focus(); }

@@ -39,8 +39,8 @@ class Rail {
     const text = name === "language" ? languageName(label) : label;
     return el("li", { "data-key": `${level} ${label}` }, el("a", {
       href, "aria-current": on ? "true" : null, tabindex: at ? "-1" : "0", style: { "padding-left": `${8 + level * 12}px` }, onclick: (event) => this.follow(event, href),
-      "aria-label": [text, files && `${files} ${files === "1" ? "file" : "files"}`, on && "chosen"].filter(Boolean).join(", "),
-    }, el("span", { class: "label", title: text }, text), on ? icon("close") : null, el("span", { class: "files" }, files)));
+    }, el("span", { class: "label", title: text }, text), " ", on ? [icon("close"), el("span", { class: "unseen" }, "chosen ")] : null,
+      files && el("span", { class: "files" }, files, el("span", { class: "unseen" }, files === "1" ? " file" : " files"))));
   }
 
   typed() {

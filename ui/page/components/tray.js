@@ -7,11 +7,28 @@ class Tray {
     this.last = null;
     this.told = el("span", { role: "status" });
     this.root = el("div", { class: "tray", role: "region", "aria-label": "Selected", hidden: true });
+    this.root.addEventListener("keydown", (event) => this.pressed(event));
   }
 
   static key(card) { return `${card.asset} ${card.segment}`; }
 
   has(card) { return this.chosen.has(Tray.key(card)); }
+
+  stops() { return [...this.root.querySelectorAll("button, select, input, a")]; }
+
+  // Gives the focus to what can be done; whether there is anything.
+  enter() { return !this.root.hidden && (this.stops()[0]?.focus(), true); }
+
+  // Arrows lead from one to the next, and Escape back to the cards.
+  pressed(event) {
+    const stops = this.stops(), at = stops.indexOf(event.composedPath()[0]), inside = typing(event) && event.target.localName === "input";
+    if (event.key === "Escape") (this.grid.links()[this.last ?? 0])?.focus();
+    else if (event.key === "ArrowRight" && !inside) stops[at + 1]?.focus();
+    else if (event.key === "ArrowLeft" && !inside) stops[at - 1]?.focus();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
 
   // Chooses a card or lets it go; with `range`, all from the last one to it.
   toggle(at, range) {
@@ -83,6 +100,7 @@ class Tray {
       name, el("datalist", { id: "cases" }, cases.map((one) => el("option", { value: one.name }))), el("button", { type: "submit", class: "action" }, "Add"));
     this.draw();
     this.root.querySelector(".into input").focus();
+    this.root.querySelector(".into input").select(); // what is typed takes its place
   }
 
   async collect(cases, typed) {
