@@ -121,7 +121,8 @@ class Service:
         threading.Thread(target=self._load_encoder, name="load", daemon=True).start()
         self.jobs.start()
         self.calibrating.start()
-        self.standing.start()
+        if not self.database.read_only:  # what has been told is noted
+            self.standing.start()
 
     def _attend(self) -> None:
         """Begin as soon as the database can be reached."""

@@ -19,8 +19,8 @@ from search.query.searcher import SpaceScan
 from search.query.view import among
 from search.types import KINDS, Ids, Kind, Modality, Vectors
 
-SHOWN = 20
-"""The best segments, among which somebody chooses."""
+SHOWN = 10
+"""The best segments, among which somebody chooses. What is further down is compared less carefully, so that more of them tell less."""
 
 SHARPNESS, WEIGHT = 1.5, 0.6
 """How surely the nearest is chosen: per standard deviation of cosines; and what a choice weighs beside the question."""
@@ -65,6 +65,8 @@ class Choices:
     def __init__(self, scans: Sequence[SpaceScan]) -> None:
         self._scans = scans
         self._known: list[list[_Choice]] = [[] for _ in scans]
+        self._best: dict[tuple[int, int], Ids] = {}
+        self._near: dict[tuple[int, int, int], Ids] = {}
         self.farther = np.empty(0, np.int64)
         """Segments that are farther: they are found no more."""
 
@@ -111,12 +113,22 @@ class Choices:
         return told
 
     def candidates(self, at: int, count: int) -> Ids:
-        """The segments that are nearest to those that were chosen, in the space at a position."""
-        scan, found = self._scans[at], [np.empty(0, np.int64)]
-        for choice in self._known[at]:
-            for kind, within in scan.targets.items():
-                if choice.nearer and _pictured(kind.content) == _pictured(choice.content):
-                    found.append(nearest(scan.view.live.index, choice.shown[0], count, within)[0])
+        """The ``count`` best segments of the question in the space at a position, and as many that are nearest to each that was chosen. Each is
+        looked for once, however many preferences follow."""
+        scan = self._scans[at]
+        if (at, count) not in self._best:
+            self._best[at, count] = scan.best(count)[0]
+        found = [self._best[at, count]]
+        for number, choice in enumerate(self._known[at]):
+            key = (at, number, count)
+            if choice.nearer and key not in self._near:
+                near = [
+                    nearest(scan.view.live.index, choice.shown[0], count, within)[0]
+                    for kind, within in scan.targets.items()
+                    if _pictured(kind.content) == _pictured(choice.content)
+                ]
+                self._near[key] = np.concatenate([np.empty(0, np.int64), *near])
+            found.append(self._near.get(key, np.empty(0, np.int64)))
         return np.concatenate(found)
 
 

@@ -88,9 +88,7 @@ def _candidates(question: Question, count: int) -> Ranked:
         return _fused(question, question.found, count)
     if question.choices:
         near = [question.choices.candidates(at, count) for at in range(len(scans))]
-        return _fused(
-            question, np.unique(np.concatenate([question.found, *near, *(scan.best(count)[0] for scan in scans)])), count
-        )
+        return _fused(question, np.unique(np.concatenate([question.found, *near])), count)
     if len(scans) == 1 and not len(question.found):
         ids, scores, cosines = scans[0].best(count)
         return Ranked(ids, scores, cosines, np.zeros(len(ids), np.intp))

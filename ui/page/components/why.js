@@ -26,11 +26,12 @@ function explained(why, data) {
 // What the encoder saw, the parts that answer bright.
 function saw(why, data) {
   const address = `/v1/segments/${data.segment}/encoded`, { channel } = why.channels.find((one) => one.segment === data.segment) ?? {};
-  const visual = channel ? channel === "visual" : why.map.length > 0;
-  if (!visual) return null;
+  const gone = (event) => event.target.closest("figure").remove();
+  if (channel === "sound") return el("figure", {}, el("audio", { src: address, controls: true, preload: "none", "aria-label": "What the encoder heard", onerror: gone }), el("figcaption", { class: "faint" }, "What the encoder heard, at one loudness."));
+  if (channel !== "visual" && !why.map.length) return null;
   const cells = why.map.map((one) => el("span", { style: {
     left: `${one.left}%`, top: `${one.top}%`, width: `${one.width}%`, height: `${one.height}%`, opacity: 0.5 * one.share } }));
-  return el("figure", {}, el("div", { class: "seen" }, el("img", { src: address, alt: "What the encoder saw", onerror: (event) => event.target.closest("figure").remove() }), cells),
+  return el("figure", {}, el("div", { class: "seen" }, el("img", { src: address, alt: "What the encoder saw", onerror: gone }), cells),
     el("figcaption", { class: "faint" }, cells.length ? "What the encoder saw; what answers is bright." : "What the encoder saw."));
 }
 
