@@ -162,6 +162,7 @@ TABLE = {
     ("GET", "/v1/segments/{id}/encoded"): by_id("segment", "/v1/segments/{id}/encoded"),
     ("POST", "/v1/duplicates"): plainly("POST", "/v1/duplicates", {}),
     ("GET", "/v1/assets/{id}/reuse"): by_id("asset", "/v1/assets/{id}/reuse"),
+    ("POST", "/v1/plan"): plainly("POST", "/v1/plan", {"question": "red, then blue"}),
     ("POST", "/v1/facets"): plainly("POST", "/v1/facets", {}),
     ("POST", "/v1/browse"): plainly("POST", "/v1/browse", {"limit": 200}),
     ("POST", "/v1/contrast"): plainly("POST", "/v1/contrast", {"these": {"targets": ["image"]}, "those": {"targets": ["text"]}}),
