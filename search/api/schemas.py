@@ -600,6 +600,10 @@ class Found(Wire):
     estimate: Estimate | None = Field(default=None, description="How much of it there is.")
     review: Review | None = Field(default=None, description="What people said of its files; null: nothing.")
     line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
+    several: bool = Field(
+        default=False,
+        description="The question has several parts, which no single search can say: `POST /v1/plan` takes them one by one.",
+    )
 
 
 class CopyFile(Wire):

@@ -234,7 +234,17 @@ def _answer(
             409, "stale-cursor", "The archive has changed", "What can be found has changed since the page before.",
             remedy="Ask again without a cursor.",
         )  # fmt: skip
-    return _found(seen, answer, _cursor(asked, offset + k, answer.state) if answer.more else None)
+    found = _found(seen, answer, _cursor(asked, offset + k, answer.state) if answer.more else None)
+    return found.model_copy(update={"several": _several(asked)})
+
+
+def _several(asked: s.SearchRequest) -> bool:
+    """Whether a search asks for a text of several parts."""
+    if len(asked.query) != 1 or asked.query[0].text is None or asked.spoken or asked.words:
+        return False
+    with suppress(QueryError):
+        return GrammarPlanner().propose(asked.query[0].text).several
+    return False
 
 
 def _found(seen: Seen, answer: Answer, cursor: str | None = None) -> s.Found:

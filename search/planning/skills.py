@@ -55,6 +55,11 @@ class Proposal:
     steps: tuple[PlanStep, ...]
     together: bool = True
 
+    @property
+    def several(self) -> bool:
+        """Whether one search cannot say it: it has several parts, an order, or something that must not be there."""
+        return bool({one.skill for one in self.steps} & {Skill.THEN, Skill.WITHOUT}) or len({one.part for one in self.steps}) > 1
+
 
 class Planner(Protocol):
     """Breaks a question into steps."""
