@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from search.types import Answer, Box, Coverage, Dated, Hit, Segment, Span
 
 if TYPE_CHECKING:  # the client, which knows no database, imports this too
+    from search.planning.plan import Plan, PlanRow
     from search.query.why import Why
     from search.store.spaces import SpaceEntry
 
@@ -34,6 +35,25 @@ def answer(found: Answer, whys: Sequence[Why] = ()) -> dict[str, Any]:
         "more": found.more,
         "limit": found.limit,
     }
+
+
+def plan(found: Plan) -> dict[str, Any]:
+    """A plan as JSON values: its steps, and the answer to it; null: no step could be taken."""
+    return {
+        "question": found.question, "steps": [plan_row(number, one) for number, one in enumerate(found.rows, 1)], "together": found.together,
+        "calls": found.calls, "stopped": found.stopped, "notes": list(found.notes), "answer": answer(found.answer) if found.answer else None,
+    }  # fmt: skip
+
+
+def plan_row(number: int, row: PlanRow) -> dict[str, Any]:
+    """A step of a plan as JSON values."""
+    possible = row.possible
+    return {
+        "number": number, "skill": str(row.step.skill), "form": row.step.form, "part": row.step.part, "useful": row.step.useful,
+        "possible": round(possible.value, 4), "worth": round(row.worth, 4), "coverage": round(possible.coverage, 4),
+        "chance": None if possible.chance is None else round(possible.chance, 4), "recall": possible.recall, "ms": possible.ms,
+        "state": row.state, "gain": None if row.gain is None else round(row.gain, 2), "why": possible.why, "remedy": possible.remedy,
+    }  # fmt: skip
 
 
 def coverage(found: Coverage) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ui.commands import (
     measure,
     models,
     narrowing,
+    plan,
     provenance,
     saved,
     search,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
     "Search": (
         search.search,
         search.similar,
+        plan.plan,
         narrowing.facets,
         narrowing.contrast,
         copies.duplicates,

@@ -30,7 +30,8 @@ MAX_CHARACTERS = 600
 """Characters of a text in an answer."""
 
 INSTRUCTIONS = """Search a media archive by meaning. Begin with what_is_searchable if you do not know the archive. search_media finds moments by a
-sentence; get_moment shows one with what comes before and after it; get_asset tells all about a file. Nothing can be changed."""
+sentence; plan_search answers questions of several parts, such as one thing and then another, one without another, or what is shown while
+something is said; get_moment shows one with what comes before and after it; get_asset tells all about a file. Nothing can be changed."""
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
@@ -79,6 +80,30 @@ def build(client: Client) -> MCPServer:
             "searchable_files": found.coverage.seen, "files": found.coverage.files,
         }  # fmt: skip
         return _result(told, [_picture(client, one) for one in found.hits[:4]] if pictures else [])
+
+    @tool
+    def plan_search(
+        question: Annotated[str, Field(min_length=1, max_length=2_000, description="A question of several parts, in words.")],
+        steps: Annotated[
+            list[dict[str, Any]] | None,
+            Field(
+                description="Your own steps in the place of those that the question's grammar gives, such as those of an earlier plan, edited: "
+                "skill (words, picture, sound, speech, screen, then, without, similar, region), form (siren ~30s> crowd in:video), useful (0..1), "
+                "part (steps of one part are different ways to find the same)."
+            ),
+        ] = None,
+        together: Annotated[bool, Field(description="Of own steps: one file must answer all parts.")] = True,
+        skip: Annotated[list[int], Field(description="Numbers of steps that are not taken.")] = [],  # noqa: B006
+        limit: Annotated[int, Field(ge=1, le=MAX_HITS)] = 8,
+    ) -> CallToolResult:
+        """Break a question into searches, take those that are useful and possible in this archive, six at most, and put together what they find."""
+        found = client.plan(question, steps=steps, together=together, skip=skip, k=limit)
+        told = {
+            "hits": [_hit(one) | {"parts_at_s": [one.span.start_ms / 1000 for one in one.steps]} for one in (found.answer.hits if found.answer else [])],
+            "steps": [one.model_dump(mode="json", exclude_none=True) for one in found.steps],
+            "stopped": found.stopped, "not_searched": found.notes,
+        }  # fmt: skip
+        return _result(told)
 
     @tool
     def get_moment(

@@ -24,6 +24,12 @@ CHANNELS = {
 }  # fmt: skip
 """What people call the channels."""
 
+SKILLS = {
+    "words": "anything like", "picture": "seen", "sound": "heard", "speech": "said", "screen": "on screen", "then": "in this order", "without": "without",
+    "filter": "only", "similar": "like", "region": "part of a picture", "count": "count", "ask": "ask a model", "translate": "translate", "stop": "stop",
+}  # fmt: skip
+"""What people call the skills of a plan."""
+
 _WORK = {
     "speech": "transcribing speech", "ocr": "reading on-screen text", "caption": "writing captions",
     "written": "reading metadata and subtitles",
@@ -50,6 +56,19 @@ def clock(ms: int) -> str:
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02}" if hours else str(minutes)
     return f"{head}:{seconds:02}" + (f".{tenth}" if tenth else "")
+
+
+def step_state(step: schemas.PlanRow) -> str:
+    """What became of a step of a plan."""
+    if step.state == "impossible":
+        return f"{step.why} {step.remedy}".strip()
+    if step.state == "taken":
+        return "" if step.gain is None else f"about {step.gain:.1f} relevant"
+    return {
+        "skipped": "skipped",
+        "stopped": "not worth it" if step.gain is not None and step.gain < 1 else "not taken",
+        "offered": "",
+    }[step.state]
 
 
 def left(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.media import extra_of
+from search.planning.plan import Plan
 from search.query.why import Why
 from search.store.readings import Unread, UnreadFile
 from search.store.sql import Passed
@@ -113,6 +115,35 @@ def said(hit: Hit) -> list[str]:
     elif segment.track:
         found.append(f"[dim italic]{escape(segment.track)}[/]")
     return found
+
+
+def plan(found: Plan) -> None:
+    """Print a plan as a table of what is useful and possible, and the answer to it."""
+    rows = [
+        (
+            str(number), str(row.step.skill), escape(row.step.form), f"{row.step.useful:.0%}", f"{row.possible.value:.0%}", f"{row.worth:.0%}",
+            "" if row.possible.ms is None else f"{row.possible.ms:.0f} ms", row.state, "" if row.gain is None else f"{row.gain:+.1f}",
+        )
+        for number, row in enumerate(found.rows, 1)
+    ]  # fmt: skip
+    lines(columns(rows, ("step", "skill", "question", "useful", "possible", "worth", "took", "", "relevant")))
+    for number, row in enumerate(found.rows, 1):
+        if row.possible.why:
+            err.print(f"Step {number}: {row.possible.why} {row.possible.remedy}", highlight=False, markup=False)
+    if found.stopped:
+        err.print(f"Stopped: {found.stopped}", highlight=False, markup=False)
+    if found.answer and found.answer.hits:
+        out.print()
+        hits(found.answer, estimate=any(row.step.skill == "count" for row in found.rows))
+    for row in found.rows:
+        if row.state == "offered" and row.step.skill in ("ask", "translate") and found.answer and found.answer.hits:
+            best = found.answer.hits[0].segment
+            told = (
+                f"sensorium ask {best.asset} {shlex.quote(row.step.form)}"
+                if row.step.skill == "ask"
+                else f"sensorium translate --segment {best.id} --to {row.step.form}"
+            )
+            err.print(f"A model may go on: {told}", highlight=False, markup=False)
 
 
 def _match(hit: Hit, verdict: str | None) -> str:

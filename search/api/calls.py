@@ -77,6 +77,19 @@ def encoded(segment: int, *, space: str = "") -> Call[bytes]:
     return Call("GET", f"/segments/{segment}/encoded", _bytes, params=_given({"space": space or None}))
 
 
+def plan(
+    question: str, *, steps: Sequence[s.PlanStep | Mapping[str, Any]] | None = None, together: bool = True, skip: Sequence[int] = (), k: int = 10,
+    dry: bool = False, targets: Sequence[Modality | str] = (), filter: s.Where | Mapping[str, Any] | None = None,  # noqa: A002
+) -> Call[s.Plan]:  # fmt: skip
+    """Break a question into searches, and take those that are worth it. ``steps`` are taken in the place of those that the grammar of the
+    question gives; ``skip`` are the numbers of steps that are not taken."""
+    body = {
+        "question": question, "steps": None if steps is None else [_plain(one) for one in steps], "together": together, "skip": list(skip),
+        "k": k, "dry": dry, "targets": list(targets), "filter": _plain(filter or {}),
+    }  # fmt: skip
+    return Call("POST", "/plan", _as(s.Plan), json=body)
+
+
 def export(
     format: s.ExportFormat, *, title: str = "export", search: s.SearchRequest | Mapping[str, Any] | None = None,  # noqa: A002
     moments: Sequence[s.Excerpted | Mapping[str, Any]] = (), exact: bool = True,

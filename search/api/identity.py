@@ -56,7 +56,7 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
             "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/saved", "/docs", "/docs/oauth2-redirect", "/openapi.json",
         )
     },
-    **{("POST", BASE + path): READER for path in ("/search", "/why", "/duplicates", "/facets", "/browse", "/contrast", "/exports", "/embeddings", "/uploads", "/uploads/fetch", "/segment", "/assets/{id}/ask", "/segments/{id}/translate", "/judgements/sample")},
+    **{("POST", BASE + path): READER for path in ("/search", "/plan", "/why", "/duplicates", "/facets", "/browse", "/contrast", "/exports", "/embeddings", "/uploads", "/uploads/fetch", "/segment", "/assets/{id}/ask", "/segments/{id}/translate", "/judgements/sample")},
     ("DELETE", f"{BASE}/uploads/{{id}}"): READER,
     **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements", "/cases", "/cases/{id}/exhibits")},
     ("DELETE", f"{BASE}/judgements"): INGESTER,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from search.planning.skills import Skill
 from search.types import BrowseOrder, Channel, Credentials, DateSource, Grouping, Modality, Origin, Shape, Sort
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, description="A number that an answer gave.")]
@@ -237,6 +238,39 @@ class SearchRequest(Narrowed):
         if self.region and given:
             raise ValueError(f"a search by region does not go with {given[0]}")
         return self
+
+
+class PlanStep(Wire):
+    """A step of a plan. Steps of one part are different ways to find the same part of the question."""
+
+    skill: Skill
+    form: Annotated[str, StringConstraints(max_length=4_000)] = Field(
+        description="The step's question in the text form; of `ask` the question to a model, of `translate` the language."
+    )
+    useful: Share = 0.9
+    part: Annotated[int, Field(ge=0, le=49)] = 0
+
+
+class PlanRequest(Narrowed):
+    """A question that is to be broken into searches."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"question": "a siren, then a crowd without a police car", "k": 10}]}
+    )
+
+    question: Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=r"\S")]
+    steps: Annotated[list[PlanStep], Field(min_length=1, max_length=50)] | None = Field(
+        default=None,
+        description="Taken in the place of those that the grammar of the question gives, such as those of an earlier plan, edited.",
+    )
+    together: bool = Field(
+        default=True, description="Of `steps`: one file must answer all parts; else each part has files of its own."
+    )
+    skip: Annotated[list[Annotated[int, Field(ge=1, le=50)]], Field(max_length=50)] = Field(
+        default=[], description="Numbers of steps, from 1, that are not taken."
+    )
+    dry: bool = Field(default=False, description="Only tell the steps, and take none.")
+    k: Annotated[int, Field(ge=1, le=200)] = 10
 
 
 class EmbeddingInput(Wire):
@@ -591,6 +625,10 @@ class Found(Wire):
     estimate: Estimate | None = Field(default=None, description="How much of it there is.")
     review: Review | None = Field(default=None, description="What people said of its files; null: nothing.")
     line: float | None = Field(default=None, description="The score from which on a hit is more than a weak match.")
+    several: bool = Field(
+        default=False,
+        description="The question has several parts, which no single search can say: `POST /v1/plan` takes them one by one.",
+    )
 
 
 class CopyFile(Wire):
@@ -728,6 +766,38 @@ class Whys(Wire):
     """Why segments were found, in the order in which they were named."""
 
     whys: list[Why]
+
+
+class PlanRow(PlanStep):
+    """A step of a plan, and what became of it."""
+
+    number: int
+    possible: Share = Field(description="Coverage times chance, as far as these are known.")
+    worth: Share = Field(description="Useful times possible.")
+    coverage: Share = Field(description="The share of files that hold what the step looks at and can be searched; 0: none.")
+    chance: Share | None = Field(
+        description="The calibrated chance that the archive has an answer; null: the step was not taken."
+    )
+    recall: Share | None = Field(description="The least share of right files that is known by judgements; null: not known.")
+    ms: float | None = Field(description="How long it took.")
+    state: Literal["taken", "skipped", "impossible", "stopped", "offered"] = Field(description="`offered`: a person may take it.")
+    gain: float | None = Field(
+        description="How many relevant moments it has added, or could add at most, to those that are shown."
+    )
+    why: str = Field(description="Why it is impossible.")
+    remedy: str
+
+
+class Plan(Wire):
+    """A question with its steps, and the answer to it; null: no step could be taken."""
+
+    question: str
+    steps: list[PlanRow]
+    together: bool
+    calls: int = Field(description="Searches that were made.")
+    stopped: str = Field(description="Why no more steps were taken; empty: all were.")
+    notes: list[str] = Field(description="What could not be searched.")
+    answer: Found | None
 
 
 class AssetEntry(AssetRef):

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 
 from fastapi import APIRouter
 
+from search import wire
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import cursor_of, keys_of
@@ -21,13 +22,16 @@ from search.api.segmenting import part_of
 from search.api.service import Service
 from search.errors import Problem, QueryError
 from search.media.metadata import language_names
+from search.planning.grammar import GrammarPlanner
+from search.planning.plan import carry_out
+from search.planning.skills import PlanStep, Proposal
 from search.query import Blend, Engine, Near, Query, Term, Then, form
 from search.query.algebra import every_term
 from search.query.engine import MAX_DEPTH
 from search.query.facets import Facet
 from search.query.open_spaces import ALL
 from search.query.preferences import Preference
-from search.types import Filter, Modality
+from search.types import Answer, Filter, Modality
 
 MAX_INLINE_BYTES = 4 << 20
 """The largest inlined medium, in bytes. Larger ones must be uploaded."""
@@ -44,6 +48,20 @@ def router(service: Service) -> APIRouter:
         Small media may be inlined as base64; larger ones go through `POST /v1/uploads`. A segment's own asset is not found again.
         """
         return await searched(service, seen, asked)
+
+    @routes.post("/plan", summary="Plan and search", operation_id="plan")
+    async def plan(asked: s.PlanRequest, seen: Sight) -> s.Plan:
+        """Break a question into searches, rate each by how useful and how possible it is, and take those that are worth it, six at most.
+
+        Each step tells its question in the text form, so that it can be edited and sent again in `steps`, or be asked by itself.
+        """
+        engine = service.engine()
+        wanted = narrowed(seen, asked)
+        if any("upload:" in one.form for one in asked.steps or ()):
+            raise QueryError(
+                "A plan takes no files.", remedy="Ask with the file in a search, and use segment: and its number in the plan."
+            )
+        return await service.searching.run(_planned, service, seen, engine, wanted, asked)
 
     @routes.post("/facets", summary="Count by facet", operation_id="facets")
     async def facets(asked: s.FacetsRequest, seen: Sight) -> s.Facets:
@@ -155,9 +173,32 @@ def _stated(service: Service, seen: Seen, asked: s.SearchRequest) -> tuple[Query
         upload = service.uploads.find(value)
         return Term(upload.path, upload.modality, f"upload {upload.id}")
 
-    found = form.read(asked.form, replace(wanted, under=()), opens)
+    return _formed(seen, asked.form, wanted, opens)
+
+
+def _formed(seen: Seen, text: str, wanted: Filter, opens: form.Opens) -> tuple[Query | Then, Filter]:
+    """The query and the filter that a text in the form means. Folders are as callers see them."""
+    found = form.read(text, replace(wanted, under=()), opens)
     below = [path for folder in found.filter.under for path in seen.places.under(folder, found.filter.collections)]
     return found.query, replace(found.filter, under=(*wanted.under, *below))
+
+
+def _planned(service: Service, seen: Seen, engine: Engine, wanted: Filter, asked: s.PlanRequest) -> s.Plan:
+    def opens(kind: str, value: str) -> Term:  # noqa: ARG001 - as the form calls it
+        raise QueryError("A plan takes no files.", remedy="Ask in words, or like a segment: segment:17.")
+
+    if asked.steps is None:
+        proposal = GrammarPlanner().propose(asked.question)
+    else:
+        proposal = Proposal(tuple(PlanStep(one.skill, one.form, one.useful, one.part) for one in asked.steps), asked.together)
+    found = carry_out(
+        engine, service.settings, asked.question, proposal, lambda text: _formed(seen, text, wanted, opens), k=asked.k, skip=asked.skip, dry=asked.dry
+    )  # fmt: skip
+    return s.Plan(
+        question=found.question, steps=[s.PlanRow.model_validate(wire.plan_row(number, one)) for number, one in enumerate(found.rows, 1)],
+        together=found.together, calls=found.calls, stopped=found.stopped, notes=list(found.notes),
+        answer=_found(seen, found.answer) if found.answer else None,
+    )  # fmt: skip
 
 
 def _spaces(service: Service, asked: s.SearchRequest) -> list[str]:
@@ -196,10 +237,25 @@ def _answer(
             409, "stale-cursor", "The archive has changed", "What can be found has changed since the page before.",
             remedy="Ask again without a cursor.",
         )  # fmt: skip
+    found = _found(seen, answer, _cursor(asked, offset + k, answer.state) if answer.more else None)
+    return found.model_copy(update={"several": _several(asked)})
+
+
+def _several(asked: s.SearchRequest) -> bool:
+    """Whether a search asks for a text of several parts."""
+    if len(asked.query) != 1 or asked.query[0].text is None or asked.spoken or asked.words:
+        return False
+    with suppress(QueryError):
+        return GrammarPlanner().propose(asked.query[0].text).several
+    return False
+
+
+def _found(seen: Seen, answer: Answer, cursor: str | None = None) -> s.Found:
+    """An answer in the form of the API."""
     assets = seen.catalogue.assets(sorted({hit.segment.asset for hit in answer.hits}))
     return s.Found(
         hits=[links.hit(hit, assets[hit.segment.asset], seen.places) for hit in answer.hits if hit.segment.asset in assets],
-        cursor=_cursor(asked, offset + k, answer.state) if answer.more else None, limit=answer.limit,
+        cursor=cursor, limit=answer.limit,
         generation=answer.generation, searched=answer.searched, coverage=links.coverage(answer.coverage),
         timings_ms=answer.timings_ms, heard=answer.heard, notes=list(answer.notes), line=answer.line,
         found=s.Verdict.model_validate(asdict(answer.found)) if answer.found else None,

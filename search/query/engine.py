@@ -49,6 +49,7 @@ from search.store import Catalogue, Database, Readers, SqlStore
 from search.store.fingerprint_rows import FingerprintRows
 from search.store.judgements import MAX_QUESTION_CHARACTERS, JudgedAsset, Judgements
 from search.store.names import Names
+from search.store.readings import Unread
 from search.store.region_rows import RegionRows
 from search.store.sql import Columns
 from search.store.words import WordQuery, text_index
@@ -139,7 +140,7 @@ class Engine:
         self, query: Query | Then, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0,
         group: Grouping = "moment", without: Sequence[int] = (), spaces: Sequence[str] = (), rerank: bool = False,
         words: bool = False, sort: Sort = "match", line: float | None = None, diverse: bool = False, fold: bool = False,
-        preferences: Sequence[Preference] = (),
+        preferences: Sequence[Preference] = (), closest: bool = False,
     ) -> Answer:  # fmt: skip
         """The ``k`` best hits after the first ``offset``; assets in ``without`` are left out.
 
@@ -161,7 +162,8 @@ class Engine:
         ``preferences`` say which hits are nearer to what is sought, or farther from it, in the order in which somebody said so: what is
         found is ranked anew by them, see ``search.query.preferences``.
 
-        A ``Then`` finds the moments in which its steps follow each other, see ``sequences``; ``group`` has no meaning for it.
+        A ``Then`` finds the moments in which its steps follow each other, see ``sequences``; ``group`` has no meaning for it. With
+        ``closest`` it also finds those whose steps only come close.
 
         Raises:
             QueryError: terms that cancel out, a file that cannot be read, an unknown segment; no space knows a term, and nothing says it;
@@ -176,7 +178,7 @@ class Engine:
                     "A pattern of several steps is neither re-ranked nor searched by its words alone, and knows no preferences.",
                     remedy="Ask without --rerank, --words, --nearer and --farther.",
                 )
-            return self._sequence(query, wanted, k, offset, without, spaces, sort, line)
+            return self._sequence(query, wanted, k, offset, without, spaces, sort, line, closest)
         clock = StageTimes()
         question = self._question(query, wanted, without, spaces, words=words or None, clock=clock, preferences=preferences)
         depth = max(offset + k + 1, DIVERSE if diverse else 0) if sort == "match" else MAX_HITS + 1
@@ -392,6 +394,10 @@ class Engine:
         searcher = self.searcher()
         return browsed(searcher, searcher.current(version), wanted, order, after, limit)
 
+    def unread(self, within: Within = None) -> list[Unread]:
+        """See ``Readers.unread``."""
+        return self._readers.unread(within)
+
     def contrast(self, these: Filter, those: Filter, *, most: int = 20) -> Contrast:
         """What sets the files that pass one filter apart from those that pass another: see ``Contraster.contrast``."""
         version = self.follow()
@@ -485,7 +491,8 @@ class Engine:
         return question
 
     def _sequence(
-        self, pattern: Then, wanted: Filter, k: int, offset: int, without: Sequence[int], spaces: Sequence[str], sort: Sort, line: float | None
+        self, pattern: Then, wanted: Filter, k: int, offset: int, without: Sequence[int], spaces: Sequence[str], sort: Sort, line: float | None,
+        closest: bool,
     ) -> Answer:  # fmt: skip
         """The answer to an ordered pattern: see ``search``."""
         clock = StageTimes()
@@ -494,7 +501,7 @@ class Engine:
             of_step = replace(wanted, channels=sequences.narrowest(wanted.channels, channels))
             return self._question(query, of_step, without, spaces, words=None, clock=clock)
 
-        found = sequences.find(pattern, ask)
+        found = sequences.find(pattern, ask, closest=closest)
         clock.lap("match")
         above = [one for one in found.found if line is None or one.score >= line]
         if sort != "match":

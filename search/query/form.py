@@ -372,8 +372,11 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+NEGATING = r"without|but not|but no|with no|except(?: for)?|excluding|ohne|aber kein\w*"
+"""Words that exclude what follows them, as a regular expression."""
+
 _NEGATION = re.compile(
-    r"(?P<rest>.*?\S)[\s,]+(?P<said>without|but not|but no|with no|except(?: for)?|excluding|ohne)\s+(?:any |an? |the )?(?P<what>\w+(?: \w+){0,2})[.!?]?",
+    rf"(?P<rest>.*?\S)[\s,]+(?P<said>{NEGATING})\s+(?:any |an? |the )?(?P<what>\w+(?: \w+){{0,2}})[.!?]?",
     re.IGNORECASE,
 )
 

@@ -25,6 +25,9 @@ from search.types import KINDS, Channel, Ids, Span, StepFound
 MAX_FILES = 250
 """Files that are looked at for a pattern: those of the best segments of its rarest step."""
 
+CLOSEST = 0.1
+"""The share of a step's best probability from which on a segment counts, where the closest matches are wanted."""
+
 _MS = UNITS.index("ms")
 
 LIMITED = f"Many files may match: those of the {MAX_FILES} likeliest of the rarest step were looked at."
@@ -66,13 +69,15 @@ class Sequences:
 class _Asked:
     """A query of a pattern, in some channels: what it finds, and where in some files."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, closest: bool) -> None:
         self.question = question
         with question.reading():
             self.first: Ranked = next(levels(question))
         self._around = QuestionMomentData(question)
         self._segments = sum(competitors(question.scans).values()) if question.scans else len(question.found)
         self.chances = self.chances_of(self.first.scores)
+        best = float(self.chances.max(initial=0.0))
+        self.least = min(LEAST, CLOSEST * best) if closest else LEAST
         self.places: dict[int, Occurrences] = {}
         self.kinds: dict[int, int] = {}
 
@@ -86,11 +91,11 @@ class _Asked:
     @property
     def likely(self) -> int:
         """The number of its best segments that count."""
-        return int(np.count_nonzero(self.chances >= LEAST))
+        return int(np.count_nonzero(self.chances >= self.least))
 
     def assets(self) -> tuple[Ids, bool]:
         """The files of its best segments, best first (n,), and whether there may be more."""
-        rows = self._around.rows(self.first.ids[self.chances >= LEAST])
+        rows = self._around.rows(self.first.ids[self.chances >= self.least])
         timed = rows.assets[rows.units == _MS]
         _, first = np.unique(timed, return_index=True)
         more = len(self.first.ids) >= CANDIDATES_PER_SPACE and self.likely == len(self.first.ids)
@@ -119,8 +124,9 @@ def _occurrences(columns: Columns, chances: NDArray[np.float64], rows: NDArray[n
 _NOWHERE = Occurrences(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
-def find(pattern: Then, ask: Callable[[Query, tuple[Channel, ...]], Question]) -> Sequences:
-    """All matches of a pattern. ``ask`` prepares the question of a query that is seen or heard in some channels.
+def find(pattern: Then, ask: Callable[[Query, tuple[Channel, ...]], Question], *, closest: bool = False) -> Sequences:
+    """All matches of a pattern. ``ask`` prepares the question of a query that is seen or heard in some channels. ``closest``: where no
+    segment is a likely occurrence of a step, those count that come close to its best one.
 
     Raises:
         QueryError: see ``ask``.
@@ -129,7 +135,7 @@ def find(pattern: Then, ask: Callable[[Query, tuple[Channel, ...]], Question]) -
 
     def asked(query: Query, channels: tuple[Channel, ...] = ()) -> _Asked:
         if (query, channels) not in known:
-            known[query, channels] = _Asked(ask(query, channels))
+            known[query, channels] = _Asked(ask(query, channels), closest)
         return known[query, channels]
 
     order = pattern.links
@@ -144,9 +150,11 @@ def find(pattern: Then, ask: Callable[[Query, tuple[Channel, ...]], Question]) -
         places = [step.places.get(asset, _NOWHERE) for step in steps]
         if any(not len(one.ids) for one in places):
             continue
-        limited |= any(np.count_nonzero(one.chances >= LEAST) > MOST_OCCURRENCES for one in places)
+        limited |= any(
+            np.count_nonzero(one.chances >= step.least) > MOST_OCCURRENCES for step, one in zip(steps, places, strict=True)
+        )
         without = [_together([one.places[asset] for one in some if asset in one.places]) for some in absent[1:]]
-        every = matches(places, [link for _, link, _ in order[1:]], without)
+        every = matches(places, [link for _, link, _ in order[1:]], without, [step.least for step in steps])
         found += [SequenceFound(asset, _steps(steps, places, one), math.exp(one.log_chance)) for one in every]
     found.sort(key=lambda one: (-one.chance, one.asset, one.span.start))
     return Sequences(found, [rarest.question, *(one.question for one in known.values() if one is not rarest)], limited)

@@ -52,13 +52,16 @@ class TimelineMatch:
     log_chance: float
 
 
-def matches(steps: Sequence[Occurrences], links: Sequence[Link], absent: Sequence[Occurrences | None]) -> list[TimelineMatch]:
+def matches(
+    steps: Sequence[Occurrences], links: Sequence[Link], absent: Sequence[Occurrences | None], least: Sequence[float] = ()
+) -> list[TimelineMatch]:  # fmt: skip
     """All matches in one asset, likeliest first; those that overlap a better one are left out.
 
     ``links`` and ``absent`` are one shorter than ``steps``: the link from each step to the next, and what must not be between. Between
-    two steps is what lies from the end of one to the start of the next; of steps that overlap, their common part.
+    two steps is what lies from the end of one to the start of the next; of steps that overlap, their common part. ``least`` are the
+    probabilities from which on a segment counts as an occurrence of each step; empty: ``LEAST``.
     """
-    kept = [likely(step) for step in steps]
+    kept = [likely(step, one) for step, one in zip(steps, least or [LEAST] * len(steps), strict=True)]
     if any(not len(one) for one in kept):
         return []
     chains = np.log(steps[0].chances[kept[0]])
@@ -80,9 +83,9 @@ def matches(steps: Sequence[Occurrences], links: Sequence[Link], absent: Sequenc
     return apart
 
 
-def likely(step: Occurrences) -> NDArray[np.intp]:
+def likely(step: Occurrences, least: float = LEAST) -> NDArray[np.intp]:
     """The positions of the segments that count as occurrences: the likeliest, in order of time."""
-    at = np.flatnonzero(step.chances >= LEAST)
+    at = np.flatnonzero(step.chances >= least)
     if len(at) > MOST_OCCURRENCES:
         at = at[np.lexsort((at, -step.chances[at]))[:MOST_OCCURRENCES]]
     return np.sort(at)

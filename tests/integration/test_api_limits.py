@@ -163,6 +163,7 @@ TABLE = {
     ("POST", "/v1/duplicates"): plainly("POST", "/v1/duplicates", {}),
     ("GET", "/v1/assets/{id}/reuse"): by_id("asset", "/v1/assets/{id}/reuse"),
     ("POST", "/v1/segment"): by_body("/v1/segment", lambda id_: {"segment": id_("segment"), "on": [{"x": 5, "y": 5}]}),
+    ("POST", "/v1/plan"): plainly("POST", "/v1/plan", {"question": "red, then blue"}),
     ("POST", "/v1/facets"): plainly("POST", "/v1/facets", {}),
     ("POST", "/v1/browse"): plainly("POST", "/v1/browse", {"limit": 200}),
     ("POST", "/v1/contrast"): plainly("POST", "/v1/contrast", {"these": {"targets": ["image"]}, "those": {"targets": ["text"]}}),

@@ -42,7 +42,7 @@ def call(still):
 
 def test_few_tools_are_told_and_all_of_them_only_read(call):
     tools = {one.name: one for one in call().tools}
-    assert set(tools) == {"search_media", "get_moment", "get_asset", "list_collections", "what_is_searchable"}
+    assert set(tools) == {"search_media", "plan_search", "get_moment", "get_asset", "list_collections", "what_is_searchable"}
     assert all(one.annotations.read_only_hint and one.description for one in tools.values())
     assert tools["search_media"].input_schema["required"] == ["query"]
 
@@ -58,12 +58,24 @@ def test_what_was_found_leads_on_to_its_moment_and_its_file(call):
     assert json.loads(call("what_is_searchable").content[0].text)["files_by_medium"]["audio"] == 3
 
 
+def test_a_question_of_several_parts_is_planned_and_its_steps_can_be_sent_again(call):
+    found = json.loads(call("plan_search", question="red without flowers", limit=3).content[0].text)
+    assert [(one["skill"], one["state"]) for one in found["steps"]] == [("words", "taken"), ("without", "taken")]
+    assert found["hits"][0]["name"] == "red.png"
+    edited = [{name: one[name] for name in ("skill", "form", "useful", "part")} for one in found["steps"]]
+    edited[0]["form"] = "blue in:image"
+    again = json.loads(call("plan_search", question="edited", steps=edited, skip=[2], limit=1).content[0].text)
+    assert (again["hits"][0]["name"], again["steps"][1]["state"]) == ("blue.png", "skipped")
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "told"),
     [
         ("get_asset", {"asset": 10**6}, "Take the id from a list or a search"),
         ("search_media", {"query": "red", "collections": ["defualt"]}, "Did you mean default?"),
         ("search_media", {"query": "red", "since": "yesterday"}, "since"),
+        ("plan_search", {"question": "red", "skip": [9]}, "numbered 1 to 1"),
+        ("plan_search", {"question": "red", "steps": [{"skill": "words", "form": "red >"}]}, "something to look for is missing"),
     ],
 )
 def test_an_error_says_what_to_do(call, tool, arguments, told):

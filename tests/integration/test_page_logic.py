@@ -372,3 +372,44 @@ def test_progress_says_rate_and_time_left():
     )
     assert library.progress(job) == (21 / 80, "sample: 21 of 80, 4.2 files a second, 14 s left")
     assert library.progress(job.model_copy(update={"state": "queued"}))[1] == "sample: queued"
+
+
+def test_a_question_of_several_parts_leads_to_its_steps_and_back(service, monkeypatch):
+    service.hits = [a_hit(1, 1, None)]
+    drawn, asked = [], []
+
+    def plan(**told):
+        asked.append(told)
+        row = {
+            "useful": 0.9,
+            "possible": 0.5,
+            "worth": 0.45,
+            "coverage": 1,
+            "chance": 0.5,
+            "recall": None,
+            "ms": 3.0,
+            "why": "",
+            "remedy": "",
+        }
+        steps = [
+            s.PlanRow(number=1, skill="words", form="red in:image", state="taken", gain=1.5, **row),
+            s.PlanRow(number=2, skill="without", form="flowers", state="skipped", gain=None, **row),
+        ]
+        answer = service.search().model_copy(update={"hits": [a_hit(7, 7, None)]})
+        return s.Plan(question="x", steps=steps, together=True, calls=1, stopped="", notes=[], answer=answer)
+
+    monkeypatch.setattr(service, "plan", plan, raising=False)
+    monkeypatch.setattr(look, "grid", lambda data, *_, **__: drawn.append(data))
+    found = service.search()
+    monkeypatch.setattr(service, "search", lambda **_: found.model_copy(update={"several": True}))
+    look.show(State(text="red without flowers"))
+    assert drawn[-1]["plan"] is None
+    assert "plan=1" in drawn[-1]["steps"]["href"]
+    monkeypatch.setattr(service, "search", FakeService().search)
+    look.show(State(text="red without flowers", plan=True, skip=(2,)))
+    assert asked[-1]["skip"] == (2,)
+    first, second = drawn[-1]["plan"]["rows"]
+    assert first["href"] == "?q=%3Dred+in%3Aimage"
+    assert (first["skip"]["text"], first["state"]) == ("Skip", "about 1.5 relevant")
+    assert second["skip"] == {"text": "Take", "href": "?q=red+without+flowers&plan=1"}
+    assert [card["segment"] for card in drawn[-1]["cards"]] == [7]

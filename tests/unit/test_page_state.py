@@ -130,3 +130,11 @@ def test_names_are_no_markup():
 def test_days_and_waits():
     assert phrasing.day(datetime.date(2026, 11, 24)) == "24 Nov 2026"
     assert [phrasing.left(seconds) for seconds in (0.2, 80, 600, 9000)] == ["1 s", "80 s", "10 min", "2 h"]
+
+
+def test_a_plan_is_part_of_the_address_and_what_makes_no_sense_is_left_out():
+    read = State.link("?q=a+dog+without+a+cat&plan=1&skip=2,x,99,-1")
+    assert (read.plan, read.skip) == (True, (2,))
+    assert State.link(read.href()) == read
+    assert read.plan_request()["question"] == "a dog without a cat"
+    assert "plan" not in replace(read, text="=dog > cat").params()

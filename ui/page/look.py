@@ -8,14 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from search.api.schemas import AssetEntry, AssetRef, Assets, Found, Hit, Links, Span
+from search.api.schemas import AssetEntry, AssetRef, Assets, Found, Hit, Links, Plan, Span
 from search.errors import Refused, ServiceError
 from ui import passage_text, phrasing
 from ui.page import frame, trouble
 from ui.page.components import grid
 from ui.page.state import FIRST_HITS, MAX_HITS, Piece, State
 
-_ANSWER = "answer"
+_ANSWER, _PLAN = "answer", "plan"
 """Hits that are less sure than this stand below a line."""
 _PAGE = 200
 """Hits or files that one request asks for, at most."""
@@ -64,6 +64,8 @@ def show(state: State) -> None:
         "summary": summary if shown else "", "unseen": " ".join([*found.notes, phrasing.unseen(found.coverage)]).strip(), "library": State(view="library").href(),
         "check": {"text": "Check a random sample", "href": state.href(sample=True)} if state.question and shown else None,
         "undo": {"text": f"Undo the last of {phrasing.count(len(state.preferred), 'choice')}", "href": state.href(preferred=state.preferred[:-1])} if state.preferred else None,
+        "plan": steps(state) if state.plan and state.question else None,
+        "steps": {"text": "Search its parts one by one", "href": state.href(plan=True, opened=None)} if found.several and not state.plan else None,
     }  # fmt: skip
     if found.heard is not None:
         text = found.heard.strip()
@@ -85,7 +87,15 @@ def lanes(state: State) -> list[tuple[str, State]]:
             found.append(
                 (
                     name,
-                    replace(state, lanes=False, targets=tuple(targets), channels=tuple(through), count=FIRST_HITS, opened=None),
+                    replace(
+                        state,
+                        lanes=False,
+                        plan=False,
+                        targets=tuple(targets),
+                        channels=tuple(through),
+                        count=FIRST_HITS,
+                        opened=None,
+                    ),
                 )
             )
     return found
@@ -152,6 +162,8 @@ def judge(state: State, asset: int, right: bool | None) -> bool:
 
 def answer(state: State) -> Found:
     """The answer to a state's question; asked once, however often the page is drawn again."""
+    if state.plan and state.question and (made := planned(state).answer):
+        return made
     request = state.request()
     kept: dict[str, Found] = st.session_state.setdefault(_ANSWER, {})
     wanted, key = request.pop("k"), repr(request)
@@ -181,6 +193,38 @@ def answers(state: State) -> list[Found]:
     return [answer(one) for _, one in lanes(state)] or [answer(state)]
 
 
+def planned(state: State) -> Plan:
+    """The plan of a state's question; made once, however often the page is drawn again."""
+    request, kept = state.plan_request() | {"k": min(state.count, _PAGE)}, st.session_state.get(_PLAN)
+    if not kept or kept[0] != request:
+        kept = st.session_state[_PLAN] = (request, frame.client().plan(**request))
+    found: Plan = kept[1]
+    return found
+
+
+def steps(state: State) -> dict[str, Any]:
+    """The steps of a plan for the grid: what each asks, which leads to a search of its own, how much it is worth, and a link that skips or takes it."""
+    found = planned(state)
+    rows = []
+    for one in found.steps:
+        skip = (
+            tuple(number for number in state.skip if number != one.number)
+            if one.number in state.skip
+            else (*state.skip, one.number)
+        )
+        searches = one.skill not in ("filter", "count", "ask", "translate")
+        rows.append({
+            "skill": phrasing.SKILLS[one.skill], "form": one.form, "href": state.href(text=f"={one.form}", plan=False, skip=(), opened=None) if searches else "",
+            "worth": f"{one.useful:.0%} useful × {one.possible:.0%} possible", "state": phrasing.step_state(one), "taken": one.state == "taken",
+            "skip": {"text": "Take" if one.state == "skipped" else "Skip", "href": state.href(skip=skip, opened=None)} if searches and one.state != "impossible" else None,
+        })  # fmt: skip
+    return {
+        "rows": rows,
+        "stopped": found.stopped,
+        "back": {"text": "One search", "href": state.href(plan=False, skip=(), opened=None)},
+    }
+
+
 def verdict_of(found: Found) -> str | None:
     """What an answer says of itself: yes, unsure or no; None: nothing."""
     return found.found.verdict if found.found else None
@@ -189,6 +233,7 @@ def verdict_of(found: Found) -> str | None:
 def forget() -> None:
     """Have the next look ask again."""
     st.session_state.pop(_ANSWER, None)
+    st.session_state.pop(_PLAN, None)
     st.session_state.pop(_WALKED, None)
 
 

@@ -34,7 +34,17 @@ def sent(told: Mapping[str, Any]) -> None:
             State.read({name: st.query_params.get_all(name) for name in st.query_params}),
         )
         same = (asked.text, asked.pieces) == (before.text, before.pieces)
-        frame.go(replace(asked, view="search", opened=None, count=FIRST_HITS, preferred=before.preferred if same else ()))
+        frame.go(
+            replace(
+                asked,
+                view="search",
+                opened=None,
+                count=FIRST_HITS,
+                preferred=before.preferred if same else (),
+                plan=asked.plan and same,
+                skip=asked.skip if same else (),
+            )
+        )
     elif told.get("kind") == "go":
         frame.go(State.link(str(told.get("to", ""))))
 

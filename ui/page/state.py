@@ -80,6 +80,7 @@ class State:
     ``weight`` is that of ``text``, where there is something else to weigh it against; ``count`` is a multiple of ``FIRST_HITS``.
     ``preferred`` are segments that are nearer to what is sought than what else was shown, in the order in which somebody said so; below 0
     those that are farther.
+    ``plan`` breaks a single text into steps, of which those with the numbers in ``skip`` are not taken.
     ``lanes`` shows the answer in lanes, one a kind of medium. ``sort`` is one of ``SORTS``; empty: the usual order.
     ``fields`` are own fields, each with its value. ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
     """
@@ -110,6 +111,8 @@ class State:
     spoken: bool = False
     sample: bool = False
     preferred: tuple[int, ...] = ()
+    plan: bool = False
+    skip: tuple[int, ...] = ()
     group: Literal["files", "moments"] = "files"
     count: int = FIRST_HITS
     opened: int | None = None
@@ -127,6 +130,7 @@ class State:
                 "preferred": one.get("prefer", "").split(","),
                 "languages": params.get("language", ()), "origins": one.get("origin", "").split(","), "fields": [told.split(":", 1) for told in params.get("field", ())],
                 "sort": one.get("sort"), "lanes": one.get("lanes") == "1",
+                "plan": one.get("plan") == "1", "skip": [int(number) for number in one.get("skip", "").split(",") if _id(number)],
             }
             | {name: one.get(name, "") for name in ("under", "track", "since", "until", "shortest", "longest")}
         )  # fmt: skip
@@ -150,6 +154,7 @@ class State:
             languages=_names(given.get("languages")), origins=tuple(one for one in ORIGINS if one in _list(given.get("origins"))), fields=_pairs(given.get("fields")),
             sort=given["sort"] if given.get("sort") in SORTS else "", lanes=given.get("lanes") is True,
             words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
+            plan=given.get("plan") is True, skip=tuple(number for number in _list(given.get("skip")) if isinstance(number, int) and 1 <= number <= 50)[:50],
             group="moments" if given.get("group") == "moments" else "files", count=_count(given.get("count")),
             opened=_id(given.get("opened")), preferred=_preferred(given.get("preferred")),
         )  # fmt: skip
@@ -165,6 +170,7 @@ class State:
             "sort": [self.sort], "lanes": ["1"] if self.lanes else [],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "sample": ["1"] if self.sample and self.question else [],
+            "plan": ["1"] if self.plan and self.question else [], "skip": [",".join(map(str, self.skip))] if self.plan and self.question else [],
             "group": [self.group] if self.group != "files" else [], "more": [str(self.count // FIRST_HITS - 1)] if self.count > FIRST_HITS else [],
             "open": [str(self.opened or "")], "prefer": [",".join(map(str, self.preferred))],
         }  # fmt: skip
@@ -227,6 +233,10 @@ class State:
             self, targets=(), channels=(), collections=(), tags=(), under="", since="", until="", dated_by=(), track="", shortest=None, longest=None,
             languages=(), origins=(), fields=(), words=False, opened=None,
         )  # fmt: skip
+
+    def plan_request(self) -> dict[str, Any]:
+        """The arguments of the plan that answers this."""
+        return {"question": self.question, "skip": self.skip, "targets": self.targets, "filter": self.filter()}
 
     def filter(self) -> dict[str, Any]:
         """What of the archive may be found, as the API takes it."""

@@ -11,7 +11,9 @@ class Grid {
     this.check = el("a", { class: "partly", onclick: (event) => this.follow(event) });
     this.undo = el("a", { class: "partly", onclick: (event) => this.follow(event) });
     this.heard = el("p", { class: "heard" });
-    this.head = el("div", { class: "head" }, this.summary, this.partly, this.undo, this.check, this.heard);
+    this.steps = el("a", { class: "partly", onclick: (event) => this.follow(event) });
+    this.plan = el("ol", { class: "plan", "aria-label": "Steps of this search" });
+    this.head = el("div", { class: "head" }, this.summary, this.partly, this.undo, this.check, this.steps, this.heard, this.plan);
     this.tray = new Tray(this);
     this.foot = el("div", { class: "foot" });
     this.sight = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.further());
@@ -29,7 +31,7 @@ class Grid {
       part.hidden = !told;
     }
     this.heading.classList.toggle("unseen", !data.heading);
-    this.head.hidden = !data.summary && !data.unseen && !data.heard;
+    this.head.hidden = !data.summary && !data.unseen && !data.heard && !data.plan;
     this.head.classList.toggle("alone", !data.cards.length && !data.lanes);
     this.partly.href = data.library ?? "";
     this.undo.hidden = !data.undo;
@@ -38,6 +40,11 @@ class Grid {
     this.check.hidden = !data.check;
     this.check.href = data.check?.href ?? "";
     this.check.textContent = data.check?.text ?? "";
+    this.steps.hidden = !data.steps;
+    this.steps.href = data.steps?.href ?? "";
+    this.steps.textContent = data.steps?.text ?? "";
+    this.plan.hidden = !data.plan;
+    this.plan.replaceChildren(...(data.plan ? this.planned(data.plan) : []));
     this.heard.hidden = !data.heard;
     this.heard.replaceChildren(...(data.heard ? this.spoken(data.heard) : []));
     if (told !== this.told) {
@@ -127,6 +134,14 @@ class Grid {
     const heard = el("span", { class: "origin" }, icon("record"), `transcribed from your recording by ${by || "a model"}:`);
     if (!text) return [heard, "No words were recognised in it."];
     return [heard, el("q", {}, text), el("a", { class: "partly", href, onclick: (event) => this.follow(event) }, "Search for this text")];
+  }
+
+  // The steps of a plan: each leads to a search of its own, and can be skipped.
+  planned({ rows, stopped, back }) {
+    const link = (told) => el("a", { class: "partly", href: told.href, onclick: (event) => this.follow(event) }, told.text);
+    const items = rows.map((row) => el("li", { class: row.taken ? "" : "left" }, el("span", { class: "skill" }, row.skill), row.href ? link({ text: row.form, href: row.href }) : row.form,
+      el("span", { class: "note" }, [row.worth, row.state].filter(Boolean).join(" · ")), row.skip ? link(row.skip) : null));
+    return [...items, el("li", { class: "left" }, stopped ? `Stopped: ${stopped}` : null, link(back))];
   }
 
   // A text that was found in a picture, a sound or a video; it leads to where it is said or stands, which may be another moment than the best.
