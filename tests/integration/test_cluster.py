@@ -62,6 +62,10 @@ if "search.media.sandbox.child" in sys.orig_argv:
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):
     """A cluster of three nodes on this machine, one with a GPU by its own account. Decoders on it die of the poison."""
+    if not os.environ.get("SENSORIUM_CLUSTER"):
+        pytest.skip(
+            "a cluster of three nodes costs two minutes of processor: SENSORIUM_CLUSTER=1 pytest tests/integration/test_cluster.py"
+        )
     from ray.cluster_utils import Cluster as Nodes
 
     folder = tmp_path_factory.mktemp("site")
