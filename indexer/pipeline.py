@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from indexer import mounts
 from indexer.scan import unchanged_since
 from search.encoders import Content, Encoder, GrainedEncoder
-from search.errors import DatabaseAway, MediaError, ModelMissing, SensoriumError
+from search.errors import ClusterAway, DatabaseAway, MediaError, ModelMissing, SensoriumError
 from search.media import DecodePool, fingerprints
 from search.media.metadata import dating
 from search.settings import Settings
@@ -202,7 +202,6 @@ class Pipeline:
         self._complete: list[_Work] = []
         self._leased: dict[int, Unit] = {}
         self._committed = time.monotonic()
-        self._last: int | None = None
         self._next_lease = 0.0
 
     def run(self, scanning: Callable[[], bool], report: Callable[[Progress], None], take_back: Callable[[], None]) -> None:
@@ -220,10 +219,12 @@ class Pipeline:
             threads = [
                 threading.Thread(target=self._decode, args=(number > 0,), daemon=True) for number in range(decoders)
             ]  # the first one keeps to smaller files while there are any
-            for thread in (*threads, threading.Thread(target=self._beat, name="heartbeat", daemon=True)):
+            beat = threading.Thread(target=beating, args=(self._queue, self._abandoned), name="heartbeat", daemon=True)
+            for thread in (*threads, beat):
                 thread.start()
             try:
-                while self._feed(decoders, scanning) or self._others(take_back):
+                inherit = others(self._queue, self._stop, take_back)
+                while self._feed(decoders, scanning) or inherit():
                     self._collect(executor, 2 * encoders)
                     self._commit()
                     report(self.progress)
@@ -250,24 +251,6 @@ class Pipeline:
         if not self._leased and more:
             time.sleep(0.02)
         return bool(self._leased) or more
-
-    def _others(self, take_back: Callable[[], None]) -> bool:
-        """Nothing is left to do here: wait a moment for other workers. True while others hold units we may inherit."""
-        if self._stop.is_set():
-            return False
-        if self._last is None:
-            self._last = self._queue.last()
-        take_back()
-        if not self._queue.unended(self._last):
-            return False
-        self._stop.wait(0.2)
-        return True
-
-    def _beat(self) -> None:
-        """Extend the leases during the run. A failed heartbeat is made up for by the next."""
-        while not self._abandoned.wait(BEAT_SECONDS):
-            with contextlib.suppress(SensoriumError):
-                self._queue.beat()
 
     def _decode(self, large_first: bool) -> None:
         """A decode thread: decodes unit by unit and puts the cuts into the bounded queue."""
@@ -381,7 +364,9 @@ class Pipeline:
             if (error := future.exception()) is None:
                 for piece, found in zip(batch, future.result(), strict=True):
                     piece.keep(*found)
-            elif isinstance(error, ModelMissing):  # not the files' fault: all other files would fail in the same way
+            elif isinstance(
+                error, ModelMissing | ClusterAway
+            ):  # not the files' fault: all other files would fail in the same way
                 raise error
             else:
                 self._encode_singly(batch, error)
@@ -393,7 +378,7 @@ class Pipeline:
         for piece in batch:
             try:
                 piece.keep(*self._encode(piece.modality, [piece.content])[0])
-            except ModelMissing:
+            except (ModelMissing, ClusterAway):
                 raise
             except Exception:  # noqa: BLE001 - any failure of a model is this file's failure
                 piece.work.error = MediaError("encoder", f"{type(error).__name__}: {error}")
@@ -416,9 +401,7 @@ class Pipeline:
         for work in works:
             unit = work.unit
             if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
-                gone = not os.path.lexists(unit.path)
-                self._queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, self._roots))
-                self.changed += [] if gone else [(unit.collection, unit.path)]
+                self.changed += [(unit.collection, unit.path)] if put_aside(self._queue, unit, self._roots) else []
             elif work.error is not None:
                 if self._queue.fail(unit, work.error.reason, str(work.error)):
                     self.progress.count_failure(work.error.reason)
@@ -428,10 +411,7 @@ class Pipeline:
                 finished.append(
                     Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames, work.filed, work.fingerprints)
                 )
-        for item in self._queue.put(finished) if finished else ():
-            self.progress.done += 1
-            self.progress.segments += len(item.cuts)
-            self.progress.media_ms += item.info.duration_ms or 0
+        count_done(self.progress, self._queue.put(finished) if finished else ())
         for work in works:
             del self._leased[work.unit.id]
         self._committed = time.monotonic()
@@ -453,6 +433,44 @@ class Pipeline:
                 continue
         with contextlib.suppress(DatabaseAway):  # report the original error instead; leases time out by themselves
             self._hand_back(list(self._leased.values()))
+
+
+def beating(queue: Queue, over: threading.Event) -> None:
+    """Extend the leases until ``over``. A failed heartbeat is made up for by the next."""
+    while not over.wait(BEAT_SECONDS):
+        with contextlib.suppress(SensoriumError):
+            queue.beat()
+
+
+def others(queue: Queue, stop: threading.Event, take_back: Callable[[], None]) -> Callable[[], bool]:
+    """A function for a worker without work: it waits a moment. True while others hold units that this worker may inherit."""
+    last: list[int] = []
+
+    def wait() -> bool:
+        if stop.is_set():
+            return False
+        last[:] = last or [queue.last()]
+        take_back()
+        if not queue.unended(last[0]):
+            return False
+        stop.wait(0.2)
+        return True
+
+    return wait
+
+
+def put_aside(queue: Queue, unit: Unit, roots: Collection[bytes] = ()) -> bool:
+    """Return a unit whose file is not what was scanned. Returns whether the file is still there, and so has changed."""
+    gone = not os.path.lexists(unit.path)
+    queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, roots))
+    return not gone
+
+
+def count_done(progress: Progress, items: Sequence[Finished]) -> None:
+    """Count units that are committed."""
+    progress.done += len(items)
+    progress.segments += sum(len(item.cuts) for item in items)
+    progress.media_ms += sum(item.info.duration_ms or 0 for item in items)
 
 
 def _narrowed(needs: Needs, kinds: Sequence[Kind]) -> Needs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,19 +13,19 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, cast
 
-from indexer import mounts
-from indexer.pipeline import Progress
+from indexer.pipeline import Progress, beating, put_aside
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
-from search.errors import DatabaseAway, MediaError, ModelMissing, ReaderHangs, SensoriumError
+from search.errors import DatabaseAway, InputError, MediaError, ModelMissing, ReaderHangs
 from search.media import DecodePool
 from search.media.metadata import sidecars
 from search.readers import Reader
 from search.store import Queue, Unit
 from search.store.intake import path_of
 from search.store.passages import Passages
-from search.store.queue import BEAT_SECONDS, LARGE_BYTES
+from search.store.queue import LARGE_BYTES
 from search.store.reading_queue import Read, ReadingQueue
+from search.store.readings import ReaderEntry
 from search.store.spaces import SpaceEntry
 from search.types import Cut, Gap, Info, Modality, Passage, PictureCodes
 
@@ -86,14 +85,13 @@ def read(
         ReaderHangs: it has given no sign of life for too long.
     """
     over = threading.Event()
-    threading.Thread(target=_beat, args=(queue, over), name="heartbeat", daemon=True).start()
+    threading.Thread(target=beating, args=(queue, over), name="heartbeat", daemon=True).start()
     work: SimpleQueue[_Reading | None] = SimpleQueue()
     for _ in range(context.threads):  # daemons: a hanging one must not keep the process alive, as an executor's thread would
         threading.Thread(target=_work, args=(context, reader, work), name="read", daemon=True).start()
     running: dict[Future[Read | MediaError], _Reading] = {}
     changed: list[tuple[int, bytes]] = []
-    progress.reader, progress.to_read, progress.behind = reader.name, queue.left(), 0.0
-    began = counted = time.monotonic()
+    count = counting(queue, reader.name, progress)
     try:
         while not context.stop.is_set():
             crowded = sum(one.unit.size >= LARGE_BYTES for one in running.values()) >= context.threads - 1
@@ -112,10 +110,7 @@ def read(
                 del running[longest.harvest]  # others may be blocked on it
                 raise _hanging(queue, reader, longest, progress)
             progress.current = path_of(next(iter(running.values())).unit.path) if running else progress.current
-            if (now := time.monotonic()) - counted >= RECOUNT_SECONDS:
-                counted, left = now, queue.left()  # others may work on it too
-                progress.seconds = now - began
-                progress.behind = max(progress.to_read - left, 0) + sum(reading.share for reading in running.values())
+            count(sum(reading.share for reading in running.values()))
             report(progress)
     finally:
         over.set()
@@ -147,6 +142,34 @@ def embed(
         passages.put(entry.key, [id_ for id_, _ in some], vectors)
         report(count := count + len(some))
     return count
+
+
+def counting(queue: Queue, name: str, progress: Progress) -> Callable[[float], None]:
+    """A function that brings ``progress`` of a reader up to date, now and then. It is told how much of what is being read is done, in assets."""
+    progress.reader, progress.to_read, progress.behind = name, queue.left(), 0.0
+    began = time.monotonic()
+    counted = [began]
+
+    def count(shares: float) -> None:
+        if (now := time.monotonic()) - counted[0] >= RECOUNT_SECONDS:
+            counted[0], left = now, queue.left()  # others may work on it too
+            progress.seconds = now - began
+            progress.behind = max(progress.to_read - left, 0) + shares
+
+    return count
+
+
+def check_revision(entry: ReaderEntry, reader: Reader) -> None:
+    """Check that a reader is the one with which the archive was read so far.
+
+    Raises:
+        InputError: it is not.
+    """
+    if reader.revision != entry.revision:
+        raise InputError(
+            f"The reader {entry.name} was added with revision {entry.revision}, and here has revision {reader.revision}.",
+            remedy=f"To read everything again with it: sensorium readers add {entry.name}",
+        )
 
 
 def _work(context: ReadingContext, reader: Reader, work: SimpleQueue[_Reading | None]) -> None:
@@ -235,9 +258,7 @@ def _end(
         raise error
     found = future.result()
     if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
-        gone = not os.path.lexists(unit.path)
-        queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, context.roots))
-        return [] if gone else [(unit.collection, unit.path)]
+        return [(unit.collection, unit.path)] if put_aside(queue, unit, context.roots) else []
     if isinstance(found, Read):
         progress.read += len(queue.keep([found], reader.name))
         progress.passages += len(found.passages) + len(found.pictures)
@@ -246,9 +267,3 @@ def _end(
     elif queue.fail(unit, found.reason, str(found)):
         progress.count_failure(found.reason)
     return []
-
-
-def _beat(queue: Queue, over: threading.Event) -> None:
-    while not over.wait(BEAT_SECONDS):
-        with contextlib.suppress(SensoriumError):
-            queue.beat()

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, wraps
 from itertools import chain
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from indexer import mounts
 from indexer.delete import drop_strangers, scrub, unscrubbed
 from indexer.exclude import Exclusions
 from indexer.pipeline import Pipeline, Progress
-from indexer.reading import ReadingContext, embed, read
+from indexer.reading import ReadingContext, check_revision, embed, read
 from indexer.recalibrate import recalibrate
 from indexer.redate import redate
 from indexer.scan import FolderScan, Tally
@@ -44,6 +44,9 @@ from search.store.reading_queue import ReadingQueue
 from search.store.readings import ReaderEntry
 from search.store.spaces import SpaceEntry, matches
 from search.zones import Zones
+
+if TYPE_CHECKING:
+    from indexer.cluster import Cluster
 
 NAMES_PER_COMMIT = 256
 """Assets whose names are written in one transaction."""
@@ -171,10 +174,11 @@ class Indexer:
     def __init__(
         self, settings: Settings, entries: Callable[[], Sequence[SpaceEntry]], load: Callable[[str], Encoder], database: Database, pool: DecodePool,
         worker: Worker, exclude: Sequence[str] = (), patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
+        cluster: Cluster | None = None,
     ) -> None:  # fmt: skip
         """``entries`` returns the spaces of the run; it is called again when the archive has changed. If the database goes away,
-        the run waits for ``patience`` seconds or until ``stop``."""
-        self._patience, self._stop = patience, stop
+        the run waits for ``patience`` seconds or until ``stop``. A ``cluster`` decodes, encodes and reads in place of this process."""
+        self._patience, self._stop, self._cluster = patience, stop, cluster
         self.exclusions = Exclusions.of(settings.exclude, exclude)
         self._settings, self._database, self._pool, self._worker = settings, database, pool, worker
         self.intake, self.store, self.readers = Intake(database), SqlStore(database), Readers(database)
@@ -390,6 +394,10 @@ class Indexer:
             self.absent[space_run.entry.name] = error
             return []
         elsewhere = {modality for other in self.space_runs if other is not space_run for modality in other.entry.modalities}
+        if self._cluster is not None:
+            return self._cluster.work(
+                space_run.queue, space_run.entry, progress, stop, scan.is_alive, report, self._take_back, elsewhere, self._roots()
+            )
         pipeline = Pipeline(
             self._settings, space_run.queue, encoder, space_run.entry.kinds, self._pool, progress, stop, elsewhere, self._roots()
         )
@@ -411,7 +419,19 @@ class Indexer:
             if stop.is_set() or not reader_run.queue.waiting():
                 continue
             try:
-                changed += read(place, reader_run.queue, self._reader(reader_run.entry), progress, report)
+                if self._cluster is None:
+                    changed += read(place, reader_run.queue, self._reader(reader_run.entry), progress, report)
+                else:
+                    changed += self._cluster.work(
+                        reader_run.queue,
+                        reader_run.entry,
+                        progress,
+                        stop,
+                        lambda: False,
+                        report,
+                        self._take_back,
+                        roots=place.roots,
+                    )
             except (ModelMissing, InputError, ReaderHangs) as error:
                 self.absent[reader_run.entry.name] = error
         passages = Passages(self._database)
@@ -426,11 +446,7 @@ class Indexer:
 
     def _reader(self, entry: ReaderEntry) -> Reader:
         reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)
-        if reader.revision != entry.revision:
-            raise InputError(
-                f"The reader {entry.name} was added with revision {entry.revision}, and here has revision {reader.revision}.",
-                remedy=f"To read everything again with it: sensorium readers add {entry.name}",
-            )
+        check_revision(entry, reader)
         return reader
 
     def _follow(self) -> None:
@@ -467,11 +483,11 @@ class Indexer:
 @contextmanager
 def indexer(
     settings: Settings, encoder: Encoder | None = None, spaces: Sequence[str] = (), exclude: Sequence[str] = (),
-    patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None,
+    patience: float = OUTAGE_SECONDS, stop: threading.Event | None = None, cluster: Cluster | None = None,
 ) -> Iterator[Indexer]:  # fmt: skip
     """An Indexer for the home of ``settings``: for all of its spaces, the named ones, or that of ``encoder`` alone.
 
-    For ``patience`` and ``stop`` see ``Indexer``. A database that cannot be reached yet is waited for as long.
+    For ``patience``, ``stop`` and ``cluster`` see ``Indexer``. A database that cannot be reached yet is waited for as long.
 
     Raises:
         DatabaseAway: that took too long.
@@ -492,13 +508,15 @@ def indexer(
     try:
         if (free := shutil.disk_usage(home).free) < MIN_FREE_BYTES:
             raise DiskFull(f"Only {free >> 20} MB are free under {home}.", remedy="Free some space first.")
-        with DecodePool(settings, settings.decoders or settings.cores) as pool:  # starts while the database is being opened
+        with DecodePool(
+            settings, 1 if cluster else settings.decoders or settings.cores
+        ) as pool:  # starts while the database is being opened
             database.attend(patience, stop)
             database.upgrade()
             loader, known = _Loader(settings, encoder), Spaces(database)
             known.renew()
             entries = partial(_entries, settings, known, loader, spaces)
-            yield Indexer(settings, entries, loader, database, pool, worker, exclude, patience, stop)
+            yield Indexer(settings, entries, loader, database, pool, worker, exclude, patience, stop, cluster)
     finally:
         database.close()
         worker.close()
@@ -530,22 +548,22 @@ def _entries(settings: Settings, spaces: Spaces, load: _Loader, names: Sequence[
     return sorted(entries, key=lambda entry: not entry.default)
 
 
-def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None) -> Summary:
-    """Bring the archive up to date with the files.
+def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None, cluster: Cluster | None = None) -> Summary:
+    """Bring the archive up to date with the files. A ``cluster`` decodes, encodes and reads in place of this process.
 
     A second run over unchanged files decodes nothing. A run continues where a killed one stopped. Ctrl-C ends it after the files
     being decoded.
 
     Raises:
         InputError: a path that is not there.
-        NewerDatabase, ModelMissing, DiskFull: see the error tree; what was acknowledged stays.
+        NewerDatabase, ModelMissing, DiskFull, ClusterAway: see the error tree; what was acknowledged stays.
     """
     began = time.monotonic()
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
     gone = {root: path for path, root in zip(job.paths, roots, strict=True) if not os.path.lexists(path)}
     if gone and (unknown := _never_there(settings, job.collection, list(gone))) is not None:
         raise InputError(f"{gone[unknown]} is not there.", remedy="Check the path. Nothing was changed.")
-    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS) as running:
+    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS, cluster=cluster) as running:
         summary = Summary(Tally(), Progress(), collection=job.collection)
         if job.confined:
             running.confine()

@@ -11,6 +11,7 @@ SensoriumError
 ├── StoreError            the database
 │   ├── NewerDatabase     was written by a newer Sensorium
 │   └── DatabaseAway      cannot be reached at the moment: what failed may be tried again from its start
+├── ClusterAway           the Ray cluster cannot be reached at the moment, or has no room for workers
 ├── VectorsAway           the server that keeps vectors beside the database cannot be reached at the moment
 ├── DiskFull              no room to write
 ├── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
@@ -105,6 +106,10 @@ class DatabaseAway(StoreError):
 
 class VectorsAway(SensoriumError):
     """The server that keeps vectors beside the database cannot be reached. SQL holds everything that it holds."""
+
+
+class ClusterAway(SensoriumError):
+    """The Ray cluster cannot be reached, or lets no worker start. What was committed is safe; the next run continues."""
 
 
 class DiskFull(SensoriumError):

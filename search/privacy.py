@@ -9,6 +9,7 @@ SWITCHES: Final = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime: a device id under the user's cache, and events for its maker
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
     "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
 }
 """Variable -> value that switches telemetry off. Libraries read them when they are loaded, and child processes inherit them."""

@@ -46,6 +46,7 @@ class Settings:
     decoders        decoding processes; 0: chosen by the number of cores
     encoders        encoding threads; 0: one a core
     readers         assets that a reader reads at once; 0: one a core
+    gpu_encoders    on a Ray cluster: encoders, or workers of a reader, that share a GPU; 0: nothing uses GPUs there
     image_formats   formats of pictures that are read, separated by commas; ``heic`` can be added where the extra of that name is installed
     timezone        the zone of files that know none, such as ``Europe/Berlin``; before it, separated by commas, those of paths: ``*tokyo*=Asia/Tokyo``
     exclude         files and folders to leave out besides the usual, as patterns of gitignore, separated by commas; ``!@eaDir`` takes one in again
@@ -89,6 +90,7 @@ class Settings:
     decoders: int = 0
     encoders: int = 0
     readers: int = 0
+    gpu_encoders: int = 1
     image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif,jpeg2000,ppm,tga,psd,exr,raw"
     timezone: str = ""
     exclude: str = ""

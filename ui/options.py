@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -14,13 +15,48 @@ from search.settings import Settings
 from ui.terminal import visible
 
 if TYPE_CHECKING:
+    from indexer.cluster import Cluster
     from search.store import Database, SqlStore
 
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="Where state lives. Default: SENSORIUM_HOME, or the platform's data folder."),
 ]
+Engine = Annotated[
+    str, typer.Option(help="local: on this machine; ray: on the nodes of a Ray cluster.", rich_help_panel="Cluster")
+]
+Address = Annotated[
+    str,
+    typer.Option(
+        help="With Ray: the head's address, such as 10.0.0.1:6379. auto: that of this machine's cluster.",
+        rich_help_panel="Cluster",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel="Output", help="Print JSON instead of text.")]
+
+
+Place: TypeAlias = "AbstractContextManager[Cluster | None]"
+"""Where the indexer works: on a cluster, or on this machine."""
+
+HERE: Place = nullcontext()
+
+
+def place_of(settings: Settings, engine: str, address: str, nodes: int = 0) -> Place:
+    """Where to work, as the options say. For ``nodes`` see ``Cluster``.
+
+    Raises:
+        UnknownName: no such engine.
+        InputError: Ray is not installed.
+    """
+    if engine == "local":
+        return HERE
+    if engine != "ray":
+        raise UnknownName("engine", engine, ("local", "ray"))
+    try:
+        from indexer.cluster import Cluster
+    except ModuleNotFoundError as error:
+        raise InputError(f"Ray needs the package {error.name}.", remedy="Install it: pip install 'sensorium[ray]'") from error
+    return Cluster(settings, address, nodes)
 
 
 def archive(settings: Settings) -> Database:

@@ -14,7 +14,7 @@ from search.errors import InputError
 from search.settings import Settings, load
 from search.types import KINDS, Channel, Modality
 from ui import phrasing
-from ui.options import Home, Json, archive, confirm, grown, members
+from ui.options import HERE, Address, Engine, Home, Json, Place, archive, confirm, grown, members, place_of
 from ui.terminal import echo
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def add_space(
         str | None, typer.Option(metavar="CHANNELS", help="Only these channels, comma-separated: visual, sound, text.")
     ] = None,
     later: Later = False,
+    engine: Engine = "local",
+    address: Address = "auto",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -127,6 +129,7 @@ def add_space(
     from search.models import Models
 
     settings = load({"home": home})
+    place = place_of(settings, engine, address)
     grown(settings, collection or ())
     space = replace(encoders.load(encoder, Models.of(settings), settings.device).space, name=name)
     kinds = space.kinds(members("modality", Modality, only), members("channel", Channel, channel))
@@ -135,7 +138,8 @@ def add_space(
             f"The encoder {encoder} accepts none of these.", remedy=f"It accepts: {', '.join(sorted(space.accepts))}."
         )
     store = _spaces(settings)
-    _fill(settings, store, store.add(space, encoder, kinds, collection or []), as_json, later=later)
+    entry = store.add(space, encoder, kinds, collection or [])
+    _fill(settings, store, entry, as_json, later=later, place=place)
 
 
 @readers.command("add")
@@ -143,6 +147,8 @@ def add_reader(
     name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, caption:MODEL.")],
     collection: Collection = None,
     later: Later = False,
+    engine: Engine = "local",
+    address: Address = "auto",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -160,6 +166,7 @@ def add_reader(
     from ui import show
 
     settings = load({"home": home})
+    place = place_of(settings, engine, address)
     store = Readers(grown(settings, collection or ()))
     reader = reader_of(name, Models.of(settings), settings.device)
     if told := getattr(reader, "note", ""):
@@ -171,7 +178,7 @@ def add_reader(
             name, queued, f"{phrasing.count(queued, 'file')} queued for {name}. The next `sensorium index` reads them.", as_json
         )
         return
-    summary = _run(settings, as_json)
+    summary = _run(settings, as_json, place=place)
     counts, passages = store.size(entry.key)
     if as_json:
         show.emit({"event": "done", "name": name, "assets": counts, "passages": passages, "stopped": summary.stopped})
@@ -186,11 +193,11 @@ def add_reader(
 
 
 @spaces.command()
-def fill(name: str, home: Home = None, as_json: Json = False) -> None:
+def fill(name: str, engine: Engine = "local", address: Address = "auto", home: Home = None, as_json: Json = False) -> None:
     """Embed what a space lacks. A stopped run continues where it was."""
     settings = load({"home": home})
     store = _spaces(settings)
-    _fill(settings, store, store.find(name), as_json)
+    _fill(settings, store, store.find(name), as_json, place=place_of(settings, engine, address))
 
 
 @spaces.command()
@@ -338,23 +345,26 @@ def _queued(name: str, queued: int, told: str, as_json: bool) -> None:
         echo(told)
 
 
-def _run(settings: Settings, as_json: bool, space: str | None = None, total: int | None = None) -> Summary:
+def _run(settings: Settings, as_json: bool, space: str | None = None, total: int | None = None, place: Place = HERE) -> Summary:
     """Do what is queued, or what is queued for one space, showing progress out of ``total``."""
     from indexer.run import RunRequest, index
     from ui import show
 
-    with show.indexing(as_json=as_json) as report:
+    with place as cluster, show.indexing(as_json=as_json) as report:
 
         def of_total(tally: Any, done: Any, scanning: bool) -> None:  # noqa: ANN401 - the indexer is imported late
             report(tally if total is None else replace(tally, queued=total), done, scanning)
 
-        summary = index(settings, RunRequest((), spaces=[space] if space else (), report=of_total, calibrates=True))
-    for sentence in summary.calibrated:
+        job = RunRequest((), spaces=[space] if space else (), report=of_total, calibrates=True)
+        summary = index(settings, job, cluster=cluster)
+    for sentence in (*summary.calibrated, *(cluster.errors if cluster else ())):
         show.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
     return summary
 
 
-def _fill(settings: Settings, store: Spaces, entry: SpaceEntry, as_json: bool, *, later: bool = False) -> None:
+def _fill(
+    settings: Settings, store: Spaces, entry: SpaceEntry, as_json: bool, *, later: bool = False, place: Place = HERE
+) -> None:
     """Queue what a space lacks and, unless ``later``, embed it."""
     from ui import show
 
@@ -363,7 +373,7 @@ def _fill(settings: Settings, store: Spaces, entry: SpaceEntry, as_json: bool, *
         told = f"{phrasing.count(queued, 'asset')} queued for {entry.name}. The next `sensorium index` embeds them."
         _queued(entry.name, queued, told, as_json)
         return
-    summary = _run(settings, as_json, entry.name, _waiting(store.size(entry.key).units))
+    summary = _run(settings, as_json, entry.name, _waiting(store.size(entry.key).units), place)
     size, work = store.size(entry.key), summary.progress
     if as_json:
         show.emit({

@@ -13,7 +13,7 @@ from search.errors import InputError, UnknownName
 from search.settings import Settings, load
 from search.types import Channel
 from ui import phrasing
-from ui.options import Home, Json, archive, confirm, members, paths_under
+from ui.options import HERE, Address, Engine, Home, Json, Place, archive, confirm, members, paths_under, place_of
 from ui.terminal import complain, echo
 
 SOME_FAILED = 4
@@ -31,7 +31,15 @@ def index(
         list[str] | None,
         typer.Option(help="A gitignore pattern to leave out; !PATTERN includes again. May be repeated."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Number of indexing processes. With several GPUs, each uses its own.", min=1)] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Number of indexing processes, by default 1. With several GPUs, each uses its own. With Ray: of nodes, by default all.",
+            min=0,
+        ),
+    ] = 0,
+    engine: Engine = "local",
+    address: Address = "auto",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -43,12 +51,14 @@ def index(
       sensorium index ~/Pictures ~/Videos
       sensorium index ~/Pictures --exclude 'drafts/' --collection family
       sensorium index /archive --workers 4
+      sensorium index /archive --engine ray --address 10.0.0.1:6379
     """
     from indexer.run import RunRequest
     from search.store.intake import Again
 
     job = RunRequest(paths, collection, Again(reason) if retry else None, prune, exclude=exclude or (), yes=yes, calibrates=True)
-    _index(load({"home": home}), job, as_json, workers)
+    settings = load({"home": home})
+    _index(settings, job, as_json, workers if engine == "local" else 0, place_of(settings, engine, address, workers))
 
 
 def retry(
@@ -194,16 +204,20 @@ def delete(
         echo(f"{'Would delete' if dry_run else 'Deleted'} {told}.")
 
 
-def _index(settings: Settings, job: Any, as_json: bool, workers: int = 1) -> None:  # noqa: ANN401 - the indexer is imported late
-    """Run an index job and print its result."""
+def _index(settings: Settings, job: Any, as_json: bool, workers: int = 0, place: Place = HERE) -> None:  # noqa: ANN401 - the indexer is imported late
+    """Run an index job at a place, there with further ``workers`` or not, and print its result."""
     from indexer.run import index as run
     from indexer.workers import Workers
     from ui import show
 
-    with show.indexing(as_json=as_json) as report, Workers(settings, workers - 1) as others:
-        summary = run(settings, replace(job, report=others.reporting(report)))
+    with (
+        place as cluster,
+        show.indexing(as_json=as_json) as report,
+        Workers(settings, max(workers - 1, 0)) as others,
+    ):
+        summary = run(settings, replace(job, report=others.reporting(report)), cluster=cluster)
     summary.progress = others.together(summary.progress)
-    for error in others.errors:
+    for error in (*others.errors, *(cluster.errors if cluster else ())):
         show.err.print(f"A worker ended early. The others took over its files. {error}", highlight=False, markup=False)
     scan, work = summary.scan, summary.progress
     failed = work.failed + scan.rejected
