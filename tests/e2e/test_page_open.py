@@ -145,7 +145,7 @@ def test_back_never_opens_what_was_closed(served, open_page, close):
         if close == "Escape":
             page.keyboard.press("Escape")
         else:
-            page.get_by_role("dialog").get_by_role("button", name="Close").click()
+            page.get_by_role("dialog").get_by_role("button", name="Close", exact=True).click()
         page.get_by_role("dialog").wait_for(state="detached")
         page.wait_for_function("() => !location.search.includes('open=')")
     page.go_back()

@@ -6,7 +6,6 @@ class Months {
   constructor(host) {
     this.bars = el("div", { class: "bars", role: "group", "aria-label": "Files by month" });
     this.ends = el("div", { class: "ends", "aria-hidden": "true" });
-    this.told = el("span", { class: "told" });
     this.root = el("div", { class: "part" }, this.bars, this.ends);
     host.append(this.root);
     this.bars.addEventListener("pointerdown", (event) => this.drag(event));
