@@ -501,7 +501,8 @@ class Engine:
             of_step = replace(wanted, channels=sequences.narrowest(wanted.channels, channels))
             return self._question(query, of_step, without, spaces, words=None, clock=clock)
 
-        found = sequences.find(pattern, ask, closest=closest)
+        want = offset + k + 1 if sort == "match" else None  # one more tells whether there are more
+        found = sequences.find(pattern, ask, closest=closest, want=want)
         clock.lap("match")
         above = [one for one in found.found if line is None or one.score >= line]
         if sort != "match":

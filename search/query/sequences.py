@@ -25,8 +25,14 @@ from search.types import KINDS, Channel, Ids, Span, StepFound
 MAX_FILES = 250
 """Files that are looked at for a pattern: those of the best segments of its rarest step."""
 
+FILES_AT_ONCE = 32
+"""Files that are looked at together, those first that may hold the likeliest matches."""
+
 CLOSEST = 0.1
 """The share of a step's best probability from which on a segment counts, where the closest matches are wanted."""
+
+_ROUNDING = 1e-4
+"""The largest relative difference between the probabilities that two ways of scoring give a segment."""
 
 _MS = UNITS.index("ms")
 
@@ -101,15 +107,26 @@ class _Asked:
         more = len(self.first.ids) >= CANDIDATES_PER_SPACE and self.likely == len(self.first.ids)
         return np.asarray(timed[np.sort(first)][:MAX_FILES], np.int64), more or len(first) > MAX_FILES
 
+    def bounds(self, assets: Ids) -> NDArray[np.float64]:
+        """The highest probability (n,) that a segment of each file (n,) may have: that of its best segment, or if it has none among the
+        best ones, at most that of the last of these."""
+        whole = len(self.first.ids) < CANDIDATES_PER_SPACE
+        found = np.full(len(assets), 0.0 if whole else float(self.chances.min(initial=1.0)))
+        rows, order = self._around.rows(self.first.ids), np.argsort(assets)
+        at = np.searchsorted(assets[order], rows.assets)
+        here = (at < len(assets)) & (assets[order][np.minimum(at, len(assets) - 1)] == rows.assets)
+        np.maximum.at(found, order[at[here]], self.chances[here])
+        return np.asarray(np.clip(found, 1e-12, 1.0), np.float64)
+
     def look(self, assets: Ids) -> None:
-        """Find where it occurs in some files."""
+        """Find where it occurs in some files more."""
         with self.question.reading():
             rows, scores = self._around.siblings(assets)
         timed = rows.units == _MS
         columns, chances = rows.only(timed), self.chances_of(scores[timed])
         order = np.argsort(columns.assets, kind="stable")
         columns, chances = columns.only(order), chances[order]
-        self.kinds = dict(zip(columns.ids.tolist(), columns.kinds.tolist(), strict=True))
+        self.kinds |= dict(zip(columns.ids.tolist(), columns.kinds.tolist(), strict=True))
         known, first = np.unique(columns.assets, return_index=True)
         if not len(known):
             return
@@ -124,9 +141,12 @@ def _occurrences(columns: Columns, chances: NDArray[np.float64], rows: NDArray[n
 _NOWHERE = Occurrences(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
-def find(pattern: Then, ask: Callable[[Query, tuple[Channel, ...]], Question], *, closest: bool = False) -> Sequences:
-    """All matches of a pattern. ``ask`` prepares the question of a query that is seen or heard in some channels. ``closest``: where no
-    segment is a likely occurrence of a step, those count that come close to its best one.
+def find(
+    pattern: Then, ask: Callable[[Query, tuple[Channel, ...]], Question], *, closest: bool = False, want: int | None = None
+) -> Sequences:
+    """All matches of a pattern; with ``want``, at least so many of the likeliest, if there are. ``ask`` prepares the question of a query
+    that is seen or heard in some channels. ``closest``: where no segment is a likely occurrence of a step, those count that come close
+    to its best one.
 
     Raises:
         QueryError: see ``ask``.
@@ -143,20 +163,26 @@ def find(pattern: Then, ask: Callable[[Query, tuple[Channel, ...]], Question], *
     rarest = min(steps, key=lambda one: one.likely)
     assets, limited = rarest.assets()
     absent = [[asked(one) for one in without] for _, _, without in order]
-    for one in known.values():
-        one.look(assets)
+    bounds = np.prod([step.bounds(assets) for step in steps], axis=0) if len(assets) else np.empty(0)
+    likeliest = np.lexsort((assets, -bounds))
     found: list[SequenceFound] = []
-    for asset in assets.tolist():
-        places = [step.places.get(asset, _NOWHERE) for step in steps]
-        if any(not len(one.ids) for one in places):
-            continue
-        limited |= any(
-            np.count_nonzero(one.chances >= step.least) > MOST_OCCURRENCES for step, one in zip(steps, places, strict=True)
-        )
-        without = [_together([one.places[asset] for one in some if asset in one.places]) for some in absent[1:]]
-        every = matches(places, [link for _, link, _ in order[1:]], without, [step.least for step in steps])
-        found += [SequenceFound(asset, _steps(steps, places, one), math.exp(one.log_chance)) for one in every]
-    found.sort(key=lambda one: (-one.chance, one.asset, one.span.start))
+    for start in range(0, len(assets), FILES_AT_ONCE):
+        some = likeliest[start : start + FILES_AT_ONCE]
+        if want is not None and len(found) >= want and found[want - 1].chance > bounds[some[0]] * (1 + _ROUNDING):
+            break  # no other file can hold a likelier one
+        for one in known.values():
+            one.look(assets[some])
+        for asset in assets[some].tolist():
+            places = [step.places.get(asset, _NOWHERE) for step in steps]
+            if any(not len(one.ids) for one in places):
+                continue
+            limited |= any(
+                np.count_nonzero(one.chances >= step.least) > MOST_OCCURRENCES for step, one in zip(steps, places, strict=True)
+            )
+            without = [_together([one.places[asset] for one in some if asset in one.places]) for some in absent[1:]]
+            every = matches(places, [link for _, link, _ in order[1:]], without, [step.least for step in steps])
+            found += [SequenceFound(asset, _steps(steps, places, one), math.exp(one.log_chance)) for one in every]
+        found.sort(key=lambda one: (-one.chance, one.asset, one.span.start))
     return Sequences(found, [rarest.question, *(one.question for one in known.values() if one is not rarest)], limited)
 
 

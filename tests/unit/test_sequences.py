@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.errors import InputError, QueryError
-from search.query import Engine, Link, Near, Step, Term, Then
+from search.query import Engine, Link, Near, Step, Term, Then, sequences
 from search.query.algebra import MAX_STEPS
 from search.store import Database, Finished, Intake, Queue, Spaces
 from search.store.intake import Sighting
@@ -114,6 +114,26 @@ def test_pages_do_not_repeat(engine):
     assert len({page.hits[0].segment.path for page in pages}) == 3
     assert len({page.state for page in pages}) == 1
     assert [page.hits[0].rank for page in pages] == [1, 2, 3]
+
+
+def test_no_more_files_are_looked_at_than_hold_what_is_wanted(engine, monkeypatch):
+    patterns = [
+        Then((Step(text("high")), Step(text("red"), link=Link(most_ms=200_000)))),
+        Then((Step(text("red")), Step(text("blue"), link=Link(most_ms=100_000)))),
+        Then((Step(text("low")), Step(text("middle"), without=(text("red"),)))),
+    ]
+    whole = [engine.search(pattern, k=50).hits for pattern in patterns]
+    looked, look = list[int](), sequences._Asked.look
+    monkeypatch.setattr(sequences, "FILES_AT_ONCE", 1)
+    monkeypatch.setattr(sequences._Asked, "look", lambda self, assets: looked.append(len(assets)) or look(self, assets))
+    for pattern, hits in zip(patterns, whole, strict=True):
+        for k in range(1, len(hits) + 1):
+            some = engine.search(pattern, k=k)
+            assert [(hit.span, hit.segment.id) for hit in some.hits] == [(hit.span, hit.segment.id) for hit in hits[:k]]
+            assert some.more == (k < len(hits))
+    looked.clear()
+    engine.search(patterns[2], k=1)
+    assert sum(looked) < 3 * len(FILMS)
 
 
 @pytest.mark.parametrize(
