@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from search.types import Answer, Box, Coverage, Dated, Hit, Segment, Span
 
 if TYPE_CHECKING:  # the client, which knows no database, imports this too
+    from search.ondemand.evidence import Evidence
     from search.planning.plan import Plan, PlanRow
     from search.query.why import Why
     from search.store.spaces import SpaceEntry
@@ -42,6 +43,20 @@ def plan(found: Plan) -> dict[str, Any]:
     return {
         "question": found.question, "steps": [plan_row(number, one) for number, one in enumerate(found.rows, 1)], "together": found.together,
         "calls": found.calls, "stopped": found.stopped, "notes": list(found.notes), "answer": answer(found.answer) if found.answer else None,
+    }  # fmt: skip
+
+
+def evidence(found: Evidence) -> dict[str, Any]:
+    """Evidence as JSON values; without claims the question cannot be answered from what was searched."""
+    return {
+        "answerable": bool(found.claims), "coverage": coverage(found.coverage),
+        "claims": [
+            {
+                "segment": one.hit.segment.id, "asset": one.hit.segment.asset, "path": one.hit.segment.path, "span": _time(one.hit.span), "said": one.said,
+                "answer": one.answered and {"text": one.answered.text, "written_by": one.answered.model, "confidence": round(one.answered.confidence, 4)},
+            }
+            for one in found.claims
+        ],
     }  # fmt: skip
 
 

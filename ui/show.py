@@ -23,6 +23,7 @@ from indexer.events import Events
 from indexer.pipeline import Progress as Done
 from indexer.scan import Tally
 from search.media import extra_of
+from search.ondemand.evidence import CANNOT, Evidence
 from search.planning.plan import Plan
 from search.query.why import Why
 from search.store.readings import Unread, UnreadFile
@@ -144,6 +145,22 @@ def plan(found: Plan) -> None:
                 else f"sensorium translate --segment {best.id} --to {row.step.form}"
             )
             err.print(f"A model may go on: {told}", highlight=False, markup=False)
+
+
+def claims(found: Evidence) -> None:
+    """Print what the moments of an answer say, and what a model answered of each."""
+    out.print()
+    if not found.claims:
+        seen = found.coverage
+        out.print(f"{CANNOT} {seen.seen:,} of {seen.files:,} files are searchable.", highlight=False)
+    for one in found.claims:
+        where = f"{name(one.hit.segment.path)} {span(one.hit.span)}".strip()
+        out.print(f"{where}, segment {one.hit.segment.id}", highlight=False, markup=False, soft_wrap=True)
+        if one.said:
+            out.print(f"  says: {' '.join(one.said.split())}", highlight=False, markup=False, soft_wrap=True)
+        if one.answered:
+            told = f"  {one.answered.model} answers (written by a model, may be wrong): {one.answered.text}"
+            out.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 def _match(hit: Hit, verdict: str | None) -> str:

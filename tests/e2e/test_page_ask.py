@@ -49,6 +49,22 @@ def test_a_link_opens_the_same_question(served, open_page):
     assert page.get_by_role("button", name="Images").get_attribute("aria-pressed") == "true"
 
 
+def test_a_question_of_several_parts_is_searched_in_steps_which_can_be_skipped_and_asked_alone(served, open_page):
+    page = open_page(f"{served.address}/?q=a+beach+without+people")
+    page.get_by_role("link", name="Search its parts one by one").click()
+    asked(page, "plan=1")
+    steps = page.get_by_role("list", name="Steps of this search").get_by_role("listitem")
+    assert re.match(r'anything like"a beach"90% useful × \d+% possible', steps.first.text_content() or "")
+    assert cards(page)
+    steps.nth(1).get_by_role("link", name="Skip").click()
+    asked(page, "skip=2")
+    steps.nth(1).get_by_role("link", name="Take").wait_for()
+    steps.first.get_by_role("link", name='"a beach"').click()
+    asked(page, 'q=="a+beach"')
+    assert "plan" not in page.url
+    assert box(page).input_value() == '="a beach"'
+
+
 def test_back_returns_to_the_question_before(served, open_page):
     page = open_page(f"{served.address}/?q=a+dog")
     first = cards(page)

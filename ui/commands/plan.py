@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,11 @@ from ui.commands.search import NOTHING_FOUND, stated_in_form
 from ui.options import Home, Json, members
 
 if TYPE_CHECKING:
+    from search.ondemand.ask import Answered
+    from search.ondemand.evidence import Evidence
     from search.planning.skills import Proposal
+    from search.settings import Settings
+    from search.types import Answer, Hit
 
 
 def plan(
@@ -31,6 +36,12 @@ def plan(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the steps, and take none.")] = False,
+    answer: Annotated[
+        bool,
+        typer.Option(
+            "--answer", help="Also tell what the best moments say; a model, where `captioner` is set, is asked about each."
+        ),
+    ] = False,
     k: Annotated[int, typer.Option("-k", help="Number of hits.")] = 10,
     home: Home = None,
     as_json: Json = False,
@@ -43,6 +54,7 @@ def plan(
       sensorium plan "a siren, then a crowd without a police car"
       sensorium plan "a harbour is seen while someone says \\"good morning\\""
       sensorium plan "a beach without people" --step 2=crowd --skip 3
+      sensorium plan "what is the man holding?" --answer
     """
     from search import wire
     from search.planning.grammar import GrammarPlanner
@@ -59,12 +71,34 @@ def plan(
         found = carry_out(
             engine, settings, question, proposal, lambda form: stated_in_form(engine, form, wanted), k=k, skip=[*(skip or []), *left], dry=dry_run
         )  # fmt: skip
+        told = _evidence(settings, question, found.answer) if answer and found.answer else None
         if as_json:
-            show.emit(wire.plan(found))
+            show.emit(wire.plan(found) | ({"evidence": wire.evidence(told)} if told else {}))
         else:
             show.plan(found)
+            if told:
+                show.claims(told)
     if not dry_run and not (found.answer and found.answer.hits):
         raise typer.Exit(NOTHING_FOUND)
+
+
+def _evidence(settings: Settings, question: str, found: Answer) -> Evidence:
+    """What the moments of a plan say, with a model's answers where one is set."""
+    from search.media import DecodePool
+    from search.models import Models
+    from search.ondemand import ask as asking
+    from search.ondemand.evidence import evidence
+
+    if not settings.captioner:
+        return evidence(found)
+    writer = asking.load(settings.captioner, Models.of(settings), settings.device)
+    with DecodePool(settings, 1) as pool:
+
+        def ask(hit: Hit) -> Answered:
+            at = (hit.span.start + hit.span.end) // 2 if hit.span and hit.span.unit == "ms" else None
+            return asking.ask(writer, pool, Path(hit.segment.path), question, at_ms=at)
+
+        return evidence(found, ask)
 
 
 def _edited(proposal: Proposal, edits: list[str]) -> Proposal:
