@@ -696,7 +696,8 @@ class Cluster:
                 self._refused += 1
                 continue
             if self._refused < REFUSALS:  # else another one may listen there, and Ray must not be asked of it
-                self._nodes, self._heard, self._refused = _remote.nodes(), time.monotonic(), 0
+                with contextlib.suppress(Exception):  # it is told by what comes next
+                    self._nodes, self._heard, self._refused = _remote.nodes(), time.monotonic(), 0
 
 
 _PORTABLE = (ModelMissing, InputError, ReaderHangs, ClusterAway)

@@ -26,7 +26,7 @@ from indexer.pipeline import Progress
 from indexer.run import RunRequest, index, indexer
 from indexer.scan import FolderScan, Tally
 from indexer.verify import verify
-from search.errors import ClusterAway, InputError, ModelMissing
+from search.errors import ClusterAway, InputError, ModelMissing, UnknownName
 from search.query import Engine, Term
 from search.readers.written import WrittenReader
 from search.settings import Settings
@@ -34,6 +34,7 @@ from search.store import Database, Queue, Readers
 from search.store import tables as t
 from search.types import Modality
 from tests.waiting import until
+from ui.options import place_of
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sensorium[ray]'")
 pytestmark = pytest.mark.filterwarnings("default")  # Ray leaves sockets open
@@ -255,7 +256,9 @@ def test_a_head_that_is_not_there_is_named(settings):
             pass
     assert "ray status" in caught.value.remedy
     with pytest.raises(InputError, match="Ray Client"):
-        Cluster(settings, "ray://10.0.0.1:10001")
+        place_of(settings, "ray", "ray://10.0.0.1:10001")
+    with pytest.raises(UnknownName, match="no engine named 'spark'"):
+        place_of(settings, "spark", "auto")
 
 
 @pytest.fixture
