@@ -25,6 +25,7 @@ from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.query.spoken import hears
+from search.readers.windows import FAMILY as REGIONS
 from search.store.spaces import SpaceEntry
 from search.types import Coverage
 
@@ -131,5 +132,6 @@ def _status(service: Service, seen: Seen) -> s.Status:
         engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,
         generation=service.generation(), collections=sorted(seen.places.collections()), spaces=spaces,
         job=service.jobs.tell(running, seen) if running else None, hears=hide(hears(service.readers) or "") or None,
+        regions=any(reader.name == REGIONS for reader in service.readers.all()),
         answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, version=version("sensorium"), **seen.counts(),
     )  # fmt: skip

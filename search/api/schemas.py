@@ -1432,6 +1432,7 @@ class Status(Wire):
     unread: list[Unread] = Field(default=[], description="What is said, and what stands in pictures, that no reader has read.")
     job: Job | None = Field(description="The index job that is running.")
     hears: str | None = Field(default=None, description="The reader that hears spoken questions; null: there is none.")
+    regions: bool = Field(default=False, description="Whether parts of pictures can be searched, with `region`.")
     answers: str | None = Field(default=None, description="The model that is set to answer questions about an asset.")
     translates: str | None = Field(default=None, description="The model that is set to translate.")
     version: str

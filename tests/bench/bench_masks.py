@@ -71,7 +71,7 @@ def _found(made: list[Composite], masks: list[NDArray[np.uint8]]) -> Iterator[Fi
     ways = {
         "the whole picture": [one.picture for _, one, _ in known],
         "the box": [one.picture.crop(_pixels(one)) for _, one, _ in known],
-        "the cut-out before grey": [Image.fromarray(cut_out(np.asarray(one.picture), mask)) for _, one, mask in known],
+        "the cut-out": [Image.fromarray(cut_out(np.asarray(one.picture), mask)) for _, one, mask in known],
         "the true cut-out": [Image.fromarray(cut_out(np.asarray(one.picture), one.mask.astype(np.uint8))) for _, one, _ in known],
     }  # fmt: skip
     for name, pictures in ways.items():

@@ -29,6 +29,7 @@ state = st.builds(
     preferred=st.lists(st.integers(1, 10**9), max_size=3, unique=True).map(lambda some: tuple(one * (-1) ** one for one in some)),
     languages=st.sampled_from([(), ("de", "en")]), origins=st.sampled_from([(), ("edited",)]), sort=st.sampled_from(["", "date", "size"]), lanes=st.booleans(),
     fields=st.sampled_from([(), (("Model", "Canon: R5"), ("ISO", "100..800"))]),
+    region=st.booleans(),
 )  # fmt: skip
 
 
@@ -38,6 +39,7 @@ def test_an_address_says_the_whole_state(given_state):
         given_state,
         words=given_state.words and given_state.alone == "text",
         spoken=given_state.spoken and given_state.alone == "sound",
+        region=given_state.regional,
     )
     assert State.read(given_state.params()) == held
     assert State.link(given_state.href()) == held
@@ -45,7 +47,9 @@ def test_an_address_says_the_whole_state(given_state):
 
 @given(
     st.dictionaries(
-        st.sampled_from(["q", "with", "in", "open", "shortest", "since", "dated", "group", "view", "more", "words", "spoken"]),
+        st.sampled_from(
+            ["q", "with", "in", "open", "shortest", "since", "dated", "group", "view", "more", "words", "spoken", "region"]
+        ),
         st.lists(st.text(max_size=40), max_size=3),
     )
 )

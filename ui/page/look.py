@@ -256,7 +256,7 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
         "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel if best.span or best.channel not in ("visual", "text") else "", "track": best.evidence.track or "",
-        "bars": bars, "sure": sure, "weak": bars == phrasing.WEAK, "strip": strip(best.asset, likely, verdict), "judged": best.judged,
+        "region": best.box and [best.box.left, best.box.top, best.box.width, best.box.height], "bars": bars, "sure": sure, "weak": bars == phrasing.WEAK, "strip": strip(best.asset, likely, verdict), "judged": best.judged,
         "more": f"{moments} moments" if moments > 1 else phrasing.burst(others) if others else "",
     }  # fmt: skip
 

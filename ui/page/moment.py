@@ -87,6 +87,7 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
         "alt": f"{phrasing.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
         "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
         "start": begins, "length": asset.duration_ms or 0, "ends": phrasing.clock(asset.duration_ms or 0),
+        "regions": [_region(hit) for hit in mine if hit.box and (asset.modality != "video" or hit is found)], "cuts": asset.modality in ("image", "video"),
         "strip": look.strip(asset, mine, verdict), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
         "why": _why(state, order, found), "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
@@ -175,19 +176,28 @@ def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> St
             ),
             opened=None,
         )
-    if kind == "frame":
+    if kind in ("frame", "thing"):
         piece = Piece.of({"kind": "upload", "value": told.get("upload"), "medium": "image", "label": told.get("label")})
-        return replace(state, text="", pieces=(piece,), opened=None) if piece else state
+        if piece is None:
+            return state
+        if told.get("add") is True:
+            return replace(state, pieces=(*state.pieces, piece), opened=None)
+        return replace(state, text="", pieces=(piece,), opened=None)
     return state
 
 
 def _why(state: State, order: list[Hit], found: Hit | None) -> dict[str, Any] | None:
     """What asks the service why a hit was found, and why the one before it; None where that cannot be told."""
-    if found is None or found.steps or state.spoken:
+    if found is None or found.steps or state.spoken or state.regional:
         return None
     at = order.index(found) if found in order else 0
     search = {name: value for name, value in state.request().items() if name != "k"}
     return {"search": search, "segments": [one.segment for one in (*order[max(at - 1, 0) : at], found)], "map": True}
+
+
+def _region(hit: Hit) -> list[float]:
+    """Left, top, width and height of what answers, in percent."""
+    return [hit.box.left, hit.box.top, hit.box.width, hit.box.height] if hit.box else []
 
 
 def _hits(state: State) -> list[Hit]:

@@ -76,6 +76,8 @@ class State:
 
     A ``text`` that begins with an equals sign and stands alone is a question in the text form.
 
+    ``region`` searches parts of pictures alone.
+
     ``words`` asks a single text by its words alone, ``spoken`` a single recording by what is said in it too. Neither holds for anything else.
     ``weight`` is that of ``text``, where there is something else to weigh it against; ``count`` is a multiple of ``FIRST_HITS``.
     ``preferred`` are segments that are nearer to what is sought than what else was shown, in the order in which somebody said so; below 0
@@ -109,6 +111,7 @@ class State:
     lanes: bool = False
     words: bool = False
     spoken: bool = False
+    region: bool = False
     sample: bool = False
     preferred: tuple[int, ...] = ()
     plan: bool = False
@@ -126,7 +129,7 @@ class State:
                 "text": one.get("q", ""), "weight": one.get("weight"), "pieces": [Piece.read(told) for told in params.get("with", ())],
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","), "dated_by": one.get("dated", "").split(","),
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
-                "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
+                "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "region": one.get("region") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
                 "preferred": one.get("prefer", "").split(","),
                 "languages": params.get("language", ()), "origins": one.get("origin", "").split(","), "fields": [told.split(":", 1) for told in params.get("field", ())],
                 "sort": one.get("sort"), "lanes": one.get("lanes") == "1",
@@ -153,7 +156,7 @@ class State:
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             languages=_names(given.get("languages")), origins=tuple(one for one in ORIGINS if one in _list(given.get("origins"))), fields=_pairs(given.get("fields")),
             sort=given["sort"] if given.get("sort") in SORTS else "", lanes=given.get("lanes") is True,
-            words=given.get("words") is True, spoken=given.get("spoken") is True, sample=given.get("sample") is True,
+            words=given.get("words") is True, spoken=given.get("spoken") is True, region=given.get("region") is True, sample=given.get("sample") is True,
             plan=given.get("plan") is True, skip=tuple(number for number in _list(given.get("skip")) if isinstance(number, int) and 1 <= number <= 50)[:50],
             group="moments" if given.get("group") == "moments" else "files", count=_count(given.get("count")),
             opened=_id(given.get("opened")), preferred=_preferred(given.get("preferred")),
@@ -169,6 +172,7 @@ class State:
             "language": list(self.languages), "origin": [",".join(self.origins)], "field": [f"{name}:{value}" for name, value in self.fields],
             "sort": [self.sort], "lanes": ["1"] if self.lanes else [],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
+            "region": ["1"] if self.regional else [],
             "sample": ["1"] if self.sample and self.question else [],
             "plan": ["1"] if self.plan and self.question else [], "skip": [",".join(map(str, self.skip))] if self.plan and self.question else [],
             "group": [self.group] if self.group != "files" else [], "more": [str(self.count // FIRST_HITS - 1)] if self.count > FIRST_HITS else [],
@@ -201,6 +205,12 @@ class State:
         return self.text[1:].strip() or None if self.text.startswith("=") and not self.pieces else None
 
     @property
+    def regional(self) -> bool:
+        """Whether parts of pictures are searched: a question that is asked in no other way."""
+        other = (self.words and self.alone == "text") or (self.spoken and self.alone == "sound")
+        return self.region and self.form is None and not other
+
+    @property
     def question(self) -> str:
         """What files can be judged for: the one text that is asked; empty where it is anything else."""
         return (self.text or self.pieces[0].value) if self.alone == "text" else ""
@@ -217,9 +227,10 @@ class State:
         return {
             **({} if self.form is None else {"form": self.form}), "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
             "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
-            **({"sort": self.sort} if self.sort not in ("", "size") else {}),
+            **({"sort": self.sort} if self.sort not in ("", "size") and not self.regional else {}),
             "words": self.words and self.alone == "text", "spoken": self.spoken and self.alone == "sound",
-            **({"preferences": [{"segment": abs(one), "nearer": one > 0} for one in self.preferred]} if self.preferred else {}),
+            **({"preferences": [{"segment": abs(one), "nearer": one > 0} for one in self.preferred]} if self.preferred and not self.regional else {}),
+            **({"region": True} if self.regional else {}),
         }  # fmt: skip
 
     def browse(self) -> dict[str, Any]:

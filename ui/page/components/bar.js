@@ -2,20 +2,6 @@
 
 const RECENT = "sensorium.recent", TYPED = "sensorium.typed", PENDING = "sensorium.pending", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
 const SIZES = [140, 176, 210, 260, 340], SIZE = "sensorium.size"; // widths of cards
-const PICTURES = "sensorium.pictures", KEPT_PICTURES = 40;
-
-// What this browser knows of its uploads: id -> a small picture as a data: address, kept over reloads.
-const pictures = {
-  known() { try { return JSON.parse(localStorage.getItem(PICTURES)) ?? {}; } catch { return {}; } },
-  get(id) { return this.known()[id]; },
-  async add(id, file) {
-    const bitmap = await createImageBitmap(file), scale = 48 / Math.max(bitmap.width, bitmap.height);
-    const canvas = el("canvas", { width: Math.max(1, Math.round(bitmap.width * scale)), height: Math.max(1, Math.round(bitmap.height * scale)) });
-    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const kept = [...Object.entries(this.known()), [id, canvas.toDataURL("image/jpeg", 0.8)]].slice(-KEPT_PICTURES);
-    localStorage.setItem(PICTURES, JSON.stringify(Object.fromEntries(kept)));
-  },
-};
 
 class Bar {
   constructor(host) {
@@ -169,6 +155,7 @@ class Bar {
     const one = (name, label, title, mark) => el("button", { type: "button", class: "toggle", "data-key": name, title, "aria-pressed": String(this.draft[name]), onclick: () => { this.draft[name] = !this.draft[name]; this.draw(); this.send_if_asked(); } }, icon(mark), label);
     return [
       alone === "text" && written && one("words", "Words only", "Search what is said and written by its words, and nothing by meaning", "text"),
+      known.regions && one("region", "Parts of pictures", "Search what stands in a part of a picture, and show where", "frame"),
       alone === "sound" && known.hears && one("spoken", "Search what is said in it", `${known.hears} hears the words, which are asked too`, "record"),
     ].filter(Boolean);
   }

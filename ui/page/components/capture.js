@@ -54,3 +54,18 @@ async function camera(panel, take) {
   panel.replaceChildren(el("div", { class: "live" }, video, shot));
   shot.focus();
 }
+
+const PICTURES = "sensorium.pictures", KEPT_PICTURES = 40;
+
+// What this browser knows of its uploads: id -> a small picture as a data: address, kept over reloads.
+const pictures = {
+  known() { try { return JSON.parse(localStorage.getItem(PICTURES)) ?? {}; } catch { return {}; } },
+  get(id) { return this.known()[id]; },
+  async add(id, file) {
+    const bitmap = await createImageBitmap(file), scale = 48 / Math.max(bitmap.width, bitmap.height);
+    const canvas = el("canvas", { width: Math.max(1, Math.round(bitmap.width * scale)), height: Math.max(1, Math.round(bitmap.height * scale)) });
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const kept = [...Object.entries(this.known()), [id, canvas.toDataURL("image/jpeg", 0.8)]].slice(-KEPT_PICTURES);
+    localStorage.setItem(PICTURES, JSON.stringify(Object.fromEntries(kept)));
+  },
+};

@@ -118,7 +118,7 @@ const KEYS = {
   "Results": [["← → ↑ ↓", "From card to card"], ["Enter", "Open"], ["+", "Add to the search"],
     ["X", "Select; with Shift, all from the last one to this"], ["T", "Go to what is selected"], ["V", "List or lanes"]],
   "An open moment": [["Space or K", "Play or pause"], ["J L", "Back or forward; again for faster"], [", .", "A frame back or on"], ["< >", "Slower or faster"],
-    ["I O", "Mark where a stretch begins and ends"], ["E", "Export the stretch as a clip"], ["N", "Next match: in this file, then in the next"], ["← →", "Previous or next hit"], ["Z", "Zoom into a picture"], ["+", "Add to the search"]],
+    ["I O", "Mark where a stretch begins and ends"], ["E", "Export the stretch as a clip"], ["N", "Next match: in this file, then in the next"], ["← →", "Previous or next hit"], ["Z", "Zoom into a picture"], ["C", "Cut a thing out to search with: click it, or drag a box"], ["B", "Show or hide the boxes of what was found"], ["+", "Add to the search"]],
 };
 
 // Shows the keys, or hides them.
@@ -169,6 +169,31 @@ const clock = (seconds) => {
 
 // Milliseconds, with tenths of a second.
 const tenths = (ms) => `${clock(ms / 1000)}.${Math.floor(ms / 100) % 10}`;
+
+// Where an element shows the picture or film that it holds, in pixels of the element: { left, top, width, height }; null: nothing yet.
+function shown(seen) {
+  const wide = seen.naturalWidth ?? seen.videoWidth, high = seen.naturalHeight ?? seen.videoHeight, { clientWidth: width, clientHeight: height } = seen;
+  if (!wide || !width) return null;
+  const style = getComputedStyle(seen), scale = Math[style.objectFit === "cover" ? "max" : "min"](width / wide, height / high);
+  const [across, down] = style.objectPosition.split(" ").map((share) => parseFloat(share) / 100);
+  return { left: (width - wide * scale) * across, top: (height - high * scale) * down, width: wide * scale, height: high * scale };
+}
+
+// A box of a picture, in percent, that lies over the element which shows it, as far as it is seen.
+function boxed(seen, [left, top, width, height]) {
+  const mark = el("span", { class: "region", "aria-hidden": "true" });
+  const within = (from, length, most) => [Math.max(2, from), Math.max(0, Math.min(most - 2, from + length) - Math.max(2, from))];
+  const lay = () => {
+    const at = shown(seen);
+    if (!at) return;
+    const [x, w] = within(at.left + (left * at.width) / 100, (width * at.width) / 100, seen.clientWidth);
+    const [y, h] = within(at.top + (top * at.height) / 100, (height * at.height) / 100, seen.clientHeight);
+    for (const [side, value] of Object.entries({ left: seen.offsetLeft + x, top: seen.offsetTop + y, width: w, height: h })) mark.style[side] = `${value}px`;
+  };
+  new ResizeObserver(lay).observe(seen);
+  for (const type of ["load", "loadedmetadata"]) seen.addEventListener(type, lay);
+  return mark;
+}
 
 // One object a mounted part, kept over the runs of the page's script.
 const mounted = (make) => (component) => {

@@ -115,6 +115,7 @@ class Grid {
     if (card.length) shot.append(el("span", { class: "length" }, card.length));
     if (card.strip.length) shot.append(el("span", { class: "strip" }, card.strip.map((one) =>
       el("i", { style: place(one) }))));
+    if (card.region && shot.firstChild.tagName === "IMG") shot.append(boxed(shot.firstChild, card.region));
     if (card.medium === "video" && card.preview) this.hover(shot, card);
     const where = [card.span, card.channel, card.track, card.more, !card.span && card.day, !card.span && card.folder].filter(Boolean).join(" · ") || card.format;
     const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;

@@ -31,7 +31,7 @@ class Stage {
     const screen = this.screen();
     this.texts = new Texts(this, data.translates);
     const heard = data.heard ? el("p", { class: "faint heard" }, data.heard) : null;
-    const main = el("div", {}, screen, heard, this.timed(), this.near(), this.texts.root);
+    const main = el("div", {}, screen, this.layer?.tools, heard, this.timed(), this.near(), this.texts.root);
     this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, folded(this), asking(this), this.facts())));
     this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
   }
@@ -39,8 +39,14 @@ class Stage {
   screen() {
     const { medium, media, poster, name, start, alt } = this.data;
     const frame = el("div", { class: `screen ${medium}` });
+    const over = (seen) => { this.layer = new Layer(this, seen, this.data.regions); frame.append(...this.layer.boxes, this.layer.sheet); };
+    this.layer = null;
     const fail = async () => frame.replaceChildren(el("p", { class: "trouble" }, await this.reason()));
-    if (["image", "depth", "thermal"].includes(medium)) frame.append(this.zoomed(el("img", { src: poster, alt, onerror: fail })));
+    if (["image", "depth", "thermal"].includes(medium)) {
+      const image = el("img", { src: poster, alt, onerror: fail });
+      frame.append(this.zoomed(image));
+      if (this.data.cuts) over(image);
+    }
     else if (medium === "imu") frame.append(el("p", {}, "Readings of motion can be downloaded, but not played."));
     else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, marked(one.pieces))));
     else {
@@ -56,6 +62,7 @@ class Stage {
       this.player.addEventListener("seeked", () => this.player.play().catch(() => {}), { once: true });
       this.player.src = media;
       frame.append(this.player);
+      if (this.data.cuts) over(this.player);
       this.deck = new Deck(this);
     }
     return frame;
@@ -119,6 +126,8 @@ class Stage {
       this.data.prefers ? act("check", "Closer to it", () => this.send({ kind: "prefer", nearer: true })) : null,
       this.data.prefers ? act("minus", "Not like this", () => this.send({ kind: "prefer", nearer: false })) : null,
       this.data.medium === "video" ? act("frame", "Search with this frame", () => this.frame()) : null,
+      this.data.cuts ? (this.layer.switch = el("button", { type: "button", class: "action", "aria-pressed": "false", onclick: () => this.layer.toggle() }, icon("frame"), "Cut out a thing")) : null,
+      this.data.regions.length ? act("image", "Show or hide boxes", () => this.layer.show()) : null,
       act("link", "Copy link", () => this.copy()),
       el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), "Download"));
   }
@@ -177,7 +186,7 @@ class Stage {
   tabbed(event) {
     const dialog = document.querySelector('[role="dialog"]');
     if (event.key !== "Tab" || !dialog) return;
-    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, select, audio, video");
+    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, select, audio, video, .sheet");
     const stops = [...dialog.querySelectorAll("button"), ...inside].filter((stop) => stop.checkVisibility() && stop.tabIndex >= 0);
     const at = stops.indexOf(event.composedPath()[0]), step = event.shiftKey ? stops.length - 1 : 1;
     stops[at < 0 ? 0 : (at + step) % stops.length]?.focus();
@@ -195,6 +204,8 @@ class Stage {
     else if (key === "+") this.send({ kind: "add" });
     else if (key === "?") keys(this.root);
     else if (key === "z" && this.zoom) this.zoom.click();
+    else if (key === "c" && this.layer) this.layer.toggle();
+    else if (key === "b" && this.layer) this.layer.show();
     else if (key === "n") this.match();
     else if (!this.deck?.pressed(key)) return;
     event.preventDefault();
