@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.types import Answer, Box, Coverage, Dated, Hit, Segment, Span
@@ -83,6 +84,17 @@ def space(entry: SpaceEntry) -> dict[str, Any]:
         "name": of.name, "encoder": entry.encoder, "revision": of.revision, "dim": of.dim, "default": entry.default,
         "accepts": sorted(of.accepts), "kinds": [str(kind) for kind in entry.kinds], "collections": list(entry.collections),
     }  # fmt: skip
+
+
+def recall(home: Path, entries: Iterable[SpaceEntry]) -> list[dict[str, Any]]:
+    """Recall@10 of lists, by space, kind and direction, as JSON values: of samples, and of questions of people (``real``)."""
+    if not any((home / "index").glob("*/effort.json")):  # everything is scanned, as in most archives
+        return []
+    from search.query.recall_check import kept_recall
+
+    return [
+        {"space": entry.space.name, **asdict(one), "kind": str(one.kind)} for entry in entries for one in kept_recall(home, entry)
+    ]
 
 
 def hit(found: Hit) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from search.store import Database, Readers, Spaces, SqlStore
 from ui import phrasing, show
 from ui.options import archive
 
+LEAST_RECALL = 0.95
+"""The recall that lists promise."""
+
 
 def gather(settings: Settings) -> dict[str, Any]:
     """Counts of everything in the archive; raises StoreError where there is none."""
@@ -36,6 +39,7 @@ def _gathered(settings: Settings, database: Database) -> dict[str, Any]:
         "away": store.away(),
         "unread": [asdict(one) for one in Readers(database).unread()],
         "vectors": _vectors(settings, store),
+        "recall": wire.recall(settings.home, Spaces(database).all()),
     }
 
 
@@ -68,6 +72,7 @@ def render(found: dict[str, Any]) -> None:
     spaces = ", ".join(f"{space['name']} ({space['dim']} dimensions)" for space in found["spaces"])
     rows.append(("spaces", spaces or "none"))
     rows += [("vectors", told["where"] + (f": {told['error']}" if told["error"] else _filled(told))) for told in found["vectors"]]
+    rows += [("recall@10", _recall(told)) for told in found.get("recall", [])]
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -93,6 +98,13 @@ def _vectors(settings: Settings, store: SqlStore) -> list[dict[str, Any]]:
                 told["error"] = str(error)
             found.append(told)
     return found
+
+
+def _recall(told: dict[str, Any]) -> str:
+    """What lists find of what an exact scan finds."""
+    on = "questions asked" if told["real"] else "samples"
+    low = "" if told["recall"] >= LEAST_RECALL else ", too little: everything is scanned until more lists are looked at"
+    return f"{told['recall']:.3f} by {told['asked']} in {told['kind']} of {told['space']}, on {told['questions']} {on}{low}"
 
 
 def _filled(told: dict[str, Any]) -> str:

@@ -126,11 +126,13 @@ def _root(places: Places, path: str, *, shown: bool) -> s.Root:
 def _status(service: Service, seen: Seen) -> s.Status:
     state, error = service.state()
     running = service.jobs.running(seen)
-    spaces = [_space(entry, seen) for entry in service.spaces.all()]
+    entries = service.spaces.all()
+    spaces = [_space(entry, seen) for entry in entries]
+    recall = [s.RecallFigure(**told) for told in wire.recall(service.settings.home, entries)]
     hide, settings = service.places.hide, service.settings
     return s.Status(
         engine=state, detail=hide(str(error)) if error else None, remedy=hide(error.remedy) if error else None,
-        generation=service.generation(), collections=sorted(seen.places.collections()), spaces=spaces,
+        generation=service.generation(), collections=sorted(seen.places.collections()), spaces=spaces, recall=recall,
         job=service.jobs.tell(running, seen) if running else None, hears=hide(hears(service.readers) or "") or None,
         regions=any(reader.name == REGIONS for reader in service.readers.all()),
         answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, version=version("sensorium"), **seen.counts(),

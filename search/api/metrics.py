@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,13 +21,14 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 @dataclass(frozen=True, slots=True)
 class Figures:
     """The state of the archive and the machine. ``counts``: the last counts, keyed like ``Metrics.counts``; ``database``: whether
-    it can be used; ``free`` and ``uploads`` in bytes."""
+    it can be used; ``free`` and ``uploads`` in bytes; ``recall``: see ``wire.recall``."""
 
     counts: Mapping[str, Mapping[str, int]]
     generation: int | None
     database: bool
     free: int
     uploads: int
+    recall: Sequence[Mapping[str, Any]] = ()
 
 
 class Metrics:
@@ -49,6 +51,12 @@ class Metrics:
             "segments": Gauge("sensorium_segments", "Segments in the archive", ("kind",), registry=own),
             "jobs": Gauge("sensorium_jobs", "Index jobs", ("state",), registry=own),
         }
+        self.recall = Gauge(
+            "sensorium_recall_at_10",
+            "What lists find of what an exact scan finds",
+            ("space", "kind", "asked", "on"),
+            registry=own,
+        )
         self.free = Gauge("sensorium_disk_free_bytes", "Bytes free on the disk of the home", registry=own)
         self.uploads = Gauge("sensorium_uploads_bytes", "Bytes that uploads take", registry=own)
         Info("sensorium_build", "The program that runs", registry=own).info(
@@ -68,6 +76,10 @@ class Metrics:
                 gauge.labels(label).set(count)
         self.database.set(figures.database)
         self.generation.set(figures.generation or 0)
+        self.recall.clear()
+        for one in figures.recall:
+            on = "asked" if one["real"] else "samples"
+            self.recall.labels(one["space"], one["kind"], one["asked"], on).set(one["recall"])
         self.free.set(figures.free)
         self.uploads.set(figures.uploads)
         return generate_latest(self._registry)

@@ -1404,6 +1404,17 @@ class SpaceEntry(Wire):
     collections: list[str] = Field(description="The collections that it takes in; none: all.")
 
 
+class RecallFigure(Wire):
+    """What lists find of the ten best that an exact scan finds. Archives that are scanned as a whole have none."""
+
+    space: str
+    kind: str = Field(examples=["image/visual"])
+    asked: str = Field(description="The modality of the questions, and the share that a filter let through, if there was one.")
+    recall: float
+    questions: int
+    real: bool = Field(description="Measured on questions that were asked; otherwise on samples.")
+
+
 class Unread(Wire):
     """How many assets no reader has read for a channel, and how long they are together."""
 
@@ -1424,6 +1435,7 @@ class Status(Wire):
     generation: int | None
     collections: list[str]
     spaces: list[SpaceEntry]
+    recall: list[RecallFigure] = Field(default=[], description="Recall@10 of lists of large kinds, by direction.")
     files: dict[str, int]
     assets: dict[str, int]
     segments: dict[str, int]

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from search import encoders
+from search import encoders, wire
 from search.api import links
 from search.api.calibrating import Calibrating
 from search.api.drain import Drain
@@ -204,11 +204,11 @@ class Service:
         """Metrics of the archive and the machine. Uses cached counts rather than the database where possible."""
         try:
             jobs, is_up = self.jobs.book.counts(), True
-            counts = self.whole.counts()
+            counts, recall = self.whole.counts(), wire.recall(self.settings.home, self.spaces.all())
         except SensoriumError:
-            counts, jobs, is_up = self.whole.counted, {}, False
+            counts, jobs, is_up, recall = self.whole.counted, {}, False, []
         told = {name: counts.get(name, {}) for name in ("files", "units", "ledger", "segments")} | {"jobs": jobs}
-        return Figures(told, self.generation(), is_up, shutil.disk_usage(self.settings.home).free, self.uploads.taken())
+        return Figures(told, self.generation(), is_up, shutil.disk_usage(self.settings.home).free, self.uploads.taken(), recall)
 
     def generation(self) -> int | None:
         """The current generation of the index; None while there is no engine."""

@@ -30,10 +30,10 @@ MARGIN = 0.01
 STEP = 1.4
 """By how much more lists are looked at each time until enough is found."""
 
-AT_ONCE = 8
+AT_ONCE = 32
 """Questions that are answered exactly at once while lists are tuned."""
 
-NARROW_CODED = 0.03
+NARROW_CODED = 0.15
 """Below this share of allowed vectors, the exact scan of what is allowed takes less than lists, most of whose codes are not."""
 
 WORN = 2
@@ -199,7 +199,7 @@ class CodedScan:
             for start in range(0, len(sample), AT_ONCE):
                 if stop():
                     return None
-                truth[name].append(self._flat.search(sample[start : start + AT_ONCE], RECALL_DEPTH, within=self.ids)[0])
+                truth[name].append(self._flat.search_apart(sample[start : start + AT_ONCE], RECALL_DEPTH, self.ids)[0])
         depth, before = min(RECALL_DEPTH, self.most), self.effort
 
         def reached(probes: int, rescored: int) -> dict[str, float]:

@@ -6,6 +6,9 @@ Ids are in separate arrays, ascending, since the archive never reuses an id.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +27,11 @@ NARROW_SHARE = 0.005
 MAX_COPIES_BYTES = 256 << 20
 """The memory for copies of filtered vectors, in bytes. A copy is made when a filter is used a second time."""
 
+ROWS_APART = 50_000
+"""Rows that a check beside searches copies at once."""
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
 
 class IndexPart:
     """Vectors in a FAISS index with their ids (n,), ascending. ``live`` (n,) is False for removed rows."""
@@ -32,6 +40,8 @@ class IndexPart:
         self.scan, self.ids = scan, ids
         self.live = np.ones(len(ids), np.bool_)
         self.narrow = NARROW_SHARE
+        self.mapped = False
+        """Whether the rows are mapped from a file, read-only."""
         self._prepared: dict[tuple[int, ...], ScanPlan] = {}
         self._preparing = threading.Lock()
         self._copied = 0
@@ -104,7 +114,7 @@ class IndexPart:
     def search(self, queries: Vectors, k: int, within: Ids | None) -> tuple[Ids, NDArray[np.float32]]:
         """Ids and scores (n, up to k), best first; -1 and -inf if there are no more."""
         way = self._prepare(within)
-        if way.positions is not None:
+        if way.positions is not None and way.copy is None:
             return self._gather(queries, k, way.positions)
         scan, of, bitmap = (self.scan, self.ids, way.bitmap) if way.copy is None else (*way.copy, None)
         parameters = faiss.SearchParameters(sel=bitmap.selector) if bitmap else None
@@ -113,6 +123,27 @@ class IndexPart:
         scores, found = scan.search(queries, min(k, max(len(of), 1)), params=parameters)
         ids = np.where(found >= 0, of[np.maximum(found, 0)], -1)
         return ids, np.where(found >= 0, scores, -np.inf).astype(np.float32)
+
+    def search_apart(self, queries: Vectors, k: int, within: Ids) -> tuple[Ids, NDArray[np.float32]]:
+        """Like ``search``, for checks beside searches: nothing is prepared or kept, and no more than ``ROWS_APART`` rows are in memory at
+        once."""
+        faiss.omp_set_num_threads(1)
+        at, found = self.positions(self._here(within)), list[tuple[Ids, NDArray[np.float32]]]()
+        for start in range(0, len(at), ROWS_APART):
+            some = at[start : start + ROWS_APART]
+            scan = IndexPart.empty(self.scan.d).scan
+            scan.add_sa_codes(np.ascontiguousarray(self._codes[some]).view(np.uint8))
+            scores, rows = scan.search(queries, min(k, len(some)))
+            found.append((self.ids[some][rows], scores))
+            self._let_go()
+        return merge(found, len(queries), k)
+
+    def _let_go(self) -> None:
+        """Give back the memory of rows that are mapped from a file; they are read again when they are needed."""
+        if self.mapped and _LIBC is not None:
+            begin, page = int(self.scan.codes.data()), mmap.PAGESIZE
+            first, last = -(-begin // page) * page, (begin + self.scan.codes.size()) // page * page
+            _LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(max(last - first, 0)), mmap.MADV_DONTNEED)
 
     def _gather(self, queries: Vectors, k: int, at: NDArray[np.intp]) -> tuple[Ids, NDArray[np.float32]]:
         scores = queries @ self.vectors(at).T
@@ -131,7 +162,7 @@ class IndexPart:
                     self._forget()
                 self._prepared[key] = way = self._way(within)
             way.asked += 1
-            if way.bitmap and way.copy is None and way.asked > 1:
+            if (way.bitmap or (way.positions is not None and way.count)) and way.copy is None and way.asked > 1:
                 self._copy(way)
             return way
 
@@ -196,10 +227,12 @@ class Bitmap:
 class FlatIndex:
     """The VectorIndex that scans everything: exact up to float16. The interface documents its methods."""
 
-    def __init__(self, dim: int, base: Any = None, ids: Ids | None = None) -> None:  # noqa: ANN401
-        """An empty index, or one over ``base``, a FAISS index whose rows are in the order of ``ids`` (n,), ascending."""
+    def __init__(self, dim: int, base: Any = None, ids: Ids | None = None, *, mapped: bool = False) -> None:  # noqa: ANN401
+        """An empty index, or one over ``base``, a FAISS index whose rows are in the order of ``ids`` (n,), ascending; ``mapped`` from a
+        file, read-only."""
         self.dim = dim
         self._base = IndexPart.empty(dim) if base is None or ids is None else IndexPart(base, ids)
+        self._base.mapped = mapped
         self._fresh = IndexPart.empty(dim)
 
     @cached_property
@@ -242,6 +275,11 @@ class FlatIndex:
         if not found.all():
             raise KeyError(int(ids[~found][0]))
         return rows
+
+    def search_apart(self, queries: Vectors, k: int, within: Ids) -> tuple[Ids, NDArray[np.float32]]:
+        """What ``search`` returns, for checks beside searches: it takes longer, and leaves no trace in memory."""
+        queries = np.ascontiguousarray(queries, np.float32)
+        return merge([part.search_apart(queries, k, within) for part in self._parts if len(part.ids)], len(queries), k)
 
     def split(self) -> tuple[Ids, Ids]:
         """The searchable ids of the base, and those that were added since, both ascending."""

@@ -114,7 +114,7 @@ class Generations:
             raise _damaged(folder / "vectors.faiss", f"it does not hold {manifest.count} vectors of dimension {self._dim}")
         if ids.dtype != np.int64 or ids.shape != (manifest.count,) or not np.all(ids[:-1] < ids[1:]):
             raise _damaged(folder / "ids.npy", f"it does not hold {manifest.count} ids in their order")
-        return manifest, FlatIndex(self._dim, scan, ids)
+        return manifest, FlatIndex(self._dim, scan, ids, mapped=_is_mapped(scan, folder / "vectors.faiss"))
 
     def lists(self, manifest: GenerationManifest, *, mapped: bool = True) -> dict[int, CodedLists]:
         """The lists of a generation that ``load`` has checked, by kind; ``mapped``: to be searched, not changed.
@@ -317,6 +317,18 @@ INDEX = r"\d+-[0-9a-f]{12}"
 def folder_name(key: int, space: str) -> str:
     """The name of a space's folder. It is different for every space, whatever the spaces are called."""
     return f"{key}-{hashlib.sha256(space.encode()).hexdigest()[:12]}"
+
+
+def _is_mapped(scan: Any, file: Path) -> bool:  # noqa: ANN401 - faiss has no types
+    """Whether the rows of a FAISS index lie in a mapping of the file, as this system tells it."""
+    begin, size, name = int(scan.codes.data() or 0), scan.codes.size(), str(file.resolve())
+    with suppress(OSError):
+        for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
+            if size and line.endswith(name):
+                first, last = (int(one, 16) for one in line.split(maxsplit=1)[0].split("-"))
+                if first <= begin and begin + size <= last:
+                    return True
+    return False
 
 
 def _damaged(path: Path, why: str) -> IndexDamaged:

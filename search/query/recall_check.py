@@ -13,16 +13,20 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.index.coded import Effort
+from search.errors import IndexDamaged
+from search.index import Generations
+from search.index.coded import NARROW_CODED, Effort
 from search.index.ivf import MIN_RECALL, RECALL_DEPTH
 from search.live import LiveIndex, Questions
+from search.store.spaces import SpaceEntry
 from search.types import KINDS, Ids, Kind, Modality, Vectors
 
-SHARES = {0.03: "3%", 0.1: "10%", 0.5: "50%"}
+SHARES = {0.2: "20%", 0.5: "50%"}
 """What a filter lets through at most, as a share of a kind, and how that is called. What passes less is scanned exactly."""
 
 WINDOW, ENOUGH_ASKED = 256, 32
@@ -121,7 +125,7 @@ class RecallCheck:
         if scan is None or not scan.ready or scan.effort is None:
             return
         share = len(asked.within) / len(scan.ids)
-        if share <= min(SHARES):
+        if share <= NARROW_CODED:
             return
         with self._reading():
             truth = live.exact(asked.vector[None], RECALL_DEPTH, asked.within)[0][0]
@@ -188,3 +192,13 @@ def reached(efforts: Mapping[int, Effort]) -> list[Reached]:
         asked = ((name, recall, count, True) for name, (recall, count) in effort.asked.items())
         found += [Reached(KINDS[kind], *one) for one in (*tried, *asked)]
     return found
+
+
+def kept_recall(home: Path, entry: SpaceEntry) -> list[Reached]:
+    """What was measured of the lists of a space's generation on disk; nothing where it has none."""
+    generations = Generations(home / "index", entry.key, entry.space.name, entry.space.dim)
+    try:
+        manifest = generations.current()
+    except IndexDamaged:
+        return []
+    return reached(generations.efforts(manifest.generation)) if manifest else []

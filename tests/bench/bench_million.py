@@ -6,20 +6,32 @@ The vectors are those of the given pictures, spread (``spread``) and written str
 from __future__ import annotations
 
 import csv
+import json
 import os
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from search import encoders
+from search.live import LiveIndex
+from search.query import Engine, Term
+from search.query.calibration import brought
 from search.settings import Settings
-from search.store import Database, Intake, Spaces
+from search.store import Database, Intake, Spaces, SqlStore
 from search.types import Modality, Vectors
-from tests.bench.report import given
+from tests.bench.report import ROOT, Figure, given, seconds
 
 SEGMENTS = int(os.environ.get("SENSORIUM_MILLION_SEGMENTS", "1000000"))
-QUESTIONS, NEIGHBOURS, AT_ONCE = 200, 32, 20_000
+QUESTIONS, REAL, NEIGHBOURS, AT_ONCE = 200, 2_000, 32, 20_000
 
 
 def spread(real: Vectors, count: int, seed: int = 0) -> Iterator[Vectors]:
@@ -81,3 +93,52 @@ def fill(settings: Settings, encoder: encoders.Encoder, batches: Iterator[Vector
             )  # names of files take as much room again, and are not what is measured
         first += len(batch)
     database.close()
+
+
+def run() -> Iterator[Figure]:
+    encoder = encoders.load("pocket")
+    real = pictures(encoder, REAL)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder, "home"))
+        settings.home.mkdir()
+        fill(settings, encoder, spread(real, SEGMENTS))
+        database = Database(settings.database)
+        entry = Spaces(database).find()
+        live = LiveIndex(SqlStore(database), settings.home, entry.space, entry.key, fresh=True)
+        began = time.process_time()
+        live.write(calibrated.questions if (calibrated := brought(entry.space, encoder)) else {})
+        yield Figure(
+            f"lists over {SEGMENTS:,} segments: learned, filled and tuned, processor time", time.process_time() - began, "s"
+        )
+        database.close()
+        command = [sys.executable, "-m", "tests.bench.bench_million", str(settings.home)]
+        told = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    yield Figure(f"opening an archive of {SEGMENTS:,} segments", told["opening"], "s", most=1.54)
+    yield Figure("the same, processor time", told["opening_processor"], "s")
+    yield Figure("a search, p50", told["p50"], "ms", most=8.1)
+    yield Figure("resident memory after opening and searching", told["resident"], "MB", most=1_000)
+    for name, recall in told["recall"].items():
+        yield Figure(f"recall@10 of lists, {name}", recall, "", least=0.95)
+
+
+def measured_here(home: Path) -> dict[str, Any]:
+    """What opening and searching an archive takes in this process."""
+    encoder = encoders.load("pocket")
+    began, spent = time.perf_counter(), time.process_time()
+    with Engine(Settings(home=home), encoder=encoder) as engine:
+        opening, processor = time.perf_counter() - began, time.process_time() - spent
+        texts = [Term(text, Modality.TEXT) for text in captions()[:QUESTIONS]]
+        spans = [seconds(lambda text=text: engine.search(text, k=10)) for text in texts]
+        recall = {one.asked: one.recall for one in engine.searcher().reached() if not one.real}
+        resident = psutil.Process().memory_info().rss / 1e6
+    return {
+        "opening": opening,
+        "opening_processor": processor,
+        "p50": 1000 * median(spans),
+        "resident": resident,
+        "recall": recall,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured_here(Path(sys.argv[1]))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.api.metrics import Figures, Metrics
 from search.errors import IndexDamaged
 from search.index import FlatIndex, Generations, choice, place
 from search.index.coded import CodedLists, CodedScan, Effort
@@ -23,6 +25,7 @@ from search.types import KINDS, Filter, Modality
 from tests.bench.bench_million import fill
 from tests.fakes.encoder import FakeEncoder
 from tests.waiting import until
+from ui.status import gather, render
 
 DIM = 32
 COUNT = 4_000
@@ -215,17 +218,25 @@ def test_questions_of_people_show_that_lists_are_looked_at_too_little(home, monk
     assert json.loads((home.generations.folder / "effort.json").read_text())["kinds"]["0"]["probes"] == scan.effort.probes
 
 
+def test_a_check_beside_searches_finds_what_a_search_finds(home, monkeypatch):
+    monkeypatch.setattr("search.index.flat.ROWS_APART", 200)
+    home.live(fresh=True).write()
+    live = home.live()
+    queries, within = home.questions()[Modality.TEXT], live.index.ids()[::2]
+    ids, scores = live.exact(queries, 10, within)
+    wanted, expected = live.index.search(queries, 10, within=within)
+    assert ids.tolist() == wanted.tolist()
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    if sys.platform == "linux":
+        assert live._flat._base.mapped
+    np.testing.assert_array_equal(live.index.reconstruct(within[:5]), home.live(fresh=True).index.reconstruct(within[:5]))
+
+
 def test_how_directions_are_called():
-    assert [direction(Modality.TEXT, share) for share in (1, 0.5, 0.2, 0.1, 0.05)] == [
-        "text",
-        "text 50%",
-        "text 50%",
-        "text 10%",
-        "text 10%",
-    ]
+    assert [direction(Modality.TEXT, share) for share in (1, 0.5, 0.3, 0.2)] == ["text", "text 50%", "text 50%", "text 20%"]
 
 
-def test_a_search_is_answered_by_lists_and_tells_how_well(home):
+def test_a_search_is_answered_by_lists_and_tells_how_well(home, capsys):
     home.live(fresh=True).write()  # without questions of texts
     with Engine(home.settings, encoder=home.encoder) as engine:
         found = engine.search(Term("red", Modality.TEXT), Filter(modalities=(Modality.IMAGE,)), k=5, group="segment")
@@ -233,3 +244,10 @@ def test_a_search_is_answered_by_lists_and_tells_how_well(home):
         reached = engine.searcher().reached()
         assert {(str(one.kind), one.asked) for one in reached} == {("image/visual", "image")}
         assert min(one.recall for one in reached) >= MIN_RECALL
+    (told,) = gather(home.settings)["recall"]
+    assert (told["kind"], told["asked"], told["real"]) == ("image/visual", "image", False)
+    metrics = Metrics().render(Figures({}, 1, True, 0, 0, [told])).decode()
+    assert f'sensorium_recall_at_10{{asked="image",kind="image/visual",on="samples",space="fake"}} {told["recall"]}' in metrics
+    found = {**gather(home.settings), "recall": [{**told, "recall": 0.9}]}
+    render(found)
+    assert "0.900 by image in image/visual of fake" in capsys.readouterr().out
