@@ -104,7 +104,7 @@ class CodedLists:
 
     def follow(self, flat: FlatIndex, ids: Ids) -> None:
         """Hold ``ids`` (n,) of ``flat``, ascending, from now on, in the lists that were learned before. If some are gone, all are filled in
-        again: FAISS leaves codes of removed rows in its blocks, and deleted means gone."""
+        again, so that nothing of them stays in FAISS's blocks."""
         faiss.omp_set_num_threads(cores())
         kept = np.isin(self.ids, ids)
         if not kept.all():
