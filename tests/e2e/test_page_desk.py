@@ -7,7 +7,10 @@ import re
 import zipfile
 from pathlib import Path
 
+from playwright.sync_api import expect
+
 from tests.e2e.conftest import asked, cards
+from tests.waiting import LONG
 
 FOCUS = "() => { let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement; return at; }"
 MAIN = "document.querySelector('[data-testid=stMain]')"
@@ -81,7 +84,9 @@ def test_the_archive_is_narrowed_by_the_rail_and_by_months_with_the_keyboard_and
     page.get_by_text("3 files · Newest first").wait_for()
     rail.get_by_role("link", name="All folders", exact=True).click()
     page.wait_for_function("() => !location.search.includes('under')")
+    page.get_by_text(re.compile("6 images, 3 videos, .* · Newest first")).wait_for()
 
+    page.goto(served.address)  # the bars of the folder may stand there for a moment longer
     bars = page.get_by_role("group", name="Files by month")
     bars.get_by_role("button").first.wait_for()
     box, count = bars.bounding_box(), bars.get_by_role("button").count()
@@ -296,7 +301,7 @@ def test_the_player_is_driven_by_keys_wherever_the_focus_is(served, open_page):
     page.keyboard.press("i")
     page.get_by_text(re.compile(r"^\d+:\d\d\.\d – end$")).wait_for()
     page.keyboard.press(">")
-    assert page.get_by_label("Speed").input_value() == "1.5"
+    expect(page.get_by_label("Speed")).to_have_value("1.5", timeout=LONG * 1000)
     page.keyboard.press("?")
     page.get_by_role("dialog", name="Keys").wait_for()
     open_page.shoot(page, "keys")

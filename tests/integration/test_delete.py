@@ -91,7 +91,7 @@ def test_a_thumbnail_that_goes_by_itself_meanwhile_stops_nothing(indexed, archiv
 def test_a_deletion_that_was_killed_half_way_is_ended_by_the_next_run(indexed, archive, encoder, monkeypatch, again):
     red = archive / "pictures" / "red.png"
     with monkeypatch.context() as patch:
-        patch.setattr(LiveIndex, "write", lambda _: 1 / 0)
+        patch.setattr(LiveIndex, "write", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             delete(indexed, What(paths=[red]))
     before = {folder.name for folder in indexed.home.glob("index/*/gen-*")}
