@@ -94,6 +94,9 @@ def fill(settings: Settings, folder: Path) -> None:
             {"collection_id": collection, "asset_id": id_, "path": path, "size": size, "mtime_ns": mtime, "state": "present", "seen": 1}
             for id_ in ids for path, size, mtime in [place(id_)]
         ])  # fmt: skip
+        connection.execute(insert(t.unit), [
+            {"asset_id": id_, "space_id": space, "state": "done", "attempts": 1, "updated_at": 1} for id_ in ids
+        ])  # fmt: skip
         connection.execute(insert(t.segment), [
             {"id": id_, "asset_id": id_, "channel": channel[modality(id_)], "ordinal": 0, "text": "Some words."} for id_ in ids
         ])  # fmt: skip
