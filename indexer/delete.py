@@ -99,7 +99,7 @@ def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
         live = LiveIndex(store, settings.home, space, key)
         live.write(coded=settings.index_kind != EXACT)
         live.generations.drop_former()
-        calibration.forget(settings.home, space, store.ids(key))
+        calibration.forget(settings.home, space, live.index.ids())
         with mirrored(settings, store, key, space) as mirror:
             if mirror is not None:
                 mirror.follow(scrub=True, patience=PATIENCE_SECONDS)

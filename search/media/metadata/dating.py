@@ -131,7 +131,7 @@ def owners(file: Path) -> list[Path]:
     stem, suffix = os.path.splitext(file.name)
     if suffix.lower() not in _SUFFIXES:
         return []
-    told = {key.casefold() for key in (_exported_of(stem) if suffix.lower() == ".json" else described_by(stem))}
+    told = {key.casefold() for key in _dated_by(stem, suffix)}
     try:
         names = sorted(os.listdir(file.parent))
     except OSError:
@@ -150,9 +150,8 @@ def belongs(file: str) -> bool:
     stem, suffix = os.path.splitext(name)
     if suffix.lower() not in _SUFFIXES:
         return False
-    told = _exported_of(stem) if suffix.lower() == ".json" else described_by(stem)
     keys = _of_folder(_dated_keys, folder, frozenset[str]())
-    return any(key.casefold() in keys for key in told)
+    return any(key.casefold() in keys for key in _dated_by(stem, suffix))
 
 
 def fingerprint(path: Path) -> str:
@@ -188,7 +187,7 @@ def _listing(folder: str, _changed: int, _while: int) -> Mapping[str, Sequence[s
     for name in sorted(name for name in os.listdir(folder) if name[-5:].lower().endswith(_SUFFIXES)):
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in _SUFFIXES:
-            for key in _exported_of(stem) if suffix.lower() == ".json" else described_by(stem):
+            for key in _dated_by(stem, suffix):
                 found.setdefault(key.casefold(), []).append(name)
     return found
 
@@ -198,6 +197,11 @@ def _dated_keys(folder: str, _changed: int, _while: int) -> frozenset[str]:
     """The lower-case names under which the media of a folder find files that date them; cached as ``_listing`` is."""
     media = (name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in EXTENSIONS)
     return frozenset(key.casefold() for name in media for key in _keys(name))
+
+
+def _dated_by(stem: str, suffix: str) -> list[str]:
+    """The names, with or without suffix, of the files that an XMP or a Takeout JSON may date."""
+    return _exported_of(stem) if suffix.lower() == ".json" else described_by(stem)
 
 
 def _exported_of(stem: str) -> list[str]:
