@@ -27,7 +27,9 @@ def router(service: Service) -> APIRouter:
     def every(seen: Sight) -> s.SavedQuestionList:
         """Every saved question, by name."""
         seen.check_whole("Saved questions")
-        return s.SavedQuestionList(questions=[_entry(one) for one in questions.all()], last_segment=questions.last_segment())
+        found = questions.all()
+        _, last = questions.settled(min((one.seen_until for one in found), default=0))
+        return s.SavedQuestionList(questions=[_entry(one) for one in found], last_segment=last)
 
     @routes.put("/{name}", operation_id="save", summary="Save a question")
     def save(name: Name, asked: s.SavedQuestionRequest, seen: Sight) -> s.SavedQuestionEntry:

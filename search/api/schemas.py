@@ -1066,7 +1066,7 @@ class SavedQuestionEntry(Wire):
 
 
 class SavedQuestionList(Wire):
-    """Every saved question, by name, and the number of the newest segment."""
+    """Every saved question, by name, and the number of the last segment up to which none waits to be embedded."""
 
     questions: list[SavedQuestionEntry]
     last_segment: int

@@ -19,6 +19,7 @@ from search import wire
 from search.api import fetch
 from search.errors import SensoriumError
 from search.query import Engine, Then, form
+from search.query.engine import MAX_HITS
 from search.store.saved import SavedQuestion, SavedQuestions
 from search.types import Filter, Hit
 
@@ -31,8 +32,8 @@ LONGEST_PAUSE_SECONDS = 3_600.0
 COMMAND_SECONDS = 60.0
 """The timeout of a program that is told."""
 
-MAX_HITS = 100
-"""Hits of one alarm, at most: the best ones."""
+HITS_OF_AN_ALARM = 100
+"""At most: the best ones."""
 
 LIKELIER_THAN_NOT = 0.0
 """Log-odds from which on a pattern is told: it has no rate of false alarms, since its steps depend on each other."""
@@ -62,6 +63,7 @@ class StandingQuestions:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._pauses: dict[str, tuple[float, float]] = {}
+        self._looked: dict[str, tuple[str, int]] = {}  # by question: its form, and the number of writes up to which it was looked
 
     def start(self) -> None:
         """Begin to look."""
@@ -81,18 +83,22 @@ class StandingQuestions:
         standing = [one for one in self._questions.all() if one.false_alarms is not None] if engine else []
         if not engine or not standing:
             return found
-        until = self._questions.last_segment()
+        version, until = self._questions.settled(min(one.told_until for one in standing))
         for one in standing:
-            if one.told_until >= until or self._closing.is_set() or time.monotonic() < self._pauses.get(one.name, (0.0, 0.0))[0]:
+            pausing = time.monotonic() < self._pauses.get(one.name, (0.0, 0.0))[0]
+            if self._closing.is_set() or pausing or self._looked.get(one.name) == (one.form, version):
                 continue
+            settled, failure = one.told_until, None
             try:
                 hits = self._asked(engine, one)
                 if hits:
                     self._tell(one, hits)
-                failure = None
+                if engine.searcher().has_followed(version):  # or else it is looked again
+                    self._looked[one.name], settled = (one.form, version), max(until, settled)
             except SensoriumError as error:
                 hits, failure = (), f"{error} {getattr(error, 'remedy', '')}".strip()
-            self._note(one.name, until, failure)
+            if hits or failure or settled > one.told_until:
+                self._note(one, settled, hits, failure)
             if hits or failure:
                 found.append(Alarm(one.name, hits, failure))
         return found
@@ -101,9 +107,12 @@ class StandingQuestions:
         formed = form.read(one.form)
         after = max(one.told_until, formed.filter.after_segment or 0)
         wanted = replace(formed.filter, after_segment=after, under=self._under(formed.filter) if formed.filter.under else ())
+        k = min(HITS_OF_AN_ALARM + len(one.told), MAX_HITS)
         if isinstance(formed.query, Then):
-            return engine.search(formed.query, wanted, k=MAX_HITS, line=LIKELIER_THAN_NOT).hits
-        return engine.alarms(formed.query, wanted, one.false_alarms or 0.0, k=MAX_HITS)
+            found = engine.search(formed.query, wanted, k=k, line=LIKELIER_THAN_NOT).hits
+        else:
+            found = engine.alarms(formed.query, wanted, one.false_alarms or 0.0, k=k)
+        return tuple(hit for hit in found if hit.segment.id not in one.told)[:HITS_OF_AN_ALARM]
 
     def _tell(self, one: SavedQuestion, hits: Sequence[Hit]) -> None:
         """Tell a webhook and a program. Raises SensoriumError where one of them fails."""
@@ -116,14 +125,15 @@ class StandingQuestions:
             except (OSError, subprocess.SubprocessError) as error:
                 raise SensoriumError(f"{one.command[0]} failed: {error}", remedy="Run it by hand.") from error
 
-    def _note(self, name: str, until: int, failure: str | None) -> None:
-        self._questions.told(name, until, failure)
+    def _note(self, one: SavedQuestion, until: int, hits: Sequence[Hit], failure: str | None) -> None:
+        self._questions.tell(one.name, until, (*one.told, *(hit.segment.id for hit in hits)), failure)
         if failure is None:
-            self._pauses.pop(name, None)
+            self._pauses.pop(one.name, None)
             return
-        _log.warning("The standing question %s could not tell: %s", name, failure)
-        pause = min(2 * self._pauses.get(name, (0.0, CHECK_SECONDS / 2))[1], LONGEST_PAUSE_SECONDS)
-        self._pauses[name] = time.monotonic() + pause, pause
+        self._looked.pop(one.name, None)
+        _log.warning("The standing question %s could not tell: %s", one.name, failure)
+        pause = min(2 * self._pauses.get(one.name, (0.0, CHECK_SECONDS / 2))[1], LONGEST_PAUSE_SECONDS)
+        self._pauses[one.name] = time.monotonic() + pause, pause
 
     def _work(self) -> None:
         while not self._closing.wait(CHECK_SECONDS):

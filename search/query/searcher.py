@@ -154,6 +154,10 @@ class Searcher:
                 self._refreshing.release()
         return self._view
 
+    def has_followed(self, version: int) -> bool:
+        """Whether searches that start now know all of the database's first ``version`` writes."""
+        return self._view.state[0] >= version
+
     def _state(self, version: int) -> tuple[int, int, int]:
         """What a view depends on: the version of the database, the written generations, and the calibration."""
         opened = self._generations.stamp() + (0 if self._mirror is None else self._mirror.epoch)

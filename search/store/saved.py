@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 
 from search.errors import UnknownName
 from search.store import tables as t
 from search.store.database import Database, now_ms
+from search.store.passages import Passages
+from search.store.spaces import Spaces
 
 MAX_FORM_CHARACTERS = 2_000
 """Characters of a question in the text form."""
@@ -23,8 +25,8 @@ class SavedQuestion:
     what is new, in milliseconds since 1970; None: it never was.
 
     ``false_alarms``: it stands, and tells by itself what comes; this is the share of unrelated segments that it may tell by mistake. It tells a
-    ``webhook``, an address, and a ``command``, a program with its arguments. Segments up to ``told_until`` have been looked at. ``failure`` says
-    why it could not tell the last time; None: it could."""
+    ``webhook``, an address, and a ``command``, a program with its arguments. Segments up to ``told_until`` have been looked at, and of later ones
+    those in ``told`` have been told. ``failure`` says why it could not tell the last time; None: it could."""
 
     name: str
     form: str
@@ -35,6 +37,7 @@ class SavedQuestion:
     webhook: str | None = None
     command: tuple[str, ...] = ()
     told_until: int = 0
+    told: tuple[int, ...] = ()
     failure: str | None = None
 
 
@@ -83,9 +86,30 @@ class SavedQuestions:
         with self._database.writing(quiet=True) as connection:
             connection.execute(update(t.saved).where(t.saved.c.name == name).values(seen_until=until, asked_at=now_ms()))
 
-    def told(self, name: str, until: int, failure: str | None = None) -> None:
-        """Note that a standing question has told what came up to a segment, or why it could not."""
-        values = {"failure": failure} if failure else {"failure": None, "told_until": until}
+    def settled(self, after: int) -> tuple[int, int]:
+        """The number of committed writes, and the largest number of a segment up to which, from ``after`` on, none waits to be embedded
+        into the default space: passages of readers are segments before they have vectors, and so is what another space took in first."""
+        a, u, c = t.segment.c, t.unit.c, t.location.c
+        last = self.last_segment()
+        for entry in (one for one in Spaces(self._database).all() if one.default):
+            waits = exists().where(
+                u.asset_id == a.asset_id, u.state.in_(("pending", "leased")), u.space_id == entry.key,
+                exists().where(c.asset_id == a.asset_id, c.state == "present"),
+            )  # fmt: skip
+            with self._database.reading() as connection:
+                first = connection.execute(select(a.id).where(a.id > after, waits).order_by(a.id).limit(1)).scalar()
+            unread = Passages(self._database).missing(entry.key, entry.kinds, 1, after=after)
+            last = min([last, *([first - 1] if first else []), *(id_ - 1 for id_, _ in unread)])
+        return self._database.version(), last
+
+    def tell(self, name: str, until: int, told: Sequence[int], failure: str | None = None) -> None:
+        """Note that a standing question has told what came up to a segment, and the later segments ``told``; or why it could not."""
+        beyond = sorted(one for one in told if one > until)
+        values = (
+            {"failure": failure}
+            if failure
+            else {"failure": None, "told_until": until, "told": json.dumps(beyond) if beyond else None}
+        )
         with self._database.writing(quiet=True) as connection:
             connection.execute(update(t.saved).where(t.saved.c.name == name).values(**values))
 
@@ -99,5 +123,6 @@ class SavedQuestions:
 def _saved(row: Any) -> SavedQuestion:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
     command = tuple(map(str, json.loads(row.command))) if row.command else ()
     return SavedQuestion(
-        row.name, row.form, row.saved_at, row.seen_until, row.asked_at, row.false_alarms, row.webhook, command, row.told_until or 0, row.failure
+        row.name, row.form, row.saved_at, row.seen_until, row.asked_at, row.false_alarms, row.webhook, command, row.told_until or 0,
+        tuple(json.loads(row.told)) if row.told else (), row.failure,
     )  # fmt: skip

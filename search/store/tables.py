@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0023"
+REVISION = "0024"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -399,6 +399,7 @@ saved = Table(  # questions that are saved under a name
     Column("webhook", Text),  # where it is told; None: nowhere
     Column("command", Text),  # the arguments of a program that is told, as a JSON list; None: none is
     Column("told_until", BigInteger),  # segments up to this number have been looked at
+    Column("told", Text),  # later segments that have been told, as a JSON list; None: none
     Column("failure", Text),  # why it could not be told the last time; None: it could
     sqlite_autoincrement=True,
 )

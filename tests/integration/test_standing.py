@@ -14,12 +14,16 @@ import pytest
 from typer.testing import CliRunner
 
 from indexer import run
-from search import encoders
+from search import encoders, readers
 from search.api import fetch
 from search.errors import Problem
 from search.query import Engine, Term
+from search.store import Database, Readers
+from search.store.passages import Passages
+from search.store.saved import SavedQuestions
 from search.types import Filter, Modality
 from tests.fakes.partial import Shelf
+from tests.fakes.reader import FakeReader
 from tests.media_samples import picture
 from ui.cli import app
 
@@ -75,6 +79,30 @@ def test_a_standing_question_tells_what_comes_once(start, indexed, archive, enco
         asked = {"form": "red", "false_alarms": 0.01, "webhook": webhook}
         assert http.put("/v1/saved/bad", json=asked).json()["type"].endswith("/webhook")
     assert http.put("/v1/saved/bad", json={"form": "red", "webhook": url}).status_code == 422
+
+
+def test_what_is_embedded_late_is_told_and_nothing_twice(start, indexed, archive, encoder, monkeypatch):
+    """Passages of a reader are segments before they have vectors: until then they are found by their words alone."""
+    monkeypatch.setattr(readers, "load", lambda *_: FakeReader())
+    look = (http := start(indexed)).service.standing.look
+    for name, form in (("meant", "red +red@ocr"), ("worded", "red@ocr"), ("seen", "red@visual")):
+        assert http.put(f"/v1/saved/{name}", json={"form": form, "false_alarms": 0.05}).status_code == 200
+    assert look() == []
+    picture("red").save(archive / "pictures" / "later.png")
+    database = Database(indexed.database)
+    Readers(database).add("fake", "1", sorted(FakeReader.reads), sorted(FakeReader.channels))
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "embed", lambda *_, **__: 0)
+        run.index(indexed, run.RunRequest([archive]), encoder=encoder)
+    told = {one.name: {hit.segment.path.rsplit("/", 1)[1] for hit in one.hits} for one in look()}
+    assert "later.png" in told["seen"]
+    assert "later.png" in told["worded"]
+    assert "meant" not in told
+    assert look() == []
+    run.index(indexed, run.RunRequest([archive]), encoder=encoder)
+    assert {one.name: {hit.segment.path.rsplit("/", 1)[1] for hit in one.hits} for one in look()} == {"meant": told["worded"]}
+    assert look() == []
+    assert {(one.told, one.told_until) for one in SavedQuestions(database).all()} == {((), Passages(database).last())}
 
 
 def test_a_webhook_that_hangs_is_given_up(monkeypatch):

@@ -109,7 +109,7 @@ def run(
     questions = _questions(settings)
     question = questions.get(name)
     with Engine(settings) as engine:
-        until = questions.last_segment()
+        _, until = questions.settled(question.seen_until)
         query, wanted = stated_in_form(engine, question.form, Filter())
         wanted = replace(wanted, after_segment=question.seen_until) if new else wanted
         found = engine.search(query, wanted, k=k)
