@@ -246,13 +246,17 @@ class Dated:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """How an asset is dated: its date, all dates that were found, a fingerprint of the files beside it that may give a date, and
-    the zone that the setting gave for a time in UTC (empty: the setting has none; None: no zone was needed)."""
+    """How an asset is filed: its date, all dates that were found, a fingerprint of the files beside it that may give a date, and
+    the zone that the setting gave for a time in UTC (empty: the setting has none; None: no zone was needed). ``position``, ``camera``
+    and ``rights`` are those of its ``Info``, or of the files beside it."""
 
     dated: Dated
     stamps: tuple[Stamp, ...] = ()
     beside: str = ""
     zone: str | None = None
+    position: tuple[float, float] | None = None
+    camera: str | None = None
+    rights: str | None = None
 
 
 class Origin(StrEnum):
@@ -320,7 +324,8 @@ class Info:
 
     ``stamps`` are the dates written in it; ``position`` is its latitude and longitude in degrees; ``provenance`` is what it states
     of its making, if it states anything; ``first_stamp_ms`` is the first time stamp of sound or a film, on
-    the file's own clock; ``subtitles`` is the number of its subtitle tracks.
+    the file's own clock; ``subtitles`` is the number of its subtitle tracks; ``camera`` is what made it, maker and model; ``rights`` is
+    its copyright notice and its licence.
     """
 
     modality: Modality
@@ -334,6 +339,8 @@ class Info:
     provenance: Provenance | None = None
     first_stamp_ms: int | None = None
     subtitles: int = 0
+    camera: str | None = None
+    rights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,6 +495,10 @@ class Mask:
     pixels: NDArray[np.uint8]
 
 
+Area: TypeAlias = "tuple[float, float, float] | tuple[float, float, float, float]"
+"""A part of the Earth: latitude and longitude in degrees and a radius in kilometres; or the southern, western, northern and eastern edge
+in degrees, where west may be greater than east."""
+
 Within: TypeAlias = "tuple[str, ...] | None"
 """Names of collections; None: the whole archive."""
 
@@ -505,10 +516,12 @@ class Filter:
 
     File sizes are in bytes. Pixels are width times height, and ``shapes`` how a picture lies; assets without a size in pixels are
     excluded. ``languages`` (ISO 639-1) and confidences, 0..1, are of what a reader read; everything else is excluded.
-    ``speech``: whether the asset has speech that was read. ``fields`` are own fields, each with a value or a range of numbers
+    ``cameras`` and ``rights`` are parts of what a file states of its camera and its rights, in upper or lower case; one of each is
+    enough. ``areas`` are where it was made; one is enough. ``speech``: whether the asset has speech that was read. ``fields`` are own fields, each with a value or a range of numbers
     ``low..high``, either end of which may be left out. All named fields must fit; of several values for one field, one must.
 
-    ``within`` are the collections that whoever asks may see. To them, the others do not exist.
+    ``within`` are the collections that whoever asks may see. To them, the others do not exist. ``located`` are those of whose files
+    they may know where they were made; None: all.
     """
 
     modalities: tuple[Modality, ...] = ()
@@ -523,6 +536,9 @@ class Filter:
     tags: tuple[str, ...] = ()
     tracks: tuple[str, ...] = ()
     origins: tuple[Origin, ...] = ()
+    cameras: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
+    areas: tuple[Area, ...] = ()
     after_segment: int | None = None
     smallest_bytes: int | None = None
     largest_bytes: int | None = None
@@ -535,6 +551,7 @@ class Filter:
     speech: bool | None = None
     fields: tuple[tuple[str, str], ...] = ()
     within: Within = field(default=None, repr=False)
+    located: Within = field(default=None, repr=False)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

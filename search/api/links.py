@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from search import wire
 from search.api import schemas as s
-from search.api.places import Places
+from search.api.places import Places, printable
 from search.api.prefixed import public
 from search.api.schemas import BASE
 from search.errors import REASONS
@@ -68,12 +68,15 @@ def detail(
     asset: Asset, counts: dict[str, int], gaps: list[LedgerLine], labels: list[tuple[str, float]], places: Places
 ) -> s.AssetDetail:  # fmt: skip
     """All data of an asset."""
+    placed = asset.position if any(places.placed(one.collection) for one in asset.locations) else None
+    latitude, longitude = placed or (None, None)
     return s.AssetDetail(
         **entry(asset, places).model_dump(), locations=locations(asset, places), segments=counts,
         gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
         dates=[s.Stamp(source=one.source, text=one.text) for one in asset.stamps],
         tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels],
         provenance=s.Provenance.model_validate(asdict(asset.provenance)) if asset.provenance else None,
+        camera=printable(asset.camera or "") or None, rights=printable(asset.rights or "") or None, latitude=latitude, longitude=longitude,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ import search
 from search.errors import Problem
 from search.settings import Settings
 from search.store import SqlStore
+from search.types import Within
 
 MAX_LISTED_ROOTS = 20
 """The maximum number of roots that an error lists."""
@@ -85,6 +86,10 @@ class Places:
     def placed(self, collection: str) -> bool:
         """Whether a collection's files are served with the positions that they tell."""
         return "*" in self._placed or collection in self._placed
+
+    def located(self) -> Within:
+        """The collections whose positions may be told; None: all."""
+        return None if "*" in self._placed else tuple(sorted(self._placed - {""}))
 
     def under(self, folder: str, collections: Sequence[str]) -> tuple[str, ...]:
         """The absolute folders for a relative one: one below each root of the collections, or of all.

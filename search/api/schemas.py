@@ -110,6 +110,20 @@ class Where(Wire):
     origins: Annotated[list[Origin], Field(max_length=10)] = Field(
         default=[], description="How a file came about, as it states itself; one is enough. What states none is left out."
     )
+    cameras: Annotated[list[Words], Field(max_length=20)] = Field(
+        default=[], description="Parts of the maker and model of what made the file; one is enough.", examples=[["Canon"]]
+    )
+    rights: Annotated[list[Words], Field(max_length=20)] = Field(
+        default=[], description="Parts of its copyright notice or licence; one is enough.", examples=[["CC BY"]]
+    )
+    places: Annotated[list[Annotated[str, StringConstraints(max_length=100)]], Field(max_length=20)] = Field(
+        default=[],
+        description=(
+            "Where the file was made: latitude, longitude and kilometres, or the southern, western, northern and eastern edge in degrees; one is"
+            " enough. Only in collections of the setting `show_positions`."
+        ),
+        examples=[["59.33,18.07,5", "59,18,60,19"]],
+    )
     after_segment: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
         default=None, description="Only segments with a larger number: what came later."
     )
@@ -937,6 +951,12 @@ class AssetDetail(AssetEntry):
     gaps: list[Gap]
     dates: list[Stamp] = Field(default=[], description="All dates that were found of it, the most telling of each source first.")
     provenance: Provenance | None = Field(default=None, description="What it states of its making; absent: nothing.")
+    camera: str | None = Field(default=None, description="The maker and model of what made it.")
+    rights: str | None = Field(default=None, description="Its copyright notice and licence.")
+    latitude: float | None = Field(
+        default=None, description="Where it was made, in degrees: only where `show_positions` names its collection."
+    )
+    longitude: float | None = None
     tags: list[Tag] = Field(description="Likeliest first.")
 
 

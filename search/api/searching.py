@@ -29,6 +29,7 @@ from search.query import Blend, Engine, Near, Query, Term, Then, form
 from search.query.algebra import every_term
 from search.query.engine import MAX_DEPTH
 from search.query.facets import Facet
+from search.query.narrowing import area_of
 from search.query.open_spaces import ALL
 from search.query.preferences import Preference
 from search.types import Answer, Filter, Modality
@@ -290,7 +291,8 @@ def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
         smallest_bytes=where.smallest_bytes, largest_bytes=where.largest_bytes, fewest_pixels=where.fewest_pixels, most_pixels=where.most_pixels,
         shapes=tuple(dict.fromkeys(where.shapes)), languages=tuple(dict.fromkeys(where.languages)), least_confidence=where.least_confidence,
         most_confidence=where.most_confidence, speech=where.speech, fields=tuple(dict.fromkeys((one.name, one.value) for one in where.fields)),
-        within=seen.within,
+        cameras=tuple(dict.fromkeys(where.cameras)), rights=tuple(dict.fromkeys(where.rights)), areas=tuple(dict.fromkeys(map(area_of, where.places))),
+        within=seen.within, located=seen.places.located(),
     )  # fmt: skip
 
 

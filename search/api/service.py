@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -91,7 +92,7 @@ class Service:
         self._worker = Worker(settings.home)
         self.jobs = IndexJobs(self.database, self._worker, runner)
         self.calibrating = Calibrating(settings, lambda: self._engine)
-        self.standing = StandingQuestions(SavedQuestions(self.database), lambda: self._engine, self._under, self._hit)
+        self.standing = StandingQuestions(SavedQuestions(self.database), lambda: self._engine, self._narrowed, self._hit)
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
         models, device = Models.of(settings), settings.device
@@ -233,9 +234,11 @@ class Service:
         except StillLoading as error:
             raise _loading(str(error)) from error
 
-    def _under(self, wanted: Filter) -> tuple[str, ...]:
-        """The folders that a filter names, relative to the roots of its collections, as absolute paths."""
-        return tuple(path for folder in wanted.under for path in self.places.under(folder, wanted.collections))
+    def _narrowed(self, wanted: Filter) -> Filter:
+        """A filter whose folders, relative to the roots of its collections, are absolute paths, and that tells no positions that are not
+        shown."""
+        under = tuple(path for folder in wanted.under for path in self.places.under(folder, wanted.collections))
+        return replace(wanted, under=under, located=self.places.located())
 
     def _hit(self, hit: Hit) -> Any:  # noqa: ANN401 - any JSON value
         """A hit as callers of the API see it."""

@@ -54,12 +54,12 @@ class StandingQuestions:
     """Asks the standing questions of an archive. ``look`` may be called by one thread at a time."""
 
     def __init__(
-        self, questions: SavedQuestions, engine: Callable[[], Engine | None], under: Callable[[Filter], tuple[str, ...]],
+        self, questions: SavedQuestions, engine: Callable[[], Engine | None], narrowed: Callable[[Filter], Filter],
         told: Callable[[Hit], Any] = wire.hit,
     ) -> None:  # fmt: skip
-        """``engine`` returns the engine, or None while there is none. ``under`` gives the folders that a filter names as absolute paths, and
-        ``told`` a hit as JSON values."""
-        self._questions, self._engine, self._under, self._told = questions, engine, under, told
+        """``engine`` returns the engine, or None while there is none. ``narrowed`` gives a filter with the folders that it names as absolute
+        paths, limited to what whoever is told may know, and ``told`` a hit as JSON values."""
+        self._questions, self._engine, self._narrowed, self._told = questions, engine, narrowed, told
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._pauses: dict[str, tuple[float, float]] = {}
@@ -106,7 +106,7 @@ class StandingQuestions:
     def _asked(self, engine: Engine, one: SavedQuestion) -> tuple[Hit, ...]:
         formed = form.read(one.form)
         after = max(one.told_until, formed.filter.after_segment or 0)
-        wanted = replace(formed.filter, after_segment=after, under=self._under(formed.filter) if formed.filter.under else ())
+        wanted = replace(self._narrowed(formed.filter), after_segment=after)
         k = min(HITS_OF_AN_ALARM + len(one.told), MAX_HITS)
         if isinstance(formed.query, Then):
             found = engine.search(formed.query, wanted, k=k, line=LIKELIER_THAN_NOT).hits

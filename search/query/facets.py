@@ -331,6 +331,28 @@ def _origins(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  #
     return _of_pairs(passing, *tabled.tables.origins)
 
 
+def _cameras(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+    return _of_pairs(passing, *tabled.tables.cameras)
+
+
+def _rights(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+    return _of_pairs(passing, *tabled.tables.rights)
+
+
+def _places(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:
+    """Files by where they were made, in fields of a degree: their southern, western, northern and eastern edges."""
+    assets, latitudes, longitudes = tabled.tables.positions
+    if wanted.located is not None:
+        tables = tabled.tables
+        shown = np.array([name in wanted.located for name in tables.collections], np.bool_)
+        kept = np.isin(assets, tables.assets[shown[tables.in_collection]] if len(shown) else tables.assets)
+        assets, latitudes, longitudes = assets[kept], latitudes[kept], longitudes[kept]
+    south, west = np.floor(latitudes).astype(np.int64), np.floor(longitudes).astype(np.int64)
+    fields, codes = np.unique(np.stack([south, west], axis=1), axis=0, return_inverse=True)
+    names = [f"{low},{left},{low + 1},{left + 1}" for low, left in fields.tolist()]
+    return _of_pairs(passing, assets, codes.reshape(-1).astype(np.int64), names)
+
+
 def _speech(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
     spoken = int(np.count_nonzero(passing.has(tabled.tables.spoken)))
     return [("yes", spoken), ("no", len(passing.firsts) - spoken)]
@@ -341,7 +363,8 @@ _COUNTED: dict[str, Callable[[PassingRows], Counts]] = {
     "pixels": _pixels, "shape": _shapes, "language": _languages, "confidence": _confidences,
 }  # fmt: skip
 _TABLED: dict[str, Callable[[PassingRows, Tabled, Filter], Counts]] = {
-    "collection": _collections, "folder": _folders, "tag": _tags, "origin": _origins, "speech": _speech,
+    "collection": _collections, "folder": _folders, "tag": _tags, "origin": _origins, "camera": _cameras,
+    "rights": _rights, "place": _places, "speech": _speech,
 }  # fmt: skip
 _ORDERED = frozenset({"date", "month", "duration", "size", "pixels", "confidence"})
 

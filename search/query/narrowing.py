@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import calendar
 import datetime
+import math
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from search.errors import InputError, UnknownName
 from search.media.metadata import language_names
 from search.query.facets import FIELD
 from search.store.fields import bounds_of, checked_field
-from search.types import Channel, DateSource, Filter, Modality, Origin, Shape
+from search.types import Area, Channel, DateSource, Filter, Modality, Origin, Shape
 
 _ALIASES = {"modality": "in", "folder": "under", "month": "date"}
 _LISTS: dict[str, tuple[str, type[StrEnum] | None]] = {
     "in": ("modalities", Modality), "channel": ("channels", Channel), "dated_by": ("dated_by", DateSource), "shape": ("shapes", Shape),
     "collection": ("collections", None), "under": ("under", None), "tag": ("tags", None), "track": ("tracks", None),
-    "language": ("languages", None), "origin": ("origins", Origin),
+    "language": ("languages", None), "origin": ("origins", Origin), "camera": ("cameras", None), "rights": ("rights", None),
 }  # fmt: skip
 """Keys that may be given several times, one of whose values is enough: the part of the filter, and what its values are."""
 _DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
@@ -47,7 +48,7 @@ _RANGES = {
     "pixels": _Range("fewest_pixels", "most_pixels", 1e6), "confidence": _Range("least_confidence", "most_confidence", 1, whole=False),
 }  # fmt: skip
 
-KEYS = (*_LISTS, *_RANGES, "date", "since", "until", "speech")
+KEYS = (*_LISTS, *_RANGES, "date", "since", "until", "place", "speech")
 """What a filter in words can begin with, besides ``field.NAME``."""
 
 
@@ -91,6 +92,8 @@ def narrowed_by(wanted: Filter, key: str, value: str) -> Filter:
         if since and until and since > until:
             raise InputError(f"The dates {value!r} end before they begin.", remedy=f"Write date:{last}..{first}.")
         return replace(wanted, since=since, until=until)
+    if key == "place":
+        return replace(wanted, areas=_added(wanted.areas, area_of(value)))
     if key == "speech":
         if value not in ("yes", "no"):
             raise _unfit(key, value)
@@ -109,9 +112,32 @@ def in_words(wanted: Filter) -> list[tuple[str, str]]:
         if low is not None or high is not None:
             found.append((key, "..".join("" if end is None else _number(end / ends.unit) for end in (low, high))))
     found += [(key, day) for key, day in (("since", wanted.since), ("until", wanted.until)) if day is not None]
+    found += [("place", ",".join(_number(float(one)) for one in area)) for area in wanted.areas]
     if wanted.speech is not None:
         found.append(("speech", "yes" if wanted.speech else "no"))
     return found + [(FIELD + name, value) for name, value in wanted.fields]
+
+
+def area_of(text: str) -> Area:
+    """An area in words: latitude, longitude and kilometres, or the southern, western, northern and eastern edge in degrees.
+
+    Raises:
+        InputError: it is neither, or lies off the Earth.
+    """
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise _unfit("place", text) from None
+    if len(numbers) not in (3, 4) or not all(map(math.isfinite, numbers)):
+        raise _unfit("place", text)
+    corners = [numbers[:2], numbers[2:]] if len(numbers) == 4 else [numbers[:2]]
+    if any(abs(latitude) > 90 or abs(longitude) > 180 for latitude, longitude in corners):
+        raise InputError(
+            f"{text!r} does not lie on the Earth.", remedy="Latitudes are -90 to 90 degrees, longitudes -180 to 180."
+        )
+    if numbers[2] < 0 if len(numbers) == 3 else numbers[0] > numbers[2]:
+        raise InputError(f"{text!r} is empty.", remedy="Write LATITUDE,LONGITUDE,KILOMETRES or SOUTH,WEST,NORTH,EAST.")
+    return cast("Area", numbers)
 
 
 def day_of(text: str, *, last: bool) -> str:
@@ -166,6 +192,7 @@ _EXAMPLES = {
     "in": "video", "channel": "sound", "dated_by": "exif", "shape": "portrait", "collection": "default", "under": "2024/harbour",
     "tag": "dog", "origin": "generated", "track": "de", "language": "de", "duration": "10..60 (seconds)", "size": "1..10 (megabytes)",
     "pixels": "2.. (millions)", "confidence": "0.7..", "date": "2024-05 or 2023..2024", "since": "2024-05", "until": "2024-05-31",
+    "camera": "canon", "rights": "CC BY", "place": "59.33,18.07,5 (latitude, longitude, kilometres) or 59,18,60,19 (south, west, north, east)",
     "speech": "yes or no",
 }  # fmt: skip
 

@@ -262,7 +262,14 @@ class Searcher:
         """Keep the remembered filter results in a grown view. ``places``: no file was moved, so results of filters by place stay
         valid too."""
         for (wanted, without), known in list(before.filtered.items()):
-            if wanted.tags or wanted.fields or wanted.speech is not None or ((wanted.collections or wanted.under) and not places):
+            stated = wanted.cameras or wanted.rights or wanted.areas
+            if (
+                wanted.tags
+                or wanted.fields
+                or stated
+                or wanted.speech is not None
+                or ((wanted.collections or wanted.under) and not places)
+            ):
                 continue
             try:
                 found = self._let_through(more, wanted, without)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from search.store import tables as t
 from search.store.database import Database
@@ -29,11 +29,12 @@ class Placed:
 
 
 def filing(filed: Filed) -> dict[str, Any]:
-    """The columns of ``asset`` that store a date."""
+    """The columns of ``asset`` that store how it is filed."""
     dated = filed.dated
+    latitude, longitude = filed.position or (None, None)
     return {
         "day": dated.first, "last_day": dated.last, "dated_by": None if dated.source is None else str(dated.source),
-        "taken_at": dated.text, "zone": filed.zone, "dates_beside": filed.beside,
+        "camera": filed.camera or "", "rights": filed.rights, "latitude": latitude, "longitude": longitude, "taken_at": dated.text, "zone": filed.zone, "dates_beside": filed.beside,
         "stamps": json.dumps([[stamp.source, stamp.text] for stamp in filed.stamps], separators=(",", ":")) if filed.stamps else None,
     }  # fmt: skip
 
@@ -56,8 +57,8 @@ class Dates:
         self._database = database
 
     def undated(self, after: int, limit: int) -> list[Placed]:
-        """Present, decoded assets with ids above ``after`` whose date nobody has looked for."""
-        return self._placed(t.asset.c.dated_by.is_(None), t.asset.c.id > after, limit=limit)
+        """Present, decoded assets with ids above ``after`` whose date or camera nobody has looked for."""
+        return self._placed(or_(t.asset.c.dated_by.is_(None), t.asset.c.camera.is_(None)), t.asset.c.id > after, limit=limit)
 
     def zoned(self) -> list[Placed]:
         """Assets whose date depends on the setting ``timezone``."""

@@ -40,7 +40,8 @@ class Location:
 class Asset:
     """A stored asset. ``digest`` is the SHA-256 of its bytes, in hexadecimal; ``stamps`` are all dates that were found in it.
     ``provenance`` is what it states of its making, as it was indexed; None: it states nothing.
-    ``first_stamp_ms`` is where its clock begins, if it is sound or a film."""
+    ``first_stamp_ms`` is where its clock begins, if it is sound or a film. ``camera`` is the maker and model of what made it, ``rights``
+    its copyright notice and licence, and ``position`` its latitude and longitude in degrees, as far as it states them."""
 
     id: int
     digest: str
@@ -57,6 +58,9 @@ class Asset:
     stamps: tuple[Stamp, ...] = ()
     provenance: Provenance | None = None
     first_stamp_ms: int | None = None
+    camera: str | None = None
+    rights: str | None = None
+    position: tuple[float, float] | None = None
 
     @property
     def location(self) -> Location:
@@ -327,7 +331,8 @@ def _asset(rows: list[Any]) -> Asset:
         id=one.id, digest=one.digest.hex(), size=one.size, modality=Modality(one.modality), format=one.format,
         width=one.width, height=one.height, duration_ms=one.duration_ms, title=one.title, dated=dated_of(one),
         created_at=one.created_at, locations=tuple(locations), stamps=stamps_of(one.stamps), provenance=_provenance(one),
-        first_stamp_ms=one.first_stamp_ms,
+        first_stamp_ms=one.first_stamp_ms, camera=one.camera or None, rights=one.rights,
+        position=None if one.latitude is None else (one.latitude, one.longitude),
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from search.store.within import inside, legible, seen
 from search.types import (
     HEARD,
     KINDS,
+    Area,
     Channel,
     Coverage,
     DateSource,
@@ -131,7 +132,8 @@ class Tables:
 
     Files that are not missing, one row each: ``assets``, positions ``in_collection`` in ``collections`` and ``in_folder`` in
     ``folders``, all (n,). ``roots`` are those of each collection. ``labels`` are the tags of assets, ``fields`` their own fields by
-    name, ``spoken`` the assets (m,) with speech that was read, and ``origins`` how assets came about, as they state it.
+    name, ``spoken`` the assets (m,) with speech that was read, and ``origins``, ``cameras`` and ``rights`` what assets state of how
+    they came about. ``positions`` are where assets were made: assets (p,), latitudes and longitudes in degrees (p,).
     """
 
     assets: Ids
@@ -144,6 +146,9 @@ class Tables:
     fields: dict[str, Pairs]
     spoken: Ids
     origins: Pairs
+    cameras: Pairs
+    rights: Pairs
+    positions: tuple[Ids, NDArray[np.float64], NDArray[np.float64]]
 
 
 def _coded_pairs(pairs: Sequence[tuple[int, str]]) -> Pairs:
@@ -160,6 +165,24 @@ def shapes_of(columns: Columns) -> NDArray[np.int8]:
         wide > 0, SHAPES.index(Shape.LANDSCAPE), np.where(wide < 0, SHAPES.index(Shape.PORTRAIT), SHAPES.index(Shape.SQUARE))
     )
     return np.where((columns.widths > 0) & (columns.heights > 0), code, -1).astype(np.int8)
+
+
+def in_area(latitudes: NDArray[np.float64], longitudes: NDArray[np.float64], area: Area) -> NDArray[np.bool_]:
+    """Which places, in degrees (n,), lie in an area. Distances are along great circles of a sphere (haversine formula)."""
+    if len(area) == 4:
+        south, west, north, east = area
+        beyond, before = longitudes >= west, longitudes <= east
+        return (latitudes >= south) & (latitudes <= north) & (beyond & before if west <= east else beyond | before)
+    latitude, longitude, radius_km = area
+    there, here = np.radians(latitudes), np.radians(latitude)
+    turned = np.sin(np.radians(longitudes - longitude) / 2) ** 2
+    share = np.sin((there - here) / 2) ** 2 + np.cos(there) * np.cos(here) * turned
+    near: NDArray[np.bool_] = 2 * EARTH_KM * np.arcsin(np.sqrt(np.clip(share, 0, 1))) <= radius_km
+    return near
+
+
+EARTH_KM = 6_371.009
+"""The mean radius of the Earth."""
 
 
 def language_code(language: str) -> int:
@@ -393,6 +416,13 @@ class SqlStore:
             mask &= columns.ids > wanted.after_segment
         if wanted.origins:
             mask &= np.isin(columns.assets, self._made(wanted.origins))
+        for name, parts in (("camera", wanted.cameras), ("rights", wanted.rights)):
+            if parts:
+                mask &= np.isin(columns.assets, self._stating(name, parts, wanted.within))
+        if wanted.areas:
+            assets, latitudes, longitudes = self._positions(wanted.within, wanted.located)
+            inside_any = np.logical_or.reduce([in_area(latitudes, longitudes, area) for area in wanted.areas])
+            mask &= np.isin(columns.assets, assets[inside_any])
         if wanted.tracks:
             mask &= np.isin(columns.ids, self._heard(wanted.tracks, wanted.within))
         if wanted.since is not None:
@@ -631,7 +661,7 @@ class SqlStore:
         )
         labels = select(label.asset_id, label.name).where(*seen(within, label.asset_id)).distinct()
         a = t.asset.c
-        origins = select(a.id, a.origin).where(a.origin.is_not(None), *seen(within, a.id))
+        stated = [select(a.id, one).where(one != "", *seen(within, a.id)) for one in (a.origin, a.camera, a.rights)]
         with self._database.reading() as connection:
             rows = connection.execute(files).all()
             places: dict[bytes, int] = {}
@@ -642,11 +672,12 @@ class SqlStore:
             own: dict[str, list[tuple[int, str]]] = {}
             for asset, name, value in Fields(self._database, within).rows():
                 own.setdefault(name, []).append((asset, value))
+            origins, cameras, rights = (_coded_pairs([(row[0], row[1]) for row in connection.execute(query)]) for query in stated)
             return Tables(
                 assets, in_collection, in_folder, collections, [path_of(path) for path in places],
                 SqlStore(self._database, within).collections(), _coded_pairs([(row[0], row[1]) for row in connection.execute(labels)]),
                 {name: _coded_pairs(pairs) for name, pairs in sorted(own.items())}, self._spoken(within),
-                _coded_pairs([(row[0], row[1]) for row in connection.execute(origins)]),
+                origins, cameras, rights, self._positions(within),
             )  # fmt: skip
 
     def texts(self, assets: Ids, limit: int, within: Within) -> list[tuple[int, str]]:
@@ -693,6 +724,26 @@ class SqlStore:
         with self._database.reading() as connection:
             query = select(t.asset.c.id).where(t.asset.c.origin.in_([str(origin) for origin in origins]))
             return np.fromiter(connection.execute(query).scalars(), np.int64)
+
+    def _stating(self, name: str, parts: Sequence[str], within: Within) -> Ids:
+        """Assets that state, as their camera or rights, something that contains one of the ``parts``, (n,)."""
+        a, folded = t.asset.c, [part.casefold() for part in parts]
+        stated = and_(a[name] != "", *seen(within, a.id))
+        with self._database.reading() as connection:
+            known = connection.execute(select(a[name]).where(stated).distinct()).scalars().all()
+            for part, told in zip(folded, parts, strict=True):
+                if not any(part in one.casefold() for one in known):
+                    raise UnknownName(name, told, sorted(known))
+            rows = connection.execute(select(a.id, a[name]).where(stated))
+            return np.array([id_ for id_, one in rows if any(part in one.casefold() for part in folded)], np.int64)
+
+    def _positions(self, within: Within, located: Within = None) -> tuple[Ids, NDArray[np.float64], NDArray[np.float64]]:
+        """Where assets were made: assets, latitudes and longitudes in degrees, (n,)."""
+        a = t.asset.c
+        query = select(a.id, a.latitude, a.longitude).where(a.latitude.is_not(None), *seen(within, a.id), *seen(located, a.id))
+        with self._database.reading() as connection:
+            rows = np.array(connection.execute(query).all(), np.float64).reshape(-1, 3)
+        return rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2]
 
     def _heard(self, tracks: Sequence[str], within: Within) -> Ids:
         """Segments that were heard in one of the tracks, (n,)."""

@@ -106,6 +106,12 @@ asset = Table(
     Column("origin", String(16)),  # how it came about, as it states itself; None: it does not
     Column("credentials", String(16)),  # what came of checking its content credentials; None: it has none
     Column("provenance", Text),  # the evidence for both, a sentence
+    Column(
+        "camera", String(300)
+    ),  # what made it, maker and model; "": it does not say; None: nobody has looked, for the next two either
+    Column("rights", String(300)),  # its copyright notice and its licence
+    Column("latitude", Float),  # where it was made, in degrees
+    Column("longitude", Float),
     Column("zone", String(64)),  # that the setting gave for a time in UTC, "" for none; None: none was asked for
     Column("dates_beside", String(64)),  # a fingerprint of the files beside it that may tell its date
     Column("created_at", BigInteger, nullable=False),

@@ -13,6 +13,7 @@ from search import zones
 from search.errors import InputError, MediaError
 from search.media.decode import markup
 from search.media.metadata import dates, dating, iptc, recorded, takeout, xmp
+from search.media.metadata.circumstances import Told
 from search.media.metadata.dating import SidecarDates
 from search.types import Dated, DateSource, Info, Modality, Stamp
 from search.zones import Zones
@@ -157,12 +158,16 @@ def test_xmp_tells_when_it_was_taken_digitised_and_changed():
       <rdf:Description xmp:ModifyDate="2024-01-01T00:00:00Z" xmp:CreateDate="2023-01-01">
       <photoshop:DateCreated>1972</photoshop:DateCreated><exif:DateTimeOriginal>1972-06-20T00:00:00</exif:DateTimeOriginal>
       </rdf:Description></rdf:RDF></x:xmpmeta>"""
-    assert xmp.stamps(raw) == [
+    assert list(xmp.told(raw).stamps) == [
         Stamp(DateSource.XMP, "1972-06-20T00:00:00"), Stamp(DateSource.XMP, "1972"), Stamp(D, "2023-01-01"),
         Stamp(DateSource.CHANGED, "2024-01-01T00:00:00Z"),
     ]  # fmt: skip
-    assert [stamp.text for stamp in xmp.stamps(raw[: raw.index(b"<exif:")])] == ["1972", "2023-01-01", "2024-01-01T00:00:00Z"]
-    assert xmp.stamps(b"<!DOCTYPE x><x/>") == []
+    assert [stamp.text for stamp in xmp.told(raw[: raw.index(b"<exif:")]).stamps] == [
+        "1972",
+        "2023-01-01",
+        "2024-01-01T00:00:00Z",
+    ]
+    assert xmp.told(b"<!DOCTYPE x><x/>") == Told()
 
 
 def data_set(number: int, value: bytes) -> bytes:

@@ -27,6 +27,14 @@ FILES = {
     "/b/s.wav": (Modality.AUDIO, None, None, 10_000, 200_000, None, (Channel.SOUND,)),
 }  # fmt: skip
 
+STATED = {
+    # path: (camera, rights, latitude and longitude)
+    "/a/one/x.jpg": ("Canon EOS R5", "© Anna Berg; CC BY 4.0", (59.3293, 18.0686)),
+    "/a/one/y.jpg": ("NIKON D750", "All rights reserved", (57.7089, 11.9746)),
+    "/a/two/deep/z.mp4": ("Canon XA60", None, (-17.8, 179.9)),
+    "/b/s.wav": (None, "CC BY-SA 4.0", (59.33, 18.07)),
+}  # fmt: skip
+
 
 class Archive:
     """The archive: one space that takes everything, and files in the collections a and b."""
@@ -42,7 +50,9 @@ class Archive:
             self.put(path, size, number)
             queue = Queue(self.database, self.space.key, "one")
             day = None if year is None else int(np.datetime64(f"{year}-06-01").astype("datetime64[D]").astype(int))
-            filed = Filed(Dated(day, day, DateSource.EXIF if day else None, None))
+            camera, rights, position = STATED.get(path, (None, None, None))
+            dated = Dated(day, day, DateSource.EXIF if day else None, None)
+            filed = Filed(dated, position=position, camera=camera, rights=rights)
             content = np.empty(0, np.uint8)
             cuts = [
                 Cut(one, modality, Span(n * 10, n * 10 + 10) if length else None, content)
@@ -94,6 +104,9 @@ def test_every_facet_counts_files(filed):
     assert found["collection"] == {"a": 4, "b": 1}
     assert found["folder"] == {"/a": 1, "/a/one": 2, "/a/two": 1, "/b": 1}
     assert found["speech"] == {"no": 5}
+    assert found["camera"] == {"Canon EOS R5": 1, "NIKON D750": 1, "Canon XA60": 1}
+    assert found["rights"] == {"© Anna Berg; CC BY 4.0": 1, "All rights reserved": 1, "CC BY-SA 4.0": 1}
+    assert found["place"] == {"59,18,60,19": 2, "57,11,58,12": 1, "-18,179,-17,180": 1}
     assert "language" not in found
     assert "tag" not in found
 
@@ -218,6 +231,30 @@ def test_a_limited_caller_is_told_of_nothing_else(filed):
     assert found["field.secret"] == {"/b/s.wav": 1}  # what was said of a file that lies elsewhere too is not told
     assert filed.found(within=("b",), fields=(("secret", "/a/one/x.jpg"),)) == set()
     assert collections.Counter(found["modality"]) == {"audio": 1, "image": 1}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ({"cameras": ("canon",)}, "x z"), ({"cameras": ("eos", "nikon")}, "x y"), ({"rights": ("cc by",)}, "x s"),
+        ({"areas": ((59.33, 18.07, 1.0),)}, "x s"), ({"areas": ((59.33, 18.07, 395.0),)}, "x s"), ({"areas": ((59.33, 18.07, 400.0),)}, "x s y"),
+        ({"areas": ((-90.0, 179.0, 0.0, -179.0),)}, "z"), ({"areas": ((-17.8, -179.9, 25.0),)}, "z"), ({"areas": ((0.0, 0.0, 10.0), (57.0, 11.0, 58.0, 12.0))}, "y"),
+        ({"areas": ((59.0, 18.0, 60.0, 19.0),), "located": ("b",)}, "s"), ({"areas": ((59.0, 18.0, 60.0, 19.0),), "within": ("a",)}, "x"),
+    ],
+)  # fmt: skip
+def test_what_files_state_of_camera_rights_and_place_is_filtered(filed, wanted, names):
+    """Stockholm and Göteborg lie 397 km apart by the spherical law of cosines."""
+    assert {path.rpartition("/")[2][0] for path in filed.found(**wanted)} == set(names.split())
+
+
+def test_places_are_told_of_collections_that_may_be_located_alone(filed):
+    assert filed.facets(Filter(located=("b",)), "place")["place"] == {"59,18,60,19": 1}
+    assert filed.facets(Filter(located=()), "place")["place"] == {}
+    with pytest.raises(UnknownName) as told:
+        filed.found(cameras=("cannon",))
+    assert "Canon" in told.value.remedy
+    with pytest.raises(UnknownName):
+        filed.found(cameras=("canon",), within=("b",))
 
 
 @pytest.mark.parametrize("name", ["", " ", "9lives", "a b", "a\0", "x" * 101, "-x"])

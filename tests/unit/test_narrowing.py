@@ -29,6 +29,8 @@ def made(*pairs) -> Filter:
         ("date", "2024", Filter(since="2024-01-01", until="2024-12-31")), ("date", "2024-02", Filter(since="2024-02-01", until="2024-02-29")),
         ("date", "2023..", Filter(since="2023-01-01")), ("since", "2024-05", Filter(since="2024-05-01")),
         ("until", "2024-05", Filter(until="2024-05-31")), ("speech", "no", Filter(speech=False)),
+        ("camera", "canon", Filter(cameras=("canon",))), ("rights", "CC BY", Filter(rights=("CC BY",))),
+        ("place", "59.33,18.07,5", Filter(areas=((59.33, 18.07, 5.0),))), ("place", "-1,170,1,-170", Filter(areas=((-1.0, 170.0, 1.0, -170.0),))),
         ("field.Model", "Canon R5", Filter(fields=(("Model", "Canon R5"),))), ("folder", "/a", Filter(under=("/a",))),
     ],
 )  # fmt: skip

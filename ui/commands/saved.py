@@ -138,8 +138,12 @@ def tell(home: Home = None, as_json: Json = False) -> None:
 
     settings = load({"home": home})
     with Engine(settings) as engine:
-        under = lambda wanted: paths_under(engine.store, [Path(one).expanduser() for one in wanted.under])  # noqa: E731 - used once
-        found = StandingQuestions(_questions(settings), lambda: engine, under).look()
+
+        def narrowed(wanted: Filter) -> Filter:
+            folders = [Path(one).expanduser() for one in wanted.under]
+            return replace(wanted, under=paths_under(engine.store, folders) if folders else ())
+
+        found = StandingQuestions(_questions(settings), lambda: engine, narrowed).look()
     if as_json:
         show.emit([{"name": one.name, "hits": [wire.hit(hit) for hit in one.hits], "failure": one.failure} for one in found])
     for one in found if not as_json else ():

@@ -41,7 +41,7 @@ def read(
         return
     gaps: list[Gap] = []
     image, (width, height), count = images.loaded(source, needs, limits, gaps)
-    orientation, stamps = images.orientation(image), picture_text.stamps(image, source)
+    orientation, told = images.orientation(image), picture_text.told(image, source)
     if count > 1:
         gaps.append(Gap("not_sampled", f"only the first of {count} pictures was read"))
     values = scaled(deep.values(image), image.mode)
@@ -49,7 +49,9 @@ def read(
     images.check_seen(content, gaps)
     if orientation >= 5:
         width, height = height, width
-    yield Info(modality, images.form(image), width, height, None, stamps)
+    yield Info(
+        modality, images.form(image), width, height, None, told.stamps, position=told.position, camera=told.camera, rights=told.rights
+    )  # fmt: skip
     yield Cut(Channel.VISUAL, modality, None, content)
     yield from gaps
 

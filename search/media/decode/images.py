@@ -33,9 +33,10 @@ from search.media.decode import behind, deep, openers
 from search.media.decode.colour import MAX_PROFILE, Colours
 from search.media.decode.geometry import PAD, edges, fit
 from search.media.metadata import picture_text
+from search.media.metadata.circumstances import Told
 from search.media.sniff import is_heif, is_raw_head, is_raw_name
 from search.media.source import PICTURES, Found, Limits, Source
-from search.types import Box, Channel, Cut, Gap, Info, Modality, Needs, Picture, Stamp
+from search.types import Box, Channel, Cut, Gap, Info, Modality, Needs, Picture
 
 _PLUGINS = (
     JpegImagePlugin, PngImagePlugin, GifImagePlugin, WebPImagePlugin, TiffImagePlugin, BmpImagePlugin, AvifImagePlugin,
@@ -101,12 +102,12 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
     gaps: list[Gap] = []
     begun = time.process_time()
     image, size, count = loaded(source, needs, limits, gaps)
-    turned, stamps, colours = orientation(image), picture_text.stamps(image, source), Colours(image, source.file, gaps)
+    turned, told, colours = orientation(image), picture_text.told(image, source), Colours(image, source.file, gaps)
     if needs.crop:
         part = cropped(upright(image, turned), needs.crop)
         content = np.asarray(_fitted(part, needs, colours))
         check_seen(content, gaps)
-        whole = _info(image, size, None, turned, stamps)
+        whole = _info(image, size, None, turned, told)
         width, height = (
             edges(side or 1, *along)[1] for side, along in ((whole.width, needs.crop[::2]), (whole.height, needs.crop[1::2]))
         )
@@ -116,14 +117,14 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         return
     if count > 1:
         plan = _planned(image, count, limits, gaps, begun)
-        yield _info(image, size, plan.duration, turned, stamps)
+        yield _info(image, size, plan.duration, turned, told)
         yield from _several(
             image, plan, lambda: _picture(_fitted(image, needs, colours, size), turned), needs, limits, gaps, begun
         )
     else:
         content = _picture(_fitted(image, needs, colours), turned)
         check_seen(content, gaps)
-        yield _info(image, size, None, turned, stamps)
+        yield _info(image, size, None, turned, told)
         yield Cut(Channel.VISUAL, Modality.IMAGE, None, content)
     yield from gaps
     yield from behind.read(image, source, needs, limits)
@@ -147,12 +148,14 @@ def _unseen(source: Source, limits: Limits) -> tuple[Image.Image, Info]:
     except Exception as error:
         raise MediaError("undecodable", f"nothing of the picture can be read; its decoder says: {error}") from error
     upright = image.format == "TIFF"  # whose size is that when upright
-    return image, _info(image, image.size, None, 1 if upright else orientation(image), picture_text.stamps(image, source))
+    return image, _info(image, image.size, None, 1 if upright else orientation(image), picture_text.told(image, source))
 
 
-def _info(image: Image.Image, size: tuple[int, int], duration: int | None, turned: int, stamps: tuple[Stamp, ...]) -> Info:
+def _info(image: Image.Image, size: tuple[int, int], duration: int | None, turned: int, told: Told) -> Info:
     width, height = reversed(size) if turned >= 5 else size
-    return Info(Modality.IMAGE, form(image), width, height, duration, stamps)
+    return Info(
+        Modality.IMAGE, form(image), width, height, duration, told.stamps, position=told.position, camera=told.camera, rights=told.rights
+    )  # fmt: skip
 
 
 def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tuple[ImageFile.ImageFile, tuple[int, int], int]:

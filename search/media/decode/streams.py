@@ -208,10 +208,10 @@ class _Pass:
         told = {name.lower(): value for name, value in self._container.metadata.items()}
         title = container_tags.mended(told.get("title", ""))[0] or None
         everywhere = recorded.tags(self._container)
-        stamps, position = recorded.stamps(everywhere, self._format), recorded.position(everywhere)
+        facts = recorded.told(everywhere, self._format)
         first = None if self._start is None else max(round(self._start * 1000), 0)
         words = {
-            "title": title, "stamps": stamps, "position": position, "duration_ms": self._duration_ms, "first_stamp_ms": first,
+            "title": title, "stamps": facts.stamps, "position": facts.position, "camera": facts.camera, "rights": facts.rights, "duration_ms": self._duration_ms, "first_stamp_ms": first,
             "subtitles": len(self._container.streams.subtitles),
         }  # fmt: skip
         if self._film is None:

@@ -12,6 +12,7 @@ from search.media.decode import markup, office
 from search.media.decode.paragraphs import paragraphs, unhyphenated
 from search.media.metadata import cue_text, dates, subtitles, takeout, text_values, timed, xmp
 from search.media.metadata.charset import declared, guess
+from search.media.metadata.circumstances import Told
 from search.media.sniff import is_packed, is_text
 from search.media.source import Found, Limits, Source
 from search.types import Channel, Cut, DateSource, Gap, Info, Modality, Needs, Span, Stamp
@@ -76,21 +77,22 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
 
 def _beside(source: Source, needs: Needs) -> Iterator[Found]:
     """Read a sidecar. Raises MediaError (``unsupported``) for files that are neither subtitles nor XMP."""
-    stamps: Sequence[Stamp] = ()
+    told = Told()
     form: str | None = source.suffix.lstrip(".")
     if form == "json":
         yield takeout.info(source.file.read(MAX_BYTES))
         return
     if form == "xmp":
         raw = source.file.read(MAX_BYTES)
-        stamps = [replace(one, source=DateSource.SIDECAR) if one.source is DateSource.XMP else one for one in xmp.stamps(raw)]
+        told = xmp.told(raw)
         found = text_values.cuts("XMP", xmp.values(raw), needs)
     else:
         raw, text, form = _opened(source)
         if form is None:
             raise MediaError("unsupported", "neither subtitles nor XMP")
         found = subtitles.beside(timed.cues(form, raw, text), needs)
-    yield Info(Modality.TEXT, form, stamps=dates.distinct(stamps))
+    stamps = [replace(one, source=DateSource.SIDECAR) if one.source is DateSource.XMP else one for one in told.stamps]
+    yield Info(Modality.TEXT, form, stamps=dates.distinct(stamps), position=told.position, camera=told.camera, rights=told.rights)
     yield from found
 
 

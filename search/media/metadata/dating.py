@@ -43,18 +43,20 @@ _EDITED = re.compile(r"-(?:edited|bearbeitet|modifié|editado|modificato|edytowa
 
 @dataclass(frozen=True, slots=True)
 class SidecarDates:
-    """What the files beside another say: dates, and a position. ``fingerprint`` changes whenever these files do; empty: there are
-    none."""
+    """What the files beside another say: dates, a position, the camera and the rights. ``fingerprint`` changes whenever these files do;
+    empty: there are none."""
 
     stamps: tuple[Stamp, ...] = ()
     position: tuple[float, float] | None = None
     fingerprint: str = ""
+    camera: str | None = None
+    rights: str | None = None
 
 
 def file_under(
     info: Info, path: Path, mtime_ns: int, beside: SidecarDates, setting: Zones, now: dt.datetime | None = None
 ) -> Filed:
-    """Date an asset. ``info`` is its decoder's info, ``mtime_ns`` the time of its last change."""
+    """Date an asset, and say where, with what and under which rights it was made. ``info`` is its decoder's info, ``mtime_ns`` the time of its last change."""
     now, name = now or dt.datetime.now(dt.UTC), os.fspath(path)
     found = dates.distinct([*beside.stamps, *info.stamps, *dates.in_name(name, now)])
     asked: list[str] = []
@@ -67,7 +69,10 @@ def file_under(
         return zones.zone(asked[-1] or None)
 
     dated = dates.resolve(found, now, zone) or dates.of_copy(mtime_ns, now, zones.zone(setting.name(name)))
-    return Filed(dated, found, beside.fingerprint, asked[0] if asked else None)
+    return Filed(
+        dated, found, beside.fingerprint, asked[0] if asked else None, info.position or beside.position, info.camera or beside.camera,
+        beside.rights or info.rights,
+    )  # fmt: skip
 
 
 def read_beside(pool: DecodePool, path: Path) -> SidecarDates:
@@ -75,14 +80,14 @@ def read_beside(pool: DecodePool, path: Path) -> SidecarDates:
     files = beside(path)
     if not files:
         return SidecarDates()
-    stamps, position = list[Stamp](), None
+    stamps, position, camera, rights = list[Stamp](), None, None, None
     for file in files:
         with contextlib.suppress(MediaError), contextlib.closing(pool.decode(file, _NEEDS)) as found:
             info = next(found)
             if isinstance(info, Info):
                 stamps += info.stamps
-                position = position or info.position
-    return SidecarDates(tuple(stamps), position, fingerprint(path))
+                position, camera, rights = position or info.position, camera or info.camera, rights or info.rights
+    return SidecarDates(tuple(stamps), position, fingerprint(path), camera, rights)
 
 
 def beside(path: Path) -> list[Path]:

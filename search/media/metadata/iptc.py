@@ -16,6 +16,7 @@ _ROLES: dict[int, Role] = {
     92: "place", 90: "place", 95: "place", 101: "place", 80: "credit", 110: "credit", 115: "credit", 116: "credit",
 }  # fmt: skip
 """Data sets of record 2 -> what they say."""
+_COPYRIGHT = 116
 _DAY, _TIME, _DIGITIZED_DAY, _DIGITIZED_TIME = 55, 60, 62, 63
 """Data sets of record 2 that are dates: CCYYMMDD, where a month or day that is not known is 00, and HHMMSS with the offset."""
 
@@ -56,6 +57,15 @@ def stamps(raw: bytes) -> list[Stamp]:
         *(dates.stamps(DateSource.IPTC, made) or dates.stamps(DateSource.IPTC, told.get(_DAY))),
         *(dates.stamps(DateSource.DIGITIZED, digitized) or dates.stamps(DateSource.DIGITIZED, told.get(_DIGITIZED_DAY))),
     ]
+
+
+def rights(raw: bytes) -> str:
+    """The copyright notice; empty if there is none. Of damaged data sets, what comes before the damage."""
+    with contextlib.suppress(ValueError):
+        for record, number, value in _sets(raw):
+            if (record, number) == (2, _COPYRIGHT):
+                return decoded(value)[0]
+    return ""
 
 
 def _sets(raw: bytes) -> Iterator[tuple[int, int, bytes]]:

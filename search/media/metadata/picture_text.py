@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO
 
 from PIL import Image
 
 from search.media.decode import png
-from search.media.metadata import dates, iptc, xmp
+from search.media.metadata import circumstances, dates, iptc, xmp
+from search.media.metadata.circumstances import Told
 from search.media.metadata.text_values import MAX_VALUE_BYTES, Role, Value, cuts, decoded, is_utf8
 from search.media.source import Source
 from search.types import Cut, DateSource, Gap, Needs, Stamp
 
 _DETAILS, _USER_COMMENT = 0x8769, 0x9286
+_GPS, _MAKER, _MODEL, _RIGHTS = 0x8825, 0x010F, 0x0110, 0x8298
 _ROLES: dict[int, Role] = {
     0xA436: "title", 0x010D: "title", 0x011D: "title", 0x010E: "description", 0x013B: "credit", 0x8298: "credit", 0xA437: "credit",
 }  # fmt: skip
@@ -50,45 +53,60 @@ def read(image: Image.Image, source: Source, needs: Needs) -> Iterator[Cut | Gap
         yield from cuts("comment", [Value("description", text) for text in decoded(comment)], needs)
 
 
-def stamps(image: Image.Image, source: Source) -> tuple[Stamp, ...]:
-    """The dates in a picture file whose head has been read. Never raises: metadata are often broken, and must not cost the
-    picture."""
-    found: list[Stamp] = []
+def told(image: Image.Image, source: Source) -> Told:
+    """The dates, the position, the camera and the rights in a picture file whose head has been read. Never raises: metadata are
+    often broken, and must not cost the picture."""
+    found: list[Told] = []
     at = source.file.tell()  # an animation reads on from here
-    for read in (_dates_of_png, _dates_of_xmp, _dates_of_exif, _dates_of_iptc):
+    for read in (_told_by_png, _told_by_xmp, _told_by_exif, _told_by_iptc):
         with contextlib.suppress(Exception):
             found += read(image, source)
     source.file.seek(at)
-    return dates.distinct(found)
+    every = circumstances.either(found)
+    return replace(every, stamps=dates.distinct(every.stamps))
 
 
-def _dates_of_png(image: Image.Image, source: Source) -> list[Stamp]:
-    """The dates in a PNG, in one pass over its chunks."""
+def _told_by_png(image: Image.Image, source: Source) -> list[Told]:
+    """What a PNG tells, in one pass over its chunks."""
     if image.format != "PNG":
         return []
     chunks = list(islice(_chunks(source.file), _MOST_CHUNKS))
-    found = [stamp for _, raw in _texts(chunks, (_XMP_OF_PNG,)) for stamp in xmp.stamps(raw)]
-    found += [stamp for _, raw in _texts(chunks, (b"Creation Time",)) for stamp in dates.stamps(DateSource.TAGS, decoded(raw)[0])]
+    found = [xmp.told(raw) for _, raw in _texts(chunks, (_XMP_OF_PNG,))]
+    for key, raw in _texts(chunks, (b"Creation Time", b"Copyright")):
+        text = decoded(raw)[0]
+        found.append(
+            Told(rights=circumstances.notice(text)) if key == b"Copyright" else Told(tuple(dates.stamps(DateSource.TAGS, text)))
+        )
     for chunk in (chunk for kind, chunk in chunks if kind == b"eXIf"):
         exif = Image.Exif()
         exif.load(chunk)
-        found += _of_tags(exif)
+        found.append(_of_tags(exif))
     return found
 
 
-def _dates_of_xmp(image: Image.Image, _: Source) -> list[Stamp]:
-    return xmp.stamps(_bytes(image.info.get("xmp"))) if image.info.get("xmp") else []
+def _told_by_xmp(image: Image.Image, _: Source) -> list[Told]:
+    return [xmp.told(_bytes(image.info.get("xmp")))] if image.info.get("xmp") else []
 
 
-def _dates_of_exif(image: Image.Image, _: Source) -> list[Stamp]:
-    return _of_tags(Image.Image.getexif(image))
+def _told_by_exif(image: Image.Image, _: Source) -> list[Told]:
+    return [_of_tags(Image.Image.getexif(image))]
 
 
-def _dates_of_iptc(image: Image.Image, _: Source) -> list[Stamp]:
-    return iptc.stamps(_data_sets(image))
+def _told_by_iptc(image: Image.Image, _: Source) -> list[Told]:
+    raw = _data_sets(image)
+    return [Told(tuple(iptc.stamps(raw)), rights=circumstances.notice(iptc.rights(raw)))]
 
 
-def _of_tags(exif: Image.Exif) -> list[Stamp]:
+def _of_tags(exif: Image.Exif) -> Told:
+    """What EXIF tells: the dates of the picture, where it was taken, the camera, and the copyright of photographer and editor."""
+    maker, model, rights = (decoded(_bytes(exif.get(tag)).strip(b"\0 "))[0] for tag in (_MAKER, _MODEL, _RIGHTS))
+    position = None
+    with contextlib.suppress(Exception):  # a directory that is broken does not cost the dates
+        position = circumstances.of_gps(exif.get_ifd(_GPS) if _GPS in exif else {})
+    return Told(tuple(_dates_of(exif)), position, circumstances.camera(maker, model), circumstances.notice(*rights.split("\0")))
+
+
+def _dates_of(exif: Image.Exif) -> list[Stamp]:
     """EXIF's three dates with their offsets: taken, digitised, changed."""
     details = exif.get_ifd(_DETAILS) if len(exif) else {}
     found: list[Stamp] = []

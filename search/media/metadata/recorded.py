@@ -6,11 +6,13 @@ import contextlib
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import av
 
-from search.media.metadata import dates, xmp
+from search.media.metadata import circumstances, container_tags, dates, xmp
+from search.media.metadata.circumstances import Told
 from search.types import DateSource, Stamp
 
 MAX_TRACKS = 8
@@ -21,6 +23,9 @@ _RECORDED = (
 """Tags with the recording date, most precise first; QuickTime's includes its zone."""
 _DATE, _CREATED = ("date", "year", "tdor", "tory", "icrd"), ("creation_time", "modification_date", "date_encoded")
 _QUICKTIME = ("mov", "mp4")
+_MAKERS = ("com.apple.quicktime.make", "com.android.manufacturer", "make", "manufacturer")
+_MODELS = ("com.apple.quicktime.model", "com.android.model", "model", "camera_model_name")
+_RIGHTS = ("copyright", "com.apple.quicktime.copyright", "wm/copyright", "license")
 _PLACES = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
 _ISO6709 = re.compile(r"\s*([+-]\d{2}(?:\.\d+)?)([+-]\d{3}(?:\.\d+)?)")
 """Latitude and longitude in degrees (ISO 6709, as cameras write it)."""
@@ -32,6 +37,22 @@ def tags(container: av.container.InputContainer) -> list[dict[str, str]]:
     return [{name.lower(): value for name, value in some.items()} for some in every]
 
 
+def told(every: Sequence[Mapping[str, str]], form: str) -> Told:
+    """What tags tell, of the container first, then of its tracks; ``form``: the container's format."""
+    written = Told()
+    for some in every[:1]:
+        if raw := some.get("xmp"):
+            with contextlib.suppress(Exception):
+                written = xmp.told(raw.encode("utf-8", "surrogateescape"))
+    first = [
+        next((some[name] for some in every for name in names if some.get(name)), "") for names in (_MAKERS, _MODELS, _RIGHTS)
+    ]
+    maker, model, rights = container_tags.mended(*first)
+    tagged = Told(stamps(every, form), position(every), circumstances.camera(maker, model), circumstances.notice(rights))
+    found = circumstances.either([written, tagged])
+    return replace(found, stamps=dates.distinct(found.stamps))
+
+
 def stamps(told: Sequence[Mapping[str, str]], form: str) -> tuple[Stamp, ...]:
     """The dates in tags, of the container first, then of its tracks; ``form``: the container's format.
 
@@ -39,10 +60,6 @@ def stamps(told: Sequence[Mapping[str, str]], form: str) -> tuple[Stamp, ...]:
     """
     now = dt.datetime.now(dt.UTC)
     found: list[Stamp] = []
-    for some in told[:1]:
-        if raw := some.get("xmp"):
-            with contextlib.suppress(Exception):
-                found += xmp.stamps(raw.encode("utf-8", "surrogateescape"))
     for names in (_RECORDED, _DATE, _CREATED):
         for some in told:
             found += [Stamp(DateSource.TAGS, text) for name in names if (text := _text(name, some, form, now))]

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.parsers import expat
 
-from search.media.metadata import dates, language_names
+from search.media.metadata import circumstances, dates, language_names
+from search.media.metadata.circumstances import Told
 from search.media.metadata.text_values import MAX_VALUE_CHARACTERS, Role, Value
-from search.types import DateSource, Stamp
+from search.types import DateSource
 
 MAX_BYTES = 4 << 20
 """What is read of it, in bytes: the rest would be small pictures."""
@@ -59,6 +60,16 @@ _DATES: dict[str, DateSource] = {
 """Properties that are dates -> what they are dates of, the most telling first."""
 
 
+_TIFF = "http://ns.adobe.com/tiff/1.0/"
+_FACTS = {
+    f"{_TIFF} Make": "maker", f"{_TIFF} Model": "model", f"{_EXIF} GPSLatitude": "latitude", f"{_EXIF} GPSLongitude": "longitude",
+    f"{_DC} rights": "rights", "http://ns.adobe.com/xap/1.0/rights/ UsageTerms": "terms", "http://creativecommons.org/ns# license": "licence",
+}  # fmt: skip
+"""Properties that tell how a file was made, and under which rights."""
+_RESOURCE = "http://www.w3.org/1999/02/22-rdf-syntax-ns# resource"
+"""The attribute that holds an address which is a value."""
+
+
 class NotXmp(Exception):
     """It is not valid XMP as programs write it."""
 
@@ -81,14 +92,23 @@ def values(raw: bytes) -> Iterator[Value]:
         raise refusal
 
 
-def stamps(raw: bytes) -> list[Stamp]:
-    """The dates in XMP, the most important first; of damaged XMP, those before the damage."""
-    reader = _Reader(_DATES)
+def told(raw: bytes) -> Told:
+    """The dates in XMP, the most important first, and its position, camera and rights; of damaged XMP, what comes before the damage."""
+    reader = _Reader(_DATES | _FACTS)
     with contextlib.suppress(NotXmp, expat.ExpatError):
         reader.parse(raw)
     ranks = list(_DATES)
-    found = sorted(reader.found, key=lambda told: ranks.index(told[0]))
-    return [stamp for name, text, _ in found for stamp in dates.stamps(_DATES[name], text)]
+    dated = sorted((found for found in reader.found if found[0] in _DATES), key=lambda one: ranks.index(one[0]))
+    facts: dict[str, str] = {}
+    for name, text, _ in reader.found:
+        if name in _FACTS:
+            facts.setdefault(_FACTS[name], text)
+    return Told(
+        tuple(stamp for name, text, _ in dated for stamp in dates.stamps(_DATES[name], text)),
+        circumstances.of_xmp(facts.get("latitude", ""), facts.get("longitude", "")),
+        circumstances.camera(facts.get("maker", ""), facts.get("model", "")),
+        circumstances.notice(*(facts.get(name, "") for name in ("rights", "terms", "licence"))),
+    )
 
 
 def source_types(raw: bytes) -> list[str]:
@@ -126,6 +146,8 @@ class _Reader:
             raise NotXmp(f"more than {_DEEPEST} elements inside each other")
         self._forget()
         self.found += [(name, value, None) for name, value in attributes.items() if name in self._names]
+        if name in self._names and attributes.get(_RESOURCE):
+            self.found.append((name, attributes[_RESOURCE], None))
 
     def _end(self, _: str) -> None:
         name, language = self._open.pop()

@@ -222,7 +222,7 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
         return Info(
             modality, form, width, height, duration, stamps, title, _position(header.get("position")),
             None if of is None else _provenance(of), _number(header.get("first_stamp_ms"), _LONGEST),
-            _number(header.get("subtitles"), _LONGEST) or 0,
+            _number(header.get("subtitles"), _LONGEST) or 0, _words(header.get("camera")), _words(header.get("rights")),
         )  # fmt: skip
     if kind == "provenance":
         claim = header.get("claim")
