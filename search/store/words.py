@@ -61,6 +61,9 @@ WEIGHTS, NEAREST = (0.8, 0.7, 0.5), 8
 LOOKED_AT = 1_000
 """Segments that are looked at, the newest, for one that whoever asks may see."""
 
+REMEMBERED = 256
+"""Queries whose terms are remembered, at most."""
+
 MIN_SOUNDING_LETTERS = 4
 """The least number of letters for matching by sound. The sound of shorter words says too little."""
 
@@ -176,6 +179,7 @@ class TextIndex(ABC):
         self._reading = threading.Lock()
         self._vocabulary, self._version = Vocabulary(), -1
         self._count, self._counted = 0, -1
+        self._understood: tuple[int, dict[WordQuery, Sought]] = (-1, {})
 
     def search(
         self, words: WordQuery, limit: int, *, allowed: Callable[[Ids], NDArray[np.bool_]] | None = None
@@ -254,7 +258,18 @@ class TextIndex(ABC):
         """The newest segments with ids above ``above`` that contain all of some phrases and none of others, newest first."""
 
     def _sought(self, connection: Connection, words: WordQuery) -> Sought:
-        """The query as terms: its rarest words. For words that hardly any segment contains, also what else they may mean."""
+        """The query as terms: its rarest words. For words that hardly any segment contains, also what else they may mean. It is
+        remembered until the archive changes: the words of an answer are marked by it, and its next page asks again."""
+        version = connection.execute(select(t.change.c.count)).scalar_one()
+        with self._reading:
+            if self._understood[0] != version or len(self._understood[1]) >= REMEMBERED:
+                self._understood = version, {}
+            known = self._understood[1]
+        if words not in known:
+            known[words] = self._understand(connection, words)
+        return known[words]
+
+    def _understand(self, connection: Connection, words: WordQuery) -> Sought:
         must = _phrases(words.must)
         may = [phrase for phrase in _phrases(words.any[:MAX_TYPED_WORDS]) if phrase not in must]
         counts = _counts(connection, {term for phrase in [*must, *may] for term in phrase})
