@@ -294,6 +294,11 @@ def provenance(asset: int) -> Call[s.ProvenanceReport]:
     return Call("GET", f"/assets/{asset}/provenance", _as(s.ProvenanceReport))
 
 
+def motion(asset: int) -> Call[s.MotionStrip]:
+    """What a track or a recording of motion tells over time."""
+    return Call("GET", f"/assets/{asset}/motion", _as(s.MotionStrip))
+
+
 def segment(id: int, *, around: int = 3) -> Call[s.Neighbours]:  # noqa: A002
     """A segment with its neighbours in time."""
     return Call("GET", f"/segments/{id}", _as(s.Neighbours), params={"around": around})

@@ -929,6 +929,41 @@ class ProvenanceReport(Wire):
     link: str | None = None
 
 
+class MotionFeature(Wire):
+    """A feature of motion: what it measures, in which unit, and the amount at which its strength is .5."""
+
+    name: str
+    measures: str
+    unit: str
+    half: float
+
+
+class MotionStretch(Wire):
+    """A part of a recording. `features` are the strengths of those that it tells, 0 to 1; `way` is where it ends, in metres east and north of
+    where the track begins, and absent where positions are not shown."""
+
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    features: dict[str, float]
+    way: tuple[float, float] | None = None
+
+
+class MotionFilm(Wire):
+    """A film that was taken meanwhile. `offset_ms` is when it begins, counted from the beginning of the recording; `segment` its first."""
+
+    asset: AssetRef
+    offset_ms: int
+    segment: int | None = None
+
+
+class MotionStrip(Wire):
+    """What a track or a recording of motion tells over time."""
+
+    features: list[MotionFeature]
+    stretches: list[MotionStretch]
+    films: list[MotionFilm]
+
+
 class AssetDetail(AssetEntry):
     """All that is known of an asset."""
 
@@ -1138,7 +1173,7 @@ class CaseDetail(CaseEntry):
     exhibits: list[ExhibitEntry]
 
 
-ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "clips"]
+ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips"]
 
 
 class Excerpted(Wire):
@@ -1179,7 +1214,7 @@ class ExportRequest(Wire):
     )
 
     format: ExportFormat = Field(
-        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `clips`: the media, cut."
+        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `pictures`: JPEG, of at most 1280 pixels; `clips`: the media, cut."
     )
     title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
     search: SearchRequest | None = None

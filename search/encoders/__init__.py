@@ -35,6 +35,7 @@ FAMILIES = {
     "clap": "search.encoders.clap",
     "onnx": "search.encoders.onnx",
     "e5": "search.encoders.e5",
+    "series": "search.encoders.series",
 }
 """Family -> module."""
 

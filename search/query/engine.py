@@ -466,7 +466,7 @@ class Engine:
         if words and not said:
             raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
         query, left_out = _plain(query, said, self._spelt(said, spaces, wanted.within) if words is None else ""), tuple(without)
-        asked, refusal = ([], None) if words else self._asked(query, spaces, wanted.within)
+        asked, refusal = ([], None) if words else self._asked(query, spaces, wanted)
         clock.lap("encode")
         views = [(searcher, aspects, searcher.current(version)) for searcher, aspects in asked]
         by_words = said if words is not False and said and self._legible(wanted) else None
@@ -665,15 +665,15 @@ class Engine:
         )
 
     def _asked(
-        self, query: Query, names: Sequence[str], within: Within
+        self, query: Query, names: Sequence[str], wanted: Filter
     ) -> tuple[list[tuple[Searcher, Aspects]], QueryError | None]:
         """The searchers of spaces that accept the query, each with the query's vectors; and the error of the first space that
-        does not."""
+        does not. Where none is named, what is wanted says which are asked: see ``OpenSpaces.named``."""
         asked: list[tuple[Searcher, Aspects]] = []
         refusal: QueryError | None = None
-        for searcher in self._open.named(names):
+        for searcher in self._open.named(names, wanted.modalities):
             try:
-                asked.append((searcher, searcher.encode(query, within)))
+                asked.append((searcher, searcher.encode(query, wanted.within)))
             except QueryError as error:
                 refusal = refusal or error
         return asked, refusal

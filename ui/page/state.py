@@ -17,6 +17,8 @@ MAX_PREFERRED = 32
 """Preferences of one question, at most."""
 
 MEDIA = ("image", "video", "audio", "text")
+TARGETS = (*MEDIA, "imu")
+"""Media that can be looked for."""
 CHANNELS = ("visual", "sound", "text", "speech", "ocr", "caption", "motion")
 SOURCES = ("sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file")
 """Where a date may come from, as the API names it."""
@@ -56,7 +58,7 @@ class Piece:
         if not known.get(str(kind)):
             return None
         medium, label = given.get("medium"), _text(given.get("label"))[:120]
-        if kind == "text" or medium not in MEDIA:
+        if kind == "text" or medium not in TARGETS:
             medium = "text"
         return cls(kind, value, _weight(given.get("weight")), medium, "" if kind == "text" else label)  # type: ignore[arg-type]
 
@@ -150,7 +152,7 @@ class State:
         return cls(
             view=given["view"] if given.get("view") in ("library", "case") else "search", case=_id(given.get("case")),
             text=_text(given.get("text")).strip(), weight=abs(_weight(given.get("weight"))) or 1.0, pieces=tuple(one for one in pieces if isinstance(one, Piece)),
-            targets=_among(given.get("targets"), MEDIA), channels=_among(given.get("channels"), CHANNELS),
+            targets=_among(given.get("targets"), TARGETS), channels=_among(given.get("channels"), CHANNELS),
             collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
