@@ -207,6 +207,10 @@ class SearchRequest(Narrowed):
         default=False,
         description="Put pictures and shots of other files that show the same as a better hit behind it, as `others` of its evidence.",
     )
+    imagined: Annotated[list[UploadId], Field(max_length=5)] = Field(
+        default=[],
+        description="Pictures that were imagined of the single text that is asked (`POST /v1/imaginings`), or other pictures of what it means. Files are ranked by the mean of two probabilities: that of the words, and that of the pictures.",
+    )
     region: bool = Field(
         default=False,
         description="Search for parts of pictures, and say where they are. Needs the reader `regions`; by meaning alone.",
@@ -224,6 +228,18 @@ class SearchRequest(Narrowed):
     def _asks(self) -> Self:
         if bool(self.query) == (self.form is not None):
             raise ValueError("a search has either terms in query, or a form")
+        return self
+
+    @model_validator(mode="after")
+    def _imagined_of_a_text(self) -> Self:
+        given = [
+            name
+            for name in ("spoken", "rerank", "words", "region", "diverse", "fold", "preferences", "cursor")
+            if getattr(self, name)
+        ]
+        one = len(self.query) == 1 and self.query[0].text is not None and self.query[0].weight > 0
+        if self.imagined and (given or not one or self.sort != "match"):
+            raise ValueError(f"imagined goes with one text{f', and not with {given[0]}' if given else ''}")
         return self
 
     @model_validator(mode="after")
@@ -1002,6 +1018,47 @@ class Neighbours(Wire):
     asset: AssetRef
 
 
+ImaginingId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$"), Field(description="The id of an imagining.")]
+ImaginingState = Literal["waiting", "running", "done", "stopped", "failed"]
+
+
+class ImagineRequest(Wire):
+    """What is to be imagined. Without `seeds`, `count` are drawn; the same seeds make the same pictures."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "a red boat on a lake at dawn", "count": 4}]}
+    )
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    count: Annotated[int, Field(ge=1, le=5)] = 4
+    seeds: Annotated[list[Annotated[int, Field(ge=0, le=2**53)]], Field(max_length=5)] = []
+    steps: Annotated[int, Field(ge=1, le=50)] | None = None
+    side: Annotated[int, Field(ge=32, le=1024, multiple_of=8, description="Of each picture, in pixels.")] | None = None
+
+
+class ImaginedPicture(Wire):
+    """A picture that a model made. `held_back`: its safety checker blackened it."""
+
+    seed: int
+    upload: UploadId
+    png: str = Field(description="The picture as a data: URL.")
+    held_back: bool = False
+
+
+class Imagining(Wire):
+    """What a model imagines of a text. `progress` is 0 to 1; `checked`: its own safety checker looks at each picture; null: not known yet."""
+
+    id: ImaginingId
+    state: ImaginingState
+    progress: float
+    text: str
+    seeds: list[int]
+    imagined_by: str
+    checked: bool | None = None
+    trouble: str | None = None
+    pictures: list[ImaginedPicture]
+
+
 class Question(Wire):
     """A question about an asset; of a video, about its frame at ``at_ms``, or about all of it."""
 
@@ -1482,6 +1539,7 @@ class Status(Wire):
     regions: bool = Field(default=False, description="Whether parts of pictures can be searched, with `region`.")
     answers: str | None = Field(default=None, description="The model that is set to answer questions about an asset.")
     translates: str | None = Field(default=None, description="The model that is set to translate.")
+    imagines: str | None = Field(default=None, description="The model that is set to imagine pictures.")
     version: str
 
 

