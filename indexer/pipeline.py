@@ -317,7 +317,8 @@ class Pipeline:
             or any(kind.modality is modality and not kind.read for kind in space.kinds())
         ):
             return None
-        return MediaError("unsupported", f"The encoder of the space {space.name} takes no {modality}.")
+        more = " `sensorium spaces add motion --encoder series` makes one that does." if modality is Modality.IMU else ""
+        return MediaError("unsupported", f"The encoder of the space {space.name} takes no {modality}.{more}")
 
     def _partial(self, work: _Work) -> bool:
         """Whether the space takes in only part of such an asset, or nothing. Then the asset may have no segments in it."""

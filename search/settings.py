@@ -39,6 +39,7 @@ class Settings:
     space           the space to search, and the encoder of a new archive; empty: the archive's default, for a new one ``pocket``
     xclip           a file of trained weights for re-ranking; empty: none are needed
     captioner       the model that answers questions about an asset, such as ``caption:REPOSITORY``, or its folder; empty: none
+    imaginer        the model that imagines pictures of words, such as ``imagine:REPOSITORY``, or its folder; empty: none
     translator      the model that translates, such as ``seamless:REPOSITORY``, or its folder; empty: none
     models          where the weights of models lie; by default ``models`` under ``home``
     offline         nothing is ever fetched
@@ -84,6 +85,7 @@ class Settings:
     xclip: str = ""
     captioner: str = ""
     translator: str = ""
+    imaginer: str = ""
     models: Path | None = None
     offline: bool = False
     device: str = "auto"

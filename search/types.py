@@ -111,6 +111,12 @@ WORDS = frozenset({Channel.TEXT, Channel.SPEECH, Channel.OCR, Channel.CAPTION})
 IMU_RATE = 400
 """Readings of a motion sensor a second, as encoders get them: six numbers each, acceleration in m/s² and turning in rad/s."""
 
+TRACK_RATE = 4
+"""Readings of a track a second, as encoders get them: three numbers each, velocity east, north and up in m/s."""
+
+TRACK_FORMATS = frozenset({"gpx", "fit", "srt", "gps.csv"})
+"""Formats of recordings of motion that are positions."""
+
 NEAREST_METRES = 0.5
 """Metres at and below which depth is 1: where more is known than an order, content is ``NEAREST_METRES`` over the metres, and 0 unknown."""
 
@@ -129,7 +135,8 @@ class Space:
     """One embedding space. Vectors are comparable only inside one space; its name is part of their identity.
 
     ``levelled``: its sound was brought to one loudness before embedding (``search/media/decode/loudness.py``). All new spaces do this.
-    Vectors of older archives without it are not comparable with levelled ones.
+    Vectors of older archives without it are not comparable with levelled ones. ``asked_only``: what it accepts in questions, and does
+    not store.
     """
 
     name: str
@@ -139,6 +146,7 @@ class Space:
     dim: int
     accepts: frozenset[Modality]
     levelled: bool = True
+    asked_only: frozenset[Modality] = frozenset()
 
     def kinds(self, modalities: Sequence[Modality] = (), channels: Sequence[Channel] = ()) -> tuple[Kind, ...]:
         """The kinds of segments that the space accepts. A video's sound needs an encoder of sound, its pictures one of video.
@@ -148,7 +156,7 @@ class Space:
         return tuple(
             kind
             for kind in KINDS
-            if kind.content in self.accepts
+            if kind.content in self.accepts - self.asked_only
             and (not modalities or kind.modality in modalities)
             and (not channels or kind.channel in channels)
         )
@@ -348,7 +356,8 @@ class Cut:
     """A segment as the decoder delivers it: its position, and the content for the encoder.
 
     ``content`` by ``modality``: image (H, W, 3) uint8; video (frames, H, W, 3) uint8; audio (samples,) float32; text str; depth
-    and thermal (H, W) float32 in [0, 1], near or hot is 1; imu (6, readings) float32 at ``IMU_RATE``. ``source`` and ``language``
+    and thermal (H, W) float32 in [0, 1], near or hot is 1; imu (6, readings) float32 at ``IMU_RATE``, or of
+    a track (3, readings) float32 at ``TRACK_RATE``, with NaN for what was not recorded. ``source`` and ``language``
     are those of a ``Passage``, for text written in a file.
     """
 

@@ -16,7 +16,7 @@ from search.encoders.known_models import KNOWN, KnownModel
 from search.errors import ModelMissing
 from search.models import Models, ModelSource
 from search.models.manifest import ModelManifest
-from search.ondemand import translate
+from search.ondemand import imagine, translate
 from search.settings import Settings
 from search.store import Database, Readers, Spaces
 from search.types import Modality
@@ -83,6 +83,8 @@ def source_of(name: str) -> ModelSource:
     of = name.partition(":")[0]
     if of == translate.FAMILY:
         return translate.source(name.partition(":")[2])
+    if of == imagine.FAMILY:
+        return imagine.source(name.partition(":")[2])
     known = of in readers.names() and of not in encoders.names()
     return readers.source(name) if known else encoders.source(name)
 

@@ -25,6 +25,7 @@ from search.api import (
     exporting,
     field_routes,
     health,
+    imaginings,
     index_jobs,
     judgement_routes,
     media_files,
@@ -68,7 +69,7 @@ def create_api(service: Service) -> FastAPI:
     problems.install(api, service.places.hide)
     for router in (
         searching.router(service), segmenting.router(service), explaining.router(service), copying.router(service), exporting.router(service), embeddings.router(service), casework.router(service), saved_questions.router(service), field_routes.router(service), judgement_routes.router(service), assets.router(service), media_files.router(service), uploads.router(service.uploads),
-        index_jobs.router(service.jobs, service.drain), model_texts.router(service), health.router(service), problems.router(),
+        index_jobs.router(service.jobs, service.drain), model_texts.router(service), imaginings.router(service.imaginings), health.router(service), problems.router(),
     ):  # fmt: skip
         api.include_router(router)
     api.state.seen = lambda scope: service.seen(within_of(scope))

@@ -14,6 +14,9 @@ from search.api.media_files import held
 from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.api.service import Service
+from search.encoders.series.features import FEATURES
+from search.errors import Problem
+from search.ondemand.motion_strip import strip
 from search.store.catalogue import AssetFilter
 from search.types import Channel, Modality, ProvenanceReport
 
@@ -59,6 +62,14 @@ def router(service: Service) -> APIRouter:
         """
         return s.ProvenanceReport.model_validate(asdict(await service.decoding.run(_provenance, service, seen, id)))
 
+    @routes.get("/assets/{id}/motion", operation_id="motion", summary="What a track or a recording of motion tells over time")
+    async def motion(id: s.Id, seen: Sight) -> s.MotionStrip:  # noqa: A002 - the name in the address
+        """The strength of each feature over time, the way of a track, and the films that were taken meanwhile, by their clocks.
+
+        The way is left out unless the setting `show_positions` names the collection.
+        """
+        return await service.decoding.run(_motion, service, seen, id)
+
     @routes.get("/assets/{id}/segments", operation_id="segments", summary="The segments of an asset")
     def segments(
         id: s.Id, seen: Sight, channel: Channel | None = None,  # noqa: A002 - the name in the address
@@ -89,6 +100,35 @@ def router(service: Service) -> APIRouter:
         return s.Neighbours(segment=entries[at], before=entries[:at], after=entries[at + 1 :], asset=reference)
 
     return routes
+
+
+def _motion(service: Service, seen: Seen, id_: int) -> s.MotionStrip:
+    asset = seen.asset(id_)
+    if asset.modality is not Modality.IMU:
+        raise Problem(
+            422, "motionless", "It is no recording of motion", f"It is of the medium {asset.modality}.", remedy="Ask for a track."
+        )
+    with held(asset, seen.places) as file:
+        stretches = strip(service.pool, file)
+    told = {name for one in stretches for name in one.features}
+    placed = seen.places.placed(asset.location.collection)
+    films = seen.catalogue.films_of(asset)
+    first = seen.catalogue.first_segments([film.id for film, _ in films])
+    return s.MotionStrip(
+        features=[
+            s.MotionFeature(name=name, measures=one.measures, unit=one.unit, half=one.half)
+            for name, one in FEATURES.items()
+            if name in told
+        ],
+        stretches=[
+            s.MotionStretch(start_ms=one.start_ms, end_ms=one.end_ms, features=one.features, way=one.way if placed else None)
+            for one in stretches
+        ],
+        films=[
+            s.MotionFilm(asset=links.reference(film, seen.places), offset_ms=offset, segment=first.get(film.id))
+            for film, offset in films
+        ],
+    )
 
 
 def _provenance(service: Service, seen: Seen, id_: int) -> ProvenanceReport:

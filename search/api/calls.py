@@ -37,7 +37,7 @@ def search(
     channels: Sequence[Channel | str] = (), filter: s.Where | Mapping[str, Any] | None = None, group: Grouping = "moment",  # noqa: A002
     k: int = 20, cursor: str | None = None, spaces: Sequence[str] = (), rerank: bool = False,
     words: bool = False, spoken: bool = False, sort: Sort = "match", diverse: bool = False, region: bool = False, fold: bool = False,
-    preferences: Sequence[s.Preferred | Mapping[str, Any]] = (),
+    preferences: Sequence[s.Preferred | Mapping[str, Any]] = (), imagined: Sequence[str] = (),
 ) -> Call[s.Found]:  # fmt: skip
     """Search. ``query`` is a text, or terms as the API takes them, such as ``{"upload": id, "weight": -0.5}``; ``form`` is a question in
     the text form, in its place."""
@@ -46,7 +46,7 @@ def search(
         "query": terms, "targets": list(targets), "channels": list(channels), "filter": _plain(filter or {}),
         "group": group, "k": k, "cursor": cursor, "spaces": list(spaces), "rerank": rerank,
         "words": words, "spoken": spoken, "sort": sort, "form": form, "diverse": diverse, "region": region, "fold": fold,
-        "preferences": [_plain(one) for one in preferences],
+        "preferences": [_plain(one) for one in preferences], "imagined": list(imagined),
     }  # fmt: skip
     return Call("POST", "/search", _as(s.Found), json=body)
 
@@ -294,6 +294,11 @@ def provenance(asset: int) -> Call[s.ProvenanceReport]:
     return Call("GET", f"/assets/{asset}/provenance", _as(s.ProvenanceReport))
 
 
+def motion(asset: int) -> Call[s.MotionStrip]:
+    """What a track or a recording of motion tells over time."""
+    return Call("GET", f"/assets/{asset}/motion", _as(s.MotionStrip))
+
+
 def segment(id: int, *, around: int = 3) -> Call[s.Neighbours]:  # noqa: A002
     """A segment with its neighbours in time."""
     return Call("GET", f"/segments/{id}", _as(s.Neighbours), params={"around": around})
@@ -308,6 +313,24 @@ def translate(segment: int, to: str, *, original: str | None = None) -> Call[s.T
     """A model's translation of the text of a segment. ``original`` is the language of the text, for texts whose language is not
     known."""
     return Call("POST", f"/segments/{segment}/translate", _as(s.Translation), params=_given({"to": to, "from": original}))
+
+
+def imagine(
+    text: str, *, count: int = 4, seeds: Sequence[int] = (), steps: int | None = None, side: int | None = None
+) -> Call[s.Imagining]:  # fmt: skip
+    """Have a model begin to imagine pictures of a text."""
+    given = {"text": text, "count": count, "seeds": list(seeds), "steps": steps, "side": side}
+    return Call("POST", "/imaginings", _as(s.Imagining), json=_given(given))
+
+
+def imagining(id: str) -> Call[s.Imagining]:  # noqa: A002
+    """What is imagined: how far it is, and the pictures."""
+    return Call("GET", f"/imaginings/{id}", _as(s.Imagining))
+
+
+def stop_imagining(id: str) -> Call[None]:  # noqa: A002
+    """Stop to imagine, and remove the pictures."""
+    return Call("DELETE", f"/imaginings/{id}", _nothing)
 
 
 def media(asset: int, *, range: tuple[int, int] | None = None) -> Call[bytes]:  # noqa: A002

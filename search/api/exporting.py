@@ -24,7 +24,9 @@ from search.media.opening import Held
 from search.store.catalogue import Asset
 
 MAX_PICTURES = 1_000
-"""Excerpts of a contact sheet."""
+"""Excerpts of a contact sheet, and pictures of an export."""
+CELL_PIXELS, PICTURE_PIXELS = 320, 1280
+"""The longer side of a picture on a contact sheet, and of one that is exported by itself."""
 MAX_CLIPS, MAX_CLIPS_MS = 100, 1_200_000
 """The clips of one export: how many, and how long together, in milliseconds."""
 
@@ -64,7 +66,8 @@ def _made(service: Service, asked: s.ExportRequest, moments: list[Chosen], seen:
         return held(asset, seen.places)
 
     def picture(asset: Asset, at_ms: int | None) -> bytes:
-        return service.thumbnails.picture(asset, at_ms, lambda: opening(asset))
+        size = PICTURE_PIXELS if asked.format == "pictures" else CELL_PIXELS
+        return service.thumbnails.picture(asset, at_ms, lambda: opening(asset), size)
 
     some, left_out = excerpts(moments, assets, _locus(seen.places), opening if asked.format in FRAMED else None)
     lasts_ms = sum(end - start for start, end in (one.stretch for one in some))
@@ -74,14 +77,14 @@ def _made(service: Service, asked: s.ExportRequest, moments: list[Chosen], seen:
             f"The clips of an export are at most {MAX_CLIPS}, and at most {MAX_CLIPS_MS // 1000} s together; these are {len(some)}, of {lasts_ms // 1000} s.",
             remedy="Export them in parts, or as a timeline.",
         )  # fmt: skip
-    if asked.format == "sheet" and len(some) > MAX_PICTURES:
+    if asked.format in ("sheet", "pictures") and len(some) > MAX_PICTURES:
         raise Problem(
-            422, "input", "There are too many pictures", f"A contact sheet has at most {MAX_PICTURES:,} pictures; these are {len(some):,}.",
+            422, "input", "There are too many pictures", f"An export has at most {MAX_PICTURES:,} pictures; these are {len(some):,}.",
             remedy="Export them in parts, or as a table.",
         )  # fmt: skip
     with ExitStack() as kept:
         file = kept.enter_context(TemporaryFile())
-        make = picturer(assets, picture) if asked.format == "sheet" else cutter(assets, opening, exact=asked.exact)
+        make = picturer(assets, picture) if asked.format in ("sheet", "pictures") else cutter(assets, opening, exact=asked.exact)
         bundle(file, asked.format, asked.title, some, make, left_out=left_out)
         file.seek(0)
         kept.pop_all()  # whoever sends it closes it

@@ -29,7 +29,7 @@ from search.media import DecodePool
 from search.media.metadata.positions import patched
 from search.media.opening import Held
 from search.store.catalogue import Asset
-from search.types import Modality, Patch
+from search.types import TRACK_FORMATS, Modality, Patch
 
 TYPES = {
     "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp", "tiff": "image/tiff",
@@ -41,6 +41,7 @@ TYPES = {
     "dts": "audio/vnd.dts", "wv": "audio/x-wavpack", "ape": "audio/x-ape", "tta": "audio/x-tta", "mxf": "application/mxf", "dv": "video/x-dv",
     "gxf": "application/gxf", "m4v": "video/x-m4v", "h264": "video/h264", "hevc": "video/h265", "ivf": "video/x-ivf",
     "jpeg2000": "image/jp2", "ppm": "image/x-portable-pixmap", "tga": "image/x-tga", "psd": "image/vnd.adobe.photoshop", "exr": "image/x-exr", "pdf": "application/pdf",
+    "fit": "application/vnd.ant.fit",
 }  # fmt: skip
 """Formats, as the decoder names them, to media types. Every other text is served as plain text."""
 
@@ -151,6 +152,11 @@ def router(service: Service) -> APIRouter:
             kept.callback(os.close, descriptor)
             name = printable(os.path.basename(path))
             kind = media_type(asset)
+            if asset.modality is Modality.IMU and asset.format in TRACK_FORMATS and not seen.places.placed(collection):
+                raise Problem(
+                    403, "positions", "Positions are not shown", "The file is nothing but positions.",
+                    remedy="The setting show_positions names the collections whose positions are shown.",
+                )  # fmt: skip
             patches: tuple[Patch, ...] | None = ()
             if not seen.places.placed(collection) and asset.modality not in (Modality.TEXT, Modality.IMU):
                 patches = positions.known(asset)

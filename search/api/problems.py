@@ -65,6 +65,7 @@ MEANINGS = {
     "empty-archive": (409, "Nothing is indexed yet."),
     "no-captioner": (409, "No model is set that answers questions. The remedy says how to set one."),
     "no-translator": (409, "No model is set that translates. The remedy says how to set one."),
+    "no-imaginer": (409, "No model is set that imagines pictures. The remedy says how to set one."),
     "no-text": (409, "The segment has no text that could be translated."),
     "read-only": (409, "The service was started without an indexer."),
     "job-covers": (409, "Another job that has not ended works on the same. Location names it; `POST` to its `/cancel` ends it."),

@@ -221,6 +221,10 @@ class SearchRequest(Narrowed):
         default=False,
         description="Put pictures and shots of other files that show the same as a better hit behind it, as `others` of its evidence.",
     )
+    imagined: Annotated[list[UploadId], Field(max_length=5)] = Field(
+        default=[],
+        description="Pictures that were imagined of the single text that is asked (`POST /v1/imaginings`), or other pictures of what it means. Files are ranked by the mean of two probabilities: that of the words, and that of the pictures.",
+    )
     region: bool = Field(
         default=False,
         description="Search for parts of pictures, and say where they are. Needs the reader `regions`; by meaning alone.",
@@ -238,6 +242,18 @@ class SearchRequest(Narrowed):
     def _asks(self) -> Self:
         if bool(self.query) == (self.form is not None):
             raise ValueError("a search has either terms in query, or a form")
+        return self
+
+    @model_validator(mode="after")
+    def _imagined_of_a_text(self) -> Self:
+        given = [
+            name
+            for name in ("spoken", "rerank", "words", "region", "diverse", "fold", "preferences", "cursor")
+            if getattr(self, name)
+        ]
+        one = len(self.query) == 1 and self.query[0].text is not None and self.query[0].weight > 0
+        if self.imagined and (given or not one or self.sort != "match"):
+            raise ValueError(f"imagined goes with one text{f', and not with {given[0]}' if given else ''}")
         return self
 
     @model_validator(mode="after")
@@ -943,6 +959,41 @@ class ProvenanceReport(Wire):
     link: str | None = None
 
 
+class MotionFeature(Wire):
+    """A feature of motion: what it measures, in which unit, and the amount at which its strength is .5."""
+
+    name: str
+    measures: str
+    unit: str
+    half: float
+
+
+class MotionStretch(Wire):
+    """A part of a recording. `features` are the strengths of those that it tells, 0 to 1; `way` is where it ends, in metres east and north of
+    where the track begins, and absent where positions are not shown."""
+
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    features: dict[str, float]
+    way: tuple[float, float] | None = None
+
+
+class MotionFilm(Wire):
+    """A film that was taken meanwhile. `offset_ms` is when it begins, counted from the beginning of the recording; `segment` its first."""
+
+    asset: AssetRef
+    offset_ms: int
+    segment: int | None = None
+
+
+class MotionStrip(Wire):
+    """What a track or a recording of motion tells over time."""
+
+    features: list[MotionFeature]
+    stretches: list[MotionStretch]
+    films: list[MotionFilm]
+
+
 class AssetDetail(AssetEntry):
     """All that is known of an asset."""
 
@@ -985,6 +1036,47 @@ class Neighbours(Wire):
     before: list[SegmentEntry]
     after: list[SegmentEntry]
     asset: AssetRef
+
+
+ImaginingId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$"), Field(description="The id of an imagining.")]
+ImaginingState = Literal["waiting", "running", "done", "stopped", "failed"]
+
+
+class ImagineRequest(Wire):
+    """What is to be imagined. Without `seeds`, `count` are drawn; the same seeds make the same pictures."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "a red boat on a lake at dawn", "count": 4}]}
+    )
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    count: Annotated[int, Field(ge=1, le=5)] = 4
+    seeds: Annotated[list[Annotated[int, Field(ge=0, le=2**53)]], Field(max_length=5)] = []
+    steps: Annotated[int, Field(ge=1, le=50)] | None = None
+    side: Annotated[int, Field(ge=32, le=1024, multiple_of=8, description="Of each picture, in pixels.")] | None = None
+
+
+class ImaginedPicture(Wire):
+    """A picture that a model made. `held_back`: its safety checker blackened it."""
+
+    seed: int
+    upload: UploadId
+    png: str = Field(description="The picture as a data: URL.")
+    held_back: bool = False
+
+
+class Imagining(Wire):
+    """What a model imagines of a text. `progress` is 0 to 1; `checked`: its own safety checker looks at each picture; null: not known yet."""
+
+    id: ImaginingId
+    state: ImaginingState
+    progress: float
+    text: str
+    seeds: list[int]
+    imagined_by: str
+    checked: bool | None = None
+    trouble: str | None = None
+    pictures: list[ImaginedPicture]
 
 
 class Question(Wire):
@@ -1158,7 +1250,7 @@ class CaseDetail(CaseEntry):
     exhibits: list[ExhibitEntry]
 
 
-ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "clips"]
+ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips"]
 
 
 class Excerpted(Wire):
@@ -1199,7 +1291,7 @@ class ExportRequest(Wire):
     )
 
     format: ExportFormat = Field(
-        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `clips`: the media, cut."
+        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `pictures`: JPEG, of at most 1280 pixels; `clips`: the media, cut."
     )
     title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
     search: SearchRequest | None = None
@@ -1467,6 +1559,7 @@ class Status(Wire):
     regions: bool = Field(default=False, description="Whether parts of pictures can be searched, with `region`.")
     answers: str | None = Field(default=None, description="The model that is set to answer questions about an asset.")
     translates: str | None = Field(default=None, description="The model that is set to translate.")
+    imagines: str | None = Field(default=None, description="The model that is set to imagine pictures.")
     version: str
 
 

@@ -100,8 +100,10 @@ async def understood(service: Service, seen: Seen, asked: s.SearchRequest) -> tu
 
 
 def _brings_files(asked: s.SearchRequest) -> bool:
-    return any(term.text is None and (term.segment is None or term.box) for term in asked.query) or "upload:" in (
-        asked.form or ""
+    return (
+        bool(asked.imagined)
+        or any(term.text is None and (term.segment is None or term.box) for term in asked.query)
+        or "upload:" in (asked.form or "")
     )
 
 
@@ -220,6 +222,9 @@ def _answer(
         if isinstance(query, Then):
             raise QueryError("A pattern is not searched by region.", remedy="Ask without region.")
         answer = engine.regions(query, wanted, k=k, offset=offset, group=asked.group, without=own, spaces=asked.spaces)
+    elif asked.imagined:
+        pictures = [service.uploads.find(one).path for one in asked.imagined]
+        answer = engine.imagined(str(asked.query[0].text), pictures, wanted, k=k, spaces=asked.spaces)
     elif asked.spoken:
         if isinstance(query, Then):
             raise QueryError("A pattern is no spoken question.", remedy="Ask without spoken.")
@@ -238,7 +243,7 @@ def _answer(
             409, "stale-cursor", "The archive has changed", "What can be found has changed since the page before.",
             remedy="Ask again without a cursor.",
         )  # fmt: skip
-    found = _found(seen, answer, _cursor(asked, offset + k, answer.state) if answer.more else None)
+    found = _found(seen, answer, _cursor(asked, offset + k, answer.state) if answer.more and not asked.imagined else None)
     return found.model_copy(update={"several": _several(asked)})
 
 

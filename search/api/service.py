@@ -17,6 +17,7 @@ from search import encoders, wire
 from search.api import links
 from search.api.calibrating import Calibrating
 from search.api.drain import Drain
+from search.api.imaginings import Imaginings
 from search.api.index_jobs import IndexJobs, JobRunner
 from search.api.lazy_models import LazyModel
 from search.api.metrics import Figures, Metrics
@@ -31,7 +32,7 @@ from search.errors import DatabaseAway, ModelMissing, Problem, SensoriumError, S
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
-from search.ondemand import ask, translate
+from search.ondemand import ask, imagine, translate
 from search.query import Engine
 from search.query.searcher import Searcher
 from search.settings import Settings
@@ -99,6 +100,8 @@ class Service:
         often = {"patience": patience, "again": again}
         self.captioner = LazyModel(partial(ask.load, settings.captioner, models, device), **often)
         self.translator = LazyModel(partial(translate.load, settings.translator, models, device), **often)
+        self.imaginer = LazyModel(partial(imagine.load, settings.imaginer, models, device), **often)
+        self.imaginings = Imaginings(self.imaginer, self.uploads, self.places.hide(settings.imaginer) or "")
         self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
         self._ending = threading.Event()
@@ -148,6 +151,7 @@ class Service:
         if self._waiting:
             self._waiting.join()
         self.jobs.close()
+        self.imaginings.close()
         self.calibrating.close()
         self.standing.close()
         with self._opening:

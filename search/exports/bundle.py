@@ -17,10 +17,13 @@ from search.errors import InputError, MediaError, Problem
 from search.exports import lists, timelines
 from search.exports.excerpt import Excerpt
 from search.media.contact_sheet import SheetCell, contact_sheet
+from search.types import Modality
 
-FORMATS: Final = ("csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "clips")
+FORMATS: Final = ("csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips")
 TIMED: Final = ("vtt", "edl", "otio", "fcpxml", "clips")
 """Formats that tell of sound and video alone."""
+SEEN: Final = (Modality.IMAGE, Modality.VIDEO, Modality.DEPTH, Modality.THERMAL)
+"""What has pictures."""
 FRAMED: Final = ("json", "edl", "otio", "fcpxml")
 """Formats that count frames."""
 MANIFEST = "manifest.json"
@@ -35,7 +38,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def bundle(
     file: BinaryIO, format: str, title: str, excerpts: Sequence[Excerpt], cut: Cutter | None = None, *, left_out: Mapping[str, str] | None = None,  # noqa: A002
 ) -> None:  # fmt: skip
-    """Write an export into ``file`` as a ZIP archive. ``cut`` is called for ``clips``, which it cuts, and for ``sheet``, to which it gives pictures; the manifest tells what was ``left_out`` and why.
+    """Write an export into ``file`` as a ZIP archive. ``cut`` is called for ``clips``, which it cuts, and for ``sheet`` and ``pictures``, to which it gives pictures; the manifest tells what was ``left_out`` and why.
 
     Raises:
         InputError: there is nothing that this format can tell of, or the format is not known.
@@ -54,12 +57,17 @@ def files(
     """The files of an export, by name; raises as ``bundle`` does. Clips that cannot be cut are noted in ``missed``, with why."""
     name = slug(title)
     timed = [one for one in excerpts if one.timed]
+    seen = [one for one in excerpts if one.modality in SEEN]
     if format not in FORMATS:
         raise InputError(f"There is no export {format!r}.", remedy=f"Choose one of {', '.join(FORMATS)}.")
     if not excerpts or (format in TIMED and not timed):
         raise InputError(
             "There is nothing to export." if not excerpts else f"None of it is sound or video, which {format} is made of.",
             remedy="Choose moments of sound or video; or export as csv, json, annotations, iiif or sheet.",
+        )
+    if format == "pictures" and not seen:
+        raise InputError(
+            "Nothing of it has a picture.", remedy="Choose pictures or moments of video; or export in another format."
         )
     if format == "csv":
         yield f"{name}.csv", lists.as_csv(excerpts).encode()
@@ -84,7 +92,7 @@ def files(
     elif format == "vtt":
         yield from _subtitles(timed)
     elif cut is not None:
-        for number, one in enumerate(timed, 1):
+        for number, one in enumerate(seen if format == "pictures" else timed, 1):
             try:
                 suffix, content = cut(one)
             except (MediaError, Problem) as error:

@@ -7,13 +7,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from search.errors import MediaError, Problem
-from search.exports.bundle import Cutter
+from search.exports.bundle import Cutter, slug
 from search.exports.excerpt import Excerpt
 from search.exports.timecode import FrameClock
 from search.media import clips
 from search.media.opening import Held
+from search.media.signed_files import SigningKey, credentialed
 from search.store.catalogue import Asset
 from search.types import Modality
+
+_CUT, _RESIZED = ("c2pa.trimmed", "c2pa.transcoded"), ("c2pa.resized.proportional", "c2pa.transcoded")
+"""What C2PA calls that which was done to a clip, and to a picture."""
 
 Opener = Callable[[Asset], AbstractContextManager[Held]]
 """Opens the file of an asset, which must still be the one that was indexed."""
@@ -81,7 +85,19 @@ def picturer(assets: Mapping[int, Asset], picture: Callable[[Asset, int | None],
     """Gives pictures of excerpts, where ``picture`` gives one of an asset, of a video at a time in milliseconds."""
 
     def of(one: Excerpt) -> tuple[str, bytes]:
-        return "", picture(assets[one.asset], one.start_ms)
+        return "jpg", picture(assets[one.asset], one.start_ms)
+
+    return of
+
+
+def signer(make: Cutter, assets: Mapping[int, Asset], open_: Opener, key: SigningKey) -> Cutter:
+    """What ``make`` makes, with content credentials of which the medium is the parent."""
+
+    def of(one: Excerpt) -> tuple[str, bytes]:
+        suffix, content = make(one)
+        actions = _RESIZED if suffix == "jpg" else _CUT
+        with open_(assets[one.asset]) as file:
+            return suffix, credentialed(file, slug(one.name), suffix, content, actions, key)
 
     return of
 

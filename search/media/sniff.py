@@ -3,8 +3,8 @@ sensor data.
 
 Sensor data look like other files, so their name must say what they are. A picture with one channel is ``depth`` or ``thermal`` if
 its name ends so before the suffix, as ``a.depth.png`` beside the photo ``a.jpg``, or if its folder has that name; a coloured
-picture stays an image. A table of motion readings, ``imu``, is a ``.csv`` named ``a.imu.csv`` or in a folder ``imu``. The file's
-name takes precedence over the folder's; case is ignored.
+picture stays an image. A table of motion readings or positions is a ``.csv`` named ``a.imu.csv``, ``a.gps.csv`` or ``a.track.csv``, or
+in a folder of such a name. The file's name takes precedence over the folder's; case is ignored.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ _SUFFIXES = {
     Modality.AUDIO: "wav mp3 flac ogg oga m4a m4b opus aac aif aiff caf mka wma weba mp2 mpa w64 rf64 bwf aifc au snd ac3 eac3 ec3 wv amr awb "
     "ape tta m4r 3ga adts spx",
     Modality.TEXT: "txt text md markdown rst html htm xhtml srt vtt ass ssa ttml dfxp lrc scc pdf docx docm odt",
+    Modality.IMU: "gpx",
 }
 
 _RAW = "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
-_EXTRAS: dict[str, tuple[str, Modality, str]] = {"raw": ("rawpy", Modality.IMAGE, _RAW)}
+_EXTRAS: dict[str, tuple[str, Modality, str]] = {
+    "raw": ("rawpy", Modality.IMAGE, _RAW),
+    "fit": ("fitdecode", Modality.IMU, "fit"),
+}
 """Extras that bring readers of media: the module that each installs, what the media are, and their suffixes."""
 
 _UNREAD = (
@@ -57,7 +61,7 @@ EXTENSIONS: Mapping[str, Modality] = MappingProxyType(
 _READERLESS = frozenset(f".{name}" for name in _UNREAD.split()) | frozenset(_MISSING)
 """Suffixes of media and documents that no reader takes."""
 
-_SENSED = {"depth": Modality.DEPTH, "thermal": Modality.THERMAL, "imu": Modality.IMU}
+_SENSED = {"depth": Modality.DEPTH, "thermal": Modality.THERMAL, "imu": Modality.IMU, "gps": Modality.IMU, "track": Modality.IMU}
 _TABLE = ".csv"
 
 _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
@@ -97,6 +101,7 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (3, b"STL30.01", Modality.TEXT),
     (3, b"STL50.01", Modality.TEXT),
     (0, b"8BPS\0\1", Modality.IMAGE),
+    (8, b".FIT", Modality.IMU),
     (0, b"\x76\x2f\x31\x01", Modality.IMAGE),
 )
 _RAW_MAGIC = (b"FUJIFILMCCD-RAW", b"IIRO\x08\0\0\0", b"IIRS\x08\0\0\0", b"IIU\0\x18\0\0\0")
@@ -188,8 +193,8 @@ def sniff(head: bytes, suffix: str, hint: Modality | None = None) -> Modality:
     if _FOREIGN.match(head):
         raise MediaError("unsupported", "a playlist, a drawing or a document in a format that is not read")
     if is_text(head):
-        if hint is Modality.IMU:
-            return hint
+        if Modality.IMU in (hint, named):
+            return Modality.IMU
         if named not in (None, Modality.TEXT):
             raise MediaError("undecodable", f"named {suffix} like {_an(named)}, but holds a text")
         return Modality.TEXT

@@ -30,6 +30,7 @@ from search.query.diversity import DIVERSE
 from search.query.diversity import diverse as diversified
 from search.query.facets import FacetCounter, Faceted
 from search.query.form import negation
+from search.query.imagining import fused
 from search.query.judging import review
 from search.query.moments import Moment, Ranked, gather
 from search.query.open_spaces import OpenSpaces
@@ -74,6 +75,9 @@ EVERYTHING = Filter()
 
 MAX_HITS = 1_000
 """The most hits of one answer, and the most that are sorted by something else than how well they match."""
+
+IMAGINED_DEPTH = 250
+"""Files of each question that are fused with those of others."""
 
 MAX_DEPTH = 10_000
 """How far down the list of hits an answer may reach."""
@@ -238,6 +242,21 @@ class Engine:
             found[0], hits=hits, timings_ms=clock.total(), heard=heard, more=more, limit=len(order) if cut and not more else None,
             state=answers.digest(heard, [answer.state for answer in found]),
         )  # fmt: skip
+
+    def imagined(
+        self, text: str, pictures: Sequence[Path], wanted: Filter = EVERYTHING, *, k: int = 10, spaces: Sequence[str] = ()
+    ) -> Answer:  # fmt: skip
+        """The ``k`` files that answer a text and the ``pictures`` that were imagined of it, by the mean of their probabilities: see
+        ``imagining.fused``.
+
+        Raises:
+            QueryError: a picture cannot be read; besides what ``search`` raises.
+        """
+        _within_limits(k, 0)
+        depth = min(max(IMAGINED_DEPTH, k), MAX_HITS)
+        terms = [Term(text, Modality.TEXT), *(Term(path, Modality.IMAGE, f"picture {n}") for n, path in enumerate(pictures, 1))]
+        words, *seen = [self.search(term, wanted, k=depth, group="asset", spaces=spaces) for term in terms]
+        return fused(words, seen, k)
 
     def regions(
         self, query: Query, wanted: Filter = EVERYTHING, *, k: int = 10, offset: int = 0, group: Grouping = "moment",
@@ -466,7 +485,7 @@ class Engine:
         if words and not said:
             raise QueryError("Only a single text can be searched by its words.", remedy="Ask with one text, or without --words.")
         query, left_out = _plain(query, said, self._spelt(said, spaces, wanted.within) if words is None else ""), tuple(without)
-        asked, refusal = ([], None) if words else self._asked(query, spaces, wanted.within)
+        asked, refusal = ([], None) if words else self._asked(query, spaces, wanted)
         clock.lap("encode")
         views = [(searcher, aspects, searcher.current(version)) for searcher, aspects in asked]
         by_words = said if words is not False and said and self._legible(wanted) else None
@@ -665,15 +684,15 @@ class Engine:
         )
 
     def _asked(
-        self, query: Query, names: Sequence[str], within: Within
+        self, query: Query, names: Sequence[str], wanted: Filter
     ) -> tuple[list[tuple[Searcher, Aspects]], QueryError | None]:
         """The searchers of spaces that accept the query, each with the query's vectors; and the error of the first space that
-        does not."""
+        does not. Where none is named, what is wanted says which are asked: see ``OpenSpaces.named``."""
         asked: list[tuple[Searcher, Aspects]] = []
         refusal: QueryError | None = None
-        for searcher in self._open.named(names):
+        for searcher in self._open.named(names, wanted.modalities):
             try:
-                asked.append((searcher, searcher.encode(query, within)))
+                asked.append((searcher, searcher.encode(query, wanted.within)))
             except QueryError as error:
                 refusal = refusal or error
         return asked, refusal

@@ -18,6 +18,7 @@ from search.query.searcher import Searcher
 from search.settings import Settings
 from search.store import Database, Spaces, SqlStore
 from search.store.spaces import matches
+from search.types import Modality
 
 ALL = "all"
 """In the place of a space's name: every space of the archive."""
@@ -90,12 +91,15 @@ class OpenSpaces:
         """The searchers of the spaces that are open."""
         return list(self._searchers.values())
 
-    def named(self, names: Sequence[str]) -> list[Searcher]:
-        """The searchers of the named spaces; of the default space if none is named.
+    def named(self, names: Sequence[str], modalities: Sequence[Modality] = ()) -> list[Searcher]:
+        """The searchers of the named spaces; if none is named, of the default space, or of those that hold ``modalities`` if the default
+        holds none of these.
 
         Raises:
             UnknownName, InputError, ModelMissing: see ``begin``.
         """
+        if not names and modalities and not set(modalities) & set(self.searcher().entry.modalities):
+            names = [entry.name for entry in self.entries.all() if set(modalities) & set(entry.modalities)]
         if ALL not in names:
             return [self.searcher(name) for name in dict.fromkeys(names or [""])]
         found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,6 +110,18 @@ class CollectionFiles:
     files: dict[str, int]
 
 
+MAX_FILMS = 1_000
+"""Films of the days around a track that are looked at."""
+
+
+def clock_of(text: str | None) -> tuple[dt.datetime, bool] | None:
+    """A date as it is stored as a moment, and whether it has a zone: in UTC then; None if it tells no time of the day."""
+    if text is None or "T" not in text:
+        return None
+    moment = dt.datetime.fromisoformat(text)
+    return (moment.astimezone(dt.UTC), True) if moment.tzinfo else (moment.replace(tzinfo=dt.UTC), False)
+
+
 class Catalogue:
     """Reads for lists and details, ``within`` some collections. Every method is one transaction."""
 
@@ -155,6 +168,35 @@ class Catalogue:
         for row in rows:
             by_asset.setdefault(row.id, []).append(row)
         return {id_: _asset(some) for id_, some in by_asset.items()}
+
+    def films_of(self, asset: Asset) -> list[tuple[Asset, int]]:
+        """The films that were taken while a track was recorded, each with the milliseconds from the track's beginning to the film's.
+
+        Their clocks have to overlap: times with a zone are compared with such, others with others. Telemetry that lies beside its film
+        under the same name begins with it.
+        """
+        begins = clock_of(asset.dated.text)
+        a = t.asset.c
+        first, last = asset.dated.first, asset.dated.last
+        paths = {os.path.splitext(place.path)[0] for place in asset.locations} if asset.format == "srt" else set[str]()
+        near = a.day.between(first - 1, last + 1) if first is not None and last is not None else a.id < 0
+        named = or_(
+            *(t.location.c.path.between(os.fsencode(f"{path}."), os.fsencode(f"{path}/")) for path in paths), t.location.c.id < 0
+        )
+        beside = select(t.location.c.asset_id).where(named)
+        query = select(a.id).where(a.modality == str(Modality.VIDEO), or_(near, a.id.in_(beside))).limit(MAX_FILMS)
+        with self._database.reading() as connection:
+            ids = connection.execute(query.order_by(a.day, a.id)).scalars().all()
+        found = []
+        for film in self.assets(ids).values():
+            starts = clock_of(film.dated.text)
+            if any(os.path.splitext(place.path)[0] in paths for place in film.locations):
+                found.append((film, 0))
+            elif begins and starts and begins[1] == starts[1]:
+                offset = round((starts[0] - begins[0]).total_seconds() * 1000)
+                if -(film.duration_ms or 0) < offset < (asset.duration_ms or 0):
+                    found.append((film, offset))
+        return sorted(found, key=lambda one: (one[1], one[0].id))
 
     def copied(self) -> list[int]:
         """Assets of which several files are present: copies of the same bytes."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import re
+from random import Random
 
 import pytest
 
+from tests.bench.truth.recorded_tracks import ride
+from tests.commands import forked
 from tests.e2e.conftest import Served, asked, cards, index
 from tests.media_samples import COLOURS, write_video
+from tests.signed import created, picture, signed
 
 
 def opened(page, name: str):
@@ -41,6 +47,51 @@ def test_a_moment_says_why_it_was_found(served, open_page):
     assert re.search(r"Evidence \+\d+\.\d, by its meaning", told)
     assert "“a dog”" in told
     assert dialog.locator(".heat span").count() >= 2
+
+
+def test_how_it_was_made_is_a_tree_that_the_keyboard_reaches(open_page, tmp_path):
+    pytest.importorskip("c2pa")
+    (tmp_path / "media").mkdir()
+    source = signed(picture(), created("trainedAlgorithmicMedia"))[0]
+    made = signed(source, [{"action": "c2pa.color_adjustments"}], edits=True, title="retouched.jpg", signer="Desk")[0]
+    (tmp_path / "media" / "retouched.jpg").write_bytes(made)
+    (tmp_path / "media" / "ride.gpx").write_text(ride(Random(1), parts=6).gpx(dt.datetime(2024, 5, 1, 10, tzinfo=dt.UTC)))
+    home = tmp_path / "home"
+    assert index(home, tmp_path / "media") == 1
+    done = forked("spaces", "add", "motion", "--encoder", "series", env=os.environ | {"SENSORIUM_HOME": str(home)})
+    assert done.returncode == 0, done.stderr
+    service = Served(home, tmp_path / "media", show_positions="*")
+    try:
+        page = open_page(f"{service.address}/?q=red&in=image")
+        dialog = opened(page, "retouched.jpg")
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if (
+                page.evaluate(
+                    "deep => { let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement; return at?.textContent; }"
+                )
+                == "How was it made?"
+            ):
+                break
+        page.keyboard.press("Enter")
+        dialog.locator(".making li li").wait_for()
+        told = dialog.locator(".making").inner_text()
+        for what in (
+            "Made by a model",
+            "signed by Desk",
+            "parent:",
+            "signed by Newsroom",
+            "color_adjustments",
+            "trainedAlgorithmicMedia",
+        ):
+            assert what in told
+        page = open_page(f"{service.address}/?q=turn+left&in=imu")
+        dialog = opened(page, "ride.gpx")
+        dialog.locator(".feature").first.wait_for()
+        assert "turning" in dialog.locator(".moved").inner_text()
+        assert dialog.locator("polyline.here").count() > 0
+    finally:
+        service.stop()
 
 
 def test_a_hit_that_is_closer_ranks_the_rest_anew_and_is_undone(served, open_page):

@@ -63,5 +63,6 @@ BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "openclip-siglip": lambda folder: openclip(folder, "siglip"),
     "openclip-hf": lambda folder: openclip(folder, "hf"),
     "onnx": onnx,
+    "series": lambda _: encoders.load("series"),
 }
 """Name -> what builds it, in an empty folder of its own."""

@@ -771,7 +771,10 @@ def test_what_a_drone_measures_is_nothing_that_is_said(pool, tmp_path, cue):
     found = decode(pool, path, NEEDS)
     assert found.cuts == []
     assert [gap.detail for gap in found.gaps] == ["telemetry of a camera, which is not searched"]
-    refused = refusal(pool, path, replace(NEEDS, metadata=False))
+    alone = decode(pool, path, replace(NEEDS, metadata=False))
+    assert (alone.info.modality, alone.info.format) == (Modality.IMU, "srt")
+    unplaced = srt((0, 33, "[iso : 100] [shutter : 1/500.0] [fnum : 280] [ev : 0]"))
+    refused = refusal(pool, write(tmp_path / "DJI_0002.SRT", unplaced), replace(NEEDS, metadata=False))
     assert (refused.reason, "telemetry" in str(refused)) == ("no_content", True)
     spoken = srt((0, 900, "At ISO 100 and F/2.8 it is too dark"), (1000, 2000, cue))
     assert [cut.content for cut in decode(pool, write(tmp_path / "a.srt", spoken), NEEDS).cuts] == [

@@ -24,14 +24,23 @@ if TYPE_CHECKING:
     from search.store.catalogue import Asset
 
 
+FORMATS = ("csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips")
+SIGNED = ("clips", "pictures")
+"""Formats whose files can carry content credentials."""
+
+
 def export(
     answer: Annotated[
         Path, typer.Argument(metavar="ANSWER", help="What `sensorium search --json` printed; - reads it from standard input.")
     ],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The ZIP archive to write.")],
-    format: Annotated[str, typer.Option(help="csv, json, vtt, annotations, iiif, edl, otio, fcpxml, sheet or clips.")] = "json",  # noqa: A002
+    format: Annotated[str, typer.Option(help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")] = "json",  # noqa: A002
     title: Annotated[str | None, typer.Option(help="The title of the export. Default: the name of the file.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Cut clips at key frames, without encoding them anew.")] = False,
+    sign: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="KEY CERTIFICATES", help="Sign clips or pictures: a private key and its certificates, PEM."),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -39,19 +48,27 @@ def export(
 
     Timelines count whole frames of each video's own rate, from its own start timecode.
 
+    Signed clips and pictures carry content credentials (C2PA): what each was made of, with the credentials of that, and what was done to it.
+
     Pipe what `sensorium search --json` prints into it, or name a file.
 
     Examples:
       sensorium search boats --in video --json > boats.json
       sensorium export boats.json --format otio --to boats.zip
       sensorium export - --format clips --to clips.zip
+      sensorium export a.json --format clips --sign key.pem chain.pem --to a.zip
     """
+    from search.api.exporting import CELL_PIXELS, PICTURE_PIXELS
     from search.api.thumbnails import Thumbnails
     from search.exports.bundle import FRAMED, bundle
-    from search.exports.gather import cutter, excerpts, picturer
+    from search.exports.gather import cutter, excerpts, picturer, signer
     from search.media import DecodePool
+    from search.media.signed_files import SigningKey
     from search.store import Catalogue
 
+    if sign and format not in SIGNED:
+        raise InputError(f"An export as {format} is not signed.", remedy=f"Sign one as {' or '.join(SIGNED)}.")
+    key = SigningKey.read(*sign) if sign else None
     moments = _moments(answer)
     settings = load({"home": home})
     catalogue = Catalogue(archive(settings))
@@ -61,8 +78,10 @@ def export(
     try:
         with part.open("wb") as file, ExitStack() as kept:
             make = cutter(assets, _held, exact=not copy)
-            if format == "sheet":
-                make = picturer(assets, _pictures(Thumbnails(settings, kept.enter_context(DecodePool(settings, 1)))))
+            if format in ("sheet", "pictures"):
+                thumbnails = Thumbnails(settings, kept.enter_context(DecodePool(settings, 1)))
+                make = picturer(assets, _pictures(thumbnails, CELL_PIXELS if format == "sheet" else PICTURE_PIXELS))
+            make = signer(make, assets, _held, key) if key else make
             bundle(file, format, title or to.stem, some, make, left_out=left_out)
         part.replace(to)
     except OSError as error:
@@ -94,8 +113,8 @@ def _moments(answer: Path) -> list[Chosen]:
         raise InputError(f"{answer} is no answer of a search.", remedy="Name what `sensorium search --json` printed.") from None
 
 
-def _pictures(thumbnails: Thumbnails) -> Callable[[Asset, int | None], bytes]:
-    return lambda asset, at_ms: thumbnails.picture(asset, at_ms, lambda: _held(asset))
+def _pictures(thumbnails: Thumbnails, size: int) -> Callable[[Asset, int | None], bytes]:
+    return lambda asset, at_ms: thumbnails.picture(asset, at_ms, lambda: _held(asset), size)
 
 
 def _locus(asset: Asset) -> Locus:

@@ -114,6 +114,17 @@ def search(
         bool,
         asking("--region", help="Search for a part of a picture, and say where it is. Needs `sensorium readers add regions`."),
     ] = False,
+    imagine: Annotated[
+        str | None,
+        asking(metavar="MODEL", help="Imagine pictures of TEXT with this model, pick, and search with them too."),
+    ] = None,
+    pick: Annotated[
+        str | None, asking(metavar="NUMBERS", help="Imagined pictures to search with, such as 1,3. Default: ask, or all.")
+    ] = None,
+    seeds: Annotated[
+        str | None, asking(metavar="SEEDS", help="Seeds of the imagined pictures, comma-separated. Default: four drawn.")
+    ] = None,
+    steps: Annotated[int | None, asking(help="Steps of each imagined picture, at most 50.")] = None,
     group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
     sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
     diverse: Annotated[bool, output("--diverse", help="An order in which like hits do not stand together.")] = False,
@@ -137,11 +148,13 @@ def search(
       sensorium search "fire engine" --under ~/Videos --since 2024-05-01
       sensorium search --form 'siren ~30s> crowd -"police car" in:video'
       sensorium search "a traffic light" --region
+      sensorium search "a red boat" --imagine imagine:stabilityai/sd-turbo
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term, Then
     from search.query.algebra import parsed_box
     from search.query.preferences import Preference
+    from ui.imagining import picked
 
     texts = [" ".join(words)] if words else []
     terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
@@ -182,7 +195,17 @@ def search(
             _check_alone("--why", {
                 "--spoken": spoken, "--rerank": rerank, "--region": region, "--nearer": bool(nearer), "--farther": bool(farther), "a pattern": isinstance(query, Then), "more than 200 hits": k > MAX_EXPLAINED,
             })  # fmt: skip
-        if region:
+        if imagine:
+            _check_alone("--imagine", {
+                "--spoken": spoken, "--words": by_words, "--rerank": rerank, "--sort": sort != "match", "--diverse": diverse, "--fold": fold, "--why": why,
+                "--region": region, "--nearer": bool(nearer), "--farther": bool(farther), "--offset": bool(offset), "--form": in_form,
+                "anything but one text": len(terms) != 1 or not texts or bool(without),
+            })  # fmt: skip
+            with picked(
+                load({"home": home}), imagine, texts[0], seeds=_numbers("seeds", seeds) or (), steps=steps, pick=_numbers("pick", pick)
+            ) as pictures:  # fmt: skip
+                found = engine.imagined(texts[0], pictures, wanted, k=k, spaces=space or ())
+        elif region:
             _check_alone("--region", {
                 "--spoken": spoken, "--words": by_words, "--rerank": rerank, "--sort": sort != "match", "--diverse": diverse,
                 "--fold": fold, "--nearer": bool(nearer), "--farther": bool(farther), "a pattern": isinstance(query, Then),
@@ -207,6 +230,14 @@ def search(
             else []
         )
         show_answer(found, as_json, estimate=estimate, whys=whys)
+
+
+def _numbers(name: str, given: str | None) -> list[int] | None:
+    """Whole numbers, comma-separated; None: none were given."""
+    try:
+        return None if given is None else [int(part) for part in given.split(",")]
+    except ValueError:
+        raise InputError(f"--{name} {given} are no whole numbers.", remedy=f"Write them as --{name} 1,3.") from None
 
 
 def similar(

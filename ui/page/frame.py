@@ -31,7 +31,10 @@ class PageChoices:
     hears: str = ""
     answers: str = ""
     translates: str = ""
+    imagines: str = ""
     regions: bool = False
+    moves: bool = False
+    """Whether there are recordings of motion."""
 
 
 def client() -> Client:
@@ -57,7 +60,7 @@ def _told(of: str) -> PageChoices:  # noqa: ARG001 - of each token its own
         collections=tuple(status.collections), tags=tuple(told.tags),
         spaces=tuple(one.name for one in status.spaces) if len(status.spaces) > 1 else (),
         channels=tuple(channel for channel in CHANNELS if channel in channels), folders=_folders() if status.engine == "ready" else (),
-        hears=status.hears or "", answers=status.answers or "", translates=status.translates or "", regions=status.regions,
+        hears=status.hears or "", answers=status.answers or "", translates=status.translates or "", imagines=status.imagines or "", regions=status.regions, moves=bool(status.assets.get("imu")),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from search.errors import ServiceError
-from ui.page import casebook, frame, home, library, look, moment, question, rail, trouble
+from ui.page import casebook, frame, home, imagined, library, look, moment, question, rail, trouble
 from ui.page.state import State
 
 
@@ -17,6 +17,7 @@ def desk(state: State) -> None:
             filled = True
             try:
                 if state.asks:
+                    imagined.show(state)
                     look.show(state)
                 else:
                     filled = home.show(state)

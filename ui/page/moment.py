@@ -88,12 +88,34 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
         "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
         "start": begins, "length": asset.duration_ms or 0, "ends": phrasing.clock(asset.duration_ms or 0),
         "regions": [_region(hit) for hit in mine if hit.box and (asset.modality != "video" or hit is found)], "cuts": asset.modality in ("image", "video"),
+        "motion": _motion(asset, here) if asset.modality == "imu" else None,
         "strip": look.strip(asset, mine, verdict), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
         "why": _why(state, order, found), "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
         "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
         "before": order[at - 1].segment if at else None,
         "after": order[at + 1].segment if at is not None and at + 1 < len(order) else None,
+    }  # fmt: skip
+
+
+def _motion(asset: AssetDetail, here: SegmentEntry) -> dict[str, Any] | None:
+    """What a recording of motion tells over time, and the films that were taken meanwhile: of each, what it shows at the moment."""
+    try:
+        told = frame.client().motion(asset.id)
+    except ServiceError:  # the file may be away
+        return None
+    films, at = [], here.span.start_ms if here.span else 0
+    for film in told.films:
+        begins = at - film.offset_ms
+        if film.segment is None or not 0 <= begins < (film.asset.duration_ms or 0):
+            continue
+        near = frame.client().segments(film.asset.id, from_ms=begins, until_ms=begins + 1, limit=10).segments
+        shown = max((one for one in near if one.span), key=lambda one: one.span.start_ms if one.span else 0, default=None)
+        films.append({"segment": shown.id if shown else film.segment, "label": f"{film.asset.name} {phrasing.clock(begins)}"})
+    return {
+        "features": [{"name": one.name, "says": f"{one.name}: {one.measures}; half as strong as can be at {one.half:g} {one.unit}"} for one in told.features],
+        "stretches": [{"start": one.start_ms, "end": one.end_ms, "features": one.features, "way": one.way} for one in told.stretches],
+        "here": [here.span.start_ms, here.span.end_ms] if here.span else None, "films": films,
     }  # fmt: skip
 
 

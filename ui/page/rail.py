@@ -10,7 +10,7 @@ from search.errors import ServiceError
 from ui import phrasing
 from ui.page import frame, question
 from ui.page.components import rail
-from ui.page.state import CHANNELS, FIRST_HITS, MEDIA, State
+from ui.page.state import CHANNELS, FIRST_HITS, TARGETS, State
 
 _LISTS = {
     "modality": ("Medium", "targets"), "collection": ("Collection", "collections"), "tag": ("Tag", "tags"), "channel": ("Found in", "channels"),
@@ -85,7 +85,7 @@ def _listed(state: State, name: str) -> list[Value]:
     part = _LISTS[name][1]
     chosen: tuple[str, ...] = getattr(state, part)
     known = dict(values(state, name))
-    order = {"modality": MEDIA, "channel": CHANNELS}.get(name)
+    order = {"modality": TARGETS, "channel": CHANNELS}.get(name)
     shown = (
         [one for one in order if one in known or one in chosen]
         if order
@@ -99,7 +99,7 @@ def _listed(state: State, name: str) -> list[Value]:
 
 
 _NAMES = {
-    "modality": {"image": "Images", "video": "Videos", "audio": "Sounds", "text": "Texts"},
+    "modality": {"image": "Images", "video": "Videos", "audio": "Sounds", "text": "Texts", "imu": "Motion"},
     "channel": {name: label[0].upper() + label[1:] for name, label in phrasing.CHANNELS.items()},
     "origin": {"generated": "Made by a model", "edited": "Changed by a model", "captured": "Captured, not edited"},
 }

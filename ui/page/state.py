@@ -17,6 +17,8 @@ MAX_PREFERRED = 32
 """Preferences of one question, at most."""
 
 MEDIA = ("image", "video", "audio", "text")
+TARGETS = (*MEDIA, "imu")
+"""Media that can be looked for."""
 CHANNELS = ("visual", "sound", "text", "speech", "ocr", "caption", "motion")
 SOURCES = ("sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file")
 """Where a date may come from, as the API names it."""
@@ -56,7 +58,7 @@ class Piece:
         if not known.get(str(kind)):
             return None
         medium, label = given.get("medium"), _text(given.get("label"))[:120]
-        if kind == "text" or medium not in MEDIA:
+        if kind == "text" or medium not in TARGETS:
             medium = "text"
         return cls(kind, value, _weight(given.get("weight")), medium, "" if kind == "text" else label)  # type: ignore[arg-type]
 
@@ -82,6 +84,7 @@ class State:
     ``weight`` is that of ``text``, where there is something else to weigh it against; ``count`` is a multiple of ``FIRST_HITS``.
     ``preferred`` are segments that are nearer to what is sought than what else was shown, in the order in which somebody said so; below 0
     those that are farther.
+    ``imagined`` are uploads that were imagined of a single text, with which it is asked too.
     ``plan`` breaks a single text into steps, of which those with the numbers in ``skip`` are not taken.
     ``lanes`` shows the answer in lanes, one a kind of medium. ``sort`` is one of ``SORTS``; empty: the usual order.
     ``fields`` are own fields, each with its value. ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
@@ -114,6 +117,7 @@ class State:
     region: bool = False
     sample: bool = False
     preferred: tuple[int, ...] = ()
+    imagined: tuple[str, ...] = ()
     plan: bool = False
     skip: tuple[int, ...] = ()
     group: Literal["files", "moments"] = "files"
@@ -130,7 +134,7 @@ class State:
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","), "dated_by": one.get("dated", "").split(","),
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
                 "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "region": one.get("region") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
-                "preferred": one.get("prefer", "").split(","),
+                "preferred": one.get("prefer", "").split(","), "imagined": one.get("imagined", "").split(","),
                 "languages": params.get("language", ()), "origins": one.get("origin", "").split(","), "fields": [told.split(":", 1) for told in params.get("field", ())],
                 "sort": one.get("sort"), "lanes": one.get("lanes") == "1",
                 "plan": one.get("plan") == "1", "skip": [int(number) for number in one.get("skip", "").split(",") if _id(number)],
@@ -150,7 +154,7 @@ class State:
         return cls(
             view=given["view"] if given.get("view") in ("library", "case") else "search", case=_id(given.get("case")),
             text=_text(given.get("text")).strip(), weight=abs(_weight(given.get("weight"))) or 1.0, pieces=tuple(one for one in pieces if isinstance(one, Piece)),
-            targets=_among(given.get("targets"), MEDIA), channels=_among(given.get("channels"), CHANNELS),
+            targets=_among(given.get("targets"), TARGETS), channels=_among(given.get("channels"), CHANNELS),
             collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
@@ -160,6 +164,7 @@ class State:
             plan=given.get("plan") is True, skip=tuple(number for number in _list(given.get("skip")) if isinstance(number, int) and 1 <= number <= 50)[:50],
             group="moments" if given.get("group") == "moments" else "files", count=_count(given.get("count")),
             opened=_id(given.get("opened")), preferred=_preferred(given.get("preferred")),
+            imagined=tuple(one for one in _list(given.get("imagined")) if isinstance(one, str) and _UPLOAD.fullmatch(one))[:5],
         )  # fmt: skip
 
     def params(self) -> dict[str, list[str]]:
@@ -177,6 +182,7 @@ class State:
             "plan": ["1"] if self.plan and self.question else [], "skip": [",".join(map(str, self.skip))] if self.plan and self.question else [],
             "group": [self.group] if self.group != "files" else [], "more": [str(self.count // FIRST_HITS - 1)] if self.count > FIRST_HITS else [],
             "open": [str(self.opened or "")], "prefer": [",".join(map(str, self.preferred))],
+            "imagined": [",".join(self.imagined)] if self.question else [],
         }  # fmt: skip
         return {name: kept for name, values in given.items() if (kept := [value for value in values if value])}
 
@@ -224,6 +230,7 @@ class State:
         """The arguments of the search that answers this."""
         weight = {} if self.weight == 1 or not self.pieces else {"weight": self.weight}
         terms = [{"text": self.text, **weight}] if self.text and self.form is None else []
+        plain = self.question and not (self.words or self.regional or self.preferred or self.sort)
         return {
             **({} if self.form is None else {"form": self.form}), "query": [*terms, *(piece.term() for piece in self.pieces)], "targets": self.targets, "channels": self.channels,
             "filter": self.filter(), "group": "moment", "k": self.count, "spaces": self.spaces,
@@ -231,6 +238,7 @@ class State:
             "words": self.words and self.alone == "text", "spoken": self.spoken and self.alone == "sound",
             **({"preferences": [{"segment": abs(one), "nearer": one > 0} for one in self.preferred]} if self.preferred and not self.regional else {}),
             **({"region": True} if self.regional else {}),
+            **({"imagined": list(self.imagined)} if self.imagined and plain else {}),
         }  # fmt: skip
 
     def browse(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Motion: tables of acceleration and rotation readings, resampled and cut into windows."""
+"""Motion: tracks, and tables of acceleration and rotation readings, resampled and cut into windows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import MediaError
+from search.media.decode import tracks
+from search.media.sniff import extra_of
 from search.media.source import Found, Limits, Source
 from search.types import IMU_RATE, Channel, Cut, Gap, Info, Modality, Needs, Span
 
@@ -27,6 +29,9 @@ _ROUNDING = 1e-3
 """The allowed error of a time, as a share of the distance between readings: times since 1970 are written with limited precision."""
 _LARGEST, _LAST = 1e6, 1e12
 """The largest plausible reading, and the latest plausible time, in seconds."""
+
+if not extra_of(".fit"):
+    from search.media.decode import sport_tracks
 
 _AXES = r"[\W_]*([xyz])(?:[\W_].*)?"
 _TIME = re.compile(r"(?:timestamp|time|ts|t|elapsed|seconds|sec)(?:[\W_]*(s|ms|us|µs|ns))?\W*")
@@ -45,25 +50,40 @@ Table: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Which column holds what: the time, then the readings in the order of ``Cut``. ``unit``: of the time, in seconds; None: not
-    stated."""
+    """Which column holds what: the time, then the readings in the order of ``Cut``; or those of ``positions``. ``unit``: of the time,
+    in seconds; None: not stated."""
 
     columns: tuple[int, ...]
     delimiter: str
     unit: float | None
+    positions: dict[str, int] | None = None
 
 
 def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:  # noqa: ARG001 - nothing here can grow beyond its limit
     """Cut a table with the columns t, ax, ay, az, gx, gy, gz (in any order, and by other common names) into windows (6,
     readings).
 
+    Tracks, and tables of time, latitude and longitude, become velocities: see ``tracks.cut``.
+
     Acceleration is in m/s², rotation in rad/s. Time is in the unit that its column names, else in the unit for which the rate of
     readings is plausible. Lines that are not numbers, or whose time does not increase, are skipped, with a line in the ledger.
 
     Raises:
-        MediaError: ``undecodable``, no such columns, or no readings that follow each other; ``no_content``, no lines.
+        MediaError: ``undecodable``, no such columns, or no readings that follow each other; ``no_content``, no lines;
+            ``unsupported``, the package that reads FIT is not installed.
     """
+    if source.head[8:12] == b".FIT":
+        if extra_of(".fit"):
+            raise MediaError("unsupported", "FIT is read by the package fitdecode: pip install 'sensorium[fit]'")
+        yield from sport_tracks.read(source.file, needs)
+        return
+    if source.suffix == ".gpx" or tracks.is_gpx(source.head):
+        yield from tracks.gpx(source.file, needs)
+        return
     header = _header(source.file)
+    if header.positions:
+        yield from tracks.table(_lines(source.file), header.positions, header.delimiter, header.unit, needs)
+        return
     table, count = _table(source.file, header)
     if not count:
         raise MediaError("no_content", "the table has no readings")
@@ -94,7 +114,9 @@ def _header(file: BinaryIO) -> Header:
                     found.setdefault(kind + reading[1], at)
         if found.keys() >= {"t", *_COLUMNS}:
             return Header(tuple(found[name] for name in ("t", *_COLUMNS)), delimiter, unit)
-    raise MediaError("undecodable", "no line names the columns t, ax, ay, az, gx, gy and gz")
+        if positions := tracks.table_columns(names):
+            return Header((), delimiter, unit, positions)
+    raise MediaError("undecodable", "no line names the columns t, ax, ay, az, gx, gy and gz, or time, latitude and longitude")
 
 
 def _table(file: BinaryIO, header: Header) -> tuple[Table, int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from search.errors import MediaError
-from search.media.decode import markup, office
+from search.media.decode import markup, office, tracks
 from search.media.decode.paragraphs import paragraphs, unhyphenated
 from search.media.metadata import cue_text, dates, subtitles, takeout, text_values, timed, xmp
 from search.media.metadata.charset import declared, guess
@@ -66,8 +66,10 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         cuts, form = prose(text, needs.characters), source.suffix.lstrip(".") or "txt"
     first = next(cuts, None)
     if first is None:
-        measured = cue_text.is_telemetry(text[:1_000])
-        raise MediaError("no_content", "it holds telemetry of a camera and no words" if measured else "the text has no words")
+        if form is not None and cue_text.is_telemetry(text[:1_000]):
+            yield from tracks.cued(timed.cues(form, raw, text), needs)
+            return
+        raise MediaError("no_content", "the text has no words")
     yield Info(Modality.TEXT, form, title=title, stamps=dates.distinct(stamps))
     yield first
     yield from cuts

@@ -118,6 +118,11 @@ def find(
     return replace(report, provenance=of, evidence=evidence)
 
 
+def form_of(head: bytes) -> str | None:
+    """The media type of a file that can carry credentials, by its first bytes; None: it cannot."""
+    return next((form for pattern, form in _FORMATS if pattern.match(head)), None)
+
+
 def _may_be_signed(source: Source) -> bool:
     """Whether an end of a file has a sign of credentials."""
     for at in {0, max(0, source.size - _END_BYTES)}:
@@ -130,7 +135,7 @@ def _may_be_signed(source: Source) -> bool:
 def _signed(source: Source, manifest: bytes | None) -> ProvenanceReport:
     """What content credentials state; nothing where there are none."""
     nothing = ProvenanceReport(Provenance(None, None, ""))
-    form = next((form for pattern, form in _FORMATS if pattern.match(source.head)), None)
+    form = form_of(source.head)
     if _reading is None or form is None:
         return nothing
     import c2pa

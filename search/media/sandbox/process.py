@@ -121,7 +121,7 @@ class Process:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=_sparse(environment()),
+            env=sparse(environment()),
             pass_fds=passed,
             process_group=0,
         )
@@ -400,6 +400,6 @@ def environment() -> dict[str, str]:
     return {**os.environ, **_MALLOC, **threads, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
 
 
-def _sparse(variables: dict[str, str]) -> dict[str, str]:
+def sparse(variables: dict[str, str]) -> dict[str, str]:
     """The environment variables that a decoder needs to start. The others may hold passwords."""
     return {name: value for name, value in variables.items() if name.startswith(_PASSED)}

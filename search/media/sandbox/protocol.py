@@ -25,6 +25,7 @@ from search.errors import REASONS, MediaError
 from search.media.metadata import dates
 from search.types import (
     IMU_RATE,
+    TRACK_RATE,
     Channel,
     Claim,
     Credentials,
@@ -56,7 +57,7 @@ _SIDE, _LONGEST = (1 << 31) - 1, (1 << 53) - 1
 """The largest width and height, and the largest time, that every database accepts."""
 _BYTES = (Modality.IMAGE, Modality.VIDEO)
 """Modalities with bytes as content; the others have float32."""
-_AXES = 6
+_READINGS = {6: IMU_RATE, 3: TRACK_RATE}
 """Numbers in a reading of motion."""
 _CLAIMS, _DEPTH, _SENTENCES = 100, 30, 100
 """The most claims of a file, how deep they may lie, and the most texts in a list."""
@@ -183,8 +184,12 @@ def room(header: Mapping[str, Any], length: int, needs: Needs, max_frames: int) 
     elif modality in (Modality.DEPTH, Modality.THERMAL):
         fits = needs.size > 0 and tuple(shape) == side[:2] and length == 4 * needs.size**2
     elif modality is Modality.IMU:
-        most = IMU_RATE * needs.window_ms // 1000 + 1
-        fits = len(shape) == 2 and shape[0] == _AXES and 0 < shape[1] <= most and length == 4 * _AXES * shape[1]
+        fits = (
+            len(shape) == 2
+            and (rate := _READINGS.get(shape[0])) is not None
+            and 0 < shape[1] <= rate * needs.window_ms // 1000 + 1
+            and length == 4 * shape[0] * shape[1]
+        )
     else:
         inside = (
             needs.fit == "inside"

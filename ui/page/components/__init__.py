@@ -44,7 +44,7 @@ bar, rail, months, grid, stage, shelf, casefile = (
     PagePart("rail"),
     PagePart("months"),
     PagePart("grid", "hand.js", "tray.js"),
-    PagePart("stage", "capture.js", "written.js", "texts.js", "hand.js", "deck.js", "layer.js", "why.js"),
+    PagePart("stage", "capture.js", "written.js", "texts.js", "hand.js", "deck.js", "layer.js", "why.js", "making.js"),
     PagePart("shelf"),
     PagePart("casefile", "hand.js"),
 )

@@ -1,6 +1,6 @@
 // Ask: the box with its pieces, the toggles, the filters, what was asked before.
 
-const RECENT = "sensorium.recent", TYPED = "sensorium.typed", PENDING = "sensorium.pending", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts" };
+const RECENT = "sensorium.recent", TYPED = "sensorium.typed", PENDING = "sensorium.pending", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts", imu: "Motion" };
 const SIZES = [140, 176, 210, 260, 340], SIZE = "sensorium.size"; // widths of cards
 
 class Bar {
@@ -138,7 +138,7 @@ class Bar {
 
   toggles() {
     const { targets } = this.draft, active = this.active();
-    const media = Object.entries(MEDIA).map(([name, label]) => {
+    const media = Object.entries(MEDIA).filter(([name]) => name !== "imu" || this.data.known.moves || targets.includes(name)).map(([name, label]) => {
       const on = targets.includes(name);
       const press = () => { this.draft.targets = on ? targets.filter((one) => one !== name) : [...targets, name]; this.draw(); this.send_if_asked(); };
       return el("button", { type: "button", class: "toggle", "data-key": name, "aria-pressed": String(on), onclick: press }, icon(name), label);

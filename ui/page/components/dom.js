@@ -18,6 +18,7 @@ const ICONS = {
   translate: "M4 6h10M9 4v2M12 6c-1 4-4 7-8 8M6 9c1 3 3 5 6 6M12 20l4.5-10L21 20M13.5 17h6",
   retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7", up: "M5 15l7-7 7 7", down: "M5 9l7 7 7-7",
   then: "M4 7h7v6h-7zM13 16h7M17 12l4 4-4 4M11 10h3v6",
+  imu: "M3 17c4 0 4-10 8-10s3 10 6 10 2-5 4-5",
   case: "M4 8h16v11H4zM9 8V5h6v3M4 13h16",
 };
 

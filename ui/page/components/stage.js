@@ -32,7 +32,7 @@ class Stage {
     this.texts = new Texts(this, data.translates);
     const heard = data.heard ? el("p", { class: "faint heard" }, data.heard) : null;
     const main = el("div", {}, screen, this.layer?.tools, heard, this.timed(), this.near(), this.texts.root);
-    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, folded(this), asking(this), this.facts())));
+    this.root.replaceChildren(el("div", { class: "stage" }, main, el("div", {}, this.leaf(), this.judging(), this.acts(), this.said, folded(this), making(this), asking(this), this.facts())));
     this.root.querySelector("p.here")?.scrollIntoView({ block: "center" });
   }
 
@@ -47,7 +47,7 @@ class Stage {
       frame.append(this.zoomed(image));
       if (this.data.cuts) over(image);
     }
-    else if (medium === "imu") frame.append(el("p", {}, "Readings of motion can be downloaded, but not played."));
+    else if (medium === "imu") frame.append(this.data.motion ? this.moved() : el("p", {}, "Readings of motion can be downloaded, but not played."));
     else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, marked(one.pieces))));
     else {
       if (medium === "audio") frame.append(el("img", { src: poster, alt }));
@@ -66,6 +66,44 @@ class Stage {
       this.deck = new Deck(this);
     }
     return frame;
+  }
+
+  // The way of a track, and the strength of each feature over time; what was found is marked in both.
+  moved() {
+    const { features, stretches, here, films } = this.data.motion;
+    const length = Math.max(1, ...stretches.map((one) => one.end));
+    const found = (one) => here && one.start < here[1] && one.end > here[0];
+    const rows = features.map(({ name, says }) => {
+      const most = Math.max(0, ...stretches.map((one) => one.features[name] ?? 0));
+      const bars = stretches.filter((one) => one.features[name] > 0.05).map((one) => el("i", { style: {
+        left: `${(100 * one.start) / length}%`, width: `${(100 * (one.end - one.start)) / length}%`, opacity: one.features[name],
+      } }));
+      return el("div", { class: "feature", title: says }, el("span", {}, name), el("div", { class: "lane", role: "img", "aria-label": `${says}; here up to ${most.toFixed(2)}` }, bars,
+        here ? el("b", { style: { left: `${(100 * here[0]) / length}%`, width: `${(100 * (here[1] - here[0])) / length}%` } }) : null));
+    });
+    const links = films.map((one) => el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "open", segment: one.segment }) }, icon("video"), `Open the film: ${one.label}`));
+    return el("div", { class: "moved" }, this.way(stretches, found), el("div", {}, rows), links);
+  }
+
+  way(stretches, found) {
+    const places = [[0, 0], ...stretches.filter((one) => one.way).map((one) => one.way)];
+    if (places.length < 2) return null;
+    const [left, right] = [0, 1].map((f) => (f ? Math.max : Math.min)(...places.map((at) => at[0]))), [low, high] = [0, 1].map((f) => (f ? Math.max : Math.min)(...places.map((at) => at[1])));
+    const side = Math.max(right - left, high - low, 1), points = (some) => some.map(([x, y]) => `${(x - left).toFixed(1)},${(high - y).toFixed(1)}`).join(" ");
+    const svg = document.createElementNS(SVG, "svg");
+    const pad = side / 20;
+    svg.setAttribute("viewBox", `${-pad} ${-pad} ${right - left + 2 * pad} ${high - low + 2 * pad}`);
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", `The way of the track, ${Math.round(right - left)} m from west to east, ${Math.round(high - low)} m from south to north`);
+    const line = (some, kind) => {
+      const drawn = document.createElementNS(SVG, "polyline");
+      drawn.setAttribute("points", points(some));
+      drawn.setAttribute("class", kind);
+      svg.append(drawn);
+    };
+    line(places, "all");
+    stretches.forEach((one, at) => { if (one.way && found(one)) line([places[at], places[at + 1]], "here"); });
+    return svg;
   }
 
   // A press shows a picture as large as it is, and again as large as there is room.
@@ -186,7 +224,7 @@ class Stage {
   tabbed(event) {
     const dialog = document.querySelector('[role="dialog"]');
     if (event.key !== "Tab" || !dialog) return;
-    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), input, select, audio, video, .sheet");
+    const inside = this.root.querySelectorAll("a[href], button:not([disabled]), summary, input, select, audio, video, .sheet");
     const stops = [...dialog.querySelectorAll("button"), ...inside].filter((stop) => stop.checkVisibility() && stop.tabIndex >= 0);
     const at = stops.indexOf(event.composedPath()[0]), step = event.shiftKey ? stops.length - 1 : 1;
     stops[at < 0 ? 0 : (at + step) % stops.length]?.focus();
