@@ -110,6 +110,11 @@ class Where(Wire):
     origins: Annotated[list[Origin], Field(max_length=10)] = Field(
         default=[], description="How a file came about, as it states itself; one is enough. What states none is left out."
     )
+    things: Annotated[list[Words], Field(max_length=20)] = Field(
+        default=[],
+        description="What detectors found or people labelled in a picture, and how it lies there; every one must fit. What a detector missed is not found.",
+        examples=[["3.. person", "dog left of car"]],
+    )
     after_segment: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
         default=None, description="Only segments with a larger number: what came later."
     )
@@ -938,6 +943,9 @@ class AssetDetail(AssetEntry):
     dates: list[Stamp] = Field(default=[], description="All dates that were found of it, the most telling of each source first.")
     provenance: Provenance | None = Field(default=None, description="What it states of its making; absent: nothing.")
     tags: list[Tag] = Field(description="Likeliest first.")
+    things: dict[str, int] = Field(
+        default={}, description="Things that its pictures show: of each label, the most in one of them."
+    )
 
 
 class SegmentEntry(Read):
@@ -956,6 +964,26 @@ class Segments(Wire):
 
     segments: list[SegmentEntry]
     cursor: str | None
+
+
+class Region(Wire):
+    """A thing in a picture, or in the frame at ``at_ms`` of the shot ``span``. No confidence: it was imported."""
+
+    label: str
+    confidence: float | None
+    source: str = Field(
+        description="The reader that found it, or `imported`.", examples=["detect:omlab/omdet-turbo-swin-tiny-hf"]
+    )
+    box: Box
+    span: Span | None
+    at_ms: int | None
+
+
+class Regions(Wire):
+    """The things in an asset's pictures; ``more`` of them were left out."""
+
+    regions: list[Region]
+    more: int
 
 
 class Neighbours(Wire):
@@ -1138,7 +1166,7 @@ class CaseDetail(CaseEntry):
     exhibits: list[ExhibitEntry]
 
 
-ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "clips"]
+ExportFormat = Literal["csv", "json", "vtt", "annotations", "regions", "coco", "iiif", "edl", "otio", "fcpxml", "sheet", "clips"]
 
 
 class Excerpted(Wire):
@@ -1179,7 +1207,7 @@ class ExportRequest(Wire):
     )
 
     format: ExportFormat = Field(
-        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `clips`: the media, cut."
+        description="`annotations`: W3C Web Annotations; `regions`: those of things in pictures; `coco`: things as COCO has them; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `clips`: the media, cut."
     )
     title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
     search: SearchRequest | None = None

@@ -331,6 +331,10 @@ def _origins(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  #
     return _of_pairs(passing, *tabled.tables.origins)
 
 
+def _things(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+    return _of_pairs(passing, *tabled.tables.things)
+
+
 def _speech(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
     spoken = int(np.count_nonzero(passing.has(tabled.tables.spoken)))
     return [("yes", spoken), ("no", len(passing.firsts) - spoken)]
@@ -341,7 +345,7 @@ _COUNTED: dict[str, Callable[[PassingRows], Counts]] = {
     "pixels": _pixels, "shape": _shapes, "language": _languages, "confidence": _confidences,
 }  # fmt: skip
 _TABLED: dict[str, Callable[[PassingRows, Tabled, Filter], Counts]] = {
-    "collection": _collections, "folder": _folders, "tag": _tags, "origin": _origins, "speech": _speech,
+    "collection": _collections, "folder": _folders, "tag": _tags, "origin": _origins, "thing": _things, "speech": _speech,
 }  # fmt: skip
 _ORDERED = frozenset({"date", "month", "duration", "size", "pixels", "confidence"})
 

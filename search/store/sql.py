@@ -25,6 +25,7 @@ from search.store.judgements import Judgements
 from search.store.labels import Labels
 from search.store.names import READER
 from search.store.spaces import Spaces, stored_revision, takes
+from search.store.things import Things
 from search.store.within import inside, legible, seen
 from search.types import (
     HEARD,
@@ -131,7 +132,8 @@ class Tables:
 
     Files that are not missing, one row each: ``assets``, positions ``in_collection`` in ``collections`` and ``in_folder`` in
     ``folders``, all (n,). ``roots`` are those of each collection. ``labels`` are the tags of assets, ``fields`` their own fields by
-    name, ``spoken`` the assets (m,) with speech that was read, and ``origins`` how assets came about, as they state it.
+    name, ``spoken`` the assets (m,) with speech that was read, ``origins`` how assets came about, as they state it, and ``things`` the
+    labels of things in their pictures.
     """
 
     assets: Ids
@@ -144,6 +146,7 @@ class Tables:
     fields: dict[str, Pairs]
     spoken: Ids
     origins: Pairs
+    things: Pairs
 
 
 def _coded_pairs(pairs: Sequence[tuple[int, str]]) -> Pairs:
@@ -393,6 +396,8 @@ class SqlStore:
             mask &= columns.ids > wanted.after_segment
         if wanted.origins:
             mask &= np.isin(columns.assets, self._made(wanted.origins))
+        for one in wanted.things:
+            mask &= np.isin(columns.assets, Things(self._database, wanted.within).assets(one))
         if wanted.tracks:
             mask &= np.isin(columns.ids, self._heard(wanted.tracks, wanted.within))
         if wanted.since is not None:
@@ -630,7 +635,8 @@ class SqlStore:
             .where(where.state != "missing", where.asset_id.is_not(None), *inside(within))
         )
         labels = select(label.asset_id, label.name).where(*seen(within, label.asset_id)).distinct()
-        a = t.asset.c
+        a, thing = t.asset.c, t.thing.c
+        things = select(thing.asset_id, thing.label).where(*seen(within, thing.asset_id)).distinct()
         origins = select(a.id, a.origin).where(a.origin.is_not(None), *seen(within, a.id))
         with self._database.reading() as connection:
             rows = connection.execute(files).all()
@@ -646,7 +652,7 @@ class SqlStore:
                 assets, in_collection, in_folder, collections, [path_of(path) for path in places],
                 SqlStore(self._database, within).collections(), _coded_pairs([(row[0], row[1]) for row in connection.execute(labels)]),
                 {name: _coded_pairs(pairs) for name, pairs in sorted(own.items())}, self._spoken(within),
-                _coded_pairs([(row[0], row[1]) for row in connection.execute(origins)]),
+                *(_coded_pairs([(row[0], row[1]) for row in connection.execute(query)]) for query in (origins, things)),
             )  # fmt: skip
 
     def texts(self, assets: Ids, limit: int, within: Within) -> list[tuple[int, str]]:

@@ -29,7 +29,9 @@ def export(
         Path, typer.Argument(metavar="ANSWER", help="What `sensorium search --json` printed; - reads it from standard input.")
     ],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The ZIP archive to write.")],
-    format: Annotated[str, typer.Option(help="csv, json, vtt, annotations, iiif, edl, otio, fcpxml, sheet or clips.")] = "json",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        str, typer.Option(help="csv, json, vtt, annotations, regions, coco, iiif, edl, otio, fcpxml, sheet or clips.")
+    ] = "json",
     title: Annotated[str | None, typer.Option(help="The title of the export. Default: the name of the file.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Cut clips at key frames, without encoding them anew.")] = False,
     home: Home = None,
@@ -47,16 +49,18 @@ def export(
       sensorium export - --format clips --to clips.zip
     """
     from search.api.thumbnails import Thumbnails
-    from search.exports.bundle import FRAMED, bundle
+    from search.exports.bundle import FRAMED, THINGS, bundle
     from search.exports.gather import cutter, excerpts, picturer
     from search.media import DecodePool
     from search.store import Catalogue
+    from search.store.things import Things
 
     moments = _moments(answer)
     settings = load({"home": home})
-    catalogue = Catalogue(archive(settings))
-    assets = catalogue.assets(sorted({one.asset for one in moments}))
-    some, left_out = excerpts(moments, assets, _locus, _held if format in FRAMED else None)
+    database = archive(settings)
+    assets = Catalogue(database).assets(sorted({one.asset for one in moments}))
+    things = Things(database).of(list(assets)) if format in THINGS else None
+    some, left_out = excerpts(moments, assets, _locus, _held if format in FRAMED else None, things)
     part = to.with_name(f"{to.name}.part")
     try:
         with part.open("wb") as file, ExitStack() as kept:
@@ -82,7 +86,7 @@ def _moments(answer: Path) -> list[Chosen]:
         return [
             Chosen(
                 hit["asset"]["id"], (hit["span"] or {}).get("start_ms"), (hit["span"] or {}).get("end_ms"), hit["channel"], hit["confidence"],
-                hit["evidence"].get("text") or "",
+                hit["evidence"].get("text") or "", box=tuple(hit["box"][side] for side in ("left", "top", "width", "height")) if hit["box"] else None,
             )
             for hit in told["hits"]
         ]  # fmt: skip
