@@ -268,7 +268,7 @@ class _NodeWorker:
                 raise InputError(f"It does not see {path_of(unseen[0])}.", remedy="Mount it there under the same path.")
             model: Any
             if isinstance(entry, ReaderEntry):
-                model = readers.load(entry.name, Models.of(self._settings), self._settings.device)
+                model = readers.load(entry.name, Models.of(self._settings), self._settings.device, entry.labels)
                 check_revision(entry, model)
             elif actors:
                 model = FarEncoder(actors)
@@ -487,7 +487,7 @@ class _Shift:
         if done and isinstance(queue, ReadingQueue):
             kept = queue.keep(done, self._entry.name)
             progress.read += len(kept)
-            progress.passages += sum(len(one.passages) + len(one.pictures) for one in kept)
+            progress.passages += sum(one.count for one in kept)
         elif done:
             count_done(progress, queue.put(done))
         for seat, reply in told:  # last, so that none is lost if the database goes away meanwhile

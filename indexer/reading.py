@@ -27,7 +27,7 @@ from search.store.queue import LARGE_BYTES
 from search.store.reading_queue import Read, ReadingQueue
 from search.store.readings import ReaderEntry
 from search.store.spaces import SpaceEntry
-from search.types import Cut, Gap, Info, Modality, Passage, PictureCodes
+from search.types import Cut, Gap, Info, Modality, Passage, PictureCodes, Thing
 
 PASSAGES_PER_COMMIT = 64
 """Passages that are embedded, and committed, together."""
@@ -212,8 +212,8 @@ def _read(context: ReadingContext, reader: Reader, reading: _Reading) -> Read | 
         return MediaError("reader", f"{type(error).__name__}: {error}")
     info = [one for one in found if isinstance(one, Info)][-1]
     passages = [one for one in found if isinstance(one, Passage) and one.text.strip()]
-    pictures = [one for one in found if isinstance(one, PictureCodes)]
-    return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside, pictures)
+    pictures, things = [one for one in found if isinstance(one, PictureCodes)], [one for one in found if isinstance(one, Thing)]
+    return Read(unit, info, passages, [one for one in found if isinstance(one, Gap)], beside, pictures, things)
 
 
 def _heard(context: ReadingContext, reader: Reader, replies: Iterator[Info | Cut | Gap], reading: _Reading) -> Iterator[Any]:
@@ -261,7 +261,7 @@ def _end(
         return [(unit.collection, unit.path)] if put_aside(queue, unit, context.roots) else []
     if isinstance(found, Read):
         progress.read += len(queue.keep([found], reader.name))
-        progress.passages += len(found.passages) + len(found.pictures)
+        progress.passages += found.count
     elif found.reason == "vanished":
         queue.hand_back([unit])
     elif queue.fail(unit, found.reason, str(found)):

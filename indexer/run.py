@@ -445,7 +445,7 @@ class Indexer:
         return changed
 
     def _reader(self, entry: ReaderEntry) -> Reader:
-        reader = readers.load(entry.name, Models.of(self._settings), self._settings.device)
+        reader = readers.load(entry.name, Models.of(self._settings), self._settings.device, entry.labels)
         check_revision(entry, reader)
         return reader
 

@@ -412,6 +412,13 @@ class Detail:
     translated: bool = False
 
 
+IMPORTED = "imported"
+"""The source of things that no reader found."""
+
+LONGEST_LABEL = 200
+"""Characters of a thing's label, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class PictureCodes:
     """The codes of the windows of a picture, or of the frame on screen at ``at_ms`` of the shot ``span``: see
@@ -420,6 +427,21 @@ class PictureCodes:
     span: Span | None
     codes: bytes
     at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A thing in a picture, or in the frame on screen at ``at_ms`` of the shot ``span``, and where it is.
+
+    ``confidence``, 0..1, is the detector's; None: somebody said that it is there. ``source`` is the reader's name, or ``imported``.
+    """
+
+    label: str
+    box: Box
+    confidence: float | None = None
+    span: Span | None = None
+    at_ms: int | None = None
+    source: str = IMPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -520,7 +542,8 @@ class Filter:
     on which the asset may have been taken; assets without a date are excluded. ``dated_by`` are the allowed sources of the date.
     Durations are in milliseconds; assets without a duration are excluded. ``tags``: an asset needs one of them. ``tracks``: only
     what was heard in one of these sound tracks is found. A track is given by its language (ISO 639-1), its number, or words of
-    its name. ``origins``: only files that state one of these origins are found.
+    its name. ``origins``: only files that state one of these origins are found. ``things``: only files in one of whose pictures things
+    are as each of these says, see ``search/store/arrangement.py``.
     ``after_segment``: only segments with a larger number, which came later, are found.
 
     File sizes are in bytes. Pixels are width times height, and ``shapes`` how a picture lies; assets without a size in pixels are
@@ -548,6 +571,7 @@ class Filter:
     cameras: tuple[str, ...] = ()
     rights: tuple[str, ...] = ()
     areas: tuple[Area, ...] = ()
+    things: tuple[str, ...] = ()
     after_segment: int | None = None
     smallest_bytes: int | None = None
     largest_bytes: int | None = None

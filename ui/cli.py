@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
 """Titles of help -> the commands below them, in this order."""
 
 GROUPS = {
-    "Search": {"fields": narrowing.fields, "saved": saved.saved},
+    "Search": {"fields": narrowing.fields, "things": narrowing.things, "saved": saved.saved},
     "State": {"db": database.db},
     "Service": {"tokens": tokens.app},
     "Measure": {"bench": measure.measuring},

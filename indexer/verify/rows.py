@@ -57,6 +57,7 @@ def promises(connection: Connection, harm: Harm, *, sqlite: bool) -> Iterator[Ch
         "SELECT g.id FROM reading g WHERE g.state = 'done' AND g.passages IS NOT NULL AND g.passages !="
         " (SELECT count(*) FROM segment s WHERE s.asset_id = g.asset_id AND s.reader_id = g.reader_id)"
         " + (SELECT count(*) FROM region r WHERE r.asset_id = g.asset_id AND r.reader_id = g.reader_id)"
+        " + (SELECT count(*) FROM thing o WHERE o.asset_id = g.asset_id AND o.reader_id = g.reader_id)"
     )
     unread = set(connection.execute(text(question)).scalars())
     harm.unread |= unread

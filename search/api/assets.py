@@ -52,7 +52,8 @@ def router(service: Service) -> APIRouter:
     def asset(id: s.Id, seen: Sight) -> s.AssetDetail:  # noqa: A002 - the name in the address
         """All that is known of an asset, with what of it could not be searched."""
         found, catalogue = seen.asset(id), seen.catalogue
-        return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), seen.labels.of(id), seen.places)
+        things = seen.things.most(id)
+        return links.detail(found, catalogue.counts_of(id), catalogue.ledger(asset=id), seen.labels.of(id), things, seen.places)
 
     @routes.get("/assets/{id}/provenance", operation_id="provenance", summary="What an asset states of its making")
     async def provenance(id: s.Id, seen: Sight) -> s.ProvenanceReport:  # noqa: A002 - the name in the address
@@ -86,6 +87,13 @@ def router(service: Service) -> APIRouter:
         )
         page, following = cut(found, limit)
         return s.Segments(segments=[links.segment(one, asset) for one in page], cursor=following)
+
+    @routes.get("/assets/{id}/regions", operation_id="regions", summary="The things in an asset's pictures")
+    def regions(id: s.Id, seen: Sight, limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000) -> s.Regions:  # noqa: A002 - the name in the address
+        """The things that detectors found in an asset's pictures or people labelled, with their boxes, in order of time, the surest first."""
+        seen.asset(id)
+        found = seen.things.of([id])[id]
+        return s.Regions(regions=[links.region(one) for one in found[:limit]], more=len(found[limit:]))
 
     @routes.get("/segments/{id}", operation_id="segment", summary="A segment and its neighbours in time")
     def segment(id: s.Id, seen: Sight, around: Annotated[int, Query(ge=0, le=50)] = 3) -> s.Neighbours:  # noqa: A002

@@ -289,6 +289,11 @@ def segments(
     return Call("GET", f"/assets/{asset}/segments", _as(s.Segments), params=_given(given))
 
 
+def regions(asset: int, *, limit: int = 1_000) -> Call[s.Regions]:
+    """The things in an asset's pictures, with their boxes."""
+    return Call("GET", f"/assets/{asset}/regions", _as(s.Regions), params={"limit": limit})
+
+
 def provenance(asset: int) -> Call[s.ProvenanceReport]:
     """All that an asset's file states of its making."""
     return Call("GET", f"/assets/{asset}/provenance", _as(s.ProvenanceReport))

@@ -18,7 +18,7 @@ from search.api.searching import searched
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.errors import Problem
-from search.exports.bundle import FRAMED, bundle, slug
+from search.exports.bundle import FRAMED, THINGS, bundle, slug
 from search.exports.gather import Chosen, Locus, cutter, excerpts, picturer
 from search.media.opening import Held
 from search.store.catalogue import Asset
@@ -69,7 +69,8 @@ def _made(service: Service, asked: s.ExportRequest, moments: list[Chosen], seen:
         size = PICTURE_PIXELS if asked.format == "pictures" else CELL_PIXELS
         return service.thumbnails.picture(asset, at_ms, lambda: opening(asset), size)
 
-    some, left_out = excerpts(moments, assets, _locus(seen.places), opening if asked.format in FRAMED else None)
+    things = seen.things.of(list(assets)) if asked.format in THINGS else None
+    some, left_out = excerpts(moments, assets, _locus(seen.places), opening if asked.format in FRAMED else None, things)
     lasts_ms = sum(end - start for start, end in (one.stretch for one in some))
     if asked.format == "clips" and (len(some) > MAX_CLIPS or lasts_ms > MAX_CLIPS_MS):
         raise Problem(
@@ -110,5 +111,6 @@ def _locus(places: Places) -> Callable[[Asset], Locus]:
 def _moment(hit: s.Hit) -> Chosen:
     span = hit.span
     return Chosen(
-        hit.asset.id, span.start_ms if span else None, span.end_ms if span else None, str(hit.channel), hit.confidence, hit.evidence.text or ""
+        hit.asset.id, span.start_ms if span else None, span.end_ms if span else None, str(hit.channel), hit.confidence, hit.evidence.text or "",
+        box=(hit.box.left, hit.box.top, hit.box.width, hit.box.height) if hit.box else None,
     )  # fmt: skip

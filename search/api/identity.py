@@ -51,7 +51,7 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
     **{
         ("GET", BASE + path): READER
         for path in (
-            "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/assets/{id}/provenance", "/assets/{id}/motion", "/assets/{id}/reuse", "/segments/{id}", "/segments/{id}/encoded",
+            "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/assets/{id}/regions", "/assets/{id}/provenance", "/assets/{id}/motion", "/assets/{id}/reuse", "/segments/{id}", "/segments/{id}/encoded",
             "/assets/{id}/media", "/assets/{id}/thumbnail", "/assets/{id}/preview", "/uploads/{id}", "/imaginings/{id}", "/index-jobs", "/index-jobs/{id}",
             "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/saved", "/docs", "/docs/oauth2-redirect", "/openapi.json",
         )

@@ -13,7 +13,7 @@ from search.api.prefixed import public
 from search.api.schemas import BASE
 from search.errors import REASONS
 from search.store.catalogue import Asset, LedgerLine, Location
-from search.types import Channel, Coverage, Hit, Modality, Segment, Span
+from search.types import Channel, Coverage, Hit, Modality, Segment, Span, Thing
 
 
 def links(asset: Asset, span: Span | None = None, starts_ms: int | None = None) -> s.Links:
@@ -65,7 +65,7 @@ def entry(asset: Asset, places: Places, segment: int | None = None) -> s.AssetEn
 
 
 def detail(
-    asset: Asset, counts: dict[str, int], gaps: list[LedgerLine], labels: list[tuple[str, float]], places: Places
+    asset: Asset, counts: dict[str, int], gaps: list[LedgerLine], labels: list[tuple[str, float]], things: dict[str, int], places: Places
 ) -> s.AssetDetail:  # fmt: skip
     """All data of an asset."""
     placed = asset.position if any(places.placed(one.collection) for one in asset.locations) else None
@@ -74,7 +74,7 @@ def detail(
         **entry(asset, places).model_dump(), locations=locations(asset, places), segments=counts,
         gaps=[s.Gap(reason=one.reason, detail=wire.sentence(places.hide(one.detail)), remedy=one.remedy, span=span(one.span)) for one in gaps],
         dates=[s.Stamp(source=one.source, text=one.text) for one in asset.stamps],
-        tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels],
+        tags=[s.Tag(name=name, score=round(score, 4)) for name, score in labels], things=things,
         provenance=s.Provenance.model_validate(asdict(asset.provenance)) if asset.provenance else None,
         camera=printable(asset.camera or "") or None, rights=printable(asset.rights or "") or None, latitude=latitude, longitude=longitude,
     )  # fmt: skip
@@ -103,6 +103,14 @@ def segment(found: Segment, asset: Asset) -> s.SegmentEntry:
         id=found.id, asset=found.asset, channel=Channel(found.channel), span=span(found.span), **wire.read(found),
         characters=s.Characters(start=chars.start, end=chars.end) if chars else None,
         links=links(asset, found.span),
+    )  # fmt: skip
+
+
+def region(found: Thing) -> s.Region:
+    """A thing in a picture."""
+    return s.Region(
+        label=found.label, confidence=found.confidence, source=found.source, box=s.Box.model_validate(wire.box(found.box)),
+        span=span(found.span), at_ms=found.at_ms,
     )  # fmt: skip
 
 

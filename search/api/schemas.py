@@ -124,6 +124,11 @@ class Where(Wire):
         ),
         examples=[["59.33,18.07,5", "59,18,60,19"]],
     )
+    things: Annotated[list[Words], Field(max_length=20)] = Field(
+        default=[],
+        description="What detectors found or people labelled in a picture, and how it lies there; every one must fit. What a detector missed is not found.",
+        examples=[["3.. person", "dog left of car"]],
+    )
     after_segment: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
         default=None, description="Only segments with a larger number: what came later."
     )
@@ -1009,6 +1014,9 @@ class AssetDetail(AssetEntry):
     )
     longitude: float | None = None
     tags: list[Tag] = Field(description="Likeliest first.")
+    things: dict[str, int] = Field(
+        default={}, description="Things that its pictures show: of each label, the most in one of them."
+    )
 
 
 class SegmentEntry(Read):
@@ -1027,6 +1035,26 @@ class Segments(Wire):
 
     segments: list[SegmentEntry]
     cursor: str | None
+
+
+class Region(Wire):
+    """A thing in a picture, or in the frame at ``at_ms`` of the shot ``span``. No confidence: it was imported."""
+
+    label: str
+    confidence: float | None
+    source: str = Field(
+        description="The reader that found it, or `imported`.", examples=["detect:omlab/omdet-turbo-swin-tiny-hf"]
+    )
+    box: Box
+    span: Span | None
+    at_ms: int | None
+
+
+class Regions(Wire):
+    """The things in an asset's pictures; ``more`` of them were left out."""
+
+    regions: list[Region]
+    more: int
 
 
 class Neighbours(Wire):
@@ -1250,7 +1278,9 @@ class CaseDetail(CaseEntry):
     exhibits: list[ExhibitEntry]
 
 
-ExportFormat = Literal["csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips"]
+ExportFormat = Literal[
+    "csv", "json", "vtt", "annotations", "regions", "coco", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips"
+]
 
 
 class Excerpted(Wire):
@@ -1291,7 +1321,7 @@ class ExportRequest(Wire):
     )
 
     format: ExportFormat = Field(
-        description="`annotations`: W3C Web Annotations; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `pictures`: JPEG, of at most 1280 pixels; `clips`: the media, cut."
+        description="`annotations`: W3C Web Annotations; `regions`: those of things in pictures; `coco`: things as COCO has them; `iiif`: a manifest of IIIF 3.0; `edl`: CMX 3600, one for each rate; `sheet`: a contact sheet, PDF; `pictures`: JPEG, of at most 1280 pixels; `clips`: the media, cut."
     )
     title: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")] = "export"
     search: SearchRequest | None = None

@@ -292,7 +292,7 @@ def narrowed(seen: Seen, asked: s.Narrowed) -> Filter:
         since=where.since.isoformat() if where.since else None, until=where.until.isoformat() if where.until else None,
         dated_by=tuple(dict.fromkeys(where.dated_by)),
         shortest_ms=where.shortest_ms, longest_ms=where.longest_ms, tags=tuple(dict.fromkeys(where.tags)), tracks=language_names.spelled(where.tracks),
-        origins=tuple(dict.fromkeys(where.origins)), after_segment=where.after_segment,
+        origins=tuple(dict.fromkeys(where.origins)), things=tuple(dict.fromkeys(where.things)), after_segment=where.after_segment,
         smallest_bytes=where.smallest_bytes, largest_bytes=where.largest_bytes, fewest_pixels=where.fewest_pixels, most_pixels=where.most_pixels,
         shapes=tuple(dict.fromkeys(where.shapes)), languages=tuple(dict.fromkeys(where.languages)), least_confidence=where.least_confidence,
         most_confidence=where.most_confidence, speech=where.speech, fields=tuple(dict.fromkeys((one.name, one.value) for one in where.fields)),

@@ -16,6 +16,7 @@ from search.errors import Problem, UnknownName
 from search.settings import Settings
 from search.store import Catalogue, Database, Labels, Readers, SqlStore
 from search.store.catalogue import Asset
+from search.store.things import Things
 from search.types import Within
 
 _PAUSE_PER_COUNT = 10
@@ -31,7 +32,7 @@ class Seen:
         self.store, self.catalogue = SqlStore(database, within), Catalogue(database, within)
         self.labels, self.judgements = Labels(database, within), self.store.judgements
         self.places: Places = Places(settings, self.store, None if whole is None else whole.places)
-        self._readers = Readers(database)
+        self._readers, self.things = Readers(database), Things(database, within)
         self._counting = threading.Lock()
         self._counted: tuple[int, float, dict[str, Any]] = (-1, 0.0, {})
 

@@ -19,13 +19,29 @@ from search.exports.excerpt import Excerpt
 from search.media.contact_sheet import SheetCell, contact_sheet
 from search.types import Modality
 
-FORMATS: Final = ("csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips")
+FORMATS: Final = (
+    "csv",
+    "json",
+    "vtt",
+    "annotations",
+    "regions",
+    "coco",
+    "iiif",
+    "edl",
+    "otio",
+    "fcpxml",
+    "sheet",
+    "pictures",
+    "clips",
+)
 TIMED: Final = ("vtt", "edl", "otio", "fcpxml", "clips")
 """Formats that tell of sound and video alone."""
 SEEN: Final = (Modality.IMAGE, Modality.VIDEO, Modality.DEPTH, Modality.THERMAL)
 """What has pictures."""
 FRAMED: Final = ("json", "edl", "otio", "fcpxml")
 """Formats that count frames."""
+THINGS: Final = ("regions", "coco")
+"""Formats that tell of things in pictures."""
 MANIFEST = "manifest.json"
 
 Cutter = Callable[[Excerpt], tuple[str, bytes]]
@@ -69,12 +85,24 @@ def files(
         raise InputError(
             "Nothing of it has a picture.", remedy="Choose pictures or moments of video; or export in another format."
         )
+    if format in THINGS and not any(one.things for one in excerpts):
+        raise InputError(
+            "Nothing is known of things in these pictures.",
+            remedy="Have them looked for: sensorium readers add detect:MODEL --labels …",
+        )
     if format == "csv":
         yield f"{name}.csv", lists.as_csv(excerpts).encode()
     elif format == "json":
         yield f"{name}.json", lists.as_json(title, excerpts).encode()
     elif format == "annotations":
         yield f"{name}.jsonld", lists.as_annotations(title, excerpts).encode()
+    elif format == "regions":
+        yield f"{name}.regions.jsonld", lists.as_regions(title, excerpts).encode()
+    elif format == "coco":
+        told, without = lists.as_coco(title, excerpts)
+        if missed is not None:
+            missed |= without
+        yield f"{name}.coco.json", told.encode()
     elif format == "otio":
         yield f"{name}.otio", timelines.as_otio(title, excerpts).encode()
     elif format == "fcpxml":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search.exports.timecode import FrameClock
-from search.types import Modality
+from search.types import Box, Modality, Thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,8 @@ class Excerpt:
     """A stretch of a medium in milliseconds, or all of it where ``start_ms`` is None. ``source`` is its address or path.
 
     ``clock`` counts its frames; None: it has none, or nobody needs them. ``confidence`` lies between 0 and 1. ``width`` and ``height`` are
-    pixels, as it is displayed. ``audible``: it is known to have sound.
+    pixels, as it is displayed. ``audible``: it is known to have sound. ``box`` is the part of the picture that is meant; ``things`` are in its
+    pictures.
     """
 
     asset: int
@@ -36,6 +37,8 @@ class Excerpt:
     width: int | None = None
     height: int | None = None
     audible: bool = False
+    box: Box | None = None
+    things: tuple[Thing, ...] = ()
 
     @property
     def timed(self) -> bool:

@@ -14,7 +14,7 @@ from search.media import clips
 from search.media.opening import Held
 from search.media.signed_files import SigningKey, credentialed
 from search.store.catalogue import Asset
-from search.types import Modality
+from search.types import Box, Modality, Thing
 
 _CUT, _RESIZED = ("c2pa.trimmed", "c2pa.transcoded"), ("c2pa.resized.proportional", "c2pa.transcoded")
 """What C2PA calls that which was done to a clip, and to a picture."""
@@ -34,6 +34,11 @@ class Chosen:
     confidence: float | None = None
     text: str = ""
     note: str = ""
+    box: Box | None = None
+
+    def shows(self, one: Thing) -> bool:
+        """Whether a thing of the asset is in what is to be exported."""
+        return self.start_ms is None or one.at_ms is None or self.start_ms <= one.at_ms < (self.end_ms or self.start_ms + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,11 @@ class Locus:
 
 
 def excerpts(
-    moments: Sequence[Chosen], assets: Mapping[int, Asset], locus: Callable[[Asset], Locus], open_: Opener | None
+    moments: Sequence[Chosen], assets: Mapping[int, Asset], locus: Callable[[Asset], Locus], open_: Opener | None,
+    things: Mapping[int, Sequence[Thing]] | None = None,
 ) -> tuple[list[Excerpt], dict[str, str]]:  # fmt: skip
-    """The moments as excerpts, and what was left out: names, and why. With ``open_``, videos are asked how they count their frames."""
+    """The moments as excerpts, and what was left out: names, and why. With ``open_``, videos are asked how they count their frames. ``things``
+    are those in pictures of the assets."""
     clocks: dict[int, FrameClock | None] = {}
     unread: set[int] = set()
     audible = {id_ for id_, asset in assets.items() if asset.modality is Modality.AUDIO}
@@ -75,7 +82,7 @@ def excerpts(
             Excerpt(
                 asset.id, asset.digest, place.name, place.folder, place.collection, place.source, asset.modality, asset.format, asset.size,
                 asset.duration_ms, one.start_ms, one.end_ms, one.channel, one.confidence, one.text, one.note, clocks.get(asset.id), asset.width, asset.height,
-                asset.id in audible,
+                asset.id in audible, one.box, tuple(thing for thing in (things or {}).get(asset.id, ()) if one.shows(thing)),
             )
         )  # fmt: skip
     return made, left_out

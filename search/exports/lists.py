@@ -11,8 +11,9 @@ from dataclasses import fields
 from typing import Any
 from urllib.parse import quote
 
+from search import wire
 from search.exports.excerpt import Excerpt
-from search.types import Modality
+from search.types import Box, Modality, Thing
 
 COLUMNS = (
     "collection", "folder", "name", "start_ms", "end_ms", "modality", "format", "channel", "confidence", "text", "note", "source", "sha256", "asset",
@@ -40,7 +41,7 @@ def as_json(title: str, excerpts: Sequence[Excerpt]) -> str:
 
 
 def _told(one: Excerpt) -> dict[str, Any]:
-    told = {field.name: getattr(one, field.name) for field in fields(one) if field.name != "clock"}
+    told = {field.name: getattr(one, field.name) for field in fields(one) if field.name not in ("clock", "things")}
     if one.clock and one.timed:
         first, end = one.clock.span(*one.stretch)
         told |= {
@@ -87,15 +88,78 @@ def as_annotations(title: str, excerpts: Sequence[Excerpt]) -> str:
 
 
 def _target(one: Excerpt) -> dict[str, Any] | str:
-    if not one.timed or one.start_ms is None:
-        return one.source
     start, end = one.stretch
-    selector = {
-        "type": "FragmentSelector",
-        "conformsTo": "http://www.w3.org/TR/media-frags/",
-        "value": f"t={_npt(start)},{_npt(end)}",
-    }
-    return {"source": one.source, "selector": selector}
+    time = f"t={_npt(start)},{_npt(end)}" if one.timed and one.start_ms is not None else ""
+    return _part(one.source, time, one.box)
+
+
+def _part(source: str, time: str, box: Box | None) -> dict[str, Any] | str:
+    """A medium, or a part of it as W3C media fragments name it."""
+    fragment = "&".join(filter(None, (time, wire.box(box)["fragment"] if box else "")))
+    if not fragment:
+        return source
+    selector = {"type": "FragmentSelector", "conformsTo": "http://www.w3.org/TR/media-frags/", "value": fragment}
+    return {"source": source, "selector": selector}
+
+
+def _shown(excerpts: Sequence[Excerpt]) -> list[tuple[Excerpt, Thing]]:
+    """The things in excerpts, each once, with its medium."""
+    return list({(one.sha256, thing): (one, thing) for one in excerpts for thing in one.things}.values())
+
+
+def as_regions(title: str, excerpts: Sequence[Excerpt]) -> str:
+    """Things as annotations (W3C Web Annotation Data Model): the label is a tag of a part of the picture, as a media fragment in percent."""
+    items = [
+        {
+            "id": f"urn:sha256:{one.sha256}#thing-{number}", "type": "Annotation", "motivation": "tagging", "generator": thing.source,
+            **({"confidence": thing.confidence} if thing.confidence is not None else {}),
+            "body": {"type": "TextualBody", "value": thing.label, "format": "text/plain", "purpose": "tagging"},
+            "target": _part(one.source, "" if thing.at_ms is None else f"t={_npt(thing.at_ms)}", thing.box),
+        }
+        for number, (one, thing) in enumerate(_shown(excerpts), 1)
+    ]  # fmt: skip
+    page = {
+        "@context": ["http://www.w3.org/ns/anno.jsonld", {"confidence": "urn:sensorium:confidence"}], "id": "urn:sensorium:export",
+        "type": "AnnotationPage", "label": title, "items": items,
+    }  # fmt: skip
+    return json.dumps(page, ensure_ascii=False, indent=1)
+
+
+def as_coco(title: str, excerpts: Sequence[Excerpt]) -> tuple[str, dict[str, str]]:
+    """Things as COCO has them, with boxes in pixels, and what is left out: pictures whose size is not known. A frame of a video is an image of its own,
+    with its time in ``at_ms``."""
+    shown = _shown(excerpts)
+    left_out = {one.name: "COCO needs its size in pixels." for one, _ in shown if not (one.width and one.height)}
+    shown = [(one, thing) for one, thing in shown if one.width and one.height]
+    of = {(one.sha256, thing.at_ms): one for one, thing in shown}
+    frames = {frame: number for number, frame in enumerate(of, 1)}
+    labels = {label: number for number, label in enumerate(sorted({thing.label for _, thing in shown}), 1)}
+    told = {
+        "info": {"description": title},
+        "images": [
+            {
+                "id": number, "file_name": of[frame].source, "width": of[frame].width, "height": of[frame].height, "sha256": frame[0],
+                **({} if frame[1] is None else {"at_ms": frame[1]}),
+            }
+            for frame, number in frames.items()
+        ],
+        "categories": [{"id": number, "name": label} for label, number in labels.items()],
+        "annotations": [
+            {
+                "id": number, "image_id": frames[one.sha256, thing.at_ms], "category_id": labels[thing.label],
+                "bbox": (bbox := _pixels(one, thing)), "area": round(bbox[2] * bbox[3], 2), "iscrowd": 0, "source": thing.source,
+                **({} if thing.confidence is None else {"score": thing.confidence}),
+            }
+            for number, (one, thing) in enumerate(shown, 1)
+        ],
+    }  # fmt: skip
+    return json.dumps(told, ensure_ascii=False, indent=1), left_out
+
+
+def _pixels(one: Excerpt, thing: Thing) -> list[float]:
+    """A thing's box in pixels: left, top, width and height."""
+    width, height = one.width or 0, one.height or 0
+    return [round(side * scale / 100, 2) for side, scale in zip(thing.box, (width, height, width, height), strict=True)]
 
 
 def _npt(ms: int) -> str:

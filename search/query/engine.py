@@ -53,6 +53,7 @@ from search.store.names import Names
 from search.store.readings import Unread
 from search.store.region_rows import RegionRows
 from search.store.sql import Columns
+from search.store.things import Things
 from search.store.words import WordQuery, text_index
 from search.types import (
     KINDS,
@@ -207,7 +208,7 @@ class Engine:
             cut = len(ordered)
         return Answer(
             hits, view.live.generation, sum(competitors.values()), view.seen(wanted), clock.total(), more=more and cut is None,
-            limit=cut, state=answers.state(question), found=outlook.found, line=weak, notes=_notes(question),
+            limit=cut, state=answers.state(question), found=outlook.found, line=weak, notes=(*_notes(question), *self._looked(wanted)),
             estimate=outlook.estimate(QuestionMomentData(question).rows(first.ids), first.scores, judged), review=review(judged, wanted),
         )  # fmt: skip
 
@@ -306,7 +307,7 @@ class Engine:
         more = len(found) > offset + k
         return Answer(
             hits, view.live.generation, searched, view.seen(wanted), clock.total(), more=more,
-            limit=None if more or len(found) == searched else len(found), state=answers.digest(version, view.state, "regions"),
+            limit=None if more or len(found) == searched else len(found), state=answers.digest(version, view.state, "regions"), notes=self._looked(wanted),
         )  # fmt: skip
 
     def _regional(self, spaces: Sequence[str]) -> tuple[Searcher, Regions]:
@@ -544,7 +545,7 @@ class Engine:
             if one.steps[0].segment in shown
         )  # fmt: skip
         view = scans[0].view if scans else self.searcher().current(found.questions[0].version)
-        notes = (sequences.LIMITED,) if found.limited else ()
+        notes = (*((sequences.LIMITED,) if found.limited else ()), *self._looked(wanted))
         more = len(above) > offset + k
         return Answer(
             hits, view.live.generation, sum(answers.competitors(scans).values()), view.seen(wanted), clock.total(), more=more,
@@ -739,6 +740,15 @@ class Engine:
         moved = level.only(np.array([position[id_] for id_, _ in after], np.intp))
         around.given = dict(after)
         return replace(moved, scores=np.array([score for _, score in after], np.float32))
+
+    def _looked(self, wanted: Filter) -> tuple[str, ...]:
+        """What a filter by things cannot tell."""
+        if not wanted.things:
+            return ()
+        looked, every = Things(self._database, wanted.within).looked()
+        return (
+            f"{looked:,} of {every:,} pictures and videos were looked at for things. Where a detector missed one, it is not counted.",
+        )
 
     def __enter__(self) -> Engine:
         return self

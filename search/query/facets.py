@@ -353,6 +353,10 @@ def _places(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:
     return _of_pairs(passing, assets, codes.reshape(-1).astype(np.int64), names)
 
 
+def _things(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
+    return _of_pairs(passing, *tabled.tables.things)
+
+
 def _speech(passing: PassingRows, tabled: Tabled, wanted: Filter) -> Counts:  # noqa: ARG001
     spoken = int(np.count_nonzero(passing.has(tabled.tables.spoken)))
     return [("yes", spoken), ("no", len(passing.firsts) - spoken)]
@@ -364,7 +368,7 @@ _COUNTED: dict[str, Callable[[PassingRows], Counts]] = {
 }  # fmt: skip
 _TABLED: dict[str, Callable[[PassingRows, Tabled, Filter], Counts]] = {
     "collection": _collections, "folder": _folders, "tag": _tags, "origin": _origins, "camera": _cameras,
-    "rights": _rights, "place": _places, "speech": _speech,
+    "rights": _rights, "place": _places, "thing": _things, "speech": _speech,
 }  # fmt: skip
 _ORDERED = frozenset({"date", "month", "duration", "size", "pixels", "confidence"})
 

@@ -24,9 +24,9 @@ _ALIASES = {"modality": "in", "folder": "under", "month": "date"}
 _LISTS: dict[str, tuple[str, type[StrEnum] | None]] = {
     "in": ("modalities", Modality), "channel": ("channels", Channel), "dated_by": ("dated_by", DateSource), "shape": ("shapes", Shape),
     "collection": ("collections", None), "under": ("under", None), "tag": ("tags", None), "track": ("tracks", None),
-    "language": ("languages", None), "origin": ("origins", Origin), "camera": ("cameras", None), "rights": ("rights", None),
+    "language": ("languages", None), "origin": ("origins", Origin), "camera": ("cameras", None), "rights": ("rights", None), "thing": ("things", None),
 }  # fmt: skip
-"""Keys that may be given several times, one of whose values is enough: the part of the filter, and what its values are."""
+"""Keys that may be given several times, one of whose values is enough (of things, all must fit): the part of the filter, and what its values are."""
 _DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
 
@@ -190,7 +190,7 @@ def _unfit(key: str, value: str) -> InputError:
 
 _EXAMPLES = {
     "in": "video", "channel": "sound", "dated_by": "exif", "shape": "portrait", "collection": "default", "under": "2024/harbour",
-    "tag": "dog", "origin": "generated", "track": "de", "language": "de", "duration": "10..60 (seconds)", "size": "1..10 (megabytes)",
+    "tag": "dog", "origin": "generated", "thing": '"2.. person near bicycle"', "track": "de", "language": "de", "duration": "10..60 (seconds)", "size": "1..10 (megabytes)",
     "pixels": "2.. (millions)", "confidence": "0.7..", "date": "2024-05 or 2023..2024", "since": "2024-05", "until": "2024-05-31",
     "camera": "canon", "rights": "CC BY", "place": "59.33,18.07,5 (latitude, longitude, kilometres) or 59,18,60,19 (south, west, north, east)",
     "speech": "yes or no",

@@ -4,12 +4,13 @@ A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``. A fam
 ``speech:base,untranslated``. A family is a module here, or one that another package registers under the entry point group
 ``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader``. A family whose models come from a hub also
 has ``source(rest: str) -> Source`` and ``KNOWN``, the recommended models, with what they read, ``READS``; ``note(rest: str) -> str`` says
-what to know of a model. Importing a family loads no framework.
+what to know of a model. A family that looks for things with given labels has ``LABELLED = True``, and its ``load`` takes ``labels`` too.
+Importing a family loads no framework.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -19,7 +20,7 @@ from search.encoders import lacking, module_of, offline
 from search.encoders.known_models import KnownModel
 from search.errors import InputError
 from search.models import Models, ModelSource, outside
-from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, PictureCodes
+from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, PictureCodes, Thing
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ FAMILIES = {
     "caption": "search.readers.caption",
     "written": "search.readers.written",
     "regions": "search.readers.windows",
+    "detect": "search.readers.detect",
 }
 """Family -> module."""
 
@@ -45,13 +47,13 @@ class Reader(Protocol):
     revision: str
     """Changes whenever what it would read may change."""
     channels: frozenset[Channel]
-    """What it fills; none: it yields codes of pictures."""
+    """What it fills; none: it yields codes of pictures, or things."""
     reads: frozenset[Modality]
     """The assets that it looks at."""
     needs: Needs
     """What is decoded for it: windows of sound, frames, metadata."""
 
-    def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | PictureCodes | Gap]:
+    def read(self, info: Info, cuts: Iterable[Cut | Gap]) -> Iterator[Passage | PictureCodes | Thing | Gap]:
         """Read an asset. Its cuts come in order of time as they are decoded; none is kept in memory longer than needed.
 
         Gaps in the input can be ignored. A Gap that the reader yields says what it could not read, and why.
@@ -106,10 +108,11 @@ def source(name: str) -> ModelSource:
     return opened(name, lambda module: cast("ModelSource", module.source(rest)))
 
 
-def load(name: str, models: Models, device: str = "auto") -> Reader:
-    """Load a reader; ``models`` are those of this machine.
+def load(name: str, models: Models, device: str = "auto", labels: Sequence[str] = ()) -> Reader:
+    """Load a reader; ``models`` are those of this machine, ``labels`` those of the things that it looks for.
 
     Raises:
+        InputError: it looks for things, and there are no labels; or it does not, and there are.
         UnknownName: there is no reader of that name.
         ModelMissing: its weights are not here, or are not what they should be; or a package that it needs is not installed.
     """
@@ -117,7 +120,15 @@ def load(name: str, models: Models, device: str = "auto") -> Reader:
 
     def make(module: ModuleType) -> Reader:
         files = next((name.removesuffix(f",{one}") for one in getattr(module, "OPTIONS", ()) if name.endswith(f",{one}")), name)
-        reader: Reader = module.load(replace(models.find(files), name=name) if rest else None, device)
+        if bool(labels) != getattr(module, "LABELLED", False):
+            raise InputError(
+                f"The reader {name} looks for no labels." if labels else f"The reader {name} has nothing to look for.",
+                remedy="Leave out --labels."
+                if labels
+                else 'Name the things: --labels "dog,cat,traffic light", or a file of labels.',
+            )
+        given = {"labels": tuple(labels)} if labels else {}
+        reader: Reader = module.load(replace(models.find(files), name=name) if rest else None, device, **given)
         return reader
 
     return opened(name, make)

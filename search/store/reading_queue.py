@@ -13,12 +13,12 @@ from sqlalchemy import Connection, Table, and_, delete, func, insert, select, up
 from search.store import tables as t
 from search.store.intake import write_ledger
 from search.store.queue import Queue, Unit, described, gap_row
-from search.types import Gap, Info, Passage, PictureCodes
+from search.types import LONGEST_LABEL, Gap, Info, Passage, PictureCodes, Thing
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A reader's result for a unit: passages, or codes of ``pictures``. ``beside``: a fingerprint of the files beside the asset's file; None: the reader does not
+    """A reader's result for a unit: passages, codes of ``pictures``, or ``things``. ``beside``: a fingerprint of the files beside the asset's file; None: the reader does not
     read these."""
 
     unit: Unit
@@ -27,6 +27,12 @@ class Read:
     gaps: Sequence[Gap] = ()
     beside: str | None = None
     pictures: Sequence[PictureCodes] = ()
+    things: Sequence[Thing] = ()
+
+    @property
+    def count(self) -> int:
+        """How much was read."""
+        return len(self.passages) + len(self.pictures) + len(self.things)
 
 
 class ReadingQueue(Queue):
@@ -36,7 +42,7 @@ class ReadingQueue(Queue):
     _whose: ClassVar[str] = "reader_id"
 
     def keep(self, read: Sequence[Read], source: str) -> list[Read]:
-        """Commit readings: passages as segments, codes of pictures, gaps and the units' end, in one transaction. What this reader read of
+        """Commit readings: passages as segments, codes of pictures, things, gaps and the units' end, in one transaction. What this reader read of
         them before is deleted.
 
         Returns the readings that were still leased to this worker. ``source``: the reader's name, for passages without a source.
@@ -47,19 +53,22 @@ class ReadingQueue(Queue):
             drop_read(
                 connection, and_(t.segment.c.reader_id == self._of, t.segment.c.asset_id.in_([one.unit.asset for one in ours]))
             )
-            of_ours = t.region.c.asset_id.in_([one.unit.asset for one in ours])
-            connection.execute(delete(t.region).where(t.region.c.reader_id == self._of, of_ours))
+            for table in (t.region, t.thing):
+                of_ours = table.c.asset_id.in_([one.unit.asset for one in ours])
+                connection.execute(delete(table).where(table.c.reader_id == self._of, of_ours))
             for item in ours:
                 unknown = update(t.asset).where(t.asset.c.id == item.unit.asset, t.asset.c.modality.is_(None))
                 connection.execute(unknown.values(described(item.info, item.unit)))
                 gaps = [gap_row(gap) for gap in item.gaps]
                 write_ledger(connection, item.unit.collection, item.unit.asset, item.unit.path, gaps, reader_id=self._of)
-                told = {"beside": item.beside, "passages": len(item.passages) + len(item.pictures)}
+                told = {"beside": item.beside, "passages": item.count}
                 connection.execute(update(t.reading).where(t.reading.c.id == item.unit.id).values(**told))
             if rows := [row for item in ours for row in self._rows(connection, item, source)]:
                 connection.execute(insert(t.segment), rows)
             if codes := [self._coded(item, one) for item in ours for one in item.pictures]:
                 connection.execute(insert(t.region), codes)
+            if things := [thing_row(item.unit.asset, self._of, one) for item in ours for one in item.things]:
+                connection.execute(insert(t.thing), things)
             self._end(connection, [item.unit.id for item in ours], state="done", reason=None)
             return ours
 
@@ -84,6 +93,16 @@ class ReadingQueue(Queue):
             rows.append(row | dict(zip(("unit", "start", "end"), span, strict=True)))
             ordinals[passage.channel] += 1
         return rows
+
+
+def thing_row(asset: int, reader: int | None, one: Thing) -> dict[str, Any]:
+    """A row of ``thing``."""
+    start, end = (one.span.start, one.span.end) if one.span else (None, None)
+    sides = dict(zip(("left", "top", "width", "height"), map(float, one.box), strict=True))
+    return {
+        "asset_id": asset, "reader_id": reader, "start": start, "end": end, "at_ms": one.at_ms, "label": one.label[:LONGEST_LABEL],
+        "confidence": one.confidence, **sides,
+    }  # fmt: skip
 
 
 def drop_read(connection: Connection, which: Any) -> None:  # noqa: ANN401 - an SQL condition on segments

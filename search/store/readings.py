@@ -24,7 +24,7 @@ READABLE = {Channel.SPEECH: (Modality.AUDIO, Modality.VIDEO), Channel.OCR: (Moda
 @dataclass(frozen=True, slots=True)
 class ReaderEntry:
     """A reader of the archive. ``name`` loads it. It reads assets of ``modalities`` in ``collections`` (none: in all) and fills
-    ``channels``."""
+    ``channels``, or looks for things with these ``labels``."""
 
     key: int
     name: str
@@ -32,6 +32,7 @@ class ReaderEntry:
     modalities: tuple[Modality, ...]
     channels: tuple[Channel, ...]
     collections: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
 
 Why: TypeAlias = Literal["waiting", "failed", "none", "subtitles"]
@@ -93,12 +94,13 @@ class Readers:
         return found
 
     def add(
-        self, name: str, revision: str, modalities: Sequence[Modality], channels: Sequence[Channel], collections: Sequence[str] = ()
+        self, name: str, revision: str, modalities: Sequence[Modality], channels: Sequence[Channel], collections: Sequence[str] = (),
+        labels: Sequence[str] = (),
     ) -> ReaderEntry:  # fmt: skip
         """Add a reader, or update it. With another revision, everything is read again."""
         values = {
             "revision": revision, "modalities": ",".join(sorted(modalities)), "channels": ",".join(sorted(channels)),
-            "collections": json.dumps(list(collections)),
+            "collections": json.dumps(list(collections)), "labels": json.dumps(list(labels)),
         }  # fmt: skip
         with self._database.writing() as connection:
             row = connection.execute(select(t.reader).filter_by(name=name)).first()
@@ -149,14 +151,13 @@ class Readers:
             return [SidecarReading(reading, path, told, bool(here)) for reading, path, told, here in connection.execute(query)]
 
     def size(self, key: int) -> tuple[dict[str, int], int]:
-        """The number of readings by state, and of passages and pictures with codes."""
+        """The number of readings by state, and of passages, pictures with codes, and things."""
         c = t.reading.c
         states = select(c.state, func.count()).where(c.reader_id == key).group_by(c.state)
-        passages = select(func.count()).where(t.segment.c.reader_id == key)
-        pictures = select(func.count()).where(t.region.c.reader_id == key)
+        found = [select(func.count()).where(table.c.reader_id == key) for table in (t.segment, t.region, t.thing)]
         with self._database.reading() as connection:
             counts = {state: count for state, count in connection.execute(states)}  # noqa: C416
-            return counts, connection.execute(passages).scalar_one() + connection.execute(pictures).scalar_one()
+            return counts, sum(connection.execute(query).scalar_one() for query in found)
 
     def unread(self, within: Within = None) -> list[Unread]:
         """Speech, on-screen text and subtitle tracks that no reader has read, of some collections. Subtitles also count as a reading
@@ -257,4 +258,6 @@ def _unread(channel: Channel, within: Within) -> Select[Any]:
 def _entry(row: Any) -> ReaderEntry:  # noqa: ANN401 - SQLAlchemy's rows are typed by position
     modalities = tuple(Modality(name) for name in row.modalities.split(",") if name)
     channels = tuple(Channel(name) for name in row.channels.split(",") if name)
-    return ReaderEntry(row.id, row.name, row.revision, modalities, channels, tuple(json.loads(row.collections)))
+    return ReaderEntry(
+        row.id, row.name, row.revision, modalities, channels, tuple(json.loads(row.collections)), tuple(json.loads(row.labels))
+    )

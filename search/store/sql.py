@@ -25,6 +25,7 @@ from search.store.judgements import Judgements
 from search.store.labels import Labels
 from search.store.names import READER
 from search.store.spaces import Spaces, stored_revision, takes
+from search.store.things import Things
 from search.store.within import inside, legible, seen
 from search.types import (
     HEARD,
@@ -133,7 +134,7 @@ class Tables:
     Files that are not missing, one row each: ``assets``, positions ``in_collection`` in ``collections`` and ``in_folder`` in
     ``folders``, all (n,). ``roots`` are those of each collection. ``labels`` are the tags of assets, ``fields`` their own fields by
     name, ``spoken`` the assets (m,) with speech that was read, and ``origins``, ``cameras`` and ``rights`` what assets state of how
-    they came about. ``positions`` are where assets were made: assets (p,), latitudes and longitudes in degrees (p,).
+    they came about, and ``things`` the labels of things in their pictures. ``positions`` are where assets were made: assets (p,), latitudes and longitudes in degrees (p,).
     """
 
     assets: Ids
@@ -148,6 +149,7 @@ class Tables:
     origins: Pairs
     cameras: Pairs
     rights: Pairs
+    things: Pairs
     positions: tuple[Ids, NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -423,6 +425,8 @@ class SqlStore:
             assets, latitudes, longitudes = self._positions(wanted.within, wanted.located)
             inside_any = np.logical_or.reduce([in_area(latitudes, longitudes, area) for area in wanted.areas])
             mask &= np.isin(columns.assets, assets[inside_any])
+        for one in wanted.things:
+            mask &= np.isin(columns.assets, Things(self._database, wanted.within).assets(one))
         if wanted.tracks:
             mask &= np.isin(columns.ids, self._heard(wanted.tracks, wanted.within))
         if wanted.since is not None:
@@ -660,7 +664,8 @@ class SqlStore:
             .where(where.state != "missing", where.asset_id.is_not(None), *inside(within))
         )
         labels = select(label.asset_id, label.name).where(*seen(within, label.asset_id)).distinct()
-        a = t.asset.c
+        a, thing = t.asset.c, t.thing.c
+        things = select(thing.asset_id, thing.label).where(*seen(within, thing.asset_id)).distinct()
         stated = [select(a.id, one).where(one != "", *seen(within, a.id)) for one in (a.origin, a.camera, a.rights)]
         with self._database.reading() as connection:
             rows = connection.execute(files).all()
@@ -677,7 +682,7 @@ class SqlStore:
                 assets, in_collection, in_folder, collections, [path_of(path) for path in places],
                 SqlStore(self._database, within).collections(), _coded_pairs([(row[0], row[1]) for row in connection.execute(labels)]),
                 {name: _coded_pairs(pairs) for name, pairs in sorted(own.items())}, self._spoken(within),
-                origins, cameras, rights, self._positions(within),
+                origins, cameras, rights, _coded_pairs([(row[0], row[1]) for row in connection.execute(things)]), self._positions(within),
             )  # fmt: skip
 
     def texts(self, assets: Ids, limit: int, within: Within) -> list[tuple[int, str]]:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0024"
+REVISION = "0027"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -197,6 +197,7 @@ reader = Table(
     Column("modalities", String(200), nullable=False),  # of assets that it reads, separated by commas
     Column("channels", String(200), nullable=False),  # that it fills, separated by commas
     Column("collections", Text, nullable=False),  # that it reads, as a JSON list; none: all
+    Column("labels", Text, nullable=False, server_default="[]"),  # that it looks for, as a JSON list
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -228,6 +229,24 @@ region = Table(  # what the windows of a picture, or of a frame of a shot, show
     Column("end", BigInteger),
     Column("at_ms", BigInteger),  # when the frame is on screen
     Column("codes", LargeBinary, nullable=False),  # see search/index/window_codes.py
+    sqlite_autoincrement=True,
+)
+
+thing = Table(  # what a detector saw in a picture or in a frame of a shot, or what people said is there
+    "thing",
+    metadata,
+    _key(),
+    _to("asset", index=True),
+    _to("reader", nullable=True, index=True),  # None: it was imported
+    Column("start", BigInteger),  # of the shot, in milliseconds; None: it is in a picture
+    Column("end", BigInteger),
+    Column("at_ms", BigInteger),  # when the frame is on screen
+    Column("label", String(200), nullable=False, index=True),
+    Column("confidence", Float),  # None: it was imported
+    Column("left", Float, nullable=False),  # of the box, in percent of the picture's width and height
+    Column("top", Float, nullable=False),
+    Column("width", Float, nullable=False),
+    Column("height", Float, nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -137,6 +137,7 @@ TABLE = {
     ("GET", "/v1/assets"): plainly("GET", "/v1/assets?limit=200"),
     ("GET", "/v1/assets/{id}"): by_id("asset", "/v1/assets/{id}"),
     ("GET", "/v1/assets/{id}/segments"): by_id("asset", "/v1/assets/{id}/segments"),
+    ("GET", "/v1/assets/{id}/regions"): by_id("asset", "/v1/assets/{id}/regions"),
     ("GET", "/v1/assets/{id}/provenance"): by_id("asset", "/v1/assets/{id}/provenance"),
     ("GET", "/v1/assets/{id}/motion"): by_id("asset", "/v1/assets/{id}/motion"),
     ("GET", "/v1/segments/{id}"): by_id("segment", "/v1/segments/{id}"),

@@ -20,15 +20,18 @@ from PIL import Image
 from search.errors import InputError, MediaError
 from search.exports import Excerpt, FrameClock
 from search.exports.bundle import FORMATS, zipped
-from search.exports.lists import as_vtt
+from search.exports.lists import as_annotations, as_coco, as_regions, as_vtt
 from search.exports.timelines import as_edls, as_fcpxml, as_otio
-from search.types import Modality
+from search.types import Modality, Thing
 
 NTSC, FILM = Fraction(30_000, 1001), Fraction(24_000, 1001)
 RATES = (Fraction(24), Fraction(25), FILM, NTSC, Fraction(30), Fraction(50), Fraction(60_000, 1001), Fraction(120))
 
 
 RED = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC")
+
+
+GULL = Thing("gull", (10, 20, 30, 40), 0.5, None, 1_500, "detect:fake")
 
 
 def excerpt(name: str = "harbour.mp4", **changes) -> Excerpt:
@@ -251,7 +254,9 @@ def test_subtitles_and_annotations_point_into_the_medium():
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_manifest_has_the_hash_of_every_file(kind):
     with zipfile.ZipFile(
-        io.BytesIO(zipped(kind, "My/cut", [excerpt(), excerpt()], lambda one: ("mp4", b"cut" if kind == "clips" else RED)))
+        io.BytesIO(
+            zipped(kind, "My/cut", [excerpt(things=(GULL,)), excerpt()], lambda one: ("mp4", b"cut" if kind == "clips" else RED))
+        )
     ) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         named = {one["name"]: one["sha256"] for one in manifest["files"]}
@@ -260,6 +265,30 @@ def test_a_manifest_has_the_hash_of_every_file(kind):
         }
     assert named
     assert [one["name"] for one in manifest["media"]] == ["harbour.mp4"]
+
+
+def test_things_are_told_with_their_boxes_as_annotations_and_as_coco():
+    film = excerpt(things=(GULL, Thing("boat", (0, 0, 50, 50))), width=640, height=360)
+    seen = [film, replace(film, things=(GULL,)), excerpt("dot.jpg", things=(GULL,))]
+    items = json.loads(as_regions("All", seen))["items"]
+    assert [(one["body"]["value"], one.get("confidence"), one["target"]["selector"]["value"]) for one in items] == [
+        ("gull", 0.5, "t=1.5&xywh=percent:10,20,30,40"), ("boat", None, "xywh=percent:0,0,50,50"), ("gull", 0.5, "t=1.5&xywh=percent:10,20,30,40")
+    ]  # fmt: skip
+    text, left_out = as_coco("All", seen)
+    told = json.loads(text)
+    assert [(one.get("at_ms"), one["width"]) for one in told["images"]] == [(1_500, 640), (None, 640)]
+    names = {one["id"]: one["name"] for one in told["categories"]}
+    assert [(names[one["category_id"]], one["image_id"], one["bbox"]) for one in told["annotations"]] == [
+        ("gull", 1, [64, 72, 192, 144]), ("boat", 2, [0, 0, 320, 180])
+    ]  # fmt: skip
+    assert list(left_out) == ["dot.jpg"]
+    with pytest.raises(InputError, match="known of things"):
+        zipped("coco", "All", [excerpt()])
+
+
+def test_a_hit_with_a_box_points_at_that_part():
+    (item,) = json.loads(as_annotations("All", [excerpt(start_ms=1_500, end_ms=4_000, box=(10, 20, 30, 40))]))["items"]
+    assert item["target"]["selector"]["value"] == "t=1.5,4&xywh=percent:10,20,30,40"
 
 
 def test_nothing_is_not_exported():

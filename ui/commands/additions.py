@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -144,7 +146,11 @@ def add_space(
 
 @readers.command("add")
 def add_reader(
-    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, caption:MODEL.")],
+    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, caption:MODEL, detect:MODEL.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="LABELS", help="Things to look for, comma-separated, or a file with one a line; for detect:MODEL."),
+    ] = None,
     collection: Collection = None,
     later: Later = False,
     engine: Engine = "local",
@@ -159,6 +165,7 @@ def add_reader(
     Examples:
       sensorium readers add written
       sensorium readers add speech:base
+      sensorium readers add detect:omlab/omdet-turbo-swin-tiny-hf --labels "person,dog,traffic light"
     """
     from search.models import Models
     from search.readers import load as reader_of
@@ -168,10 +175,11 @@ def add_reader(
     settings = load({"home": home})
     place = place_of(settings, engine, address)
     store = Readers(grown(settings, collection or ()))
-    reader = reader_of(name, Models.of(settings), settings.device)
+    wanted = _labels(labels) if labels is not None else next((one.labels for one in store.all() if one.name == name), ())
+    reader = reader_of(name, Models.of(settings), settings.device, wanted)
     if told := getattr(reader, "note", ""):
         show.err.print(f"{name}: {told}.", highlight=False, soft_wrap=True)
-    entry = store.add(name, reader.revision, sorted(reader.reads), sorted(reader.channels), collection or [])
+    entry = store.add(name, reader.revision, sorted(reader.reads), sorted(reader.channels), collection or [], wanted)
     queued = store.fill(entry)
     if later:
         _queued(
@@ -184,7 +192,7 @@ def add_reader(
         show.emit({"event": "done", "name": name, "assets": counts, "passages": passages, "stopped": summary.stopped})
     else:
         echo(
-            f"{name}: {phrasing.count(counts.get('done', 0), 'file')} read{_failures(_failed(counts))}, {phrasing.count(passages, 'passage')} found."
+            f"{name}: {phrasing.count(counts.get('done', 0), 'file')} read{_failures(_failed(counts))}, {phrasing.count(passages, 'thing' if wanted else 'passage')} found."
         )
     for error in summary.absent.values():
         raise error
@@ -301,6 +309,22 @@ def remove(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = No
         confirm("Remove", "removed", told, yes=yes)
         store.remove(name)
     echo(f"{'Would remove' if dry_run else 'Removed'} {told}.")
+
+
+def _labels(given: str) -> tuple[str, ...]:
+    """The labels in an option: those of a file, one a line, or separated by commas.
+
+    Raises:
+        InputError: the file cannot be read as text, or there is no label.
+    """
+    try:
+        text = Path(given).read_text("utf-8-sig") if os.path.isfile(given) else given.replace(",", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{given} cannot be read: {error}.", remedy="Give a text file in UTF-8, with a label a line.") from error
+    labels = tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    if not labels:
+        raise InputError("There is no label in --labels.", remedy='Name the things: --labels "dog,cat,traffic light".')
+    return labels
 
 
 def _spaces(settings: Settings) -> Spaces:

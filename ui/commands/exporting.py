@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from search.store.catalogue import Asset
 
 
-FORMATS = ("csv", "json", "vtt", "annotations", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips")
+FORMATS = ("csv", "json", "vtt", "annotations", "regions", "coco", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips")
 SIGNED = ("clips", "pictures")
 """Formats whose files can carry content credentials."""
 
@@ -60,20 +60,22 @@ def export(
     """
     from search.api.exporting import CELL_PIXELS, PICTURE_PIXELS
     from search.api.thumbnails import Thumbnails
-    from search.exports.bundle import FRAMED, bundle
+    from search.exports.bundle import FRAMED, THINGS, bundle
     from search.exports.gather import cutter, excerpts, picturer, signer
     from search.media import DecodePool
     from search.media.signed_files import SigningKey
     from search.store import Catalogue
+    from search.store.things import Things
 
     if sign and format not in SIGNED:
         raise InputError(f"An export as {format} is not signed.", remedy=f"Sign one as {' or '.join(SIGNED)}.")
     key = SigningKey.read(*sign) if sign else None
     moments = _moments(answer)
     settings = load({"home": home})
-    catalogue = Catalogue(archive(settings))
-    assets = catalogue.assets(sorted({one.asset for one in moments}))
-    some, left_out = excerpts(moments, assets, _locus, _held if format in FRAMED else None)
+    database = archive(settings)
+    assets = Catalogue(database).assets(sorted({one.asset for one in moments}))
+    things = Things(database).of(list(assets)) if format in THINGS else None
+    some, left_out = excerpts(moments, assets, _locus, _held if format in FRAMED else None, things)
     part = to.with_name(f"{to.name}.part")
     try:
         with part.open("wb") as file, ExitStack() as kept:
@@ -101,7 +103,7 @@ def _moments(answer: Path) -> list[Chosen]:
         return [
             Chosen(
                 hit["asset"]["id"], (hit["span"] or {}).get("start_ms"), (hit["span"] or {}).get("end_ms"), hit["channel"], hit["confidence"],
-                hit["evidence"].get("text") or "",
+                hit["evidence"].get("text") or "", box=tuple(hit["box"][side] for side in ("left", "top", "width", "height")) if hit["box"] else None,
             )
             for hit in told["hits"]
         ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""`sensorium facets` and `sensorium fields`: what an archive can be narrowed by."""
+"""`sensorium facets`, `sensorium fields` and `sensorium things`: what an archive can be narrowed by."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from search.query import Engine
 
 fields = typer.Typer(help="Import own fields of files, to filter by.", no_args_is_help=True)
+things = typer.Typer(help="Import labelled things in pictures, and list what there is.", no_args_is_help=True)
 
 SHOWN = 12
 """Values of a facet that the terminal shows."""
@@ -180,3 +181,56 @@ def drop_field(name: Annotated[str, typer.Argument(metavar="NAME", help="The fie
 
     count = Fields(archive(load({"home": home}))).drop(name)
     echo(f"{name} removed from {phrasing.count(count, 'file')}.")
+
+
+@things.command("import")
+def import_things(
+    path: Annotated[Path, typer.Argument(metavar="LABELS", help="A COCO file, or the folder of a YOLO data set.")],
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the pictures lie. Default: where the labels say.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and change nothing.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Import boxes that people labelled. They replace what was imported of a picture.
+
+    Examples:
+      sensorium things import annotations/instances_val2017.json --pictures val2017
+      sensorium things import yolo --dry-run
+    """
+    from indexer.labelled import import_labels
+    from ui import show
+
+    told = import_labels(archive(load({"home": home})), path, pictures=pictures, dry=dry_run)
+    if as_json:
+        show.emit(asdict(told))
+    else:
+        done = "would be imported" if dry_run else "imported"
+        echo(f"{phrasing.count(told.things, 'thing')} in {phrasing.count(told.assets, 'picture')} {done}.")
+        if told.skipped:
+            echo(f"{told.skipped:,} boxes without extent, or of a crowd, were left out.", err=True)
+        if told.unknown:
+            named = ", ".join(map(show.name, told.names))
+            more = " …" if told.unknown > len(told.names) else ""
+            echo(f"{phrasing.count(told.unknown, 'picture')} not in the archive: {named}{more}.", err=True)
+    if told.unknown:
+        raise typer.Exit(SOME_UNKNOWN)
+
+
+@things.command("list")
+def list_things(home: Home = None, as_json: Json = False) -> None:
+    """List the things that were found or labelled, and how many files show each."""
+    from search.store.things import Things
+    from ui import show
+
+    found = Things(archive(load({"home": home}))).labels()
+    if as_json:
+        show.emit(found)
+        return
+    for label, count in found.items():
+        echo(f"{label}  {phrasing.count(count, 'file')}")
+    if not found:
+        show.err.print(
+            "No things yet. `sensorium readers add detect:MODEL --labels …` finds some.", highlight=False, markup=False
+        )

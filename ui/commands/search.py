@@ -77,6 +77,13 @@ def search(
     tag: Annotated[
         list[str] | None, filtering(help="Only files with this label of `sensorium tag`. Repeated: with any of them.")
     ] = None,
+    thing: Annotated[
+        list[str] | None,
+        filtering(
+            metavar="THING",
+            help='Only files with these things in a picture: dog, "3.. person", "dog left of car". Repeated: with all of them.',
+        ),
+    ] = None,
     track: Annotated[
         list[str] | None,
         filtering(help="Only this sound track: a language, a number, or words of its title. Repeated: any of them."),
@@ -149,6 +156,7 @@ def search(
       sensorium search --form 'siren ~30s> crowd -"police car" in:video'
       sensorium search "a traffic light" --region
       sensorium search "a red boat" --imagine imagine:stabilityai/sd-turbo
+      sensorium search "a street at night" --thing "2.. person" --thing "dog left of car"
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term, Then
@@ -182,7 +190,7 @@ def search(
         modalities=tuple(members("modality", Modality, targets)), channels=tuple(members("channel", Channel, channel)),
         collections=tuple(collection or ()), dated_by=tuple(members("source of dates", DateSource, dated_by)),
         since=_date("since", since), until=_date("until", until), shortest_ms=_ms(shortest), longest_ms=_ms(longest), tags=tuple(tag or ()),
-        tracks=language_names.spelled(track or ()), origins=tuple(members("origin", Origin, origin)),
+        tracks=language_names.spelled(track or ()), origins=tuple(members("origin", Origin, origin)), things=tuple(thing or ()),
     )  # fmt: skip
     with Engine(load({"home": home})) as engine:
         wanted = narrowed(engine, wanted, where or ())

@@ -160,7 +160,8 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None, verdict:
         "Title": asset.title or "", **_dated(asset), "Origin": asset.provenance.evidence if asset.provenance else "",
         "Length": phrasing.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
         "File": f"{asset.format}, {phrasing.size(asset.bytes)}", "Location": places, "Added": phrasing.day(asset.added_at),
-        "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags), "Not indexed": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
+        "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags),
+        "Things": ", ".join(f"{count} × {label}" if count > 1 else label for label, count in asset.things.items()), "Not indexed": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
     }  # fmt: skip
     return [(name, value) for name, value in known.items() if value]
 

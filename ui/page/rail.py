@@ -14,7 +14,7 @@ from ui.page.state import CHANNELS, FIRST_HITS, TARGETS, State
 
 _LISTS = {
     "modality": ("Medium", "targets"), "collection": ("Collection", "collections"), "tag": ("Tag", "tags"), "channel": ("Found in", "channels"),
-    "language": ("Language", "languages"), "origin": ("Origin", "origins"),
+    "language": ("Language", "languages"), "origin": ("Origin", "origins"), "thing": ("Things seen", "things"),
 }  # fmt: skip
 """Facets of which several values may be chosen: how they are headed, and the part of the state that holds them."""
 _OWN: dict[str, dict[str, Any]] = {
@@ -56,7 +56,7 @@ def groups(state: State) -> list[dict[str, Any]]:
     own += [name for name in dict.fromkeys(_FIELD + name for name, _ in state.fields) if name not in own]
     drawn = [
         ("modality", "Medium", _listed(state, "modality")), ("folder", "Folder", _folders(state)), ("month", "Date", _taken(state)),
-        *((name, _LISTS[name][0], _listed(state, name)) for name in ("tag", "collection")), ("duration", "Length", _lengths(state)),
+        *((name, _LISTS[name][0], _listed(state, name)) for name in ("tag", "thing", "collection")), ("duration", "Length", _lengths(state)),
         *((name, _LISTS[name][0], _listed(state, name)) for name in ("channel", "language", "origin")),
         *((name, _headed(name.removeprefix(_FIELD)), _fields(state, name)) for name in own),
     ]  # fmt: skip

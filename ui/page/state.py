@@ -99,6 +99,7 @@ class State:
     channels: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
     spaces: tuple[str, ...] = ()
     under: str = ""
     since: str = ""
@@ -132,7 +133,7 @@ class State:
             {
                 "text": one.get("q", ""), "weight": one.get("weight"), "pieces": [Piece.read(told) for told in params.get("with", ())],
                 "targets": one.get("in", "").split(","), "channels": one.get("channel", "").split(","), "dated_by": one.get("dated", "").split(","),
-                "collections": params.get("collection", ()), "tags": params.get("tag", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
+                "collections": params.get("collection", ()), "tags": params.get("tag", ()), "things": params.get("thing", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
                 "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "region": one.get("region") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
                 "preferred": one.get("prefer", "").split(","), "imagined": one.get("imagined", "").split(","),
                 "languages": params.get("language", ()), "origins": one.get("origin", "").split(","), "fields": [told.split(":", 1) for told in params.get("field", ())],
@@ -155,7 +156,7 @@ class State:
             view=given["view"] if given.get("view") in ("library", "case") else "search", case=_id(given.get("case")),
             text=_text(given.get("text")).strip(), weight=abs(_weight(given.get("weight"))) or 1.0, pieces=tuple(one for one in pieces if isinstance(one, Piece)),
             targets=_among(given.get("targets"), TARGETS), channels=_among(given.get("channels"), CHANNELS),
-            collections=_names(given.get("collections")), tags=_names(given.get("tags")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
+            collections=_names(given.get("collections")), tags=_names(given.get("tags")), things=_names(given.get("things")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
             languages=_names(given.get("languages")), origins=tuple(one for one in ORIGINS if one in _list(given.get("origins"))), fields=_pairs(given.get("fields")),
@@ -172,7 +173,7 @@ class State:
         given: dict[str, list[str]] = {
             "view": [self.view] if self.view != "search" else [], "case": [str(self.case or "")], "q": [self.text], "weight": [f"{self.weight:g}"] if self.text and self.weight != 1 else [], "with": [str(piece) for piece in self.pieces],
             "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
-            "tag": list(self.tags), "space": list(self.spaces), "under": [self.under], "track": [self.track], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
+            "tag": list(self.tags), "thing": list(self.things), "space": list(self.spaces), "under": [self.under], "track": [self.track], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
             "language": list(self.languages), "origin": [",".join(self.origins)], "field": [f"{name}:{value}" for name, value in self.fields],
             "sort": [self.sort], "lanes": ["1"] if self.lanes else [],
@@ -249,7 +250,7 @@ class State:
     def wide(self) -> Self:
         """The same without anything that keeps hits out."""
         return replace(
-            self, targets=(), channels=(), collections=(), tags=(), under="", since="", until="", dated_by=(), track="", shortest=None, longest=None,
+            self, targets=(), channels=(), collections=(), tags=(), things=(), under="", since="", until="", dated_by=(), track="", shortest=None, longest=None,
             languages=(), origins=(), fields=(), words=False, opened=None,
         )  # fmt: skip
 
@@ -260,7 +261,7 @@ class State:
     def filter(self) -> dict[str, Any]:
         """What of the archive may be found, as the API takes it."""
         given = {
-            "collections": list(self.collections), "tags": list(self.tags), "under": self.under, "since": self.since, "until": self.until,
+            "collections": list(self.collections), "tags": list(self.tags), "things": list(self.things), "under": self.under, "since": self.since, "until": self.until,
             "dated_by": list(self.dated_by), "tracks": [self.track] if self.track else [], "shortest_ms": _ms(self.shortest), "longest_ms": _ms(self.longest),
             "languages": list(self.languages), "origins": list(self.origins), "fields": [{"name": name, "value": value} for name, value in self.fields],
         }  # fmt: skip

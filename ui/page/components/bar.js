@@ -192,6 +192,7 @@ class Bar {
     const plain = { under: "in", track: "sound track", since: "since", until: "until", shortest: "at least", longest: "at most" };
     for (const name of d.collections) found.push([name, () => (d.collections = d.collections.filter((one) => one !== name))]);
     for (const name of d.tags) found.push([name, () => (d.tags = d.tags.filter((one) => one !== name))]);
+    for (const name of d.things) found.push([name, () => (d.things = d.things.filter((one) => one !== name))]);
     for (const name of d.spaces) found.push([`space ${name}`, () => (d.spaces = d.spaces.filter((one) => one !== name))]);
     for (const name of d.channels) found.push([`${name} channel`, () => (d.channels = d.channels.filter((one) => one !== name))]);
     for (const name of d.languages) found.push([languageName(name), () => (d.languages = d.languages.filter((one) => one !== name))]);

@@ -1,6 +1,6 @@
 // What is handed on: exports, and changes of cases.
 
-const FORMATS = { csv: "Table (CSV)", json: "JSON", vtt: "Subtitles (WebVTT)", annotations: "Annotations (W3C)", iiif: "Manifest (IIIF)", edl: "Edit list (EDL)", otio: "Timeline (OTIO)", fcpxml: "Timeline (FCPXML)", sheet: "Contact sheet (PDF)", pictures: "Pictures (JPEG)", clips: "Clips" };
+const FORMATS = { csv: "Table (CSV)", json: "JSON", vtt: "Subtitles (WebVTT)", annotations: "Annotations (W3C)", regions: "Things (W3C annotations)", coco: "Things (COCO)", iiif: "Manifest (IIIF)", edl: "Edit list (EDL)", otio: "Timeline (OTIO)", fcpxml: "Timeline (FCPXML)", sheet: "Contact sheet (PDF)", pictures: "Pictures (JPEG)", clips: "Clips" };
 
 // Has moments exported and the browser save the file; what came of it, as a sentence.
 async function exported(format, title, moments) {
