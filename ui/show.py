@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.markup import escape
@@ -19,18 +19,19 @@ from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.text import Text
 
-from indexer.events import Events
-from indexer.pipeline import Progress as Done
-from indexer.scan import Tally
 from search.media import extra_of
-from search.ondemand.evidence import CANNOT, Evidence
-from search.planning.plan import Plan
-from search.query.why import Why
-from search.store.readings import Unread, UnreadFile
-from search.store.sql import Passed
 from search.types import Answer, Hit, Span
 from ui import passage_text, phrasing
 from ui.terminal import Console, visible
+
+if TYPE_CHECKING:
+    from indexer.pipeline import Progress as Done
+    from indexer.scan import Tally
+    from search.ondemand.evidence import Evidence
+    from search.planning.plan import Plan
+    from search.query.why import Why
+    from search.store.readings import Unread, UnreadFile
+    from search.store.sql import Passed
 
 out = Console()
 err = Console(stderr=True)
@@ -149,6 +150,8 @@ def plan(found: Plan) -> None:
 
 def claims(found: Evidence) -> None:
     """Print what the moments of an answer say, and what a model answered of each."""
+    from search.ondemand.evidence import CANNOT
+
     out.print()
     if not found.claims:
         seen = found.coverage
@@ -289,6 +292,8 @@ def unread(some: Sequence[Unread], files: Sequence[UnreadFile]) -> None:
 def indexing(*, as_json: bool, quiet: bool = False) -> Iterator[Any]:
     """A report function for the indexer: a bar with rate and time left on stderr, or a JSON event a second on stdout."""
     if as_json:
+        from indexer.events import Events
+
         yield Events(emit, every=1.0)
         return
     bar = Progress(

@@ -178,8 +178,10 @@ def module_of(name: str, what: str, families: Mapping[str, str], extras: Mapping
         ModelMissing: a package that it needs is not installed.
     """
     of = name.partition(":")[0]
-    plugged = {point.name: point.module for point in entry_points(group=f"sensorium.{what}s")}
-    if of not in (modules := plugged | dict(families)):
+    modules = dict(families)
+    if of not in modules:  # looking through all installed packages takes as long as a search
+        modules |= {point.name: point.module for point in entry_points(group=f"sensorium.{what}s")}
+    if of not in modules:
         raise UnknownName(what, of, modules)
     try:
         return importlib.import_module(modules[of])

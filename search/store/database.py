@@ -7,12 +7,12 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text, update
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, inspect, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
@@ -60,6 +60,14 @@ FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.25, 10.0
 _log = logging.getLogger(__name__)
 
 _ROOM = "Free some space and run the command again: what was acknowledged is safe, the rest goes on."
+
+
+def put_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows; of those whose keys are there already, nothing changes."""
+    from sqlalchemy.dialects import postgresql, sqlite  # here, since the other one is not loaded by searches
+
+    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 class Database:

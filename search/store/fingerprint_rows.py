@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, exists, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from search.store import tables as t
-from search.store.database import Database
+from search.store.database import Database, put_new
 from search.types import Channel, Fingerprint, Ids
 
 
@@ -115,8 +114,7 @@ def put_fingerprints(connection: Connection, some: Iterable[tuple[int, Fingerpri
         if one is not None
     ]
     if rows:
-        dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-        connection.execute(dialect.insert(t.fingerprint).on_conflict_do_nothing(), rows)
+        put_new(connection, t.fingerprint, rows)
 
 
 _TYPES = {8: "<u8", 4: "<u4"}

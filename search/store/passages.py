@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import and_, exists, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from search.store import tables as t
-from search.store.database import Database
+from search.store.database import Database, put_new
 from search.store.names import READER
 from search.types import WORDS, Kind, Vectors
 
@@ -60,5 +58,4 @@ class Passages:
             ]
             if not rows:
                 return
-            dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-            connection.execute(dialect.insert(t.embedding).on_conflict_do_nothing(), rows)
+            put_new(connection, t.embedding, rows)

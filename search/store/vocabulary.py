@@ -10,8 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
 from search.store.folding import begins
 
@@ -49,6 +47,9 @@ class Vocabulary:
         limit = 0 if len(term) < 4 or len(term) >= _WIDTH or begins(term[0]) else 1 if len(term) < 8 else 2
         if not limit:  # nearly every word is near a short one
             return {}
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
         shapes = _shapes([term])
         lengths, letters, pairs = _signs(shapes)
         # One edit changes the length by one at most, two letters, and six pairs of neighbours: few words are left to be compared.

@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import combinations, pairwise
-
-import snowballstemmer
+from typing import Any
 
 MIN_LETTERS, MAX_LETTERS = 4, 24
 """Letters of a word whose forms are looked for."""
@@ -22,7 +21,6 @@ BEHIND, BEYOND = 3, 4
 MAX_SPLITS = 4
 """Places at which letters and digits meet that a word may be parted at, the first."""
 
-_STEMMERS = tuple(snowballstemmer.stemmer(language) for language in LANGUAGES)
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 
 
@@ -58,6 +56,14 @@ def _parted(term: str, places: Iterable[int]) -> tuple[str, ...]:
     return tuple(term[start:end] for start, end in pairwise([0, *places, len(term)]))
 
 
+@lru_cache(1)
+def _stemmers() -> tuple[Any, ...]:
+    """The rules of each language."""
+    import snowballstemmer  # here, since an archive without words needs none
+
+    return tuple(snowballstemmer.stemmer(language) for language in LANGUAGES)
+
+
 @lru_cache(1 << 15)
 def _stems(term: str) -> tuple[str, ...]:
-    return tuple(stemmer.stemWord(term) for stemmer in _STEMMERS)
+    return tuple(stemmer.stemWord(term) for stemmer in _stemmers())

@@ -21,7 +21,7 @@ from search.errors import REASONS
 from search.store.sql import Failure
 from search.types import Answer, Channel, Coverage, Hit, Modality, Segment
 from ui import doctor, phrasing, show, status
-from ui.cli import app
+from ui.cli import app, hasten
 from ui.terminal import Console
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +62,23 @@ def test_help_loads_no_engine():
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"numpy", "sqlalchemy", "faiss", "onnxruntime", "av", "PIL", "indexer", "search.store", "search.query", "ui.show"}
     assert not heavy & set(loaded)
+
+
+def test_a_search_loads_neither_the_indexer_nor_the_rules_of_languages():
+    program = "import sys, search.query, ui.show; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"indexer", "snowballstemmer", "rapidfuzz", "sqlalchemy.dialects.postgresql", "search.planning"} & set(loaded)
+
+
+@pytest.mark.parametrize(("asked", "built"), [("status", {"status", "fields"}), ("eval", {"eval", "fields"}), ("serach", None)])
+def test_only_the_command_that_is_asked_is_built(monkeypatch, asked, built):
+    monkeypatch.setattr(app, "registered_commands", app.registered_commands)
+    monkeypatch.setattr(app, "registered_groups", app.registered_groups)
+    monkeypatch.setattr("gc.disable", lambda: None)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    every = set(typer.main.get_command(app).commands)
+    hasten(asked)
+    assert set(typer.main.get_command(app).commands) == (built or every)
 
 
 def help_of(*arguments: str) -> str:
