@@ -9,7 +9,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import search
@@ -163,6 +162,8 @@ class Places:
 
     def hide(self, text: str) -> str:
         """Remove the server's own paths from a text: its home, its roots, and where the program is installed."""
+        if "/" not in text:
+            return printable(text)
         if self._whole:
             return self._whole.hide(text)
         home = str(self._settings.home)
@@ -193,6 +194,7 @@ class _Roots:
                 name = f"{base}-{numbers[base] + 1}"
             self.named[name] = root
         self.names = {root: name for name, root in self.named.items()}
+        self._lengths = sorted({len(root) for root in self.names if len(root) > 1}, reverse=True)
         self._really: dict[str, list[str]] | None = None
 
     def outermost(self, path: str) -> str | None:
@@ -215,14 +217,18 @@ class _Roots:
                 return True
         return False
 
-    @cached_property
-    def _spelled(self) -> re.Pattern[str] | None:
-        roots = sorted((root for root in self.names if len(root) > 1), key=len, reverse=True)
-        return re.compile(rf"({'|'.join(map(re.escape, roots))})(?![\w-]|\.\w)") if roots else None
-
     def hide(self, text: str) -> str:
-        """A text in which the paths of roots are replaced by their names."""
-        return self._spelled.sub(lambda found: self.names[found[1]], text) if self._spelled else text
+        """A text in which the paths of roots are replaced by their names. Wherever one may begin, each length of a root is looked up, the
+        longest first: a pattern of a hundred thousand roots would take seconds to compile."""
+        told, done, at = list[str](), 0, text.find("/")
+        while at >= 0:
+            ends = (at + length for length in self._lengths if at + length <= len(text) and not _GOES_ON.match(text, at + length))
+            root = next((text[at:end] for end in ends if text[at:end] in self.names), None)
+            if root is not None:
+                told += [text[done:at], self.names[root]]
+                done = at + len(root)
+            at = text.find("/", at + 1 if root is None else done)
+        return "".join([*told, text[done:]])
 
 
 def _upwards(path: str) -> Iterator[str]:
@@ -234,6 +240,9 @@ def _upwards(path: str) -> Iterator[str]:
             return
         path = around
 
+
+_GOES_ON = re.compile(r"[\w-]|\.\w")
+"""What follows a path that is another one's beginning."""
 
 _PROGRAM = str(Path(search.__file__).parents[1]) + "/"
 
