@@ -165,7 +165,7 @@ def add_reader(
     Examples:
       sensorium readers add written
       sensorium readers add speech:base
-      sensorium readers add detect:omlab/omdet-turbo-swin-tiny-hf --labels "person,dog,traffic light"
+      sensorium readers add detect:FOLDER --labels "person,dog,traffic light"
     """
     from search.models import Models
     from search.readers import load as reader_of

@@ -156,13 +156,13 @@ def search(
       sensorium search --form 'siren ~30s> crowd -"police car" in:video'
       sensorium search "a traffic light" --region
       sensorium search "a red boat" --imagine imagine:stabilityai/sd-turbo
-      sensorium search "a street at night" --thing "2.. person" --thing "dog left of car"
+      sensorium search "a street" --thing "2.. person" --thing "dog left of car"
     """
     from search.media.metadata import language_names
     from search.query import Engine, Near, Term, Then
     from search.query.algebra import parsed_box
     from search.query.preferences import Preference
-    from ui.imagining import picked
+    from ui.picking import picked
 
     texts = [" ".join(words)] if words else []
     terms: list[Term | Near] = [Term(one, Modality.TEXT) for one in [*texts, *(text or [])]]
