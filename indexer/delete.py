@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search import cache
+from search.encoders import text_tower
 from search.errors import InputError
 from search.index.choice import EXACT
 from search.index.generations import INDEX, folder_name
@@ -110,14 +111,17 @@ def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
 
 
 def drop_strangers(home: Path, store: SqlStore) -> None:
-    """Delete the indexes and calibrations of spaces that are gone, which hold vectors of their content. A drop that was cut short
+    """Delete the indexes, calibrations and text towers of spaces that are gone; the first two hold vectors of their content. A drop that was cut short
     leaves them, and one from another home on the same database."""
     indexes = [path for path in (home / "index").glob("*-*") if re.fullmatch(INDEX, path.name)]
-    if found := {*indexes, *calibration.folder(home).glob("*.npz")}:  # listed first: a new space is there before its files
+    if found := {
+        *indexes,
+        *calibration.folder(home).glob("*.npz"),
+        *(home / text_tower.FOLDER).glob("*.npz"),
+    }:  # listed first: a new space is there before its files
         entries = store.spaces()
-        kept = {home / "index" / folder_name(key, space.name) for key, space in entries} | {
-            calibration.file_of(home, space) for _, space in entries
-        }
+        kept = {home / "index" / folder_name(key, space.name) for key, space in entries}
+        kept |= {file_of(home, space) for _, space in entries for file_of in (calibration.file_of, text_tower.file_of)}
         for path in found - kept:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 

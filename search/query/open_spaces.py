@@ -11,13 +11,13 @@ from contextlib import suppress
 from functools import partial
 
 from search import encoders
-from search.encoders import Encoder
-from search.errors import StillLoading, StoreError, UnknownName
+from search.encoders import Encoder, text_tower
+from search.errors import ModelMissing, StillLoading, StoreError, UnknownName
 from search.models import Models
 from search.query.searcher import Searcher
 from search.settings import Settings
 from search.store import Database, Spaces, SqlStore
-from search.store.spaces import matches
+from search.store.spaces import SpaceEntry, matches
 from search.types import Modality
 
 ALL = "all"
@@ -149,9 +149,18 @@ class OpenSpaces:
                 coming = self._coming[name] = self._loader.submit(self._make, name)
             return coming
 
+    def _loaded(self, entry: SpaceEntry) -> Encoder:
+        """The encoder of a space; where its model is not here, the text tower that was distilled from it."""
+        try:
+            return self._load(entry.encoder)
+        except ModelMissing:
+            if (tower := text_tower.find(self._settings.home, entry.space)) is None:
+                raise
+            return tower
+
     def _make(self, name: str) -> Searcher:
         entry = self.entries.find(name)
-        encoder = self._given if self._given and self._given.space.name == name else self._load(entry.encoder)
+        encoder = self._given if self._given and self._given.space.name == name else self._loaded(entry)
         matches(entry, encoder.space)
         self._searchers[name] = searcher = Searcher(self._settings, self._store, entry, encoder)
         return searcher

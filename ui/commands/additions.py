@@ -268,6 +268,43 @@ def switch(
 
 
 @spaces.command()
+def distill(
+    name: str,
+    captions: Annotated[
+        Path, typer.Option(metavar="FILE", help='A caption in each line: a text, or {"text": "…", "path": "…"}.')
+    ],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Fit a small text tower to a space, and measure what it keeps.
+
+    The archive is then asked in English words where the space's model is not installed. A fifth of the captions, at most 500, are held out
+    to measure it. Those with the path of the file that they tell of say how often that is among the first ten.
+
+    Examples:
+      sensorium spaces distill photos --captions captions.jsonl
+    """
+    from dataclasses import asdict
+
+    from search.query.distill import distill as fit
+    from search.query.distill import read
+    from ui import show
+
+    settings, found = load({"home": home}), read(captions)
+    echo(f"Encoding {phrasing.count(len(found), 'caption')}; with a large model this takes a while.", err=True)
+    made = fit(settings, name, found)
+    if as_json:
+        show.emit(asdict(made) | {"file": str(made.file), "kept": made.kept})
+        return
+    echo(f"{made.file}: fitted on {phrasing.count(made.fitted, 'caption')}, measured on {made.measured:,} others.")
+    if made.teacher is not None and made.tower is not None:
+        echo(
+            f"The file is among the first ten: {made.teacher:.1%} by the model, {made.tower:.1%} by the tower, which keeps {made.kept:.0%}."
+        )
+    echo(f"Of the model's first ten files {made.agrees:.0%} are among the tower's.")
+
+
+@spaces.command()
 def drop(name: str, dry_run: DryRun = False, yes: Yes = False, home: Home = None, as_json: Json = False) -> None:
     """Remove a space with its vectors and its index."""
     from indexer.delete import drop_strangers
