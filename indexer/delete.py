@@ -13,7 +13,6 @@ from pathlib import Path
 from search import cache
 from search.encoders import text_tower
 from search.errors import InputError
-from search.index.choice import EXACT
 from search.index.generations import INDEX, folder_name
 from search.live import LiveIndex
 from search.mirror import mirrored
@@ -97,8 +96,8 @@ def _pictures(settings: Settings, found: Deleted, *, remove: bool) -> Gone:
 def scrub(settings: Settings, database: Database, store: SqlStore) -> None:
     """Write every index again without the deleted content, and remove all older copies from disk."""
     for key, space in store.spaces():
-        live = LiveIndex(store, settings.home, space, key)
-        live.write(coded=settings.index_kind != EXACT)
+        live = LiveIndex(store, settings.home, space, key, kind=settings.index_kind)
+        live.write()
         live.generations.drop_former()
         calibration.forget(settings.home, space, live.index.ids())
         with mirrored(settings, store, key, space) as mirror:

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, bindparam, text
 
 from indexer.delete import drop_strangers
 from indexer.verify import Check, Harm, examine
-from search.index.choice import EXACT
 from search.live import LiveIndex
 from search.mirror import mirrored
 from search.settings import Settings
@@ -93,7 +92,7 @@ def _mend(settings: Settings, database: Database, harm: Harm) -> Iterator[str]:
         yield "The indexes of spaces that are gone were removed."
     for key, space in store.spaces():
         if space.name in harm.spaces or harm.assets or harm.dangling:
-            count = LiveIndex(store, settings.home, space, key, fresh=True).write(coded=settings.index_kind != EXACT).count
+            count = LiveIndex(store, settings.home, space, key, fresh=True, kind=settings.index_kind).write().count
             yield f"The index of {space.name} was written again: {count} segments."
         if space.name in harm.mirrors or harm.assets or harm.dangling:
             with mirrored(settings, store, key, space) as mirror:

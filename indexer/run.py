@@ -27,13 +27,13 @@ from indexer.scan import FolderScan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
 from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError, VectorsAway
-from search.index.choice import EXACT
 from search.live import LiveIndex
 from search.locks import Worker
 from search.media import DecodePool
 from search.mirror import mirrored
 from search.models import Models
 from search.query.calibration import brought
+from search.query.view import COUNTED_AT_ONCE, Covering
 from search.readers import Reader
 from search.settings import Settings
 from search.store import Database, Intake, Passages, Queue, Readers, Spaces, SqlStore
@@ -274,11 +274,14 @@ class Indexer:
 
     def _tidy(self, space_run: SpaceRun) -> int | None:
         if space_run.live is None:
-            space_run.live = LiveIndex(self.store, self._settings.home, space_run.entry.space, space_run.entry.key)
+            of = space_run.entry
+            space_run.live = LiveIndex(self.store, self._settings.home, of.space, of.key, kind=self._settings.index_kind)
         else:
             space_run.live.refresh()
         written = self._write(space_run.live, space_run) if space_run.live.due() else None
         space_run.live.generations.tidy()
+        if (count := len(space_run.live.index)) > COUNTED_AT_ONCE:  # here, so that searches need not
+            Covering(self.store, space_run.entry.key, space_run.live.generations.coverage).follow(self.store.version(), count)
         with mirrored(self._settings, self.store, space_run.entry.key, space_run.entry.space) as mirror:
             try:
                 if mirror is not None:
@@ -291,7 +294,7 @@ class Indexer:
         """Write a generation; lists are tuned on the questions that the encoder brings, if it was needed in this run."""
         brought_along = brought(space_run.entry.space, space_run.encoder) if space_run.loaded else None
         questions = brought_along.questions if brought_along else {}
-        return live.write(questions, coded=self._settings.index_kind != EXACT).generation
+        return live.write(questions).generation
 
     def _outlast(self, error: DatabaseAway) -> None:
         """Wait until the database is back, and return this worker's leases. Raises ``error`` if that takes too long."""
@@ -652,8 +655,8 @@ def rebuild(settings: Settings) -> dict[str, int]:
         store = SqlStore(database)
         written: dict[str, int] = {}
         for key, space in store.spaces():
-            live = LiveIndex(store, settings.home, space, key, fresh=True)
-            written[space.name] = live.write(coded=settings.index_kind != EXACT).count
+            live = LiveIndex(store, settings.home, space, key, fresh=True, kind=settings.index_kind)
+            written[space.name] = live.write().count
             with mirrored(settings, store, key, space) as mirror:
                 if mirror is not None:
                     mirror.follow(anew=True, patience=OUTAGE_SECONDS)

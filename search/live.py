@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from search.index import FlatIndex, GenerationManifest, Generations, VectorIndex
 from search.index.coded import WORN, CodedLists, CodedScan, Effort
 from search.index.placed import SAMPLED_QUERIES, some_of
 from search.store import SqlStore
+from search.store.sql import Columns, sums_of
 from search.types import KINDS, Ids, Modality, Space, Vectors
 
 MAX_DELTA_SHARE = 0.02
@@ -21,6 +23,9 @@ MAX_DELTA_SHARE = 0.02
 
 SAMPLED_VECTORS = 256
 """Vectors of a loaded generation that are compared with SQL's."""
+
+KEPT_FROM = 50_000
+"""From this many segments on, a generation brings their filter columns along. Fewer are read as fast."""
 
 _LOOKS = 3
 
@@ -35,16 +40,18 @@ class LiveIndex:
     """Follows the embeddings of one space. Not thread-safe: its owner keeps searches out while the index changes."""
 
     def __init__(
-        self, store: SqlStore, home: Path, space: Space, key: int, *, fresh: bool = False, place: Place | None = None
-    ) -> None:
+        self, store: SqlStore, home: Path, space: Space, key: int, *, fresh: bool = False, place: Place | None = None,
+        kind: str = "auto",
+    ) -> None:  # fmt: skip
         """Load the generation of ``space``, whose key in SQL is ``key``; from SQL alone if ``fresh``, or where it is damaged or absent.
 
-        ``place`` is for those that search it; without, it is scanned exactly on the CPU.
+        ``place`` is for those that search it; without, it is scanned exactly on the CPU. ``kind`` is the setting ``index_kind``.
 
         Raises:
             InputError: there is no device or kind of index as ``place`` was told.
         """
         self._store, self._space, self._key = store, space, key
+        self._exact = kind == choice.EXACT
         self.generations = Generations(home / "index", key, space.name, space.dim)
         self.generation = 0
         self.damage: IndexDamaged | None = None
@@ -115,7 +122,7 @@ class LiveIndex:
     def _drifted(self) -> bool:
         """Whether the index holds other segments than SQL, or, in a sample, other vectors."""
         for _ in range(_LOOKS):  # a writer may commit between the two looks
-            if not any(map(len, self.differences())):
+            if self._store.sums(self._key) == sums_of(self.index.ids()):
                 break
             self.refresh()
         else:
@@ -142,14 +149,18 @@ class LiveIndex:
             self._behind += len(removed)
         self._last = (embedding, until)
 
-    def write(self, questions: Questions | None = None, *, coded: bool = True) -> GenerationManifest:
+    def write(self, questions: Questions | None = None) -> GenerationManifest:
         """Write the live index as a new generation. One process writes at a time, so that no generation holds less than the one
-        before. Kinds of very many segments get lists (``coded``), tuned on ``questions`` and on the archive's own contents."""
+        before. Kinds of very many segments get lists, unless everything is scanned, tuned on ``questions`` and on the archive's own
+        contents. A large index brings the filter columns of its segments along, so that they are not read when it is opened."""
         with self.generations.writing():
             self.refresh()
-            lists, efforts = self._lists(questions or {}) if coded else ({}, {})
+            lists, efforts = ({}, {}) if self._exact else self._lists(questions or {})
             last_embedding, last_removal = self._last
-            manifest = self.generations.write(self._flat, last_embedding=last_embedding, last_removal=last_removal, lists=lists)
+            kept = self._columns() if len(self._flat) >= KEPT_FROM else None
+            manifest = self.generations.write(
+                self._flat, last_embedding=last_embedding, last_removal=last_removal, lists=lists, columns=kept
+            )
             if lists:
                 self.generations.save_efforts(manifest.generation, efforts)
             if self._fresh or self.damage:  # the one before is not to be trusted either
@@ -157,6 +168,33 @@ class LiveIndex:
         self._fresh = False
         self.generation, self.damage, self._behind = manifest.generation, None, 0
         return manifest
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """The filter columns by name, and ``complete``, (3,): up to which embedding and removal they are, and the state of the database."""
+        complete = np.array(
+            [*self._store.sequences(), self._store.version()], np.int64
+        )  # asked first: what comes later is read again
+        return {"complete": complete} | dict(zip(Columns.__slots__, self._store.columns(self._key), strict=True))
+
+    def kept(self) -> tuple[tuple[int, int], Columns] | None:
+        """The filter columns that the generation brought along, of what is still in the index, and the numbers of the last embedding and removal
+        that they know of. None where there are none, or they are of another state than the database can have come from."""
+        if self._manifest is None or not self.generation:
+            return None
+        try:
+            if (found := self.generations.columns(self._manifest)) is None:
+                return None
+            embedding, removal, version = map(int, found["complete"])
+            columns = Columns(*(found[name] for name in Columns.__slots__))
+        except (IndexDamaged, KeyError, ValueError, TypeError):  # read from SQL
+            return None
+        if any(
+            one > limit
+            for one, limit in zip((embedding, removal, version), (*self._store.sequences(), self._store.version()), strict=True)
+        ):
+            return None
+        held = self.index.holds(columns.ids)
+        return (embedding, removal), columns if held.all() else columns.only(held)
 
     def _lists(self, questions: Questions) -> tuple[dict[int, CodedLists], dict[int, Effort]]:
         """The lists of large kinds and how hard to look at them, by kind. Those of the generation before are gone on with until they are

@@ -81,7 +81,8 @@ class CodedLists:
         self.ivf: Any = faiss.downcast_index(index.index)
         if not isinstance(self.ivf, faiss.IndexIVFRaBitQFastScan) or self.ivf.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise ValueError("these are no coded lists")
-        if self.ivf.ntotal != len(ids) or not np.array_equal(np.sort(np.concatenate(self._numbers())), np.arange(len(ids))):
+        rows = np.concatenate(self._numbers())
+        if self.ivf.ntotal != len(ids) or len(rows) != len(ids) or not is_each_once(rows):
             raise ValueError(f"the lists do not hold {len(ids)} vectors")
 
     @classmethod
@@ -216,6 +217,14 @@ class CodedScan:
         learned = before.learned if before else probes
         self.effort = Effort(probes, rescored, learned, recall, {name: len(one) for name, one in samples.items()}, least)
         return self.effort
+
+
+def is_each_once(rows: Ids) -> bool:
+    """Whether the n numbers of ``rows`` (n,) are those from 0 on, in any order."""
+    seen = np.zeros(len(rows), np.bool_)
+    if len(rows) and rows.min() >= 0 and rows.max() < len(rows):
+        seen[rows] = True
+    return bool(seen.all())
 
 
 def written(lists: CodedLists) -> Any:  # noqa: ANN401

@@ -256,7 +256,8 @@ class FlatIndex:
         return merge([part.search(queries, k, within) for part in self._parts if len(part.ids)], len(queries), k)
 
     def ids(self) -> Ids:  # noqa: D102
-        return np.sort(np.concatenate([part.ids[part.live] for part in self._parts]))
+        base, later = self.split()
+        return np.sort(np.concatenate([base, later])) if len(later) else base
 
     def holds(self, ids: Ids) -> NDArray[np.bool_]:  # noqa: D102
         found = np.zeros(len(ids), np.bool_)

@@ -1,8 +1,10 @@
 """Generations: immutable, hashed snapshots of an index on disk, under ``index/<key>-<digest of the space's name>/``.
 
     gen-00000007/vectors.faiss  ids.npy  manifest.json
+    gen-00000007/columns.npz              what filters need to know of the ids, which only large archives have
     gen-00000007/lists-0.faiss  lists-0.npy   the coded lists of a large kind, by its position in ``KINDS``, and their ids
     CURRENT                     the name of the current one, and the SHA-256 of its manifest
+    coverage.json               how much of a large archive can be searched, as it was counted last
     effort.json                 how hard those lists are looked at, as it was measured last
 
 A generation is written beside the others, synced, renamed into place, and only then named in CURRENT. So after a kill at any
@@ -19,23 +21,27 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from search import disk
 from search.errors import DiskFull, IndexDamaged, SensoriumError
 from search.index.coded import CodedLists, Effort, opened, written
 from search.index.flat import FlatIndex, is_scan
 from search.locks import locked
+from search.types import Ids
 
 FORMAT = 1
 FILES = ("vectors.faiss", "ids.npy")
+COLUMNS = "columns.npz"
 LISTS = re.compile(r"lists-(\d{1,3})\.(faiss|npy)")
 """The files of lists, which only large archives have."""
 
@@ -69,6 +75,11 @@ class Generations:
     def folder(self) -> Path:
         """The folder of this space's generations."""
         return self._folder
+
+    @property
+    def coverage(self) -> Path:
+        """The file that keeps the coverage of the space."""
+        return self._folder / "coverage.json"
 
     def current(self) -> GenerationManifest | None:
         """The manifest of the current generation; None if there is none.
@@ -128,7 +139,7 @@ class Generations:
             for name in manifest.sha256:
                 if (told := LISTS.fullmatch(name)) and told[2] == "faiss":
                     ids = np.load(folder / f"lists-{told[1]}.npy", allow_pickle=False)
-                    if ids.dtype != np.int64 or ids.ndim != 1 or not np.all(ids[:-1] < ids[1:]) or not np.isin(ids, held).all():
+                    if ids.dtype != np.int64 or ids.ndim != 1 or not np.all(ids[:-1] < ids[1:]) or not is_among(ids, held):
                         raise _damaged(folder / name, "its ids are not those of the generation")
                     lists = opened(folder / name, ids, mapped=mapped)
                     if lists.ivf.d != self._dim:
@@ -137,6 +148,21 @@ class Generations:
         except (OSError, ValueError, RuntimeError, EOFError, MemoryError) as error:
             raise _damaged(folder, str(error)) from error
         return found
+
+    def columns(self, manifest: GenerationManifest) -> dict[str, NDArray[Any]] | None:
+        """The columns of a generation that ``load`` has checked; None if it has none.
+
+        Raises:
+            IndexDamaged: they cannot be read, or are not of one length.
+        """
+        if COLUMNS not in manifest.sha256:
+            return None
+        file = self._path(manifest.generation) / COLUMNS
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, MemoryError, BadZipFile) as error:
+            raise _damaged(file, str(error)) from error
 
     def efforts(self, generation: int) -> dict[int, Effort]:
         """How hard to look at the lists of a generation, by kind; none where that was not measured, or cannot be read."""
@@ -160,10 +186,11 @@ class Generations:
             yield
 
     def write(
-        self, index: FlatIndex, *, last_embedding: int, last_removal: int, lists: Mapping[int, CodedLists] | None = None
-    ) -> GenerationManifest:
+        self, index: FlatIndex, *, last_embedding: int, last_removal: int, lists: Mapping[int, CodedLists] | None = None,
+        columns: Mapping[str, NDArray[Any]] | None = None,
+    ) -> GenerationManifest:  # fmt: skip
         """Write what is live in ``index`` as the next generation and make it current; the one before is kept. Call it inside
-        ``writing``. ``lists`` are those of large kinds.
+        ``writing``. ``lists`` are those of large kinds, ``columns`` what filters need to know.
 
         Raises:
             DiskFull: there is no room.
@@ -175,7 +202,7 @@ class Generations:
         draft = self._folder / f"tmp-{number:08d}"
         try:
             draft.mkdir()
-            manifest = self._write_files(draft, number, index, last_embedding, last_removal, lists or {})
+            manifest = self._write_files(draft, number, index, last_embedding, last_removal, lists or {}, columns)
             draft.rename(self._path(number))
             disk.sync(self._folder)
             sealed = _sha256(self._path(number) / "manifest.json")
@@ -197,7 +224,8 @@ class Generations:
         return manifest
 
     def drop_former(self) -> None:
-        """Delete all but the newest generation. Older ones would still contain what was deleted since."""
+        """Delete all but the newest generation, and the coverage. Older ones would still contain what was deleted since."""
+        self.coverage.unlink(missing_ok=True)
         self._drop(max((int(path.name[4:]) for path in self._written()), default=0))
 
     def _drop(self, before: int) -> None:
@@ -206,8 +234,9 @@ class Generations:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _write_files(
-        self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int, lists: Mapping[int, CodedLists]
-    ) -> GenerationManifest:
+        self, folder: Path, number: int, index: FlatIndex, last_embedding: int, last_removal: int, lists: Mapping[int, CodedLists],
+        columns: Mapping[str, NDArray[Any]] | None,
+    ) -> GenerationManifest:  # fmt: skip
         scan, ids = index.compact()
         with (folder / "vectors.faiss").open("wb") as file:  # ours, since FAISS does not mind when closing its own fails
             faiss.write_index(scan, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # not in the stubs
@@ -216,10 +245,12 @@ class Generations:
         for kind, one in lists.items():
             _write(folder / f"lists-{kind}.faiss", written(one))
             _write_array(folder / f"lists-{kind}.npy", one.ids)
-        hashes = {
-            name: _sha256(folder / name)
-            for name in (*FILES, *(f"lists-{kind}.{end}" for kind in lists for end in ("faiss", "npy")))
-        }
+        if columns is not None:
+            with (folder / COLUMNS).open("wb") as file:
+                np.savez(file, **columns)
+            disk.sync(folder / COLUMNS)
+        names = (*FILES, *([COLUMNS] if columns is not None else []), *_files(map(str, lists)))
+        hashes = {name: _sha256(folder / name) for name in names}
         manifest = GenerationManifest(
             FORMAT,
             number,
@@ -254,8 +285,8 @@ class Generations:
         hashes = manifest.sha256
         if not isinstance(hashes, dict) or not {*hashes} >= {*FILES} or not all(isinstance(one, str) for one in hashes.values()):
             raise _damaged(file, "it does not name the files")
-        pairs = {name.rpartition(".")[0] for name in {*hashes} - {*FILES} if LISTS.fullmatch(name)}
-        if {*hashes} != {*FILES, *(f"{pair}.{end}" for pair in pairs for end in ("faiss", "npy"))}:
+        kinds = {told[1] for name in hashes if (told := LISTS.fullmatch(name))}
+        if {*hashes} - {COLUMNS} != {*FILES, *_files(kinds)}:
             raise _damaged(file, "it names other files than a generation has")
         return manifest
 
@@ -344,6 +375,17 @@ def _sha256(file: Path) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise _damaged(file, str(error)) from error
+
+
+def _files(kinds: Iterable[str]) -> list[str]:
+    """The files of the lists of some kinds."""
+    return [f"lists-{kind}.{end}" for kind in kinds for end in ("faiss", "npy")]
+
+
+def is_among(ids: Ids, held: Ids) -> bool:
+    """Whether all of some ids are held; both ascending."""
+    at = np.searchsorted(held, ids)
+    return not len(ids) or bool(at[-1] < len(held) and np.array_equal(held[at], ids))
 
 
 def _effort(told: Mapping[str, Any]) -> Effort:

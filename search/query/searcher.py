@@ -18,7 +18,7 @@ from search.encoders import Calibrated, Encoder, GrainedEncoder
 from search.errors import QueryError, UnknownName
 from search.index import GenerationManifest, Generations, nearest, place, similarities
 from search.index.ivf import RECALL_DEPTH
-from search.live import LiveIndex
+from search.live import SAMPLED_VECTORS, LiveIndex
 from search.mirror import Mirror
 from search.query.algebra import Near, Query, Term, parts
 from search.query.calibration import SMALLEST_SPREAD, Calibration, Direction, Scale, fingerprint, load, spread_of, stamp, usual_of
@@ -62,6 +62,7 @@ class Searcher:
         self.terms = Terms(encoder, settings)
         self._key, self._home = entry.key, settings.home
         self._weights = Path(settings.xclip).expanduser() if settings.xclip else None
+        self._kind = settings.index_kind
         self._generations = Generations(settings.home / "index", entry.key, self.space.name, self.space.dim)
         self._gate = Gate()
         self._mirror = Mirror.of(settings, store, entry.key, self.space)
@@ -69,7 +70,7 @@ class Searcher:
         self._place = here if self._mirror is None else self._mirror.place
         self._refreshing = threading.Lock()
         self._due = 0.0
-        self._covering = Covering(store, self._key)
+        self._covering = Covering(store, self._key, self._generations.coverage)
         self._check = RecallCheck(self._gate.shared)
         self._view = self._look()
 
@@ -199,7 +200,10 @@ class Searcher:
         """
         if before and state[0] < before.state[0]:  # another database, or one set back
             before = None
-        live = before.live if before and before.state[1] == state[1] else None
+        live, opened = before.live if before and before.state[1] == state[1] else None, before is None
+        if before is None:
+            live = self._live()
+            before = self._kept(state, live)
         new, last = self.store.added(self._key, after=before.followed[0]) if before else (_NONE, 0)
         if before is None or len(new) > max(len(before.columns.ids), MANY_IDS):
             return self._look_at_all(state, live)
@@ -207,7 +211,7 @@ class Searcher:
             new[~among(new, before.columns.ids)]
         )  # before the index is brought up to date, which then knows all of these
         if live is None:
-            live = LiveIndex(self.store, self._home, self.space, self._key, place=self._place)
+            live = self._live()
         else:
             live.refresh(self._gate.alone)
         until, removed, altered = self.store.removals(
@@ -216,15 +220,31 @@ class Searcher:
         followed = (last, until)
         with self._gate.shared():
             view = self._followed(before, state, live, followed, more, removed, altered)
+        if opened and not self._is_true(view.columns):
+            return self._look_at_all(state, live)
         self._covering.follow(state[0], len(view.columns.ids))
         return view
+
+    def _live(self) -> LiveIndex:
+        return LiveIndex(self.store, self._home, self.space, self._key, place=self._place, kind=self._kind)
+
+    def _kept(self, state: tuple[int, int, int], live: LiveIndex) -> View | None:
+        """The view of the state in which a generation was written, from the columns that it brought along; None without them."""
+        with self._gate.shared():
+            kept = live.kept()
+            return View.of(state, live, *kept, self._covering) if kept else None
+
+    def _is_true(self, columns: Columns) -> bool:
+        """Whether a sample of the columns is as the database has it."""
+        some = np.unique(np.linspace(0, len(columns.ids) - 1, min(SAMPLED_VECTORS, len(columns.ids)), dtype=np.intp))
+        return self.store.rows(columns.ids[some]).same(columns.only(some))
 
     def _look_at_all(self, state: tuple[int, int, int], live: LiveIndex | None) -> View:
         """A view built from scratch, by reading everything that the space holds."""
         followed = self.store.sequences()
         columns = self.store.columns(self._key)  # before the index, see above
         if live is None:
-            live = LiveIndex(self.store, self._home, self.space, self._key, place=self._place)
+            live = self._live()
         else:
             live.refresh(self._gate.alone)
         with self._gate.shared():

@@ -3,15 +3,19 @@ changes since."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search import disk
 from search.errors import SensoriumError
 from search.live import LiveIndex
 from search.query.calibration import NOTHING, SAMPLED_SEGMENTS, Calibration
@@ -57,21 +61,28 @@ class Grown(Generic[Scalar]):
 
 
 class Covering:
-    """The coverage of a space in its newest state. For a large archive it may be slightly old, while a thread counts again."""
+    """The coverage of a space in its newest state. For a large archive it may be slightly old, while a thread counts again; what was counted
+    of one is kept on disk, so that it is counted once for each state."""
 
-    def __init__(self, store: SqlStore, key: int) -> None:
-        """Count for the first time."""
-        self._store, self._key = store, key
-        self._wanted = self._counted = store.version()
-        self.latest: Mapping[str, Coverage] = store.coverage(key)
+    def __init__(self, store: SqlStore, key: int, file: Path) -> None:
+        """``file`` is where the coverage of a large archive is kept."""
+        self._store, self._key, self._file = store, key, file
+        self._wanted = self._counted = -1
+        self.latest: Mapping[str, Coverage] = {}
         """By collection."""
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def follow(self, version: int, segments: int) -> None:
         """Count again, for an archive with this number of segments in state ``version``."""
+        if version == self._counted:
+            return
         if segments <= COUNTED_AT_ONCE:
             self.latest, self._counted = self._store.coverage(self._key), version
+            return
+        if self._counted < 0:
+            kept = self._kept()
+            self.latest, self._counted = self._count() if kept is None else kept, version
             return
         with self._lock:
             self._wanted = version
@@ -97,13 +108,34 @@ class Covering:
                 version = self._wanted
             began = time.monotonic()
             try:
-                self.latest = self._store.coverage(self._key)
+                self.latest = self._count()
             except SensoriumError:  # whoever searches is told what the database says
                 with self._lock:
                     self._thread = None
                 return
             self._counted = version
             pause = 4 * (time.monotonic() - began)
+
+    def _state(self) -> list[int]:
+        """What a kept coverage is of. The numbers behind the first tell a database that was set back from one that was not."""
+        return [self._store.version(), *self._store.sequences()]
+
+    def _count(self) -> Mapping[str, Coverage]:
+        """Count, and keep the result. A disk that cannot take it costs only that it is counted again."""
+        state = self._state()
+        found = self._store.coverage(self._key)
+        kept = {"state": state, "collections": {name: asdict(one) for name, one in found.items()}}
+        with suppress(OSError):
+            disk.replace(self._file, json.dumps(kept).encode())
+        return found
+
+    def _kept(self) -> Mapping[str, Coverage] | None:
+        """What ``_count`` kept, if it is of the newest state."""
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            told = json.loads(self._file.read_bytes())
+            if told["state"] == self._state():
+                return {name: Coverage(**one) for name, one in told["collections"].items()}
+        return None
 
 
 @dataclass(frozen=True, slots=True)

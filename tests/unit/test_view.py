@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
+from search import live
 from search.index import FlatIndex
 from search.query import searcher as searching
 from search.query import view
@@ -209,6 +210,68 @@ def test_any_changes_in_any_order_are_followed(archive, followed, seed):
         if step % 3 == 0:
             followed()
     followed()
+
+
+@pytest.fixture
+def kept(archive, monkeypatch):
+    """An archive whose generation brought its columns along, and what opens it."""
+    monkeypatch.setattr(live, "KEPT_FROM", 1)
+    archive.put(*(f"/a/{n}.jpg" for n in range(6)))
+    archive.put("/b/film.mp4", cuts=3)
+    searcher = archive.searcher()
+    searcher.write_generation()
+    searcher.close()
+
+    def opened() -> tuple[bool, Columns]:
+        """Whether everything was read again, and the columns."""
+        read = list[int]()
+        with monkeypatch.context() as patch:
+            whole = Searcher._look_at_all
+            patch.setattr(Searcher, "_look_at_all", lambda *given: read.append(1) or whole(*given))
+            searcher = archive.searcher()
+        now = ask(searcher)
+        searcher.close()
+        assert now.columns.same(archive.store.columns(archive.space.key))
+        assert now.live.damage is None
+        return bool(read), now.columns
+
+    return opened
+
+
+def test_an_index_brings_its_columns_along_and_what_came_later_is_read(archive, kept):
+    assert kept()[0] is False
+    archive.put("/b/new.jpg", "/a/2.jpg", content=9)
+    archive.miss("/a/1.jpg")
+    archive.date("/a/3.jpg", 5_000)
+    archive.intake.delete(paths=[b"/a/4.jpg"])
+    anew, columns = kept()
+    assert (anew, len(columns.ids), columns.days.max()) == (False, 7, 5_000)
+
+
+def test_a_large_archive_is_counted_once_for_each_state(archive, kept, monkeypatch):
+    monkeypatch.setattr(view, "COUNTED_AT_ONCE", 0)
+    kept()
+    with monkeypatch.context() as patch:
+        patch.setattr(archive.store, "coverage", lambda _: pytest.fail("it was counted again"))
+        searcher = archive.searcher()
+        assert ask(searcher).seen(Filter()) == Coverage(files=7, seen=7)
+        searcher.close()
+    archive.put("/b/new.jpg")
+    searcher = archive.searcher()
+    assert ask(searcher).seen(Filter()) == Coverage(files=8, seen=8)
+    searcher._generations.drop_former()
+    assert not searcher._generations.coverage.exists()
+    searcher.close()
+
+
+def test_columns_that_are_not_those_of_the_database_are_read_again(archive, kept):
+    archive.date("/a/3.jpg", 5_000)
+    with archive.database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM removal")  # as if it were of a state that nobody noted
+    assert kept()[0] is True
+    with archive.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE change SET count = 1")  # of an older backup
+    assert kept()[0] is True
 
 
 def test_what_searches_hold_does_not_change_under_them(archive, followed):
