@@ -144,7 +144,7 @@ def add_space(
 
 @readers.command("add")
 def add_reader(
-    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, caption:MODEL.")],
+    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, regions, caption:MODEL.")],
     collection: Collection = None,
     later: Later = False,
     engine: Engine = "local",
