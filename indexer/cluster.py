@@ -399,7 +399,7 @@ class _Shift:
         elif now - self._worked > ANSWER_SECONDS:
             raise ClusterAway(
                 f"No worker has started on the Ray cluster for {ANSWER_SECONDS:.0f} seconds.",
-                remedy="`ray status` tells what holds its processors. Run the same command again to continue.",
+                remedy="`ray status` shows what uses its processors. Run the same command again to continue.",
             )
         return more or bool(self._suspects) or any(seat.units for seat in self._seats.values())
 

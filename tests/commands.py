@@ -18,9 +18,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import typer.main
 
 ROOT = Path(__file__).parents[1]
 WARM = (
@@ -78,6 +81,9 @@ class Forks:
         self._process.stdout.close()
         self._folder.cleanup()
 
+
+built = cache(typer.main.get_command)
+"""The command of a ``Typer``, built the first time."""
 
 _forks: list[Forks] = []
 """The process that ``forked`` asks, once it is started."""
@@ -170,10 +176,13 @@ if __name__ == "__main__":
 
     for name in WARM:
         importlib.import_module(name)
-    from tests import decoders
+    from tests import decoders, graphs
     from ui import cli
 
     decoders.fork()
+    graphs.preload()
+    typer.main.get_command = built
+    built(cli.app)
     gc.freeze()
 
     serve(cli.main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from search.media.sandbox import pool
 from search.settings import Settings
-from tests import commands, decoders, schema
+from tests import commands, decoders, graphs, schema, statements
 from tests.fakes.encoder import COLOURS, PITCHES, FakeEncoder
 from tests.postgres import postgres, postgres_url
 from tests.vectors import milvus, pgvector_url, unused, vector_server
@@ -22,6 +23,13 @@ from tests.vectors import milvus, pgvector_url, unused, vector_server
 __all__ = ["milvus", "pgvector_url", "postgres", "postgres_url", "unused", "vector_server"]  # fixtures
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    """What is loaded by now stays: the collector need not look at its millions of objects again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,10 +58,34 @@ def forks():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def built_commands():
+    """The command line is built once, not for every run: typer looks at each of its functions, which takes a tenth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", commands.built)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def copied_schema():
     """New databases are copies of what the migrations made once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("alembic.command.upgrade", schema.Schema().upgrade)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_statements():
+    """A statement is compiled for the first database that it is sent to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.store.database.create_engine", statements.Statements().create_engine)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded_graphs():
+    """Encoders of the pocket space share their graphs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.encoders.pocket.PocketEncoder._session", graphs.session)
         yield
 
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from search import encoders, readers
-from search.encoders.known_models import KNOWN, KnownModel
+from search.encoders.known_models import KNOWN, MODEL_FAMILIES, KnownModel
 from search.errors import ModelMissing
 from search.models import Models, ModelSource
 from search.models.manifest import ModelManifest
@@ -43,6 +43,8 @@ def info(settings: Settings, name: str) -> dict[str, Any]:
     here = models.look(name)
     known = next((one for one in KNOWN if one.name == name), None)
     found = _row(name, known, here)
+    if of := MODEL_FAMILIES.get(name.partition(":")[0]):
+        found |= {"extra": of.extra, "notice": of.notice if known else ""}
     if here:
         damage = models.damage(here)
         found |= asdict(here) | {"folder": str(models.place(name) / here.folder), "damage": damage}

@@ -13,7 +13,7 @@ from search.errors import Problem
 
 _ENDING = Problem(
     503, "ending", "The service is ending", "The request could not be finished before the service ended. Nothing of it was kept.",
-    remedy="Send it again in a few seconds: it may be starting anew.", Retry_After=str(DATABASE_RETRY_SECONDS),
+    remedy="Send it again in a few seconds: it may be restarting.", Retry_After=str(DATABASE_RETRY_SECONDS),
 )  # fmt: skip
 
 

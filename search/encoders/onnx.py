@@ -30,11 +30,6 @@ BATCH_ITEMS = 8
 """Items in one run of a graph: on a CPU larger batches only cost memory."""
 
 
-def describe() -> dict[str, Any]:
-    """Size and licence, which are those of the exported model."""
-    return {"bytes": 0, "licence": "that of the model that was exported"}
-
-
 def source(rest: str) -> ModelSource:
     """An export is made on this machine. Raises ModelMissing, which says how to make it."""
     raise ModelMissing(f"The export {rest} is not here.", remedy="Make it from a model with: sensorium models export NAME")

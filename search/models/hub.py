@@ -109,7 +109,7 @@ class _Pull:
                 path.unlink()
                 raise ModelMissing(
                     f"{name} came, but is not the file that the hub names: its hash differs.",
-                    remedy="Fetch it again; if that fails too, somebody between here and the hub changes what comes.",
+                    remedy="Download it again. If that fails too, something between here and the hub changes the files.",
                 )
             files.refuse_pickle(path, name)
             entries[name] = ManifestFile(sha256, path.stat().st_size)

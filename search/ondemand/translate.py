@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.encoders import lacking, offline
-from search.encoders.known_models import KnownModel
+from search.encoders.known_models import MODEL_FAMILIES, KnownModel
 from search.encoders.weights import PRETRAINED
 from search.errors import InputError, UnknownName
 from search.models import Models, ModelSource, named
-from search.types import Modality
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from search.ondemand.seamless import Translator
@@ -24,8 +23,6 @@ FAMILY = "seamless"
 
 KNOWN = ("facebook/seamless-m4t-v2-large", "facebook/hf-seamless-m4t-medium", "facebook/nllb-200-distilled-600M")
 """Repositories that the authors publish; all are CC-BY-NC."""
-
-NOTICE = "The weights of SeamlessM4T and NLLB are licensed CC-BY-NC 4.0: not for commercial use."
 
 NONE = "No model is set that translates."
 HOW = "Set SENSORIUM_TRANSLATOR to one, such as seamless:facebook/seamless-m4t-v2-large, and fetch it with: sensorium models pull NAME"
@@ -52,7 +49,7 @@ class Translated:
 
 def known() -> list[KnownModel]:
     """The models that the authors publish, for the list of models."""
-    return [KnownModel(f"{FAMILY}:{rest}", frozenset({Modality.TEXT}), None, source(rest).licence) for rest in KNOWN]
+    return [KnownModel(f"{FAMILY}:{rest}", MODEL_FAMILIES[FAMILY].takes, None, source(rest).licence) for rest in KNOWN]
 
 
 def source(rest: str) -> ModelSource:
@@ -63,8 +60,9 @@ def source(rest: str) -> ModelSource:
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
         raise UnknownName("translation model", rest, KNOWN)
-    notice = NOTICE if rest in KNOWN else ""
-    return ModelSource(rest, (*PRETRAINED, "preprocessor_config.json"), licence="cc-by-nc-4.0" if notice else "", notice=notice)
+    family = MODEL_FAMILIES[FAMILY]
+    licence, notice = (family.licence, family.notice) if rest in KNOWN else ("", "")
+    return ModelSource(rest, (*PRETRAINED, "preprocessor_config.json"), licence=licence, notice=notice)
 
 
 def load(translator: str, models: Models, device: str = "auto") -> Translator:

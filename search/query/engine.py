@@ -361,7 +361,7 @@ class Engine:
         if isinstance(query, Then):
             raise QueryError(
                 "A pattern is explained by its steps: each tells where it was found, and how likely.",
-                remedy="Ask for one step alone to see why it was found.",
+                remedy="Ask for a single step to see why it was found.",
             )
         question = self._question(
             query, wanted, without, spaces, words=words or None, clock=StageTimes(), preferences=preferences
@@ -706,7 +706,7 @@ class Engine:
         """
         terms = [term for _, term in parts(query)]
         if len(terms) != 1 or not isinstance(terms[0], Term) or terms[0].modality is not Modality.AUDIO:
-            raise QueryError("Only a single recording can be a spoken question.", remedy="Ask with one sound alone.")
+            raise QueryError("Only a single recording can be a spoken question.", remedy="Ask with a single sound.")
         heard = self._listener.hear(Path(terms[0].content), terms[0].name)
         return heard, [terms[0], *([Term(heard, Modality.TEXT)] if heard.strip() else [])]
 

@@ -247,7 +247,7 @@ class _Reader:
 
     def _times(self, told: str, at: int) -> None:
         if not told.isdecimal() or not 1 <= int(told[:6]) <= 99 or not self.steps[-1].terms:
-            raise FormError(f"{told!r} says no number of times.", at, remedy="Write it behind a step: bark*3.")
+            raise FormError(f"{told!r} is not a number of repetitions.", at, remedy="Write it behind a step: bark*3.")
         self.steps[-1].times = int(told)
 
     def _made(self) -> Formed:

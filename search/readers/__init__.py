@@ -3,7 +3,7 @@
 A name is ``family:model``: ``speech:tiny.en``, ``ocr``, ``caption:PATH``. A family may have ``OPTIONS``, which are appended:
 ``speech:base,untranslated``. A family is a module here, or one that another package registers under the entry point group
 ``sensorium.readers``. Each has ``load(model: Model | None, device: str) -> Reader``. A family whose models come from a hub also
-has ``source(rest: str) -> Source`` and ``KNOWN``, the recommended models, with what they read, ``READS``; ``note(rest: str) -> str`` says
+has ``source(rest: str) -> Source`` and ``KNOWN``, the names of its recommended models; ``note(rest: str) -> str`` says
 what to know of a model. A family that looks for things with given labels has ``LABELLED = True``, and its ``load`` takes ``labels`` too.
 Importing a family loads no framework.
 """
@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from search.encoders import lacking, module_of, offline
-from search.encoders.known_models import KnownModel
+from search.encoders.known_models import MODEL_FAMILIES, KnownModel
 from search.errors import InputError
 from search.models import Models, ModelSource, outside
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, PictureCodes, Thing
@@ -74,7 +74,7 @@ def known() -> list[KnownModel]:
     """The recommended models of our readers."""
     modules = {of: family(of) for of in FAMILIES}
     return [
-        KnownModel(f"{of}:{rest}", module.READS, None, getattr(module, "LICENCE", ""), note=_note(module, rest))
+        KnownModel(f"{of}:{rest}", MODEL_FAMILIES[of].takes, None, MODEL_FAMILIES[of].licence, note=_note(module, rest))
         for of, module in modules.items()
         for rest in getattr(module, "KNOWN", ())
     ]

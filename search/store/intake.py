@@ -455,7 +455,7 @@ def _locate(connection: Connection, collection: int, scan: int, assets: Mapping[
 def _check_collection(connection: Connection, collection: int) -> None:
     if _id_of_collection(connection, collection) is None:
         raise InputError(
-            "The collection was deleted while its files were being indexed.", remedy="Run the command again to index them anew."
+            "The collection was deleted while its files were being indexed.", remedy="Run the command again to index them."
         )
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import pickle
 import random
+import re
 import sys
 import tarfile
 import zipfile
@@ -17,12 +18,13 @@ import huggingface_hub
 import pytest
 
 from search import encoders, readers
-from search.encoders.known_models import KNOWN, met_in_training
+from search.encoders.known_models import KNOWN, MODEL_FAMILIES, met_in_training
 from search.errors import DiskFull, InputError, ModelMissing, UnknownName
 from search.models import Models, ModelSource, carry, files, outside
 from search.models.manifest import parse
 from search.settings import Settings
 from tests.fakes.hub import hub, weights
+from ui import doctor
 from ui.model_list import gather, pull
 
 __all__ = ["hub"]  # a fixture
@@ -408,6 +410,27 @@ def test_the_list_shows_what_reads_captions_and_translates_before_it_is_here(set
         assert (row["here"], sorted(row["accepts"]), row["licence"]) == (False, accepts, licence)
         assert (row["dim"] is None) == (not name.startswith("e5"))
         assert ("English alone" in row["note"]) == ("distil" in name)
+
+
+def test_the_documentation_says_of_families_what_the_program_says():
+    docs, told = Path(__file__).parents[2] / "docs", {}
+    for line in [*(docs / "models.md").read_text().splitlines(), *(docs / "readers.md").read_text().splitlines()]:
+        if line.startswith("| ") and line.count("|") == 5:
+            head, takes, extra, _ = (part.strip() for part in line.strip("|").split("|"))
+            told[re.split(r"\W", head)[0]] = (head, takes, extra)
+    words = {"sound": "audio", "motion": "imu"}
+    for one in MODEL_FAMILIES.values():
+        if one.name in told:
+            head, takes, extra = told.pop(one.name)
+            assert not one.notice or f"weights {one.licence}" in head
+            assert f"`{one.extra}`" in extra if one.extra else extra.startswith("none")
+            if one.name in encoders.FAMILIES:
+                plain = re.sub(r" \(.*?\)", "", takes).split(", ")
+                assert {words.get(word, word) for word in plain} == {str(modality) for modality in one.takes}
+        else:
+            assert f"the extra `{one.extra}`" in (docs / "readers.md").read_text()
+        assert not one.extra or one.extra in doctor.extras()
+    assert {*encoders.FAMILIES} <= {*MODEL_FAMILIES}
 
 
 def test_a_model_knows_the_data_it_was_trained_on_by_its_folder():

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
-import sys
 
 import pytest
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.fakes.encoder import FakeEncoder
+from tests.commands import forked, real
 from ui import show, terminal
 
 NASTY = "\x1b]0;title\x07\x1b[2J\x9b31m\x90q\x7f\r\u202egpj\u2066.exe\u200f\b\0"
@@ -63,28 +61,22 @@ def test_lines_of_echo_are_symbols(capsys):
 
 
 def test_a_search_and_the_ledger_print_names_and_texts_as_symbols(settings, tmp_path, monkeypatch):
-    """As a whole command, in a process of its own."""
+    """As a whole command, the first in a process that starts afresh."""
     from indexer.run import RunRequest, index
 
     folder = tmp_path / "archive"
     folder.mkdir()
     (folder / "red\x1b]0;owned\x07.txt").write_text("It is red. \x1b[2J\u202e\x9b5m")
     (folder / "bad\x1b[2J.png").write_bytes(b"no picture")
-    index(settings, RunRequest([folder]), encoder=FakeEncoder())
-    program = (
-        "import sys; from search import encoders; from tests.fakes.encoder import FakeEncoder;"
-        "encoders.load = lambda *_, **__: FakeEncoder(); from ui import cli; sys.argv[0] = 'sensorium'; cli.main()"
-    )
-    for arguments in (
-        ["search", "red"],
-        ["failures"],
-        ["status"],
-        ["delete", "--dry-run", str(folder)],
-        ["index", str(folder / "no\x1b[2J")],
+    index(settings, RunRequest([folder]))
+    for run, *arguments in (
+        (real, "search", "red"),
+        (forked, "failures"),
+        (forked, "status"),
+        (forked, "delete", "--dry-run", folder),
+        (forked, "index", folder / "no\x1b[2J"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments, "--home", str(settings.home)], capture_output=True, text=True, timeout=120
-        )
+        done = run(*arguments, "--home", settings.home)
         assert not STEERING.search(done.stdout + done.stderr), arguments
         if arguments[0] in ("search", "failures"):
             assert "␛" in done.stdout

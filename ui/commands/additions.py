@@ -146,7 +146,7 @@ def add_space(
 
 @readers.command("add")
 def add_reader(
-    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, caption:MODEL, detect:MODEL.")],
+    name: Annotated[str, typer.Argument(help="The reader: speech:base, ocr, written, regions, caption:MODEL, detect:MODEL.")],
     labels: Annotated[
         str | None,
         typer.Option(metavar="LABELS", help="Things to look for, comma-separated, or a file with one a line; for detect:MODEL."),

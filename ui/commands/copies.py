@@ -100,7 +100,7 @@ def reuse(
     """Say which stretches of a film or a sound other files have as well, with the times in both.
 
     Mirrored, cropped a little, between bars, encoded anew or 4 % faster, pictures are recognised. Sound is at its own speed. Stretches
-    under three seconds are not told.
+    under three seconds are not reported.
 
     Examples:
       sensorium reuse ~/Videos/trailer.mp4

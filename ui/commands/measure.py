@@ -171,7 +171,7 @@ def bench_ingest(
 ) -> None:
     """Measure indexing of a folder, into a temporary home.
 
-    It tells the rate from end to end, its share of the encoder's own rate, and which stage is the bottleneck.
+    It shows the end-to-end rate, its share of the encoder's own rate, and which stage is the bottleneck.
     """
     from ui import show
     from ui.bench import ingest, render_rates

@@ -39,7 +39,7 @@ def plan(
     answer: Annotated[
         bool,
         typer.Option(
-            "--answer", help="Also tell what the best moments say; a model, where `captioner` is set, is asked about each."
+            "--answer", help="Also say what the best moments say; a model, where `captioner` is set, is asked about each."
         ),
     ] = False,
     k: Annotated[int, typer.Option("-k", help="Number of hits.")] = 10,

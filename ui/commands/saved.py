@@ -17,7 +17,7 @@ from ui.commands.search import show_answer, stated_in_form
 from ui.options import Home, Json, archive, paths_under
 from ui.terminal import echo
 
-saved = typer.Typer(no_args_is_help=True, help="Save questions under a name, and ask them again, also for what is new alone.")
+saved = typer.Typer(no_args_is_help=True, help="Save questions under a name, and ask them again, also for new hits only.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a saved question.")]
 
@@ -29,23 +29,21 @@ def add(
     false_alarms: Annotated[
         float | None,
         typer.Option(
-            help="It stands: it tells by itself what comes. The share of unrelated segments that may be told by mistake.",
+            help="Make it a standing question, which reports new hits by itself. The share of unrelated segments that may be reported by mistake.",
             min=1e-9,
             max=0.1,
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where a standing question is told: https://…, or http:// on this machine.")
+        str | None, typer.Option(metavar="URL", help="Where new hits are sent: https://…, or http:// on this machine.")
     ] = None,
-    command: Annotated[
-        str | None, typer.Option(help="A program that a standing question is told to, on its standard input, as JSON.")
-    ] = None,
+    command: Annotated[str | None, typer.Option(help="A program that gets new hits as JSON on its standard input.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Save a question under a name.
 
-    What is in the archive by now is not new to it. A standing question is asked by a service that runs, and by `sensorium saved tell`.
+    What is in the archive already does not count as new. A running service asks standing questions, and so does `sensorium saved tell`.
 
     Examples:
       sensorium saved add sirens 'siren ~30s> crowd in:video'
@@ -60,7 +58,9 @@ def add(
     if webhook is not None:
         fetch.check_webhook(webhook)
     if false_alarms is None and (webhook or command):
-        raise InputError("A question that tells somebody has a rate of false alarms.", remedy="Add --false-alarms 0.0001.")
+        raise InputError(
+            "A question with a webhook or a command needs a rate of false alarms.", remedy="Add --false-alarms 0.0001."
+        )
     try:
         arguments = shlex.split(command or "")
     except ValueError as error:
@@ -69,7 +69,7 @@ def add(
     if as_json:
         _emit([found])
     else:
-        echo(f"Saved: sensorium saved run {name!r} --new tells what has come since.")
+        echo(f"Saved: sensorium saved run {name!r} --new finds what is new since then.")
 
 
 @saved.command("list")
@@ -92,7 +92,7 @@ def list_(home: Home = None, as_json: Json = False) -> None:
 def run(
     name: Name,
     new: Annotated[
-        bool, typer.Option("--new", help="Find only what has come since this was last asked. Hits beyond -k are not told again.")
+        bool, typer.Option("--new", help="Find only what has come since this was last asked. Hits beyond -k are not shown again.")
     ] = False,
     k: Annotated[int, typer.Option("-k", help="Number of hits.")] = 10,
     home: Home = None,
@@ -126,7 +126,7 @@ def run(
 
 @saved.command("tell")
 def tell(home: Home = None, as_json: Json = False) -> None:
-    """Ask the standing questions, and tell what has come. A service that runs does so by itself.
+    """Ask the standing questions, and report new hits. A running service does so by itself.
 
     Examples:
       sensorium index ~/Videos && sensorium saved tell

@@ -134,8 +134,10 @@ def search(
     steps: Annotated[int | None, asking(help="Steps of each imagined picture, at most 50.")] = None,
     group: Annotated[str, output(help="One hit per moment, asset or segment.")] = "moment",
     sort: Annotated[str, output(help="Order of hits: match, date, name or length.")] = "match",
-    diverse: Annotated[bool, output("--diverse", help="An order in which like hits do not stand together.")] = False,
-    why: Annotated[bool, output("--why", help="Say what each term, space and channel gave each hit, and what it lacks.")] = False,
+    diverse: Annotated[bool, output("--diverse", help="Reorder hits so that similar ones do not stand together.")] = False,
+    why: Annotated[
+        bool, output("--why", help="Show what each term, space and channel added to each hit, and what it lacks.")
+    ] = False,
     fold: Annotated[bool, output("--fold", help="Put pictures and shots that show the same as a better hit behind it.")] = False,
     estimate: Annotated[bool, output("--estimate", help="Estimate how many files match.")] = False,
     k: Annotated[int, output("-k", help="Number of hits.")] = 10,

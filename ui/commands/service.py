@@ -30,7 +30,7 @@ def mcp(
         typer.Option(envvar="SENSORIUM_TOKEN", help="A token of the service. On this machine, that of the home is used."),
     ] = None,
 ) -> None:
-    """Give language models the archive: a server of the Model Context Protocol on standard input and output.
+    """Give language models access to the archive: a server of the Model Context Protocol on standard input and output.
 
     Its tools only read. They ask a running service: start it with `sensorium serve`.
 

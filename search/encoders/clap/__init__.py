@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from search.encoders import weights
+from search.encoders.known_models import MODEL_FAMILIES
 from search.encoders.token_ids import HubTokenizer, check_size
 from search.errors import UnknownName
 from search.models import Model, ModelSource
@@ -49,7 +50,7 @@ def load(model: Model, device: str) -> ClapEncoder:
         ModelMissing: a file is missing or is not what it should be, or the device is not there.
     """
     from search.encoders.clap import building
-    from search.encoders.clap.encoder import ACCEPTS, ClapEncoder
+    from search.encoders.clap.encoder import ClapEncoder
     from search.encoders.device import DeviceRunner
 
     runner = DeviceRunner(device)
@@ -57,6 +58,6 @@ def load(model: Model, device: str) -> ClapEncoder:
     built = building.build(model.folder)
     tokenizer = HubTokenizer(model.folder, MAX_TOKENS)
     check_size(tokenizer, built.config.text_config.vocab_size, model.folder / CONFIG)
-    space = Space(model.name, "clap", model.rest, model.revision, built.config.projection_dim, ACCEPTS)
+    space = Space(model.name, "clap", model.rest, model.revision, built.config.projection_dim, MODEL_FAMILIES["clap"].takes)
     needs = Needs(size=0, fit="squash", rate=extractor.sampling_rate, batch=runner.batch)
     return ClapEncoder(space, needs, runner, built, tokenizer, extractor)

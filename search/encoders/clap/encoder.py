@@ -14,8 +14,6 @@ from search.encoders.device import DeviceRunner, unit
 from search.encoders.token_ids import Tokenizer, by_length
 from search.types import Modality, Needs, Sound, Space, Vectors
 
-ACCEPTS = frozenset({Modality.AUDIO, Modality.TEXT})
-
 
 def spectrograms(sounds: Sequence[Sound], extractor: Any) -> NDArray[np.float32]:  # noqa: ANN401
     """Log-mel spectrograms (n, 1 or 4, frames, mels) in decibels, equal to those of transformers' ``ClapFeatureExtractor``.

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from search.encoders import Content
+from search.encoders.known_models import licence_of
 from search.encoders.token_ids import check_size, speakable
 from search.encoders.weights import TOKENIZER, broken
 from search.errors import ModelMissing, UnknownName
@@ -46,7 +47,7 @@ DIM = 384
 
 def describe(_: str = "") -> dict[str, Any]:
     """Size and licence of the weights."""
-    return {"bytes": weights().stat().st_size, "licence": "MIT"}
+    return {"bytes": weights().stat().st_size, "licence": licence_of("e5")}
 
 
 def source(rest: str) -> ModelSource:

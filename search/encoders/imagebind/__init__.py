@@ -9,10 +9,9 @@ commercial use.
 from __future__ import annotations
 
 from search.encoders import Encoder
+from search.encoders.known_models import MODEL_FAMILIES
 from search.errors import UnknownName
 from search.models import Model, ModelSource
-
-LICENCE = "CC-BY-NC-4.0"
 
 
 def load(model: Model, device: str) -> Encoder:
@@ -34,9 +33,5 @@ def source(rest: str) -> ModelSource:
     """
     if rest != "huge":
         raise UnknownName("model of imagebind", rest, ["huge"])
-    return ModelSource(
-        "nielsr/imagebind-huge",
-        ("model.safetensors",),
-        licence=LICENCE,
-        notice="The weights of ImageBind are licensed CC-BY-NC 4.0: they may be used for no commercial purpose.",
-    )
+    family = MODEL_FAMILIES["imagebind"]
+    return ModelSource("nielsr/imagebind-huge", ("model.safetensors",), licence=family.licence, notice=family.notice)

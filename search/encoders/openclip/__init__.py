@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from search.encoders import weights
+from search.encoders.known_models import MODEL_FAMILIES
 from search.encoders.token_ids import check_size
 from search.encoders.weights import broken
 from search.errors import ModelMissing, UnknownName
@@ -54,7 +55,7 @@ def load(model: Model, device: str) -> OpenClipEncoder:
     """
     from search.encoders.device import DeviceRunner
     from search.encoders.openclip import building
-    from search.encoders.openclip.encoder import ACCEPTS, OpenClipEncoder
+    from search.encoders.openclip.encoder import OpenClipEncoder
 
     runner = DeviceRunner(device)
     file, config, preprocessing = building.configuration(model)
@@ -62,7 +63,7 @@ def load(model: Model, device: str) -> OpenClipEncoder:
     building.fill(built, weights.find(model.folder, WEIGHTS), file)
     tokenizer = building.tokenizer_of(model.folder, file, config["text_cfg"])
     check_size(tokenizer, getattr(built, "text", built).vocab_size, file)
-    space = Space(model.name, "openclip", model.rest, model.revision, config["embed_dim"], ACCEPTS)
+    space = Space(model.name, "openclip", model.rest, model.revision, config["embed_dim"], MODEL_FAMILIES["openclip"].takes)
     needs = building.needs_of(file, preprocessing, built.visual.image_size, runner.batch)
     encoder = OpenClipEncoder(space, needs, runner, built, tokenizer, (preprocessing["mean"], preprocessing["std"]))
     for found in encoder.probe():

@@ -14,8 +14,6 @@ from search.encoders.device import DeviceRunner, unit
 from search.encoders.token_ids import Tokenizer, by_length
 from search.types import Modality, Needs, Space, Vectors
 
-ACCEPTS = frozenset({Modality.IMAGE, Modality.VIDEO, Modality.TEXT})
-
 
 class OpenClipEncoder:
     """Encoder of one open_clip model. It can also return the parts of its vectors (``GrainedEncoder``).

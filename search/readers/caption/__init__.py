@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from search.encoders.weights import PRETRAINED, broken
 from search.errors import UnknownName
 from search.models import Model, ModelSource
-from search.types import Modality
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from search.readers.caption.reader import Captioner
@@ -29,9 +28,6 @@ KNOWN = (
     "HuggingFaceTB/SmolVLM-256M-Instruct", "HuggingFaceTB/SmolVLM-500M-Instruct",
 )  # fmt: skip
 """Repositories whose kinds are known to work; there are many more."""
-
-READS = frozenset({Modality.IMAGE, Modality.VIDEO})
-"""The assets that have something to be seen."""
 
 
 def source(rest: str) -> ModelSource:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.encoders.generation import GeneratedText, repeats
+from search.encoders.known_models import MODEL_FAMILIES
 from search.media.decode.geometry import unpadded
 from search.models import Model
-from search.readers.caption import READS
 from search.readers.caption.writer import Writer
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Passage, Picture, Span
 
@@ -35,7 +35,7 @@ class Captioner:
         self.name = model.name
         self.revision = f"{model.revision}.{_RECIPE}"
         self.channels = frozenset({Channel.CAPTION})
-        self.reads = READS
+        self.reads = MODEL_FAMILIES["caption"].takes
         self.needs: Needs = writer.needs
         self._writer, self._source = writer, f"written by {model.name}"
 

@@ -34,9 +34,6 @@ KNOWN = (
 )  # fmt: skip
 """Repositories whose kinds are known to work; there are more."""
 
-READS = frozenset({Modality.IMAGE, Modality.VIDEO})
-"""The assets that have something to be seen."""
-
 
 def source(rest: str) -> ModelSource:
     """Where the files of a repository come from.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
+from search.encoders.known_models import MODEL_FAMILIES
 from search.models import Model
 from search.readers.caption.reader import picture_of, pictured
-from search.readers.detect import READS
 from search.readers.detect.detector import Detector
 from search.types import Channel, Cut, Gap, Info, Modality, Needs, Picture, Span, Thing
 
@@ -25,7 +25,7 @@ class ThingReader:
     """Reader of one model, for the labels of its detector."""
 
     channels = frozenset[Channel]()
-    reads = READS
+    reads = MODEL_FAMILIES["detect"].takes
 
     def __init__(self, model: Model, detector: Detector) -> None:
         self.name, self._detector = model.name, detector

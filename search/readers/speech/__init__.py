@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.encoders.known_models import MODEL_FAMILIES
 from search.errors import UnknownName
 from search.models import Model, ModelSource
-from search.types import Modality
 
 if TYPE_CHECKING:  # faster-whisper takes a while to import
     from search.readers.speech.reader import SpeechReader
@@ -30,12 +30,6 @@ KNOWN = (
 
 ENGLISH = ("distil-large-v2", "distil-large-v3", "distil-large-v3.5")
 """Checkpoints that were taught English alone although they have the tokens of other languages. Others are named ``.en``."""
-
-READS = frozenset({Modality.AUDIO, Modality.VIDEO})
-"""The assets in which somebody may speak."""
-
-LICENCE = "MIT"
-"""Of Whisper and Distil-Whisper."""
 
 MONOLINGUAL = ("turbo", "distil")
 """Parts of names of models that were taught to transcribe alone, and not to translate."""
@@ -60,7 +54,12 @@ def source(rest: str) -> ModelSource:
 
     if rest not in _MODELS:
         raise UnknownName("speech model", rest, _MODELS)
-    return ModelSource(_MODELS[rest], (*FILES, "preprocessor_config.json", "vocabulary.*"), licence=LICENCE, weights="model.bin")
+    return ModelSource(
+        _MODELS[rest],
+        (*FILES, "preprocessor_config.json", "vocabulary.*"),
+        licence=MODEL_FAMILIES["speech"].licence,
+        weights="model.bin",
+    )
 
 
 def load(model: Model | None, device: str) -> SpeechReader:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from search.encoders.known_models import MODEL_FAMILIES
 from search.errors import MediaError, ModelMissing
-from search.readers.speech import ALONE, READS
+from search.readers.speech import ALONE
 from search.readers.speech.guards import MIN_VOICE, UNLIKELY, looping, made_up, plain, unread
 from search.readers.speech.regions import SAMPLE_RATE, Region, regions
 from search.readers.speech.sentences import passage, sentences
@@ -51,7 +52,7 @@ class SpeechReader:
     """Transcribes speech with a Whisper model. Threads may call ``read`` at the same time."""
 
     channels = frozenset({Channel.SPEECH})
-    reads = READS
+    reads = MODEL_FAMILIES["speech"].takes
 
     def __init__(
         self, name: str, revision: str, source: str, engine: SpeechModel, *, translate: bool, english: bool = False
