@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from search.encoders.weights import PRETRAINED
 from search.errors import InputError, UnknownName
 from search.models import Model, ModelSource
-from search.types import LONGEST_LABEL, Modality
+from search.types import LONGEST_LABEL
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from search.readers.detect.reader import ThingReader
