@@ -156,7 +156,7 @@ def _unseen(source: Source, limits: Limits) -> tuple[Image.Image, Info]:
 
 def _info(image: Image.Image, size: tuple[int, int], duration: int | None, turned: int, stamps: tuple[Stamp, ...]) -> Info:
     width, height = reversed(size) if turned >= 5 else size
-    return Info(Modality.IMAGE, form(image), width, height, duration, stamps)
+    return Info(Modality.IMAGE, form(image), width, height, duration, stamps, taken_with=picture_text.taken_with(image))
 
 
 def loaded(source: Source, needs: Needs, limits: Limits, gaps: list[Gap]) -> tuple[ImageFile.ImageFile, tuple[int, int], int]:
