@@ -174,6 +174,7 @@ REASONS = {
     "killed": "The decoder crashed on this file or ran out of memory. It was not tried more than three times.",
     "no_content": "The file holds nothing that can be searched: no picture, no sound, no words.",
     "not_sampled": "Part of the file could not be decoded, and so cannot be found.",
+    "credentials": "Its content credentials were not checked, so its origin may be unknown.",
     "not_read": "Part of it could not be read, so its words cannot be found.",
     "colours": "The picture is indexed; its colours may be a little off, for what the file says of them cannot be used. Convert it to sRGB.",
     "no_sound": "The sound track could not be decoded. The pictures are indexed.",
@@ -183,5 +184,5 @@ REASONS = {
 }
 """The words of the ledger, each with its remedy."""
 
-PARTLY = frozenset({"truncated", "not_sampled", "not_read", "colours", "no_sound", "no_picture", "reader"})
+PARTLY = frozenset({"truncated", "not_sampled", "not_read", "colours", "credentials", "no_sound", "no_picture", "reader"})
 """Those that leave a file in the archive: the rest of it can be found."""

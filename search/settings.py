@@ -93,7 +93,7 @@ class Settings:
     encoders: int = 0
     readers: int = 0
     gpu_encoders: int = 1
-    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif,jpeg2000,ppm,tga,psd,exr,raw"
+    image_formats: str = "jpeg,png,gif,webp,tiff,bmp,avif,jpeg2000,ppm,tga,psd,exr,raw,jxl"
     timezone: str = ""
     exclude: str = ""
     max_pixels: int = 250_000_000

@@ -325,6 +325,10 @@ class ProvenanceReport:
     link: str | None = None
 
 
+MAX_IDENTIFIER = 64
+"""Characters that ``Info.taken_with`` may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Info:
     """What probing found out about an asset. Sizes are in pixels as displayed, the duration in milliseconds. None: the asset has
@@ -333,7 +337,8 @@ class Info:
     ``stamps`` are the dates written in it; ``position`` is its latitude and longitude in degrees; ``provenance`` is what it states
     of its making, if it states anything; ``first_stamp_ms`` is the first time stamp of sound or a film, on
     the file's own clock; ``subtitles`` is the number of its subtitle tracks; ``camera`` is what made it, maker and model; ``rights`` is
-    its copyright notice and its licence.
+    its copyright notice and its licence; ``taken_with`` identifies what was taken at once: a phone writes the same into a photograph and
+    into the film that it takes with it.
     """
 
     modality: Modality
@@ -349,6 +354,7 @@ class Info:
     subtitles: int = 0
     camera: str | None = None
     rights: str | None = None
+    taken_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,7 +471,7 @@ class Gap:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stored segment, with the data needed to show it. The fields from ``source`` on describe what a reader read, as in
-    ``Passage``."""
+    ``Passage``; ``taken_with`` is that of ``Info``."""
 
     id: int
     asset: int
@@ -480,6 +486,7 @@ class Segment:
     confidence: float | None = None
     detail: Detail | None = None
     dated: Dated | None = None
+    taken_with: str | None = None
 
     @property
     def track(self) -> str | None:

@@ -38,11 +38,12 @@ _RAW = "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf 
 _EXTRAS: dict[str, tuple[str, Modality, str]] = {
     "raw": ("rawpy", Modality.IMAGE, _RAW),
     "fit": ("fitdecode", Modality.IMU, "fit"),
+    "jxl": ("pylibjxl", Modality.IMAGE, "jxl"),
 }
 """Extras that bring readers of media: the module that each installs, what the media are, and their suffixes."""
 
 _UNREAD = (
-    "psb jxl hdr dpx cin fits svg svgz eps ai xcf kra djvu "
+    "psb hdr dpx cin fits svg svgz eps ai xcf kra djvu "
     "rm rmvb wtv dvr-ms r3d braw ari swf mlv dsf dff mpc mp+ shn tak ra mid midi "
     "doc rtf epub mobi azw3 pages xls xlsx ods ppt pptx odp key msg eml mbox"
 )
@@ -64,6 +65,8 @@ _READERLESS = frozenset(f".{name}" for name in _UNREAD.split()) | frozenset(_MIS
 _SENSED = {"depth": Modality.DEPTH, "thermal": Modality.THERMAL, "imu": Modality.IMU, "gps": Modality.IMU, "track": Modality.IMU}
 _TABLE = ".csv"
 
+JXL_FILE, JXL_STREAM = b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"
+"""The first bytes of JPEG XL: of a file of boxes, and of a bare code stream."""
 _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"\xff\xd8\xff", Modality.IMAGE),
     (0, b"\x89PNG\r\n\x1a\n", Modality.IMAGE),
@@ -94,6 +97,7 @@ _MAGIC: tuple[tuple[int, bytes, Modality], ...] = (
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01", Modality.VIDEO),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", Modality.IMAGE),
     (0, b"\xff\x4f\xff\x51\0", Modality.IMAGE),
+    (0, JXL_FILE, Modality.IMAGE),
     (30, b"mimetypeapplication/vnd.oasis.opendocument.text", Modality.TEXT),
     (3, b"STL23.01", Modality.TEXT),
     (3, b"STL24.01", Modality.TEXT),
@@ -257,9 +261,14 @@ def is_heif(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
+def is_jxl(head: bytes) -> bool:
+    """Whether a file begins like a JPEG XL picture."""
+    return head.startswith((JXL_FILE, JXL_STREAM))
+
+
 def _unmarked(head: bytes) -> Modality | None:
-    """Formats whose signature is short: PPM and its kin, BMP, MPEG transport streams, bare MP3 and AAC frames."""
-    if _NETPBM.match(head):
+    """Formats whose signature is short: PPM and its kin, JPEG XL without boxes, BMP, MPEG transport streams, bare MP3 and AAC frames."""
+    if _NETPBM.match(head) or head.startswith(JXL_STREAM):
         return Modality.IMAGE
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
         return Modality.IMAGE

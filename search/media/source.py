@@ -12,6 +12,7 @@ from search.types import Cut, Gap, Info, Needs
 PICTURES = {
     "jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP", "avif": "AVIF", "heic": "HEIF",
     "jpeg2000": "JPEG2000", "ppm": "PPM", "tga": "TGA", "psd": "PSD", "exr": "EXR", "raw": "RAW",
+    "jxl": "JXL",
 }  # fmt: skip
 """Formats of pictures that may be read -> what Pillow calls them. MPO, of phones, opens as JPEG; naming it raises KeyError."""
 

@@ -1,6 +1,7 @@
 """Bursts: photographs taken in quick succession that look alike are one hit, the best of them; the others are counted.
 
-So are a photograph and the film that a phone took with it and left beside it (Apple's Live Photos).
+So are a photograph and the film that a phone took with it and left beside it (Apple's Live Photos): both have one name, or hold one
+identifier.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MAX_LIVE_MS = 5_000
 """The maximum length of a film that a phone takes with a photograph, in milliseconds. Apple's last about three seconds."""
 
 _LIVE_STILLS, _LIVE_FILMS = (".heic", ".heif", ".jpg", ".jpeg"), (".mov", ".mp4")
-"""The suffixes of such a photograph and of its film. Both have one name in one folder; Google Takeout calls the film .MP4."""
+"""The suffixes of such a photograph and of its film, where nothing but one name in one folder tells it; Google Takeout calls the film .MP4."""
 _FILMS = [KINDS.index(Kind(Modality.VIDEO, channel)) for channel in (Channel.VISUAL, Channel.SOUND)]
 _STILL = KINDS.index(Kind(Modality.IMAGE, Channel.VISUAL))
 _UNTOLD = (None, DateSource.FILE, DateSource.CHANGED, DateSource.TAKEOUT)
@@ -94,6 +95,7 @@ class _Frame:
 
     id: int
     asset: int
+    taken_with: str | None
     stem: str
     suffix: str
     is_film: bool
@@ -109,9 +111,17 @@ class _Frame:
         at, end = number.span() if number else (len(name), len(name))
         stem, suffix = os.path.splitext(segment.path)
         return cls(
-            segment.id, segment.asset, stem.casefold(), suffix.lower(), segment.modality is Modality.VIDEO, folder,
+            segment.id, segment.asset, segment.taken_with, stem.casefold(), suffix.lower(), segment.modality is Modality.VIDEO, folder,
             (name[:at], name[end:]), int(name[at:end] or -1), _taken(segment),
         )  # fmt: skip
+
+    def identifier(self) -> tuple[str, str] | None:
+        """The folder, and what says in the file what it was taken with."""
+        return (self.folder, self.taken_with) if self.taken_with else None
+
+    def live_name(self) -> str | None:
+        """The path without the suffix, if it may be a photograph of a phone or the film taken with one."""
+        return self.stem if self.suffix in (_LIVE_FILMS if self.is_film else _LIVE_STILLS) else None
 
     def follows(self, other: _Frame) -> bool:
         """Whether it may have been taken directly after another one."""
@@ -158,13 +168,19 @@ def _bursts(frames: Sequence[_Frame], alike: Callable[[Sequence[tuple[_Frame, _F
 
 
 def _with_films(bursts: list[list[_Frame]], frames: Sequence[_Frame]) -> list[list[_Frame]]:
-    """The bursts among some photographs and films, together with the films that belong to photographs, in bursts or alone."""
-    films = {frame.stem: frame for frame in frames if frame.is_film and frame.suffix in _LIVE_FILMS}
+    """The bursts among some photographs and films, together with the films that belong to photographs, in bursts or alone. What the
+    files hold counts before their names."""
+    films, stills = [frame for frame in frames if frame.is_film], [frame for frame in frames if not frame.is_film]
     grouped = {frame.id: burst for burst in bursts for frame in burst}
-    for still in frames:
-        if not still.is_film and still.suffix in _LIVE_STILLS and still.stem in films:
-            burst = grouped.get(still.id)
-            if burst is None:
-                bursts.append(burst := [still])
-            burst.append(films.pop(still.stem))
+    placed = set[int]()
+    for told in (_Frame.identifier, _Frame.live_name):
+        waiting = {key: film for film in films if film.id not in placed and (key := told(film))}
+        for still in (still for still in stills if still.id not in placed):
+            film = waiting.pop(key, None) if (key := told(still)) else None
+            if film is None or (told is _Frame.live_name and still.taken_with and film.taken_with):
+                continue
+            if still.id not in grouped:
+                bursts.append(grouped.setdefault(still.id, [still]))
+            grouped[still.id].append(film)
+            placed |= {still.id, film.id}
     return bursts

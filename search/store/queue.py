@@ -328,6 +328,7 @@ def described(info: Info, unit: Unit) -> dict[str, Any]:
         "duration_ms": info.duration_ms,
         "first_stamp_ms": info.first_stamp_ms,
         "subtitles": info.subtitles,
+        "taken_with": info.taken_with,
         "title": info.title,
         "day": changed,
         "last_day": changed,

@@ -844,7 +844,7 @@ def _spellings(path: str) -> set[str]:
 
 SEGMENT = (
     *(t.segment.c[name] for name in ("id", "asset_id", "channel", "unit", "start", "end", "text", "source", "language", "confidence", "detail")),
-    *(t.asset.c[name] for name in ("modality", "day", "last_day", "dated_by", "taken_at")), t.location.c.path, t.location.c.state,
+    *(t.asset.c[name] for name in ("modality", "day", "last_day", "dated_by", "taken_at", "taken_with")), t.location.c.path, t.location.c.state,
 )  # fmt: skip
 """What ``segment_of`` reads."""
 
@@ -865,6 +865,7 @@ def segment_of(row: Any) -> Segment:  # noqa: ANN401 - SQLAlchemy's rows are typ
         confidence=row.confidence,
         detail=None if row.detail is None else _detail(row.detail),
         dated=dated_of(row),
+        taken_with=row.taken_with,
     )
 
 

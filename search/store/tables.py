@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _Text
 
-REVISION = "0027"
+REVISION = "0028"
 """The head of the migrations that these tables equal."""
 
 WORDS = "words"
@@ -97,6 +97,7 @@ asset = Table(
     Column("duration_ms", BigInteger),
     Column("first_stamp_ms", BigInteger),  # of sound and films, on the file's own clock; times of segments count from it
     Column("subtitles", Integer),  # how many tracks of them; None: it was decoded before they were counted
+    Column("taken_with", String(64)),  # what a phone writes into a photograph and the film taken with it; None: nothing
     Column("title", Text),
     Column("day", Integer),  # days since 1970: the first on which it may have been taken, or else last changed
     Column("last_day", Integer),  # the last one: another where the date is partial or its zone unknown

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import datetime, timedelta
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,8 +21,9 @@ RED = Term("red", Modality.TEXT)
 NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001  as EXIF has it, without a zone
 
 
-def photo(path, colour="red", taken=None, dark=0):
-    """A picture of a colour with black in it (nearest to its word at ``dark`` 9), no two of the same bytes; ``taken``: when, as EXIF has it."""
+def photo(path, colour="red", taken=None, dark=0, identifier=None):
+    """A picture of a colour with black in it (nearest to its word at ``dark`` 9), no two of the same bytes; ``taken``: when, as EXIF has it;
+    ``identifier``: what an iPhone writes into it and into the film that it takes with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((32, 32, 3), COLOURS[colour], np.uint8)
     pixels[:1, : dark + 1] = 0
@@ -28,6 +31,12 @@ def photo(path, colour="red", taken=None, dark=0):
     if taken is not None:
         exif[0x010F] = "a camera"
         exif.get_ifd(0x8769)[0x9003] = taken.strftime("%Y:%m:%d %H:%M:%S")
+    if identifier is not None:
+        exif[0x010F] = "Apple"
+        entries = struct.pack(">HHII", 1, 9, 1, 14) + struct.pack(">HHII", 0x0011, 2, len(identifier) + 1, 16 + 24 + 4)
+        exif.get_ifd(0x8769)[0x927C] = (
+            b"Apple iOS\0\0\1MM" + struct.pack(">H", 2) + entries + bytes(4) + identifier.encode() + b"\0"
+        )
     Image.fromarray(pixels).save(path, exif=exif)
     with path.open("ab") as file:
         file.write(str(path).encode())
@@ -125,3 +134,33 @@ def test_the_film_of_a_photograph_in_a_burst_stands_behind_the_burst(found, tmp_
     write_video(tmp_path / "photos" / "IMG_2002.mov", [("red", 2.0)])
     ((best, others),) = found(within=BOTH)
     assert sorted([best, *others]) == ["IMG_2000.jpg", "IMG_2001.jpg", "IMG_2002.jpg", "IMG_2002.mov"]
+
+
+def film(path, identifier):
+    """A film of two seconds as an iPhone takes it with a photograph."""
+    plain = write_video(path.with_name("plain.mov"), [("red", 2.0)])
+    with av.open(str(plain)) as source, av.open(str(path), "w", format="mov", options={"movflags": "use_metadata_tags"}) as made:
+        made.metadata["com.apple.quicktime.content.identifier"] = identifier
+        stream = made.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    plain.unlink()
+
+
+def test_a_photograph_and_its_film_with_other_names_are_told_by_what_they_hold(found, tmp_path):
+    """What they hold counts before their names, and within one folder."""
+    one, other = "1B7D1F7C-5A52-4C5B-9E77-0C1F4E3F0A11", "6F0E3D44-5A52-4C5B-9E77-0C1F4E3F0A22"
+    folder = tmp_path / "photos"
+    photo(folder / "2024-05-01 beach.jpg", identifier=one)
+    photo(folder / "IMG_0700.jpg", "blue", identifier=other)
+    film(folder / "IMG_0700.mov", one)
+    (folder / "elsewhere").mkdir()
+    film(folder / "elsewhere" / "IMG_0800.mov", other)
+    hits = found(within=BOTH)
+    assert sorted(sorted([best, *others]) for best, others in hits) == [
+        ["2024-05-01 beach.jpg", "IMG_0700.mov"],
+        ["IMG_0700.jpg"],
+        ["IMG_0800.mov"],
+    ]

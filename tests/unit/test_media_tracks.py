@@ -127,6 +127,15 @@ def test_two_programmes_that_end_at_the_same_time_are_two_sounds():
 def test_steady_noise_in_stereo_is_one_scene():
     rain = np.random.default_rng(0).normal(size=(2, RATE * 2)).astype(np.float32)
     assert [lane for lane, _ in scenes(rain, RATE)] == [None]
+    duller = np.stack([rain[0], np.convolve(rain[1], np.ones(4, np.float32) / 4, "same")])
+    assert [lane for lane, _ in scenes(duller, RATE)] == [None]
+
+
+def test_a_steady_tone_beside_steady_noise_is_a_sound_of_its_own():
+    hum, rain = 0.1 * tone(700, 2, RATE), np.random.default_rng(1).uniform(-0.6, 0.6, RATE * 2).astype(np.float32)
+    (left, clear), (right, _) = scenes(np.stack([hum, rain]), RATE)
+    assert (left, right) == (0, 1)
+    assert np.array_equal(clear, hum)
 
 
 def test_channels_beyond_what_can_be_mixed_are_refused(pool, tmp_path):

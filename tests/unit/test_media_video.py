@@ -283,29 +283,46 @@ def test_frames_are_scaled_by_the_filter_that_is_wanted(pool, tmp_path):
         assert np.abs(cut.content[0] - wanted).mean() < 4
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_slides_that_differ_little_are_each_sampled_at_the_time_at_which_they_come(pool, tmp_path, suffix):
-    """Slides shown from 0.6 to 25 s, so alike that no cut lies between them, from a coder that leaves frames unreferenced."""
-    lasts = [8, 0.9, 15, 2, 0.6, 25, 1.5, 40, 0.7, 3, 12, 5]
-    starts = [round(1000 * sum(lasts[:number])) for number in range(len(lasts))]
-    path = tmp_path / f"a.{suffix}"
+def write_slides(path, starts, rate=30):
+    """Write frames that come at these times in milliseconds; a bar tells the number of each, up to 11."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"bf": "3", "b-pyramid": "none", "x264-params": "scenecut=0"})
+        stream = container.add_stream("libx264", rate=rate, options={"bf": "3", "b-pyramid": "none", "x264-params": "scenecut=0"})
         stream.width, stream.height, stream.pix_fmt = 128, 128, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-        for number, start in enumerate([*starts, 113_600]):
+        for number, start in enumerate(starts):
             slide = Image.new("RGB", (128, 128), "white")
-            slide.paste("black", (0, 8 * min(number, 11), 16, 8 * min(number, 11) + 8))  # the bar tells the slide's number
+            slide.paste("black", (0, 8 * min(number, 11), 16, 8 * min(number, 11) + 8))
             frame = av.VideoFrame.from_image(slide)
             frame.pts, frame.time_base = start, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def slides_seen(pool, path):
+    """The numbers of the slides that are sampled, and when."""
     seen: dict[int, list[int]] = {}
     for shot in decode(pool, path).of(Channel.VISUAL):
         assert len(shot.times) == len(shot.content)
         for time, picture in zip(shot.times, shot.content, strict=True):
             bar = int(picture[:, 3].mean(axis=1).argmin()) * 128 // (8 * len(picture))
             seen.setdefault(bar, []).append(time)
+    return seen
+
+
+def test_the_last_slide_counts_though_the_film_ends_with_its_frame(pool, tmp_path):
+    """A film without its repeated frames states a tenth of a second for the last one, which stays on screen."""
+    seen = slides_seen(pool, write_slides(tmp_path / "a.mkv", [0, 3_000, 7_900, 9_700], rate=10))
+    assert {slide: min(times) for slide, times in seen.items()} == {0: 0, 1: 3_000, 2: 7_900, 3: 9_700}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_slides_that_differ_little_are_each_sampled_at_the_time_at_which_they_come(pool, tmp_path, suffix):
+    """Slides shown from 0.6 to 25 s, so alike that no cut lies between them, from a coder that leaves frames unreferenced."""
+    lasts = [8, 0.9, 15, 2, 0.6, 25, 1.5, 40, 0.7, 3, 12, 5]
+    starts = [round(1000 * sum(lasts[:number])) for number in range(len(lasts))]
+    path = write_slides(tmp_path / f"a.{suffix}", [*starts, 113_600])
+    seen = slides_seen(pool, path)
     assert sorted(seen) == list(range(12))
     assert [min(seen[number]) for number in range(12)] == pytest.approx(starts, abs=40)
     assert all(

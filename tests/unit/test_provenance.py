@@ -13,8 +13,9 @@ from PIL.PngImagePlugin import PngInfo
 from search.errors import InputError
 from search.media import DecodePool
 from search.settings import Settings
-from search.types import Credentials, Info, Needs, Origin
+from search.types import Credentials, Gap, Info, Needs, Origin
 from tests import signed as make
+from tests.media_samples import pdf, tone, write_sound, write_video
 from tests.signed import created, picture, signed
 
 c2pa = pytest.importorskip("c2pa", reason="the extra provenance is not installed")
@@ -269,3 +270,25 @@ def test_credentials_that_are_cut_or_nested_are_told_and_the_picture_is_read(poo
         depth, claim = depth + 1, claim.made_from[0]
     assert depth == 20
     assert found.provenance.credentials is Credentials.TRUSTED
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "mkv", "ogg"])
+def test_credentials_in_a_format_that_is_not_read_are_told(pool, folder, suffix):
+    """The box of credentials of a signed picture, attached to a file of another format; without it, nothing is told."""
+    plain = folder / f"plain.{suffix}"
+    if suffix == "pdf":
+        plain.write_bytes(pdf("A red bus stops."))
+    elif suffix == "mkv":
+        write_video(plain, [("red", 1.0)])
+    else:
+        write_sound(plain, tone(440, 1))
+    file = plain.with_stem("signed")
+    file.write_bytes(plain.read_bytes() + GENERATED[GENERATED.index(b"jumb") - 4 :][:20_000])
+    needs = Needs(32, "squash", 16_000, 1_000, 100)
+    for of, told in ((plain, 0), (file, 1)):
+        found = list(pool.decode(of, needs))
+        assert [one.detail for one in found if isinstance(one, Gap) and one.reason == "credentials"] == told * [
+            "content credentials that are not read in this format"
+        ]
+        assert (pool.provenance(of).evidence == ("It has content credentials that are not read in this format.",)) == bool(told)
+        assert pool.provenance(of).provenance.credentials is None

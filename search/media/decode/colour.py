@@ -108,6 +108,8 @@ class Colours:
             boxed = _of_boxes(file)
             profile = profile or (boxed if isinstance(boxed, bytes) else b"")
             self._coded = boxed if isinstance(boxed, Coded) else None
+        elif image.format == "JXL":
+            self._coded = image.info.get("coded")
         if profile and self._is_usable(profile):
             self._profile = profile
         elif "icc_profile" in image.info and not profile:
@@ -138,7 +140,7 @@ def _of_png(file: BinaryIO) -> Coded | None:
     """The code points of a PNG, in its chunk cICP."""
     for _, chunk in png.chunks(file, (b"cICP",), until=b"IDAT"):
         if len(chunk) == 4 and chunk[2] == 0:
-            return _coded(chunk[0], chunk[1])
+            return coded(chunk[0], chunk[1])
     return None
 
 
@@ -171,7 +173,7 @@ def _of_boxes(file: BinaryIO) -> bytes | Coded | None:
             return box[3:]
         if box[:4] == b"nclx" and len(box) >= 8:
             primaries, transfer = struct.unpack(">HH", box[4:8])
-            found = _coded(primaries, _SRGB if transfer in _BT709 else transfer)  # as browsers take it, other than in PNG
+            found = coded(primaries, _SRGB if transfer in _BT709 else transfer)  # as browsers take it, other than in PNG
     return found
 
 
@@ -197,9 +199,9 @@ def _boxes(file: BinaryIO, start: int, end: int, inside: int = 0) -> Iterator[tu
         start = stop
 
 
-def _coded(primaries: int, transfer: int) -> Coded | None:
-    """The meaning of two code points of H.273; None: sRGB, or not specified."""
-    known = transfer in (*_GAMMAS, 7, _SRGB, _PQ, _HLG)
+def coded(primaries: int, transfer: float) -> Coded | None:
+    """The meaning of two code points of H.273, or of primaries and minus the exponent of a power; None: sRGB, or not specified."""
+    known = transfer < 0 or transfer in (*_GAMMAS, 7, _SRGB, _PQ, _HLG)
     if (primaries, transfer) == (1, _SRGB) or not (known or primaries in _PRIMARIES):
         return None
     return Coded(_PRIMARIES.get(primaries, _PRIMARIES[1]), transfer if known else _SRGB)

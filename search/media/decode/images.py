@@ -34,7 +34,7 @@ from search.media.decode.colour import MAX_PROFILE, Colours
 from search.media.decode.geometry import PAD, edges, fit
 from search.media.metadata import picture_text
 from search.media.metadata.circumstances import Told
-from search.media.sniff import is_heif, is_raw_head, is_raw_name
+from search.media.sniff import is_heif, is_jxl, is_raw_head, is_raw_name
 from search.media.source import PICTURES, Found, Limits, Source
 from search.types import Box, Channel, Cut, Gap, Info, Modality, Needs, Picture
 
@@ -69,7 +69,9 @@ _TO_PLAN, _TO_DECODE = 0.3, 0.7
 """Shares of a file's processor time after which no more pages are counted, or decoded."""
 
 with contextlib.suppress(ImportError):
-    import search.media.decode.raw  # noqa: F401  where the extra ``raw`` is installed
+    import search.media.decode.raw
+with contextlib.suppress(ImportError):
+    import search.media.decode.jxl  # noqa: F401  where the extra ``jxl`` is installed
 
 Image.preinit()  # or Pillow would do so at the first picture, when nothing can be imported any more
 Image.MAX_IMAGE_PIXELS = None  # Limits.max_pixels is checked here, before anything is decoded
@@ -93,6 +95,8 @@ def read(source: Source, needs: Needs, limits: Limits) -> Iterator[Found]:
         raise MediaError("unsupported", "a HEIF picture: read with the extra heic, and heic among image_formats")
     if is_raw(source) and ("raw" not in limits.formats or "RAW" not in Image.OPEN):
         raise MediaError("unsupported", "a raw picture of a camera: read with the extra raw, and raw among image_formats")
+    if is_jxl(source.head) and ("jxl" not in limits.formats or "JXL" not in Image.OPEN):
+        raise MediaError("unsupported", "a JPEG XL picture: read with the extra jxl, and jxl among image_formats")
     if not needs.size:
         image, info = _unseen(source, limits)
         yield info
@@ -154,7 +158,8 @@ def _unseen(source: Source, limits: Limits) -> tuple[Image.Image, Info]:
 def _info(image: Image.Image, size: tuple[int, int], duration: int | None, turned: int, told: Told) -> Info:
     width, height = reversed(size) if turned >= 5 else size
     return Info(
-        Modality.IMAGE, form(image), width, height, duration, told.stamps, position=told.position, camera=told.camera, rights=told.rights
+        Modality.IMAGE, form(image), width, height, duration, told.stamps, position=told.position, camera=told.camera, rights=told.rights,
+        taken_with=picture_text.taken_with(image),
     )  # fmt: skip
 
 
@@ -222,6 +227,9 @@ def _count(image: ImageFile.ImageFile, gaps: list[Gap]) -> int:
         return 1
     if image.format == "PSD":
         return 1  # its other frames are layers
+    if image.format == "JXL" and getattr(image, "is_animated", False):
+        gaps.append(Gap("not_sampled", "only one frame of the animation was looked at"))
+        return 1
     if image.format == "TIFF":
         most = _LOOKED_AT
         count = _chained(image, most + 1)

@@ -34,7 +34,11 @@ _REJOINED = 0.5
 _IN_STEP = 0.3
 """Two loudness curves with at least this correlation are of one scene."""
 _LIVELY_DB = 3.0
-"""Loudness that varies less than this is steady: two steady sounds, such as rain in stereo, are one scene."""
+"""Loudness that varies less than this is steady: two steady sounds that sound alike, such as rain in stereo, are one scene."""
+_ALIKE = 0.5
+"""Two steady sounds whose spectra overlap by at least this share (0..1) sound alike; a tone and a noise do not."""
+_BANDS = 64
+"""Bands of equal width in which spectra are compared."""
 _PAUSE_DB = 40.0
 """Where both channels are this far below their loudest, nothing sounds."""
 _STEP_MS = 50
@@ -156,7 +160,7 @@ def scenes(lanes: NDArray[np.float32], rate: int, *, apart: bool = False) -> lis
 
 
 def together(one: Sound, other: Sound, rate: int, *, apart: bool = False) -> bool:
-    """Whether two channels are of one scene: similar, inverted, loud and quiet at the same times, or both steady."""
+    """Whether two channels are of one scene: similar, inverted, loud and quiet at the same times, or both steady and alike."""
     length = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
     if not length or abs(float(one @ other)) >= (_REJOINED if apart else _RELATED) * length:
         return True
@@ -167,7 +171,7 @@ def together(one: Sound, other: Sound, rate: int, *, apart: bool = False) -> boo
     first, second = first[sounding], second[sounding]
     widths = float(first.std()), float(second.std())
     if max(widths) < _LIVELY_DB:
-        return True
+        return float(np.sqrt(_spectrum(one) * _spectrum(other)).sum()) >= _ALIKE
     if min(widths) < _LIVELY_DB:
         return False
     return float(np.mean((first - first.mean()) * (second - second.mean()))) >= _IN_STEP * widths[0] * widths[1]
@@ -179,6 +183,13 @@ def _course_db(samples: Sound, rate: int) -> NDArray[np.float32]:
     whole = len(samples) - len(samples) % step
     power = np.square(samples[:whole]).reshape(-1, step).mean(1)
     return np.asarray(10 * np.log10(np.maximum(power, power.max() * 1e-5)), np.float32)
+
+
+def _spectrum(samples: Sound) -> NDArray[np.float32]:
+    """The share of the power (``_BANDS``,) in each band. Between two of them the Bhattacharyya coefficient is the overlap."""
+    steps = np.abs(np.fft.rfft(samples[: len(samples) // (4 * _BANDS) * 4 * _BANDS].reshape(-1, 4 * _BANDS)))[:, 1:]
+    power = np.square(steps).mean(0).reshape(_BANDS, -1).sum(1)
+    return np.asarray(power / max(float(power.sum()), 1e-12), np.float32)
 
 
 def _mixed(lanes: NDArray[np.float32], group: list[int], levels: NDArray[np.float32]) -> Sound:

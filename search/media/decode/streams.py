@@ -213,6 +213,7 @@ class _Pass:
         words = {
             "title": title, "stamps": facts.stamps, "position": facts.position, "camera": facts.camera, "rights": facts.rights, "duration_ms": self._duration_ms, "first_stamp_ms": first,
             "subtitles": len(self._container.streams.subtitles),
+            "taken_with": recorded.taken_with(told),
         }  # fmt: skip
         if self._film is None:
             return Info(Modality.AUDIO, self._format, **words)  # type: ignore[arg-type]

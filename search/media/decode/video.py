@@ -42,7 +42,7 @@ class Shots:
         self._detector = ShotDetector()
         self._held: av.VideoFrame | None = None
         self._last: av.VideoFrame | None = None
-        self._begin = self._due = 0
+        self._begin = self._due = self._lasted = 0
         self._passed: list[tuple[av.VideoFrame, int]] = []
         self._samples: list[tuple[int, Picture]] = []
         self.turned: int | None = None
@@ -69,10 +69,11 @@ class Shots:
         yield from self._catch_up()
         if self._held is None:
             return
-        self.seen_ms = max(end, self.seen_ms + 1)
-        yield from self._turn(self._detector.finish(self.seen_ms))
-        yield from self._advance(self.seen_ms, self._held)
-        yield from self._close(self.seen_ms, self._held)
+        end = max(end, self.seen_ms + 1)
+        yield from self._turn(self._detector.finish(end))
+        yield from self._advance(end, self._held, stays=self._lasted >= LASTING_MS)
+        self.seen_ms = end
+        yield from self._close(end, self._held)
 
     def shown(self, frame: av.VideoFrame) -> Picture:
         """One frame in the form that the encoder wants, as sampled from a shot."""
@@ -99,6 +100,7 @@ class Shots:
             if not self._detector.watching_since(time):
                 yield from self._advance(time, self._held)
             self._last = (self._last or self._held) if self._detector.watching_since(time + 1) else None
+        self._lasted = time - self.seen_ms if self._held is not None else 0
         self._held, self.seen_ms = frame, time
 
     def _turn(self, cut: int | None) -> Iterator[Cut]:
@@ -107,8 +109,9 @@ class Shots:
             yield from self._close(cut, self._last)
             self._last = None
 
-    def _advance(self, time: int, shown: av.VideoFrame) -> Iterator[Cut]:
-        """Move on to ``time``; ``shown`` is on screen until then.
+    def _advance(self, time: int, shown: av.VideoFrame, *, stays: bool = False) -> Iterator[Cut]:
+        """Move on to ``time``; ``shown`` is on screen until then. ``stays``: where frames are few, the last one stays on screen,
+        whatever its stated end.
 
         Samples the frame if one is due, and ends full pieces.
         """
@@ -116,7 +119,7 @@ class Shots:
             limit = self._begin + PIECE_MS
             until = min(time, limit)
             since = max(self.seen_ms, self._begin)
-            lasting = until - since >= LASTING_MS and len(self._samples) < MAX_SAMPLES
+            lasting = (stays or until - since >= LASTING_MS) and len(self._samples) < MAX_SAMPLES
             if self._due < until or lasting:
                 self._samples.append((since, self._picture(shown)))
                 self._due += max(0, -(-(until - self._due) // PERIOD_MS)) * PERIOD_MS

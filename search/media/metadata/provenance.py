@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from search.media.decode import images
 from search.media.metadata import picture_text, xmp
 from search.media.source import Found, Limits, Source
-from search.types import Claim, Credentials, Info, Modality, Origin, Provenance, ProvenanceReport
+from search.types import Claim, Credentials, Gap, Info, Modality, Origin, Provenance, ProvenanceReport
 
 MAX_CLAIMS, MAX_DEPTH = 60, 20
 """Steps of a file's making that are told, and how many may lie behind each other."""
@@ -52,8 +52,12 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", "audio/mpeg"),
     )
 )  # fmt: skip
-"""First bytes of formats that can carry credentials. Matroska, WebM and Ogg cannot. PDF can, but c2pa 0.91 reads it in
-threads, which a decoder may not have."""
+"""First bytes of formats whose credentials are read. Those in PDF are not, since c2pa 0.91 reads it in threads, which a decoder may
+not have; nor those in Matroska, WebM and Ogg, which it does not know."""
+_STORE = b"c2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"
+"""What the type of a box with credentials is, in whatever file it lies (C2PA 2.2, 11.1.4.2)."""
+_ATTACHED = {b"%PDF-": b"/C2PA_Manifest", b"\x1aE\xdf\xa3": b"application/c2pa"}
+"""First bytes of PDF and Matroska -> what names such an attachment, which may be compressed."""
 
 _SETTINGS = re.compile(r"\bSteps: \d+, .*\bSampler: ", re.DOTALL)
 _PROMPTS = (b"parameters", b"prompt", b"invokeai_metadata", b"sd-metadata", b"Dream")
@@ -89,8 +93,11 @@ def told(found: Iterator[Found], source: Source, limits: Limits) -> Iterator[Fou
         if number == 0 and isinstance(one, Info):
             at = source.file.tell()
             report = find(source, one.modality, limits, looks=True)
+            why = _unread(source)
             source.file.seek(at)
             yield replace(one, provenance=report.provenance) if report.evidence else one
+            if why:
+                yield Gap("credentials", why)
         else:
             yield one
 
@@ -113,6 +120,9 @@ def find(
             stated = list(_stated(source, limits))
     evidence = (*report.evidence, *dict.fromkeys(sentence for _, sentence in stated))
     of = report.provenance
+    if of.credentials is None and (why := _unread(source)):
+        evidence = (f"It has {why}.", *evidence)
+        of = replace(of, evidence=evidence[0])
     if of.origin is None and stated and of.credentials is not Credentials.INVALID:
         of = Provenance(stated[0][0], of.credentials, stated[0][1])
     return replace(report, provenance=of, evidence=evidence)
@@ -125,11 +135,23 @@ def form_of(head: bytes) -> str | None:
 
 def _may_be_signed(source: Source) -> bool:
     """Whether an end of a file has a sign of credentials."""
+    return any(_SIGNED.search(end) for end in _ends(source))
+
+
+def _unread(source: Source) -> str | None:
+    """Why credentials that a file has are not read; None: they are, or it has none at either end."""
+    form = form_of(source.head)
+    marks = [_STORE, *(mark for begins, mark in _ATTACHED.items() if source.head.startswith(begins))]
+    if (form and _reading) or not any(mark in end for end in _ends(source) for mark in marks):
+        return None
+    return f"content credentials that are not read {'without the extra provenance' if form else 'in this format'}"
+
+
+def _ends(source: Source) -> Iterator[bytes]:
+    """The first and the last bytes of a file."""
     for at in {0, max(0, source.size - _END_BYTES)}:
         source.file.seek(at)
-        if _SIGNED.search(source.file.read(_END_BYTES)):
-            return True
-    return False
+        yield source.file.read(_END_BYTES)
 
 
 def _signed(source: Source, manifest: bytes | None) -> ProvenanceReport:

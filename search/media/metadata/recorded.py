@@ -13,7 +13,7 @@ import av
 
 from search.media.metadata import circumstances, container_tags, dates, xmp
 from search.media.metadata.circumstances import Told
-from search.types import DateSource, Stamp
+from search.types import MAX_IDENTIFIER, DateSource, Stamp
 
 MAX_TRACKS = 8
 """Tracks whose tags are looked at."""
@@ -64,6 +64,12 @@ def stamps(told: Sequence[Mapping[str, str]], form: str) -> tuple[Stamp, ...]:
         for some in told:
             found += [Stamp(DateSource.TAGS, text) for name in names if (text := _text(name, some, form, now))]
     return dates.distinct(found)
+
+
+def taken_with(tags: Mapping[str, str]) -> str | None:
+    """What an iPhone writes into a film and into the photograph that it takes with it, from tags with lower-case names."""
+    told = tags.get("com.apple.quicktime.content.identifier", "").strip()
+    return told if told.isascii() and told.isprintable() and 0 < len(told) <= MAX_IDENTIFIER else None
 
 
 def position(told: Sequence[Mapping[str, str]]) -> tuple[float, float] | None:

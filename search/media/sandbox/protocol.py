@@ -25,6 +25,7 @@ from search.errors import REASONS, MediaError
 from search.media.metadata import dates
 from search.types import (
     IMU_RATE,
+    MAX_IDENTIFIER,
     TRACK_RATE,
     Channel,
     Claim,
@@ -228,6 +229,7 @@ def unpack_reply(header: Mapping[str, Any], payload: NDArray[Any]) -> Reply:
             modality, form, width, height, duration, stamps, title, _position(header.get("position")),
             None if of is None else _provenance(of), _number(header.get("first_stamp_ms"), _LONGEST),
             _number(header.get("subtitles"), _LONGEST) or 0, _words(header.get("camera")), _words(header.get("rights")),
+            _identifier(header.get("taken_with")),
         )  # fmt: skip
     if kind == "provenance":
         claim = header.get("claim")
@@ -363,6 +365,13 @@ def _source(value: object) -> str | None:
     if name is not None and not (name.isprintable() and 0 < len(name) <= _SOURCE):
         raise MalformedError("a source that has no name")
     return name
+
+
+def _identifier(value: object) -> str | None:
+    told = _words(value)
+    if told is not None and not (told.isprintable() and 0 < len(told) <= MAX_IDENTIFIER):
+        raise MalformedError("an identifier that is none")
+    return told
 
 
 def _language(value: object) -> str | None:

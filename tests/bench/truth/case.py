@@ -17,6 +17,8 @@ AUDIBLE_DB = -12.0
 """How much softer than the loudest channel another one may come out, in dB."""
 RAISED_DB = -21.0
 """No softer than this may sound that is not mostly noise come out, in dB of full scale: an encoder hears quiet sound at -20 LUFS."""
+FARTHEST = 0.05
+"""How far (1 - cosine of the pocket space's vectors) a sound that was levelled may lie from the same sound at its full level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,14 @@ class Tone:
 @dataclass(frozen=True, slots=True)
 class Sound:
     """Tones in tracks and channels, and how long all of it lasts, in seconds. ``clear``: a tone must come in some window
-    without the noise that fills another channel; ``level``: it must not come out soft.
+    without the noise that fills another channel; ``level``: it must not come out soft; ``twin``: files of one twin are one sound at two levels.
     """
 
     tones: Sequence[Tone]
     seconds: float | None = None
     clear: bool = False
     level: bool = False
+    twin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from search.encoders.pocket import PocketEncoder
+from search.types import Modality
 from tests.bench.truth.archive import Archive, Asset, Part, fetch, picture
 from tests.bench.truth.browser import Browser
 from tests.bench.truth.case import (
     AUDIBLE_DB,
     DURATION_MS,
+    FARTHEST,
     MOST_ERROR,
     RAISED_DB,
     TOLERANCE_MS,
@@ -45,6 +48,8 @@ class Judge:
         self._archive, self._address, self._tab = archive, address, tab
         self.loudness: dict[str, float] = {}
         """Of files that must not come out soft, in dB."""
+        self.twins: dict[str, list[np.ndarray]] = {}
+        """The first window (samples,) of each file that is one sound at several levels."""
 
     def rows(self, case: Case, path: Path) -> Iterator[Row]:
         """All judgements of one file."""
@@ -65,7 +70,8 @@ class Judge:
             yield Row(case.kind, case.name, "reference", "a file as described", str(error)[:100], ok=False)
 
     def levels(self) -> Iterator[Row]:
-        """Whether a sound that was recorded 16 dB down comes out at the level that quiet sound is raised to; louder sound stays as it is."""
+        """Whether a sound that was recorded 16 dB down comes out at the level that quiet sound is raised to (louder sound stays as it is),
+        and whether an encoder hears it like the same sound at its full level."""
         if self.loudness:
             softest = min(self.loudness.values())
             yield Row(
@@ -76,6 +82,12 @@ class Judge:
                 f"{softest:.1f} dB",
                 softest >= RAISED_DB,
             )
+
+        encoder = PocketEncoder() if self.twins else None
+        for name, windows in self.twins.items():
+            vectors = encoder.encode(Modality.AUDIO, windows)  # type: ignore[union-attr]
+            apart = 1 - float((vectors @ vectors.T).min())
+            yield Row("level", name, "twin", f"at most {FARTHEST:g} from its twin", f"{apart:.3f}", apart <= FARTHEST)
 
     def _film(self, case: Case, path: Path, asset: Asset) -> Iterator[tuple[str, str, str, bool]]:
         film = measured(case.expect, path)  # type: ignore[arg-type]
@@ -192,6 +204,9 @@ class Judge:
             yield _lasting(lasting(sound.seconds, path), asset)
         if sound.level:
             self.loudness[case.name] = loudness(asset.of("sound"))
+        if sound.twin:
+            first = next(part.content for part in asset.of("sound") if part.content is not None)
+            self.twins.setdefault(sound.twin, []).append(first.reshape(-1))
             return
         levels = {tone.name: level(tone, asset.of("sound")) for tone in sound.tones}
         loudest = max(levels.values(), default=-120.0)

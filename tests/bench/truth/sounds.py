@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.bench.report import SAMPLE
 from tests.bench.truth.case import Case, Sound, Tone
 from tests.bench.truth.drawing import ffmpeg, master
 from tests.bench.truth.films import COUNT, SCENES, X264
@@ -80,9 +81,18 @@ def cases() -> Iterator[Case]:
     )
     yield from _lengths()
     for name, loud in (("loud.wav", 0.5), ("quiet.wav", 0.5 / 6.3)):
-        yield Case(name, "level", partial(_wave, make=lambda loud=loud: _siren(loud)), Sound((), 10.0, level=True))
+        yield Case(name, "level", partial(_wave, make=lambda loud=loud: _siren(loud)), Sound((), 10.0, level=True, twin="siren"))
+    for name in TWINS:
+        source = next((SAMPLE / "sounds").glob(f"{name}.*"))
+        for level, down in (("near", 0), ("far", -16)):
+            yield Case(f"{name}-{level}.wav", "level", partial(_down, source=source, decibels=down), Sound((), twin=name))
 
 
+TWINS = (
+    "alarm-clock", "applause", "car-engine", "cat-meow", "cow-mooing", "dog-bark", "drum-loop", "guitar-chord", "helicopter", "horse-neighing", "piano", "rain",
+    "rooster-crowing", "seagulls", "sheep-bleating", "steam-train", "violin-note", "waterfall", "waves",
+)  # fmt: skip
+"""Sounds of the sample archive that are loud enough to be levelled when they are 16 dB down; fainter ones are left as they are."""
 CHANNELS: Sequence[tuple[str, str, Sequence[str]]] = (
     ("stereo.wav", "stereo", ()), ("stereo.mp3", "stereo", ("-c:a", "libmp3lame")), ("5.1.wav", "5.1", ()), ("5.1.flac", "5.1", ()), ("5.1.m4a", "5.1", ("-c:a", "aac")),
     ("5.1.ogg", "5.1", ("-c:a", "libvorbis")), ("5.1.ac3", "5.1(side)", ("-b:a", "448k")), ("5.1.eac3.mka", "5.1(side)", ("-c:a", "eac3", "-b:a", "448k")),
@@ -148,6 +158,10 @@ def _siren(loud: float) -> np.ndarray:
     time = np.arange(10 * RATE) / RATE
     wave = loud * np.sin(2 * np.pi * 900 * time + 60 * np.sin(2 * np.pi * 0.5 * time))
     return (wave + 0.001 * np.random.default_rng(2).normal(size=len(time)) * loud)[:, None].astype(np.float32)
+
+
+def _down(path: Path, scraps: Path, *, source: Path, decibels: int) -> None:
+    ffmpeg("-i", source, "-vn", "-ac", 1, "-ar", RATE, "-af", f"volume={decibels}dB", "-c:a", "pcm_f32le", path)
 
 
 def _tracks(path: Path, scraps: Path, *, count: int, arguments: Sequence[str], silent: bool = False, film: bool = True) -> None:
