@@ -115,6 +115,7 @@ def test_the_command_signs_what_it_exports(tmp_path, key, settings_with_pictures
     arguments = ["export", str(answer), "--home", str(home), "--to", str(tmp_path / "a.zip"), "--json"]
     signing = ["--sign", str(tmp_path / "key.pem"), str(tmp_path / "chain.pem")]
     done = CliRunner().invoke(app, [*arguments, "--format", "pictures", *signing])
+    assert done.exception is None, done.exception
     assert json.loads(done.stdout)["left_out"] == {}
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         archive.extractall(tmp_path / "out")

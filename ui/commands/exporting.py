@@ -103,7 +103,7 @@ def _moments(answer: Path) -> list[Chosen]:
         return [
             Chosen(
                 hit["asset"]["id"], (hit["span"] or {}).get("start_ms"), (hit["span"] or {}).get("end_ms"), hit["channel"], hit["confidence"],
-                hit["evidence"].get("text") or "", box=tuple(hit["box"][side] for side in ("left", "top", "width", "height")) if hit["box"] else None,
+                hit["evidence"].get("text") or "", box=tuple(box[side] for side in ("left", "top", "width", "height")) if (box := hit.get("box")) else None,
             )
             for hit in told["hits"]
         ]  # fmt: skip
