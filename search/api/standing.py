@@ -54,11 +54,11 @@ class StandingQuestions:
 
     def __init__(
         self, questions: SavedQuestions, engine: Callable[[], Engine | None], under: Callable[[Filter], tuple[str, ...]],
-        told: Callable[[Hit], Any] = wire.hit,
+        told: Callable[[Hit], Any] = wire.hit, secret: str = "",
     ) -> None:  # fmt: skip
         """``engine`` returns the engine, or None while there is none. ``under`` gives the folders that a filter names as absolute paths, and
-        ``told`` a hit as JSON values."""
-        self._questions, self._engine, self._under, self._told = questions, engine, under, told
+        ``told`` a hit as JSON values; ``secret`` signs what webhooks are told."""
+        self._questions, self._engine, self._under, self._told, self._secret = questions, engine, under, told, secret
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._pauses: dict[str, tuple[float, float]] = {}
@@ -86,7 +86,7 @@ class StandingQuestions:
             if one.told_until >= until or self._closing.is_set() or time.monotonic() < self._pauses.get(one.name, (0.0, 0.0))[0]:
                 continue
             try:
-                hits = self._asked(engine, one)
+                hits = self.news(engine, one, one.told_until)
                 if hits:
                     self._tell(one, hits)
                 failure = None
@@ -97,10 +97,14 @@ class StandingQuestions:
                 found.append(Alarm(one.name, hits, failure))
         return found
 
-    def _asked(self, engine: Engine, one: SavedQuestion) -> tuple[Hit, ...]:
+    def news(self, engine: Engine, one: SavedQuestion, after: int) -> tuple[Hit, ...]:
+        """The hits of a standing question, ``MAX_HITS`` at most, among the segments that came after one of this number."""
         formed = form.read(one.form)
-        after = max(one.told_until, formed.filter.after_segment or 0)
-        wanted = replace(formed.filter, after_segment=after, under=self._under(formed.filter) if formed.filter.under else ())
+        wanted = replace(
+            formed.filter,
+            after_segment=max(after, formed.filter.after_segment or 0),
+            under=self._under(formed.filter) if formed.filter.under else (),
+        )
         if isinstance(formed.query, Then):
             return engine.search(formed.query, wanted, k=MAX_HITS, line=LIKELIER_THAN_NOT).hits
         return engine.alarms(formed.query, wanted, one.false_alarms or 0.0, k=MAX_HITS)
@@ -109,7 +113,7 @@ class StandingQuestions:
         """Tell a webhook and a program. Raises SensoriumError where one of them fails."""
         body = json.dumps({"name": one.name, "form": one.form, "hits": [self._told(hit) for hit in hits]}, default=str).encode()
         if one.webhook:
-            fetch.post(one.webhook, body)
+            fetch.post(one.webhook, body, self._secret)
         if one.command:
             try:
                 subprocess.run(one.command, input=body, check=True, timeout=COMMAND_SECONDS, capture_output=True)  # noqa: S603 - its owner chose it

@@ -139,7 +139,7 @@ def tell(home: Home = None, as_json: Json = False) -> None:
     settings = load({"home": home})
     with Engine(settings) as engine:
         under = lambda wanted: paths_under(engine.store, [Path(one).expanduser() for one in wanted.under])  # noqa: E731 - used once
-        found = StandingQuestions(_questions(settings), lambda: engine, under).look()
+        found = StandingQuestions(_questions(settings), lambda: engine, under, secret=settings.webhook_secret).look()
     if as_json:
         show.emit([{"name": one.name, "hits": [wire.hit(hit) for hit in one.hits], "failure": one.failure} for one in found])
     for one in found if not as_json else ():
