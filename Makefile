@@ -7,11 +7,11 @@ FULL := $(VENV)/.full
 UV := .bootstrap/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 # The demo needs no model family but the pocket space, which needs no torch: several gigabytes less to fetch.
-LIGHT := --group dev --extra heic --extra jxl --extra login --extra masks --extra mcp --extra postgres --extra provenance --extra raw --extra serve --extra watch --extra zones
+LIGHT := --group dev --extra heic --extra jxl --extra login --extra map --extra masks --extra mcp --extra postgres --extra provenance --extra raw --extra serve --extra watch --extra zones
 MODELS := --group models --extra asr --extra caption --extra clap --extra detect --extra e5 --extra export --extra fit --extra imagebind --extra imagine --extra multilingual --extra ocr --extra openclip --extra translate
 ENGINES := --group engines --extra milvus --extra pgvector --extra ray
 
-.PHONY: demo test check bench lock format
+.PHONY: demo test check bench lock format texts
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -35,6 +35,10 @@ bench: $(FULL)
 format: $(FULL)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Collects what the page says, and compiles what translates it.
+texts: $(FULL)
+	$(BIN)/python -m tests.texts
 
 lock: $(UV)
 	$(COMPILE) --upgrade $(LIGHT) --output-file requirements.lock pyproject.toml

@@ -34,9 +34,14 @@ def main() -> int:
     settings = unpack(request["settings"])
     log.set_up(settings.log_level, as_json=settings.log_json)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    job = _job(request, Events(_say, REPORT_SECONDS))
     try:
-        summary = index(settings, job)
+        if request["kind"] == "map":
+            from search.query import Engine
+
+            with Engine(settings) as engine:
+                engine.chart(threads=os.cpu_count() or 1)
+            return 0
+        summary = index(settings, _job(request, Events(_say, REPORT_SECONDS)))
     except SensoriumError as error:
         _say({"event": "error", "kind": type(error).__name__, "message": str(error), "remedy": error.remedy})
         return 1

@@ -71,6 +71,8 @@ class Settings:
     log_level       what the service writes into its log: ``debug``, ``info``, ``warning`` or ``error``, and what is graver
     log_json        the service's log is an object of JSON a line
     drain_seconds   how long a service that is told to end goes on with the requests that it has, in seconds
+    job_webhook     an address that the service tells when an index job is done, failed or cancelled, as standing questions tell theirs
+    webhook_secret  with this secret the service signs what it tells webhooks (Standard Webhooks); ``whsec_`` and base64, or any text; empty: unsigned
     fetch_urls      the service fetches content to search with from public addresses that callers name, by https
     upload_bytes    the largest upload, in bytes
     upload_quota    what all uploads together may take, in bytes
@@ -115,6 +117,8 @@ class Settings:
     log_level: str = "info"
     log_json: bool = False
     drain_seconds: int = 20
+    job_webhook: str = ""
+    webhook_secret: str = ""
     fetch_urls: bool = False
     upload_bytes: int = 256 << 20
     upload_quota: int = 4 << 30

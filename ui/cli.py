@@ -21,6 +21,7 @@ from ui.commands import (
     archive,
     calibration,
     compare,
+    contests,
     copies,
     database,
     exporting,
@@ -61,6 +62,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         plan.plan,
         narrowing.facets,
         narrowing.contrast,
+        narrowing.survey,
         copies.duplicates,
         copies.reuse,
         exporting.export,
@@ -71,7 +73,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         motion.motion,
     ),
     "State": (health.status, health.failures, health.verify, health.doctor),
-    "Service": (service.serve, service.demo, service.mcp),
+    "Service": (service.serve, service.demo, service.mcp, contests.dres),
     "Measure": (measure.evaluate, calibration.calibration),
 }
 """Titles of help -> the commands below them, in this order."""
@@ -87,7 +89,7 @@ GROUPS = {
 
 for title, commands in COMMANDS.items():
     for command in commands:
-        app.command("eval" if command is measure.evaluate else None, rich_help_panel=title)(command)
+        app.command({measure.evaluate: "eval", narrowing.survey: "map"}.get(command), rich_help_panel=title)(command)
 additions.spaces.command("diff")(compare.diff)
 additions.spaces.command("calibrate")(calibration.calibrate)
 for title, groups in GROUPS.items():

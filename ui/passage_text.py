@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ui.i18n import mark, percent, tr
+
 if TYPE_CHECKING:  # the terminal does without what the service needs
     from search.api.schemas import Read
 
@@ -69,20 +71,26 @@ def origin(channel: str, source: str, confidence: float | None, *, translated: b
 
     Who hears says how sure it is of each passage; subtitles are in the same channel, and cannot.
     """
-    sure = "" if confidence is None else f"{confidence:.0%}"
+    sure = "" if confidence is None else percent(confidence)
     source = source.removeprefix("written by ")
     if translated:
-        label, by = "translation by a model", source
+        label, by = mark("translation by a model"), source
     elif channel == "caption":
-        label, by = "caption by a model", source
+        label, by = mark("caption by a model"), source
     elif channel == "ocr":
-        label, by = "on-screen text", f"read by {source}"
+        label, by = mark("on-screen text"), tr("read by {model}", model=source)
     elif channel == "speech":
-        label, by = ("speech", f"transcribed by {source}") if sure else ("subtitle", source)
+        label, by = (mark("speech"), tr("transcribed by {model}", model=source)) if sure else (mark("subtitle"), source)
     else:
-        label, by = ("text", "") if own else ("metadata", source)
+        label, by = (mark("text"), "") if own else (mark("metadata"), source)
     written = translated or channel == "caption"
-    return {"label": label, "by": by, "sure": sure, "written": written, "mark": "model" if written else _MARKS.get(label, "text")}
+    return {
+        "label": tr(label),
+        "by": by,
+        "sure": sure,
+        "written": written,
+        "mark": "model" if written else _MARKS.get(label, "text"),
+    }
 
 
 _MARKS = {"speech": "record", "on-screen text": "frame"}

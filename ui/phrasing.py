@@ -1,4 +1,4 @@
-"""Numbers and names as people read them."""
+"""Numbers and names as people read them, in the language that is spoken: English in the terminal, the reader's on the page."""
 
 from __future__ import annotations
 
@@ -8,44 +8,64 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ui.i18n import decimal, mark, percent, plural, tr, whole
+
 if TYPE_CHECKING:
     from search import types
     from search.api import schemas
 
 MEDIA = {
-    "image": "image", "video": "video", "audio": "sound", "text": "text",
-    "depth": "depth picture", "thermal": "thermal picture", "imu": "motion recording",
+    "image": mark("image"), "video": mark("video"), "audio": mark("sound"), "text": mark("text"),
+    "depth": mark("depth picture"), "thermal": mark("thermal picture"), "imu": mark("motion recording"),
 }  # fmt: skip
 """What people call the modalities."""
 
 CHANNELS = {
-    "visual": "picture", "sound": "sound", "text": "text", "speech": "speech", "ocr": "on-screen text", "caption": "caption by a model",
-    "motion": "motion",
+    "visual": mark("picture"), "sound": mark("sound"), "text": mark("text"), "speech": mark("speech"), "ocr": mark("on-screen text"),
+    "caption": mark("caption by a model"), "motion": mark("motion"),
 }  # fmt: skip
 """What people call the channels."""
 
 SKILLS = {
-    "words": "anything like", "picture": "seen", "sound": "heard", "speech": "said", "screen": "on screen", "then": "in this order", "without": "without",
-    "filter": "only", "similar": "like", "region": "part of a picture", "count": "count", "ask": "ask a model", "translate": "translate", "stop": "stop",
+    "words": mark("anything like"), "picture": mark("seen"), "sound": mark("heard"), "speech": mark("said"), "screen": mark("on screen"),
+    "then": mark("in this order"), "without": mark("without"), "filter": mark("only"), "similar": mark("like"), "region": mark("part of a picture"),
+    "count": mark("count"), "ask": mark("ask a model"), "translate": mark("translate"), "stop": mark("stop"),
 }  # fmt: skip
 """What people call the skills of a plan."""
 
 _WORK = {
-    "speech": "transcribing speech", "ocr": "reading on-screen text", "caption": "writing captions",
-    "written": "reading metadata and subtitles",
+    "speech": mark("transcribing speech"), "ocr": mark("reading on-screen text"), "caption": mark("writing captions"),
+    "written": mark("reading metadata and subtitles"),
 }  # fmt: skip
-_BANDS = ((0.5, 4, "strong"), (0.2, 3, "good"), (0.05, 2, "fair"), (0.0, 1, "weak"))
+_BANDS = ((0.5, 4, mark("strong")), (0.2, 3, mark("good")), (0.05, 2, mark("fair")), (0.0, 1, mark("weak")))
 """Minimum probability of a hit, its bars or dots, and its word. The one scale of a score, in the terminal and on the page."""
 
 WEAK = 1
 """Bars of a weak match."""
 
-WEAKER, NOTHING = "Weaker matches", "No good match. Closest results:"
+WEAKER, NOTHING = mark("Weaker matches"), mark("No good match. Closest results:")
+
+_COUNTED = (
+    ("{count} image", "{count} images"), ("{count} video", "{count} videos"), ("{count} sound", "{count} sounds"), ("{count} text", "{count} texts"),
+    ("{count} depth picture", "{count} depth pictures"), ("{count} thermal picture", "{count} thermal pictures"),
+    ("{count} motion recording", "{count} motion recordings"), ("{count} file", "{count} files"), ("{count} moment", "{count} moments"),
+    ("{count} segment", "{count} segments"), ("{count} hit", "{count} hits"), ("{count} byte", "{count} bytes"), ("{count} choice", "{count} choices"), ("{count} new find", "{count} new finds"),
+    ("{count} right file", "{count} right files"),
+)  # fmt: skip
+"""What the page counts, for the catalogues."""
+
+_MONTHS = (
+    mark("January"), mark("February"), mark("March"), mark("April"), mark("May"), mark("June"), mark("July"), mark("August"), mark("September"),
+    mark("October"), mark("November"), mark("December"),
+)  # fmt: skip
+_SHORT = (
+    mark("Jan"), mark("Feb"), mark("Mar"), mark("Apr"), mark("May"), mark("Jun"), mark("Jul"), mark("Aug"), mark("Sep"), mark("Oct"), mark("Nov"), mark("Dec"),
+)  # fmt: skip
 
 
 def count(number: int, noun: str) -> str:
     """``1 image``, ``1,204 images``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return plural(f"{{count}} {noun}", f"{{count}} {noun}s", number)
 
 
 def clock(ms: int) -> str:
@@ -55,7 +75,20 @@ def clock(ms: int) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02}" if hours else str(minutes)
-    return f"{head}:{seconds:02}" + (f".{tenth}" if tenth else "")
+    return f"{head}:{seconds:02}" + (decimal(f".{tenth}") if tenth else "")
+
+
+def position(latitude: float | None, longitude: float | None) -> str:
+    """A place as ``59.329° N, 18.069° E``; empty if there is none."""
+    if latitude is None or longitude is None:
+        return ""
+    north, east = (decimal(f"{round(abs(degrees), 3):g}") for degrees in (latitude, longitude))
+    return ", ".join(
+        (
+            tr("{degrees}° N", degrees=north) if latitude >= 0 else tr("{degrees}° S", degrees=north),
+            tr("{degrees}° E", degrees=east) if longitude >= 0 else tr("{degrees}° W", degrees=east),
+        )
+    )
 
 
 def step_state(step: schemas.PlanRow) -> str:
@@ -63,10 +96,10 @@ def step_state(step: schemas.PlanRow) -> str:
     if step.state == "impossible":
         return f"{step.why} {step.remedy}".strip()
     if step.state == "taken":
-        return "" if step.gain is None else f"about {step.gain:.1f} relevant"
+        return "" if step.gain is None else tr("about {number} relevant", number=decimal(f"{step.gain:.1f}"))
     return {
-        "skipped": "skipped",
-        "stopped": "not worth it" if step.gain is not None and step.gain < 1 else "not taken",
+        "skipped": tr("skipped"),
+        "stopped": tr("not worth it") if step.gain is not None and step.gain < 1 else tr("not taken"),
         "offered": "",
     }[step.state]
 
@@ -80,7 +113,8 @@ def left(seconds: float) -> str:
 
 def reading(reader: str) -> str:
     """What a reader is doing, by its name."""
-    return _WORK.get(reader.partition(":")[0], f"reading with {reader}")
+    known = _WORK.get(reader.partition(":")[0])
+    return tr(known) if known else tr("reading with {reader}", reader=reader)
 
 
 def size(number: int) -> str:
@@ -92,7 +126,7 @@ def size(number: int) -> str:
         value /= 1000
         if value < 1000 or unit == "TB":
             break
-    return f"{value:.3g} {unit}"
+    return f"{decimal(f'{value:.3g}')} {unit}"
 
 
 def band(confidence: float | None, verdict: str | None = None) -> tuple[int, str]:
@@ -100,83 +134,103 @@ def band(confidence: float | None, verdict: str | None = None) -> tuple[int, str
     if confidence is None:
         return 0, ""
     if verdict == "no":
-        return WEAK, "weak"
-    return next((bars, word) for least, bars, word in _BANDS if confidence >= least)
+        return WEAK, tr("weak")
+    return next((bars, tr(word)) for least, bars, word in _BANDS if confidence >= least)
 
 
 def estimate(found: types.Estimate | schemas.Estimate) -> str:
     """How many files match, as a sentence without its full stop."""
     low, expected, high = (round(number) for number in (found.low, found.expected, found.high))
-    told = f"About {count(expected, 'file')}" if expected else "Probably none"
-    told += f", {low:,} to {high:,}" if high > max(expected, 1) else ""
-    return told + (f"; at least {round(found.at_least):,}" if found.at_least else "")
+    told = tr("About {files}", files=count(expected, "file")) if expected else tr("Probably none")
+    told += f", {tr('{low} to {high}', low=whole(low), high=whole(high))}" if high > max(expected, 1) else ""
+    return told + (f"; {tr('at least {number}', number=whole(round(found.at_least)))}" if found.at_least else "")
 
 
 def review(found: types.Review | schemas.Review) -> str:
     """What people said of a question's files, as a sentence without its full stop."""
-    told = f"{count(found.judged, 'file')} judged, {found.right:,} right"
+    told = tr("{files} judged, {right} right", files=count(found.judged, "file"), right=whole(found.right))
     if found.left_at_most is None or found.population is None:
         return told
-    told += f"; {found.sampled:,} of {found.population:,} were drawn at random: at most {count(found.left_at_most, 'right file')} left"
-    return told + (f", at least {found.recall_at_least:.0%} found" if found.recall_at_least else "")
+    told += "; " + tr(
+        "{sampled} of {population} were drawn at random: at most {files} left", sampled=whole(found.sampled), population=whole(found.population),
+        files=count(found.left_at_most, "right file"),
+    )  # fmt: skip
+    return told + (f", {tr('at least {share} found', share=percent(found.recall_at_least))}" if found.recall_at_least else "")
 
 
 def unseen(coverage: types.Coverage | schemas.Coverage) -> str:
     """What of the archive a search cannot see, as a sentence without its full stop; empty where it can see all."""
-    parts = [f"{coverage.seen:,} of {count(coverage.files, 'file')} searchable"] if coverage.seen < coverage.files else []
-    parts += [f"{number:,} {what}" for what in ("waiting", "failed") if (number := getattr(coverage, what))]
+    parts = []
+    if coverage.seen < coverage.files:
+        parts.append(tr("{seen} of {files} searchable", seen=whole(coverage.seen), files=count(coverage.files, "file")))
+    if coverage.waiting:
+        parts.append(tr("{number} waiting", number=whole(coverage.waiting)))
+    if coverage.failed:
+        parts.append(tr("{number} failed", number=whole(coverage.failed)))
     if coverage.unsampled_ms:
-        parts.append(f"{clock(coverage.unsampled_ms)} of sound and video not searchable")
+        parts.append(tr("{length} of sound and video not searchable", length=clock(coverage.unsampled_ms)))
     if coverage.away:
-        parts.append(f"{count(coverage.away, 'file')} away: the folder or disk is not there")
+        parts.append(tr("{files} away: the folder or disk is not there", files=count(coverage.away, "file")))
     if coverage.unread:
-        parts.append("no reader for " + suffixes(coverage.unread))
-    parts += [f"{count(number, 'file')} without {what}" for what, number in coverage.without.items()]
+        parts.append(tr("no reader for {files}", files=suffixes(coverage.unread)))
+    parts += [
+        tr("{files} without {what}", files=count(number, "file"), what=tr(what)) for what, number in coverage.without.items()
+    ]
     return ", ".join(parts)
+
+
+def on_map(files: int, missing: int) -> str:
+    """How many files a map shows, as a sentence."""
+    if not missing:
+        return tr("All {files} are on the map.", files=count(files, "file"))
+    return plural(
+        "Of {files}, {count} is not on the map.", "Of {files}, {count} are not on the map.", missing, files=count(files, "file")
+    )
 
 
 def suffixes(counts: Mapping[str, int], most: int = 6) -> str:
     """Counts of files by suffix: ``3 .nef, 2 .psd, 4 others``."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"{number:,} {suffix or 'without a suffix'}" for suffix, number in ranked[:most]]
+    parts = [f"{whole(number)} {suffix or tr('without a suffix')}" for suffix, number in ranked[:most]]
     rest = sum(number for _, number in ranked[most:])
-    return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
+    return ", ".join([*parts, *([tr("{number} others", number=whole(rest))] if rest else [])])
 
 
 def burst(others: int) -> str:
     """What stands beside a photograph that stands for others of its burst."""
-    return f"+{others} alike"
+    return tr("+{number} alike", number=others)
 
 
 def ended(limit: int) -> str:
     """That a list of hits ends because of a maximum, and what to do about it."""
-    return f"Only the first {count(limit, 'hit')} can be listed. Narrow the search with filters to see others."
+    return tr("Only the first {hits} can be listed. Narrow the search with filters to see others.", hits=count(limit, "hit"))
 
 
 def wordless(channel: str, why: str, assets: int, duration_ms: int) -> tuple[str, str]:
     """What no reader has read, as a sentence, and what to do about it."""
     length = f" ({clock(duration_ms)})" if duration_ms else ""
-    have = f"{count(assets, 'file')} {'has' if assets == 1 else 'have'}"
-    what, reader = (
-        ("subtitles that are not read", "written") if why == "subtitles"
-        else ("on-screen text that is not read", "ocr") if channel == "ocr"
-        else ("speech that is not transcribed", "speech:base")
+    told, reader = (
+        (plural("{count} file has subtitles that are not read{length}.", "{count} files have subtitles that are not read{length}.", assets, length=length), "written")
+        if why == "subtitles"
+        else (plural("{count} file has on-screen text that is not read{length}.", "{count} files have on-screen text that is not read{length}.", assets, length=length), "ocr")
+        if channel == "ocr"
+        else (plural("{count} file has speech that is not transcribed{length}.", "{count} files have speech that is not transcribed{length}.", assets, length=length), "speech:base")
     )  # fmt: skip
     remedy = {
-        "waiting": "The reader has not come to it yet. Run `sensorium index` to continue.",
-        "failed": "The reader failed. `sensorium failures` says why; `sensorium retry` tries again.",
-    }.get(why, f"Add a reader: `sensorium readers add {reader}`.")
-    return f"{have} {what}{length}.", remedy
+        "waiting": tr("The reader has not come to it yet. Run `sensorium index` to continue."),
+        "failed": tr("The reader failed. `sensorium failures` says why; `sensorium retry` tries again."),
+    }.get(why, tr("Add a reader: `sensorium readers add {reader}`.", reader=reader))
+    return told, remedy
 
 
 def day(moment: datetime.datetime | datetime.date) -> str:
     """``24 Nov 2026``."""
-    return f"{moment.day} {moment:%b %Y}"
+    return tr("{day} {month} {year}", day=moment.day, month=tr(_SHORT[moment.month - 1]), year=moment.year)
 
 
 def month(told: str) -> str:
     """``May`` of ``2024-05``."""
-    return f"{datetime.date.fromisoformat(f'{told}-01'):%B}"
+    return tr(_MONTHS[int(told[-2:]) - 1])
 
 
 def last_day(told: str) -> str:
@@ -187,8 +241,10 @@ def last_day(told: str) -> str:
 
 def lengths(low: float | None, high: float | None) -> str:
     """A range of lengths in seconds: ``under 10 s``, ``10 s to 1 min``, ``over 30 min``."""
-    told = ["" if end is None else f"{end:g} s" if end < 60 else f"{end / 60:g} min" for end in (low, high)]
-    return f"{told[0]} to {told[1]}" if all(told) else f"Under {told[1]}" if told[1] else f"Over {told[0]}"
+    told = ["" if end is None else decimal(f"{end:g} s" if end < 60 else f"{end / 60:g} min") for end in (low, high)]
+    if all(told):
+        return tr("{low} to {high}", low=told[0], high=told[1])
+    return tr("Under {length}", length=told[1]) if told[1] else tr("Over {length}", length=told[0])
 
 
 def taken(date: schemas.Date) -> str:
@@ -199,10 +255,10 @@ def taken(date: schemas.Date) -> str:
     if len(written) == 4:
         return written
     if len(written) == 7:
-        return f"{first:%B %Y}"
-    return (
-        f"{first.day} or {day(last)}" if (first.year, first.month) == (last.year, last.month) else f"{day(first)} or {day(last)}"
-    )
+        return tr("{month} {year}", month=tr(_MONTHS[first.month - 1]), year=first.year)
+    if (first.year, first.month) == (last.year, last.month):
+        return tr("{day} or {date}", day=first.day, date=day(last))
+    return tr("{date} or {other}", date=day(first), other=day(last))
 
 
 def plain(text: str) -> str:

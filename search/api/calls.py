@@ -147,6 +147,11 @@ def seen(name: str, until: int) -> Call[s.SavedQuestionEntry]:
     return Call("PUT", f"/saved/{quote(name, safe='')}/seen", _as(s.SavedQuestionEntry), json={"until": until})
 
 
+def saved_new(name: str) -> Call[s.SavedQuestionNews]:
+    """What has come to a standing question since hits were last noted as shown."""
+    return Call("GET", f"/saved/{quote(name, safe='')}/new", _as(s.SavedQuestionNews))
+
+
 def forget_saved(name: str) -> Call[None]:
     """Forget a saved question."""
     return Call("DELETE", f"/saved/{quote(name, safe='')}", _nothing)
@@ -448,6 +453,16 @@ def retry(
     """Try failures again: those with these ids or all, for one reason, of one collection."""
     body = {"failures": list(failures), "reason": reason, "collection": collection}
     return Call("POST", "/failures/retry", _as(s.Job), json=body, headers=_given({"Idempotency-Key": key}))
+
+
+def map() -> Call[s.ArchiveMap]:  # noqa: A001 - as the route is called
+    """The map of the archive that was made last."""
+    return Call("GET", "/map", _as(s.ArchiveMap))
+
+
+def make_map(*, key: str | None = None) -> Call[s.Job]:
+    """Make a map of the archive, or bring it up to date, in a job."""
+    return Call("POST", "/map", _as(s.Job), headers=_given({"Idempotency-Key": key}))
 
 
 def trouble(response: Response) -> ServiceError:

@@ -73,7 +73,7 @@ class Client:
     export = _waiting(calls.export)
     embeddings = _waiting(calls.embeddings)
     mask = _waiting(calls.mask)
-    saved = _waiting(calls.saved)
+    saved, saved_new = _waiting(calls.saved), _waiting(calls.saved_new)
     save = _waiting(calls.save)
     seen = _waiting(calls.seen)
     forget_saved = _waiting(calls.forget_saved)
@@ -122,6 +122,7 @@ class Client:
     collections = _waiting(calls.collections)
     failures = _waiting(calls.failures)
     retry = _waiting(calls.retry)
+    map, make_map = _waiting(calls.map), _waiting(calls.make_map)
 
     def send(self, call: Call[T]) -> T:
         """Make a call."""
@@ -173,7 +174,7 @@ class AsyncClient:
     export = _awaiting(calls.export)
     embeddings = _awaiting(calls.embeddings)
     mask = _awaiting(calls.mask)
-    saved = _awaiting(calls.saved)
+    saved, saved_new = _awaiting(calls.saved), _awaiting(calls.saved_new)
     save = _awaiting(calls.save)
     seen = _awaiting(calls.seen)
     forget_saved = _awaiting(calls.forget_saved)
@@ -222,6 +223,7 @@ class AsyncClient:
     collections = _awaiting(calls.collections)
     failures = _awaiting(calls.failures)
     retry = _awaiting(calls.retry)
+    map, make_map = _awaiting(calls.map), _awaiting(calls.make_map)
 
     async def send(self, call: Call[T]) -> T:
         """Make a call."""

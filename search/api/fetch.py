@@ -7,7 +7,10 @@ is checked in the same way.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import hmac
 import http.client
 import ipaddress
 import socket
@@ -18,7 +21,7 @@ from collections.abc import Generator, Iterator
 from typing import TypeAlias
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from search.errors import Problem
+from search.errors import InputError, Problem
 
 PORT = 443
 
@@ -126,14 +129,31 @@ def check_webhook(url: str) -> None:
             _parts(url)
 
 
-def post(url: str, body: bytes) -> None:
-    """Send JSON to an address that ``check_webhook`` lets pass. Redirects are not followed.
+def signature(body: bytes, secret: str, moment: int) -> dict[str, str]:
+    """The headers that sign a message sent at a time in seconds since 1970, as Standard Webhooks has them: its id, which is the same
+    whenever it is sent again, the time, and the HMAC of both with the body. None without a secret."""
+    if not secret:
+        return {}
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True) if secret.startswith("whsec_") else secret.encode()
+    except ValueError as error:
+        raise InputError(
+            "The secret of webhooks is not base64 after whsec_.", remedy="Look at SENSORIUM_WEBHOOK_SECRET."
+        ) from error
+    id_ = f"msg_{hashlib.sha256(body).hexdigest()[:32]}"
+    signed = hmac.digest(key, f"{id_}.{moment}.".encode() + body, "sha256")
+    return {"webhook-id": id_, "webhook-timestamp": str(moment), "webhook-signature": f"v1,{base64.b64encode(signed).decode()}"}
+
+
+def post(url: str, body: bytes, secret: str = "") -> None:
+    """Send JSON to an address that ``check_webhook`` lets pass, signed with a secret. Redirects are not followed.
 
     Raises:
         Problem: it does not answer within ``POST_SECONDS``, or refuses (422).
     """
     until = time.monotonic() + POST_SECONDS
     connection: _Local | _Connection
+    headers = {"Content-Type": "application/json", "User-Agent": "sensorium", **signature(body, secret, int(time.time()))}
     with _told():
         if here := _local(url):
             host, port, target = here
@@ -142,7 +162,7 @@ def post(url: str, body: bytes) -> None:
             host, target = _parts(url)
             connection = _Connection(host, public_address(host), ssl.create_default_context())
         with contextlib.closing(connection), connection.until(until):
-            connection.request("POST", target, body, {"Content-Type": "application/json", "User-Agent": "sensorium"})
+            connection.request("POST", target, body, headers)
             with contextlib.closing(connection.getresponse()) as answer:
                 if not 200 <= answer.status < 300:
                     raise _refused(f"It answers with status {answer.status}.")

@@ -53,12 +53,12 @@ ROLES: Final[dict[tuple[str, str], Role | None]] = {
         for path in (
             "/status", "/collections", "/failures", "/assets", "/assets/{id}", "/assets/{id}/segments", "/assets/{id}/regions", "/assets/{id}/provenance", "/assets/{id}/motion", "/assets/{id}/reuse", "/segments/{id}", "/segments/{id}/encoded",
             "/assets/{id}/media", "/assets/{id}/thumbnail", "/assets/{id}/preview", "/uploads/{id}", "/imaginings/{id}", "/index-jobs", "/index-jobs/{id}",
-            "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/saved", "/docs", "/docs/oauth2-redirect", "/openapi.json",
+            "/index-jobs/{id}/events", "/index-jobs/{id}/errors", "/map", "/problems/{kind}", "/judgements", "/cases", "/cases/{id}", "/saved", "/saved/{name}/new", "/docs", "/docs/oauth2-redirect", "/openapi.json",
         )
     },
     **{("POST", BASE + path): READER for path in ("/search", "/plan", "/why", "/duplicates", "/facets", "/browse", "/contrast", "/exports", "/embeddings", "/uploads", "/uploads/fetch", "/segment", "/assets/{id}/ask", "/segments/{id}/translate", "/imaginings", "/judgements/sample")},
     ("DELETE", f"{BASE}/uploads/{{id}}"): READER, ("DELETE", f"{BASE}/imaginings/{{id}}"): READER,
-    **{("POST", BASE + path): INGESTER for path in ("/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements", "/cases", "/cases/{id}/exhibits")},
+    **{("POST", BASE + path): INGESTER for path in ("/map", "/index-jobs", "/index-jobs/{id}/cancel", "/failures/retry", "/judgements", "/cases", "/cases/{id}/exhibits")},
     ("DELETE", f"{BASE}/judgements"): INGESTER,
     ("PUT", f"{BASE}/saved/{{name}}"): INGESTER, ("PUT", f"{BASE}/saved/{{name}}/seen"): INGESTER, ("DELETE", f"{BASE}/saved/{{name}}"): INGESTER,
     ("PUT", f"{BASE}/fields/{{name}}"): INGESTER,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import os
 import threading
@@ -21,7 +22,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from search.api import links
+from search.api import fetch, links
 from search.api import schemas as s
 from search.api.cursors import Cursor, cut, key_of
 from search.api.drain import Drain
@@ -43,6 +44,9 @@ QUEUE_POLL_SECONDS = 5.0
 
 BEAT_SECONDS = 2.0
 """Seconds between two writes of a running job's progress. They also let other services cancel it."""
+
+TELL_AGAIN_SECONDS = (10.0, 60.0, 0.0)
+"""Seconds after which a webhook that does not answer is told again; after the last it is not."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +81,18 @@ class _Run:
 class IndexJobs:
     """The queue of jobs, and the thread that processes it. Thread-safe."""
 
-    def __init__(self, database: Database, worker: Worker, runner: JobRunner | None) -> None:
-        """``worker`` is this service, as others see it. Without a ``runner``, jobs are rejected: the service only reads."""
+    def __init__(
+        self, database: Database, worker: Worker, runner: JobRunner | None, *, webhook: str = "", secret: str = ""
+    ) -> None:  # fmt: skip
+        """``worker`` is this service, as others see it. Without a ``runner``, jobs are rejected: the service only reads. A ``webhook`` is
+        told of each job that has ended, signed with a ``secret``.
+
+        Raises:
+            Problem: the webhook is not allowed.
+        """
+        if webhook:
+            fetch.check_webhook(webhook)
+        self._webhook, self._secret = webhook, secret
         self.book, self._database = JobBook(database, worker), database
         self._runner = runner
         self._lock = threading.Lock()
@@ -137,6 +151,20 @@ class IndexJobs:
             )
 
         return self._once(asked, key, seen, add)
+
+    def ask_map(self, key: str | None, seen: Seen) -> Job:
+        """Queue a job that makes a map of the archive.
+
+        Raises:
+            Problem: the caller sees some collections alone (403); a map is being made already (409).
+        """
+        if seen.within is not None:
+            raise _limited("")
+
+        def add(body: str) -> Job:
+            return self.book.add([], "", kind="map", key=_key(key, seen), body=body, refuse=partial(_refuse_map, seen))
+
+        return self._once(s.Wire(), key, seen, add)
 
     def _once(self, asked: s.Wire, key: str | None, seen: Seen, add: Callable[[str], Job]) -> Job:
         """The job that an earlier request with this key made, or a new one made by ``add``."""
@@ -254,6 +282,24 @@ class IndexJobs:
         else:
             end = partial(self.book.end, job.id, state, run.progress, error, remedy)
         self._write_down(end)
+        if self._webhook and (ended := self.book.get(job.id)) and ended.state not in OPEN:
+            threading.Thread(target=self._tell, args=(ended,), name="job-webhook", daemon=True).start()
+
+    def _tell(self, job: Job) -> None:
+        """Tell the webhook how a job ended; where it does not answer, twice more."""
+        told = {
+            "type": f"job.{job.state}", "id": job.id, "kind": job.kind, "collection": job.collection, "error": job.error, "remedy": job.remedy,
+            "progress": _progress(job, job.progress).model_dump(mode="json"), "started_at": job.started_at, "ended_at": job.ended_at,
+        }  # fmt: skip
+        for pause in TELL_AGAIN_SECONDS:
+            try:
+                fetch.post(self._webhook, json.dumps(told).encode(), self._secret)
+            except SensoriumError as error:
+                _log.warning("The webhook could not be told that job %d is %s: %s", job.id, job.state, error)
+                if self._closing.wait(pause):
+                    return
+            else:
+                return
 
     def _write_down(self, write: Callable[[], object]) -> None:
         """Store the outcome of a job as soon as the database can be reached."""
@@ -311,6 +357,11 @@ def _refuse_overlap(paths: Sequence[str], seen: Seen, others: Sequence[Job]) -> 
 def _refuse_second(seen: Seen, others: Sequence[Job]) -> None:
     if other := next((one for one in others if one.kind == "retry" and _sees(seen, one)), None):
         raise _covered(other, "Failures are being tried again already")
+
+
+def _refuse_map(seen: Seen, others: Sequence[Job]) -> None:
+    if other := next((one for one in others if one.kind == "map" and _sees(seen, one)), None):
+        raise _covered(other, "A map is being made already")
 
 
 def router(jobs: IndexJobs, drain: Drain) -> APIRouter:

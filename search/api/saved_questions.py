@@ -52,6 +52,12 @@ def router(service: Service) -> APIRouter:
         questions.seen(name, told.until)
         return _entry(questions.get(name))
 
+    @routes.get("/{name}/new", operation_id="saved_new", summary="What is new to a standing question")
+    async def new(name: Name, seen: Sight) -> s.SavedQuestionNews:
+        """What has come since hits were last noted as shown, at the question's rate of false alarms; 100 hits at most."""
+        seen.check_whole("Saved questions")
+        return await service.searching.run(_news, service, questions, name)
+
     @routes.delete("/{name}", status_code=204, operation_id="forget_saved", summary="Forget a saved question")
     def forget(name: Name, seen: Sight) -> Response:
         """Forget a saved question."""
@@ -60,6 +66,17 @@ def router(service: Service) -> APIRouter:
         return Response(status_code=204)
 
     return routes
+
+
+def _news(service: Service, questions: SavedQuestions, name: str) -> s.SavedQuestionNews:
+    one = questions.get(name)
+    _, until = questions.settled(one.seen_until)
+    if one.false_alarms is None:
+        raise QueryError("This question does not stand.", remedy="Save it with a rate of false_alarms, or search with its form.")
+    hits = service.standing.news(service.engine(), one, one.seen_until) if one.seen_until < questions.last_segment() else ()
+    return s.SavedQuestionNews(
+        name=name, form=one.form, seen_until=one.seen_until, until=until, segments=[hit.segment.id for hit in hits]
+    )
 
 
 def _opens(kind: str, value: str) -> Term:  # noqa: ARG001 - as the form calls it

@@ -435,6 +435,14 @@ class Difference(Wire):
     )
 
 
+class PictureApart(Wire):
+    """A picture or a shot that tells one side from the other."""
+
+    segment: Id
+    asset: Id
+    name: str
+
+
 class Contrast(Wire):
     """What sets these files apart from those."""
 
@@ -443,6 +451,38 @@ class Contrast(Wire):
     tags: list[Difference]
     words: list[Difference] = Field(description="Of what was read or written in the files.")
     limited: bool = Field(description="Not everything was read for the words, as it is too much.")
+    these_pictures: list[PictureApart] = Field(
+        default=[], description="Pictures of these that are nearest to the difference of means."
+    )
+    those_pictures: list[PictureApart] = []
+
+
+MAP_SIZE = 10_000
+"""The length of a map across and down."""
+
+
+class MapArea(Wire):
+    """A part of a map: what its files have more often than others, its middle, and how many they are."""
+
+    names: list[str]
+    x: int
+    y: int
+    files: int
+
+
+class ArchiveMap(Wire):
+    """A map of the archive. `assets`, `segments`, `media`, `x`, `y` and `areas` have an entry for each file on it; places are from 0 to 10,000."""
+
+    space: str
+    made_at: datetime.datetime
+    files: int = Field(description="How many files could be on it; those that came since it was made are not.")
+    assets: list[int]
+    segments: list[int] = Field(description="A segment of each file.")
+    media: list[Modality]
+    x: list[int]
+    y: list[int]
+    areas: list[int] = Field(description="Positions in `named`.")
+    named: list[MapArea]
 
 
 class Span(Wire):
@@ -1212,6 +1252,16 @@ class SavedQuestionList(Wire):
     last_segment: int
 
 
+class SavedQuestionNews(Wire):
+    """What has come to a standing question: segments, the best first, above `seen_until` and up to `until`."""
+
+    name: str
+    form: str
+    seen_until: int
+    until: int
+    segments: list[int]
+
+
 class SavedQuestionSeen(Wire):
     """What has been shown: segments up to this number."""
 
@@ -1460,7 +1510,9 @@ class Job(Wire):
 
     id: int
     state: JobState
-    kind: Literal["index", "retry"] = Field(description="Whether it looks through folders, or tries failures again.")
+    kind: Literal["index", "retry", "map"] = Field(
+        description="Whether it looks through folders, tries failures again, or makes a map."
+    )
     collection: str = Field(description="Of a retry: empty for all.")
     folders: list[str] = Field(description="What it indexes, as names below the roots.")
     reason: str | None = Field(default=None, description="Of a retry: the only one that is tried again.")

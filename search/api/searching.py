@@ -6,17 +6,21 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, replace
 
-from fastapi import APIRouter
+import numpy as np
+from fastapi import APIRouter, Response
 
 from search import wire
 from search.api import links
 from search.api import schemas as s
 from search.api.cursors import cursor_of, keys_of
+from search.api.index_jobs import Token
 from search.api.places import printable
+from search.api.prefixed import public
 from search.api.seen import Seen, Sight
 from search.api.segmenting import part_of
 from search.api.service import Service
@@ -82,6 +86,18 @@ def router(service: Service) -> APIRouter:
         """What sets some files apart from others: tags and words, with the number of files that have them."""
         return await service.searching.run(_contrast, service, seen, asked)
 
+    @routes.get("/map", summary="Map of the archive", operation_id="map")
+    async def map_(seen: Sight) -> s.ArchiveMap:
+        """The map that was made last: what is alike lies near each other, in areas named by tags and words. `POST /v1/map` makes it."""
+        return await service.searching.run(_map, service, seen)
+
+    @routes.post("/map", status_code=202, summary="Make a map", operation_id="make_map")
+    def make_map(response: Response, seen: Sight, key: Token = None) -> s.Job:
+        """Make a map of the archive, or bring it up to date, in a job. What was on it before stays about where it was."""
+        job = service.jobs.ask_map(key, seen)
+        response.headers["Location"] = public(f"{s.BASE}/index-jobs/{job.id}")
+        return service.jobs.tell(job, seen)
+
     return routes
 
 
@@ -120,7 +136,34 @@ def own_assets(seen: Seen, asked: s.SearchRequest) -> list[int]:
 
 def _contrast(service: Service, seen: Seen, asked: s.ContrastRequest) -> s.Contrast:
     found = service.engine().contrast(narrowed(seen, asked.these), narrowed(seen, asked.those), most=asked.most)
-    return s.Contrast.model_validate(asdict(found))
+    shown = seen.store.segments([*found.these_pictures, *found.those_pictures])
+    pictures = {
+        side: [
+            {"segment": one, "asset": shown[one].asset, "name": printable(os.path.basename(shown[one].path))}
+            for one in getattr(found, side)
+            if one in shown
+        ]
+        for side in ("these_pictures", "those_pictures")
+    }
+    return s.Contrast.model_validate(asdict(found) | pictures)
+
+
+def _map(service: Service, seen: Seen) -> s.ArchiveMap:
+    found = service.engine().survey(Filter(within=seen.within))
+    if found is None:
+        raise Problem(
+            404,
+            "no-map",
+            "There is no map yet",
+            "Nobody has made one of this archive.",
+            remedy="POST /v1/map makes it, or `sensorium map --make`.",
+        )
+    across = np.round(np.clip(found.places, 0, 1) * s.MAP_SIZE).astype(int)
+    return s.ArchiveMap(
+        space=found.space, made_at=links.moment(found.made_at), files=found.files, assets=found.assets.tolist(), segments=found.segments.tolist(),
+        media=[*found.media], x=across[:, 0].tolist(), y=across[:, 1].tolist(), areas=found.areas.tolist(),
+        named=[s.MapArea(names=[*one.names], x=round(one.x * s.MAP_SIZE), y=round(one.y * s.MAP_SIZE), files=one.files) for one in found.named],
+    )  # fmt: skip
 
 
 def _browse(service: Service, seen: Seen, asked: s.BrowseRequest) -> s.Assets:

@@ -91,9 +91,11 @@ class Service:
         self.uploads = Uploads(settings, self.pool, self.decoding)
         self._masks: DecodePool | None = None
         self._worker = Worker(settings.home)
-        self.jobs = IndexJobs(self.database, self._worker, runner)
+        self.jobs = IndexJobs(self.database, self._worker, runner, webhook=settings.job_webhook, secret=settings.webhook_secret)
         self.calibrating = Calibrating(settings, lambda: self._engine)
-        self.standing = StandingQuestions(SavedQuestions(self.database), lambda: self._engine, self._narrowed, self._hit)
+        self.standing = StandingQuestions(
+            SavedQuestions(self.database), lambda: self._engine, self._narrowed, self._hit, settings.webhook_secret
+        )
         self._load = load or partial(encoders.load, models=Models.of(settings), device=settings.device)
         self._patience, self._again = patience, again
         models, device = Models.of(settings), settings.device

@@ -11,7 +11,7 @@ import logging
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,11 +55,11 @@ class StandingQuestions:
 
     def __init__(
         self, questions: SavedQuestions, engine: Callable[[], Engine | None], narrowed: Callable[[Filter], Filter],
-        told: Callable[[Hit], Any] = wire.hit,
+        told: Callable[[Hit], Any] = wire.hit, secret: str = "",
     ) -> None:  # fmt: skip
         """``engine`` returns the engine, or None while there is none. ``narrowed`` gives a filter with the folders that it names as absolute
-        paths, limited to what whoever is told may know, and ``told`` a hit as JSON values."""
-        self._questions, self._engine, self._narrowed, self._told = questions, engine, narrowed, told
+        paths, limited to what whoever is told may know, and ``told`` a hit as JSON values; ``secret`` signs what webhooks are told."""
+        self._questions, self._engine, self._narrowed, self._told, self._secret = questions, engine, narrowed, told, secret
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._pauses: dict[str, tuple[float, float]] = {}
@@ -90,7 +90,7 @@ class StandingQuestions:
                 continue
             settled, failure = one.told_until, None
             try:
-                hits = self._asked(engine, one)
+                hits = self.news(engine, one, one.told_until, one.told)
                 if hits:
                     self._tell(one, hits)
                 if engine.searcher().has_followed(version):  # or else it is looked again
@@ -103,22 +103,23 @@ class StandingQuestions:
                 found.append(Alarm(one.name, hits, failure))
         return found
 
-    def _asked(self, engine: Engine, one: SavedQuestion) -> tuple[Hit, ...]:
+    def news(self, engine: Engine, one: SavedQuestion, after: int, without: Collection[int] = ()) -> tuple[Hit, ...]:
+        """The hits of a standing question, ``HITS_OF_AN_ALARM`` at most, among the segments that came after one of this number,
+        ``without`` some of them."""
         formed = form.read(one.form)
-        after = max(one.told_until, formed.filter.after_segment or 0)
-        wanted = replace(self._narrowed(formed.filter), after_segment=after)
-        k = min(HITS_OF_AN_ALARM + len(one.told), MAX_HITS)
+        wanted = replace(self._narrowed(formed.filter), after_segment=max(after, formed.filter.after_segment or 0))
+        k = min(HITS_OF_AN_ALARM + len(without), MAX_HITS)
         if isinstance(formed.query, Then):
             found = engine.search(formed.query, wanted, k=k, line=LIKELIER_THAN_NOT).hits
         else:
             found = engine.alarms(formed.query, wanted, one.false_alarms or 0.0, k=k)
-        return tuple(hit for hit in found if hit.segment.id not in one.told)[:HITS_OF_AN_ALARM]
+        return tuple(hit for hit in found if hit.segment.id not in without)[:HITS_OF_AN_ALARM]
 
     def _tell(self, one: SavedQuestion, hits: Sequence[Hit]) -> None:
         """Tell a webhook and a program. Raises SensoriumError where one of them fails."""
         body = json.dumps({"name": one.name, "form": one.form, "hits": [self._told(hit) for hit in hits]}, default=str).encode()
         if one.webhook:
-            fetch.post(one.webhook, body)
+            fetch.post(one.webhook, body, self._secret)
         if one.command:
             try:
                 subprocess.run(one.command, input=body, check=True, timeout=COMMAND_SECONDS, capture_output=True)  # noqa: S603 - its owner chose it

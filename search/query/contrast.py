@@ -1,4 +1,5 @@
-"""Contrast: what sets some files apart from others: tags and words, with the number of files that have them on both sides.
+"""Contrast: what sets some files apart from others: tags and words, with the number of files that have them on both sides, and the
+pictures that are nearest to the difference of both sides' mean vectors.
 
 The measure is the difference of log-odds in standard deviations, with an informative prior (Monroe, Colaresi and Quinn 2008): to either
 side ``PRIOR_FILES`` are added, with the share that both sides have together. So what only one file has weighs little.
@@ -18,10 +19,13 @@ from search.query.searcher import Searcher
 from search.query.view import View
 from search.store import SqlStore
 from search.store.folding import terms
-from search.types import Filter, Ids, Within
+from search.types import Channel, Filter, Ids, Within
 
 MAX_PASSAGES = 20_000
 """Passages that are read on either side; the newest ones."""
+
+MAX_PICTURES, SHOWN_PICTURES = 20_000, 6
+"""Pictures and shots that are looked at on either side, the newest ones; and those that are told."""
 
 PRIOR_FILES = 10.0
 """Files that are added to either side."""
@@ -45,7 +49,7 @@ class SetApart:
 class Contrast:
     """What sets ``these`` files apart from ``those``: both are numbers of files. Differences are sorted by size, these before those.
 
-    ``limited``: not every passage was read for the words.
+    ``limited``: not every passage was read for the words. ``these_pictures`` and ``those_pictures`` are segments, one a file, the most telling first.
     """
 
     these: int
@@ -53,6 +57,8 @@ class Contrast:
     tags: tuple[SetApart, ...]
     words: tuple[SetApart, ...]
     limited: bool = False
+    these_pictures: tuple[int, ...] = ()
+    those_pictures: tuple[int, ...] = ()
 
 
 class Contraster:
@@ -75,7 +81,7 @@ class Contraster:
         (first, cut), (second, cut_too) = self._words(sides[0], these.within), self._words(sides[1], those.within)
         a, b = len(sides[0]), len(sides[1])
         found = differences(tags[0], tags[1], a, b, most), differences(first, second, a, b, most)
-        return Contrast(a, b, found[0], found[1], cut or cut_too)
+        return Contrast(a, b, found[0], found[1], cut or cut_too, *_pictures(searcher, view, these, those))
 
     def _words(self, assets: Ids, within: Within) -> tuple[Counter[str], bool]:
         """The files that have each word in what was read or written in them, and whether passages were left out."""
@@ -115,6 +121,28 @@ def deviations(these: NDArray[np.float64], those: NDArray[np.float64], of_these:
         odds += sign * np.log(have / lack)
         variance += 1 / have + 1 / lack
     return np.asarray(odds / np.sqrt(variance), np.float64)
+
+
+def _pictures(searcher: Searcher, view: View, these: Filter, those: Filter) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The segments of either side whose pictures lie farthest to its own side of the difference of means, one a file."""
+    sides = []
+    for wanted in (these, those):
+        some = [ids for kind, ids in searcher.targets(view, wanted, ()).items() if kind.channel == Channel.VISUAL]
+        sides.append(np.sort(np.concatenate([np.empty(0, np.int64), *some]))[-MAX_PICTURES:])
+    if not all(map(len, sides)):
+        return (), ()
+    vectors = [searcher.vectors(view, ids) for ids in sides]
+    apart = vectors[0].mean(0) - vectors[1].mean(0)
+    return _farthest(view, sides[0], vectors[0] @ apart), _farthest(view, sides[1], -(vectors[1] @ apart))
+
+
+def _farthest(view: View, ids: Ids, scores: NDArray[np.float32]) -> tuple[int, ...]:
+    found: dict[int, int] = {}
+    for at in np.argsort(-scores, kind="stable"):
+        found.setdefault(int(view.columns.assets[np.searchsorted(view.columns.ids, ids[at])]), int(ids[at]))
+        if len(found) == SHOWN_PICTURES:
+            break
+    return tuple(found.values())
 
 
 def _largest(some: Iterable[SetApart], most: int) -> list[SetApart]:

@@ -40,6 +40,7 @@ from search.query.ranking import Question, QuestionMomentData, levels, preferred
 from search.query.region_search import Regions
 from search.query.searcher import Searcher
 from search.query.spoken import Listener
+from search.query.survey import Atlas, Survey, charted, surveyed
 from search.query.terms import Aspects, Terms
 from search.query.verdict import Judgement
 from search.query.view import View, among
@@ -115,6 +116,7 @@ class Engine:
             ModelMissing: the encoder's weights are not here.
         """
         self._database = Database(settings.database)
+        self._map = settings.home / "maps" / "map.npz"
         self.store = SqlStore(self._database)
         self.catalogue = Catalogue(self._database)
         self.words, self.judgements = text_index(self._database), self.store.judgements
@@ -423,6 +425,23 @@ class Engine:
         version = self.follow()
         searcher = self.searcher()
         return Contraster(self.store, self._facets).contrast(searcher, searcher.current(version), these, those, most)
+
+    def chart(self, *, threads: int = 1) -> Atlas:
+        """Make a map of the archive's default space, or bring it up to date, and store it: see ``charted``."""
+        version = self.follow()
+        searcher = self.searcher()
+        made = charted(searcher, searcher.current(version), Atlas.read(self._map), threads=threads)
+        made.write(self._map)
+        return made
+
+    def survey(self, wanted: Filter = EVERYTHING) -> Survey | None:
+        """The map that was made last, as far as a filter lets see it; None: there is none yet. See ``surveyed``."""
+        atlas = Atlas.read(self._map)
+        if atlas is None:
+            return None
+        version = self.follow()
+        searcher = self.searcher(atlas.space)
+        return surveyed(atlas, searcher, searcher.current(version), wanted, self.store, self._facets)
 
     def duplicates(self, wanted: Filter = EVERYTHING) -> Duplicates:
         """The files that pass a filter and are copies of each other: of the same bytes, or near-duplicates, see ``search.query.copies``."""

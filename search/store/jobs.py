@@ -27,13 +27,13 @@ OPEN = ("queued", "running")
 class Job:
     """An index job. ``state`` is queued, running, done, failed or cancelled; ``progress`` is its last report.
 
-    A job of the kind ``retry`` retries failures: for ``reason``, at or under ``paths`` and in ``collection``, if these are not
+    A job of the kind ``map`` makes a map of the archive. One of the kind ``retry`` retries failures: for ``reason``, at or under ``paths`` and in ``collection``, if these are not
     empty.
     """
 
     id: int
     state: str
-    kind: Literal["index", "retry"]
+    kind: Literal["index", "retry", "map"]
     collection: str
     paths: tuple[str, ...]
     reason: str | None
@@ -57,7 +57,7 @@ class JobBook:
 
     def add(
         self, paths: Sequence[str], collection: str, *, key: str | None, body: str, retry: bool = False, prune: bool = False,
-        kind: Literal["index", "retry"] = "index", reason: str | None = None, refuse: Callable[[Sequence[Job]], None] = lambda _: None,
+        kind: Literal["index", "retry", "map"] = "index", reason: str | None = None, refuse: Callable[[Sequence[Job]], None] = lambda _: None,
     ) -> Job:  # fmt: skip
         """Queue a job. If a request with the same ``key`` has already made one, in any service, return that. ``body`` is the hash
         of the request.

@@ -352,7 +352,7 @@ job = Table(
     metadata,
     _key(),
     Column("state", String(16), nullable=False, index=True),  # queued, running, done, failed, cancelled
-    Column("kind", String(16), nullable=False, server_default="index"),  # index, retry
+    Column("kind", String(16), nullable=False, server_default="index"),  # index, retry, map
     Column("collection", String(200), nullable=False),  # of a retry: "" for all
     Column("paths", Text, nullable=False),  # absolute, as a JSON list; of a retry: none for all
     Column("reason", String(32)),  # of a retry: the only one to try again

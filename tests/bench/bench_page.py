@@ -1,4 +1,4 @@
-"""The page: from Enter to the first results in the browser, warm, on the sample archive. Medians of fifteen."""
+"""The page: from Enter to the first results in the browser, warm, on the sample archive; scrolling many results; opening one; the map."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from tests.bench.report import ROOT, SAMPLE, Figure, Skipped
 from tests.scripts import TWO_HUNDRED
 
@@ -29,6 +31,37 @@ SHOWN = """question => [...document.querySelectorAll("*")].some((node) => {
 })"""
 
 
+MANY, DOTS = 5_000, 100_000
+OPENED = """() => [...document.querySelectorAll("*")].some((node) => [...(node.shadowRoot?.querySelectorAll(".stage :is(img, video, audio, p)") ?? [])]
+    .some((one) => one.complete !== false && (one.readyState ?? 1) > 0))"""
+"""Whether a moment is open, and its picture there, or its film ready to play."""
+SCROLLED = """async (count) => {
+    const host = [...document.querySelectorAll("*")].map((node) => node.shadowRoot).find((root) => root?.part?.cards);
+    const one = host.part.cards, cards = Array.from({ length: count }, (_, at) => ({ ...one[at % one.length], segment: at + 1, name: `card ${at}` }));
+    host.part.update({ ...host.part, cards, more: false, summary: "", marked: null, ended: "" });
+    let view = host.part.root;
+    while (view && !(view.scrollHeight > view.clientHeight + 1000 && /auto|scroll/.test(getComputedStyle(view).overflowY))) view = view.parentElement ?? view.getRootNode().host;
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    for (let at = 0; at < 30; at++) await frame();
+    const before = performance.memory.usedJSHeapSize, began = performance.now();
+    let frames = 0;
+    while (performance.now() - began < 5000) { view.scrollTop += 60; frames++; await frame(); }
+    return [(frames * 1000) / (performance.now() - began), Math.max(0, (performance.memory.usedJSHeapSize / before - 1) * 100)];
+}"""
+"""Scrolls a grid of so many cards for five seconds: frames a second, and by how many percent the scripts' memory has grown."""
+MOVED = """async () => {
+    const { part } = [...document.querySelectorAll("*")].map((node) => node.shadowRoot).find((root) => root?.part?.canvas);
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    part.zoom(2);
+    await frame();
+    const began = performance.now();
+    let frames = 0;
+    while (performance.now() - began < 3000) { part.move(frames % 120 < 60 ? 7 : -7, 3 * Math.sin(frames / 20)); await frame(); frames++; }
+    return (frames * 1000) / (performance.now() - began);
+}"""
+"""Moves the map for three seconds: frames a second."""
+
+
 def run() -> Iterator[Figure]:
     """Measured in the browser's own clock, from the key to the frame that shows the cards; each question is a new one."""
     with tempfile.TemporaryDirectory() as home:
@@ -40,6 +73,46 @@ def run() -> Iterator[Figure]:
             _ask(page, "a picture to warm up with")
             yield Figure("Enter to the first results", median(_ask(page, question) for question in QUESTIONS), "ms", most=600)
             yield Figure("two hundred cards drawn", median(page.evaluate(TWO_HUNDRED) for _ in range(5)), "ms")
+            yield Figure(
+                "an open moment, from Enter to its medium",
+                median(_opened(page, number) for number in range(1, 10)),
+                "ms",
+                most=250,
+            )
+            frames, grown = page.evaluate(SCROLLED, MANY)
+            yield Figure(f"a grid of {MANY:,} results, scrolled", frames, "frames a second", least=50)
+            yield Figure("memory of the browser's scripts that scrolling them adds", grown, "%", most=10)
+            yield Figure(f"a map of {DOTS:,} files, moved", _map(browser, address), "frames a second", least=30)
+
+
+def _opened(page: Any, number: int) -> float:
+    card = page.locator(f".card a[data-at='{number}']")
+    card.focus()
+    page.evaluate("() => addEventListener('keydown', () => (window.began = performance.now()), { once: true, capture: true })")
+    card.press("Enter")
+    page.wait_for_function(OPENED, polling="raf")
+    took: float = page.evaluate("performance.now() - window.began")
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    return took
+
+
+def _map(browser: Any, address: str) -> float:
+    """A map of files that nobody has: the browser alone is measured."""
+    random = np.random.default_rng(1)
+    places = (random.normal(random.uniform(0.15, 0.85, (40, 2))[random.integers(0, 40, DOTS)], 0.03) * 10_000).astype(int)
+    told = {
+        "space": "pocket", "made_at": "2026-01-01T00:00:00Z", "files": DOTS, "assets": [*range(DOTS)], "segments": [*range(DOTS)],
+        "media": [("image", "video", "audio", "text")[at % 4] for at in range(DOTS)], "x": places[:, 0].tolist(), "y": places[:, 1].tolist(),
+        "areas": [at % 40 for at in range(DOTS)], "named": [{"names": [f"area {at}"], "x": 250 * at, "y": 250 * at, "files": DOTS // 40} for at in range(40)],
+    }  # fmt: skip
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.route("**/v1/map", lambda route: route.fulfill(json=told))
+    page.goto(f"{address}/?view=map")
+    page.get_by_text(f"All {DOTS:,} files are on the map.").wait_for()
+    frames: float = page.evaluate(MOVED)
+    page.close()
+    return frames
 
 
 def _ask(page: Any, question: str) -> float:

@@ -165,16 +165,16 @@ def test_keys_lead_along_the_lines(talking, open_page):
     said, lines = f"({FOCUSED})().getAttribute('aria-label')", 0
     for _ in range(40):
         page.keyboard.press("Tab")
-        lines += (page.evaluate(said) or "").startswith("Play from ")
-        if page.evaluate(said) == "Play from 0:05":
+        lines += (page.evaluate(said) or "").startswith("Ab 0:")
+        if page.evaluate(said) == "Ab 0:05 abspielen":
             break
     assert lines == 1  # the line that was found, and no other on the way
     page.keyboard.press("ArrowUp")
-    assert page.evaluate(said) == "Play from 0:01"
+    assert page.evaluate(said) == "Ab 0:01 abspielen"
     page.keyboard.press("Enter")
     page.wait_for_function("player => player.currentTime < 4", arg=dialog.locator("video").element_handle())
     page.keyboard.press("Tab")
-    assert page.evaluate(said) == "Translate from English into German"
+    assert page.evaluate(said) == "Von Englisch nach Deutsch übersetzen"
 
 
 def test_lines_beyond_those_that_were_read_come_when_the_player_does(talking, open_page):
@@ -300,11 +300,11 @@ def test_a_passage_in_another_language_is_translated_below_it(talking, models, o
     page.set_default_timeout(120_000)  # it loads torch
     dialog = opened(page, "pets.mp4")
     line = dialog.locator(".lines li").filter(has_text="dog. water.")
-    line.get_by_role("button", name="Translate from English into German").click()
+    line.get_by_role("button", name="Von Englisch nach Deutsch übersetzen").click()
     made = line.locator(".composition")
     made.wait_for()
     assert made.locator("p").text_content() == "hund. wasser."
-    told = rf"translated from English, written by a model: {re.escape(models['translator'])}, \d+% confidence"
+    told = rf"übersetzt aus Englisch, von einem Modell geschrieben: {re.escape(models['translator'])}, zu \d+\s%"
     assert re.search(told, made.text_content())
     assert line.locator(".text > p").text_content() == "dog. water."
     english = open_page(f"{talking.address}/?q=dog+water&in=video&words=1")

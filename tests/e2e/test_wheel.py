@@ -44,6 +44,7 @@ def test_it_indexes_away_from_the_checkout(installed, tmp_path):
 def test_it_is_typed_carries_its_licences_and_leaves_training_out(installed):
     for package in ("search", "indexer", "ui"):
         assert (installed / package / "py.typed").exists()
+    assert sorted(file.parts[-3] for file in installed.glob("ui/texts/*/LC_MESSAGES/page.mo")) == ["de", "sv"]
     (licences,) = installed.glob("*.dist-info/licenses")
     assert (licences / "LICENSE").exists()
     assert (licences / "search" / "encoders" / "pocket" / "NOTICE").exists()

@@ -73,7 +73,30 @@ def test_like_hits_do_not_stand_together(http):
 def test_the_service_contrasts(http):
     told = http.post("/v1/contrast", json={"these": {"targets": ["text"]}, "those": {"targets": ["image"]}}).json()
     assert (told["these"], told["those"], told["tags"], told["limited"]) == (2, 8, [], False)
+    assert told["these_pictures"] == []
+    sides = {"these": {"targets": ["image"]}, "those": {"filter": {"under": "archive/pictures"}}}
+    both = http.post("/v1/contrast", json=sides).json()
+    assert len({one["asset"] for one in both["these_pictures"]}) == len(both["those_pictures"]) == 6
+    assert both["these_pictures"][0]["name"].endswith(".png")
     assert http.post("/v1/contrast", json={"these": {}}).status_code == 422
+
+
+def test_the_service_and_the_command_line_show_a_map(http, indexed, encoder, monkeypatch):
+    missing = http.get("/v1/map")
+    assert (missing.status_code, missing.json()["type"].rpartition("/")[2]) == (404, "no-map")
+    monkeypatch.setattr(encoders, "load", Shelf(fake=encoder))
+    run, home = CliRunner(), ["--home", str(indexed.home)]
+    assert run.invoke(app, ["map", *home]).exit_code == 1
+    told = json.loads(run.invoke(app, ["map", "--make", "--where", "in:image", "--json", *home]).stdout)
+    assert (told["files"], len(told["points"]), {one["modality"] for one in told["points"]}) == (8, 8, {"image"})
+    shown = http.get("/v1/map").json()
+    count = http.get("/v1/status").json()["assets"]
+    assert (shown["files"], len(shown["assets"])) == (sum(count.values()), sum(count.values()))
+    assert len({len(shown[name]) for name in ("assets", "segments", "media", "x", "y", "areas")}) == 1
+    assert all(0 <= at <= 10_000 for at in (*shown["x"], *shown["y"]))
+    assert [one["files"] for one in shown["named"]] == [len(shown["assets"])]
+    job = http.post("/v1/map")
+    assert (job.status_code, job.json()["kind"]) == (202, "map")
 
 
 def test_the_page_asks_in_the_form_behind_an_equals_sign():

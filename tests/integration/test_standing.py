@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import http.server
 import json
 import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from typer.testing import CliRunner
 from indexer import run
 from search import encoders, readers
 from search.api import fetch
-from search.errors import Problem
+from search.errors import InputError, Problem
 from search.query import Engine, Term
 from search.store import Database, Readers
 from search.store.passages import Passages
@@ -25,6 +28,7 @@ from search.types import Filter, Modality
 from tests.fakes.partial import Shelf
 from tests.fakes.reader import FakeReader
 from tests.media_samples import picture
+from tests.waiting import until
 from ui.cli import app
 
 
@@ -35,9 +39,12 @@ def listener():
 
     class Listener(http.server.BaseHTTPRequestHandler):
         status = 204
+        signed = None
 
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            told.append(json.loads(body))
+            Listener.signed = fetch.signature(body, "key", int(self.headers["webhook-timestamp"] or 0)), dict(self.headers)
             self.send_response(Listener.status)
             self.end_headers()
 
@@ -69,7 +76,11 @@ def test_a_standing_question_tells_what_comes_once(start, indexed, archive, enco
     assert look() == []  # it waits before it tells again
     server.status = 204
     http.service.standing._pauses.clear()
+    news = http.get("/v1/saved/reds/new").json()
     (alarm,) = look()
+    assert news["segments"] == [hit.segment.id for hit in alarm.hits]
+    assert http.put("/v1/saved/reds/seen", json={"until": news["until"]}).status_code == 200
+    assert http.get("/v1/saved/reds/new").json()["segments"] == []
     assert [hit.segment.path.rsplit("/", 1)[1] for hit in alarm.hits] == ["later.png"]
     assert [hit["asset"]["name"] for hit in told[-1]["hits"]] == ["later.png"]
     assert (told[-1]["name"], told[-1]["form"], "path" in told[-1]["hits"][0]["asset"]) == ("reds", "red in:image", True)
@@ -79,6 +90,30 @@ def test_a_standing_question_tells_what_comes_once(start, indexed, archive, enco
         asked = {"form": "red", "false_alarms": 0.01, "webhook": webhook}
         assert http.put("/v1/saved/bad", json=asked).json()["type"].endswith("/webhook")
     assert http.put("/v1/saved/bad", json={"form": "red", "webhook": url}).status_code == 422
+    assert http.put("/v1/saved/plain", json={"form": "red"}).status_code == 200
+    assert http.get("/v1/saved/plain/new").status_code == 422
+
+
+def test_the_end_of_a_job_is_told_and_signed(start, indexed, listener):
+    url, told, server = listener
+    http = start(replace(indexed, job_webhook=url, webhook_secret="key"))
+    job = http.post("/v1/index-jobs", json={"paths": ["archive"], "collection": "default"}).json()
+    expected, headers = until(lambda: server.signed)
+    assert (told[0]["type"], told[0]["id"], told[0]["kind"], told[0]["error"]) == ("job.done", job["id"], "index", None)
+    assert {name: headers[name] for name in expected} == expected
+    assert expected["webhook-signature"].startswith("v1,")
+
+
+def test_signatures_are_those_of_standard_webhooks():
+    secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    told = fetch.signature(body, secret, 1614265330)
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    expected = hmac.new(key, f"{told['webhook-id']}.1614265330.".encode() + body, "sha256").digest()
+    assert told["webhook-signature"] == f"v1,{base64.b64encode(expected).decode()}"
+    assert fetch.signature(body, secret, 1614265399)["webhook-id"] == told["webhook-id"]
+    assert fetch.signature(body, "", 1) == {}
+    with pytest.raises(InputError, match="not base64"):
+        fetch.signature(body, "whsec_!", 1)
 
 
 def test_what_is_embedded_late_is_told_and_nothing_twice(start, indexed, archive, encoder, monkeypatch):

@@ -12,6 +12,7 @@ from search.query import Engine
 from search.query.contrast import differences
 from search.store import Database, Labels
 from search.types import Filter, Modality
+from tests.media_samples import picture
 
 
 def test_differences_are_log_odds_in_standard_deviations():
@@ -43,3 +44,18 @@ def test_tags_and_words_set_collections_apart(settings, tmp_path, encoder):
         assert engine.contrast(Filter(modalities=(Modality.IMAGE,)), Filter()).words == ()
         with pytest.raises(UnknownName):
             engine.contrast(Filter(collections=("c",)), Filter())
+
+
+def test_pictures_that_tell_one_side_from_the_other_come_first(settings, tmp_path, encoder):
+    for name, colours in (("a", ("red", "green")), ("b", ("blue", "green"))):
+        (tmp_path / name).mkdir()
+        for colour in colours:
+            picture(colour, (64, 48 if name == "a" else 49)).save(tmp_path / name / f"{name}-{colour}.png")
+        index(settings, RunRequest([tmp_path / name], collection=name), encoder=encoder)
+    with Engine(settings, encoder=encoder) as engine:
+        found = engine.contrast(Filter(collections=("a",)), Filter(collections=("b",)))
+        shown = [
+            [engine.store.segments(ids)[one].path.rsplit("/", 1)[1] for one in ids]
+            for ids in (found.these_pictures, found.those_pictures)
+        ]
+    assert [side[0] for side in shown] == ["a-red.png", "b-blue.png"]

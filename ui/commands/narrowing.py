@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def contrast(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Say what sets some files apart from others: tags and words, with the number of files that have them.
+    """Say what sets some files apart: tags and words, with numbers of files, and pictures.
 
     Examples:
       sensorium contrast --these date:2023 --those date:2024
@@ -107,6 +108,7 @@ def contrast(
 
     with Engine(load({"home": home})) as engine:
         found = engine.contrast(narrowed(engine, Filter(), these), narrowed(engine, Filter(), those), most=most)
+        pictures = engine.store.segments([*found.these_pictures, *found.those_pictures])
     if as_json:
         show.emit(asdict(found))
         return
@@ -114,9 +116,61 @@ def contrast(
         rows = [(escape(one.value), f"{one.these:,}", f"{one.those:,}", f"{one.deviations:+.1f}") for one in some]
         if rows:
             show.lines(show.columns(rows, (title, "these", "those", "deviations")))
-    if not found.tags and not found.words:
-        show.err.print("No tag or word sets them apart.")
+    for side, ids in (("these", found.these_pictures), ("those", found.those_pictures)):
+        shown = [(show.name(pictures[one].path), str(one)) for one in ids if one in pictures]
+        if shown:
+            show.lines(show.columns(shown, (f"pictures of {side}", "segment")))
+    if not found.tags and not found.words and not found.these_pictures:
+        show.err.print("No tag, word or picture sets them apart.")
     show.err.print(f"[dim]{phrasing.count(found.these, 'file')}, and {phrasing.count(found.those, 'file')}[/]", highlight=False)
+
+
+def survey(
+    make: Annotated[bool, typer.Option("--make", help="Make it, or bring it up to date, first.")] = False,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="FILTER", help="Only files that pass, such as date:2023.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show a map of the archive: its areas, and in JSON the place of each file.
+
+    Examples:
+      sensorium map --make
+      sensorium map --where in:image --json
+    """
+    from search.query import Engine
+    from ui import show
+
+    with Engine(load({"home": home})) as engine:
+        if make:
+            engine.chart(threads=os.cpu_count() or 1)
+        found = engine.survey(narrowed(engine, Filter(), where or ()))
+    if found is None:
+        raise InputError("There is no map yet.", remedy="Make one: sensorium map --make")
+    if as_json:
+        columns = (found.assets, found.segments, found.media, found.places.round(4).tolist(), found.areas)
+        names = ("asset", "segment", "modality", "place", "area")
+        files = [
+            dict(zip(names, one, strict=True))
+            for one in zip(*(getattr(some, "tolist", lambda some=some: some)() for some in columns), strict=True)
+        ]
+        show.emit(
+            {
+                "space": found.space,
+                "made_at": found.made_at,
+                "files": found.files,
+                "areas": [asdict(one) for one in found.named],
+                "points": files,
+            }
+        )
+        return
+    rows = [
+        (f"{one.files:,}", escape(", ".join(one.names)) or "[dim]–[/]") for one in sorted(found.named, key=lambda one: -one.files)
+    ]
+    show.lines(show.columns(rows, ("files", "area")))
+    missing = found.files - len(found.assets)
+    show.err.print(f"[dim]{phrasing.on_map(found.files, missing)}[/]", highlight=False)
 
 
 @fields.command("import")

@@ -143,7 +143,7 @@ def tell(home: Home = None, as_json: Json = False) -> None:
             folders = [Path(one).expanduser() for one in wanted.under]
             return replace(wanted, under=paths_under(engine.store, folders) if folders else ())
 
-        found = StandingQuestions(_questions(settings), lambda: engine, narrowed).look()
+        found = StandingQuestions(_questions(settings), lambda: engine, narrowed, secret=settings.webhook_secret).look()
     if as_json:
         show.emit([{"name": one.name, "hits": [wire.hit(hit) for hit in one.hits], "failure": one.failure} for one in found])
     for one in found if not as_json else ():

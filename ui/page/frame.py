@@ -13,6 +13,8 @@ import streamlit as st
 from search.api.client import ADDRESS, Client, cookie_name
 from search.api.schemas import Facets
 from search.errors import ServiceError
+from ui import i18n
+from ui.i18n import tr
 from ui.page.state import CHANNELS, State
 
 _FOLDER = Path(__file__).parent / "components"
@@ -35,6 +37,14 @@ class PageChoices:
     regions: bool = False
     moves: bool = False
     """Whether there are recordings of motion."""
+
+
+def language() -> str:
+    """The language of whoever looks at the page: what was chosen, or else what the browser prefers."""
+    return i18n.chosen(st.context.cookies.get("sensorium_language"), st.context.locale)
+
+
+i18n.follow(language)
 
 
 def client() -> Client:
@@ -95,13 +105,8 @@ def known() -> PageChoices:
 
 def begin(state: State) -> None:
     """Set the window up; comes before anything is drawn."""
-    about = (
-        "Library"
-        if state.view == "library"
-        else "Cases"
-        if state.view == "case"
-        else state.text or ", ".join(piece.label or piece.value for piece in state.pieces)
-    )
+    views = {"library": tr("Library"), "case": tr("Cases"), "map": tr("Map")}
+    about = views.get(state.view) or state.text or ", ".join(piece.label or piece.value for piece in state.pieces)
     st.set_page_config(
         page_title=f"{about[:60]} · Sensorium" if about else "Sensorium", page_icon=str(_FOLDER / "mark.svg"), layout="wide",
         initial_sidebar_state="collapsed",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from ui import phrasing
-from ui.page import frame, library, look, question, rail, trouble
+from ui.i18n import mark, tr
+from ui.page import frame, library, look, news, question, rail, trouble
 from ui.page.components import months as months_part
 from ui.page.state import State
 
@@ -23,12 +24,18 @@ def show(state: State) -> bool:
     held = ", ".join(phrasing.count(status.assets[one], noun) for one, noun in phrasing.MEDIA.items() if status.assets.get(one))
     counts = rail.counted(state) if state.narrowed else None
     told = phrasing.count(counts.files, "file") if counts else held
+    news.show()
     timeline(state)
-    look.newest(state, summary=f"{told} · {_ORDERS[state.browse()['order']]}")
+    look.newest(state, summary=f"{told} · {tr(_ORDERS[state.browse()['order']])}")
     return True
 
 
-_ORDERS = {"added": "Newest first", "date": "Last taken first", "length": "Longest first", "size": "Largest first"}
+_ORDERS = {
+    "added": mark("Newest first"),
+    "date": mark("Last taken first"),
+    "length": mark("Longest first"),
+    "size": mark("Largest first"),
+}
 
 
 def timeline(state: State) -> None:

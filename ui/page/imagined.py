@@ -9,6 +9,7 @@ import streamlit as st
 
 from search.api.schemas import Imagining
 from search.errors import ServiceError
+from ui.i18n import tr
 from ui.page import frame
 from ui.page.state import State
 
@@ -24,12 +25,15 @@ def show(state: State) -> None:
         return
     held: tuple[str, str] | None = st.session_state.get(_BEGUN)
     id_ = held[1] if held and held[0] == state.question else ""
-    with st.expander("Imagine it", expanded=bool(id_)):
+    with st.expander(tr("Imagine it"), expanded=bool(id_)):
         st.caption(
-            f"{model} makes pictures of what you ask. Those that you pick are searched with, beside the words. They are invented, and not kept."
+            tr(
+                "{model} makes pictures of what you ask. Those that you pick are searched with, beside the words. They are invented, and not kept.",
+                model=model,
+            )
         )
         if not id_:
-            if st.button("Imagine four pictures"):
+            if st.button(tr("Imagine four pictures")):
                 st.session_state[_BEGUN] = (state.question, frame.client().imagine(state.question).id)
                 st.rerun()
             return
@@ -45,13 +49,15 @@ def _told(state: State, id_: str) -> None:
     told = frame.client().imagining(id_)
     running = told.state in ("waiting", "running")
     if running:
-        st.progress(told.progress, text=f"Imagining {len(told.pictures) + 1} of {len(told.seeds)} …")
+        st.progress(
+            told.progress, text=tr("Imagining {number} of {count} …", number=len(told.pictures) + 1, count=len(told.seeds))
+        )
     if told.trouble:
         st.caption(told.trouble)
     _pictures(state, told)
     if told.checked is not None:
-        st.caption("The model's safety checker looked at each." if told.checked else "The model has no safety checker.")
-    if st.button("Stop" if running else "Throw away"):
+        st.caption(tr("The model's safety checker looked at each.") if told.checked else tr("The model has no safety checker."))
+    if st.button(tr("Stop") if running else tr("Throw away")):
         frame.client().stop_imagining(id_)
         st.session_state.pop(_BEGUN, None)
         frame.go(replace(state, imagined=()))
@@ -65,11 +71,13 @@ def _pictures(state: State, told: Imagining) -> None:
     for column, one in zip(st.columns(max(len(told.seeds), 1)), told.pictures, strict=False):
         with column:
             if one.held_back:
-                st.caption(f"Held back by the safety checker, seed {one.seed}")
+                st.caption(tr("Held back by the safety checker, seed {seed}", seed=one.seed))
                 continue
-            st.image(base64.b64decode(one.png.partition(",")[2]), caption=f"Imagined, seed {one.seed}", width="stretch")
+            st.image(
+                base64.b64decode(one.png.partition(",")[2]), caption=tr("Imagined, seed {seed}", seed=one.seed), width="stretch"
+            )
             on = one.upload in state.imagined
-            if st.checkbox("Search with it", value=on, key=f"{told.id}-{one.seed}") != on:
+            if st.checkbox(tr("Search with it"), value=on, key=f"{told.id}-{one.seed}") != on:
                 kept = tuple(other for other in state.imagined if other != one.upload) if on else (*state.imagined, one.upload)
                 frame.go(replace(state, imagined=kept, opened=None))
                 st.rerun(scope="app")

@@ -11,6 +11,7 @@ import streamlit as st
 from search.api.schemas import Collections, Failures, Job, Status
 from search.errors import PARTLY, Refused, ServiceError
 from ui import phrasing
+from ui.i18n import decimal, tr, whole
 from ui.page import frame, look
 from ui.page.components import shelf
 from ui.page.state import MEDIA, State
@@ -24,7 +25,11 @@ def show(state: State) -> None:
     client = frame.client()
     status, collections, failures = client.status(), client.collections(), client.failures()
     counts = [
-        {"medium": one, "count": f"{status.assets.get(one, 0):,}", "noun": f"{noun}{'' if status.assets.get(one) == 1 else 's'}"}
+        {
+            "medium": one,
+            "count": whole(number := status.assets.get(one, 0)),
+            "noun": phrasing.count(number, noun).partition(" ")[2],
+        }
         for one, noun in phrasing.MEDIA.items()
         if one in MEDIA or status.assets.get(one)
     ]
@@ -33,10 +38,16 @@ def show(state: State) -> None:
     watched()
     shelf({"collections": [*_collections(collections)], "failures": _failures(failures)}, _again, key="shelf")
     if collections.cursor:
-        st.caption(f"The first {len(collections.collections):,} of {len(status.collections):,} collections are shown.")
+        st.caption(
+            tr(
+                "The first {shown} of {all} collections are shown.",
+                shown=whole(len(collections.collections)),
+                all=whole(len(status.collections)),
+            )
+        )
     for one in status.unread:
         st.caption(" ".join(phrasing.wordless(one.channel, one.why, one.assets, one.duration_ms)))
-    look.newest(state, heading="Recently added")
+    look.newest(state, heading=tr("Recently added"))
 
 
 def welcome(status: Status) -> None:
@@ -44,31 +55,31 @@ def welcome(status: Status) -> None:
     collections = frame.client().collections()
     with st.container(key="welcome", horizontal_alignment="center"):
         st.markdown(
-            f"#### {'The first files are being indexed' if status.job else 'The archive is empty'}", text_alignment="center"
+            f"#### {tr('The first files are being indexed') if status.job else tr('The archive is empty')}",
+            text_alignment="center",
         )
         st.markdown(
-            "They appear here as they come in." if status.job else
-            "Fill it from a folder of this machine: add one below, or run `sensorium index PATH`. "
-            "Then search its images, videos, sounds and texts with any of them.", text_alignment="center",
+            tr("They appear here as they come in.") if status.job else
+            tr("Fill it from a folder of this machine: add one below, or run `sensorium index PATH`. Then search its images, videos, sounds and texts with any of them."), text_alignment="center",
         )  # fmt: skip
         if _SAMPLE in {root.name for root in collections.roots} and not status.job:
-            st.button("Try it with the sample archive", type="primary", on_click=_start, args=([_SAMPLE], "sample"))
+            st.button(tr("Try it with the sample archive"), type="primary", on_click=_start, args=([_SAMPLE], "sample"))
     watched(empty=True)
     _add(collections)
 
 
 def _add(collections: Collections) -> None:
     roots = [root.name for root in collections.roots]
-    with st.expander("Add a folder", icon=":material/create_new_folder:"):
+    with st.expander(tr("Add a folder"), icon=":material/create_new_folder:"):
         if not roots:
-            st.markdown("No folders are shared with the service yet. Start it with `sensorium serve --root PATH`.")
+            st.markdown(tr("No folders are shared with the service yet. Start it with `sensorium serve --root PATH`."))
             return
         with st.form("add", border=False):
             one, two, three = st.columns([2, 3, 2])
-            one.selectbox("Root", roots, help="Folders that are shared with the service.", key="add-root")
-            two.text_input("Folder", placeholder="Leave empty for all, or e.g. 2024/harbour", key="add-folder")
-            three.text_input("Collection", "default", key="add-collection")
-            st.form_submit_button("Add", type="primary", on_click=_started)
+            one.selectbox(tr("Root"), roots, help=tr("Folders that are shared with the service."), key="add-root")
+            two.text_input(tr("Folder"), placeholder=tr("Leave empty for all, or e.g. 2024/harbour"), key="add-folder")
+            three.text_input(tr("Collection"), "default", key="add-collection")
+            st.form_submit_button(tr("Add"), type="primary", on_click=_started)
 
 
 def _started() -> None:
@@ -116,34 +127,36 @@ def _watch(empty: bool) -> None:
         st.progress(share, phrasing.plain(told))
         if job.progress.current:
             st.caption(phrasing.plain(job.progress.current))
-        st.button("Stop", on_click=_cancel, args=(job.id,), help="What is already indexed stays.")
+        st.button(tr("Stop"), on_click=_cancel, args=(job.id,), help=tr("What is already indexed stays."))
 
 
 def progress(job: Job) -> tuple[float, str]:
     """How far a job is: a share from 0 to 1, and a line with the rate and the time left."""
     now, folders = job.progress, _named(job)
     if job.state == "queued":
-        return 0.0, f"{folders}: queued"
+        return 0.0, f"{folders}: {tr('queued')}"
     if now.scanning:
-        indexed = f", {now.done + now.failed:,} indexed" if now.done + now.failed else ""
-        return (
-            0.0,
-            f"{folders}: scanning, {phrasing.count(now.files, 'file')} found{indexed}" if now.files else f"{folders}: starting",
-        )
-    left = f", {phrasing.left(now.seconds_left)} left" if now.seconds_left else ""
+        if not now.files:
+            return 0.0, f"{folders}: {tr('starting')}"
+        told = tr("scanning, {files} found", files=phrasing.count(now.files, "file"))
+        if now.done + now.failed:
+            told += ", " + tr("{number} indexed", number=whole(now.done + now.failed))
+        return 0.0, f"{folders}: {told}"
+    left = f", {tr('{time} left', time=phrasing.left(now.seconds_left))}" if now.seconds_left else ""
     if now.reader:
-        told = f"{folders}: {phrasing.reading(now.reader)}, {int(now.behind):,} of {phrasing.count(now.to_read, 'file')}{left}"
-        return min(now.behind / max(now.to_read, 1), 1.0), told
+        told = tr("{number} of {all}", number=whole(int(now.behind)), all=phrasing.count(now.to_read, "file"))
+        return min(now.behind / max(now.to_read, 1), 1.0), f"{folders}: {phrasing.reading(now.reader)}, {told}{left}"
     if not now.to_do:
-        return 1.0, f"{folders}: nothing new to index"
+        return 1.0, f"{folders}: {tr('nothing new to index')}"
     ended = now.done + now.failed
-    rate = f", {now.files_per_second:.1f} files a second" if now.files_per_second else ""
-    return min(ended / max(now.to_do, 1), 1.0), f"{folders}: {ended:,} of {now.to_do:,}{rate}{left}"
+    rate = f", {tr('{number} files a second', number=decimal(f'{now.files_per_second:.1f}'))}" if now.files_per_second else ""
+    told = tr("{number} of {all}", number=whole(ended), all=whole(now.to_do))
+    return min(ended / max(now.to_do, 1), 1.0), f"{folders}: {told}{rate}{left}"
 
 
 def _named(job: Job) -> str:
     """What a job works on."""
-    return ", ".join(job.folders) if job.kind == "index" else "Retry"
+    return ", ".join(job.folders) if job.kind == "index" else tr("Map") if job.kind == "map" else tr("Retry")
 
 
 def _ended(job: Job) -> None:
@@ -151,9 +164,10 @@ def _ended(job: Job) -> None:
     if job.state == "failed":
         st.warning(phrasing.plain(f"{job.error} {job.remedy or ''}"))
         return
-    ended = "stopped" if job.state == "cancelled" else "done"
-    counts = [f"{phrasing.count(now.done, 'file')} indexed"]
-    counts += [f"{number:,} {what}" for what in ("unchanged", "failed") if (number := getattr(now, what))]
+    ended = tr("stopped") if job.state == "cancelled" else tr("done")
+    counts = [tr("{files} indexed", files=phrasing.count(now.done, "file"))]
+    counts += [tr("{number} unchanged", number=whole(now.unchanged))] if now.unchanged else []
+    counts += [tr("{number} failed", number=whole(now.failed))] if now.failed else []
     st.caption(phrasing.plain(f"{_named(job)} {ended}: {', '.join(counts)}."))
 
 
@@ -183,7 +197,11 @@ def _collections(told: Collections) -> list[dict[str, Any]]:
 def _held(files: Mapping[str, int]) -> list[str]:
     """Files by what they are, then those that are missing; what failed is told with the rest that cannot be found."""
     media = [phrasing.count(files[one], noun) for one, noun in phrasing.MEDIA.items() if files.get(one)]
-    return [*media, *(f"{number:,} {state}" for state in ("missing", "away") if (number := files.get(state)))]
+    gone = (
+        ("missing", tr("{number} missing", number=whole(files.get("missing", 0)))),
+        ("away", tr("{number} away", number=whole(files.get("away", 0)))),
+    )
+    return [*media, *(told for state, told in gone if files.get(state))]
 
 
 def _failures(told: Failures) -> list[dict[str, Any]]:
@@ -201,7 +219,10 @@ def _failures(told: Failures) -> list[dict[str, Any]]:
 
 
 def _again(told: Mapping[str, Any]) -> None:
-    """Try failures again, one file or all for a reason; or look through a collection's folders for changes."""
+    """Try failures again, one file or all for a reason; or look through a collection's folders for changes; or open a picture."""
+    if told.get("kind") == "open":
+        look.sent(told)
+        return
     if told.get("retry"):
         _ask(
             lambda key: frame.client().retry(

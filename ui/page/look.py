@@ -11,6 +11,7 @@ import streamlit as st
 from search.api.schemas import AssetEntry, AssetRef, Assets, Found, Hit, Links, Plan, Span
 from search.errors import Refused, ServiceError
 from ui import passage_text, phrasing
+from ui.i18n import mark, percent, plural, tr, whole
 from ui.page import frame, trouble
 from ui.page.components import grid
 from ui.page.state import FIRST_HITS, MAX_HITS, Piece, State
@@ -20,8 +21,8 @@ _ANSWER, _PLAN = "answer", "plan"
 _PAGE = 200
 """Hits or files that one request asks for, at most."""
 _LANES = (
-    ("Pictures", ("image",), ("visual",)), ("Video", ("video",), ("visual", "motion")), ("Sounds", (), ("sound",)),
-    ("Said and written", (), ("text", "speech", "ocr", "caption")),
+    (mark("Pictures"), ("image",), ("visual",)), (mark("Video"), ("video",), ("visual", "motion")), (mark("Sounds"), (), ("sound",)),
+    (mark("Said and written"), (), ("text", "speech", "ocr", "caption")),
 )  # fmt: skip
 """The lanes of an answer: what they are called, and the media and channels that they show; none: all."""
 _TERMS = 16
@@ -49,23 +50,29 @@ def show(state: State) -> None:
     if not found.hits:
         trouble.nothing(state)
     shown = cards(state, found.hits, verdict_of(found))
-    noun = "file" if state.group == "files" else "moment"
     more = bool(found.cursor) and state.count < MAX_HITS
     took = found.timings_ms.get("total", 0)
-    summary = f"{len(shown):,}+ {noun}s" if more else phrasing.count(len(shown), noun)
-    summary += f" · {phrasing.count(found.searched, 'segment')} searched · {max(took, 1):,.0f} ms"
+    number = whole(len(shown))
+    if more:
+        summary = tr("{count}+ files", count=number) if state.group == "files" else tr("{count}+ moments", count=number)
+    else:
+        summary = phrasing.count(len(shown), "file" if state.group == "files" else "moment")
+    summary += (
+        f" · {tr('{segments} searched', segments=phrasing.count(found.searched, 'segment'))} · {whole(round(max(took, 1)))} ms"
+    )
     if found.estimate and shown:
-        summary += f" · {phrasing.estimate(found.estimate).lower()} match"
+        told = phrasing.estimate(found.estimate)
+        summary += f" · {tr('{estimate} match', estimate=told[0].lower() + told[1:])}"
     if found.review:
         summary += f" · {phrasing.review(found.review)}"
     data = {
-        "cards": shown, "more": more, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened, "question": state.href(opened=None), "asks": True,
+        "cards": shown, "more": more, "weaker": tr(phrasing.WEAKER), "nothing": tr(phrasing.NOTHING), "marked": state.opened, "question": state.href(opened=None), "asks": True,
         "ended": phrasing.ended(state.count) if found.cursor and not more else phrasing.ended(found.limit) if found.limit else "",
         "summary": summary if shown else "", "unseen": " ".join([*found.notes, phrasing.unseen(found.coverage)]).strip(), "library": State(view="library").href(),
-        "check": {"text": "Check a random sample", "href": state.href(sample=True)} if state.question and shown else None,
-        "undo": {"text": f"Undo the last of {phrasing.count(len(state.preferred), 'choice')}", "href": state.href(preferred=state.preferred[:-1])} if state.preferred else None,
+        "check": {"text": tr("Check a random sample"), "href": state.href(sample=True)} if state.question and shown else None,
+        "undo": {"text": tr("Undo the last of {choices}", choices=phrasing.count(len(state.preferred), "choice")), "href": state.href(preferred=state.preferred[:-1])} if state.preferred else None,
         "plan": steps(state) if state.plan and state.question else None,
-        "steps": {"text": "Search its parts one by one", "href": state.href(plan=True, opened=None)} if found.several and not state.plan else None,
+        "steps": {"text": tr("Search its parts one by one"), "href": state.href(plan=True, opened=None)} if found.several and not state.plan else None,
     }  # fmt: skip
     if found.heard is not None:
         text = found.heard.strip()
@@ -86,7 +93,7 @@ def lanes(state: State) -> list[tuple[str, State]]:
         if through and (targets or not media):
             found.append(
                 (
-                    name,
+                    tr(name),
                     replace(
                         state,
                         lanes=False,
@@ -108,18 +115,18 @@ def laned(state: State) -> None:
         found = answer(alone)
         unseen = unseen or " ".join([*found.notes, phrasing.unseen(found.coverage)]).strip()
         shown = cards(state, found.hits, verdict_of(found))
-        held = f"{len(shown)}+ files" if found.cursor else phrasing.count(len(shown), "file")
+        held = tr("{count}+ files", count=whole(len(shown))) if found.cursor else phrasing.count(len(shown), "file")
         told = phrasing.estimate(found.estimate) if found.estimate and shown else held
         drawn.append(
             {
                 "name": name,
-                "told": told if shown else "Nothing found",
+                "told": told if shown else tr("Nothing found"),
                 "href": alone.href() if shown else "",
                 "cards": shown[:_IN_LANE],
             }
         )
     data = {
-        "lanes": drawn, "cards": [], "more": False, "weaker": phrasing.WEAKER, "nothing": phrasing.NOTHING, "marked": state.opened,
+        "lanes": drawn, "cards": [], "more": False, "weaker": tr(phrasing.WEAKER), "nothing": tr(phrasing.NOTHING), "marked": state.opened,
         "question": state.href(opened=None), "asks": True, "summary": "", "unseen": unseen, "library": State(view="library").href(),
     }  # fmt: skip
     grid(data, sent)
@@ -135,9 +142,9 @@ def sampled(state: State) -> None:
     cards = [_new_card(state, one) | {"judges": True} for one in drawn.files]
     data = {
         "cards": cards, "more": False, "weaker": "", "nothing": "", "marked": state.opened, "question": state.href(opened=None),
-        "heading": f"Is this “{state.question}”?" if cards else "Every file has been judged",
-        "summary": phrasing.review(review) if review else f"A file drawn at random from {drawn.population:,} that nobody has judged",
-        "check": {"text": "Back to the answer", "href": state.href(sample=False)},
+        "heading": tr("Is this “{question}”?", question=state.question) if cards else tr("Every file has been judged"),
+        "summary": phrasing.review(review) if review else tr("A file drawn at random from {number} that nobody has judged", number=whole(drawn.population)),
+        "check": {"text": tr("Back to the answer"), "href": state.href(sample=False)},
     }  # fmt: skip
     grid(data, sent)
 
@@ -214,14 +221,14 @@ def steps(state: State) -> dict[str, Any]:
         )
         searches = one.skill not in ("filter", "count", "ask", "translate")
         rows.append({
-            "skill": phrasing.SKILLS[one.skill], "form": one.form, "href": state.href(text=f"={one.form}", plan=False, skip=(), opened=None) if searches else "",
-            "worth": f"{one.useful:.0%} useful × {one.possible:.0%} possible", "state": phrasing.step_state(one), "taken": one.state == "taken",
-            "skip": {"text": "Take" if one.state == "skipped" else "Skip", "href": state.href(skip=skip, opened=None)} if searches and one.state != "impossible" else None,
+            "skill": tr(phrasing.SKILLS[one.skill]), "form": one.form, "href": state.href(text=f"={one.form}", plan=False, skip=(), opened=None) if searches else "",
+            "worth": tr("{useful} useful × {possible} possible", useful=percent(one.useful), possible=percent(one.possible)), "state": phrasing.step_state(one), "taken": one.state == "taken",
+            "skip": {"text": tr("Take") if one.state == "skipped" else tr("Skip"), "href": state.href(skip=skip, opened=None)} if searches and one.state != "impossible" else None,
         })  # fmt: skip
     return {
         "rows": rows,
         "stopped": found.stopped,
-        "back": {"text": "One search", "href": state.href(plan=False, skip=(), opened=None)},
+        "back": {"text": tr("One search"), "href": state.href(plan=False, skip=(), opened=None)},
     }
 
 
@@ -255,9 +262,10 @@ def _card(state: State, hits: Sequence[Hit], verdict: str | None) -> dict[str, A
     if passage:
         passage |= {"segment": told.segment, "href": state.href(opened=told.segment)}
     return plain_card(best.asset, best.links, passage, best.span) | {
-        "segment": best.segment, "href": state.href(opened=best.segment), "channel": best.channel if best.span or best.channel not in ("visual", "text") else "", "track": best.evidence.track or "",
+        "segment": best.segment, "href": state.href(opened=best.segment), "channel": tr(best.channel) if best.span or best.channel not in ("visual", "text") else "", "track": best.evidence.track or "",
         "region": best.box and [best.box.left, best.box.top, best.box.width, best.box.height], "bars": bars, "sure": sure, "weak": bars == phrasing.WEAK, "strip": strip(best.asset, likely, verdict), "judged": best.judged,
-        "more": f"{moments} moments" if moments > 1 else phrasing.burst(others) if others else "",
+        "prefers": state.asks and not best.steps and not state.spoken,
+        "more": plural("{count} moment", "{count} moments", moments) if moments > 1 else phrasing.burst(others) if others else "",
     }  # fmt: skip
 
 
@@ -268,7 +276,7 @@ def _said(hit: Hit, room: int) -> dict[str, Any] | None:
 
 def plain_card(asset: AssetRef, links: Links, passage: dict[str, Any] | None, span: Span | None) -> dict[str, Any]:
     """What every card shows of an asset, asked for or not."""
-    medium = phrasing.MEDIA[asset.modality]
+    medium = tr(phrasing.MEDIA[asset.modality])
     length = phrasing.clock(asset.duration_ms) if asset.duration_ms and asset.modality in ("audio", "video") else ""
     when = f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else ""
     return {
@@ -299,7 +307,7 @@ def strip(asset: AssetRef, hits: Sequence[Hit], verdict: str | None = None) -> l
         {
             "from": hit.span.start_ms / length, "width": min(hit.span.end_ms / length, 1) - hit.span.start_ms / length,
             "lane": channels.index(hit.channel) / len(channels), "height": 1 / len(channels), "at": starts(hit),
-            "sure": phrasing.band(hit.confidence, verdict)[0] / 4, "segment": hit.segment, "label": f"{phrasing.clock(hit.span.start_ms)}, {hit.channel}",
+            "sure": phrasing.band(hit.confidence, verdict)[0] / 4, "segment": hit.segment, "label": f"{phrasing.clock(hit.span.start_ms)}, {tr(hit.channel)}",
         }
         for hit in hits
         if hit.span
@@ -313,7 +321,7 @@ def newest(state: State, *, heading: str = "", summary: str = "") -> None:
         data = {
             "cards": [_new_card(state, entry) for entry in entries], "more": bool(cursor) and state.count < MAX_HITS, "weaker": "", "nothing": "",
             "marked": state.opened, "question": state.href(opened=None), "heading": heading, "summary": summary,
-            "ended": f"Only the first {state.count:,} files can be listed. Narrow them with filters, or search." if cursor and state.count >= MAX_HITS else "",
+            "ended": tr("Only the first {files} can be listed. Narrow them with filters, or search.", files=phrasing.count(state.count, "file")) if cursor and state.count >= MAX_HITS else "",
         }  # fmt: skip
         grid(data, sent, key="newest")
     else:
@@ -347,14 +355,14 @@ def walked(state: State) -> tuple[list[AssetEntry], str | None]:
 
 
 def _new_card(state: State, entry: AssetEntry) -> dict[str, Any]:
-    begins = _beginning(entry.id, frame.token()) if entry.modality == "text" else None
+    begins = _beginning(entry.id, frame.token(), frame.language()) if entry.modality == "text" else None
     return plain_card(entry, entry.links, begins, None) | {
         "segment": entry.segment, "href": state.href(opened=entry.segment) if entry.segment else None, "channel": "", "track": "", "bars": 0, "sure": "", "weak": False, "strip": [], "more": "",
     }  # fmt: skip
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
-def _beginning(asset: int, of: str) -> dict[str, Any] | None:  # noqa: ARG001 - of each token its own
+def _beginning(asset: int, of: str, language: str) -> dict[str, Any] | None:  # noqa: ARG001 - of each token and language its own
     """The first words of a text; an asset never changes, so they are asked for once."""
     segments = frame.client().segments(asset, limit=1).segments
     return passage_text.passage(segments[0], segments[0].channel, own=True, room=_WHOLE) if segments else None
@@ -365,8 +373,8 @@ def similar(state: State, segment: int, medium: str, label: str, *, add: bool) -
     piece = Piece("segment", str(segment), 1.0, medium, label)
     if add:
         kept = tuple(one for one in state.pieces if (one.kind, one.value) != (piece.kind, piece.value))
-        return replace(state, pieces=(*kept, piece), opened=None)
-    return replace(state, text="", pieces=(piece,), opened=None)
+        return replace(state, view="search", pieces=(*kept, piece), opened=None)
+    return replace(state, view="search", text="", pieces=(piece,), opened=None)
 
 
 def sent(told: Mapping[str, Any]) -> None:
@@ -383,11 +391,19 @@ def sent(told: Mapping[str, Any]) -> None:
         frame.go(replace(state, opened=segment))
     elif kind in ("with", "without") and isinstance(told.get("cards"), list):
         frame.go(_with(state, told["cards"], less=kind == "without"))
+    elif kind == "prefer" and isinstance(segment, int):
+        frame.go(preferring(state, segment, nearer=told.get("nearer") is True))
     elif kind == "marked":
         frame.recount()
         forget()
     elif kind == "add" and isinstance(segment, int):
         frame.go(similar(state, segment, str(told.get("medium")), str(told.get("name")), add=True))
+
+
+def preferring(state: State, segment: int, *, nearer: bool) -> State:
+    """The state in which a segment is nearer to what is sought than what else was shown, or farther."""
+    kept = (one for one in state.preferred if abs(one) != segment)
+    return replace(state, preferred=(*kept, segment if nearer else -segment), opened=None)
 
 
 def _with(state: State, cards: Sequence[Any], *, less: bool = False) -> State:
@@ -410,4 +426,4 @@ def _with(state: State, cards: Sequence[Any], *, less: bool = False) -> State:
     if less:
         kept = tuple(piece for piece in state.pieces if piece.value not in {one.value for one in some})
         return replace(state, pieces=(*kept, *some)[: _TERMS - bool(state.text)], opened=None, count=FIRST_HITS)
-    return replace(state, text="", pieces=some[:_TERMS], opened=None, count=FIRST_HITS)
+    return replace(state, view="search", text="", pieces=some[:_TERMS], opened=None, count=FIRST_HITS)

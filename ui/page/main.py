@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from search.errors import ServiceError
-from ui.page import casebook, frame, home, imagined, library, look, moment, question, rail, trouble
+from ui.page import atlas, casebook, frame, home, imagined, library, look, moment, question, rail, trouble
 from ui.page.state import State
 
 
@@ -38,6 +38,8 @@ def main() -> None:
             library.show(state)
         elif state.view == "case":
             casebook.show(state)
+        elif state.view == "map":
+            atlas.show()
         else:
             desk(state)
         if state.opened is not None:

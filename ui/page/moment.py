@@ -12,6 +12,7 @@ from search.api.schemas import AssetDetail, Hit, Neighbours, SegmentEntry
 from search.errors import ServiceError
 from search.types import WORDS
 from ui import passage_text, phrasing
+from ui.i18n import mark, percent, tr
 from ui.page import frame, look
 from ui.page.components import stage
 from ui.page.state import Piece, State
@@ -33,7 +34,7 @@ def show(state: State, segment: int) -> None:
     except ServiceError as error:
         if error.status != 404:
             raise
-        data = {"name": "No longer in the archive", "lost": "It may have been deleted."}
+        data = {"name": tr("No longer in the archive"), "lost": tr("It may have been deleted.")}
 
     st.session_state.pop(_AT, None)
 
@@ -84,15 +85,15 @@ def describe(state: State, near: Neighbours, asset: AssetDetail) -> dict[str, An
     return {
         "prefers": found is not None and not found.steps and not state.spoken, "judges": bool(state.question), "judged": next((hit.judged for hit in mine), None),
         "segment": here.id, "asset": asset.id, "medium": asset.modality, "name": asset.name, "format": asset.format, "media": links.media,
-        "alt": f"{phrasing.MEDIA[asset.modality]} {asset.name}", "poster": _large(links.thumbnail),
-        "heard": f"This is in {here.track}. If another one plays, choose it in the player, or download the file." if here.track else "",
+        "alt": f"{tr(phrasing.MEDIA[asset.modality])} {asset.name}", "poster": _large(links.thumbnail),
+        "heard": tr("This is in {track}. If another one plays, choose it in the player, or download the file.", track=here.track) if here.track else "",
         "start": begins, "length": asset.duration_ms or 0, "ends": phrasing.clock(asset.duration_ms or 0),
         "regions": [_region(hit) for hit in mine if hit.box and (asset.modality != "video" or hit is found)], "cuts": asset.modality in ("image", "video"),
         "motion": _motion(asset, here) if asset.modality == "imu" else None,
         "strip": look.strip(asset, mine, verdict), "words": _words(near, mine), "near": [] if here.channel in WORDS else _near(near),
         "answers": known.answers if asset.modality in ("image", "video") else "", "translates": known.translates,
         "why": _why(state, order, found), "share": state.href(opened=here.id), "facts": facts(asset, here, found, verdict),
-        "place": f"{at + 1} of {len(order)}" if at is not None and len(order) > 1 else "",
+        "place": tr("{number} of {all}", number=at + 1, all=len(order)) if at is not None and len(order) > 1 else "",
         "before": order[at - 1].segment if at else None,
         "after": order[at + 1].segment if at is not None and at + 1 < len(order) else None,
     }  # fmt: skip
@@ -113,7 +114,7 @@ def _motion(asset: AssetDetail, here: SegmentEntry) -> dict[str, Any] | None:
         shown = max((one for one in near if one.span), key=lambda one: one.span.start_ms if one.span else 0, default=None)
         films.append({"segment": shown.id if shown else film.segment, "label": f"{film.asset.name} {phrasing.clock(begins)}"})
     return {
-        "features": [{"name": one.name, "says": f"{one.name}: {one.measures}; half as strong as can be at {one.half:g} {one.unit}"} for one in told.features],
+        "features": [{"name": one.name, "says": tr("{name}: {measures}; half as strong as can be at {half} {unit}", name=one.name, measures=one.measures, half=f"{one.half:g}", unit=one.unit)} for one in told.features],
         "stretches": [{"start": one.start_ms, "end": one.end_ms, "features": one.features, "way": one.way} for one in told.stretches],
         "here": [here.span.start_ms, here.span.end_ms] if here.span else None, "films": films,
     }  # fmt: skip
@@ -151,24 +152,27 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None, verdict:
     span = (found.span if found else None) or segment.span
     pixels = f"{asset.width} × {asset.height}" if asset.width and asset.height else ""
     places = "\n".join(
-        _place(one.path, one.collection, one.folder, one.name, state="missing" if one.missing else "away" if one.away else "")
+        _place(
+            one.path, one.collection, one.folder, one.name, state=tr("missing") if one.missing else tr("away") if one.away else ""
+        )
         for one in asset.locations
     )
     known = {
-        "Match": phrasing.band(found.confidence, verdict)[1] if found else "",
-        "Moment": f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else "", "Matched on": phrasing.CHANNELS[segment.channel] if found else "", "Sound track": segment.track or "",
-        "Title": asset.title or "", **_dated(asset), "Origin": asset.provenance.evidence if asset.provenance else "",
-        "Length": phrasing.clock(asset.duration_ms) if asset.duration_ms else "", "Pixels": pixels,
-        "File": f"{asset.format}, {phrasing.size(asset.bytes)}", "Location": places, "Added": phrasing.day(asset.added_at),
-        "Tags": ", ".join(f"{tag.name} {tag.score:.0%}" for tag in asset.tags),
-        "Things": ", ".join(f"{count} × {label}" if count > 1 else label for label, count in asset.things.items()), "Not indexed": "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
+        tr("Match"): phrasing.band(found.confidence, verdict)[1] if found else "",
+        tr("Moment"): f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else "", tr("Matched on"): tr(phrasing.CHANNELS[segment.channel]) if found else "", tr("Sound track"): segment.track or "",
+        tr("Title"): asset.title or "", **_dated(asset), tr("Origin"): asset.provenance.evidence if asset.provenance else "",
+        tr("Camera"): asset.camera or "", tr("Rights"): asset.rights or "", tr("Place"): phrasing.position(asset.latitude, asset.longitude),
+        tr("Length"): phrasing.clock(asset.duration_ms) if asset.duration_ms else "", tr("Pixels"): pixels,
+        tr("File"): f"{asset.format}, {phrasing.size(asset.bytes)}", tr("Location"): places, tr("Added"): phrasing.day(asset.added_at),
+        tr("Tags"): ", ".join(f"{tag.name} {percent(tag.score)}" for tag in asset.tags),
+        tr("Things"): ", ".join(f"{count} × {label}" if count > 1 else label for label, count in asset.things.items()), tr("Not indexed"): "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
     }  # fmt: skip
     return [(name, value) for name, value in known.items() if value]
 
 
 _TOLD_BY = {
-    "sidecar": "XMP beside the file", "xmp": "XMP", "exif": "EXIF", "digitized": "when it was scanned or stored", "iptc": "IPTC",
-    "tags": "the file's tags", "takeout": "Google Takeout", "name": "the file's name", "changed": "when a program saved it last",
+    "sidecar": mark("XMP beside the file"), "xmp": "XMP", "exif": "EXIF", "digitized": mark("when it was scanned or stored"), "iptc": "IPTC",
+    "tags": mark("the file's tags"), "takeout": "Google Takeout", "name": mark("the file's name"), "changed": mark("when a program saved it last"),
 }  # fmt: skip
 """Where a date comes from, in words."""
 
@@ -179,8 +183,8 @@ def _dated(asset: AssetDetail) -> dict[str, str]:
         return {}
     source = asset.date.source
     if source is None or source == "file":
-        return {"File modified": phrasing.taken(asset.date)}
-    return {"Taken": f"{phrasing.taken(asset.date)} ({_TOLD_BY[source]})"}
+        return {tr("File modified"): phrasing.taken(asset.date)}
+    return {tr("Taken"): f"{phrasing.taken(asset.date)} ({tr(_TOLD_BY[source])})"}
 
 
 def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> State:
@@ -191,21 +195,14 @@ def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> St
     if kind in ("similar", "add"):
         return look.similar(state, data["segment"], data["medium"], data["name"], add=kind == "add")
     if kind == "prefer":
-        return replace(
-            state,
-            preferred=(
-                *(one for one in state.preferred if abs(one) != data["segment"]),
-                data["segment"] * (1 if told.get("nearer") else -1),
-            ),
-            opened=None,
-        )
+        return look.preferring(state, data["segment"], nearer=bool(told.get("nearer")))
     if kind in ("frame", "thing"):
         piece = Piece.of({"kind": "upload", "value": told.get("upload"), "medium": "image", "label": told.get("label")})
         if piece is None:
             return state
         if told.get("add") is True:
-            return replace(state, pieces=(*state.pieces, piece), opened=None)
-        return replace(state, text="", pieces=(piece,), opened=None)
+            return replace(state, view="search", pieces=(*state.pieces, piece), opened=None)
+        return replace(state, view="search", text="", pieces=(piece,), opened=None)
     return state
 
 

@@ -19,7 +19,7 @@ def show(state: State) -> None:
     """Draw the bar that everything starts from."""
     data = {
         "state": asdict(state), "known": asdict(frame.known()), "here": state.href(opened=None), "asks": state.asks, "alone": state.alone,
-        "pictures": _pictures(state), "library": State(view="library").href(), "case": State(view="case").href(),
+        "pictures": _pictures(state), "library": State(view="library").href(), "case": State(view="case").href(), "map": State(view="map").href(),
     }  # fmt: skip
     with st.container(key="top"):
         bar(data, sent)

@@ -8,13 +8,15 @@ from typing import Any
 from search.api.schemas import Facets
 from search.errors import ServiceError
 from ui import phrasing
+from ui.i18n import mark, tr, whole
 from ui.page import frame, question
 from ui.page.components import rail
 from ui.page.state import CHANNELS, FIRST_HITS, TARGETS, State
 
 _LISTS = {
-    "modality": ("Medium", "targets"), "collection": ("Collection", "collections"), "tag": ("Tag", "tags"), "channel": ("Found in", "channels"),
-    "language": ("Language", "languages"), "origin": ("Origin", "origins"), "thing": ("Things seen", "things"),
+    "modality": (mark("Medium"), "targets"), "collection": (mark("Collection"), "collections"), "tag": (mark("Tag"), "tags"),
+    "channel": (mark("Found in"), "channels"), "language": (mark("Language"), "languages"), "origin": (mark("Origin"), "origins"), "thing": (mark("Things seen"), "things"),
+    "camera": (mark("Camera"), "cameras"), "rights": (mark("Rights"), "rights"), "place": (mark("Place"), "places"),
 }  # fmt: skip
 """Facets of which several values may be chosen: how they are headed, and the part of the state that holds them."""
 _OWN: dict[str, dict[str, Any]] = {
@@ -51,13 +53,13 @@ def values(state: State, name: str) -> list[tuple[str, int]]:
 def groups(state: State) -> list[dict[str, Any]]:
     """The facets with their values, in the order in which they stand. What has but one value, which all files have, is left out."""
     found = counted(state)
-    every = f"{found.files:,}" if found else ""
+    every = whole(found.files) if found else ""
     own = [facet.name for facet in (found.facets if found else ()) if facet.name.startswith(_FIELD)]
     own += [name for name in dict.fromkeys(_FIELD + name for name, _ in state.fields) if name not in own]
     drawn = [
-        ("modality", "Medium", _listed(state, "modality")), ("folder", "Folder", _folders(state)), ("month", "Date", _taken(state)),
-        *((name, _LISTS[name][0], _listed(state, name)) for name in ("tag", "thing", "collection")), ("duration", "Length", _lengths(state)),
-        *((name, _LISTS[name][0], _listed(state, name)) for name in ("channel", "language", "origin")),
+        ("modality", tr("Medium"), _listed(state, "modality")), ("folder", tr("Folder"), _folders(state)), ("month", tr("Date"), _taken(state)),
+        *((name, tr(_LISTS[name][0]), _listed(state, name)) for name in ("tag", "thing", "collection")), ("duration", tr("Length"), _lengths(state)),
+        *((name, tr(_LISTS[name][0]), _listed(state, name)) for name in ("camera", "place", "channel", "language", "rights", "origin")),
         *((name, _headed(name.removeprefix(_FIELD)), _fields(state, name)) for name in own),
     ]  # fmt: skip
     return [
@@ -78,7 +80,7 @@ def months(state: State) -> list[dict[str, Any]]:
 
 def _value(state: State, label: str, files: int | None, *, on: bool, level: int = 0, **changes: Any) -> Value:  # noqa: ANN401 - any part of the state
     href = state.href(**changes, view="search", opened=None, count=FIRST_HITS)
-    return {"label": label, "files": "" if files is None else f"{files:,}", "on": on, "level": level, "href": href}
+    return {"label": label, "files": "" if files is None else whole(files), "on": on, "level": level, "href": href}
 
 
 def _listed(state: State, name: str) -> list[Value]:
@@ -94,22 +96,41 @@ def _listed(state: State, name: str) -> list[Value]:
     found = []
     for one in shown:
         changed: dict[str, Any] = {part: tuple(other for other in chosen if other != one) if one in chosen else (*chosen, one)}
-        found.append(_value(state, _NAMES.get(name, {}).get(one, one), known.get(one, 0), on=one in chosen, **changed))
+        found.append(_value(state, _name(name, one), known.get(one, 0), on=one in chosen, **changed))
     return found
 
 
 _NAMES = {
-    "modality": {"image": "Images", "video": "Videos", "audio": "Sounds", "text": "Texts", "imu": "Motion"},
-    "channel": {name: label[0].upper() + label[1:] for name, label in phrasing.CHANNELS.items()},
-    "origin": {"generated": "Made by a model", "edited": "Changed by a model", "captured": "Captured, not edited"},
+    "modality": {
+        "image": mark("Images"),
+        "video": mark("Videos"),
+        "audio": mark("Sounds"),
+        "text": mark("Texts"),
+        "imu": mark("Motion"),
+    },
+    "channel": phrasing.CHANNELS,
+    "origin": {
+        "generated": mark("Made by a model"),
+        "edited": mark("Changed by a model"),
+        "captured": mark("Captured, not edited"),
+    },
 }
+
+
+def _name(facet: str, value: str) -> str:
+    """What a value of a facet is called; of a place, where its field of a degree begins."""
+    if facet == "place" and value.count(",") == 3:
+        south, west = (float(edge) for edge in value.split(",")[:2])
+        return phrasing.position(south, west)
+    known = _NAMES.get(facet, {}).get(value)
+    return _headed(tr(known)) if known else value
 
 
 def _folders(state: State) -> list[Value]:
     """The way down to the chosen folder, and the folders in it."""
     parts = [part for part in state.under.split("/") if part]
     above = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
-    way = [_value(state, "All folders", None, on=False, under="")] if parts else []
+    way = [_value(state, tr("All folders"), None, on=False, under="")] if parts else []
     way += [
         _value(state, parts[depth], None, on=path == above[-1], level=depth + 1, under="" if path == above[-1] else path)
         for depth, path in enumerate(above)

@@ -25,6 +25,7 @@ SOURCES = ("sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "na
 ORIGINS = ("generated", "edited", "captured")
 SORTS = ("date", "name", "length", "size")
 """Orders beside the usual one, which is the best match of a question, and what came last without one."""
+_PLACE = re.compile(r"-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?){2,3}")
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
 
 
@@ -87,10 +88,10 @@ class State:
     ``imagined`` are uploads that were imagined of a single text, with which it is asked too.
     ``plan`` breaks a single text into steps, of which those with the numbers in ``skip`` are not taken.
     ``lanes`` shows the answer in lanes, one a kind of medium. ``sort`` is one of ``SORTS``; empty: the usual order.
-    ``fields`` are own fields, each with its value. ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
+    ``after`` lets only segments pass that came after one of this number. ``fields`` are own fields, each with its value. ``sample`` shows, instead of an answer to a single text, files drawn at random that nobody has judged.
     """
 
-    view: Literal["search", "library", "case"] = "search"
+    view: Literal["search", "library", "case", "map"] = "search"
     case: int | None = None
     text: str = ""
     weight: float = 1.0
@@ -110,7 +111,11 @@ class State:
     longest: float | None = None
     languages: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
+    after: int | None = None
     sort: str = ""
     lanes: bool = False
     words: bool = False
@@ -136,8 +141,8 @@ class State:
                 "collections": params.get("collection", ()), "tags": params.get("tag", ()), "things": params.get("thing", ()), "spaces": params.get("space", ()), "group": one.get("group"), "view": one.get("view"), "case": one.get("case"),
                 "count": _pages(one.get("more", "")), "words": one.get("words") == "1", "spoken": one.get("spoken") == "1", "region": one.get("region") == "1", "sample": one.get("sample") == "1", "opened": one.get("open"),
                 "preferred": one.get("prefer", "").split(","), "imagined": one.get("imagined", "").split(","),
-                "languages": params.get("language", ()), "origins": one.get("origin", "").split(","), "fields": [told.split(":", 1) for told in params.get("field", ())],
-                "sort": one.get("sort"), "lanes": one.get("lanes") == "1",
+                "languages": params.get("language", ()), "origins": one.get("origin", "").split(","), "cameras": params.get("camera", ()), "rights": params.get("rights", ()), "places": params.get("place", ()), "fields": [told.split(":", 1) for told in params.get("field", ())],
+                "sort": one.get("sort"), "after": one.get("after"), "lanes": one.get("lanes") == "1",
                 "plan": one.get("plan") == "1", "skip": [int(number) for number in one.get("skip", "").split(",") if _id(number)],
             }
             | {name: one.get(name, "") for name in ("under", "track", "since", "until", "shortest", "longest")}
@@ -153,14 +158,15 @@ class State:
         """A state from what a browser sent."""
         pieces = (Piece.of(one) if isinstance(one, Mapping) else one for one in _list(given.get("pieces")))
         return cls(
-            view=given["view"] if given.get("view") in ("library", "case") else "search", case=_id(given.get("case")),
+            view=given["view"] if given.get("view") in ("library", "case", "map") else "search", case=_id(given.get("case")),
             text=_text(given.get("text")).strip(), weight=abs(_weight(given.get("weight"))) or 1.0, pieces=tuple(one for one in pieces if isinstance(one, Piece)),
             targets=_among(given.get("targets"), TARGETS), channels=_among(given.get("channels"), CHANNELS),
             collections=_names(given.get("collections")), tags=_names(given.get("tags")), things=_names(given.get("things")), spaces=_names(given.get("spaces")), under=_text(given.get("under")).strip(), track=_text(given.get("track")).strip(),
             since=_day(given.get("since")), until=_day(given.get("until")), dated_by=_among(given.get("dated_by"), SOURCES),
             shortest=_seconds(given.get("shortest")), longest=_seconds(given.get("longest")),
-            languages=_names(given.get("languages")), origins=tuple(one for one in ORIGINS if one in _list(given.get("origins"))), fields=_pairs(given.get("fields")),
-            sort=given["sort"] if given.get("sort") in SORTS else "", lanes=given.get("lanes") is True,
+            languages=_names(given.get("languages")), origins=tuple(one for one in ORIGINS if one in _list(given.get("origins"))),
+            cameras=_names(given.get("cameras")), rights=_names(given.get("rights")), places=tuple(one for one in _names(given.get("places")) if _PLACE.fullmatch(one)), fields=_pairs(given.get("fields")),
+            after=_id(given.get("after")), sort=given["sort"] if given.get("sort") in SORTS else "", lanes=given.get("lanes") is True,
             words=given.get("words") is True, spoken=given.get("spoken") is True, region=given.get("region") is True, sample=given.get("sample") is True,
             plan=given.get("plan") is True, skip=tuple(number for number in _list(given.get("skip")) if isinstance(number, int) and 1 <= number <= 50)[:50],
             group="moments" if given.get("group") == "moments" else "files", count=_count(given.get("count")),
@@ -175,8 +181,8 @@ class State:
             "in": [",".join(self.targets)], "channel": [",".join(self.channels)], "collection": list(self.collections),
             "tag": list(self.tags), "thing": list(self.things), "space": list(self.spaces), "under": [self.under], "track": [self.track], "since": [self.since], "until": [self.until], "dated": [",".join(self.dated_by)],
             "shortest": [_number(self.shortest)], "longest": [_number(self.longest)],
-            "language": list(self.languages), "origin": [",".join(self.origins)], "field": [f"{name}:{value}" for name, value in self.fields],
-            "sort": [self.sort], "lanes": ["1"] if self.lanes else [],
+            "language": list(self.languages), "origin": [",".join(self.origins)], "camera": list(self.cameras), "rights": list(self.rights), "place": list(self.places), "field": [f"{name}:{value}" for name, value in self.fields],
+            "after": [str(self.after or "")], "sort": [self.sort], "lanes": ["1"] if self.lanes else [],
             "words": ["1"] if self.words and self.alone == "text" else [], "spoken": ["1"] if self.spoken and self.alone == "sound" else [],
             "region": ["1"] if self.regional else [],
             "sample": ["1"] if self.sample and self.question else [],
@@ -251,7 +257,7 @@ class State:
         """The same without anything that keeps hits out."""
         return replace(
             self, targets=(), channels=(), collections=(), tags=(), things=(), under="", since="", until="", dated_by=(), track="", shortest=None, longest=None,
-            languages=(), origins=(), fields=(), words=False, opened=None,
+            languages=(), origins=(), cameras=(), rights=(), places=(), fields=(), after=None, words=False, opened=None,
         )  # fmt: skip
 
     def plan_request(self) -> dict[str, Any]:
@@ -263,7 +269,7 @@ class State:
         given = {
             "collections": list(self.collections), "tags": list(self.tags), "things": list(self.things), "under": self.under, "since": self.since, "until": self.until,
             "dated_by": list(self.dated_by), "tracks": [self.track] if self.track else [], "shortest_ms": _ms(self.shortest), "longest_ms": _ms(self.longest),
-            "languages": list(self.languages), "origins": list(self.origins), "fields": [{"name": name, "value": value} for name, value in self.fields],
+            "languages": list(self.languages), "origins": list(self.origins), "cameras": list(self.cameras), "rights": list(self.rights), "places": list(self.places), "fields": [{"name": name, "value": value} for name, value in self.fields], "after_segment": self.after,
         }  # fmt: skip
         return {name: value for name, value in given.items() if value not in ("", [], None)}
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from search.errors import ServiceAway, ServiceError, ServiceLoading
 from ui import phrasing
+from ui.i18n import tr
 from ui.page import frame, look
 from ui.page.state import State
 
@@ -13,27 +14,27 @@ from ui.page.state import State
 def show(error: ServiceError) -> None:
     """Say what the service said; where it will be well again by itself, go on by itself."""
     if isinstance(error, ServiceAway):
-        _wait("Connection lost.", "Reconnecting…")
+        _wait(tr("Connection lost."), tr("Reconnecting…"))
     elif isinstance(error, ServiceLoading):
-        _wait("The service is loading its models.", "This takes a few seconds. The page continues by itself.")
+        _wait(tr("The service is loading its models."), tr("This takes a few seconds. The page continues by itself."))
     elif error.kind == "no-upload":
         _say(
-            "An uploaded file in this search has expired.",
-            "Uploads are kept for a limited time. Remove it and add the file again.",
+            tr("An uploaded file in this search has expired."),
+            tr("Uploads are kept for a limited time. Remove it and add the file again."),
         )
     else:
-        title = str(error.problem.get("title") or "The service could not do this")
+        title = str(error.problem.get("title") or tr("The service could not do this"))
         _say(f"{title}.", " ".join(part for part in (_told(str(error), title), error.remedy) if part))
 
 
 def nothing(state: State) -> None:
     """Nothing was found: what could be changed, and one press that changes it."""
-    hint = "Remove filters or try simpler words" if state.narrowed else "Try other, simpler words"
-    more = f"{hint}. Or drop a similar picture, sound or video here."
+    hint = tr("Remove filters or try simpler words.") if state.narrowed else tr("Try other, simpler words.")
+    more = f"{hint} {tr('Or drop a similar picture, sound or video here.')}"
     with st.container(key="nothing", horizontal_alignment="center"):
-        _say("Nothing found.", more)
+        _say(tr("Nothing found."), more)
         if state.narrowed:
-            st.button("Search without filters", on_click=lambda: frame.go(state.wide()))
+            st.button(tr("Search without filters"), on_click=lambda: frame.go(state.wide()))
 
 
 def _say(what: str, more: str) -> None:

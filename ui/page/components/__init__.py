@@ -13,6 +13,8 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
+from ui import i18n
+
 _FOLDER = Path(__file__).parent
 
 
@@ -23,6 +25,7 @@ class PagePart:
         self._name = name
         script = "\n".join((_FOLDER / file).read_text("utf-8") for file in ("dom.js", *scripts, f"{name}.js"))
         style = "\n".join((_FOLDER / file).read_text("utf-8") for file in ("base.css", f"{name}.css"))
+        self._says = i18n.spoken_by(script)
         self._mount = component(f"sensorium_{name}", css=style, js=script)
 
     def __call__(
@@ -36,15 +39,17 @@ class PagePart:
             if sent and isinstance(told, Mapping):
                 sent(told)
 
-        self._mount(key=key, data=dict(data), on_sent_change=receive)
+        self._mount(key=key, data={**data, "language": i18n.language(), "texts": i18n.texts(*self._says)}, on_sent_change=receive)
 
 
-bar, rail, months, grid, stage, shelf, casefile = (
+bar, rail, months, grid, stage, shelf, casefile, chart, notice = (
     PagePart("bar", "capture.js", "history.js"),
     PagePart("rail"),
     PagePart("months"),
-    PagePart("grid", "hand.js", "tray.js"),
+    PagePart("grid", "hand.js", "tray.js", "menu.js"),
     PagePart("stage", "capture.js", "written.js", "texts.js", "hand.js", "deck.js", "layer.js", "why.js", "making.js"),
-    PagePart("shelf"),
+    PagePart("shelf", "hand.js"),
     PagePart("casefile", "hand.js"),
+    PagePart("chart", "hand.js"),
+    PagePart("notice"),
 )

@@ -1,7 +1,9 @@
 // Ask: the box with its pieces, the toggles, the filters, what was asked before.
 
-const RECENT = "sensorium.recent", TYPED = "sensorium.typed", PENDING = "sensorium.pending", MEDIA = { image: "Images", video: "Videos", audio: "Sounds", text: "Texts", imu: "Motion" };
+const RECENT = "sensorium.recent", TYPED = "sensorium.typed", PENDING = "sensorium.pending", MEDIA = { image: m("Images"), video: m("Videos"), audio: m("Sounds"), text: m("Texts"), imu: m("Motion") };
 const SIZES = [140, 176, 210, 260, 340], SIZE = "sensorium.size"; // widths of cards
+
+const ORIGINS = { generated: m("generated"), edited: m("edited"), captured: m("captured") };
 
 class Bar {
   constructor(host) {
@@ -9,17 +11,17 @@ class Bar {
     this.draft = null;
     this.waiting = [];
     this.input = el("input", {
-      class: "words", type: "text", enterkeyhint: "search", autocomplete: "off", spellcheck: "false", "aria-label": "What to look for",
-      placeholder: "Describe it, or drop, paste or record something", oninput: () => { this.open(null); this.draw(); },
+      class: "words", type: "text", enterkeyhint: "search", autocomplete: "off", spellcheck: "false", "aria-label": t("What to look for"),
+      placeholder: t("Describe it, or drop, paste or record something"), oninput: () => { this.open(null); this.draw(); },
       onfocus: () => this.input.value || this.draft?.pieces.length || this.open("recent"),
     });
-    this.file = el("input", { type: "file", multiple: true, accept: "image/*,audio/*,video/*,.mkv", hidden: true, "aria-label": "Files to search with" });
+    this.file = el("input", { type: "file", multiple: true, accept: "image/*,audio/*,video/*,.mkv", hidden: true, "aria-label": t("Files to search with") });
     this.file.addEventListener("change", () => { this.take([...this.file.files]); this.file.value = ""; });
-    this.more = button("quiet", "Add a picture, sound or video", "plus", () => this.open(this.panel ? null : "add"), { "aria-expanded": "false" });
+    this.more = button("quiet", t("Add a picture, sound or video"), "plus", () => this.open(this.panel ? null : "add"), { "aria-expanded": "false" });
     this.box = el("form", { class: "box", role: "search", onsubmit: (event) => { event.preventDefault(); this.ask(); } });
     this.asking = el("div", { class: "asking" }, this.box, this.file);
     this.asking.addEventListener("focusout", (event) => this.left(event));
-    this.below = el("div", { class: "options", role: "group", "aria-label": "What to look for" });
+    this.below = el("div", { class: "options", role: "group", "aria-label": t("What to look for") });
     this.said = el("div", { role: "status", "aria-live": "polite" });
     this.nav = el("span", { class: "nav" });
     this.home = el("a", { class: "mark", href: "/", onclick: (event) => this.follow(event, "") }, icon("audio"), "Sensorium");
@@ -60,13 +62,13 @@ class Bar {
   draw() {
     const chips = [...this.draft.pieces.map((piece) => this.chip(piece)), ...this.waiting.map((name) =>
       el("span", { class: "chip waiting", "data-key": `waiting ${name}` }, icon("file"), el("span", { class: "label" }, name)))];
-    const go = el("button", { type: "submit", class: "go" }, "Search");
-    const then = button("quiet", "Then: what follows in time", "then", () => this.follows(), { "aria-expanded": String(!!this.then) });
+    const go = el("button", { type: "submit", class: "go" }, t("Search"));
+    const then = button("quiet", t("Then: what follows in time"), "then", () => this.follows(), { "aria-expanded": String(!!this.then) });
     renew(this.box, icon("search"), chips, this.input, this.own(), then, this.more, go, this.then && this.second());
     const view = this.data.state.view, library = view !== "search";
-    const to = (name, mark, label) => el("a", { class: `toggle${view === name ? " active" : ""}`, "data-key": name, href: this.data[name], onclick: (event) => this.follow(event, this.data[name]) }, icon(mark), label);
-    renew(this.nav, to("case", "case", "Cases"), to("library", "shelf", "Library"),
-      el("button", { type: "button", class: "toggle", title: "Keys", "aria-label": "Keys", onclick: () => keys(this.root) }, "?"));
+    const to = (name, mark, label) => el("a", { class: `toggle${view === name ? " active" : ""}`, "data-key": name, title: label, "aria-label": label, href: this.data[name], onclick: (event) => this.follow(event, this.data[name]) }, icon(mark), el("span", {}, label));
+    renew(this.nav, to("map", "map", t("Map")), to("case", "case", t("Cases")), to("library", "shelf", t("Library")),
+      el("button", { type: "button", class: "toggle", title: t("Keys"), "aria-label": t("Keys"), onclick: () => keys(this.root) }, "?"));
     this.below.hidden = library;
     this.below.style.display = library ? "none" : "";
     renew(this.below, ...this.toggles(), el("span", { class: "gap" }), this.looks());
@@ -74,21 +76,21 @@ class Bar {
   }
 
   chip(piece) {
-    const less = piece.weight < 0, name = piece.label || (piece.kind === "text" ? piece.value : MEDIA[piece.medium]);
+    const less = piece.weight < 0, name = piece.label || (piece.kind === "text" ? piece.value : t(MEDIA[piece.medium]));
     const picture = piece.kind === "upload" ? pictures.get(piece.value) : this.data.pictures[piece.value];
     const change = (weight) => { piece.weight = Math.round(weight * 100) / 100; this.draw(); this.send_if_asked(); };
     const slider = weight(name, Math.abs(piece.weight), (value) => change(less ? -value : value));
     return el("span", { class: `chip${less ? " less" : ""}`, "data-key": `${piece.kind} ${piece.value}` },
       picture && piece.medium !== "audio" ? el("img", { src: picture, alt: "" }) : icon(piece.medium),
       el("span", { class: "label", title: name }, name), slider,
-      button("small", less ? `Include ${name}` : `Exclude ${name}`, "minus", () => change(-piece.weight), { "aria-pressed": String(less) }),
-      piece.kind === "upload" && button("small", `Keep ${name}, so that links to this search go on working`, "pin", () => this.pin(piece, name)),
-      button("small", `Remove ${name}`, "close", () => { this.draft.pieces = this.draft.pieces.filter((one) => one !== piece); this.draw(); this.send_if_asked(); }));
+      button("small", less ? t("Include {name}", { name }) : t("Exclude {name}", { name }), "minus", () => change(-piece.weight), { "aria-pressed": String(less) }),
+      piece.kind === "upload" && button("small", t("Keep {name}, so that links to this search go on working", { name }), "pin", () => this.pin(piece, name)),
+      button("small", t("Remove {name}", { name }), "close", () => { this.draft.pieces = this.draft.pieces.filter((one) => one !== piece); this.draw(); this.send_if_asked(); }));
   }
 
   async pin(piece, name) {
     const response = await fetch(`/v1/uploads/${piece.value}/pin`, { method: "PUT" }).catch(() => null);
-    this.say(!response ? "The service does not answer. Try again in a moment." : response.ok ? `${name} is kept until somebody deletes it.` : await sentence(response), !response?.ok);
+    this.say(!response ? t(AWAY) : response.ok ? t("{name} is kept until somebody deletes it.", { name }) : await sentence(response), !response?.ok);
   }
 
   // A second row for what follows, or none any more.
@@ -96,7 +98,7 @@ class Bar {
     this.raw = false;
     const known = this.then ? null : pattern(this.input.value.trim());
     if (this.then) this.then = null;
-    else if (this.draft.pieces.length) return this.say("What follows in time can be asked of texts. Remove the other terms first, or write it in the text form.");
+    else if (this.draft.pieces.length) return this.say(t("What follows in time can be asked of texts. Remove the other terms first, or write it in the text form."));
     else this.then = known ?? { within: "30s", next: "", not: "" };
     if (known) this.input.value = known.first;
     this.draw();
@@ -107,12 +109,12 @@ class Bar {
     const { then } = this, field = (name, label) => el("input", {
       type: "text", value: then[name], placeholder: label, "aria-label": label, "data-key": name, autocomplete: "off", oninput: (event) => { then[name] = event.target.value; },
     });
-    return el("div", { class: "second", "data-key": "second" }, el("span", {}, "then within"),
-      el("select", { "aria-label": "Within", "data-key": "within", onchange: (event) => { then.within = event.target.value; } },
-        [...new Set([...Object.keys(GAPS), then.within])].map((gap) => el("option", { value: gap, selected: gap === then.within }, GAPS[gap] ?? gap))),
-      field("next", "What follows"), field("not", "and not between (optional)"),
-      el("button", { type: "button", class: "toggle", title: "Write it as one line", onclick: () => this.written() }, "Text form"),
-      button("quiet", "Remove what follows", "close", () => this.follows()));
+    return el("div", { class: "second", "data-key": "second" }, el("span", {}, t("then within")),
+      el("select", { "aria-label": t("Within"), "data-key": "within", onchange: (event) => { then.within = event.target.value; } },
+        [...new Set([...Object.keys(GAPS), then.within])].map((gap) => el("option", { value: gap, selected: gap === then.within }, t(GAPS[gap] ?? gap)))),
+      field("next", t("What follows")), field("not", t("and not between (optional)")),
+      el("button", { type: "button", class: "toggle", title: t("Write it as one line"), onclick: () => this.written() }, t("Text form")),
+      button("quiet", t("Remove what follows"), "close", () => this.follows()));
   }
 
   // The same question as one line of text.
@@ -133,7 +135,7 @@ class Bar {
   // The weight of the text in the box, as soon as there is something else to weigh it against.
   own() {
     if (!this.draft.pieces.length || !this.input.value.trim()) return null;
-    return weight("the text", this.draft.weight, (value) => { this.draft.weight = value; this.draw(); this.send_if_asked(); });
+    return weight(t("the text"), this.draft.weight, (value) => { this.draft.weight = value; this.draw(); this.send_if_asked(); });
   }
 
   toggles() {
@@ -141,11 +143,11 @@ class Bar {
     const media = Object.entries(MEDIA).filter(([name]) => name !== "imu" || this.data.known.moves || targets.includes(name)).map(([name, label]) => {
       const on = targets.includes(name);
       const press = () => { this.draft.targets = on ? targets.filter((one) => one !== name) : [...targets, name]; this.draw(); this.send_if_asked(); };
-      return el("button", { type: "button", class: "toggle", "data-key": name, "aria-pressed": String(on), onclick: press }, icon(name), label);
+      return el("button", { type: "button", class: "toggle", "data-key": name, "aria-pressed": String(on), onclick: press }, icon(name), t(label));
     });
     const fold = el("button", { type: "button", "data-key": "filters", class: `toggle${active.length ? " active" : ""}`, "aria-expanded": String(!!window.sensoriumFilters), onclick: () => this.unfold() },
-      icon("filter"), active.length ? `Filters (${active.length})` : "Filters");
-    const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", "data-key": `filter ${label}`, title: `Remove the filter ${label}`, "aria-label": `Remove the filter ${label}`, onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
+      icon("filter"), active.length ? t("Filters ({count})", { count: active.length }) : t("Filters"));
+    const chips = active.map(([label, clear]) => el("button", { type: "button", class: "toggle active", "data-key": `filter ${label}`, title: t("Remove the filter {label}", { label }), "aria-label": t("Remove the filter {label}", { label }), onclick: () => { clear(); this.draw(); this.send_if_asked(); } }, label, icon("close")));
     return [...media, fold, ...chips, ...this.switches()];
   }
 
@@ -154,9 +156,9 @@ class Bar {
     const { alone, known } = this.data, written = known.channels.some((one) => ["text", "speech", "ocr", "caption"].includes(one));
     const one = (name, label, title, mark) => el("button", { type: "button", class: "toggle", "data-key": name, title, "aria-pressed": String(this.draft[name]), onclick: () => { this.draft[name] = !this.draft[name]; this.draw(); this.send_if_asked(); } }, icon(mark), label);
     return [
-      alone === "text" && written && one("words", "Words only", "Search what is said and written by its words, and nothing by meaning", "text"),
-      known.regions && one("region", "Parts of pictures", "Search what stands in a part of a picture, and show where", "frame"),
-      alone === "sound" && known.hears && one("spoken", "Search what is said in it", `${known.hears} hears the words, which are asked too`, "record"),
+      alone === "text" && written && one("words", t("Words only"), t("Search what is said and written by its words, and nothing by meaning"), "text"),
+      known.regions && one("region", t("Parts of pictures"), t("Search what stands in a part of a picture, and show where"), "frame"),
+      alone === "sound" && known.hears && one("spoken", t("Search what is said in it"), t("{model} hears the words, which are asked too", { model: known.hears }), "record"),
     ].filter(Boolean);
   }
 
@@ -171,13 +173,13 @@ class Bar {
   looks() {
     const { asks, state } = this.data, draft = this.draft, set = (name, value) => { draft[name] = value; this.draw(); this.send_if_asked(); };
     const one = (name, value, label) => el("button", { type: "button", class: "toggle", "data-key": label, "aria-pressed": String(draft[name] === value), onclick: () => set(name, value) }, label);
-    const orders = asks ? { "": "Best match", date: "Newest", name: "By name", length: "Longest" } : { "": "Last added", date: "Last taken", length: "Longest", size: "Largest" };
+    const orders = asks ? { "": t("Best match"), date: t("Newest"), name: t("By name"), length: t("Longest") } : { "": t("Last added"), date: t("Last taken"), length: t("Longest"), size: t("Largest") };
     return el("span", { class: "looks", "data-key": "looks" },
-      !state.lanes && el("select", { "aria-label": "Order", "data-key": "order", onchange: (event) => set("sort", event.target.value) },
+      !state.lanes && el("select", { "aria-label": t("Order"), "data-key": "order", onchange: (event) => set("sort", event.target.value) },
         Object.entries(orders).map(([value, label]) => el("option", { value, selected: draft.sort === value }, label))),
-      asks && el("span", { class: "pair", role: "group", "aria-label": "Shown as", "data-key": "lanes" }, one("lanes", false, "List"), one("lanes", true, "Lanes")),
-      asks && el("span", { class: "pair", role: "group", "aria-label": "Grouped by", "data-key": "group" }, one("group", "files", "By file"), one("group", "moments", "By moment")),
-      el("input", { type: "range", class: "size", min: 0, max: SIZES.length - 1, value: String(SIZES.indexOf(this.size)), "aria-label": "Size of the cards", title: "Size of the cards", "data-key": "size",
+      asks && el("span", { class: "pair", role: "group", "aria-label": t("Shown as"), "data-key": "lanes" }, one("lanes", false, t("List")), one("lanes", true, t("Lanes"))),
+      asks && el("span", { class: "pair", role: "group", "aria-label": t("Grouped by"), "data-key": "group" }, one("group", "files", t("By file")), one("group", "moments", t("By moment"))),
+      el("input", { type: "range", class: "size", min: 0, max: SIZES.length - 1, value: String(SIZES.indexOf(this.size)), "aria-label": t("Size of the cards"), title: t("Size of the cards"), "data-key": "size",
         oninput: (event) => this.sized(SIZES[event.target.valueAsNumber]), onkeydown: (event) => event.stopPropagation() }));
   }
 
@@ -189,17 +191,20 @@ class Bar {
 
   active() {
     const d = this.draft, found = [];
-    const plain = { under: "in", track: "sound track", since: "since", until: "until", shortest: "at least", longest: "at most" };
+    const plain = { under: t("in {value}"), track: t("sound track {value}"), since: t("since {value}"), until: t("until {value}"), shortest: t("at least {value} s"), longest: t("at most {value} s") };
     for (const name of d.collections) found.push([name, () => (d.collections = d.collections.filter((one) => one !== name))]);
     for (const name of d.tags) found.push([name, () => (d.tags = d.tags.filter((one) => one !== name))]);
     for (const name of d.things) found.push([name, () => (d.things = d.things.filter((one) => one !== name))]);
-    for (const name of d.spaces) found.push([`space ${name}`, () => (d.spaces = d.spaces.filter((one) => one !== name))]);
-    for (const name of d.channels) found.push([`${name} channel`, () => (d.channels = d.channels.filter((one) => one !== name))]);
+    for (const name of d.spaces) found.push([t("space {name}", { name }), () => (d.spaces = d.spaces.filter((one) => one !== name))]);
+    for (const name of d.channels) found.push([t("{name} channel", { name: t(name) }), () => (d.channels = d.channels.filter((one) => one !== name))]);
     for (const name of d.languages) found.push([languageName(name), () => (d.languages = d.languages.filter((one) => one !== name))]);
-    for (const name of d.origins) found.push([name, () => (d.origins = d.origins.filter((one) => one !== name))]);
+    for (const part of ["cameras", "rights"]) for (const name of d[part]) found.push([name, () => (d[part] = d[part].filter((one) => one !== name))]);
+    for (const name of d.places) found.push([t("place {name}", { name }), () => (d.places = d.places.filter((one) => one !== name))]);
+    for (const name of d.origins) found.push([t(ORIGINS[name]), () => (d.origins = d.origins.filter((one) => one !== name))]);
     for (const [name, value] of d.fields) found.push([`${name} ${value}`, () => (d.fields = d.fields.filter((one) => one[0] !== name || one[1] !== value))]);
-    for (const name of d.dated_by ?? []) found.push([`dated by ${name}`, () => (d.dated_by = d.dated_by.filter((one) => one !== name))]);
-    for (const [name, word] of Object.entries(plain)) if (d[name]) found.push([`${word} ${d[name]}${word.startsWith("at ") ? " s" : ""}`, () => (d[name] = name.endsWith("est") ? null : "")]);
+    if (d.after) found.push([t("new finds"), () => (d.after = null)]);
+    for (const name of d.dated_by ?? []) found.push([t("dated by {name}", { name: t(SOURCES[name]) }), () => (d.dated_by = d.dated_by.filter((one) => one !== name))]);
+    for (const [name, word] of Object.entries(plain)) if (d[name]) found.push([filled(word, { value: d[name] }), () => (d[name] = name.endsWith("est") ? null : "")]);
     return found;
   }
 
@@ -220,23 +225,23 @@ class Bar {
     const item = (mark, label, act) => el("button", { type: "button", class: "item", onclick: act }, icon(mark), el("span", {}, label));
     const live = (start, device, name) => async () => {
       this.panel?.remove();
-      this.asking.append((this.panel = el("div", { class: "panel" }, el("p", { class: "note" }, `Waiting for the ${device} …`))));
+      this.asking.append((this.panel = el("div", { class: "panel" }, el("p", { class: "note" }, device === "camera" ? t("Waiting for the camera …") : t("Waiting for the microphone …")))));
       try { await start(this.panel, (file) => { this.open(null); this.take([file]); }); }
       catch (error) { this.open(null); this.say(refusal(error, device)); }
     };
     return [
-      item("file", "Choose files", () => { this.open(null); this.file.click(); }),
-      item("record", "Record a sound", live(recorder, "microphone")),
-      item("camera", "Take a picture", live(camera, "camera")),
-      item("text", "Add text as a weighted term", () => this.weigh()),
-      el("p", { class: "note" }, "Files can be dropped or pasted anywhere."),
+      item("file", t("Choose files"), () => { this.open(null); this.file.click(); }),
+      item("record", t("Record a sound"), live(recorder, "microphone")),
+      item("camera", t("Take a picture"), live(camera, "camera")),
+      item("text", t("Add text as a weighted term"), () => this.weigh()),
+      el("p", { class: "note" }, t("Files can be dropped or pasted anywhere.")),
     ];
   }
 
   weigh() {
     const value = this.input.value.trim();
     this.open(null);
-    if (!value) return this.say("Type the text first. It becomes a term with its own weight.");
+    if (!value) return this.say(t("Type the text first. It becomes a term with its own weight."));
     this.draft.pieces.push({ kind: "text", value, weight: 1, medium: "text", label: "" });
     this.input.value = "";
     this.draw();
@@ -246,7 +251,7 @@ class Bar {
   recent() {
     const known = stored();
     if (!known.length) return [];
-    return [el("h2", {}, "Recent searches"), ...known.map((one) => el("button", { type: "button", class: "item", onclick: () => this.send({ kind: "go", to: one.to }) }, icon("clock"), el("span", {}, one.label)))];
+    return [el("h2", {}, t("Recent searches")), ...known.map((one) => el("button", { type: "button", class: "item", onclick: () => this.send({ kind: "go", to: one.to }) }, icon("clock"), el("span", {}, one.label)))];
   }
 
   remember() {
@@ -276,15 +281,15 @@ class Bar {
   }
 
   ask() {
-    if (this.then && !this.then.next.trim() && this.then.not.trim()) return this.say("Say what follows, too.");
+    if (this.then && !this.then.next.trim() && this.then.not.trim()) return this.say(t("Say what follows, too."));
     this.draft.text = this.composed();
     this.open(null);
-    if (!this.draft.text && !this.draft.pieces.length) return this.say("Type what to look for, or add a picture, a sound or a video.");
+    if (!this.draft.text && !this.draft.pieces.length) return this.say(t("Type what to look for, or add a picture, a sound or a video."));
     if (!this.draft.pieces.length || this.draft.text || this.draft.pieces.some((one) => one.weight > 0)) {
       this.input.blur();
       this.pending = JSON.stringify(this.draft) === this.told ? null : this.draft; // until its answer comes
       this.send({ kind: "ask", state: this.draft });
-    } else this.say("Every term is excluded. Add one to look for.");
+    } else this.say(t("Every term is excluded. Add one to look for."));
   }
 
   // A filter changes what is shown: the answer, or without a question the archive.
@@ -301,7 +306,7 @@ class Bar {
   }
 
   say(text, bad = true) {
-    this.said.replaceChildren(...(text ? [el("p", { class: `said${bad ? " bad" : ""}` }, text, button("quiet", "Dismiss", "close", () => this.say("")))] : []));
+    this.said.replaceChildren(...(text ? [el("p", { class: `said${bad ? " bad" : ""}` }, text, button("quiet", t("Dismiss"), "close", () => this.say("")))] : []));
   }
 
   hear() {
@@ -326,7 +331,7 @@ class Bar {
     listen(host, document, "dragover", (event) => {
       if (!files(event)) return;
       event.preventDefault();
-      if (!this.over) this.root.append((this.over = el("div", { class: "drop" }, el("div", {}, "Drop to search"))));
+      if (!this.over) this.root.append((this.over = el("div", { class: "drop" }, el("div", {}, t("Drop to search")))));
     });
     listen(host, document, "dragleave", (event) => { if (!event.relatedTarget) { this.over?.remove(); this.over = null; } });
     listen(host, document, "drop", (event) => {
@@ -347,7 +352,7 @@ class Bar {
       const alive = await fetch("/livez", { cache: "no-store" }).then((response) => response.ok).catch(() => false);
       window.sensoriumAway = !alive;
       if (alive) this.back();
-      else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, "Connection lost. Reconnecting…")));
+      else if (!this.gone) this.root.append((this.gone = el("div", { class: "away", role: "alert" }, t("Connection lost. Reconnecting…"))));
     };
     const timer = setInterval(look, 2000);
   }
@@ -376,7 +381,7 @@ class Bar {
   }
 }
 
-const GAPS = { "5s": "5 seconds", "30s": "30 seconds", "2m": "2 minutes", "10m": "10 minutes", "1h": "an hour" };
+const GAPS = { "5s": m("5 seconds"), "30s": m("30 seconds"), "2m": m("2 minutes"), "10m": m("10 minutes"), "1h": m("an hour") };
 
 const quoted = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
 
@@ -389,7 +394,7 @@ function pattern(text) {
 
 // A slider for what a part of the question weighs.
 const weight = (name, value, change) => el("input", {
-  type: "range", class: "weight", min: "0.1", max: "2", step: "0.1", value, "aria-label": `Weight of ${name}`, title: `Weight of ${name}: ${value}`, "data-key": "weight",
+  type: "range", class: "weight", min: "0.1", max: "2", step: "0.1", value, "aria-label": t("Weight of {name}", { name }), title: t("Weight of {name}: {value}", { name, value: value.toLocaleString(LANGUAGE) }), "data-key": "weight",
   onchange: (event) => change(Math.round(event.target.valueAsNumber * 10) / 10), onkeydown: (event) => event.stopPropagation(),
 });
 

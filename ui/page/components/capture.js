@@ -5,17 +5,25 @@ async function upload(file) {
   const response = await fetch(`/v1/uploads?name=${name}`, {
     method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
   }).catch(() => null);
-  if (!response) throw new Error("The service does not answer. Try again in a moment.");
+  if (!response) throw new Error(t(AWAY));
   if (!response.ok) throw new Error(await sentence(response));
   return response.json();
 }
 
 // Why a microphone or a camera cannot be used, as a sentence.
 function refusal(error, device) {
-  if (!navigator.mediaDevices?.getUserMedia) return `This browser has no ${device} here: open the page over https or on this machine, or choose a file.`;
-  if (error?.name === "NotAllowedError") return `The browser may not use the ${device}. Allow it in the browser's settings, or choose a file.`;
-  if (error?.name === "NotFoundError") return `There is no ${device} on this machine. Choose a file instead.`;
-  return `The ${device} cannot be used: ${error?.message ?? "unknown reason"}. Choose a file instead.`;
+  const seen = device === "camera";
+  if (!navigator.mediaDevices?.getUserMedia) {
+    return seen ? t("This browser has no camera here: open the page over https or on this machine, or choose a file.") : t("This browser has no microphone here: open the page over https or on this machine, or choose a file.");
+  }
+  if (error?.name === "NotAllowedError") {
+    return seen ? t("The browser may not use the camera. Allow it in the browser's settings, or choose a file.") : t("The browser may not use the microphone. Allow it in the browser's settings, or choose a file.");
+  }
+  if (error?.name === "NotFoundError") {
+    return seen ? t("There is no camera on this machine. Choose a file instead.") : t("There is no microphone on this machine. Choose a file instead.");
+  }
+  const why = error?.message ?? t("unknown reason");
+  return seen ? t("The camera cannot be used: {why}. Choose a file instead.", { why }) : t("The microphone cannot be used: {why}. Choose a file instead.", { why });
 }
 
 const release = (stream) => stream?.getTracks().forEach((track) => track.stop());
@@ -34,15 +42,15 @@ async function recorder(panel, take) {
     if (panel.isConnected) take(new File(pieces, `recording.${kind.includes("mp4") ? "m4a" : "webm"}`, { type: kind }));
   };
   recording.start();
-  const stop = el("button", { type: "button", class: "action chief", onclick: () => recording.stop() }, "Search with it");
-  panel.replaceChildren(el("div", { class: "live" }, el("span", { class: "dot" }), el("span", {}, "Recording"), time, stop));
+  const stop = el("button", { type: "button", class: "action chief", onclick: () => recording.stop() }, t("Search with it"));
+  panel.replaceChildren(el("div", { class: "live" }, el("span", { class: "dot" }), el("span", {}, t("Recording")), time, stop));
   stop.focus();
 }
 
 // A panel that shows the camera; `take` gets the picture.
 async function camera(panel, take) {
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-  const video = el("video", { autoplay: true, playsinline: true, muted: true, "aria-label": "What the camera sees" });
+  const video = el("video", { autoplay: true, playsinline: true, muted: true, "aria-label": t("What the camera sees") });
   video.srcObject = stream;
   const watch = setInterval(() => panel.isConnected || (release(stream), clearInterval(watch)), 500);
   const shoot = async () => {
@@ -50,7 +58,7 @@ async function camera(panel, take) {
     release(stream);
     take(picture);
   };
-  const shot = el("button", { type: "button", class: "action chief", onclick: shoot }, "Search with this picture");
+  const shot = el("button", { type: "button", class: "action chief", onclick: shoot }, t("Search with this picture"));
   panel.replaceChildren(el("div", { class: "live" }, video, shot));
   shot.focus();
 }

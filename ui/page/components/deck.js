@@ -10,14 +10,14 @@ class Deck {
     this.frame = 1 / 25; // seconds, until the film tells better
     this.range = el("span", { class: "range", hidden: true });
     this.told = el("span", { class: "faint", role: "status" });
-    this.speed = el("select", { "aria-label": "Speed", title: "Speed  < >", onchange: () => { this.player.playbackRate = Number(this.speed.value); } },
-      SPEEDS.map((one) => el("option", { value: String(one) }, `${one}×`)));
+    this.speed = el("select", { "aria-label": t("Speed"), title: `${t("Speed")}  < >`, onchange: () => { this.player.playbackRate = Number(this.speed.value); } },
+      SPEEDS.map((one) => el("option", { value: String(one) }, `${one.toLocaleString(LANGUAGE)}×`)));
     this.speed.value = "1";
     const act = (label, text, run) => el("button", { type: "button", class: "action", title: label, "aria-label": label, onclick: run }, text);
     this.root = el("div", { class: "deck" },
-      stage.data.medium === "video" && [act("A frame back", "‹ frame", () => this.step(-1)), act("A frame on", "frame ›", () => this.step(1))],
-      act("Mark the beginning of a stretch", "In", () => this.mark("in")), act("Mark the end of a stretch", "Out", () => this.mark("out")),
-      this.told, (this.cut = act("Export the marked stretch as a clip", "Export clip", () => this.export())), el("span", { class: "gap" }), stage.data.strip.length > 1 && act("Next match", "Next match", () => stage.match()), this.speed);
+      stage.data.medium === "video" && [act(t("A frame back"), t("‹ frame"), () => this.step(-1)), act(t("A frame on"), t("frame ›"), () => this.step(1))],
+      act(t("Mark the beginning of a stretch"), t("In"), () => this.mark("in")), act(t("Mark the end of a stretch"), t("Out"), () => this.mark("out")),
+      this.told, (this.cut = act(t("Export the marked stretch as a clip"), t("Export clip"), () => this.export())), el("span", { class: "gap" }), stage.data.strip.length > 1 && act(t("Next match"), t("Next match"), () => stage.match()), this.speed);
     this.cut.hidden = true;
     this.player.addEventListener("ratechange", () => { if (SPEEDS.includes(this.player.playbackRate)) this.speed.value = String(this.player.playbackRate); });
     this.player.addEventListener("play", () => this.still());
@@ -93,13 +93,13 @@ class Deck {
     this.range.hidden = !length || (from ?? until) === undefined;
     this.range.style.left = `${((from ?? 0) * 100) / length}%`;
     this.range.style.width = `${(((until ?? length) - (from ?? 0)) * 100) / length}%`;
-    this.told.textContent = `${from === undefined ? "start" : tenths(from)} – ${until === undefined ? "end" : tenths(until)}`;
+    this.told.textContent = `${from === undefined ? t("start") : tenths(from)} – ${until === undefined ? t("end") : tenths(until)}`;
     this.cut.hidden = !whole;
   }
 
   async export() {
     const { stretch, said, data } = this.stage;
-    said.textContent = "Exporting …";
+    said.textContent = t("Exporting …");
     said.textContent = await exported("clips", data.name, [{ asset: data.asset, start_ms: stretch.in, end_ms: stretch.out }]);
   }
 }

@@ -1,5 +1,24 @@
 // Shared by every part: building elements, icons, keys. Text goes in as text nodes, never as markup.
 
+// What is said in the reader's language (ui/i18n.py): `t` a message, `n` one of two by a count, `m` a message that `t` says later.
+let LANGUAGE = "en", TEXTS = {};
+const m = (message) => message;
+const filled = (message, values) => message.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+const t = (message, values = {}) => filled(TEXTS[message] ?? message, values);
+const n = (one, many, count, values = {}) => {
+  const said = TEXTS[one] ?? [one, many];
+  return filled(said[new Intl.PluralRules(LANGUAGE).select(count) === "one" ? 0 : 1], { count: count.toLocaleString(LANGUAGE), ...values });
+};
+
+// A number with so many digits behind the point.
+const digits = (value, many) => value.toLocaleString(LANGUAGE, { minimumFractionDigits: many, maximumFractionDigits: many });
+
+const CHANNELS = [m("visual"), m("sound"), m("text"), m("speech"), m("ocr"), m("caption"), m("motion")]; // as state.py has them
+const SOURCES = {
+  sidecar: m("sidecar"), xmp: "xmp", exif: "exif", digitized: m("digitized"), iptc: "iptc", tags: m("tags"), takeout: m("takeout"), name: m("name"), changed: m("changed"), file: m("file"),
+}; // of dates, as state.py has them
+const AWAY = m("The service does not answer. Try again in a moment.");
+
 const SVG = "http://www.w3.org/2000/svg";
 
 const ICONS = {
@@ -19,6 +38,7 @@ const ICONS = {
   retry: "M20 11a8 8 0 1 0-2 6M20 5v6h-6", left: "M15 5l-7 7 7 7", right: "M9 5l7 7-7 7", up: "M5 15l7-7 7 7", down: "M5 9l7 7 7-7",
   then: "M4 7h7v6h-7zM13 16h7M17 12l4 4-4 4M11 10h3v6",
   imu: "M3 17c4 0 4-10 8-10s3 10 6 10 2-5 4-5",
+  map: "M9 4L3 6v14l6-2 6 2 6-2V4l-6 2zM9 4v14M15 6v14",
   case: "M4 8h16v11H4zM9 8V5h6v3M4 13h16",
 };
 
@@ -105,31 +125,43 @@ const beside = (event) => event.ctrlKey || event.metaKey || event.shiftKey;
 const prose = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
 
 // A language by its name, from its code.
-const languageName = (code) => { try { return new Intl.DisplayNames(["en"], { type: "language" }).of(code); } catch { return code; } };
+const languageName = (code) => { try { return new Intl.DisplayNames([LANGUAGE], { type: "language" }).of(code); } catch { return code; } };
 
 // The pieces of a text, those marked that were asked for.
 const marked = (pieces) => pieces.map(([text, asked]) => (asked ? el("mark", {}, text) : text));
 
 // Where a text comes from: in a word or two, and in full for who rests on it.
-const origin = (one) => el("span", { class: "origin", title: [one.label, one.by].filter(Boolean).join(": ") }, icon(one.mark), [one.label, one.sure && `${one.sure} confidence`].filter(Boolean).join(" · "));
+const origin = (one) => el("span", { class: "origin", title: [one.label, one.by].filter(Boolean).join(": ") }, icon(one.mark), [one.label, one.sure && t("{share} confidence", { share: one.sure })].filter(Boolean).join(" · "));
 
 // What keys do. The one list: `?` shows it.
-const KEYS = {
-  "Everywhere": [["/", "Go to the search box"], ["F", "Go to the filters"], ["?", "Show or hide these keys"], ["Esc", "Close"]],
-  "Results": [["← → ↑ ↓", "From card to card"], ["Enter", "Open"], ["+", "Add to the search"],
-    ["X", "Select; with Shift, all from the last one to this"], ["T", "Go to what is selected"], ["V", "List or lanes"]],
-  "An open moment": [["Space or K", "Play or pause"], ["J L", "Back or forward; again for faster"], [", .", "A frame back or on"], ["< >", "Slower or faster"],
-    ["I O", "Mark where a stretch begins and ends"], ["E", "Export the stretch as a clip"], ["N", "Next match: in this file, then in the next"], ["← →", "Previous or next hit"], ["Z", "Zoom into a picture"], ["C", "Cut a thing out to search with: click it, or drag a box"], ["B", "Show or hide the boxes of what was found"], ["+", "Add to the search"]],
-};
+const KEYS = () => ({
+  [t("Everywhere")]: [["/", t("Go to the search box")], ["F", t("Go to the filters")], ["?", t("Show or hide these keys")], ["Esc", t("Close")]],
+  [t("Results")]: [["← → ↑ ↓", t("From card to card")], ["Enter", t("Open")], ["+", t("Add to the search")],
+    ["X", t("Select; with Shift, all from the last one to this")], ["Shift+F10", t("What else can be done with a card")], ["T", t("Go to what is selected")], ["V", t("List or lanes")]],
+  [t("An open moment")]: [["Space or K", t("Play or pause")], ["J L", t("Back or forward; again for faster")], [", .", t("A frame back or on")], ["< >", t("Slower or faster")],
+    ["I O", t("Mark where a stretch begins and ends")], ["E", t("Export the stretch as a clip")], ["N", t("Next match: in this file, then in the next")], ["← →", t("Previous or next hit")], ["Z", t("Zoom into a picture")], ["C", t("Cut a thing out to search with: click it, or drag a box")], ["B", t("Show or hide the boxes of what was found")], ["+", t("Add to the search")]],
+});
+
+const LANGUAGES = ["en", "de", "sv"]; // as ui/i18n.py has them
+
+// What the page speaks; a choice is kept in this browser, which else says what it prefers.
+function languages() {
+  const speak = (event) => {
+    document.cookie = `sensorium_language=${event.target.value}; path=/; max-age=31536000; SameSite=Lax`;
+    location.reload();
+  };
+  const named = (code) => new Intl.DisplayNames([code], { type: "language" }).of(code);
+  return el("label", {}, t("Language"), " ", el("select", { onchange: speak }, LANGUAGES.map((code) => el("option", { value: code, lang: code, selected: code === LANGUAGE }, named(code)))));
+}
 
 // Shows the keys, or hides them.
 function keys(root) {
   const open = root.querySelector("dialog.keys");
   if (open) return open.remove();
   const close = () => box.remove();
-  const box = el("dialog", { class: "keys", open: true, "aria-label": "Keys" }, button("quiet", "Close", "close", close),
-    Object.entries(KEYS).map(([part, known]) => [el("h2", {}, part), el("dl", {}, known.map(([key, what]) => [
-      el("dt", {}, key.split(" ").map((one) => (one === "or" ? " or " : [el("kbd", {}, one), " "]))), el("dd", {}, what)]))]));
+  const box = el("dialog", { class: "keys", open: true, "aria-label": t("Keys") }, button("quiet", t("Close"), "close", close),
+    Object.entries(KEYS()).map(([part, known]) => [el("h2", {}, part), el("dl", {}, known.map(([key, what]) => [
+      el("dt", {}, key.split(" ").map((one) => (one === "or" ? ` ${t("or")} ` : [el("kbd", {}, one === "Space" ? t("Space bar") : one), " "]))), el("dd", {}, what)]))]), languages());
   box.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); close(); } });
   root.append(box);
   box.querySelector("button").focus();
@@ -158,7 +190,7 @@ async function sentence(response) {
     const problem = await response.json();
     return [problem.title && `${problem.title}.`, problem.detail, problem.remedy].filter(Boolean).join(" ");
   } catch {
-    return `The service answered ${response.status}.`;
+    return t("The service answered {status}.", { status: response.status });
   }
 }
 
@@ -198,6 +230,8 @@ function boxed(seen, [left, top, width, height]) {
 
 // One object a mounted part, kept over the runs of the page's script.
 const mounted = (make) => (component) => {
+  ({ language: LANGUAGE, texts: TEXTS } = component.data);
+  document.documentElement.lang = LANGUAGE;
   const host = component.parentElement;
   host.part ??= new make(host);
   host.part.send = (value) => window.sensoriumAway || component.setTriggerValue("sent", value); // what is sent to nobody gets lost, in a dialog of Streamlit's

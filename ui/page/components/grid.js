@@ -4,20 +4,21 @@ class Grid {
   constructor(host) {
     this.host = host;
     this.summary = el("p", { class: "summary", role: "status" });
-    this.list = el("ul", { "aria-label": "Results" });
+    this.list = el("ul", { "aria-label": t("Results") });
     this.heading = el("h2");
     this.items = new Map();
-    this.partly = el("a", { class: "partly", title: "The library says why", onclick: (event) => this.follow(event) });
+    this.partly = el("a", { class: "partly", title: t("The library says why"), onclick: (event) => this.follow(event) });
     this.check = el("a", { class: "partly", onclick: (event) => this.follow(event) });
     this.undo = el("a", { class: "partly", onclick: (event) => this.follow(event) });
     this.heard = el("p", { class: "heard" });
     this.steps = el("a", { class: "partly", onclick: (event) => this.follow(event) });
-    this.plan = el("ol", { class: "plan", "aria-label": "Steps of this search" });
+    this.plan = el("ol", { class: "plan", "aria-label": t("Steps of this search") });
     this.head = el("div", { class: "head" }, this.summary, this.partly, this.undo, this.check, this.steps, this.heard, this.plan);
     this.tray = new Tray(this);
+    this.menu = new CardMenu(this);
     this.foot = el("div", { class: "foot" });
     this.sight = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.further());
-    this.root = el("div", { class: "part" }, this.heading, this.head, this.list, this.foot, this.tray.root);
+    this.root = el("div", { class: "part" }, this.heading, this.head, this.list, this.foot, this.tray.root, this.menu.root);
     host.append(this.root);
     this.list.addEventListener("click", (event) => this.clicked(event));
     this.list.addEventListener("keydown", (event) => this.pressed(event));
@@ -26,7 +27,7 @@ class Grid {
 
   update(data) {
     const told = JSON.stringify([data.cards, data.lanes]);
-    for (const [part, told] of [[this.heading, data.heading || "Results"], [this.summary, data.summary], [this.partly, data.unseen]]) {
+    for (const [part, told] of [[this.heading, data.heading || t("Results")], [this.summary, data.summary], [this.partly, data.unseen]]) {
       part.textContent = told ?? "";
       part.hidden = !told;
     }
@@ -55,7 +56,7 @@ class Grid {
     this.root.dataset.question = data.question;
     this.asks = data.asks;
     this.asked = false;
-    renew(this.foot, data.more ? el("button", { type: "button", class: "action more", onclick: () => this.further() }, "Show more") : data.ended ? el("p", { class: "ended" }, data.ended) : null);
+    renew(this.foot, data.more ? el("button", { type: "button", class: "action more", onclick: () => this.further() }, t("Show more")) : data.ended ? el("p", { class: "ended" }, data.ended) : null);
     this.mark(data.marked);
     this.sight.disconnect(); // what is in sight again is told again
     this.sight.observe(this.foot);
@@ -76,7 +77,7 @@ class Grid {
       const items = this.ruled(cards, begins, data, first);
       begins += cards.length;
       return el("li", { class: "lane", "data-key": name },
-        el("h3", {}, name, el("span", { class: "faint" }, told), href && el("a", { class: "partly", href, "aria-label": `Show all: ${name}`, onclick: (event) => this.follow(event) }, "Show all")),
+        el("h3", {}, name, el("span", { class: "faint" }, told), href && el("a", { class: "partly", href, "aria-label": t("Show all: {name}", { name }), onclick: (event) => this.follow(event) }, t("Show all"))),
         items.length > 0 && el("ul", { "aria-label": name, "data-key": "cards" }, items));
     };
     refocused(this.list, () => renew(this.list, data.lanes ? data.lanes.map(lane) : this.ruled(data.cards, 0, data, first)));
@@ -96,7 +97,7 @@ class Grid {
     for (const link of this.links()) {
       const on = this.tray.has(this.cards[link.dataset.at]);
       link.parentElement.classList.toggle("chosen", on);
-      link.setAttribute("aria-description", on ? "selected" : "");
+      link.setAttribute("aria-description", on ? t("selected") : "");
     }
   }
 
@@ -118,23 +119,24 @@ class Grid {
     if (card.region && shot.firstChild.tagName === "IMG") shot.append(boxed(shot.firstChild, card.region));
     if (card.medium === "video" && card.preview) this.hover(shot, card);
     const where = [card.span, card.channel, card.track, card.more, !card.span && card.day, !card.span && card.folder].filter(Boolean).join(" · ") || card.format;
-    const band = card.bars ? el("span", { class: "band", title: `${card.sure} match` }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, `${card.sure} match`)) : null;
-    const link = el("a", { href: card.href, "data-at": at, "aria-label": `${card.alt}${card.sure ? `, ${card.sure} match` : ""}` },
+    const sure = card.sure && t("{sure} match", { sure: card.sure });
+    const band = card.bars ? el("span", { class: "band", title: sure }, [1, 2, 3, 4].map((bar) => el("i", { class: bar <= card.bars ? "on" : "" })), el("span", { class: "unseen" }, sure)) : null;
+    const link = el("a", { href: card.href, "data-at": at, "aria-label": [card.alt, sure].filter(Boolean).join(", ") },
       shot, el("span", { class: "name", title: card.name }, card.name), el("span", { class: "facts" }, icon(card.medium), el("span", { class: "where" }, where), band));
-    const said = card.judged === true ? "right" : card.judged === false ? "wrong" : "";
-    if (said) shot.append(el("span", { class: `judged ${said}`, title: `Judged ${said}` }, icon(said === "right" ? "check" : "close"), el("span", { class: "unseen" }, `Judged ${said}`)));
-    const judge = card.judges ? el("div", { class: "judge" }, [[true, "Right", "check"], [false, "Wrong", "close"]].map(([right, label, mark]) =>
+    const told = card.judged ? t("Judged right") : t("Judged wrong");
+    if (typeof card.judged === "boolean") shot.append(el("span", { class: `judged ${card.judged ? "right" : "wrong"}`, title: told }, icon(card.judged ? "check" : "close"), el("span", { class: "unseen" }, told)));
+    const judge = card.judges ? el("div", { class: "judge" }, [[true, t("Right"), "check"], [false, t("Wrong"), "close"]].map(([right, label, mark]) =>
       el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "judge", right, ...this.about(card) }) }, icon(mark), label))) : null;
-    const add = card.segment ? button("add", `Add ${card.name} to search`, "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
-    const told = card.thumbnail && card.passage ? this.passage(card.passage) : null;
-    return el("li", { class: "card", "data-segment": card.segment, "data-passage": card.passage?.segment }, link, told, judge, add);
+    const add = card.segment ? button("add", t("Add {name} to search", { name: card.name }), "plus", () => this.send({ kind: "add", ...this.about(card) }), { tabindex: "-1" }) : null;
+    const passage = card.thumbnail && card.passage ? this.passage(card.passage) : null;
+    return el("li", { class: "card", "data-segment": card.segment, "data-passage": card.passage?.segment }, link, passage, judge, add);
   }
 
   // What was heard in a spoken question, and by whom.
   spoken({ text, by, href }) {
-    const heard = el("span", { class: "origin" }, icon("record"), `transcribed from your recording by ${by || "a model"}:`);
-    if (!text) return [heard, "No words were recognised in it."];
-    return [heard, el("q", {}, text), el("a", { class: "partly", href, onclick: (event) => this.follow(event) }, "Search for this text")];
+    const heard = el("span", { class: "origin" }, icon("record"), t("transcribed from your recording by {model}:", { model: by || t("a model") }));
+    if (!text) return [heard, t("No words were recognised in it.")];
+    return [heard, el("q", {}, text), el("a", { class: "partly", href, onclick: (event) => this.follow(event) }, t("Search for this text"))];
   }
 
   // The steps of a plan: each leads to a search of its own, and can be skipped.
@@ -142,7 +144,7 @@ class Grid {
     const link = (told) => el("a", { class: "partly", href: told.href, onclick: (event) => this.follow(event) }, told.text);
     const items = rows.map((row) => el("li", { class: row.taken ? "" : "left" }, el("span", { class: "skill" }, row.skill), row.href ? link({ text: row.form, href: row.href }) : row.form,
       el("span", { class: "note" }, [row.worth, row.state].filter(Boolean).join(" · ")), row.skip ? link(row.skip) : null));
-    return [...items, el("li", { class: "left" }, stopped ? `Stopped: ${stopped}` : null, link(back))];
+    return [...items, el("li", { class: "left" }, stopped ? t("Stopped: {why}", { why: stopped }) : null, link(back))];
   }
 
   // A text that was found in a picture, a sound or a video; it leads to where it is said or stands, which may be another moment than the best.
@@ -153,7 +155,7 @@ class Grid {
 
   picture(card) {
     if (!card.thumbnail) return el("span", { class: "quote" }, card.passage ? marked(card.passage.pieces) : card.name);
-    const lost = (event) => event.currentTarget.replaceWith(el("span", { class: "lost" }, "No preview available"));
+    const lost = (event) => event.currentTarget.replaceWith(el("span", { class: "lost" }, t("No preview available")));
     return el("img", { loading: "lazy", decoding: "async", alt: card.alt, src: card.thumbnail + (card.thumbnail.includes("?") ? "&" : "?") + "size=320", onerror: lost });
   }
 

@@ -8,11 +8,11 @@ class Layer {
     this.mask = el("span", { class: "mask" });
     this.drawn = el("span", { class: "region drawn", hidden: true });
     this.cross = el("span", { class: "cross", hidden: true });
-    this.sheet = el("div", { class: "sheet", tabindex: "0", hidden: true, role: "application", "aria-label": "The picture. Arrows move, Enter points at a thing, Backspace at what is not it" }, this.mask, this.drawn, this.cross);
+    this.sheet = el("div", { class: "sheet", tabindex: "0", hidden: true, role: "application", "aria-label": t("The picture. Arrows move, Enter points at a thing, Backspace at what is not it") }, this.mask, this.drawn, this.cross);
     this.hint = el("span", { class: "faint" });
     const act = (mark, label, onclick, kind = "action") => el("button", { type: "button", class: kind, onclick }, icon(mark), label);
-    this.found = el("span", { class: "found" }, act("search", "Search by this thing", () => this.search(false), "action chief"), act("plus", "Add to search", () => this.search(true)), act("frame", "Take the whole box", () => this.cut({ box: this.made.box, cut: "box" })));
-    this.tools = el("div", { class: "cutting", hidden: true }, this.hint, this.found, el("span", { class: "gap" }), act("retry", "Start again", () => this.clear()), act("close", "Done", () => this.toggle()));
+    this.found = el("span", { class: "found" }, act("search", t("Search by this thing"), () => this.search(false), "action chief"), act("plus", t("Add to search"), () => this.search(true)), act("frame", t("Take the whole box"), () => this.cut({ box: this.made.box, cut: "box" })));
+    this.tools = el("div", { class: "cutting", hidden: true }, this.hint, this.found, el("span", { class: "gap" }), act("retry", t("Start again"), () => this.clear()), act("close", t("Done"), () => this.toggle()));
     for (const type of ["pointerdown", "pointermove", "pointerup"]) this.sheet.addEventListener(type, (event) => this[type](event));
     this.sheet.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.lay()).observe(seen);
@@ -47,7 +47,7 @@ class Layer {
     this.drawn.hidden = this.cross.hidden = this.found.hidden = true;
     this.mask.style.display = "none";
     for (const dot of this.sheet.querySelectorAll(".dot")) dot.remove();
-    this.say("Click a thing, or drag a box around it.");
+    this.say(t("Click a thing, or drag a box around it."));
   }
 
   say(text) { this.hint.textContent = text; }
@@ -94,7 +94,7 @@ class Layer {
     this[list] = [...this[list], at];
     this.sheet.append(el("i", { class: `dot${beside ? " off" : ""}`, style: { left: `${at.x}%`, top: `${at.y}%` } }));
     if (this.points.length) this.cut({ on: this.points, beside: this.off });
-    else this.say("Now click the thing itself.");
+    else this.say(t("Now click the thing itself."));
   }
 
   key(event) {
@@ -112,12 +112,12 @@ class Layer {
   }
 
   async cut(pointed) {
-    this.say("Cutting out …");
+    this.say(t("Cutting out …"));
     const film = this.stage.data.medium === "video" ? { at_ms: Math.round(this.stage.now) } : {};
     const response = await fetch("/v1/segment", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ asset: this.stage.data.asset, ...film, ...pointed }),
     }).catch(() => null);
-    if (!response?.ok) return this.say(response ? await sentence(response) : "The service does not answer. Try again in a moment.");
+    if (!response?.ok) return this.say(response ? await sentence(response) : t(AWAY));
     const { fragment, ...box } = (this.made = await response.json()).box;
     this.made.box = box;
     this.found.hidden = false;
@@ -125,13 +125,13 @@ class Layer {
     for (const side of ["left", "top", "width", "height"]) this.drawn.style[side] = `${box[side]}%`;
     this.mask.style.display = this.made.png ? "block" : "none";
     if (this.made.png) this.mask.style.maskImage = `url("${this.made.png}")`;
-    this.say(this.made.png ? "Told apart by its colours. Click more of it, or with Alt what is not it." : "The whole box is taken.");
+    this.say(this.made.png ? t("Told apart by its colours. Click more of it, or with Alt what is not it.") : t("The whole box is taken."));
   }
 
   async search(add) {
     const { upload, box } = this.made, { data } = this.stage;
     await pictures.add(upload.id, await this.piece(box)).catch(() => {}); // a browser that keeps nothing
-    this.stage.send({ kind: "thing", upload: upload.id, label: `part of ${data.name}`, add });
+    this.stage.send({ kind: "thing", upload: upload.id, label: t("part of {name}", { name: data.name }), add });
   }
 
   piece({ left, top, width, height }) {

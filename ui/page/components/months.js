@@ -4,7 +4,7 @@ const MOST_MONTHS = 180; // of more, years are drawn
 
 class Months {
   constructor(host) {
-    this.bars = el("div", { class: "bars", role: "group", "aria-label": "Files by month" });
+    this.bars = el("div", { class: "bars", role: "group", "aria-label": t("Files by month") });
     this.ends = el("div", { class: "ends", "aria-hidden": "true" });
     this.root = el("div", { class: "part" }, this.bars, this.ends);
     host.append(this.root);
@@ -75,7 +75,7 @@ class Months {
   }
 }
 
-const count = (files) => `${files.toLocaleString("en")} ${files === 1 ? "file" : "files"}`;
+const count = (files) => n("{count} file", "{count} files", files);
 
 // All months from the first to the last, those without files, too; or years, where they are too many.
 function spells(months) {
@@ -85,14 +85,12 @@ function spells(months) {
   if (last - first < MOST_MONTHS) {
     return Array.from({ length: last - first + 1 }, (_, at) => {
       const year = Math.floor((first + at) / 12), month = ((first + at) % 12) + 1, told = `${pad(year, 4)}-${pad(month, 2)}`;
-      return { since: `${told}-01`, until: `${told}-${new Date(Date.UTC(year, month, 0)).getUTCDate()}`, files: of.get(told) ?? 0, label: `${NAMES[month - 1]} ${year}` };
+      return { since: `${told}-01`, until: `${told}-${new Date(Date.UTC(year, month, 0)).getUTCDate()}`, files: of.get(told) ?? 0, label: new Date(Date.UTC(year, month - 1)).toLocaleDateString(LANGUAGE, { month: "short", year: "numeric", timeZone: "UTC" }) };
     });
   }
   const years = new Map();
   for (const { month, files } of months) years.set(month.slice(0, -3), (years.get(month.slice(0, -3)) ?? 0) + files);
   return [...years].map(([year, files]) => ({ since: `${year}-01-01`, until: `${year}-12-31`, files, label: year }));
 }
-
-const NAMES = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 export default mounted(Months);

@@ -1,13 +1,12 @@
 // The rail: facets, whose values are links, and filters that are typed. On narrow screens it is folded until the bar's Filters are pressed.
 
 const SHOWN = 8; // values of a facet before "more" is pressed
-const SOURCES = ["sidecar", "xmp", "exif", "digitized", "iptc", "tags", "takeout", "name", "changed", "file"]; // of dates, as state.py has them
 
 class Rail {
   constructor(host) {
     this.shut = new Set();
     this.whole = new Set();
-    this.root = el("div", { class: "part rail", role: "region", "aria-label": "Filters" });
+    this.root = el("div", { class: "part rail", role: "region", "aria-label": t("Filters") });
     this.root.addEventListener("keydown", (event) => this.pressed(event));
     host.append(this.root);
     listen(host, window, "sensorium-filters", () => this.draw());
@@ -31,7 +30,7 @@ class Rail {
     return el("details", { "data-key": name, open: !this.shut.has(name), ontoggle: turn },
       el("summary", {}, el("h2", {}, title), on > 0 && el("span", { class: "on" }, String(on))),
       el("ul", {}, shown.map((one, at) => this.value(name, one, at))),
-      (left > 0 || this.whole.has(name)) && values.length > SHOWN && el("button", { type: "button", class: "rest", "data-key": "rest", onclick: more }, left ? `${left} more` : "Fewer"));
+      (left > 0 || this.whole.has(name)) && values.length > SHOWN && el("button", { type: "button", class: "rest", "data-key": "rest", onclick: more }, left ? t("{count} more", { count: left.toLocaleString(LANGUAGE) }) : t("Fewer")));
   }
 
   // Tab stops at the first value of a facet; arrows go on from it.
@@ -39,8 +38,8 @@ class Rail {
     const text = name === "language" ? languageName(label) : label;
     return el("li", { "data-key": `${level} ${label}` }, el("a", {
       href, "aria-current": on ? "true" : null, tabindex: at ? "-1" : "0", style: { "padding-left": `${8 + level * 12}px` }, onclick: (event) => this.follow(event, href),
-    }, el("span", { class: "label", title: text }, text), " ", on ? [icon("close"), el("span", { class: "unseen" }, "chosen ")] : null,
-      files && el("span", { class: "files" }, files, el("span", { class: "unseen" }, files === "1" ? " file" : " files"))));
+    }, el("span", { class: "label", title: text }, text), " ", on ? [icon("close"), el("span", { class: "unseen" }, `${t("chosen")} `)] : null,
+      files && el("span", { class: "files" }, files, el("span", { class: "unseen" }, ` ${files === "1" ? t("file") : t("files")}`))));
   }
 
   typed() {
@@ -48,17 +47,17 @@ class Rail {
     const field = (label, name, type, more = {}) => el("label", { "data-key": name }, label, el("input", {
       type, value: state[name] ?? "", onchange: (event) => set(name, type === "number" ? event.target.valueAsNumber || null : event.target.value.trim()), ...more,
     }));
-    const many = (label, name, some) => some.length > 0 && el("fieldset", { "data-key": name }, el("legend", {}, label), el("div", { class: "many" }, some.map((one) => {
+    const many = (label, name, some, told = {}) => some.length > 0 && el("fieldset", { "data-key": name }, el("legend", {}, label), el("div", { class: "many" }, some.map((one) => {
       const on = state[name].includes(one);
-      return el("button", { type: "button", class: "toggle", "data-key": one, "aria-pressed": String(on), onclick: () => set(name, on ? state[name].filter((other) => other !== one) : [...state[name], one]) }, one);
+      return el("button", { type: "button", class: "toggle", "data-key": one, "aria-pressed": String(on), onclick: () => set(name, on ? state[name].filter((other) => other !== one) : [...state[name], one]) }, t(told[one] ?? one));
     })));
     return el("div", { class: "typed", "data-key": "typed" },
-      field("Folder", "under", "text", { placeholder: known.folders[0] ?? "2024/harbour", list: "folders" }),
+      field(t("Folder"), "under", "text", { placeholder: known.folders[0] ?? "2024/harbour", list: "folders" }),
       el("datalist", { id: "folders" }, known.folders.map((one) => el("option", { value: one }))),
-      field("Sound track", "track", "text", { placeholder: "German, 2, commentary", title: "A language, a number, or words of its title" }),
-      el("div", { class: "two" }, field("Since", "since", "date"), field("Until", "until", "date")),
-      el("div", { class: "two" }, field("At least, seconds", "shortest", "number", { min: 0 }), field("At most, seconds", "longest", "number", { min: 0 })),
-      many("Dated by", "dated_by", SOURCES), many("Space", "spaces", known.spaces));
+      field(t("Sound track"), "track", "text", { placeholder: t("German, 2, commentary"), title: t("A language, a number, or words of its title") }),
+      el("div", { class: "two" }, field(t("Since"), "since", "date"), field(t("Until"), "until", "date")),
+      el("div", { class: "two" }, field(t("At least, seconds"), "shortest", "number", { min: 0 }), field(t("At most, seconds"), "longest", "number", { min: 0 })),
+      many(t("Dated by"), "dated_by", Object.keys(SOURCES), SOURCES), many(t("Space"), "spaces", known.spaces));
   }
 
   follow(event, to) {

@@ -47,7 +47,7 @@ class Stage {
       frame.append(this.zoomed(image));
       if (this.data.cuts) over(image);
     }
-    else if (medium === "imu") frame.append(this.data.motion ? this.moved() : el("p", {}, "Readings of motion can be downloaded, but not played."));
+    else if (medium === "imu") frame.append(this.data.motion ? this.moved() : el("p", {}, t("Readings of motion can be downloaded, but not played.")));
     else if (medium === "text") frame.append(...this.data.words.map((one) => el("p", { class: one.here ? "here" : "" }, marked(one.pieces))));
     else {
       if (medium === "audio") frame.append(el("img", { src: poster, alt }));
@@ -78,10 +78,10 @@ class Stage {
       const bars = stretches.filter((one) => one.features[name] > 0.05).map((one) => el("i", { style: {
         left: `${(100 * one.start) / length}%`, width: `${(100 * (one.end - one.start)) / length}%`, opacity: one.features[name],
       } }));
-      return el("div", { class: "feature", title: says }, el("span", {}, name), el("div", { class: "lane", role: "img", "aria-label": `${says}; here up to ${most.toFixed(2)}` }, bars,
+      return el("div", { class: "feature", title: says }, el("span", {}, name), el("div", { class: "lane", role: "img", "aria-label": t("{what}; here up to {most}", { what: says, most: most.toFixed(2) }) }, bars,
         here ? el("b", { style: { left: `${(100 * here[0]) / length}%`, width: `${(100 * (here[1] - here[0])) / length}%` } }) : null));
     });
-    const links = films.map((one) => el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "open", segment: one.segment }) }, icon("video"), `Open the film: ${one.label}`));
+    const links = films.map((one) => el("button", { type: "button", class: "action", onclick: () => this.send({ kind: "open", segment: one.segment }) }, icon("video"), t("Open the film: {name}", { name: one.label })));
     return el("div", { class: "moved" }, this.way(stretches, found), el("div", {}, rows), links);
   }
 
@@ -94,7 +94,7 @@ class Stage {
     const pad = side / 20;
     svg.setAttribute("viewBox", `${-pad} ${-pad} ${right - left + 2 * pad} ${high - low + 2 * pad}`);
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", `The way of the track, ${Math.round(right - left)} m from west to east, ${Math.round(high - low)} m from south to north`);
+    svg.setAttribute("aria-label", t("The way of the track, {across} m from west to east, {up} m from south to north", { across: Math.round(right - left), up: Math.round(high - low) }));
     const line = (some, kind) => {
       const drawn = document.createElementNS(SVG, "polyline");
       drawn.setAttribute("points", points(some));
@@ -115,15 +115,15 @@ class Stage {
       box.setAttribute("aria-pressed", String(on));
       if (on && image.getAttribute("src") !== whole) image.src = whole;
     };
-    const box = el("button", { type: "button", class: "zoom", title: "Zoom", "aria-label": "Zoom", "aria-pressed": "false", onclick: press }, image);
+    const box = el("button", { type: "button", class: "zoom", title: t("Zoom"), "aria-label": t("Zoom"), "aria-pressed": "false", onclick: press }, image);
     return (this.zoom = box);
   }
 
   // Why the medium cannot be played: what the service says of it, else the browser lacks the format.
   async reason() {
     const response = await fetch(this.data.media, { headers: { Range: "bytes=0-0" } }).catch(() => null);
-    if (!response) return "The service does not answer. Try again in a moment.";
-    return response.ok ? `This browser cannot play ${this.data.format}. Download it to play it elsewhere.` : sentence(response);
+    if (!response) return t(AWAY);
+    return response.ok ? t("This browser cannot play {format}. Download it to play it elsewhere.", { format: this.data.format }) : sentence(response);
   }
 
   timed() {
@@ -135,39 +135,39 @@ class Stage {
       this.seek(((event.clientX - box.left) / box.width) * length);
     };
     const bar = el("div", { class: "strip", onclick: jump }, strip.map((one) => el("button", {
-      type: "button", title: `Jump to ${one.label}`, "aria-label": `Jump to ${one.label}`, "aria-current": String(one.segment === this.data.segment),
+      type: "button", title: t("Jump to {where}", { where: one.label }), "aria-label": t("Jump to {where}", { where: one.label }), "aria-current": String(one.segment === this.data.segment),
       style: place(one),
       onclick: (event) => { event.stopPropagation(); this.seek(one.at); },
     })), this.deck.range, this.needle);
-    return [this.deck.root, bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, strip.length ? "matches in this file" : ""), el("span", {}, ends))];
+    return [this.deck.root, bar, el("div", { class: "ends" }, el("span", {}, "0:00"), el("span", {}, strip.length ? t("matches in this file") : ""), el("span", {}, ends))];
   }
 
   near() {
     const { near } = this.data;
     if (!this.player || near.length < 2) return null;
-    return [el("h3", {}, "Before and after"), el("div", { class: "near" }, near.map((one) => el("button", {
-      type: "button", "aria-current": String(one.here), "aria-label": `Jump to ${one.span}`, onclick: () => this.seek(one.start),
+    return [el("h3", {}, t("Before and after")), el("div", { class: "near" }, near.map((one) => el("button", {
+      type: "button", "aria-current": String(one.here), "aria-label": t("Jump to {where}", { where: one.span }), onclick: () => this.seek(one.start),
     }, one.thumbnail ? el("img", { src: one.thumbnail, alt: "", loading: "lazy" }) : el("span", { class: "wave" }, icon("audio")), one.span)))];
   }
 
   leaf() {
     const { before, after, place } = this.data;
     const turn = (label, mark, segment) => button("quiet", label, mark, () => this.send({ kind: "open", segment }), segment ? {} : { disabled: true, style: { opacity: 0.3 } });
-    return place ? el("div", { class: "leaf" }, turn("Previous hit", "left", before), el("span", { class: "faint" }, place), turn("Next hit", "right", after)) : null;
+    return place ? el("div", { class: "leaf" }, turn(t("Previous hit"), "left", before), el("span", { class: "faint" }, place), turn(t("Next hit"), "right", after)) : null;
   }
 
   acts() {
     const act = (mark, label, onclick, kind = "action") => el("button", { type: "button", class: kind, onclick }, icon(mark), label);
     return el("div", { class: "acts" },
-      act("similar", "More like this", () => this.send({ kind: "similar" }), "action chief"),
-      act("plus", "Add to search", () => this.send({ kind: "add" })),
-      this.data.prefers ? act("check", "Closer to it", () => this.send({ kind: "prefer", nearer: true })) : null,
-      this.data.prefers ? act("minus", "Not like this", () => this.send({ kind: "prefer", nearer: false })) : null,
-      this.data.medium === "video" ? act("frame", "Search with this frame", () => this.frame()) : null,
-      this.data.cuts ? (this.layer.switch = el("button", { type: "button", class: "action", "aria-pressed": "false", onclick: () => this.layer.toggle() }, icon("frame"), "Cut out a thing")) : null,
-      this.data.regions.length ? act("image", "Show or hide boxes", () => this.layer.show()) : null,
-      act("link", "Copy link", () => this.copy()),
-      el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), "Download"));
+      act("similar", t("More like this"), () => this.send({ kind: "similar" }), "action chief"),
+      act("plus", t("Add to search"), () => this.send({ kind: "add" })),
+      this.data.prefers ? act("check", t("Closer to it"), () => this.send({ kind: "prefer", nearer: true })) : null,
+      this.data.prefers ? act("minus", t("Not like this"), () => this.send({ kind: "prefer", nearer: false })) : null,
+      this.data.medium === "video" ? act("frame", t("Search with this frame"), () => this.frame()) : null,
+      this.data.cuts ? (this.layer.switch = el("button", { type: "button", class: "action", "aria-pressed": "false", onclick: () => this.layer.toggle() }, icon("frame"), t("Cut out a thing"))) : null,
+      this.data.regions.length ? act("image", t("Show or hide boxes"), () => this.layer.show()) : null,
+      act("link", t("Copy link"), () => this.copy()),
+      el("a", { class: "action", href: `${this.data.media}?download=true`, download: this.data.name }, icon("download"), t("Download")));
   }
 
   // Whether the file answers the question: pressed once more, what was said is taken back.
@@ -175,9 +175,9 @@ class Stage {
     const choice = (right, label, mark) => [right, el("button", {
       type: "button", class: "action", onclick: () => this.send({ kind: "judge", right: this.judged === right ? null : right }),
     }, icon(mark), label)];
-    this.choices = this.data.judges ? [choice(true, "Right", "check"), choice(false, "Wrong", "close")] : [];
+    this.choices = this.data.judges ? [choice(true, t("Right"), "check"), choice(false, t("Wrong"), "close")] : [];
     if (!this.choices.length) return null;
-    return el("div", { class: "judging", role: "group", "aria-label": "Does this file answer the question?" }, this.choices.map(([, one]) => one));
+    return el("div", { class: "judging", role: "group", "aria-label": t("Does this file answer the question?") }, this.choices.map(([, one]) => one));
   }
 
   facts() {
@@ -200,8 +200,8 @@ class Stage {
   }
 
   async frame() {
-    if (!this.player.videoWidth) return (this.said.textContent = "The video has no frame to show yet.");
-    this.said.textContent = "Sending the frame …";
+    if (!this.player.videoWidth) return (this.said.textContent = t("The video has no frame to show yet."));
+    this.said.textContent = t("Sending the frame …");
     try {
       const kept = await upload(await still(this.player, "frame.jpg"));
       this.send({ kind: "frame", upload: kept.id, label: `${this.data.name} ${clock(this.now / 1000)}` });
@@ -212,10 +212,10 @@ class Stage {
     const address = new URL(this.data.share, location.href).href;
     try {
       await navigator.clipboard.writeText(address);
-      this.said.textContent = "The link is copied.";
+      this.said.textContent = t("The link is copied.");
     } catch {
-      const field = el("input", { value: address, readonly: true, "aria-label": "The link" });
-      this.said.replaceChildren("Copy this: ", field);
+      const field = el("input", { value: address, readonly: true, "aria-label": t("The link") });
+      this.said.replaceChildren(`${t("Copy this:")} `, field);
       field.select();
     }
   }
@@ -254,7 +254,7 @@ class Stage {
     const next = this.player && this.data.strip.map((one) => one.at).sort((a, b) => a - b).find((at) => at > this.now + 250);
     if (next !== undefined && next !== null && next !== false) this.seek(next);
     else if (this.data.after) this.send({ kind: "open", segment: this.data.after });
-    else this.said.textContent = "There is no further match.";
+    else this.said.textContent = t("There is no further match.");
   }
 }
 

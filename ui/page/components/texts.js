@@ -5,9 +5,9 @@ class Texts {
     this.stage = stage;
     this.translates = translates;
     this.hidden = new Set();
-    this.legend = el("div", { class: "legend", role: "group", "aria-label": "What to show" });
-    this.list = el("ol", { class: "lines", "aria-label": "What is said and written", onkeydown: (event) => this.pressed(event), onfocusin: (event) => this.reach(event.target.closest("li")) });
-    this.root = el("section", {}, el("h3", {}, "What is said and written"), this.legend, this.list);
+    this.legend = el("div", { class: "legend", role: "group", "aria-label": t("What to show") });
+    this.list = el("ol", { class: "lines", "aria-label": t("What is said and written"), onkeydown: (event) => this.pressed(event), onfocusin: (event) => this.reach(event.target.closest("li")) });
+    this.root = el("section", {}, el("h3", {}, t("What is said and written")), this.legend, this.list);
   }
 
   update(texts) {
@@ -33,7 +33,7 @@ class Texts {
     const timed = this.stage.player && one.start !== null, seek = () => this.stage.seek(one.start);
     const foreign = this.translates && one.language && one.language !== READER ? translating(one.segment, one.language) : [];
     const text = el("div", { class: "text" }, el("p", {}, marked(one.pieces)), foreign[1]);
-    const time = timed && el("button", { type: "button", class: "time", "aria-label": `Play from ${one.clock}`, onclick: (event) => { event.stopPropagation(); seek(); } }, one.clock);
+    const time = timed && el("button", { type: "button", class: "time", "aria-label": t("Play from {time}", { time: one.clock }), onclick: (event) => { event.stopPropagation(); seek(); } }, one.clock);
     const play = (event) => timed && !event.target.closest("button, .answer") && !String(document.getSelection()) && seek();
     return el("li", { class: [one.here && "here", one.written && "written", timed && "timed"].filter(Boolean).join(" "), onclick: play },
       time || (this.stage.player && el("span")), text, el("span", { class: "from" }, origin(one), foreign[0]));

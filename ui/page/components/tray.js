@@ -6,7 +6,7 @@ class Tray {
     this.chosen = new Map(); // key of a card -> the card
     this.last = null;
     this.told = el("span", { role: "status" });
-    this.root = el("div", { class: "tray", role: "region", "aria-label": "Selected", hidden: true });
+    this.root = el("div", { class: "tray", role: "region", "aria-label": t("Selected"), hidden: true });
     this.root.addEventListener("keydown", (event) => this.pressed(event));
   }
 
@@ -51,33 +51,33 @@ class Tray {
     const before = new Map(this.chosen);
     this.form = null;
     this.clear();
-    this.say("Nothing is selected. ", this.undoing(() => { this.chosen = before; this.told.replaceChildren(); this.draw(); }));
+    this.say(`${t("Nothing is selected.")} `, this.undoing(() => { this.chosen = before; this.told.replaceChildren(); this.draw(); }));
   }
 
-  undoing(run) { return el("button", { type: "button", class: "action", onclick: run }, "Undo"); }
+  undoing(run) { return el("button", { type: "button", class: "action", onclick: run }, t("Undo")); }
 
   draw() {
     this.grid.chosen();
     const count = this.chosen.size;
     this.root.hidden = !count && !this.told.hasChildNodes();
     const act = (label, run, kind = "action") => el("button", { type: "button", class: kind, onclick: run }, label);
-    renew(this.root, el("b", {}, count ? `${count} selected` : ""), count > 0 && [
-      act("Collect", () => this.collecting(), "action chief"), act("Mark", () => this.marking()), this.formats(),
-      act("More like these", () => this.grid.send({ kind: "with", cards: this.about() })),
-      this.grid.asks && act("Less like these", () => { const cards = this.about(); this.clear(); this.grid.send({ kind: "without", cards }); }),
-      act("Clear", () => this.cleared()),
+    renew(this.root, el("b", {}, count ? t("{count} selected", { count: count.toLocaleString(LANGUAGE) }) : ""), count > 0 && [
+      act(t("Collect"), () => this.collecting(), "action chief"), act(t("Mark"), () => this.marking()), this.formats(),
+      act(t("More like these"), () => this.grid.send({ kind: "with", cards: this.about() })),
+      this.grid.asks && act(t("Less like these"), () => { const cards = this.about(); this.clear(); this.grid.send({ kind: "without", cards }); }),
+      act(t("Clear"), () => this.cleared()),
     ], this.form, this.told);
   }
 
   about() { return [...this.chosen.values()].map((card) => this.grid.about(card)); }
 
   formats() {
-    return el("select", { "aria-label": "Export as", "data-key": "formats", onchange: (event) => { const kind = event.target.value; event.target.value = ""; if (kind) this.export(kind); } },
-      el("option", { value: "" }, "Export …"), Object.entries(FORMATS).map(([kind, label]) => el("option", { value: kind }, label)));
+    return el("select", { "aria-label": t("Export as"), "data-key": "formats", onchange: (event) => { const kind = event.target.value; event.target.value = ""; if (kind) this.export(kind); } },
+      el("option", { value: "" }, t("Export …")), Object.entries(FORMATS).map(([kind, label]) => el("option", { value: kind }, t(label))));
   }
 
   say(...said) {
-    this.told.replaceChildren(...said);
+    this.told.replaceChildren(...said.flat());
     this.draw();
   }
 
@@ -86,7 +86,7 @@ class Tray {
   }
 
   async export(format) {
-    this.say("Exporting …");
+    this.say(t("Exporting …"));
     this.say(await exported(format, (new URLSearchParams(location.search).get("q") || "export").slice(0, 100), this.moments()));
   }
 
@@ -95,9 +95,9 @@ class Tray {
     const response = await asked("GET", "/v1/cases");
     if (!response.ok) return this.say(await sentence(response));
     const { cases } = await response.json();
-    const name = el("input", { list: "cases", maxlength: 200, required: true, placeholder: "Name of a case", "aria-label": "Name of a case", value: cases[0]?.name ?? "" });
+    const name = el("input", { list: "cases", maxlength: 200, required: true, placeholder: t("Name of a case"), "aria-label": t("Name of a case"), value: cases[0]?.name ?? "" });
     this.form = el("form", { class: "into", onsubmit: (event) => { event.preventDefault(); this.collect(cases, name.value.trim()); } },
-      name, el("datalist", { id: "cases" }, cases.map((one) => el("option", { value: one.name }))), el("button", { type: "submit", class: "action" }, "Add"));
+      name, el("datalist", { id: "cases" }, cases.map((one) => el("option", { value: one.name }))), el("button", { type: "submit", class: "action" }, t("Add")));
     this.draw();
     this.root.querySelector(".into input").focus();
     this.root.querySelector(".into input").select(); // what is typed takes its place
@@ -105,7 +105,7 @@ class Tray {
 
   async collect(cases, typed) {
     const name = typed || this.root.querySelector(".into input").value.trim(), known = cases.find((one) => one.name === name);
-    if (!name) return this.say("Give the case a name.");
+    if (!name) return this.say(t("Give the case a name."));
     const made = await asked(known ? "GET" : "POST", known ? `/v1/cases/${known.id}` : "/v1/cases", known ? undefined : { name });
     if (!made.ok) return this.say(await sentence(made));
     const before = await made.json(), exhibits = this.moments().map((one) => ({ ...one, question: location.search.slice(0, 2000) }));
@@ -114,16 +114,16 @@ class Tray {
     const after = await response.json(), count = after.count - before.count;
     this.form = null;
     this.clear();
-    this.say(`${count} ${count === 1 ? "moment" : "moments"} added to ${name}. `,
-      el("a", { class: "partly", href: `?view=case&case=${before.id}` }, "Open the case"), " ",
+    this.say(`${n("{count} moment added to {name}.", "{count} moments added to {name}.", count, { name })} `,
+      el("a", { class: "partly", href: `?view=case&case=${before.id}` }, t("Open the case")), " ",
       this.undoing(() => this.undo(before, after)));
   }
 
   // A word for these files: it is an own field, so the rail counts it.
   marking() {
-    const name = el("input", { list: "marks", maxlength: 100, placeholder: "relevant, to check …", "aria-label": "Mark with" });
+    const name = el("input", { list: "marks", maxlength: 100, placeholder: t("relevant, to check …"), "aria-label": t("Mark with") });
     this.form = el("form", { class: "into", onsubmit: (event) => { event.preventDefault(); this.mark(this.root.querySelector(".into input").value.trim()); } },
-      name, el("datalist", { id: "marks" }, ["relevant", "to check", "not relevant"].map((one) => el("option", { value: one }))), el("button", { type: "submit", class: "action" }, "Mark"));
+      name, el("datalist", { id: "marks" }, [t("relevant"), t("to check"), t("not relevant")].map((one) => el("option", { value: one }))), el("button", { type: "submit", class: "action" }, t("Mark")));
     this.draw();
     this.root.querySelector(".into input").focus();
   }
@@ -134,8 +134,7 @@ class Tray {
     if (!before) return;
     this.form = null;
     this.clear();
-    const files = `${assets.length} ${assets.length === 1 ? "file" : "files"}`;
-    this.say(value ? `${files} marked “${value}”. ` : `The mark of ${files} is gone. `, this.undoing(async () => { if (await this.put(before)) this.say("Undone."); }));
+    this.say(`${value ? n("{count} file marked “{value}”.", "{count} files marked “{value}”.", assets.length, { value }) : n("The mark of {count} file is gone.", "The mark of {count} files is gone.", assets.length)} `, this.undoing(async () => { if (await this.put(before)) this.say(t("Undone.")); }));
   }
 
   // Sets marks; gives those from before, or says why they could not be set.
@@ -148,6 +147,6 @@ class Tray {
 
   async undo(before, after) {
     const response = await asked("PUT", `/v1/cases/${before.id}`, restored(before, after.version));
-    this.say(response.ok ? "Undone." : await sentence(response));
+    this.say(response.ok ? t("Undone.") : await sentence(response));
   }
 }

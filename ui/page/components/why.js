@@ -1,6 +1,6 @@
 // Why a hit was found, folded away until it is asked for: what each term gave, the words that match, the channels over time, and what the encoder saw.
 
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+const signed = (value) => `${value < 0 ? "−" : "+"}${digits(Math.abs(value), 1)}`;
 
 // A line of evidence: what gave it, how much, and a bar to its side.
 const given = (what, value) => el("li", {}, el("span", {}, what), el("span", { class: `bar${value < 0 ? " less" : ""}` },
@@ -9,17 +9,17 @@ const given = (what, value) => el("li", {}, el("span", {}, what), el("span", { c
 function explained(why, data) {
   const { spaces, words, matched, channels, above } = why;
   const parts = spaces.flatMap(({ space, terms, kind, start }) => [
-    ...terms.map((one) => given([one.term.startsWith("segment:") ? "what you chose" : `“${one.term}”`, spaces.length > 1 && ` (${space})`], one.evidence)),
-    given("such media hold the answer", kind), given("any such file", start)]);
-  if (words !== null) parts.push(given(matched.length ? `words: ${matched.join(", ")}` : "words", words));
-  const by = { meaning: "by its meaning", words: "by its words", both: "by its meaning and its words" }[why.by];
-  const strips = channels.map((one) => [el("span", { class: "faint" }, `${one.channel} ${signed(one.score)}`), el("div", { class: "heat" }, one.strip.map((part) => el("span", {
+    ...terms.map((one) => given([one.term.startsWith("segment:") ? t("what you chose") : `“${one.term}”`, spaces.length > 1 && ` (${space})`], one.evidence)),
+    given(t("such media hold the answer"), kind), given(t("any such file"), start)]);
+  if (words !== null) parts.push(given(matched.length ? t("words: {words}", { words: matched.join(", ") }) : t("words"), words));
+  const by = { meaning: t("by its meaning"), words: t("by its words"), both: t("by its meaning and its words") }[why.by];
+  const strips = channels.map((one) => [el("span", { class: "faint" }, `${t(one.channel)} ${signed(one.score)}`), el("div", { class: "heat" }, one.strip.map((part) => el("span", {
     title: `${clock(part.start_ms / 1000)} ${signed(part.score)}`,
     style: { left: `${(part.start_ms * 100) / (data.length || 1)}%`, width: `${((part.end_ms - part.start_ms) * 100) / (data.length || 1)}%`, opacity: Math.min(1, Math.max(0.06, (part.score + 4) / 10)) },
   })))]);
-  const lift = above && [`The hit above has ${above.lacks.toFixed(1)} more`, above.cosine !== null && ` (a cosine of ${above.cosine.toFixed(2)} would do)`,
-    above.heavier && `; more weight for “${above.heavier}” lifts this one`, "."];
-  return [el("p", {}, `Evidence ${signed(why.score)}, ${by}:`), el("ul", {}, parts), lift && el("p", { class: "lift" }, lift), saw(why, data),
+  const lift = above && [t("The hit above has {evidence} more.", { evidence: digits(above.lacks, 1) }), above.cosine !== null && ` ${t("A cosine of {cosine} would do.", { cosine: digits(above.cosine, 2) })}`,
+    above.heavier && ` ${t("More weight for “{term}” lifts this one.", { term: above.heavier })}`];
+  return [el("p", {}, t("Evidence {evidence}, {how}:", { evidence: signed(why.score), how: by })), el("ul", {}, parts), lift && el("p", { class: "lift" }, lift), saw(why, data),
     data.length && strips.some(([, strip]) => strip.childNodes.length) ? el("div", { class: "heats" }, strips) : null];
 }
 
@@ -27,12 +27,12 @@ function explained(why, data) {
 function saw(why, data) {
   const address = `/v1/segments/${data.segment}/encoded`, { channel } = why.channels.find((one) => one.segment === data.segment) ?? {};
   const gone = (event) => event.target.closest("figure").remove();
-  if (channel === "sound") return el("figure", {}, el("audio", { src: address, controls: true, preload: "none", "aria-label": "What the encoder heard", onerror: gone }), el("figcaption", { class: "faint" }, "What the encoder heard, at one loudness."));
+  if (channel === "sound") return el("figure", {}, el("audio", { src: address, controls: true, preload: "none", "aria-label": t("What the encoder heard"), onerror: gone }), el("figcaption", { class: "faint" }, t("What the encoder heard, at one loudness.")));
   if (channel !== "visual" && !why.map.length) return null;
   const cells = why.map.map((one) => el("span", { style: {
     left: `${one.left}%`, top: `${one.top}%`, width: `${one.width}%`, height: `${one.height}%`, opacity: 0.5 * one.share } }));
-  return el("figure", {}, el("div", { class: "seen" }, el("img", { src: address, alt: "What the encoder saw", onerror: gone }), cells),
-    el("figcaption", { class: "faint" }, cells.length ? "What the encoder saw; what answers is bright." : "What the encoder saw."));
+  return el("figure", {}, el("div", { class: "seen" }, el("img", { src: address, alt: t("What the encoder saw"), onerror: gone }), cells),
+    el("figcaption", { class: "faint" }, cells.length ? t("What the encoder saw; what answers is bright.") : t("What the encoder saw.")));
 }
 
 // The fold, or nothing where there is nothing to explain.
@@ -49,5 +49,5 @@ function folded(stage) {
       place.replaceChildren(...present(explained((await response.json()).whys.at(-1), stage.data)));
     } catch (error) { place.textContent = error.message; }
   };
-  return el("details", { class: "why", ontoggle: open }, el("summary", {}, "Why this?"), place);
+  return el("details", { class: "why", ontoggle: open }, el("summary", {}, t("Why this?")), place);
 }
