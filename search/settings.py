@@ -41,6 +41,7 @@ class Settings:
     captioner       the model that answers questions about an asset, such as ``caption:REPOSITORY``, or its folder; empty: none
     imaginer        the model that imagines pictures of words, such as ``imagine:REPOSITORY``, or its folder; empty: none
     translator      the model that translates, such as ``seamless:REPOSITORY``, or its folder; empty: none
+    masker          the model that tells which pixels belong to what is pointed at, such as ``mask:REPOSITORY``, or its folder; empty: colours are separated
     models          where the weights of models lie; by default ``models`` under ``home``
     offline         nothing is ever fetched
     device          where encoders that use torch run: ``auto`` (a GPU where there is one), ``cpu``, ``cuda:1``
@@ -88,6 +89,7 @@ class Settings:
     captioner: str = ""
     translator: str = ""
     imaginer: str = ""
+    masker: str = ""
     models: Path | None = None
     offline: bool = False
     device: str = "auto"

@@ -16,7 +16,7 @@ from search.encoders.known_models import KNOWN, MODEL_FAMILIES, KnownModel
 from search.errors import ModelMissing
 from search.models import Models, ModelSource
 from search.models.manifest import ModelManifest
-from search.ondemand import imagine, translate
+from search.ondemand import imagine, masking, translate
 from search.settings import Settings
 from search.store import Database, Readers, Spaces
 from search.types import Modality
@@ -29,7 +29,7 @@ MAX_LISTED_MODELS = 8
 def gather(settings: Settings) -> list[dict[str, Any]]:
     """The models that are known and those that are here, with what they take, cost and reach. Files are not checked."""
     here = {manifest.name: manifest for manifest in Models.of(settings).here()}
-    known = {one.name: one for one in (*KNOWN, *readers.known(), *translate.known())}
+    known = {one.name: one for one in (*KNOWN, *readers.known(), *translate.known(), *masking.known())}
     return [_row(name, known.get(name), here.get(name)) for name in (*known, *(name for name in here if name not in known))]
 
 
@@ -77,16 +77,15 @@ def carry(settings: Settings, path: Path, name: str) -> ModelManifest:
 
 
 def source_of(name: str) -> ModelSource:
-    """Where the files of a model come from, whatever it is for: an encoder, a reader or a translator.
+    """Where the files of a model come from, whatever it is for: an encoder, a reader, or what translates or makes masks.
 
     Raises:
         UnknownName, InputError, ModelMissing: as ``search.encoders.source`` does.
     """
     of = name.partition(":")[0]
-    if of == translate.FAMILY:
-        return translate.source(name.partition(":")[2])
-    if of == imagine.FAMILY:
-        return imagine.source(name.partition(":")[2])
+    for module in (translate, imagine, masking):
+        if of == module.FAMILY:
+            return module.source(name.partition(":")[2])
     known = of in readers.names() and of not in encoders.names()
     return readers.source(name) if known else encoders.source(name)
 

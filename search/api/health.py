@@ -135,5 +135,6 @@ def _status(service: Service, seen: Seen) -> s.Status:
         generation=service.generation(), collections=sorted(seen.places.collections()), spaces=spaces, recall=recall,
         job=service.jobs.tell(running, seen) if running else None, hears=hide(hears(service.readers) or "") or None,
         regions=any(reader.name == REGIONS for reader in service.readers.all()),
-        answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, imagines=hide(settings.imaginer) or None, version=version("sensorium"), **seen.counts(),
+        answers=hide(settings.captioner) or None, translates=hide(settings.translator) or None, imagines=hide(settings.imaginer) or None,
+        masks=hide(settings.masker) or None, version=version("sensorium"), **seen.counts(),
     )  # fmt: skip

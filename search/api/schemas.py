@@ -1432,9 +1432,11 @@ class MaskRuns(Wire):
 class CutOut(Wire):
     """A thing in a picture, or a part of one, kept as an upload to search with."""
 
-    source: Literal["grabcut", "box"] = Field(
-        description="`grabcut` separates colours and knows no things: the mask may be wrong."
+    source: str = Field(
+        description="`box`; `grabcut`, which separates colours and knows no things; or the model that is set: the mask may be wrong.",
+        examples=["grabcut", "mask:facebook/sam2.1-hiera-tiny"],
     )
+    confidence: Share | None = Field(default=None, description="How well the model believes that the mask fits.")
     box: Box
     share: Share = Field(description="The share of the picture's pixels.")
     mask: MaskRuns | None
@@ -1642,6 +1644,7 @@ class Status(Wire):
     answers: str | None = Field(default=None, description="The model that is set to answer questions about an asset.")
     translates: str | None = Field(default=None, description="The model that is set to translate.")
     imagines: str | None = Field(default=None, description="The model that is set to imagine pictures.")
+    masks: str | None = Field(default=None, description="The model that is set to make masks; null: colours are separated.")
     version: str
 
 

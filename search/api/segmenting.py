@@ -27,6 +27,7 @@ from search.media.previews import jpeg
 from search.types import Box, Cut, Info, MaskPrompt, Modality, Needs, Picture
 
 _STILL = Needs(SIDE, "pad", rate=0)
+_WHOLE: Box = (0.0, 0.0, 100.0, 100.0)
 
 
 def router(service: Service) -> APIRouter:
@@ -37,7 +38,8 @@ def router(service: Service) -> APIRouter:
     async def segment(asked: s.MaskRequest, seen: Sight) -> s.CutOut:
         """The thing at a point or in a box of a picture: its mask, and the thing before grey as an upload to search with.
 
-        Without a model, colours are separated (GrabCut): good on quiet grounds, and wrong where a thing looks like what is around it.
+        Without a model (the setting `masker`), colours are separated (GrabCut): good on quiet grounds, and wrong where a thing looks like what is
+        around it. A model keeps the features of the last pictures, so further clicks into one cost little.
         """
         return await service.decoding.run(_made, service, seen, asked)
 
@@ -52,13 +54,14 @@ def part_of(service: Service, seen: Seen, segment: int, box: Box) -> Path:
         MediaError: it cannot be decoded.
     """
     with _pointed_into(service, seen, s.MaskRequest(segment=segment, box=s.Part(left=box[0], top=box[1], width=box[2], height=box[3]))) as (
-        file, needs,
+        file, needs, _,
     ):  # fmt: skip
         return service.uploads.keep(jpeg(_part(service.pool, file, needs, box)), Modality.IMAGE)
 
 
 def _made(service: Service, seen: Seen, asked: s.MaskRequest) -> s.CutOut:
-    with _pointed_into(service, seen, asked) as (file, needs):
+    source, confidence = "grabcut", None
+    with _pointed_into(service, seen, asked) as (file, needs, content):
         if asked.cut == "box" and asked.box:
             made = _part(service.pool, file, needs, asked.box.sides)
             kept = service.uploads.add(jpeg(made), Modality.IMAGE, ".jpg")
@@ -71,29 +74,38 @@ def _made(service: Service, seen: Seen, asked: s.MaskRequest) -> s.CutOut:
             tuple((one.x, one.y) for one in asked.beside),
             asked.box.sides if asked.box else None,
         )
-        picture, mask = service.masks().mask(file, needs, prompt)
-    if not mask.pixels.any():
+        if service.settings.masker:
+            segmenter = service.segmenter.get()
+            with service.segmenter.turn:
+                picture, pixels, confidence = segmenter.mask(
+                    (content, needs.moments), lambda: _part(service.pool, file, needs, _WHOLE), prompt
+                )
+            source = service.places.hide(segmenter.name)
+        else:
+            picture, mask = service.masks().mask(file, needs, prompt)
+            pixels = mask.pixels
+    if not pixels.any():
         raise Problem(
-            422, "no-thing", "Nothing stands out there", "What is pointed at has the colours of what is around it.",
+            422, "no-thing", "Nothing stands out there", "What is pointed at cannot be told from what is around it.",
             remedy="Point at another place, draw a box around it, or take the box itself with cut=box.",
         )  # fmt: skip
-    kept = service.uploads.add(jpeg(cut_out(picture, mask.pixels)), Modality.IMAGE, ".jpg")
+    kept = service.uploads.add(jpeg(cut_out(picture, pixels)), Modality.IMAGE, ".jpg")
     return s.CutOut(
-        source="grabcut", box=s.Box.model_validate(wire.box(bounds(mask.pixels))), share=float(mask.pixels.mean()),
-        mask=s.MaskRuns(size=list(mask.pixels.shape), counts=run_lengths(mask.pixels)),
-        png=f"data:image/png;base64,{base64.b64encode(png(mask.pixels)).decode()}",
+        source=source, confidence=confidence, box=s.Box.model_validate(wire.box(bounds(pixels))), share=float(pixels.mean()),
+        mask=s.MaskRuns(size=list(pixels.shape), counts=run_lengths(pixels)),
+        png=f"data:image/png;base64,{base64.b64encode(png(pixels)).decode()}",
         upload=entry(service.uploads, kept), form=f"upload:{kept.id}",
     )  # fmt: skip
 
 
 @contextmanager
-def _pointed_into(service: Service, seen: Seen, asked: s.MaskRequest) -> Iterator[tuple[Path | Held, Needs]]:
-    """The file that is pointed into, and how its picture is decoded."""
+def _pointed_into(service: Service, seen: Seen, asked: s.MaskRequest) -> Iterator[tuple[Path | Held, Needs, str]]:
+    """The file that is pointed into, how its picture is decoded, and what names its content."""
     if asked.upload is not None:
         upload = service.uploads.find(asked.upload)
         if upload.modality is not Modality.IMAGE:
             raise _pictureless(upload.modality)
-        yield upload.path, _STILL
+        yield upload.path, _STILL, upload.id
         return
     at, id_ = asked.at_ms, asked.asset or 0
     if asked.segment is not None:
@@ -109,7 +121,7 @@ def _pointed_into(service: Service, seen: Seen, asked: s.MaskRequest) -> Iterato
     if asset.modality is Modality.VIDEO:
         needs = Needs(SIDE, "inside", rate=0, moments=(min(at or 0, last),), lasts_ms=asset.duration_ms)
     with held(asset, seen.places) as file:
-        yield file, needs
+        yield file, needs, asset.digest
 
 
 def _pictureless(modality: Modality) -> Problem:

@@ -32,7 +32,7 @@ from search.errors import DatabaseAway, ModelMissing, Problem, SensoriumError, S
 from search.locks import Worker
 from search.media import DecodePool
 from search.models import Models
-from search.ondemand import ask, imagine, translate
+from search.ondemand import ask, imagine, masking, translate
 from search.query import Engine
 from search.query.searcher import Searcher
 from search.settings import Settings
@@ -104,6 +104,7 @@ class Service:
         self.translator = LazyModel(partial(translate.load, settings.translator, models, device), **often)
         self.imaginer = LazyModel(partial(imagine.load, settings.imaginer, models, device), **often)
         self.imaginings = Imaginings(self.imaginer, self.uploads, self.places.hide(settings.imaginer) or "")
+        self.segmenter = LazyModel(partial(masking.load, settings.masker, models, device), **often)
         self._encoder: tuple[str, Encoder] | None = None
         self._engine: Engine | None = None
         self._ending = threading.Event()

@@ -54,6 +54,7 @@ MODEL_FAMILIES = {
         ModelFamily("speech", frozenset({Modality.AUDIO, Modality.VIDEO}), "asr", "MIT"),
         ModelFamily("caption", frozenset({Modality.IMAGE, Modality.VIDEO}), "caption"),
         ModelFamily("detect", frozenset({Modality.IMAGE, Modality.VIDEO}), "detect"),
+        ModelFamily("mask", frozenset({Modality.IMAGE, Modality.VIDEO}), "detect", "Apache-2.0"),
         ModelFamily(
             "seamless", frozenset({Modality.TEXT}), "translate", "cc-by-nc-4.0",
             "The weights of SeamlessM4T and NLLB are licensed CC-BY-NC 4.0: not for commercial use.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,3 +136,46 @@ def test_into_a_film_one_points_at_a_time(start, settings, tmp_path, encoder):
             assert (made.source, made.upload.modality) == ("box", "image")
             with Image.open(http.service.uploads.find(made.upload.id).path) as part:
                 assert abs(part.width / part.height - 5 * film["width"] / (4 * film["height"])) < 0.1
+
+
+class Corner:
+    """A model to which everything that is pointed at is the upper left quarter; nothing, where the picture is black."""
+
+    name = "mask:/models/corner"
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def mask(self, key, look, prompt):
+        picture = look()
+        self.asked.append((key, picture.shape, prompt))
+        mask = np.zeros(picture.shape[:2], np.uint8)
+        mask[: mask.shape[0] // 2, : mask.shape[1] // 2] = picture.any()
+        return picture, mask, 0.8
+
+
+def test_a_model_that_is_set_is_asked_and_one_that_is_missing_is_told(start, indexed, monkeypatch):
+    made = Corner()
+    monkeypatch.setattr("search.api.service.masking.load", lambda *_: made)
+    http = start(replace(indexed, masker="mask:/models/corner"))
+    upload = sent(http, scene()[0])
+    found = http.post("/v1/segment", json={"upload": upload} | ELSEWHERE).json()
+    assert (found["source"].startswith("mask:"), found["confidence"], found["share"]) == (True, 0.8, 0.25)
+    assert "/models" not in found["source"]
+    assert [round(found["box"][side]) for side in ("left", "top", "width", "height")] == [0, 0, 50, 50]
+    blue = http.get("/v1/assets?name=blue.png").json()["assets"][0]
+    assert http.post("/v1/segment", json={"asset": blue["id"]} | BOX).json()["share"] == 0.25
+    (key, shape, prompt), (other, _, _) = made.asked
+    assert key == (upload, ())
+    assert other == (http.get("/v1/assets?name=blue.png").json()["assets"][0]["sha256"], ())
+    assert abs(shape[1] / shape[0] - WIDTH / HEIGHT) < 0.02
+    assert (prompt.on, prompt.beside, prompt.box) == (((30, 42), (25, 40)), ((80, 80), (80, 20)), None)
+    assert_problem(
+        http.post("/v1/segment", json={"upload": sent(http, np.zeros((40, 60, 3), np.uint8))} | CLICK), 422, "no-thing"
+    )
+    assert http.get("/v1/status").json()["masks"].startswith("mask:")
+    monkeypatch.undo()
+    missing = start(replace(indexed, masker="mask:/nowhere"))
+    refused = missing.post("/v1/segment", json={"upload": sent(missing, scene()[0])} | CLICK)
+    assert refused.status_code == 503
+    assert "There is no model" in refused.json()["detail"]

@@ -18,9 +18,6 @@ from search.types import Picture
 SAME_BOX = 0.5
 """Two boxes with one label whose intersection over union is larger are of one thing."""
 
-AT_ONCE = {True: 8, False: 1}
-"""Pictures at once, on a GPU and without."""
-
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
@@ -53,7 +50,7 @@ class Detector:
 
     def find(self, pictures: Sequence[Picture]) -> list[Boxes]:
         """The things in pictures (H, W, 3)."""
-        return self._runner.each(self._look, pictures, AT_ONCE[self._runner.on_gpu])
+        return self._runner.each(self._look, pictures, 1)
 
     def raw(self, picture: Picture, labels: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """All boxes above the threshold, as the model gives them: corners in pixels (n, 4), scores (n,), positions of labels (n,)."""

@@ -129,8 +129,9 @@ def main() -> None:
     for name in ("captions", "weights"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
-    graph = (given.weights / "vision.onnx").read_bytes()
-    model, (paths, _) = onnx.load_from_string(graph), captions(given.captions)
+    nodes = (given.weights / "vision.onnx").read_bytes()
+    graph = (given.weights / "vision.weights.onnx").read_bytes() + nodes  # protobuf merges concatenated messages
+    model, (paths, _) = onnx.load_from_string(nodes), captions(given.captions)
     some = [paths[at] for at in split_pictures(len(paths))[0][:PICTURES]]
     plain = graft(model, np.zeros(384, np.float32)).SerializeToString()
     (given.weights / "windows.onnx").write_bytes(graft(model, mean_of(graph, plain, some)).SerializeToString())
