@@ -29,7 +29,7 @@ MAX_LISTED_MODELS = 8
 def gather(settings: Settings) -> list[dict[str, Any]]:
     """The models that are known and those that are here, with what they take, cost and reach. Files are not checked."""
     here = {manifest.name: manifest for manifest in Models.of(settings).here()}
-    known = {one.name: one for one in (*KNOWN, *readers.known(), *translate.known(), *masking.known())}
+    known = {one.name: one for one in (*KNOWN, *readers.known(), *translate.known(), *masking.known(), *imagine.known())}
     return [_row(name, known.get(name), here.get(name)) for name in (*known, *(name for name in here if name not in known))]
 
 

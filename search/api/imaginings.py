@@ -42,7 +42,8 @@ class ImaginingJob:
     progress: float = 0.0
     checked: bool | None = None
     trouble: str | None = None
-    pictures: list[s.ImaginedPicture] = field(default_factory=list)
+    pictures: list[tuple[int, str, bool]] = field(default_factory=list)
+    """Of each its seed, its upload, and whether the model held it back."""
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -92,15 +93,36 @@ class Imaginings:
         job.stop.set()
         with self._lock:
             self._jobs.pop(id_, None)
-        for one in job.pictures:
+        for _, upload, _ in job.pictures:
             with suppress(Problem):  # it has expired
-                self._uploads.delete(one.upload)
+                self._uploads.delete(upload)
+
+    def pictures(self, job: ImaginingJob) -> list[s.ImaginedPicture]:
+        """The pictures that are made and have not expired."""
+        found = []
+        for seed, upload, held_back in job.pictures:
+            with suppress(Problem, OSError):
+                shown = base64.b64encode(self._uploads.find(upload).path.read_bytes()).decode()
+                found.append(
+                    s.ImaginedPicture(seed=seed, upload=upload, png=f"data:image/png;base64,{shown}", held_back=held_back)
+                )
+        return found
 
     def close(self) -> None:
         """Stop all of them."""
         with self._lock:
             for job in self._jobs.values():
                 job.stop.set()
+
+    def _loaded(self, job: ImaginingJob) -> Imaginer:
+        """The model, however long it takes to load."""
+        while not job.stop.is_set():
+            try:
+                return self._model.get()
+            except Problem as problem:
+                if problem.status != 503:
+                    raise
+        raise ImaginingStopped
 
     def _run(self, job: ImaginingJob) -> None:
         def report(number: int, done: float) -> None:
@@ -109,7 +131,7 @@ class Imaginings:
             job.progress = (number + done) / len(job.wish.seeds)
 
         try:
-            model = self._model.get()
+            model = self._loaded(job)
             with self._model.turn:
                 report(0, 0.0)
                 job.state, job.checked = "running", model.checked
@@ -117,8 +139,7 @@ class Imaginings:
                     made = io.BytesIO()
                     one.picture.save(made, "PNG")
                     kept = self._uploads.add(made.getvalue(), Modality.IMAGE, ".png")
-                    shown = f"data:image/png;base64,{base64.b64encode(made.getvalue()).decode()}"
-                    job.pictures.append(s.ImaginedPicture(seed=one.seed, upload=kept.id, png=shown, held_back=one.held_back))
+                    job.pictures.append((one.seed, kept.id, one.held_back))
             job.state, job.progress = "done", 1.0
         except ImaginingStopped:
             job.state = "stopped"
@@ -136,7 +157,7 @@ def router(imaginings: Imaginings) -> APIRouter:
     def told(job: ImaginingJob) -> s.Imagining:
         return s.Imagining(
             id=job.id, state=job.state, progress=job.progress, text=job.wish.text, seeds=list(job.wish.seeds),
-            imagined_by=imaginings.name, checked=job.checked, trouble=job.trouble, pictures=list(job.pictures),
+            imagined_by=imaginings.name, checked=job.checked, trouble=job.trouble, pictures=imaginings.pictures(job),
         )  # fmt: skip
 
     @routes.post("/imaginings", operation_id="imagine", summary="Imagine pictures of words", status_code=202)

@@ -36,6 +36,7 @@ FAMILIES = {
     "onnx": "search.encoders.onnx",
     "e5": "search.encoders.e5",
     "series": "search.encoders.series",
+    "tips": "search.encoders.tips",
 }
 """Family -> module."""
 

@@ -48,6 +48,7 @@ MODEL_FAMILIES = {
             "The weights of ImageBind are licensed CC-BY-NC 4.0: they may be used for no commercial purpose.",
         ),
         ModelFamily("clap", frozenset({Modality.AUDIO, Modality.TEXT}), "clap"),
+        ModelFamily("tips", SIGHT, "tips"),
         ModelFamily("e5", frozenset({Modality.TEXT}), "e5"),
         ModelFamily("onnx", SIGHT),
         ModelFamily("series", frozenset({Modality.IMU})),
@@ -108,6 +109,7 @@ KNOWN = (
     KnownModel("openclip:PE-Core-B-16/meta", SIGHT, 1024, "Apache-2.0", 447.7, None, 78.4, IMAGENET, "perception_models, apps/pe/README.md"),
     KnownModel("openclip:xlm-roberta-base-ViT-B-32/laion5b_s13b_b90k", SIGHT, 512, "MIT", 366.1, 8.82, 62.4, IMAGENET, OPENCLIP, trained_on=("LAION-5B",)),
     KnownModel("openclip:nllb-clip-base-siglip/mrl", SIGHT, 768, "CC-BY-NC-4.0"),
+    KnownModel("tips:google/tipsv2-b14", SIGHT, 768),
     KnownModel("imagebind:huge", frozenset(Modality), 1024, MODEL_FAMILIES["imagebind"].licence, None, None, 77.7, IMAGENET, "ImageBind, README.md", trained_on=("AudioSet", "SUN RGB-D", "LLVIP", "Ego4D")),
     KnownModel("clap:laion/clap-htsat-unfused", frozenset({Modality.AUDIO, Modality.TEXT}), 512, "Apache-2.0", trained_on=("LAION-Audio-630K",)),
 )  # fmt: skip

@@ -100,7 +100,9 @@ def credentialed(file: Path | Held, name: str, suffix: str, content: bytes, acti
         )
     with opened(file) as descriptor:
         form = form_of(os.pread(descriptor, _HEAD_BYTES, 0)) or ""
-        source = {"title": file.name, "relationship": "parentOf", "label": "source"} | ({"format": form} if form else {})
+        source = {"title": file.name.encode("utf-8", "replace").decode(), "relationship": "parentOf", "label": "source"} | (
+            {"format": form} if form else {}
+        )
         told = [
             {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}},
             *({"action": action, "digitalSourceType": _SOURCE_TYPE} for action in actions),

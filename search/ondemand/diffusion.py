@@ -46,6 +46,10 @@ def load(model: Model, device: str) -> Imaginer:
             raise broken(
                 f"{folder / INDEX} takes {name} from {str(library)[:80]!r}: that would run code that comes with the model."
             )
+    if code := next(
+        iter(sorted(folder.rglob("*.py"))), None
+    ):  # diffusers takes a component from a file that is called like its library
+        raise broken(f"{code} is code, which a model here may not bring along.")
     for file in sorted(folder.rglob("*.safetensors")):
         weights.shapes(file)
     unchecked = {} if index.get("safety_checker", [None])[0] else {"safety_checker": None, "requires_safety_checker": False}

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.encoders import lacking, offline
+from search.encoders.known_models import KnownModel
 from search.errors import InputError, UnknownName
 from search.models import Models, ModelSource, named
+from search.types import Modality
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from PIL.Image import Image
@@ -88,6 +90,11 @@ class Imagined:
     seed: int
     picture: Image
     held_back: bool = False
+
+
+def known() -> list[KnownModel]:
+    """The known pipelines, for the list of models."""
+    return [KnownModel(f"{FAMILY}:{rest}", frozenset({Modality.TEXT}), None) for rest in KNOWN]
 
 
 def source(rest: str) -> ModelSource:

@@ -37,6 +37,12 @@ def clap(folder: Path, *, fusion: bool) -> Encoder:
     return encoders.load(f"clap:{tiny_clap.write(folder / 'clap', fusion=fusion)}", Models(folder), "cpu")
 
 
+def tips(folder: Path) -> Encoder:
+    from tests.fakes import tiny_tips
+
+    return encoders.load(f"tips:{tiny_tips.write(folder / 'tips')}", Models(folder), "cpu")
+
+
 def e5(folder: Path, *, exported: bool) -> Encoder:
     from tests.fakes import tiny_e5
 
@@ -63,6 +69,7 @@ BUILDERS: dict[str, Callable[[Path], Encoder]] = {
     "openclip-siglip": lambda folder: openclip(folder, "siglip"),
     "openclip-hf": lambda folder: openclip(folder, "hf"),
     "onnx": onnx,
+    "tips": tips,
     "series": lambda _: encoders.load("series"),
 }
 """Name -> what builds it, in an empty folder of its own."""

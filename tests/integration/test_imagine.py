@@ -86,6 +86,10 @@ def test_what_could_run_code_or_is_no_such_pipeline_is_refused(folder, tmp_path)
             imagine.load(str(copy), Models(tmp_path), "cpu")
         shutil.rmtree(copy)
     shutil.copytree(folder, copy := tmp_path / "copy")
+    (copy / "unet" / "diffusers.py").write_text("raise SystemExit")
+    with pytest.raises(ModelMissing, match="is code"):
+        imagine.load(str(copy), Models(tmp_path), "cpu")
+    (copy / "unet" / "diffusers.py").unlink()
     (copy / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(ModelMissing, match="is a pickle"):
         imagine.load(str(copy), Models(tmp_path), "cpu")
