@@ -131,6 +131,9 @@ def progress(job: Job) -> tuple[float, str]:
             f"{folders}: scanning, {phrasing.count(now.files, 'file')} found{indexed}" if now.files else f"{folders}: starting",
         )
     left = f", {phrasing.left(now.seconds_left)} left" if now.seconds_left else ""
+    if now.stage:
+        of = f", {now.stage_done:,} of {phrasing.count(now.stage_of, 'vector')}{left}" if now.stage_of else ""
+        return now.stage_done / now.stage_of if now.stage_of else 0.0, f"{folders}: {now.stage}{of}"
     if now.reader:
         told = f"{folders}: {phrasing.reading(now.reader)}, {int(now.behind):,} of {phrasing.count(now.to_read, 'file')}{left}"
         return min(now.behind / max(now.to_read, 1), 1.0), told
