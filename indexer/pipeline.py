@@ -54,7 +54,8 @@ class Progress:
 
     ``read`` counts assets that readers read, ``passages`` the passages that they found. While a ``reader`` works, ``to_read`` is
     the number of assets that were waiting when it began, and ``behind`` how many of them are done after ``seconds``; an asset
-    being read counts in part.
+    being read counts in part. While the index is written, ``stage`` is what is done to it, ``stage_done`` of ``stage_of`` vectors are behind it
+    (0 of 0 where nobody knows) after ``stage_seconds``.
     """
 
     done: int = 0
@@ -69,6 +70,10 @@ class Progress:
     to_read: int = 0
     behind: float = 0.0
     seconds: float = 0.0
+    stage: str = ""
+    stage_done: int = 0
+    stage_of: int = 0
+    stage_seconds: float = 0.0
 
     def count_failure(self, reason: str) -> None:
         """Count one more failed file."""

@@ -27,6 +27,7 @@ from indexer.scan import FolderScan, Tally
 from search import disk, encoders, readers
 from search.encoders import Encoder
 from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError, VectorsAway
+from search.index.ivf import Tell
 from search.live import LiveIndex
 from search.locks import Worker
 from search.media import DecodePool
@@ -253,14 +254,14 @@ class Indexer:
         self.intake.prune(collection, away=away)
 
     @_outlasting
-    def tidy(self) -> tuple[int, int | None]:
+    def tidy(self, tell: Tell = lambda *_: None) -> tuple[int, int | None]:
         """Remove assets without files and what dropped spaces left, and write generations that are due. Returns the number of assets, and the number of the
-        first space's generation."""
+        first space's generation. ``tell`` is told how far the writing is."""
         self._follow()
         version = self.store.version()
         removed = 0 if version == self._tidied else self.intake.drop_orphans()
         self._tidied = version
-        written = [self._tidy(space_run) for space_run in self.space_runs]
+        written = [self._tidy(space_run, tell) for space_run in self.space_runs]
         drop_strangers(self._settings.home, self.store)
         if unscrubbed(self._settings.home):
             scrub(self._settings, self._database, self.store)
@@ -272,13 +273,13 @@ class Indexer:
         told = (recalibrate(self._settings, one.entry.space, one.encoder) for one in known)
         return [sentence for sentence in told if sentence]
 
-    def _tidy(self, space_run: SpaceRun) -> int | None:
+    def _tidy(self, space_run: SpaceRun, tell: Tell) -> int | None:
         if space_run.live is None:
             of = space_run.entry
             space_run.live = LiveIndex(self.store, self._settings.home, of.space, of.key, kind=self._settings.index_kind)
         else:
             space_run.live.refresh()
-        written = self._write(space_run.live, space_run) if space_run.live.due() else None
+        written = self._write(space_run.live, space_run, tell) if space_run.live.due() else None
         space_run.live.generations.tidy()
         if (count := len(space_run.live.index)) > COUNTED_AT_ONCE:  # here, so that searches need not
             Covering(self.store, space_run.entry.key, space_run.live.generations.coverage).follow(self.store.version(), count)
@@ -290,11 +291,11 @@ class Indexer:
                 self.absent[f"{mirror.address.name if mirror else ''} for {space_run.entry.name}"] = error
         return written
 
-    def _write(self, live: LiveIndex, space_run: SpaceRun) -> int:
+    def _write(self, live: LiveIndex, space_run: SpaceRun, tell: Tell) -> int:
         """Write a generation; lists are tuned on the questions that the encoder brings, if it was needed in this run."""
         brought_along = brought(space_run.entry.space, space_run.encoder) if space_run.loaded else None
         questions = brought_along.questions if brought_along else {}
-        return live.write(questions).generation
+        return live.write(questions, tell).generation
 
     def _outlast(self, error: DatabaseAway) -> None:
         """Wait until the database is back, and return this worker's leases. Raises ``error`` if that takes too long."""
@@ -585,7 +586,8 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
             summary.kept_away = 0 if job.yes else running.away(work[0][0])
             if not summary.kept_away:
                 running.prune(work[0][0], away=job.yes)
-        summary.removed, summary.generation = running.tidy()
+        summary.removed, summary.generation = running.tidy(_stages(summary, job.report))
+        summary.progress.stage = ""
         if job.calibrates and not summary.stopped:
             try:
                 summary.calibrated = running.calibrate()
@@ -594,6 +596,19 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
         summary.absent = running.absent
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def _stages(summary: Summary, report: Report) -> Tell:
+    """Reports how far the writing of the index is."""
+    began: dict[str, float] = {}
+
+    def tell(stage: str, done: int, of: int) -> None:
+        now, progress = time.monotonic(), summary.progress
+        progress.stage, progress.stage_done, progress.stage_of = stage, done, of
+        progress.stage_seconds = now - began.setdefault(stage, now)
+        report(summary.scan, progress, False)
+
+    return tell
 
 
 def _never_there(settings: Settings, collection: str, roots: Sequence[bytes]) -> bytes | None:

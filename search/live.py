@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from search.errors import IndexDamaged
 from search.index import FlatIndex, GenerationManifest, Generations, VectorIndex, choice
 from search.index.coded import WORN, CodedLists, CodedScan, Effort
+from search.index.ivf import TUNING, Tell
 from search.index.placed import SAMPLED_QUERIES, some_of
 from search.store import SqlStore
 from search.store.sql import Columns, sums_of
@@ -26,6 +27,8 @@ SAMPLED_VECTORS = 256
 
 KEPT_FROM = 50_000
 """From this many segments on, a generation brings their filter columns along. Fewer are read as fast."""
+
+WRITING = "writing the index"
 
 _LOOKS = 3
 
@@ -149,14 +152,16 @@ class LiveIndex:
             self._behind += len(removed)
         self._last = (embedding, until)
 
-    def write(self, questions: Questions | None = None) -> GenerationManifest:
+    def write(self, questions: Questions | None = None, tell: Tell = lambda *_: None) -> GenerationManifest:
         """Write the live index as a new generation. One process writes at a time, so that no generation holds less than the one
         before. Kinds of very many segments get lists, unless everything is scanned, tuned on ``questions`` and on the archive's own
-        contents. A large index brings the filter columns of its segments along, so that they are not read when it is opened."""
+        contents. A large index brings the filter columns of its segments along, so that they are not read when it is opened.
+        ``tell`` is told how far it is."""
         with self.generations.writing():
             self.refresh()
-            lists, efforts = ({}, {}) if self._exact else self._lists(questions or {})
+            lists, efforts = ({}, {}) if self._exact else self._lists(questions or {}, tell)
             last_embedding, last_removal = self._last
+            tell(WRITING, 0, 0)
             kept = self._columns() if len(self._flat) >= KEPT_FROM else None
             manifest = self.generations.write(
                 self._flat, last_embedding=last_embedding, last_removal=last_removal, lists=lists, columns=kept
@@ -196,7 +201,7 @@ class LiveIndex:
         held = self.index.holds(columns.ids)
         return (embedding, removal), columns if held.all() else columns.only(held)
 
-    def _lists(self, questions: Questions) -> tuple[dict[int, CodedLists], dict[int, Effort]]:
+    def _lists(self, questions: Questions, tell: Tell) -> tuple[dict[int, CodedLists], dict[int, Effort]]:
         """The lists of large kinds and how hard to look at them, by kind. Those of the generation before are gone on with until they are
         worn: until they take twice the probes that they took when they were learned."""
         if len(self._flat) <= choice.MAX_EXACT_VECTORS:
@@ -214,13 +219,15 @@ class LiveIndex:
         for kind in np.flatnonzero(np.bincount(kinds[kinds >= 0], minlength=1) > choice.MAX_EXACT_VECTORS).tolist():
             own = ids[kinds == kind]
             if kind in before and kind in known:
-                before[kind].follow(self._flat, own)
+                before[kind].follow(self._flat, own, tell)
                 scan = CodedScan(self._flat, before[kind], known[kind])
+                tell(TUNING, 0, 0)
                 effort = scan.tune(samples)
                 if effort is not None and effort.enough and effort.probes < WORN * effort.learned:
                     lists[kind], efforts[kind] = before[kind], effort
                     continue
-            lists[kind] = CodedLists.learned(self._flat, own)
+            lists[kind] = CodedLists.learned(self._flat, own, tell)
+            tell(TUNING, 0, 0)
             if (effort := CodedScan(self._flat, lists[kind]).tune(samples)) is not None:
                 efforts[kind] = effort
         return lists, efforts

@@ -50,9 +50,14 @@ _COUNTED = (
     ("{count} depth picture", "{count} depth pictures"), ("{count} thermal picture", "{count} thermal pictures"),
     ("{count} motion recording", "{count} motion recordings"), ("{count} file", "{count} files"), ("{count} moment", "{count} moments"),
     ("{count} segment", "{count} segments"), ("{count} hit", "{count} hits"), ("{count} byte", "{count} bytes"), ("{count} choice", "{count} choices"), ("{count} new find", "{count} new finds"),
-    ("{count} right file", "{count} right files"),
+    ("{count} right file", "{count} right files"), ("{count} vector", "{count} vectors"),
 )  # fmt: skip
 """What the page counts, for the catalogues."""
+
+STAGES = (
+    mark("learning the lists of the index"), mark("filling the lists of the index"), mark("tuning the lists of the index"), mark("writing the index"),
+)  # fmt: skip
+"""What a run does with the index when all files are in, in the words of the indexer."""
 
 _MONTHS = (
     mark("January"), mark("February"), mark("March"), mark("April"), mark("May"), mark("June"), mark("July"), mark("August"), mark("September"),

@@ -315,9 +315,16 @@ class _Bar:
 
     def __call__(self, tally: Tally, done: Done, scanning: bool) -> None:
         task = self._bar.tasks[0]
-        if done.reader != self._reader:  # another kind of work: its rate is another
-            self._reader = done.reader
+        if (done.stage or done.reader) != self._reader:  # another kind of work: its rate is another
+            self._reader = done.stage or done.reader
             self._bar.reset(self._task)
+        if done.stage:
+            rate = f"{task.speed:,.0f} vectors/s" if task.speed else ""
+            self._bar.update(
+                self._task, completed=done.stage_done, total=done.stage_of or None, of=f"{done.stage_of or '?'}", rate=rate,
+                description=done.stage, current="",
+            )  # fmt: skip
+            return
         if done.reader:
             rate = f"{task.speed:.2g} files/s" if task.speed else ""
             self._bar.update(

@@ -453,6 +453,9 @@ def _progress(job: Job, told: dict[str, Any]) -> s.Progress:
     to_read, behind = work.get("to_read", 0), work.get("behind", 0.0)
     if reader := work.get("reader", ""):
         left = work["seconds"] / behind * (to_read - behind) if behind else None
+    if stage := work.get("stage", ""):
+        done, of = work["stage_done"], work["stage_of"]
+        left = work["stage_seconds"] / done * (of - done) if done else None
     current = work.get("current", "")
     return s.Progress(
         scanning=told.get("scanning", True) and job.state in OPEN, files=scan.get("files", 0), unchanged=scan.get("unchanged", 0),
@@ -460,5 +463,6 @@ def _progress(job: Job, told: dict[str, Any]) -> s.Progress:
         segments=work.get("segments", 0), current=printable(os.path.basename(current)),
         files_per_second=rate and round(rate, 2),
         seconds_left=round(left, 1) if left is not None and job.state == "running" else None,
-        reader=reader or None, to_read=to_read if reader else 0, behind=round(behind, 3) if reader else 0.0,
+        reader=reader or None, to_read=to_read if reader else 0, behind=round(behind, 3) if reader else 0.0, stage=stage or None,
+        stage_done=work.get("stage_done", 0) if stage else 0, stage_of=work.get("stage_of", 0) if stage else 0,
     )  # fmt: skip

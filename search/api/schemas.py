@@ -1505,6 +1505,9 @@ class Progress(Wire):
     reader: str | None = Field(default=None, description="The reader that is at work, after what was embedded.")
     to_read: int = Field(default=0, description="Files that waited for it when it began.")
     behind: float = Field(default=0.0, description="How many of these are behind it; of a long file a part counts.")
+    stage: str | None = Field(default=None, description="What is done to the index, after everything was embedded.")
+    stage_done: int = Field(default=0, description="Vectors that this is done for.")
+    stage_of: int = Field(default=0, description="Vectors that it is to be done for; 0 where nobody knows.")
 
 
 class Job(Wire):

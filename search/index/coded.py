@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.index.flat import Bitmap, FlatIndex
-from search.index.ivf import MIN_RECALL, RECALL_DEPTH, VECTORS_AT_ONCE, VECTORS_PER_LIST, fill, measured
+from search.index.ivf import FILLING, LEARNING, MIN_RECALL, RECALL_DEPTH, VECTORS_AT_ONCE, VECTORS_PER_LIST, Tell, fill, measured
 from search.settings import cores
 from search.types import Ids, Vectors
 
@@ -86,8 +86,9 @@ class CodedLists:
             raise ValueError(f"the lists do not hold {len(ids)} vectors")
 
     @classmethod
-    def learned(cls, flat: FlatIndex, ids: Ids) -> CodedLists:
+    def learned(cls, flat: FlatIndex, ids: Ids, tell: Tell = lambda *_: None) -> CodedLists:
         """Lists for ``ids`` (n,) of ``flat``, ascending: about 2 √n, by k-means on a sample."""
+        tell(LEARNING, 0, 0)
         faiss.omp_set_num_threads(cores())
         lists = max(1, min(len(ids), round(2 * math.sqrt(len(ids)))))
         rotation, metric = faiss.RandomRotationMatrix(flat.dim, flat.dim), faiss.METRIC_INNER_PRODUCT
@@ -98,12 +99,12 @@ class CodedLists:
         index = faiss.IndexPreTransform(rotation, ivf)
         chosen = np.random.default_rng(0).choice(ids, min(len(ids), VECTORS_PER_LIST * lists), replace=False)
         index.train(flat.reconstruct(np.sort(chosen)))
-        fill(index, flat, ids)
+        fill(index, flat, ids, tell)
         made = cls(index, ids)
         made._kept = coarse, rotation, ivf  # FAISS keeps pointers alone
         return made
 
-    def follow(self, flat: FlatIndex, ids: Ids) -> None:
+    def follow(self, flat: FlatIndex, ids: Ids, tell: Tell = lambda *_: None) -> None:
         """Hold ``ids`` (n,) of ``flat``, ascending, from now on, in the lists that were learned before. If some are gone, all are filled in
         again, so that nothing of them stays in FAISS's blocks."""
         faiss.omp_set_num_threads(cores())
@@ -116,6 +117,7 @@ class CodedLists:
                 numbers[:] = rows[numbers]
         new = np.flatnonzero(~np.isin(ids, self.ids)) if kept.all() else np.arange(len(ids))
         for start in range(0, len(new), VECTORS_AT_ONCE):
+            tell(FILLING, start, len(new))
             some = new[start : start + VECTORS_AT_ONCE]
             self.ivf.add_with_ids(self.rotation.apply(flat.reconstruct(ids[some])), some)
         self.ids, self.index.ntotal = ids, self.ivf.ntotal

@@ -10,7 +10,7 @@ import ctypes
 import mmap
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 from search.types import Ids, Vectors
 
 NARROW_SHARE = 0.005
-"""Below this share of allowed vectors, gathering them is cheaper than scanning past all others."""
+"""Up to this share of allowed vectors, gathering them is cheaper than scanning past all others."""
+
+ROWS_AT_ONCE = 2_048
+"""Rows that are gathered at once: they stay in the processor's cache until they are scanned."""
 
 MAX_COPIES_BYTES = 256 << 20
 """The memory for copies of filtered vectors, in bytes. A copy is made when a filter is used a second time."""
@@ -115,7 +118,8 @@ class IndexPart:
         """Ids and scores (n, up to k), best first; -1 and -inf if there are no more."""
         way = self._prepare(within)
         if way.positions is not None and way.copy is None:
-            return self._gather(queries, k, way.positions)
+            faiss.omp_set_num_threads(1)
+            return merge([*self._gathered(queries, k, way.positions, ROWS_AT_ONCE)], len(queries), k)
         scan, of, bitmap = (self.scan, self.ids, way.bitmap) if way.copy is None else (*way.copy, None)
         parameters = faiss.SearchParameters(sel=bitmap.selector) if bitmap else None
         # FAISS parallelises over queries, and ours are single: more threads would only wait. Applies to the calling thread only.
@@ -129,12 +133,8 @@ class IndexPart:
         once."""
         faiss.omp_set_num_threads(1)
         at, found = self.positions(self._here(within)), list[tuple[Ids, NDArray[np.float32]]]()
-        for start in range(0, len(at), ROWS_APART):
-            some = at[start : start + ROWS_APART]
-            scan = IndexPart.empty(self.scan.d).scan
-            scan.add_sa_codes(np.ascontiguousarray(self._codes[some]).view(np.uint8))
-            scores, rows = scan.search(queries, min(k, len(some)))
-            found.append((self.ids[some][rows], scores))
+        for part in self._gathered(queries, k, at, ROWS_APART):
+            found.append(part)
             self._let_go()
         return merge(found, len(queries), k)
 
@@ -145,10 +145,14 @@ class IndexPart:
             first, last = -(-begin // page) * page, (begin + self.scan.codes.size()) // page * page
             _LIBC.madvise(ctypes.c_void_p(first), ctypes.c_size_t(max(last - first, 0)), mmap.MADV_DONTNEED)
 
-    def _gather(self, queries: Vectors, k: int, at: NDArray[np.intp]) -> tuple[Ids, NDArray[np.float32]]:
-        scores = queries @ self.vectors(at).T
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return self.ids[at][best], np.take_along_axis(scores, best, axis=1)
+    def _gathered(self, queries: Vectors, k: int, at: NDArray[np.intp], size: int) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
+        """The best of the rows at some positions, ``size`` rows at a time: ids and scores (n, up to k)."""
+        for start in range(0, len(at), size):
+            some = at[start : start + size]
+            scan = IndexPart.empty(self.scan.d).scan
+            scan.add_sa_codes(np.ascontiguousarray(self._codes[some]).view(np.uint8))
+            scores, rows = scan.search(queries, min(k, len(some)))
+            yield self.ids[some][rows], scores
 
     def _prepare(self, within: Ids | None) -> ScanPlan:
         """The way to search within ids. Cached for later searches with the same array, even after it has grown by ids that are
@@ -189,8 +193,13 @@ class IndexPart:
         if self._copied + size > MAX_COPIES_BYTES:
             return
         at = self._allowed(way.within)
-        scan = IndexPart.empty(self.scan.d).scan
-        scan.add_sa_codes(np.ascontiguousarray(self._codes[at]).view(np.uint8))
+        whole = IndexPart.empty(self.scan.d)
+        scan = whole.scan
+        scan.codes.resize(size)
+        scan.ntotal = len(at)
+        for start in range(0, len(at), ROWS_AT_ONCE):  # straight into FAISS's own memory: a second copy would take as long again
+            some = slice(start, start + ROWS_AT_ONCE)
+            whole._codes[some] = self._codes[at[some]]
         way.copy = scan, self.ids[at]
         self._copied += size
 

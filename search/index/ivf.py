@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import faiss
@@ -25,6 +25,12 @@ VECTORS_PER_LIST = 64
 
 VECTORS_AT_ONCE = 50_000
 """Vectors that are float32 at once while an index is filled."""
+
+
+Tell = Callable[[str, int, int], None]
+"""Takes what is being done to an index, and how many vectors of how many are behind it; 0 of 0 where nobody knows."""
+
+LEARNING, FILLING, TUNING = "learning the lists of the index", "filling the lists of the index", "tuning the lists of the index"
 
 
 class IvfScan:
@@ -79,9 +85,10 @@ class IvfScan:
             self.probes = min(2 * self.probes, self.lists)
 
 
-def fill(index: Any, flat: FlatIndex, ids: Ids) -> None:  # noqa: ANN401
+def fill(index: Any, flat: FlatIndex, ids: Ids, tell: Tell = lambda *_: None) -> None:  # noqa: ANN401
     """Add the vectors of ``ids`` to a FAISS index, in their order."""
     for start in range(0, len(ids), VECTORS_AT_ONCE):
+        tell(FILLING, start, len(ids))
         index.add(flat.reconstruct(ids[start : start + VECTORS_AT_ONCE]))
 
 

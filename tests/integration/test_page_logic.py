@@ -372,6 +372,9 @@ def test_progress_says_rate_and_time_left():
     )
     assert library.progress(job) == (21 / 80, "sample: 21 of 80, 4.2 files a second, 14 s left")
     assert library.progress(job.model_copy(update={"state": "queued"}))[1] == "sample: queued"
+    writing = told.model_copy(update={"stage": "filling the lists of the index", "stage_done": 50_000, "stage_of": 200_000})
+    shown = library.progress(job.model_copy(update={"progress": writing}))
+    assert shown == (0.25, "sample: filling the lists of the index, 50,000 of 200,000 vectors, 14 s left")
 
 
 def test_a_question_of_several_parts_leads_to_its_steps_and_back(service, monkeypatch):

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.pipeline import Progress
+from indexer.scan import Tally
 from search.api.metrics import Figures, Metrics
 from search.errors import IndexDamaged
 from search.index import FlatIndex, Generations, choice, place
 from search.index.coded import CodedLists, CodedScan, Effort
-from search.index.ivf import MIN_RECALL
-from search.live import LiveIndex
+from search.index.ivf import FILLING, LEARNING, MIN_RECALL, TUNING
+from search.live import WRITING, LiveIndex
 from search.query import Engine, Term
 from search.query.recall_check import RecallCheck, Sampled, direction
 from search.settings import Settings
@@ -25,6 +27,7 @@ from search.types import KINDS, Filter, Modality
 from tests.bench.bench_million import fill
 from tests.fakes.encoder import FakeEncoder
 from tests.waiting import until
+from ui import show
 from ui.status import gather, render
 
 DIM = 32
@@ -163,6 +166,17 @@ def test_a_generation_brings_its_lists_along(home):
     again.write(home.questions())  # with the lists that were learned before
     (later,) = home.generations.lists(home.generations.current()).values()
     assert np.array_equal(later.ivf.quantizer.reconstruct_n(0, 3), centroids)
+
+
+def test_writing_tells_how_far_it_is(home, monkeypatch):
+    monkeypatch.setattr("search.index.ivf.VECTORS_AT_ONCE", 1_000)
+    told = []
+    home.live(fresh=True).write(home.questions(), lambda *one: told.append(one))
+    assert told == [(LEARNING, 0, 0), (FILLING, 0, 1_500), (FILLING, 1_000, 1_500), (TUNING, 0, 0), (WRITING, 0, 0)]
+    with show.indexing(as_json=False, quiet=True) as report:
+        report(Tally(), Progress(stage=FILLING, stage_done=1_000, stage_of=1_500), False)
+        (task,) = report._bar.tasks
+    assert (task.description, task.completed, task.total) == (FILLING, 1_000, 1_500)
 
 
 def test_lists_that_were_altered_are_refused(home):

@@ -143,6 +143,9 @@ def progress(job: Job) -> tuple[float, str]:
             told += ", " + tr("{number} indexed", number=whole(now.done + now.failed))
         return 0.0, f"{folders}: {told}"
     left = f", {tr('{time} left', time=phrasing.left(now.seconds_left))}" if now.seconds_left else ""
+    if now.stage:
+        of = f", {tr('{number} of {all}', number=whole(now.stage_done), all=phrasing.count(now.stage_of, 'vector'))}" if now.stage_of else ""
+        return now.stage_done / now.stage_of if now.stage_of else 0.0, f"{folders}: {tr(now.stage)}{of}{left if of else ''}"
     if now.reader:
         told = tr("{number} of {all}", number=whole(int(now.behind)), all=phrasing.count(now.to_read, "file"))
         return min(now.behind / max(now.to_read, 1), 1.0), f"{folders}: {phrasing.reading(now.reader)}, {told}{left}"
