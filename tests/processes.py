@@ -16,5 +16,6 @@ PROCESSES.set_forkserver_preload(
         "search.store",
         "sqlalchemy.dialects.sqlite",
         "tests.fakes.encoder",
+        "tests.forked_decoders",
     ]
 )
