@@ -10,7 +10,7 @@ if sys.platform != "linux":
     pytest.skip("the harnesses of loss speak to Linux", allow_module_level=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def preloaded(tmp_path_factory):
     preloaded = PreloadedRuns(tmp_path_factory.mktemp("preloaded"))
     yield preloaded

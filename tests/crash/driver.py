@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import hashlib
 import importlib
 import json
@@ -37,6 +38,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+import typer.main
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 import indexer.pipeline
@@ -44,7 +46,7 @@ import search.encoders
 import search.query.calibration
 import search.readers
 from tests import decoders
-from tests.commands import orphans, say
+from tests.commands import built, orphans, say
 from tests.fakes.encoder import FakeEncoder
 from tests.fakes.reader import FakeReader
 from ui import cli
@@ -209,6 +211,9 @@ def preloaded() -> None:
     for name in LAZY:
         importlib.import_module(name)
     decoders.fork()
+    typer.main.get_command = built
+    built(cli.app)
+    gc.freeze()
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become ours
     for line in sys.stdin:
         request = json.loads(line)

@@ -197,7 +197,10 @@ def open_page(browser, tabs, request, tmp_path):
 
 
 def emptied(page) -> bool:
-    """Take from a tab what a test has left in it: what the page stored, cookies, the cache, the page itself. False: it cannot be."""
+    """Take from a tab what a test has left in it: what the page stored, cookies, the page itself. False: it cannot be.
+
+    The cache stays: each service has a port of its own, and what it sends under an address does not change.
+    """
     from playwright.sync_api import Error
 
     try:
@@ -205,9 +208,6 @@ def emptied(page) -> bool:
         page.goto("about:blank")
         page.mouse.move(0, 0)  # else it would hover over the next page
         page.context.clear_cookies()
-        browser = page.context.new_cdp_session(page)
-        browser.send("Network.clearBrowserCache")
-        browser.detach()
     except Error:
         return False
     return page.context.pages == [page]

@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import asked, cards
-from tests.waiting import LONG
+from tests.waiting import LONG, until
 
 FOCUS = "() => { let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement; return at; }"
 MAIN = "document.querySelector('[data-testid=stMain]')"
@@ -32,7 +32,7 @@ def test_the_place_is_kept_while_a_question_grows_and_a_new_one_begins_at_the_to
     page.wait_for_function(
         "() => [...document.querySelectorAll('*')].flatMap((one) => [...(one.shadowRoot?.querySelectorAll('.shot') ?? [])]).every((one) => one.classList.contains('video'))"
     )
-    assert focused(page) == "Videos"
+    until(lambda: focused(page) == "Videos", lambda: focused(page))
 
     page.evaluate(f"{MAIN}.scrollTop = 200")
     assert page.locator(".box input.words").bounding_box()["y"] >= 0  # the bar stays in sight
@@ -58,7 +58,7 @@ def test_the_place_is_kept_while_a_question_grows_and_a_new_one_begins_at_the_to
     for told in ("0.9", "0.8", "0.7"):
         page.keyboard.press("ArrowLeft")
         asked(page, f"weight={told}")
-        assert focused(page) == "Weight of the text"
+        until(lambda: focused(page) == "Weight of the text", lambda: focused(page))
 
 
 def test_the_archive_is_narrowed_by_the_rail_and_by_months_with_the_keyboard_and_widened_again(served, open_page):
@@ -70,12 +70,12 @@ def test_the_archive_is_narrowed_by_the_rail_and_by_months_with_the_keyboard_and
     page.keyboard.press("f")
     page.wait_for_function(f"() => ({FOCUS})().matches('summary')")
     page.keyboard.press("ArrowDown")
-    assert focused(page) == "Images 6 files"
+    until(lambda: focused(page) == "Images 6 files", lambda: focused(page))
     page.keyboard.press("Enter")
     page.wait_for_function("() => location.search.includes('in=image')")
     rail.get_by_role("link", name="Images chosen 6 files", exact=True).wait_for()
     page.get_by_text("6 files · Newest first").wait_for()
-    assert focused(page) == "Images chosen 6 files"
+    until(lambda: focused(page) == "Images chosen 6 files", lambda: focused(page))
     assert page.locator(".card .shot:not(.image)").count() == 0
     page.keyboard.press("Enter")  # and off again
     page.wait_for_function("() => !location.search.includes('in=')")
@@ -121,7 +121,7 @@ def test_an_answer_is_shown_in_lanes_and_each_lane_as_a_whole(served, open_page)
     assert page.locator(".lane").first.locator(".name").first.text_content() == "husky.jpg"
     page.locator("a[data-at]").first.focus()
     page.keyboard.press("ArrowDown")
-    assert focused(page).startswith("video pets.mp4")
+    until(lambda: focused(page).startswith("video pets.mp4"), lambda: focused(page))
     page.keyboard.press("x")
     page.get_by_text("1 selected").wait_for()
     open_page.shoot(page, "lanes")
@@ -137,7 +137,7 @@ def test_what_follows_is_a_second_row_and_its_text_form_one_press_away(served, o
     page.keyboard.press("/")
     page.keyboard.type("lightning")
     page.get_by_role("button", name="Then: what follows in time").click()
-    assert focused(page) == "What follows"
+    until(lambda: focused(page) == "What follows", lambda: focused(page))
     page.keyboard.type("rain")
     page.keyboard.press("Enter")
     asked(page, '="lightning"+~30s>+"rain"')
@@ -149,9 +149,9 @@ def test_what_follows_is_a_second_row_and_its_text_form_one_press_away(served, o
     assert (box.input_value(), page.get_by_role("textbox", name="What follows").input_value()) == ("lightning", "rain")
     page.get_by_role("textbox", name="and not between (optional)").fill('a "fish"')
     page.get_by_role("button", name="Text form").click()
-    assert box.input_value() == '="lightning" ~30s> "rain" -"a \\"fish\\""'
+    expect(box).to_have_value('="lightning" ~30s> "rain" -"a \\"fish\\""', timeout=LONG * 1000)
     page.get_by_role("button", name="Then: what follows in time").click()
-    assert page.get_by_role("textbox", name="and not between (optional)").input_value() == 'a "fish"'
+    expect(page.get_by_role("textbox", name="and not between (optional)")).to_have_value('a "fish"', timeout=LONG * 1000)
 
 
 def tasks() -> dict[str, tuple[str, list[str]]]:

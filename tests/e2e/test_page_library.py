@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from tests.e2e.conftest import SAMPLE, Served, asked, at_rest, cards, index
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +65,10 @@ def test_an_empty_archive_says_how_to_fill_it_and_takes_a_folder(empty, open_pag
     page.get_by_label("Folder", exact=True).fill("harbour")
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_text(re.compile("harbour")).first.wait_for()
-    page.locator("a[data-at]").nth(2).wait_for()  # they come as they are indexed
-    assert set(cards(page)) == {"seagull.jpg", "jetty.avif", "gulls-at-the-beach.txt"}
+    names = {"seagull.jpg", "jetty.avif", "gulls-at-the-beach.txt"}
+    until(
+        lambda: set(cards(page)) == names, lambda: cards(page)
+    )  # they come as they are indexed, and the grid is drawn anew each time
     page.get_by_label("What to look for", exact=True).first.fill("a bird")
     page.keyboard.press("Enter")
     asked(page, "q=a+bird")

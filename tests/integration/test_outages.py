@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import threading
 import time
 from contextlib import closing
@@ -24,6 +23,7 @@ from tests.integration.test_api_search import assert_problem, wait_for
 from tests.integration.test_watch import folder, picture, watched
 from tests.integration.test_workers import Slow, assert_whole, pictures
 from tests.postgres import Server, programs, server
+from tests.processes import PROCESSES
 from tests.waiting import LONG, until
 
 __all__ = ["folder"]  # a fixture
@@ -98,9 +98,8 @@ def other_worker(settings: Settings, folder: Path, began, code) -> None:
 def test_two_workers_go_on_after_restarts_and_nothing_is_lost_or_done_twice(settings, mortal, tmp_path, told):
     pictures(tmp_path / "archive", 40, 1)
     run.index(settings, run.RunRequest([]), encoder=Slow())  # the tables are there
-    processes = multiprocessing.get_context("spawn")
-    began, done = processes.Event(), processes.Value("i", -1)
-    other = processes.Process(target=other_worker, args=(settings, tmp_path / "archive", began, done))
+    began, done = PROCESSES.Event(), PROCESSES.Value("i", -1)
+    other = PROCESSES.Process(target=other_worker, args=(settings, tmp_path / "archive", began, done))
     report = Watcher(mortal, {2: "fast", 6: "immediate"}, told)
     other.start()
     assert began.wait(LONG)  # a worker that has never reached the database does not wait for it

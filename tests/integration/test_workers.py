@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -27,6 +26,7 @@ from search.settings import Settings
 from search.store import Database, Spaces, SqlStore
 from search.types import Modality
 from tests.fakes.encoder import FakeEncoder
+from tests.processes import PROCESSES
 from tests.waiting import LONG, until
 
 SECONDS = float(os.environ.get("SENSORIUM_WORKERS_SECONDS", "4"))
@@ -34,8 +34,6 @@ SECONDS = float(os.environ.get("SENSORIUM_WORKERS_SECONDS", "4"))
 WORKERS = int(os.environ.get("SENSORIUM_WORKERS", "4"))
 
 RED = Term("red", Modality.TEXT)
-
-_PROCESSES = multiprocessing.get_context("spawn")
 
 
 class Stuck(FakeEncoder):
@@ -112,7 +110,7 @@ def space_comes_and_goes(settings: Settings, engine: Engine, name: str, folder: 
 
 
 def start(target, *arguments):
-    process = _PROCESSES.Process(target=target, args=arguments)
+    process = PROCESSES.Process(target=target, args=arguments)
     process.start()
     return process
 
@@ -141,7 +139,7 @@ def test_processes_that_index_the_same_folder_share_the_work(settings, tmp_path)
 
 def test_what_a_killed_worker_had_is_done_by_one_that_lives(settings, tmp_path):
     pictures(tmp_path / "archive", 60, 1)
-    begun = _PROCESSES.Event()
+    begun = PROCESSES.Event()
     doomed = start(stuck, settings, tmp_path / "archive", begun)
     assert begun.wait(LONG)
     other = start(once, settings, tmp_path / "archive")
@@ -157,7 +155,7 @@ def test_what_a_killed_worker_had_is_done_by_one_that_lives(settings, tmp_path):
 @pytest.mark.timeout(SECONDS + 900)
 def test_nobody_is_told_that_the_database_is_locked(settings, tmp_path):
     """Nor of anything else that others do: all index, search, and make and drop spaces."""
-    errors, told = _PROCESSES.Queue(), _PROCESSES.Queue()
+    errors, told = PROCESSES.Queue(), PROCESSES.Queue()
     (tmp_path / "archive").mkdir()
     processes = [start(keep_going, settings, tmp_path / "archive", number, errors, told) for number in range(WORKERS)]
     done = sum((told.get() for _ in processes), Counter())
