@@ -144,7 +144,11 @@ def progress(job: Job) -> tuple[float, str]:
         return 0.0, f"{folders}: {told}"
     left = f", {tr('{time} left', time=phrasing.left(now.seconds_left))}" if now.seconds_left else ""
     if now.stage:
-        of = f", {tr('{number} of {all}', number=whole(now.stage_done), all=phrasing.count(now.stage_of, 'vector'))}" if now.stage_of else ""
+        of = (
+            f", {tr('{number} of {all}', number=whole(now.stage_done), all=phrasing.count(now.stage_of, 'vector'))}"
+            if now.stage_of
+            else ""
+        )
         return now.stage_done / now.stage_of if now.stage_of else 0.0, f"{folders}: {tr(now.stage)}{of}{left if of else ''}"
     if now.reader:
         told = tr("{number} of {all}", number=whole(int(now.behind)), all=phrasing.count(now.to_read, "file"))
