@@ -77,15 +77,15 @@ def carry(settings: Settings, path: Path, name: str) -> ModelManifest:
 
 
 def source_of(name: str) -> ModelSource:
-    """Where the files of a model come from, whatever it is for: an encoder, a reader, or what translates or makes masks.
+    """Where the files of a model come from, whatever it is for: an encoder, a reader, or what translates, imagines or makes masks.
 
     Raises:
         UnknownName, InputError, ModelMissing: as ``search.encoders.source`` does.
     """
     of = name.partition(":")[0]
-    for module in (translate, imagine, masking):
-        if of == module.FAMILY:
-            return module.source(name.partition(":")[2])
+    sources = {translate.FAMILY: translate.source, imagine.FAMILY: imagine.source, masking.FAMILY: masking.source}
+    if of in sources:
+        return sources[of](name.partition(":")[2])
     known = of in readers.names() and of not in encoders.names()
     return readers.source(name) if known else encoders.source(name)
 
