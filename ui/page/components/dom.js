@@ -230,7 +230,7 @@ function boxed(seen, [left, top, width, height]) {
 
 // One object a mounted part, kept over the runs of the page's script.
 const mounted = (make) => (component) => {
-  ({ language: LANGUAGE, texts: TEXTS } = component.data);
+  ({ language: LANGUAGE, messages: TEXTS } = component.data);
   document.documentElement.lang = LANGUAGE;
   const host = component.parentElement;
   host.part ??= new make(host);
