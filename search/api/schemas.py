@@ -451,10 +451,8 @@ class Contrast(Wire):
     tags: list[Difference]
     words: list[Difference] = Field(description="Of what was read or written in the files.")
     limited: bool = Field(description="Not everything was read for the words, as it is too much.")
-    these_pictures: list[PictureApart] = Field(
-        default=[], description="Pictures of these that are nearest to the difference of means."
-    )
-    those_pictures: list[PictureApart] = []
+    these_pictures: list[PictureApart] = Field(description="Pictures of these that are nearest to the difference of means.")
+    those_pictures: list[PictureApart]
 
 
 MAP_SIZE = 10_000

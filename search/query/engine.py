@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.encoders import Encoder, Lexical, RegionalEncoder
-from search.errors import InputError, QueryError
+from search.errors import InputError, QueryError, StoreError
 from search.index import GenerationManifest
 from search.live import LiveIndex
 from search.query import answers, copies, sequences, xclip
@@ -431,7 +431,13 @@ class Engine:
         version = self.follow()
         searcher = self.searcher()
         made = charted(searcher, searcher.current(version), Atlas.read(self._map), threads=threads)
-        made.write(self._map)
+        try:
+            made.write(self._map)
+        except OSError as error:
+            raise StoreError(
+                f"The map cannot be written to {self._map.parent}: {error.strerror}.",
+                remedy="Look at the rights of the home, and at its disk.",
+            ) from error
         return made
 
     def survey(self, wanted: Filter = EVERYTHING) -> Survey | None:

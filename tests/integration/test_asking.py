@@ -74,7 +74,7 @@ def test_the_service_contrasts(http):
     told = http.post("/v1/contrast", json={"these": {"targets": ["text"]}, "those": {"targets": ["image"]}}).json()
     assert (told["these"], told["those"], told["tags"], told["limited"]) == (2, 8, [], False)
     assert told["these_pictures"] == []
-    sides = {"these": {"targets": ["image"]}, "those": {"filter": {"under": "archive/pictures"}}}
+    sides = {"these": {"targets": ["image"]}, "those": {"targets": ["image", "text"]}}
     both = http.post("/v1/contrast", json=sides).json()
     assert len({one["asset"] for one in both["these_pictures"]}) == len(both["those_pictures"]) == 6
     assert both["these_pictures"][0]["name"].endswith(".png")
