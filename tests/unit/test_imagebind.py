@@ -359,3 +359,9 @@ def test_in_half_precision_as_on_a_gpu_vectors_point_the_same_way(folder):
         found = coarse.encode(modality, batch)
         assert found.dtype == np.float32
         assert (found * exact.encode(modality, batch)).sum(axis=1).min() > 0.98, modality
+
+
+def test_a_track_is_no_motion_that_it_knows(tmp_path):
+    encoder = tiny_imagebind.build(tmp_path)
+    with pytest.raises(ValueError, match="holds positions"):
+        encoder.encode(Modality.IMU, [np.ones((3, 20), np.float32)])

@@ -16,7 +16,7 @@ from search.encoders import Content
 from search.encoders.device import DeviceRunner, Inputs, unit
 from search.encoders.imagebind.checkpoint import ImageBindWeights
 from search.encoders.imagebind.fbank import FRAME, SAMPLE_RATE, fbank, frames
-from search.encoders.imagebind.towers import CONTEXT, MEL_FRAMES, READINGS, SIDE_PIXELS, Tower
+from search.encoders.imagebind.towers import AXES, CONTEXT, MEL_FRAMES, READINGS, SIDE_PIXELS, Tower
 from search.encoders.token_ids import BytePairs, by_length
 from search.models import Model
 from search.types import NEAREST_METRES, Modality, Needs, Space, Vectors
@@ -99,6 +99,10 @@ class ImageBindEncoder:
 
     def _motions(self, batch: Sequence[NDArray[np.float32]]) -> Vectors:
         """Five seconds each. Shorter motion is repeated, since zeros would mean a fall without weight."""
+        if any(len(motion) != AXES for motion in batch):
+            raise ValueError(
+                "a track holds positions, and no acceleration and rotation; the space of the encoder `series` takes it"
+            )
         return self._run("imu", _move, [np.stack([motion[:, np.arange(READINGS) % motion.shape[1]] for motion in batch])])
 
     def _run(self, name: str, function: Callable[..., torch.Tensor], inputs: Inputs) -> Vectors:
