@@ -176,11 +176,12 @@ if __name__ == "__main__":
 
     for name in WARM:
         importlib.import_module(name)
-    from tests import decoders, graphs
+    from tests import decoders, graphs, schema
     from ui import cli
 
     decoders.fork()
     graphs.preload()
+    schema.copied()
     typer.main.get_command = built
     built(cli.app)
     gc.freeze()

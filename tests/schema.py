@@ -6,10 +6,14 @@ What surrounds them in ``Database.upgrade`` stays as it is: files, locks, the tr
 from __future__ import annotations
 
 import threading
+from contextlib import closing
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from alembic import command
 from sqlalchemy import event, inspect
+
+from search.store import Database
 
 migrate = command.upgrade
 """Runs migrations, as Alembic does."""
@@ -47,6 +51,13 @@ class Schema:
         for statement, parameters in self._noted[kind]:
             cursor.execute(statement, parameters or ())
         return cursor.close()
+
+
+def copied() -> None:
+    """Have new databases of this process and of its forks, where they are SQLite's, be copies of what the migrations make now."""
+    command.upgrade = Schema().upgrade
+    with TemporaryDirectory() as folder, closing(Database(f"sqlite:///{folder}/first.db")) as database:
+        database.upgrade()
 
 
 def _collations(connection: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from search import encoders
 from search.encoders import Encoder
 from search.encoders.export import ExportSample, export
+from tests.fakes.made_once import made_once
 
 CONFIG = {
     "embed_dim": 32,
@@ -49,7 +50,13 @@ def calibration(size: int = 64, count: int = 60) -> ExportSample:
     return ExportSample(images, texts, range(count))
 
 
+@made_once
+def write_export(folder: Path) -> Path:
+    """Write the tiny model and its export into ``folder``, as ``model`` and ``export``."""
+    export(write_model(folder / "model"), folder / "export", calibration())
+    return folder
+
+
 def build(folder: Path) -> Encoder:
     """An export of the tiny model, loaded by its name."""
-    export(write_model(folder / "model"), folder / "export", calibration())
-    return encoders.load(f"onnx:{folder / 'export'}")
+    return encoders.load(f"onnx:{write_export(folder) / 'export'}")

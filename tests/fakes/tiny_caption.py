@@ -44,6 +44,7 @@ from transformers import (
     SiglipImageProcessor,
 )
 
+from tests.fakes.made_once import made_once
 from tests.fakes.teaching import seeded
 from tests.fakes.tiny_tokenizer import write_tokenizer
 
@@ -60,6 +61,7 @@ KINDS = ("blip", "blip-vqa", "git", "florence2", "idefics3", "blip-2", "paligemm
 NARROW = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
+@made_once
 def write(folder: Path, kind: str = "blip", *, seed: int = 0) -> Path:
     """Write a model of a kind into ``folder``, which is made; returns it."""
     folder.mkdir(parents=True, exist_ok=True)

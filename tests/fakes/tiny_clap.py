@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import save_file
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
+from tests.fakes.made_once import made_once
 from tests.fakes.tiny_tokenizer import write_tokenizer
 
 DIM, WORDS = 24, 200
 
 
+@made_once
 def write(folder: Path, *, seed: int = 0, fusion: bool = False) -> Path:
     """Write a model into ``folder``, which is made; returns it."""
     folder.mkdir(parents=True, exist_ok=True)

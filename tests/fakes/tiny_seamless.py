@@ -23,6 +23,7 @@ from transformers import (
     SeamlessM4Tv2ForTextToText,
 )
 
+from tests.fakes.made_once import made_once
 from tests.fakes.teaching import seeded
 
 GERMAN = {"red": "rot", "green": "grün", "blue": "blau", "water": "wasser", "dog": "hund"}
@@ -31,6 +32,7 @@ CODES = ("deu", "eng", "fra")
 KINDS = ("seamless-v2", "seamless", "nllb")
 
 
+@made_once
 def write(folder: Path, kind: str = "seamless-v2", *, seed: int = 0, steps: int = 800) -> Path:
     """Write a model of a kind into ``folder``, which is made; returns it. ``steps``: how long it is taught, at most."""
     folder.mkdir(parents=True, exist_ok=True)
