@@ -49,6 +49,7 @@ _DESCRIPTORS = 32
 
 def main() -> None:
     """Serve until the parent closes the socket."""
+    gc.disable()  # until everything is loaded, since that makes no garbage
     memory, shared, free, heif = (int(argument) for argument in sys.argv[1:5])
     os.dup2(2, 1)
     _load(heif=bool(heif), anchors=sys.argv[5], masks=bool(int(sys.argv[6])))
@@ -95,6 +96,7 @@ def _load(*, heif: bool, anchors: str, masks: bool = False) -> None:
         importlib.import_module("search.media.decode.grabcut")
     provenance.learn(anchors)
     gc.freeze()
+    gc.enable()
 
 
 def _confine(memory: int, *, threads: bool) -> None:
