@@ -157,17 +157,19 @@ def facts(asset: AssetDetail, segment: SegmentEntry, found: Hit | None, verdict:
         )
         for one in asset.locations
     )
-    known = {
-        tr("Match"): phrasing.band(found.confidence, verdict)[1] if found else "",
-        tr("Moment"): f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else "", tr("Matched on"): tr(phrasing.CHANNELS[segment.channel]) if found else "", tr("Sound track"): segment.track or "",
-        tr("Title"): asset.title or "", **_dated(asset), tr("Origin"): asset.provenance.evidence if asset.provenance else "",
-        tr("Camera"): asset.camera or "", tr("Rights"): asset.rights or "", tr("Place"): phrasing.position(asset.latitude, asset.longitude),
-        tr("Length"): phrasing.clock(asset.duration_ms) if asset.duration_ms else "", tr("Pixels"): pixels,
-        tr("File"): f"{asset.format}, {phrasing.size(asset.bytes)}", tr("Location"): places, tr("Added"): phrasing.day(asset.added_at),
-        tr("Tags"): ", ".join(f"{tag.name} {percent(tag.score)}" for tag in asset.tags),
-        tr("Things"): ", ".join(f"{count} × {label}" if count > 1 else label for label, count in asset.things.items()), tr("Not indexed"): "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps),
-    }  # fmt: skip
-    return [(name, value) for name, value in known.items() if value]
+    known = [
+        (tr("Match"), phrasing.band(found.confidence, verdict)[1] if found else ""),
+        (tr("Moment"), f"{phrasing.clock(span.start_ms)} – {phrasing.clock(span.end_ms)}" if span else ""),
+        (tr("Matched on"), tr(phrasing.CHANNELS[segment.channel]) if found else ""), (tr("Sound track"), segment.track or ""), (tr("Title"), asset.title or ""),
+        _dated(asset), (tr("Origin"), asset.provenance.evidence if asset.provenance else ""),
+        (tr("Camera"), asset.camera or ""), (tr("Rights"), asset.rights or ""), (tr("Place"), phrasing.position(asset.latitude, asset.longitude)),
+        (tr("Length"), phrasing.clock(asset.duration_ms) if asset.duration_ms else ""), (tr("Pixels"), pixels),
+        (tr("File"), f"{asset.format}, {phrasing.size(asset.bytes)}"), (tr("Location"), places), (tr("Added"), phrasing.day(asset.added_at)),
+        (tr("Tags"), ", ".join(f"{tag.name} {percent(tag.score)}" for tag in asset.tags)),
+        (tr("Things"), ", ".join(f"{count} × {label}" if count > 1 else label for label, count in asset.things.items())),
+        (tr("Not indexed"), "\n".join(f"{gap.detail} {gap.remedy}" for gap in asset.gaps)),
+    ]  # fmt: skip
+    return [(name, value) for name, value in known if value]
 
 
 _TOLD_BY = {
@@ -177,14 +179,11 @@ _TOLD_BY = {
 """Where a date comes from, in words."""
 
 
-def _dated(asset: AssetDetail) -> dict[str, str]:
+def _dated(asset: AssetDetail) -> tuple[str, str]:
     """When it was taken and how that is known, or else when the file was changed."""
-    if asset.date is None:
-        return {}
-    source = asset.date.source
-    if source is None or source == "file":
-        return {tr("File modified"): phrasing.taken(asset.date)}
-    return {tr("Taken"): f"{phrasing.taken(asset.date)} ({tr(_TOLD_BY[source])})"}
+    if asset.date is None or asset.date.source in (None, "file"):
+        return tr("File modified"), phrasing.taken(asset.date) if asset.date else ""
+    return tr("Taken"), f"{phrasing.taken(asset.date)} ({tr(_TOLD_BY[asset.date.source])})"
 
 
 def follow(state: State, data: Mapping[str, Any], told: Mapping[str, Any]) -> State:

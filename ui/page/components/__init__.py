@@ -39,7 +39,9 @@ class PagePart:
             if sent and isinstance(told, Mapping):
                 sent(told)
 
-        self._mount(key=key, data={**data, "language": i18n.language(), "messages": i18n.texts(*self._says)}, on_sent_change=receive)
+        self._mount(
+            key=key, data={**data, "language": i18n.language(), "messages": i18n.texts(*self._says)}, on_sent_change=receive
+        )
 
 
 bar, rail, months, grid, stage, shelf, casefile, chart, notice = (
