@@ -120,13 +120,13 @@ def _yolo(folder: Path, pictures: Path | None) -> Iterator[_Labels]:
     names = _classes(folder)
     listed: dict[Path, dict[str, str]] = {}
     for path in sorted(folder.rglob("*.txt")):
-        if path.name in NAMES:
-            continue
-        rows = list(_rows(path, names))
-        beside = pictures or Path(*("images" if part == "labels" else part for part in path.parent.relative_to(folder).parts))
-        beside = folder / beside if pictures is None else beside
+        parts = path.parent.relative_to(folder).parts
+        beside = pictures or folder.joinpath(*("images" if part == "labels" else part for part in parts))
         if beside not in listed:
             listed[beside] = _stems(beside)
+        if path.name in NAMES or not (pictures or "labels" in parts or path.stem in listed[beside]):
+            continue  # such as a list of files, or what somebody wrote about the data set
+        rows = list(_rows(path, names))
         things = [Thing(label, box, share) for label, box, share in rows if box is not None]
         yield _Labels(str(beside / listed[beside].get(path.stem, path.stem)), things, len(rows) - len(things))
 

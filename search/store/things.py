@@ -36,10 +36,14 @@ class Things:
                     connection.execute(insert(t.thing), rows)
 
     def of(self, assets: Sequence[int]) -> dict[int, list[Thing]]:
-        """The things of each asset, in order of time, the surest first."""
+        """The things of each asset, in order of time, what was imported and then the surest first."""
         found: dict[int, list[Thing]] = {asset: [] for asset in assets}
         c = t.thing.c
-        query = select(t.thing, t.reader.c.name).outerjoin(t.reader).order_by(c.at_ms, c.confidence.desc(), c.id)
+        query = (
+            select(t.thing, t.reader.c.name)
+            .outerjoin(t.reader)
+            .order_by(func.coalesce(c.at_ms, -1), func.coalesce(c.confidence, 2).desc(), c.id)
+        )
         with self._database.reading() as connection:
             for start in range(0, len(assets), _AT_ONCE):
                 for row in connection.execute(query.where(c.asset_id.in_(list(assets[start : start + _AT_ONCE])))):

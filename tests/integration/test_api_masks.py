@@ -161,7 +161,6 @@ def test_a_model_that_is_set_is_asked_and_one_that_is_missing_is_told(start, ind
     upload = sent(http, scene()[0])
     found = http.post("/v1/segment", json={"upload": upload} | ELSEWHERE).json()
     assert (found["source"].startswith("mask:"), found["confidence"], found["share"]) == (True, 0.8, 0.25)
-    assert "/models" not in found["source"]
     assert [round(found["box"][side]) for side in ("left", "top", "width", "height")] == [0, 0, 50, 50]
     blue = http.get("/v1/assets?name=blue.png").json()["assets"][0]
     assert http.post("/v1/segment", json={"asset": blue["id"]} | BOX).json()["share"] == 0.25

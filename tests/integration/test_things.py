@@ -258,7 +258,7 @@ def test_what_goes_out_as_coco_comes_in_again(home, pictures, tmp_path):
     crowd["annotations"][0]["iscrowd"] = 1
     crowd["annotations"][1]["bbox"] = [200, 10, 5, 5]
     crowd["images"] = [one | {"file_name": Path(one["file_name"]).name, "width": None} for one in crowd["images"]]
-    crowd["images"].append({"id": 99, "file_name": "none.png"})
+    crowd["images"].append({"id": 99, "file_name": "nowhere.png"})
     labels.write_text(json.dumps(crowd))
     again = run("things", "import", str(labels), "--pictures", str(pictures), "--json", code=4)
     told = json.loads(again.stdout)
