@@ -8,11 +8,12 @@ A map goes on from the one before: what was on it begins where it was, and what 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import faiss
 import numpy as np
@@ -41,8 +42,14 @@ AT_ONCE = 20_000
 FIRST_STEPS, STEPS, STEPS_ON = 250, 400, 60
 """Steps of the layout: exaggerated and plain ones of a first map, and those of one that goes on from the map before."""
 
-MOST_AREAS, WORDS_OF_AREA = 40, 3
-"""Areas of a map, and tags or words that name one."""
+MOST_AREAS, WORDS_OF_AREA, NAMED_FILES = 40, 3, 5_000
+"""Areas of a map; tags or words that name one; files whose own names count among the words."""
+
+CERTAIN = 3.0
+"""Standard deviations from which on a word names an area: of hundreds of words, some differ by less without meaning anything."""
+
+_COUNTER = re.compile(r"[A-Za-z]{1,5}[\d_\W]+")
+"""A name that a device has given, such as ``IMG_20240608``: it says nothing."""
 
 _FIRST = (Channel.VISUAL, Channel.TEXT, Channel.SOUND)
 """Channels whose vectors place a file, the first that it has; others come last."""
@@ -143,7 +150,7 @@ def surveyed(atlas: Atlas, searcher: Searcher, view: View, wanted: Filter, store
     shown = ((atlas.places[kept] - (low + high) / 2) / span + 0.5).astype(np.float32)
     media = tuple(KINDS[code].modality for code in columns.kinds[rows].tolist())
     areas = np.unique(atlas.areas[kept], return_inverse=True)[1].astype(np.int16)  # those without files are left out
-    named = _named(assets, areas, shown, store, facets, wanted)
+    named = _named(assets, columns.ids[rows], areas, shown, store, facets, wanted)
     return Survey(atlas.space, atlas.made_at, len(firsts), assets, columns.ids[rows], media, shown, areas, named)
 
 
@@ -252,10 +259,10 @@ def _parted(places: Places, before: Atlas | None) -> tuple[NDArray[np.int16], Pl
 
 
 def _named(
-    assets: Ids, areas: NDArray[np.int16], places: Places, store: SqlStore, facets: FacetCounter, wanted: Filter
+    assets: Ids, segments: Ids, areas: NDArray[np.int16], places: Places, store: SqlStore, facets: FacetCounter, wanted: Filter
 ) -> tuple[Area, ...]:  # fmt: skip
     area_of = dict(zip(assets.tolist(), areas.tolist(), strict=True))
-    tags, words = (_counted(area_of, told) for told in (facets.tagged(wanted.within), _words(assets, store, wanted)))
+    tags, words = (_counted(area_of, told) for told in (facets.tagged(wanted.within), _words(assets, segments, store, wanted)))
     sizes, found = Counter(area_of.values()), list[Area]()
     for area in range(int(areas.max(initial=-1)) + 1):
         inside = sizes[area]
@@ -265,10 +272,16 @@ def _named(
     return tuple(found)
 
 
-def _words(assets: Ids, store: SqlStore, wanted: Filter) -> dict[int, set[str]]:
+def _words(assets: Ids, segments: Ids, store: SqlStore, wanted: Filter) -> dict[int, set[str]]:
+    """The words of what was read or written in files, and of the newest files' own names."""
     said: dict[int, set[str]] = {}
-    for asset, text in store.texts(assets, MAX_PASSAGES, wanted.within):
-        said.setdefault(asset, set()).update(term for term in terms(text) if len(term) > 3 and not term.isdecimal())
+    named = store.segments(segments[-NAMED_FILES:].tolist(), wanted).values()
+    texts = [
+        *store.texts(assets, MAX_PASSAGES, wanted.within),
+        *((one.asset, stem) for one in named if not _COUNTER.fullmatch(stem := PurePath(one.path).stem)),
+    ]
+    for asset, text in texts:
+        said.setdefault(asset, set()).update(term for term in terms(text) if len(term) > 2 and not term.isdecimal())
     return said
 
 
@@ -286,4 +299,4 @@ def _counted(area_of: Mapping[int, int], told: Mapping[int, Sequence[str] | set[
 def _telling(counts: Mapping[int, Counter[str]], area: int, inside: int, every: int) -> list[str]:
     here = counts.get(area, Counter())
     rest = Counter({value: counts[-1][value] - number for value, number in here.items()})
-    return [one.value for one in differences(here, rest, inside, every - inside, WORDS_OF_AREA) if one.deviations > 0]
+    return [one.value for one in differences(here, rest, inside, every - inside, WORDS_OF_AREA) if one.deviations >= CERTAIN]

@@ -1,4 +1,4 @@
-"""The page: from Enter to the first results in the browser, warm, on the sample archive; scrolling many results; opening one; the map."""
+"""The page: from Enter to the first results in the browser, warm, on the sample archive; scrolling many results; the map."""
 
 from __future__ import annotations
 
@@ -32,13 +32,10 @@ SHOWN = """question => [...document.querySelectorAll("*")].some((node) => {
 
 
 MANY, DOTS = 5_000, 100_000
-OPENED = """() => [...document.querySelectorAll("*")].some((node) => [...(node.shadowRoot?.querySelectorAll(".stage :is(img, video, audio, p)") ?? [])]
-    .some((one) => one.complete !== false && (one.readyState ?? 1) > 0))"""
-"""Whether a moment is open, and its picture there, or its film ready to play."""
 SCROLLED = """async (count) => {
     const host = [...document.querySelectorAll("*")].map((node) => node.shadowRoot).find((root) => root?.part?.cards);
     const one = host.part.cards, cards = Array.from({ length: count }, (_, at) => ({ ...one[at % one.length], segment: at + 1, name: `card ${at}` }));
-    host.part.update({ ...host.part, cards, more: false, summary: "", marked: null, ended: "" });
+    host.part.update({ cards, more: false, summary: "", marked: null });
     let view = host.part.root;
     while (view && !(view.scrollHeight > view.clientHeight + 1000 && /auto|scroll/.test(getComputedStyle(view).overflowY))) view = view.parentElement ?? view.getRootNode().host;
     const frame = () => new Promise((done) => requestAnimationFrame(done));
@@ -73,28 +70,10 @@ def run() -> Iterator[Figure]:
             _ask(page, "a picture to warm up with")
             yield Figure("Enter to the first results", median(_ask(page, question) for question in QUESTIONS), "ms", most=600)
             yield Figure("two hundred cards drawn", median(page.evaluate(TWO_HUNDRED) for _ in range(5)), "ms")
-            yield Figure(
-                "an open moment, from Enter to its medium",
-                median(_opened(page, number) for number in range(1, 10)),
-                "ms",
-                most=250,
-            )
             frames, grown = page.evaluate(SCROLLED, MANY)
             yield Figure(f"a grid of {MANY:,} results, scrolled", frames, "frames a second", least=50)
             yield Figure("memory of the browser's scripts that scrolling them adds", grown, "%", most=10)
             yield Figure(f"a map of {DOTS:,} files, moved", _map(browser, address), "frames a second", least=30)
-
-
-def _opened(page: Any, number: int) -> float:
-    card = page.locator(f".card a[data-at='{number}']")
-    card.focus()
-    page.evaluate("() => addEventListener('keydown', () => (window.began = performance.now()), { once: true, capture: true })")
-    card.press("Enter")
-    page.wait_for_function(OPENED, polling="raf")
-    took: float = page.evaluate("performance.now() - window.began")
-    page.keyboard.press("Escape")
-    page.get_by_role("dialog").wait_for(state="hidden")
-    return took
 
 
 def _map(browser: Any, address: str) -> float:

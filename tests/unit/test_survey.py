@@ -44,6 +44,15 @@ def test_what_is_alike_lies_together_and_stays_where_it_was():
     assert nearest.tolist() == [0, 1, 2, 3]
 
 
+def test_areas_are_named_by_what_their_files_have_more_often():
+    area_of = {asset: asset // 30 for asset in range(60)}
+    said = {
+        asset: {"light", "harbour" if asset < 30 else "mountain"} | ({"rare"} if asset == 3 else set()) for asset in range(60)
+    }
+    counts = survey._counted(area_of, said | {99: {"elsewhere"}})
+    assert [survey._telling(counts, area, 30, 60) for area in (0, 1)] == [["harbour"], ["mountain"]]
+
+
 def test_few_files_and_copies_have_a_place_each(tmp_path):
     few = survey._laid_out(np.arange(3, dtype=np.int64), vectors(1)[:3], None, 1)
     assert few.shape == (3, 2)

@@ -167,7 +167,7 @@ class Chart {
     this.image ??= context.createImageData(width, height);
     const pixels = new Uint32Array(this.image.data.buffer), { x, y, scale, left, top } = this;
     pixels.fill(0);
-    const size = Math.max(2, Math.min(9, Math.round(this.ratio * (1.6 + (scale * WHOLE) / width)))), half = size >> 1;
+    const few = Math.min(4, 90 / Math.sqrt(x.length)), size = Math.max(2, Math.min(12, Math.round(this.ratio * (0.6 + few + (scale * WHOLE) / width)))), half = size >> 1; // few files are larger dots
     const dot = (at, [red, green, blue]) => {
       const across = Math.round(x[at] * scale + left) - half, down = Math.round(y[at] * scale + top) - half;
       if (across < 0 || down < 0 || across + size > width || down + size > height) return;
