@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from indexer import mounts
 from indexer.scan import unchanged_since
+from search import traces
 from search.encoders import Content, Encoder, GrainedEncoder
 from search.errors import ClusterAway, DatabaseAway, DiskFull, MediaError, ModelMissing, ObjectsAway, SensoriumError
 from search.folders import is_address
@@ -192,7 +193,7 @@ class Pipeline:
         self.progress = progress
         self.changed: list[tuple[int, bytes]] = []
         """Files that changed while they were read, each with the key of its collection."""
-        self._stop, self._abandoned = stop, threading.Event()
+        self._stop, self._abandoned, self._trace = stop, threading.Event(), traces.here()
         self._units = _Leased()
         self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | SensoriumError | None]] = queue.Queue(
             max(MAX_WAITING_CUTS, 2 * self._batch)
@@ -265,7 +266,7 @@ class Pipeline:
                 continue
             path, info = Path(path_of(unit.path)), None
             try:
-                with self._pool.source(unit.path, unit.digest, unit.size) as source:
+                with traces.span("decode", self._trace), self._pool.source(unit.path, unit.digest, unit.size) as source:
                     for item in self._pool.decode(source, self._needs):
                         if self._abandoned.is_set():
                             return
@@ -352,6 +353,10 @@ class Pipeline:
                 self._encoding[executor.submit(self._encode, modality, contents)] = batch
 
     def _encode(self, modality: Modality, contents: Sequence[Content]) -> _Encoded:
+        with traces.span("encode", self._trace, contents=len(contents), modality=str(modality)):
+            return self._encoded(modality, contents)
+
+    def _encoded(self, modality: Modality, contents: Sequence[Content]) -> _Encoded:
         frames: list[Vectors] | list[None] = [None] * len(contents)
         if modality is Modality.VIDEO and isinstance(self._encoder, GrainedEncoder):
             frames = self._encoder.frames(cast("Sequence[Picture]", contents))
@@ -423,7 +428,8 @@ class Pipeline:
                 finished.append(
                     Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames, work.filed, work.fingerprints)
                 )
-        count_done(self.progress, self._queue.put(finished) if finished else ())
+        with traces.span("commit", self._trace, units=len(finished)):
+            count_done(self.progress, self._queue.put(finished) if finished else ())
         for work in works:
             del self._leased[work.unit.id]
         self._committed = time.monotonic()

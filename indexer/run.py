@@ -24,7 +24,7 @@ from indexer.reading import ReadingContext, check_revision, embed, read
 from indexer.recalibrate import recalibrate
 from indexer.redate import redate
 from indexer.scan import FolderScan, Tally
-from search import disk, encoders, readers
+from search import disk, encoders, readers, traces
 from search.encoders import Encoder
 from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ObjectsAway, ReaderHangs, SensoriumError, VectorsAway
 from search.folders import absolute, is_address, listed, real
@@ -340,10 +340,12 @@ class Indexer:
             self.intake, self.readers, self.dates, collection, takers, tally, self.exclusions, self._pool.objects, stopped=stop.is_set, within=self._within
         )  # fmt: skip
         failed: list[BaseException] = []
+        trace = traces.here()
 
         def scanning() -> None:
             try:
-                scan.run(paths)
+                with traces.span("scan", trace):
+                    scan.run(paths)
                 if lingers:
                     stop.wait()
             except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that can tell of it
@@ -569,7 +571,10 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
     gone = {root: why for root in roots if (why := _absent(root, objects)) is not None}
     if gone and (unknown := _never_there(settings, job.collection, list(gone))) is not None:
         raise gone[unknown]
-    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS, cluster=cluster) as running:
+    with (
+        traces.span("ingest"),
+        indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS, cluster=cluster) as running,
+    ):
         summary = Summary(Tally(), Progress(), collection=job.collection)
         if job.confined:
             running.confine()

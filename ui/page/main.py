@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from search import traces
 from search.errors import ServiceError
 from ui.page import casebook, frame, home, imagined, library, look, moment, question, rail, trouble
 from ui.page.state import State
@@ -46,4 +47,5 @@ def main() -> None:
         trouble.show(error)
 
 
-main()
+with traces.span("page"):
+    main()
