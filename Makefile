@@ -9,7 +9,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 # The demo needs no model family but the pocket space, which needs no torch: several gigabytes less to fetch.
 LIGHT := --group dev --extra heic --extra jxl --extra login --extra map --extra masks --extra mcp --extra postgres --extra provenance --extra raw --extra serve --extra watch --extra zones
 MODELS := --group models --extra asr --extra caption --extra clap --extra detect --extra e5 --extra export --extra fit --extra imagebind --extra imagine --extra multilingual --extra ocr --extra openclip --extra tips --extra translate
-ENGINES := --group engines --extra milvus --extra pgvector --extra ray
+ENGINES := --group engines --extra milvus --extra pgvector --extra ray --extra s3 --extra telemetry
 
 .PHONY: demo test check bench lock format texts
 .DEFAULT_GOAL := demo

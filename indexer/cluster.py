@@ -38,7 +38,9 @@ from indexer.scan import unchanged_since
 from search import encoders, readers
 from search.encoders import Content, Encoder, GrainedEncoder
 from search.errors import ClusterAway, DatabaseAway, InputError, ModelMissing, ReaderHangs, SensoriumError
+from search.folders import is_address
 from search.media import DecodePool
+from search.media.objects import Objects
 from search.models import Models
 from search.settings import Settings, pack, unpack
 from search.store import Finished, Queue, Unit
@@ -264,7 +266,7 @@ class _NodeWorker:
             ClusterAway: the actors do not answer.
         """
         with _portable():
-            if unseen := [root for root in roots if not os.path.lexists(root)]:
+            if unseen := [root for root in roots if not (is_address(root) or os.path.lexists(root))]:
                 raise InputError(f"It does not see {path_of(unseen[0])}.", remedy="Mount it there under the same path.")
             model: Any
             if isinstance(entry, ReaderEntry):
@@ -463,7 +465,7 @@ class _Shift:
             self._refuse(seat, InputError(f"It {there}, and this machine {own}.", remedy="Install the same on all nodes."))
         elif self._cluster.steady():
             seat.actor = self._cluster.worker(seat, len(self._encoders))
-            seen = [root for root in self._roots if os.path.lexists(root)]
+            seen = [root for root in self._roots if is_address(root) or os.path.lexists(root)]
             seat.ask(seat.actor.begin.remote(self._entry, self._elsewhere, seen, self._encoders))
         return ()
 
@@ -477,11 +479,11 @@ class _Shift:
                 if queue.fail(unit, reason, detail):
                     progress.count_failure(reason)
             for unit in reply.gone:
-                if unchanged_since(unit.path, unit.size, unit.mtime_ns):
+                if not is_address(unit.path) and unchanged_since(unit.path, unit.size, unit.mtime_ns):
                     reply.back.append(unit)
                     unseen = f"It does not see {path_of(unit.path)} as it is."
                     self._refuse(seat, InputError(unseen, remedy="Mount the same folder there."))
-                elif put_aside(queue, unit, self._roots):
+                elif put_aside(queue, unit, self._roots, self._cluster.objects):
                     self.changed.append((unit.collection, unit.path))
             queue.hand_back(reply.back)
         if done and isinstance(queue, ReadingQueue):
@@ -562,7 +564,7 @@ class Cluster:
                 f"{address} is an address of Ray Client.", remedy="Give the head's own address, such as 10.0.0.1:6379."
             )
         self._settings = replace(settings, database_url="", vectors="")  # the database's password stays here
-        self._address, self._most = address, nodes
+        self._address, self._most, self.objects = address, nodes, Objects(settings)
         self._head = address if ":" in address else ""
         self._nodes: list[dict[str, Any]] = []
         self._heard, self._refused, self._lost, self._over = 0.0, 0, False, threading.Event()

@@ -13,6 +13,7 @@ from pathlib import Path
 from search import cache
 from search.encoders import text_tower
 from search.errors import InputError
+from search.folders import absolute
 from search.index.generations import INDEX, folder_name
 from search.live import LiveIndex
 from search.mirror import mirrored
@@ -60,7 +61,7 @@ def delete(settings: Settings, what: What, *, dry_run: bool = False) -> Gone:
     try:
         database.check()
         store, intake = SqlStore(database), Intake(database)
-        paths = [os.fsencode(os.path.abspath(path)) for path in what.paths]
+        paths = [os.fsencode(absolute(path)) for path in what.paths]
         key = None if what.collection is None else store.collection(what.collection)
         found = intake.delete(assets=what.assets, paths=paths, collection=key, dry=True)
         if not found.files and key is None:
@@ -90,6 +91,8 @@ def _pictures(settings: Settings, found: Deleted, *, remove: bool) -> Gone:
                 count += 1
             if remove:
                 path.unlink(missing_ok=True)
+        if remove:
+            cache.fetched(settings.home, digest.hex()).unlink(missing_ok=True)
     return Gone(found.files, len(found.digests), found.segments, found.vectors, count, size)
 
 

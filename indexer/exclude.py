@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathspec import GitIgnoreSpec
 
 from search.errors import InputError
+from search.folders import is_address
 
 USUAL = (
     ".*",  # hidden: AppleDouble (._a.jpg), .Trash-1000, .thumbnails, .@__thumb
@@ -69,6 +70,11 @@ class Exclusions:
             if self.leaves_out(inner, root, folder=folder or inner != path):
                 return True
             inner = os.path.dirname(inner)
-            if self.heeds_no_media and inner != root and os.path.exists(os.path.join(inner, os.fsencode(NO_MEDIA))):
+            if (
+                self.heeds_no_media
+                and inner != root
+                and not is_address(inner)
+                and os.path.exists(os.path.join(inner, os.fsencode(NO_MEDIA)))
+            ):
                 return True
         return False

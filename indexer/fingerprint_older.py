@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 from indexer.scan import unchanged_since
 from search.errors import MediaError
 from search.media import DecodePool, fingerprints
 from search.store.fingerprint_rows import FingerprintRows, Unprinted
-from search.store.intake import path_of
 from search.types import Cut, Fingerprint, Needs
 
 ASSETS_AT_ONCE = 64
@@ -41,7 +39,7 @@ def _made(asset: Unprinted, pool: DecodePool, needs: Needs) -> list[tuple[int, F
         waiting[tuple(place)].append(segment)
     made: list[tuple[int, Fingerprint | None]] = []
     try:
-        with closing(pool.decode(Path(path_of(asset.path)), needs)) as replies:
+        with pool.source(asset.path, asset.digest, asset.size) as source, closing(pool.decode(source, needs)) as replies:
             for cut in replies:
                 if not isinstance(cut, Cut) or isinstance(cut.content, str):
                     continue

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from search.errors import InputError
-from search.folders import spellings
+from search.folders import absolute, spellings
 from search.store import Catalogue, Database, SqlStore
 from search.store.things import Things
 from search.types import LONGEST_LABEL, Box, Thing
@@ -62,7 +62,7 @@ def import_labels(database: Database, path: Path, *, pictures: Path | None = Non
     store = SqlStore(database)
     roots = [root for some in store.collections().values() for root in some]
     given = list(_yolo(path, pictures) if path.is_dir() else _coco(database, path, pictures or path.parent))
-    spelled = [spellings(os.path.abspath(one.path), roots) for one in given]
+    spelled = [spellings(absolute(one.path), roots) for one in given]
     known = store.assets_of(one for some in spelled for one in some)
     told, found = Labelled(), dict[int, list[Thing]]()
     for one, some in zip(given, spelled, strict=True):
@@ -111,7 +111,7 @@ def _coco(database: Database, path: Path, pictures: Path) -> Iterator[_Labels]:
 
 def _size(database: Database, path: str) -> tuple[int | None, int | None]:
     """The size in pixels of a picture of the archive."""
-    asset = SqlStore(database).assets_of([os.path.abspath(path)]).get(os.path.abspath(path))
+    asset = SqlStore(database).assets_of([absolute(path)]).get(absolute(path))
     found = Catalogue(database).assets([asset]).get(asset) if asset else None
     return (found.width, found.height) if found else (None, None)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from search.folders import is_address
+
 _UNLASTING = ("fuse", "cifs", "smb", "9p", "vfat", "exfat", "msdos", "drvfs", "vboxsf", "virtiofs", "davfs")
 """File systems that may number a file anew each time they are mounted. Beginnings of their names."""
 
@@ -39,8 +41,10 @@ def is_away(path: bytes, stored: int | None, roots: Iterable[bytes] = ()) -> boo
     """Whether an absent file probably still exists, on a file system that is not mounted.
 
     That is so if the root above it is absent or empty. It is also so if the nearest existing folder above it is on another device
-    than ``stored``, on which the file was last met.
+    than ``stored``, on which the file was last met. An object is not: its storage was asked.
     """
+    if is_address(path):
+        return False
     around = [root for root in roots if path.startswith(root.rstrip(b"/") + b"/")]
     if any(is_empty(root) for root in around):
         return True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import InputError
-from search.folders import spellings
+from search.folders import is_address, spellings
 from search.store import Database, Fields, SqlStore
 from search.store.fields import LONGEST_VALUE, checked_field
 
@@ -114,7 +114,7 @@ def _chosen(table: Path, names: Sequence[str], columns: Sequence[str]) -> dict[s
 
 
 def _absolute(table: Path, path: str) -> str:
-    return os.path.join(os.path.abspath(table.parent), path.strip())
+    return path.strip() if is_address(path.strip()) else os.path.join(os.path.abspath(table.parent), path.strip())
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -24,10 +24,13 @@ from numpy.typing import NDArray
 
 from indexer import mounts
 from indexer.scan import unchanged_since
+from search import traces
 from search.encoders import Content, Encoder, GrainedEncoder
-from search.errors import ClusterAway, DatabaseAway, MediaError, ModelMissing, SensoriumError
+from search.errors import ClusterAway, DatabaseAway, DiskFull, MediaError, ModelMissing, ObjectsAway, SensoriumError
+from search.folders import is_address
 from search.media import DecodePool, fingerprints
 from search.media.metadata import dating
+from search.media.objects import Objects
 from search.settings import Settings
 from search.store import Finished, Queue, Unit
 from search.store.intake import path_of
@@ -83,7 +86,8 @@ class Progress:
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A unit in progress. It is complete when it is ``decoded`` and every cut has its vector."""
+    """A unit in progress. It is complete when it is ``decoded`` and every cut has its vector. ``stale``: its object is another one
+    by now."""
 
     unit: Unit
     info: Info | None = None
@@ -95,6 +99,7 @@ class _Work:
     decoded: bool = False
     error: MediaError | None = None
     settled: bool = False
+    stale: bool = False
     filed: Filed | None = None
 
     @property
@@ -193,9 +198,9 @@ class Pipeline:
         self.progress = progress
         self.changed: list[tuple[int, bytes]] = []
         """Files that changed while they were read, each with the key of its collection."""
-        self._stop, self._abandoned = stop, threading.Event()
+        self._stop, self._abandoned, self._trace = stop, threading.Event(), traces.here()
         self._units = _Leased()
-        self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | MediaError | None]] = queue.Queue(
+        self._decoded: queue.Queue[tuple[_Work, Info | Cut | Gap | SensoriumError | None]] = queue.Queue(
             max(MAX_WAITING_CUTS, 2 * self._batch)
         )
         self._waiting: dict[Modality, list[_Piece]] = {modality: [] for modality in Modality}
@@ -266,16 +271,20 @@ class Pipeline:
                 continue
             path, info = Path(path_of(unit.path)), None
             try:
-                for item in self._pool.decode(path, self._needs):
-                    if self._abandoned.is_set():
-                        return
-                    info = item if isinstance(item, Info) else info
-                    self._decoded.put((work, item))
+                with traces.span("decode", self._trace), self._pool.source(unit.path, unit.digest, unit.size) as source:
+                    for item in self._pool.decode(source, self._needs):
+                        if self._abandoned.is_set():
+                            return
+                        info = item if isinstance(item, Info) else info
+                        self._decoded.put((work, item))
                 if info is not None:
                     beside = dating.read_beside(self._pool, path)
                     work.filed = dating.file_under(info, path, unit.mtime_ns, beside, self._zones)
                 self._decoded.put((work, None))
             except MediaError as error:
+                work.stale = error.reason == "vanished" and is_address(unit.path)
+                self._decoded.put((work, error))
+            except (ObjectsAway, DiskFull) as error:
                 self._decoded.put((work, error))
             except Exception as error:  # noqa: BLE001 - one file never stops a run: the ledger says what happened
                 self._decoded.put((work, MediaError("undecodable", f"{type(error).__name__}: {error}")))
@@ -293,7 +302,7 @@ class Pipeline:
                 self._send(executor, full=False)
         self._gather(most)
 
-    def _take(self, work: _Work, item: Info | Cut | Gap | MediaError | None) -> None:
+    def _take(self, work: _Work, item: Info | Cut | Gap | SensoriumError | None) -> None:
         if isinstance(item, Cut):
             if work.info is None or Kind(work.info.modality, item.channel) not in self._kinds:
                 return
@@ -307,7 +316,9 @@ class Pipeline:
         elif isinstance(item, Info):
             work.info = item
             self.progress.current = path_of(work.unit.path)
-        else:
+        elif isinstance(item, ObjectsAway | DiskFull):  # not the file's fault: all others would fail in the same way
+            raise item
+        elif item is None or isinstance(item, MediaError):
             work.decoded = True
             nothing = self._unknown(work) or (None if self._partial(work) else _NO_CONTENT)
             work.error = item or (None if work.cuts else nothing)
@@ -347,6 +358,10 @@ class Pipeline:
                 self._encoding[executor.submit(self._encode, modality, contents)] = batch
 
     def _encode(self, modality: Modality, contents: Sequence[Content]) -> _Encoded:
+        with traces.span("encode", self._trace, contents=len(contents), modality=str(modality)):
+            return self._encoded(modality, contents)
+
+    def _encoded(self, modality: Modality, contents: Sequence[Content]) -> _Encoded:
         frames: list[Vectors] | list[None] = [None] * len(contents)
         if modality is Modality.VIDEO and isinstance(self._encoder, GrainedEncoder):
             frames = self._encoder.frames(cast("Sequence[Picture]", contents))
@@ -406,8 +421,9 @@ class Pipeline:
         finished = []
         for work in works:
             unit = work.unit
-            if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
-                self.changed += [(unit.collection, unit.path)] if put_aside(self._queue, unit, self._roots) else []
+            if work.stale or not unchanged_since(unit.path, unit.size, unit.mtime_ns):
+                there = put_aside(self._queue, unit, self._roots, self._pool.objects)
+                self.changed += [(unit.collection, unit.path)] if there else []
             elif work.error is not None:
                 if self._queue.fail(unit, work.error.reason, str(work.error)):
                     self.progress.count_failure(work.error.reason)
@@ -417,7 +433,8 @@ class Pipeline:
                 finished.append(
                     Finished(unit, work.info, work.cuts, vectors, work.gaps, work.frames, work.filed, work.fingerprints)
                 )
-        count_done(self.progress, self._queue.put(finished) if finished else ())
+        with traces.span("commit", self._trace, units=len(finished)):
+            count_done(self.progress, self._queue.put(finished) if finished else ())
         for work in works:
             del self._leased[work.unit.id]
         self._committed = time.monotonic()
@@ -465,9 +482,9 @@ def others(queue: Queue, stop: threading.Event, take_back: Callable[[], None]) -
     return wait
 
 
-def put_aside(queue: Queue, unit: Unit, roots: Collection[bytes] = ()) -> bool:
+def put_aside(queue: Queue, unit: Unit, roots: Collection[bytes], objects: Objects) -> bool:
     """Return a unit whose file is not what was scanned. Returns whether the file is still there, and so has changed."""
-    gone = not os.path.lexists(unit.path)
+    gone = objects.look(unit.path) is None if is_address(unit.path) else not os.path.lexists(unit.path)
     queue.forget(unit, gone=gone, away=gone and mounts.is_away(unit.path, unit.device, roots))
     return not gone
 

@@ -16,7 +16,8 @@ from typing import Any, cast
 from indexer.pipeline import Progress, beating, put_aside
 from indexer.scan import unchanged_since
 from search.encoders import Encoder
-from search.errors import DatabaseAway, InputError, MediaError, ModelMissing, ReaderHangs
+from search.errors import DatabaseAway, DiskFull, InputError, MediaError, ModelMissing, ObjectsAway, ReaderHangs
+from search.folders import is_address
 from search.media import DecodePool
 from search.media.metadata import sidecars
 from search.readers import Reader
@@ -202,11 +203,14 @@ def _read(context: ReadingContext, reader: Reader, reading: _Reading) -> Read | 
         beside = (
             sidecars.fingerprint(path) if reader.needs.metadata else None
         )  # before: what changes meanwhile is noticed next time
-        with closing(sidecars.decode(context.pool, path, reader.needs)) as replies:
+        with (
+            context.pool.source(unit.path, unit.digest, unit.size) as source,
+            closing(sidecars.decode(context.pool, source, reader.needs)) as replies,
+        ):
             found = list(_heard(context, reader, replies, reading))
     except MediaError as error:
         return error
-    except ModelMissing:
+    except (ModelMissing, ObjectsAway, DiskFull):
         raise
     except Exception as error:  # noqa: BLE001 - any error of a reader fails this asset only, and the next is read
         return MediaError("reader", f"{type(error).__name__}: {error}")
@@ -257,8 +261,9 @@ def _end(
         queue.hand_back([unit])
         raise error
     found = future.result()
-    if not unchanged_since(unit.path, unit.size, unit.mtime_ns):
-        return [(unit.collection, unit.path)] if put_aside(queue, unit, context.roots) else []
+    stale = is_address(unit.path) and isinstance(found, MediaError) and found.reason == "vanished" and not context.stop.is_set()
+    if stale or not unchanged_since(unit.path, unit.size, unit.mtime_ns):
+        return [(unit.collection, unit.path)] if put_aside(queue, unit, context.roots, context.pool.objects) else []
     if isinstance(found, Read):
         progress.read += len(queue.keep([found], reader.name))
         progress.passages += found.count

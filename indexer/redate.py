@@ -41,7 +41,11 @@ def _dated(one: Placed, pool: DecodePool, zones: Zones) -> Filed | None:
         return None
     path = Path(path_of(one.path))
     info = Info(Modality.TEXT, "")
-    with contextlib.suppress(MediaError), contextlib.closing(pool.decode(path, _HEAD)) as found:
+    with (
+        contextlib.suppress(MediaError),
+        pool.source(one.path, one.digest, one.size) as source,
+        contextlib.closing(pool.decode(source, _HEAD)) as found,
+    ):
         for item in found:
             if isinstance(item, Info):
                 info = item

@@ -24,13 +24,15 @@ from indexer.reading import ReadingContext, check_revision, embed, read
 from indexer.recalibrate import recalibrate
 from indexer.redate import redate
 from indexer.scan import FolderScan, Tally
-from search import disk, encoders, readers
+from search import disk, encoders, readers, traces
 from search.encoders import Encoder
-from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ReaderHangs, SensoriumError, VectorsAway
+from search.errors import DatabaseAway, DiskFull, InputError, ModelMissing, ObjectsAway, ReaderHangs, SensoriumError, VectorsAway
+from search.folders import absolute, is_address, listed, real
 from search.index.ivf import Tell
 from search.live import LiveIndex
 from search.locks import Worker
 from search.media import DecodePool
+from search.media.objects import Objects
 from search.mirror import mirrored
 from search.models import Models
 from search.query.calibration import brought
@@ -199,8 +201,7 @@ class Indexer:
     def confine(self) -> None:
         """From now on read only inside the roots that are configured or that collections have at this moment."""
         known = [root for roots in self.store.collections().values() for root in roots]
-        configured = [os.path.expanduser(root) for root in self._settings.roots.split(os.pathsep) if root]
-        self._within = [os.path.realpath(os.fsencode(root)) for root in (*configured, *known)] or [b"/\0"]
+        self._within = [os.fsencode(real(root)) for root in (*listed(self._settings.roots), *known)] or [b"/\0"]
         self._pool.within = self._within
 
     @_outlasting
@@ -337,13 +338,15 @@ class Indexer:
         self._follow()
         takers = [space_run.entry.key for space_run in self.space_runs if self._takes(space_run, collection)]
         scan = FolderScan(
-            self.intake, self.readers, self.dates, collection, takers, tally, self.exclusions, stopped=stop.is_set, within=self._within
+            self.intake, self.readers, self.dates, collection, takers, tally, self.exclusions, self._pool.objects, stopped=stop.is_set, within=self._within
         )  # fmt: skip
         failed: list[BaseException] = []
+        trace = traces.here()
 
         def scanning() -> None:
             try:
-                scan.run(paths)
+                with traces.span("scan", trace):
+                    scan.run(paths)
                 if lingers:
                     stop.wait()
             except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that can tell of it
@@ -560,14 +563,19 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
 
     Raises:
         InputError: a path that is not there.
+        ObjectsAway: object storage does not answer, or refuses us.
         NewerDatabase, ModelMissing, DiskFull, ClusterAway: see the error tree; what was acknowledged stays.
     """
     began = time.monotonic()
-    roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]
-    gone = {root: path for path, root in zip(job.paths, roots, strict=True) if not os.path.lexists(path)}
+    roots = [os.fsencode(absolute(path)) for path in job.paths]
+    objects = Objects(settings)
+    gone = {root: why for root in roots if (why := _absent(root, objects)) is not None}
     if gone and (unknown := _never_there(settings, job.collection, list(gone))) is not None:
-        raise InputError(f"{gone[unknown]} is not there.", remedy="Check the path. Nothing was changed.")
-    with indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS, cluster=cluster) as running:
+        raise gone[unknown]
+    with (
+        traces.span("ingest"),
+        indexer(settings, encoder, job.spaces, job.exclude, OUTAGE_SECONDS, cluster=cluster) as running,
+    ):
         summary = Summary(Tally(), Progress(), collection=job.collection)
         if job.confined:
             running.confine()
@@ -611,12 +619,28 @@ def _stages(summary: Summary, report: Report) -> Tell:
     return tell
 
 
+def _absent(root: bytes, objects: Objects) -> SensoriumError | None:
+    """Why there is nothing at a root; None: there is.
+
+    Raises:
+        InputError: it is in object storage, which cannot be asked.
+    """
+    if not is_address(root):
+        here = os.path.lexists(root)
+        return None if here else InputError(f"{os.fsdecode(root)} is not there.", remedy="Check the path. Nothing was changed.")
+    try:
+        empty = objects.is_empty(root)
+    except ObjectsAway as error:
+        return error
+    return InputError(f"{os.fsdecode(root)} holds nothing.", remedy="Check its name.") if empty else None
+
+
 def _never_there(settings: Settings, collection: str, roots: Sequence[bytes]) -> bytes | None:
     """The first absent root of which an existing archive holds no files; None if it holds some of each."""
     database = Database(settings.database)
     try:
         database.attend(OUTAGE_SECONDS)
-        if database.revision() is None:
+        if not database.exists():
             return roots[0]
         database.upgrade()
         store, intake = SqlStore(database), Intake(database)

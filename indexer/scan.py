@@ -6,8 +6,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -15,10 +17,12 @@ from typing import TypeVar
 
 from indexer import mounts
 from indexer.exclude import Exclusions
-from indexer.walk import Excluded, Obstacle, Unnamed, walk
-from search.errors import MediaError
+from indexer.walk import Excluded, Met, Obstacle, Unnamed, listed, sighting_of, walk
+from search.errors import MediaError, ObjectsAway
+from search.folders import is_address
 from search.media import HEAD_BYTES, is_media_inside, is_readerless, opening, suffix_of
 from search.media.metadata import dating, sidecars
+from search.media.objects import FETCHES, Objects, Stored
 from search.store import Intake, Readers
 from search.store.asset_dates import Dates
 from search.store.intake import KnownPath, Passing, Sighting, path_of
@@ -31,6 +35,15 @@ FILES_PER_COMMIT = 256
 
 MARKS_PER_COMMIT = 8_192
 """Unchanged files that are marked as met in one transaction: it asks for a lock and waits for the disk."""
+
+MAX_CHANGES = 3
+"""An object that changes as often while it is fetched is left to the next scan."""
+
+ROOM_SHARE = 8
+"""What is fetched of object storage is recorded at the latest at this share of what is kept of it."""
+
+ROOM_POLL_SECONDS = 0.5
+"""Seconds between two looks whether what was fetched has been decoded."""
 
 _GONE = (
     errno.ENOENT, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT,
@@ -72,11 +85,12 @@ class FolderScan:
 
     def __init__(
         self, intake: Intake, readers: Readers, dates: Dates, collection: int, spaces: Sequence[int], tally: Tally,
-        exclusions: Exclusions, *, stopped: Callable[[], bool], within: Sequence[bytes] = (),
+        exclusions: Exclusions, objects: Objects, *, stopped: Callable[[], bool], within: Sequence[bytes] = (),
     ) -> None:  # fmt: skip
         """``tally`` is updated. ``within``: the real folders that links may not lead out of; none: links may lead anywhere."""
         self._intake, self._readers, self._dates, self._within = intake, readers, dates, within
         self._collection, self._spaces, self._exclusions, self._stopped = collection, spaces, exclusions, stopped
+        self._objects = objects
         self._number = intake.begin_scan()
         self._reads = bool(readers.all())
         self._met: list[tuple[KnownPath, Sighting]] = []
@@ -98,10 +112,10 @@ class FolderScan:
         there: list[bytes] = []
         away: list[bytes] = []
         for root in roots:
-            emptied = not os.path.isfile(root) and mounts.is_empty(root) and self._intake.holds(self._collection, root)
+            emptied = self._is_empty(root) and self._intake.holds(self._collection, root)
             (away if emptied else there).append(root)
         self.tally.away_roots += len(away)
-        met = chain.from_iterable(walk(root, self._exclusions, self._within) for root in there)
+        met = chain.from_iterable(map(self._walk, there))
         for batch in _batches(met, LOOKUPS_PER_TRANSACTION):
             if self._stopped():
                 break
@@ -114,11 +128,25 @@ class FolderScan:
         self._mark()
         if self._stopped():
             return
-        folders = [root for root in there if root not in self._unread and os.path.isdir(root)]
+        folders = [root for root in there if root not in self._unread and (is_address(root) or os.path.isdir(root))]
         self._end(folders, self._unread, lambda path, device: self._is_away(path, device, folders))
         self._end(away, [], lambda _path, _device: True)
         for copies in _batches(self._copies, FILES_PER_COMMIT):
             self._look_beside(copies)
+
+    def _walk(self, root: bytes) -> Iterator[Met]:
+        if is_address(root):
+            return listed(root, self._objects, self._exclusions, self._within)
+        return walk(root, self._exclusions, self._within)
+
+    def _is_empty(self, root: bytes) -> bool:
+        """Whether a root is absent or empty."""
+        if not is_address(root):
+            return not os.path.isfile(root) and mounts.is_empty(root)
+        try:
+            return self._objects.is_empty(root)
+        except ObjectsAway:
+            return True
 
     def _end(self, roots: Sequence[bytes], unread: Sequence[bytes], is_away: Callable[[bytes, int | None], bool]) -> None:
         if roots:
@@ -136,7 +164,7 @@ class FolderScan:
         known = self._intake.known(self._collection, [obstacle.path]).get(obstacle.path)
         if known is not None and known.asset is not None:
             self.tally.rejected += 1
-        elif os.path.lexists(obstacle.path):  # else it was deleted during the walk
+        elif is_address(obstacle.path) or os.path.lexists(obstacle.path):  # else it was deleted during the walk
             self._reject(Sighting(obstacle.path, 0, 0), "unreadable", f"It cannot be opened: {obstacle.why}.")
 
     def _take(self, sightings: Sequence[Sighting]) -> None:
@@ -156,21 +184,35 @@ class FolderScan:
                 rest.append(sighting)
         self.tally.files += len(sightings)
         self._meet(same)
-        for some in _batches(rest, FILES_PER_COMMIT):
+        for some in self._commits(rest):
             self._hash_and_put(some, known)
+
+    def _commits(self, sightings: Sequence[Sighting]) -> Iterator[list[Sighting]]:
+        """Files that are recorded together: of object storage no more than a part of what is kept of it."""
+        some, weight = list[Sighting](), 0
+        for sighting in sightings:
+            some.append(sighting)
+            weight += sighting.size if is_address(sighting.path) else 0
+            if len(some) == FILES_PER_COMMIT or weight > self._objects.bound // ROOM_SHARE:
+                yield some
+                some, weight = [], 0
+        if some:
+            yield some
 
     def _hash_and_put(self, sightings: Sequence[Sighting], known: Mapping[bytes, KnownPath]) -> None:
         same: list[tuple[KnownPath, Sighting]] = []
         files: list[tuple[Sighting, bytes]] = []
         touched: list[int] = []
         changed = 0
-        for sighting in sightings:
+        fetched = self._fetched([sighting for sighting in sightings if is_address(sighting.path) and sighting.size])
+        for met in sightings:
             if self._stopped():
                 break
-            before = known.get(sighting.path)
+            before = known.get(met.path)
+            sighting, digest = fetched.get(met.path) or (met, None)
             if not sighting.size:
                 self._reject(sighting, "empty", "The file has no bytes.")
-            elif (digest := self._hash(sighting, before)) is None:
+            elif digest is None and (is_address(met.path) or (digest := self._hash(met, before)) is None):
                 continue
             elif before is not None and digest == before.digest and before.mtime_ns == sighting.mtime_ns:
                 same.append((before, sighting))
@@ -235,7 +277,7 @@ class FolderScan:
             elif before is not None and (before.size, before.mtime_ns) == (sighting.size, sighting.mtime_ns):
                 still.append(sighting.path)
                 suffixes[before.suffix] += 1
-            elif is_media_by_content(sighting.path):
+            elif self._is_media(sighting):
                 media.append(sighting)
             else:
                 name = path_of(sighting.path)
@@ -249,6 +291,18 @@ class FolderScan:
             Counter(self.tally.passed) + suffixes
         )  # a new object, since the reporting thread may be reading the old one
         self._take(media)
+
+    def _is_media(self, sighting: Sighting) -> bool:
+        """Whether the first bytes of a file are those of media."""
+        if not is_address(sighting.path):
+            return is_media_by_content(sighting.path)
+        if is_readerless(path_of(sighting.path)) or not sighting.size:
+            return False
+        try:
+            stored = Stored(sighting.path, sighting.size, sighting.mtime_ns, sighting.inode or 0)
+            return is_media_inside(self._objects.head(stored, HEAD_BYTES))
+        except MediaError:  # it has changed since: the next scan looks again
+            return False
 
     def _look_for_dates(self, dated: Sequence[tuple[int, bytes, str | None]]) -> None:
         """Date assets again if the files beside theirs that may give a date have another fingerprint than stored."""
@@ -264,6 +318,38 @@ class FolderScan:
         if changed:
             self._readers.again(changed)
         return [one.path for one in read if not one.here]
+
+    def _fetched(self, sightings: Sequence[Sighting]) -> dict[bytes, tuple[Sighting, bytes]]:
+        """Objects as they were fetched, with the digests of their bytes. One that was deleted, or keeps changing, is left out.
+
+        What was fetched is to be decoded before newer objects take its place, so this waits for those that work on it, if any do.
+        """
+        if not sightings:
+            return {}
+        while self._spaces and not self._stopped():
+            waiting, worked_on = self._intake.unended_bytes(self._spaces[0])
+            if not worked_on or waiting <= self._objects.bound // 2:
+                break
+            time.sleep(ROOM_POLL_SECONDS)
+        with ThreadPoolExecutor(FETCHES, "fetch") as threads:
+            found = list(threads.map(self._fetch, sightings))
+        done = {sighting.path: (sighting, digest) for sighting, digest in filter(None, found)}
+        self.tally.hashed_bytes += sum(sighting.size for sighting, _ in done.values())
+        return done
+
+    def _fetch(self, sighting: Sighting) -> tuple[Sighting, bytes] | None:
+        stored: Stored | None = Stored(sighting.path, sighting.size, sighting.mtime_ns, sighting.inode or 0)
+        for _ in range(MAX_CHANGES):
+            if stored is None or self._stopped():
+                return None
+            try:
+                digest = self._objects.fetch(stored)
+            except MediaError:  # it has changed since it was listed
+                stored = self._objects.look(sighting.path)
+                continue
+            return sighting_of(stored), digest
+        self._unread.append(sighting.path)
+        return None
 
     def _hash(self, sighting: Sighting, before: KnownPath | None) -> bytes | None:
         try:
@@ -304,7 +390,9 @@ def is_media_by_content(path: bytes) -> bool:
 
 
 def unchanged_since(path: bytes, size: int, mtime_ns: int) -> bool:
-    """Whether a file is still as the scan met it."""
+    """Whether a file is still as the scan met it. Of an object this is known when it is fetched, by its digest."""
+    if is_address(path):
+        return True
     try:
         status = os.stat(path)
     except OSError:

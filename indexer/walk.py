@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from indexer import mounts
 from indexer.exclude import NO_MEDIA, Exclusions
 from search.media import is_media, opening
+from search.media.objects import Objects, Stored
 from search.store.intake import Sighting
 
 _NO_MEDIA = os.fsencode(NO_MEDIA)
@@ -65,6 +66,30 @@ def walk(root: bytes, exclusions: Exclusions | None = None, within: Sequence[byt
         below: list[bytes] = []
         yield from _list(folders.pop(), root, exclusions, entered, below, within)
         folders.extend(reversed(below))
+
+
+def listed(root: bytes, objects: Objects, exclusions: Exclusions, within: Sequence[bytes] = ()) -> Iterator[Met]:
+    """Every object at or below an address, as ``walk`` yields files.
+
+    Raises:
+        ObjectsAway: the storage does not answer.
+    """
+    if within and not any(root == place or root.startswith(place.rstrip(b"/") + b"/") for place in within):
+        yield Obstacle(root, "it is outside of the roots")
+        return
+    for stored in objects.list(root):
+        met = sighting_of(stored)
+        if stored.path != root and exclusions.leaves_out_below(stored.path, root, folder=False):
+            yield Excluded(stored.path)
+        elif stored.path == root or is_media(os.fsdecode(stored.path)):
+            yield met
+        else:
+            yield Unnamed(met)
+
+
+def sighting_of(stored: Stored) -> Sighting:
+    """An object as a file: its tag stands for the inode."""
+    return Sighting(stored.path, stored.size, stored.mtime_ns, None, stored.tag, None)
 
 
 def inside(path: bytes, within: Sequence[bytes]) -> bool:

@@ -22,6 +22,7 @@ from indexer.scan import Tally, is_media_by_content
 from indexer.walk import Met, Unnamed, walk
 from search.encoders import Encoder
 from search.errors import DatabaseAway, DiskFull, InputError
+from search.folders import absolute, is_address
 from search.media import is_media
 from search.media.metadata import dating, sidecars
 from search.settings import Settings
@@ -80,6 +81,10 @@ def watch(
         NewerDatabase, ModelMissing: see the error tree.
     """
     for path in job.paths:
+        if is_address(absolute(path)):
+            raise InputError(
+                "Object storage tells of no changes, so it cannot be watched.", remedy="Run `sensorium index` on it now and then."
+            )
         if not path.is_dir():
             raise InputError(f"{path} is not a folder.", remedy="Name folders to watch; single files are for `sensorium index`.")
     roots = [os.fsencode(os.path.abspath(path)) for path in job.paths]

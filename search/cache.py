@@ -20,6 +20,11 @@ def picture(home: Path, digest: str, what: str, suffix: str) -> Path:
     return home / "cache" / digest[:2] / f"{digest}-{what}.{suffix}"
 
 
+def fetched(home: Path, digest: str) -> Path:
+    """Where the bytes with a digest are kept if they were fetched from object storage."""
+    return home / "objects" / digest
+
+
 def pictures_of(home: Path, digest: str) -> list[Path]:
     """All cached pictures of one asset, including half-written files."""
     return sorted((home / "cache" / digest[:2]).glob(f"{digest}-*"))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-HOME = ("id", "workers", "index", "cache", "uploads", "models", "deleting", "token", "calibration", "towers", "maps")
+HOME = ("id", "workers", "index", "cache", "objects", "uploads", "models", "deleting", "token", "calibration", "towers", "maps")
 """Files and folders of a home besides its database."""
 
 DATABASE = "sensorium.db"

@@ -13,6 +13,7 @@ SensoriumError
 │   └── DatabaseAway      cannot be reached at the moment: what failed may be tried again from its start
 ├── ClusterAway           the Ray cluster cannot be reached at the moment, or has no room for workers
 ├── VectorsAway           the server that keeps vectors beside the database cannot be reached at the moment
+├── ObjectsAway           object storage cannot be reached at the moment, or refuses us
 ├── DiskFull              no room to write
 ├── IndexDamaged          a generation on disk that is not what its manifest says; it is rebuilt from SQL
 ├── Problem               what the service answers instead of what was asked for: an HTTP status, a kind, a title
@@ -110,6 +111,10 @@ class VectorsAway(SensoriumError):
 
 class ClusterAway(SensoriumError):
     """The Ray cluster cannot be reached, or lets no worker start. What was committed is safe; the next run continues."""
+
+
+class ObjectsAway(SensoriumError):
+    """Object storage cannot be reached, or refuses us. What was committed is safe; the next run continues."""
 
 
 class DiskFull(SensoriumError):

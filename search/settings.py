@@ -62,7 +62,7 @@ class Settings:
     index_kind      ``auto``: kinds of more than 200,000 segments get lists of one-bit codes, of which those near the question are looked at, at a
                     measured recall of .95; ``exact``: every vector is looked at; ``ivf``: lists are made when the archive is opened, where none were written
     vectors         a server that also keeps the vectors and scans them: ``milvus://host:port/db``, ``milvus:///folder/file.db`` or ``pgvector``
-    roots           folders that the service may index, separated like PATH; those of collections count as well
+    roots           folders, and addresses such as ``s3://bucket``, that the service may index, separated like PATH; those of collections count as well
     show_paths      collections whose absolute paths the service shows, separated by commas; ``*``: all
     login           a TOML file by which people log in to the page through an OpenID Connect provider; empty: by tokens alone
     trust_anchors   a file of certificates, in PEM, that one trusts: content credentials signed under them are told as trusted; empty: none
@@ -80,6 +80,7 @@ class Settings:
     uploads         where uploads lie; by default ``uploads`` under ``home``. Services of one archive behind a proxy share the folder
     upload_hours    how long an upload is kept after it was last used
     cache_bytes     what thumbnails and previews may take on disk, in bytes
+    object_bytes    what was fetched from object storage and is kept on disk may take, in bytes
     """
 
     home: Path
@@ -127,6 +128,7 @@ class Settings:
     uploads: Path | None = None
     upload_hours: int = 24
     cache_bytes: int = 2 << 30
+    object_bytes: int = 4 << 30
 
     @property
     def database(self) -> str:

@@ -28,6 +28,7 @@ from search.api.problems import NOT_FOUND, respond
 from search.api.schemas import BASE
 from search.api.service import Service
 from search.errors import DatabaseAway, InputError
+from search.folders import absolute, is_address, listed
 from search.settings import Settings
 from search.store.tokens import Tokens
 from ui.compressed import Compressed
@@ -171,10 +172,9 @@ def is_loopback(host: str) -> bool:
 
 def _roots(settings: Settings, given: list[Path]) -> list[str]:
     for path in given:
-        if not path.is_dir():
+        if not is_address(absolute(path)) and not path.is_dir():
             raise InputError(f"The root {path} is not a folder.", remedy="Check the path that --root names.")
-    configured = [path for path in settings.roots.split(os.pathsep) if path]
-    return [*map(str, map(Path.absolute, given)), *configured, *([str(SAMPLE)] if SAMPLE.is_dir() else [])]
+    return [*map(absolute, given), *listed(settings.roots), *([str(SAMPLE)] if SAMPLE.is_dir() else [])]
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -19,6 +19,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.text import Text
 
+from search.folders import is_address
 from search.media import extra_of
 from search.types import Answer, Hit, Span
 from ui import passage_text, phrasing
@@ -49,7 +50,7 @@ def emit(value: Any) -> None:  # noqa: ANN401 - any JSON value
 
 def name(path: str) -> str:
     """A path as it can be printed: relative where that is shorter, bytes that are no text shown as such."""
-    near = os.path.relpath(path) if path else path
+    near = path if not path or is_address(path) else os.path.relpath(path)
     shown = near if len(near) < len(path) else path
     return visible(os.fsencode(shown).decode("utf-8", "backslashreplace"), one_line=True)
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search import log
+from search import log, traces
 from search.api.problems import INTERNAL, respond
+from search.api.schemas import BASE
 
 ID = "X-Request-Id"
 """The header with the request id, in requests that bring one and in every answer."""
@@ -57,8 +58,23 @@ class Logged:
             await send(message)
 
         token = log.request_id.set(id_)
+        traced = (
+            traces.span("request", traces.told(Headers(scope=scope)), **{"request.id": id_})
+            if path.startswith(BASE)
+            else traces.OFF
+        )
         try:
-            await self._app(scope, receive, noted)
+            with traced as one:
+                try:
+                    await self._app(scope, receive, noted)
+                finally:
+                    one.note(
+                        **{
+                            "http.request.method": scope["method"][:10],
+                            "http.route": told.route,
+                            "http.response.status_code": told.status,
+                        }
+                    )
         except Exception:  # noqa: BLE001 - the server would only log it a second time
             _log.exception("%s %s failed", scope["method"], told.route)
             if not told.status:

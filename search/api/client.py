@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 
+from search import traces
 from search.api import calls
 from search.api.calls import Call
 from search.api.schemas import BASE, Job
@@ -277,7 +278,7 @@ def _bearer(address: str, token: str | None) -> dict[str, str]:
 
 
 def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], content: Any) -> httpx2.Request:  # noqa: ANN401
-    headers = dict(call.headers)
+    headers = {**call.headers, **traces.headers()}
     if isinstance(call.content, Path):
         headers["Content-Length"] = str(call.content.stat().st_size)
     return http.build_request(call.method, BASE + call.path, params=call.params, json=call.json, content=content, headers=headers)

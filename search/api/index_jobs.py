@@ -32,6 +32,7 @@ from search.api.prefixed import public
 from search.api.problems import not_found
 from search.api.seen import Seen, Sight
 from search.errors import DatabaseAway, Problem, SensoriumError
+from search.folders import real
 from search.locks import Worker
 from search.store import Database, JobBook
 from search.store.jobs import OPEN, Job
@@ -348,9 +349,9 @@ def _covered(other: Job, title: str) -> Problem:
 
 
 def _refuse_overlap(paths: Sequence[str], seen: Seen, others: Sequence[Job]) -> None:
-    mine = [os.path.realpath(path) for path in paths]
+    mine = [real(path) for path in paths]
     for other in others:
-        if other.kind == "index" and _sees(seen, other) and overlaps(mine, [os.path.realpath(path) for path in other.paths]):
+        if other.kind == "index" and _sees(seen, other) and overlaps(mine, [real(path) for path in other.paths]):
             raise _covered(other, "A job covers this folder already")
 
 

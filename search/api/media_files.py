@@ -24,7 +24,8 @@ from search.api.places import Places, printable
 from search.api.seen import Seen, Sight
 from search.api.service import Service
 from search.api.thumbnails import PictureRequest, sprite
-from search.errors import Problem
+from search.errors import InputError, MediaError, ObjectsAway, Problem, SensoriumError
+from search.folders import is_address
 from search.media import DecodePool
 from search.media.metadata.positions import patched
 from search.media.opening import Held
@@ -216,7 +217,21 @@ def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result, str
     The opened file is checked, so a path that changes later does no harm.
     """
     changed = outside = False
+    away: SensoriumError | None = None
     for place in asset.locations:
+        if is_address(place.path):
+            if not places.holds(place.path):
+                outside = True
+                continue
+            try:
+                descriptor = places.objects.open(os.fsencode(place.path), bytes.fromhex(asset.digest), asset.size)
+            except MediaError:
+                changed = True
+            except (ObjectsAway, InputError) as error:
+                away = error
+            else:
+                return place.path, descriptor, os.fstat(descriptor), place.collection
+            continue
         try:
             descriptor = os.open(place.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError:
@@ -237,6 +252,14 @@ def _opened(asset: Asset, places: Places) -> tuple[str, int, os.stat_result, str
             remedy="Start the service with --root for the folder that holds it.",
         )  # fmt: skip
     again = "Index its folder again."
+    if away is not None:
+        raise Problem(
+            503,
+            "objects-away",
+            "The storage of the file is away",
+            "The file is in storage that cannot be reached.",
+            remedy=away.remedy,
+        )
     if changed:
         raise Problem(409, "changed", "The file has changed", "The file is another one than was indexed.", remedy=again)
     raise Problem(410, "vanished", "The file is gone", "The file is no longer where it was indexed.", remedy=again)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import search
 from search.errors import Problem
+from search.folders import absolute, is_address, listed, real
+from search.media.objects import Objects
 from search.settings import Settings
 from search.store import SqlStore
 from search.types import Within
@@ -41,6 +43,8 @@ class Places:
         """The roots of the store's collections and those of the settings. With ``whole``, which knows all of these, only those
         of the collections that the store is limited to."""
         self._settings, self._store, self._whole = settings, store, whole
+        self.objects: Objects = whole.objects if whole else Objects(settings)
+        """What lies in object storage."""
         self._lock = threading.Lock()
         self._version, self._checked = -1, 0.0
         self._collections: dict[str, list[str]] = {}
@@ -104,7 +108,8 @@ class Places:
             )  # fmt: skip
         known = self.collections()
         roots = [root for name in collections or known for root in known.get(name, [])]
-        found = {os.path.normpath(os.path.join(root, *parts)) for root in roots}
+        inner = "/".join(part for part in parts if part not in ("", "."))
+        found = {f"{root.rstrip('/')}/{inner}".rstrip("/") or "/" for root in roots}
         return tuple(sorted(found)) or ("/\0",)  # below no root at all nothing lies
 
     def roots(self) -> dict[str, str]:
@@ -116,8 +121,7 @@ class Places:
         """The roots as they were last read, prepared for lookups. Computed once, since a request may name many files."""
         known, collections = self._known, self._collections
         if known[0] is not collections:
-            given = "" if self._whole else self._settings.roots
-            configured = [os.path.abspath(os.path.expanduser(path)) for path in given.split(os.pathsep) if path]
+            configured = [] if self._whole else listed(self._settings.roots)
             self._known = known = collections, _Roots(configured, collections)
         return known[1]
 
@@ -138,22 +142,22 @@ class Places:
         """
         roots = self.roots()
         name, _, rest = given.partition("/")
-        path = given if os.path.isabs(given) else os.path.join(roots[name], rest) if name in roots else None
-        real = None if path is None else os.path.realpath(path)
-        if path is None or real is None or not self.holds(real):
+        whole = os.path.isabs(given) or is_address(given)
+        path = absolute(given if whole else os.path.join(roots[name], rest)) if whole or name in roots else None
+        target = None if path is None else real(path)
+        if path is None or target is None or not self.holds(target):
             some = [*list(roots)[:MAX_LISTED_ROOTS], *(["…"] if len(roots) > MAX_LISTED_ROOTS else [])]
             raise Problem(
                 403, "outside-roots", "The folder lies outside the roots", "Only what lies under the configured roots is indexed.",
                 remedy=f"Choose a folder under {', '.join(some) or 'a root (none is set)'}, or start the service with --root PATH.",
             )  # fmt: skip
-        if not os.path.exists(real):
+        if not is_address(target) and not os.path.exists(target):
             raise Problem(
-                422, "not-there", "The folder is not there", f"{self.tell(os.path.abspath(path))} is not there.",
+                422, "not-there", "The folder is not there", f"{self.tell(path)} is not there.",
                 remedy="Names are case-sensitive.",
             )  # fmt: skip
         # Keep the path as given, with its links unresolved, so that a second run meets the same locations.
-        known = os.path.abspath(path)
-        return known if self._all().outermost(known) else real
+        return path if self._all().outermost(path) else target
 
     def holds(self, path: str) -> bool:
         """Whether a real path lies under a root."""
@@ -211,9 +215,9 @@ class _Roots:
             if self._really is None or look_again:  # a link may lead elsewhere by now
                 self._really = defaultdict(list)
                 for root in self.names:
-                    self._really[os.path.realpath(root)].append(root)
+                    self._really[real(root)].append(root)
             really = self._really
-            if any(os.path.realpath(root) == around for around in _upwards(path) for root in really.get(around, ())):
+            if any(real(root) == around for around in _upwards(path) for root in really.get(around, ())):
                 return True
         return False
 

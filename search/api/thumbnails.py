@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search import cache, disk
+from search import cache, disk, traces
 from search.api.schemas import Sprite
 from search.errors import DiskFull, MediaError, Problem
 from search.media import DecodePool, previews
@@ -121,7 +121,7 @@ class Thumbnails:
         """
         with self._once(wanted.made.path.name):
             if not wanted.there:
-                with source() as held:
+                with traces.span("thumbnail"), source() as held:
                     _write(wanted.made.path, wanted.make(held))
                 self._sweep()
 

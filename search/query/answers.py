@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search import traces
 from search.query.calibration import Calibration
 from search.query.moments import Moment
 from search.query.ranking import Question
@@ -243,6 +244,7 @@ class StageTimes:
         """Add the time since the last lap to a stage."""
         now = time.perf_counter()
         self._spent[stage] = self._spent.get(stage, 0.0) + (now - self._last) * 1000
+        traces.lapsed(stage, now - self._last)
         self._last = now
 
     def total(self) -> dict[str, float]:

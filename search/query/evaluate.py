@@ -10,7 +10,6 @@ words alone). ``"spoken": true`` means that an audio file contains a spoken ques
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from statistics import fmean, median
 from typing import Any
 
 from search.errors import InputError
+from search.folders import absolute
 from search.query.algebra import Term
 from search.query.engine import MAX_HITS, Engine
 from search.types import Filter, Modality
@@ -68,9 +68,9 @@ def _judged(line: dict[str, Any]) -> JudgedQuery:
     if not isinstance(content, str) or not isinstance(line["relevant"], list) or not line["relevant"]:
         raise ValueError("the query is not a text, or nothing is relevant")
     term = Term(content if modality is Modality.TEXT else Path(content), modality)
-    under = (os.path.abspath(line["under"]),) if line.get("under") else ()
+    under = (absolute(line["under"]),) if line.get("under") else ()
     targets = tuple(Modality(name) for name in line.get("targets", ()))
-    relevant = frozenset(os.path.abspath(path) for path in line["relevant"])
+    relevant = frozenset(absolute(path) for path in line["relevant"])
     words, spoken = line.get("words"), line.get("spoken", False)
     if not (words is None or (isinstance(words, bool) and modality is Modality.TEXT)):
         raise ValueError("words is true or false, and of a text")

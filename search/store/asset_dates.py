@@ -26,6 +26,7 @@ class Placed:
     mtime_ns: int
     zone: str | None
     beside: str | None
+    digest: bytes
 
 
 def filing(filed: Filed) -> dict[str, Any]:
@@ -84,7 +85,7 @@ class Dates:
     def _placed(self, *conditions: Any, limit: int | None = None) -> list[Placed]:  # noqa: ANN401 - SQL conditions
         a, where = t.asset.c, t.location.c
         query = (
-            select(a.id, where.path, where.size, where.mtime_ns, a.zone, a.dates_beside)
+            select(a.id, where.path, where.size, where.mtime_ns, a.zone, a.dates_beside, a.digest)
             .join(t.location, where.asset_id == a.id)
             .where(where.state == "present", a.modality.is_not(None), *conditions)
             .order_by(a.id, where.id)

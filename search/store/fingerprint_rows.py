@@ -34,6 +34,7 @@ class Unprinted:
     path: bytes
     size: int
     mtime_ns: int
+    digest: bytes
     segments: tuple[tuple[int, str, int | None, int | None, str | None], ...]
 
 
@@ -83,7 +84,7 @@ class FingerprintRows:
         with self._database.reading() as connection:
             ids = list(connection.execute(found).scalars())
             files = connection.execute(
-                select(a.id, where.path, where.size, where.mtime_ns)
+                select(a.id, where.path, where.size, where.mtime_ns, a.digest)
                 .join(t.location, where.id == place)
                 .where(a.id.in_(ids))
                 .order_by(a.id)
@@ -97,7 +98,7 @@ class FingerprintRows:
         segments: dict[int, list[tuple[int, str, int | None, int | None, str | None]]] = {}
         for asset, *one in rows:
             segments.setdefault(asset, []).append(tuple(one))
-        return [Unprinted(row.id, row.path, row.size, row.mtime_ns, tuple(segments.get(row.id, ()))) for row in files]
+        return [Unprinted(row.id, row.path, row.size, row.mtime_ns, row.digest, tuple(segments.get(row.id, ()))) for row in files]
 
     def put(self, some: Sequence[tuple[int, Fingerprint | None]]) -> None:
         """Store the fingerprints of segments; of those that are gone by now, none."""

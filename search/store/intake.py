@@ -196,6 +196,14 @@ class Intake:
             if moved:
                 connection.execute(update(t.location).where(c.id == bindparam("at")), moved)
 
+    def unended_bytes(self, space: int) -> tuple[int, bool]:
+        """The bytes of the files that wait or are worked on for a space, and whether any is worked on."""
+        u = t.unit.c
+        some = select(func.sum(t.asset.c.size), func.max(u.leased_until)).join(t.unit, u.asset_id == t.asset.c.id)
+        with self._database.reading() as connection:
+            waiting, until = connection.execute(some.where(u.space_id == space, u.state.in_(("pending", "leased")))).one()
+        return int(waiting or 0), (until or 0) > now_ms()
+
     def put_files(self, collection: int, scan: int, spaces: Sequence[int], files: Sequence[tuple[Sighting, bytes]]) -> int:
         """Record files with the SHA-256 digests of their bytes, and queue the assets that a space does not hold yet.
 

@@ -51,6 +51,7 @@ class Unit:
     mtime_ns: int
     attempts: int
     device: int | None = None
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +261,18 @@ class Queue:
         c, where = self._work.c, t.location.c
         place = select(where.id).where(where.asset_id == c.asset_id, where.state == "present").order_by(where.id).limit(1)
         return (
-            select(c.id, c.asset_id, where.collection_id, where.path, where.size, where.mtime_ns, c.attempts, where.device)
+            select(
+                c.id,
+                c.asset_id,
+                where.collection_id,
+                where.path,
+                where.size,
+                where.mtime_ns,
+                c.attempts,
+                where.device,
+                t.asset.c.digest,
+            )
+            .join(t.asset, t.asset.c.id == c.asset_id)
             .join(t.location, where.id == place.correlate(self._work).scalar_subquery())
             .where(self._ours)
         )

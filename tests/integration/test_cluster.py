@@ -27,6 +27,7 @@ from indexer.run import RunRequest, index, indexer
 from indexer.scan import FolderScan, Tally
 from indexer.verify import verify
 from search.errors import ClusterAway, InputError, ModelMissing, UnknownName
+from search.media.objects import Objects
 from search.query import Engine, Term
 from search.readers.written import WrittenReader
 from search.settings import Settings
@@ -220,6 +221,15 @@ def test_a_killed_run_is_gone_on_with(nodes, settings, media):
     assert [check for check in verify(settings, deep=True) if not check.ok] == []
 
 
+def test_two_drivers_share_a_collection_and_do_nothing_twice(nodes, settings, media):
+    drivers = [started(nodes, settings, media), started(nodes, settings, media)]
+    told = [driver.communicate()[1] for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [4, 4] or 0 in [driver.returncode for driver in drivers], (
+        told
+    )  # 4: the poison
+    assert_whole(settings)
+
+
 def test_nodes_of_another_version_are_refused(nodes, settings, media, monkeypatch):
     version = importlib.metadata.version("sensorium")
     monkeypatch.setattr(of.importlib.metadata, "version", lambda _: "99.0")
@@ -267,7 +277,15 @@ def queue(settings, media) -> Queue:
     with indexer(settings) as running:
         collection = running.collection("default", [os.fsencode(media)])
         FolderScan(
-            running.intake, running.readers, running.dates, collection, [1], Tally(), running.exclusions, stopped=lambda: False
+            running.intake,
+            running.readers,
+            running.dates,
+            collection,
+            [1],
+            Tally(),
+            running.exclusions,
+            Objects(settings),
+            stopped=lambda: False,
         ).run([os.fsencode(media)])
     database = Database(settings.database)
     yield Queue(database, 1, "driver")

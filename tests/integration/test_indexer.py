@@ -20,7 +20,7 @@ from indexer import pipeline, run
 from indexer.run import RunRequest, index, prune, rebuild
 from indexer.verify import verify
 from indexer.walk import Excluded, Obstacle, Unnamed, walk
-from search.errors import DiskFull, ModelMissing
+from search.errors import DiskFull, InputError, ModelMissing
 from search.media import DecodePool
 from search.query import Engine, Term
 from search.store import Database, Queue, SqlStore, queue
@@ -83,6 +83,12 @@ def test_touched_renamed_and_copied_files_keep_their_vectors(go, encoder, archiv
     assert summary.scan.missing == 1
     with Engine(settings, encoder=encoder) as engine:
         assert Path(engine.search(Term("blue", Modality.TEXT), k=1).hits[0].segment.path).name == "navy.png"
+
+
+def test_a_path_that_is_not_there_is_told_before_there_is_an_archive(settings, tmp_path, encoder):
+    with pytest.raises(InputError, match="nowhere is not there"):
+        index(settings, RunRequest([tmp_path / "nowhere"]), encoder=encoder)
+    assert not settings.home.exists()
 
 
 def test_a_changed_file_replaces_its_vectors(go, archive, settings, encoder, store):

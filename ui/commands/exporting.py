@@ -6,14 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from search.errors import InputError
-from search.settings import load
+from search.settings import Settings, load
 from ui.options import Home, Json, archive
 from ui.terminal import echo
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from search.exports.gather import Chosen, Locus
     from search.media.opening import Held
     from search.store.catalogue import Asset
+
+    Holder = Callable[[Asset], AbstractContextManager[Held]]
 
 
 FORMATS = ("csv", "json", "vtt", "annotations", "regions", "coco", "iiif", "edl", "otio", "fcpxml", "sheet", "pictures", "clips")
@@ -74,16 +76,17 @@ def export(
     settings = load({"home": home})
     database = archive(settings)
     assets = Catalogue(database).assets(sorted({one.asset for one in moments}))
+    held = _holder(settings)
     things = Things(database).of(list(assets)) if format in THINGS else None
-    some, left_out = excerpts(moments, assets, _locus, _held if format in FRAMED else None, things)
+    some, left_out = excerpts(moments, assets, _locus, held if format in FRAMED else None, things)
     part = to.with_name(f"{to.name}.part")
     try:
         with part.open("wb") as file, ExitStack() as kept:
-            make = cutter(assets, _held, exact=not copy)
+            make = cutter(assets, held, exact=not copy)
             if format in ("sheet", "pictures"):
                 thumbnails = Thumbnails(settings, kept.enter_context(DecodePool(settings, 1)))
-                make = picturer(assets, _pictures(thumbnails, CELL_PIXELS if format == "sheet" else PICTURE_PIXELS))
-            make = signer(make, assets, _held, key) if key else make
+                make = picturer(assets, _pictures(thumbnails, CELL_PIXELS if format == "sheet" else PICTURE_PIXELS, held))
+            make = signer(make, assets, held, key) if key else make
             bundle(file, format, title or to.stem, some, make, left_out=left_out)
         part.replace(to)
     except OSError as error:
@@ -115,8 +118,8 @@ def _moments(answer: Path) -> list[Chosen]:
         raise InputError(f"{answer} is no answer of a search.", remedy="Name what `sensorium search --json` printed.") from None
 
 
-def _pictures(thumbnails: Thumbnails, size: int) -> Callable[[Asset, int | None], bytes]:
-    return lambda asset, at_ms: thumbnails.picture(asset, at_ms, lambda: _held(asset), size)
+def _pictures(thumbnails: Thumbnails, size: int, held: Holder) -> Callable[[Asset, int | None], bytes]:
+    return lambda asset, at_ms: thumbnails.picture(asset, at_ms, lambda: held(asset), size)
 
 
 def _locus(asset: Asset) -> Locus:
@@ -126,19 +129,30 @@ def _locus(asset: Asset) -> Locus:
     return Locus(asset.location.collection, os.path.dirname(path), os.path.basename(path), path)
 
 
-@contextmanager
-def _held(asset: Asset) -> Iterator[Held]:
-    """The file of an asset, which must be as it was indexed."""
+def _holder(settings: Settings) -> Holder:
+    """What opens the file of an asset, which must be as it was indexed."""
     from search.errors import MediaError
+    from search.folders import is_address
+    from search.media.objects import Objects
     from search.media.opening import Held, opened
 
-    with ExitStack() as kept:
-        for place in asset.locations:
-            descriptor = None
-            with suppress(MediaError):
-                descriptor = kept.enter_context(opened(Path(place.path)))
-            found = None if descriptor is None else os.fstat(descriptor)
-            if found and descriptor is not None and (found.st_size, found.st_mtime_ns) == (place.size, place.mtime_ns):
-                yield Held(Path(place.path), descriptor)
-                return
-        raise MediaError("vanished", "The file is no longer as it was indexed.")
+    objects = Objects(settings)
+
+    @contextmanager
+    def held(asset: Asset) -> Iterator[Held]:
+        with ExitStack() as kept:
+            for place in asset.locations:
+                with suppress(MediaError):
+                    if is_address(place.path):
+                        fetched = objects.held(os.fsencode(place.path), bytes.fromhex(asset.digest), asset.size)
+                        file = kept.enter_context(fetched)
+                    else:
+                        file = Held(Path(place.path), kept.enter_context(opened(Path(place.path))))
+                        found = os.fstat(file.descriptor)
+                        if (found.st_size, found.st_mtime_ns) != (place.size, place.mtime_ns):
+                            continue
+                    yield file
+                    return
+            raise MediaError("vanished", "The file is no longer as it was indexed.")
+
+    return held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from search import traces
 from search.errors import ServiceError
 from ui.page import atlas, casebook, frame, home, imagined, library, look, moment, question, rail, trouble
 from ui.page.state import State
@@ -48,4 +49,5 @@ def main() -> None:
         trouble.show(error)
 
 
-main()
+with traces.span("page"):
+    main()

@@ -21,6 +21,7 @@ from pathlib import Path
 from search.errors import MediaError
 from search.media import opening
 from search.media.metadata import language_names
+from search.media.opening import Held
 from search.media.sandbox.pool import DecodePool
 from search.media.sniff import EXTENSIONS, HEAD_BYTES, is_text
 from search.types import Cut, Gap, Info, Modality, Needs, Span
@@ -55,15 +56,15 @@ _LONGEST = 200
 """Characters of the name of a source."""
 
 
-def decode(pool: DecodePool, path: Path, needs: Needs) -> Generator[Info | Cut | Gap]:
+def decode(pool: DecodePool, file: Path | Held, needs: Needs) -> Generator[Info | Cut | Gap]:
     """Decode a file like ``pool.decode``, then those of its sidecars that ``needs.metadata`` asks for. Cuts of a sidecar name it
     as their source.
 
     Raises:
         MediaError, RuntimeError: as ``pool.decode`` does of the file itself.
     """
-    duration = None
-    for item in pool.decode(path, needs):
+    duration, path = None, file.path if isinstance(file, Held) else file
+    for item in pool.decode(file, needs):
         duration = item.duration_ms if isinstance(item, Info) else duration
         yield item
     if not needs.metadata:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from search.errors import InputError, MediaError
+from search.folders import is_address
+from search.media.objects import Objects
 from search.media.opening import Held
 from search.media.sandbox.process import Process
 from search.settings import Settings
@@ -34,7 +38,7 @@ class DecodePool:
         """
         if settings.trust_anchors:
             _check_anchors(Path(settings.trust_anchors))
-        self._settings, self.size, self._masks = settings, max(1, size), masks
+        self._settings, self.size, self._masks, self.objects = settings, max(1, size), masks, Objects(settings)
         self.within: Sequence[bytes] = ()
         """The real folders that files must lie in, wherever links lead; none: anywhere."""
         self._change = threading.Condition()
@@ -49,6 +53,20 @@ class DecodePool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the pool."""
         self.close()
+
+    @contextmanager
+    def source(self, path: bytes, digest: bytes, size: int) -> Iterator[Path | Held]:
+        """What the other methods take of a stored path: a file as it is; an object with this digest and size, fetched.
+
+        Raises:
+            MediaError: ``vanished``, the object is another one by now.
+            ObjectsAway, DiskFull: it cannot be fetched.
+        """
+        if is_address(path):
+            with self.objects.held(path, digest, size) as held:
+                yield held
+        else:
+            yield Path(os.fsdecode(path))
 
     def decode(self, path: Path | Held, needs: Needs) -> Generator[Info | Cut | Gap]:
         """Decode a file: its ``Info``, then ``Cut`` and ``Gap``, by time in each channel, as decoding goes on.
