@@ -98,7 +98,8 @@ def test_words_alone_are_asked_of_one_text_and_what_is_said_of_one_sound(link, w
 
 
 def test_all_media_chosen_is_no_restriction():
-    assert State.link("?in=image,video,audio,text").targets == ()
+    assert State.link("?in=image,video,audio,text,imu").targets == ()
+    assert State.link("?in=image,video,audio,text").targets == ("image", "video", "audio", "text")
 
 
 @pytest.mark.parametrize(
