@@ -594,7 +594,7 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
             summary.kept_away = 0 if job.yes else running.away(work[0][0])
             if not summary.kept_away:
                 running.prune(work[0][0], away=job.yes)
-        summary.removed, summary.generation = running.tidy(_stages(summary, job.report))
+        summary.removed, summary.generation = running.tidy(_stages(summary, _quiet if summary.stopped else job.report))
         summary.progress.stage = ""
         if job.calibrates and not summary.stopped:
             try:
@@ -604,6 +604,10 @@ def index(settings: Settings, job: RunRequest, *, encoder: Encoder | None = None
         summary.absent = running.absent
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def _quiet(*_: object) -> None:
+    """Reports nothing: a run that was stopped ends without a word."""
 
 
 def _stages(summary: Summary, report: Report) -> Tell:

@@ -48,7 +48,7 @@ def answers_agree(settings: Settings, truth: StoredVectors) -> Check:
     questions = _questions(truth)
     best = _brute(truth, questions)
     with Engine(replace(settings, vectors=""), encoder=_Silent(truth.space)) as engine:
-        equal = sum(_agrees(engine, asked, found) for asked, found in zip(questions, best, strict=True))
+        equal = sum(_agrees(engine, truth.space.name, asked, found) for asked, found in zip(questions, best, strict=True))
     return Check(
         f"space {truth.space.name}: answers equal brute force",
         equal == len(questions),
@@ -80,9 +80,9 @@ def _questions(truth: StoredVectors) -> list[_Question]:
     ]
 
 
-def _agrees(engine: Engine, asked: _Question, best: NDArray[np.float32]) -> bool:
+def _agrees(engine: Engine, space: str, asked: _Question, best: NDArray[np.float32]) -> bool:
     """Whether the engine's answer is as complete and as good: all hits if nothing is merged, else the first."""
-    hits = engine.search(Near(asked.segment), asked.filter, k=asked.k, group=asked.group).hits
+    hits = engine.search(Near(asked.segment), asked.filter, k=asked.k, group=asked.group, spaces=(space,)).hits
     got = np.array([hit.cosine for hit in hits[: len(best)]])
     if asked.group == "segment":
         return len(hits) == len(best) and np.allclose(got, best, atol=2e-3)

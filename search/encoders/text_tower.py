@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from search import disk
 from search.encoders import Content, Encoder
-from search.encoders.pocket import carried
 from search.errors import InputError
 from search.types import Modality, Needs, Space, Vectors
 
@@ -44,6 +43,8 @@ class TextTower:
 
     def __init__(self, space: Space, weights: dict[str, NDArray[np.float32]], base: Encoder | None = None) -> None:
         """``weights``: ``mean`` and ``scale`` (768,) of sentence vectors, ``map`` (768 + HIDDEN + 1, dim)."""
+        from search.encoders.pocket import carried  # brings ONNX Runtime along
+
         self.space = replace(space, accepts=frozenset({Modality.TEXT}))
         self.needs = Needs(size=0, fit="squash", rate=0)
         self._weights, self._base = weights, base or carried()
@@ -98,7 +99,7 @@ class TextTower:
 def find(home: Path, space: Space) -> TextTower | None:
     """The tower that a home keeps for a space; None: there is none, or it is of another revision of the model, or damaged."""
     try:
-        with np.load(file_of(home, space), allow_pickle=False) as file:
+        with np.load(io.BytesIO(file_of(home, space).read_bytes()), allow_pickle=False) as file:
             weights = {name: np.asarray(file[name], np.float32) for name in ("mean", "scale", "map")}
             told = json.loads(file["head"].tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):

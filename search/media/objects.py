@@ -154,7 +154,7 @@ class Objects:
         with self._once(digest):
             with contextlib.suppress(OSError):
                 descriptor = os.open(cache.fetched(self._home, digest.hex()), FLAGS)
-                if os.fstat(descriptor).st_size == size:  # else a power cut took its end
+                if os.fstat(descriptor).st_size == size:
                     with contextlib.suppress(OSError):
                         os.utime(descriptor)
                     return descriptor
@@ -186,6 +186,7 @@ class Objects:
                 try:
                     with os.fdopen(os.dup(descriptor), "wb") as file:
                         digest = self._copy(store, key, stored, file)
+                    os.fsync(descriptor)  # a power cut may leave a name, a size and no content
                     part.replace(cache.fetched(self._home, digest.hex()))
                 except BaseException:
                     os.close(descriptor)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from search.errors import MediaError
+from search.media.objects import Objects
 from search.media.opening import head, opened
 from search.media.sandbox.child import decode
 from search.media.sniff import HEAD_BYTES, sensed, sniff
@@ -21,6 +23,7 @@ class InProcess:
     size = 1
 
     def __init__(self, settings: Settings, size: int) -> None:
+        self.objects = Objects(settings)
         self._limits = Limits(
             settings.max_pixels, settings.max_frames, settings.decode_memory, picture_formats(settings.image_formats)
         )
@@ -30,6 +33,10 @@ class InProcess:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    @contextmanager
+    def source(self, path: bytes, _digest: bytes, _size: int) -> Iterator[Path]:
+        yield Path(os.fsdecode(path))
 
     def decode(self, path: Path, needs: Needs) -> Iterator[Info | Cut | Gap]:
         suffix = os.path.splitext(path)[1].lower()

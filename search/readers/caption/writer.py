@@ -91,7 +91,7 @@ class Writer:
         shown = pictures if self._wording.chat else [one for some in pictures for one in some]
         with warnings.catch_warnings():  # of some processors, about numpy
             warnings.simplefilter("ignore", DeprecationWarning)
-            made = self._processor(images=shown, **told, return_tensors="pt")
+            made = self._processor(images=shown, **told, input_data_format="channels_last", return_tensors="pt")
         if self._wording.bare and any(texts):
             made["input_ids"] = self._begun(texts)
         tensors = {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
