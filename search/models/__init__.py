@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -225,6 +226,11 @@ class Models:
 def named(setting: str, family: str) -> str:
     """The name of the model in a setting, which may be just a folder, without the family."""
     return setting if ":" in setting and not setting.startswith(_FOLDERS) else f"{family}:{setting}"
+
+
+def is_repository(rest: str) -> bool:
+    """Whether the rest of a model's name, behind its family, is that of a repository: OWNER/NAME."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", rest) is not None
 
 
 def outside(name: str) -> Path | None:

@@ -6,7 +6,6 @@ pictures of texts. Imagined pictures are shown as such, and nothing keeps them b
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from search.encoders import lacking, offline
 from search.encoders.known_models import KnownModel
 from search.errors import InputError, UnknownName
-from search.models import Models, ModelSource, named
+from search.models import Models, ModelSource, is_repository, named
 from search.types import Modality
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -103,7 +102,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+    if not is_repository(rest):
         raise UnknownName("model that imagines", rest, KNOWN)
     weights = ("diffusion_pytorch_model", "model")
     return ModelSource(

@@ -6,14 +6,13 @@ weights must be safetensors.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from search.encoders import lacking, offline
 from search.encoders.known_models import MODEL_FAMILIES, KnownModel
 from search.encoders.weights import PRETRAINED
 from search.errors import InputError, UnknownName
-from search.models import Models, ModelSource, named
+from search.models import Models, ModelSource, is_repository, named
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from search.ondemand.segmenter import Segmenter
@@ -35,7 +34,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+    if not is_repository(rest):
         raise UnknownName("mask model", rest, KNOWN)
     files = (*PRETRAINED, "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
     return ModelSource(rest, files, licence=MODEL_FAMILIES[FAMILY].licence if rest in KNOWN else "")

@@ -14,7 +14,7 @@ from search.encoders import lacking, offline
 from search.encoders.known_models import MODEL_FAMILIES, KnownModel
 from search.encoders.weights import PRETRAINED
 from search.errors import InputError, UnknownName
-from search.models import Models, ModelSource, named
+from search.models import Models, ModelSource, is_repository, named
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from search.ondemand.seamless import Translator
@@ -58,7 +58,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+    if not is_repository(rest):
         raise UnknownName("translation model", rest, KNOWN)
     family = MODEL_FAMILIES[FAMILY]
     licence, notice = (family.licence, family.notice) if rest in KNOWN else ("", "")

@@ -7,14 +7,13 @@ mean of its pieces'.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from search.encoders import weights
 from search.encoders.known_models import MODEL_FAMILIES
 from search.encoders.token_ids import HubTokenizer, check_size
 from search.errors import UnknownName
-from search.models import Model, ModelSource
+from search.models import Model, ModelSource, is_repository
 from search.types import Needs, Space
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -38,7 +37,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+    if not is_repository(rest):
         raise UnknownName("clap model", rest, KNOWN)
     return ModelSource(rest, (CONFIG, WEIGHTS, EXTRACTOR, "processor_config.json", *weights.TOKENIZER))
 

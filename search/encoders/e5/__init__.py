@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +24,7 @@ from search.encoders.known_models import licence_of
 from search.encoders.token_ids import check_size, speakable
 from search.encoders.weights import TOKENIZER, broken
 from search.errors import ModelMissing, UnknownName
-from search.models import Model, ModelSource, files
+from search.models import Model, ModelSource, files, is_repository
 from search.types import Modality, Needs, Space, Vectors
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -56,7 +55,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository, or one whose model wants to be told its task, which is asked otherwise.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest) or "instruct" in rest:
+    if not is_repository(rest) or "instruct" in rest:
         raise UnknownName("e5 model", rest, KNOWN)
     return ModelSource(rest, (CONFIG, WEIGHTS, *TOKENIZER))
 

@@ -6,13 +6,12 @@ model, and not normalised. The vector of a text longer than the 64 tokens of the
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from search.encoders import weights
 from search.encoders.token_ids import HubTokenizer
 from search.errors import UnknownName
-from search.models import Model, ModelSource
+from search.models import Model, ModelSource, is_repository
 from search.types import Needs, Space
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -30,7 +29,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+    if not is_repository(rest):
         raise UnknownName("tips model", rest, KNOWN)
     return ModelSource(rest, (CONFIG, WEIGHTS, *weights.TOKENIZER))
 

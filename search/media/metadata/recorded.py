@@ -76,10 +76,9 @@ def position(told: Sequence[Mapping[str, str]]) -> tuple[float, float] | None:
     """Latitude and longitude in degrees, if there is a tag with them."""
     for some in told:
         for name in _PLACES:
-            if found := _ISO6709.match(some.get(name, "")):
-                latitude, longitude = float(found[1]), float(found[2])
-                if abs(latitude) <= 90 and abs(longitude) <= 180:
-                    return latitude, longitude
+            found = _ISO6709.match(some.get(name, ""))
+            if found and (place := circumstances.position(float(found[1]), float(found[2]))):
+                return place
     return None
 
 

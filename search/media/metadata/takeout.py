@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from search.errors import MediaError
-from search.media.metadata import dates
+from search.media.metadata import circumstances, dates
 from search.types import DateSource, Info, Modality, Stamp
 
 MAX_BYTES = 1 << 20
@@ -28,9 +28,7 @@ def info(raw: bytes) -> Info:
     text = dates.unix_seconds(_of(told, "photoTakenTime", "timestamp"))
     stamps = (Stamp(DateSource.TAKEOUT, text),) if text else ()
     places = ((_of(told, name, "latitude"), _of(told, name, "longitude")) for name in ("geoDataExif", "geoData"))
-    position = next(
-        ((float(one), float(two)) for one, two in places if _is_degree(one, 90) and _is_degree(two, 180) and (one or two)), None
-    )
+    position = next((found for one, two in places if (found := circumstances.position(_degrees(one), _degrees(two)))), None)
     return Info(Modality.TEXT, "json", stamps=stamps, position=position)
 
 
@@ -40,5 +38,5 @@ def _of(told: dict[str, Any], *names: str) -> Any:  # noqa: ANN401 - JSON
     return told
 
 
-def _is_degree(value: object, most: int) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= most
+def _degrees(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 180 else None

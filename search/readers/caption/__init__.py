@@ -7,12 +7,11 @@ chat, such as SmolVLM (2504.05299). Code in a repository is never run, and weigh
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from search.encoders.weights import PRETRAINED, broken
 from search.errors import UnknownName
-from search.models import Model, ModelSource
+from search.models import Model, ModelSource, is_repository
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from search.readers.caption.reader import Captioner
@@ -36,7 +35,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+    if not is_repository(rest):
         raise UnknownName("caption model", rest, KNOWN)
     return ModelSource(rest, FILES)
 

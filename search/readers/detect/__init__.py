@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from search.encoders.weights import PRETRAINED
 from search.errors import InputError, UnknownName
-from search.models import Model, ModelSource
+from search.models import Model, ModelSource, is_repository
 from search.types import LONGEST_LABEL
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -41,7 +41,7 @@ def source(rest: str) -> ModelSource:
     Raises:
         UnknownName: ``rest`` names no repository.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", rest):
+    if not is_repository(rest):
         raise UnknownName("detect model", rest, KNOWN)
     return ModelSource(rest, FILES)
 
